@@ -1,0 +1,156 @@
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use rustix::fs::{Mode, Timespec, Timestamps};
+
+use super::{Detail, Disk, DiskError, Verb};
+use crate::model::{Stat, Timestamp};
+
+/// A file that was just created and has no reader yet.
+#[derive(Debug)]
+pub struct NewFile {
+    file: File,
+    disk: Disk,
+    path: Utf8PathBuf,
+    written: u64,
+}
+
+/// Proof that something was synced; nothing else makes one.
+#[derive(Debug, Clone, Copy)]
+#[must_use = "what was synced may now be committed"]
+pub struct Synced(());
+
+impl Synced {
+    pub(super) fn proof() -> Self {
+        Self(())
+    }
+}
+
+impl NewFile {
+    pub(super) fn new(file: File, disk: Disk, path: Utf8PathBuf) -> Self {
+        Self {
+            file,
+            disk,
+            path,
+            written: 0,
+        }
+    }
+
+    /// Its path, for messages.
+    #[must_use]
+    pub fn path(&self) -> &Utf8Path {
+        &self.path
+    }
+
+    /// Sets the permission bits.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub fn set_mode(&self, mode: u32) -> Result<(), DiskError> {
+        let detail = Detail {
+            offset: mode.into(),
+            ..Detail::default()
+        };
+        self.disk.call(
+            Verb::SetMode,
+            || self.path.clone(),
+            detail,
+            || rustix::fs::fchmod(&self.file, Mode::from_raw_mode(mode)),
+        )
+    }
+
+    /// Sets the mtime; the access time stays.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub fn set_mtime(&self, mtime: Timestamp) -> Result<(), DiskError> {
+        self.disk.call(
+            Verb::SetTimes,
+            || self.path.clone(),
+            Detail::default(),
+            || rustix::fs::futimens(&self.file, &mtime_only(mtime)),
+        )
+    }
+
+    /// What the file is now.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub fn stat(&self) -> Result<Stat, DiskError> {
+        super::dir::stat_fd(&self.file)
+            .map_err(|errno| DiskError::new("look at", self.path.as_str(), errno))
+    }
+
+    /// Has the kernel begin to write the content back, and waits for nothing: several files that are
+    /// synced afterwards then share one commit of the filesystem's own journal.
+    pub fn begin_writeback(&self) {
+        // Advice that it will not be needed starts write-back of what is dirty; a refusal costs only time.
+        let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
+    }
+
+    /// Makes content and inode durable.
+    ///
+    /// # Errors
+    /// [`DiskError`]; the content is lost then and a second try would prove nothing.
+    pub fn sync(&self) -> Result<Synced, DiskError> {
+        self.disk.call(
+            Verb::SyncFile,
+            || self.path.clone(),
+            Detail::default(),
+            || rustix::fs::fsync(&self.file),
+        )?;
+        Ok(Synced::proof())
+    }
+
+    /// The file, to be read or kept open.
+    #[must_use]
+    pub fn into_file(self) -> File {
+        self.file
+    }
+}
+
+impl Write for NewFile {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let detail = Detail {
+            offset: self.written,
+            data,
+            ..Detail::default()
+        };
+        let count = self
+            .disk
+            .call(
+                Verb::Write,
+                || self.path.clone(),
+                detail,
+                || rustix::io::retry_on_intr(|| rustix::io::write(&self.file, data)),
+            )
+            .map_err(|error| io::Error::new(error.io().kind(), error))?;
+        self.written += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl AsFd for NewFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+pub(super) fn mtime_only(mtime: Timestamp) -> Timestamps {
+    Timestamps {
+        last_access: Timespec {
+            tv_sec: 0,
+            tv_nsec: rustix::fs::UTIME_OMIT,
+        },
+        last_modification: Timespec {
+            tv_sec: mtime.secs(),
+            tv_nsec: mtime.nanos().into(),
+        },
+    }
+}

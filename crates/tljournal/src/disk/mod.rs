@@ -1,0 +1,139 @@
+//! The only room that touches the filesystem.
+//!
+//! Everything is done on directory handles ([`Dir`]): a path is resolved beneath a handle and through
+//! no symbolic link. Every call that changes something goes past a [`Witness`], which may record it,
+//! refuse it, or end the process in front of it or behind it: that is how crashes are tested.
+//!
+//! # What is assumed of a filesystem
+//!
+//! 1. `rename`, with or without `RENAME_NOREPLACE` or `RENAME_EXCHANGE`, is atomic towards other
+//!    processes, and after a power cut either has happened or has not.
+//! 2. `fsync` of a file makes its content and inode durable, `fsync` of a directory the entries made in
+//!    it before; `syncfs` does both for everything, and reports write-back errors that happened since
+//!    its handle was opened. Nothing is assumed durable without them, and no order either.
+//! 3. A failed `fsync` is final: the pages are marked clean. It is never tried again; the staged
+//!    content is given up.
+//! 4. `flock` excludes between any two processes that see the directory.
+//! 5. An inode number with its birth time is never handed out twice.
+
+mod dir;
+mod file;
+mod resolve;
+mod system;
+mod witness;
+
+pub use dir::Dir;
+pub use file::{NewFile, Synced};
+pub use system::{Features, FilesystemKind};
+pub use witness::{Call, Verb, Witness};
+
+use std::io;
+use std::sync::Arc;
+
+use camino::Utf8PathBuf;
+
+/// The way to the filesystem: directly, or past a [`Witness`].
+#[derive(Clone, Default)]
+pub struct Disk {
+    witness: Option<Arc<dyn Witness>>,
+}
+
+impl std::fmt::Debug for Disk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Disk")
+            .field("witnessed", &self.witness.is_some())
+            .finish()
+    }
+}
+
+impl Disk {
+    /// A disk whose mutating calls all go past `witness`.
+    #[must_use]
+    pub fn witnessed(witness: Arc<dyn Witness>) -> Self {
+        Self {
+            witness: Some(witness),
+        }
+    }
+
+    /// Makes one mutating call.
+    fn call<T>(
+        &self,
+        verb: Verb,
+        path: impl Fn() -> Utf8PathBuf,
+        detail: Detail<'_>,
+        make: impl FnOnce() -> rustix::io::Result<T>,
+    ) -> Result<T, DiskError> {
+        let made = match &self.witness {
+            None => make().map_err(io::Error::from),
+            Some(witness) => {
+                let path = path();
+                let call = Call {
+                    verb,
+                    path: &path,
+                    other: detail.other.map(|other| other()),
+                    offset: detail.offset,
+                    data: detail.data,
+                };
+                witness.before(&call).and_then(|()| {
+                    let made = make().map_err(io::Error::from);
+                    witness.after(&call, made.as_ref().map(|_| ()));
+                    made
+                })
+            }
+        };
+        made.map_err(|source| DiskError::new(verb.phrase(), path().as_str(), source))
+    }
+}
+
+/// What a witness is told of a call besides its path.
+#[derive(Default, Clone, Copy)]
+struct Detail<'a> {
+    other: Option<&'a dyn Fn() -> Utf8PathBuf>,
+    offset: u64,
+    data: &'a [u8],
+}
+
+/// A call to the filesystem failed.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to {verb} `{path}`")]
+pub struct DiskError {
+    verb: &'static str,
+    path: String,
+    source: io::Error,
+}
+
+impl DiskError {
+    pub(crate) fn new(verb: &'static str, path: &str, source: impl Into<io::Error>) -> Self {
+        Self {
+            verb,
+            path: path.escape_debug().to_string(),
+            source: source.into(),
+        }
+    }
+
+    /// What the filesystem said.
+    #[must_use]
+    pub fn io(&self) -> &io::Error {
+        &self.source
+    }
+
+    /// The path it said it about, escaped.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    pub(crate) fn is(&self, errno: rustix::io::Errno) -> bool {
+        self.source.raw_os_error() == Some(errno.raw_os_error())
+    }
+
+    /// Whether space, inodes or quota ran out.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        use rustix::io::Errno;
+        self.is(Errno::NOSPC) || self.is(Errno::DQUOT)
+    }
+}
+
+#[cfg(test)]
+mod tests;

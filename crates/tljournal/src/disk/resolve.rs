@@ -1,0 +1,63 @@
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+/// Opens `path` beneath `dir`, following no symbolic link anywhere.
+///
+/// Where the kernel has no `openat2`, or a sandbox forbids it, the components are walked one by one.
+pub(super) fn open_beneath(
+    dir: impl AsFd,
+    path: &str,
+    flags: OFlags,
+    mode: Mode,
+) -> Result<OwnedFd, Errno> {
+    let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    loop {
+        match rustix::fs::openat2(&dir, path, flags, mode, how) {
+            // The kernel could not prove that a concurrent rename did not lead out: ask again.
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(Errno::NOSYS | Errno::PERM) => return walk(&dir, path, flags, mode),
+            opened => return opened,
+        }
+    }
+}
+
+fn walk(dir: impl AsFd, path: &str, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+    let step = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut held: Option<OwnedFd> = None;
+    let mut parts = path.split('/').filter(|part| !part.is_empty()).peekable();
+    while let Some(part) = parts.next() {
+        if part == ".." {
+            return Err(Errno::XDEV);
+        }
+        let at = held.as_ref().map_or(dir.as_fd(), AsFd::as_fd);
+        if parts.peek().is_none() {
+            return rustix::fs::openat(at, part, flags, mode);
+        }
+        held = Some(rustix::fs::openat(at, part, step, Mode::empty())?);
+    }
+    Err(Errno::NOENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g8_the_walk_without_openat2_follows_no_link_and_does_not_climb() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("a/b")).unwrap();
+        std::fs::write(dir.path().join("a/b/f"), "x").unwrap();
+        std::os::unix::fs::symlink("a", dir.path().join("l")).unwrap();
+        std::os::unix::fs::symlink("f", dir.path().join("a/b/g")).unwrap();
+        let top = std::fs::File::open(dir.path()).unwrap();
+        let open = |path| walk(&top, path, OFlags::RDONLY | OFlags::NOFOLLOW, Mode::empty());
+        assert!(open("a/b/f").is_ok());
+        assert_eq!(open("l/b/f").unwrap_err(), Errno::NOTDIR);
+        assert_eq!(open("a/b/g").unwrap_err(), Errno::LOOP);
+        assert_eq!(open("a/../a/b/f").unwrap_err(), Errno::XDEV);
+        assert_eq!(open("a/x/f").unwrap_err(), Errno::NOENT);
+    }
+}

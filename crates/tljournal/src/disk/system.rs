@@ -1,0 +1,153 @@
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+
+use super::{Dir, DiskError};
+use crate::model::Timestamp;
+
+/// What a filesystem is called, and whether a journal can have its home there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilesystemKind {
+    /// Its name, or its magic number in hexadecimal.
+    pub name: String,
+    /// Why two processes or machines may not exclude each other there.
+    pub unsuitable: Option<&'static str>,
+    /// Whether `syncfs` reaches the medium.
+    pub syncfs_reaches_medium: bool,
+}
+
+/// What a filesystem was found to be able to do, by trying.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Features {
+    /// Two entries can be swapped in one step.
+    pub exchange: bool,
+    /// Inodes know when they were made.
+    pub birth_times: bool,
+}
+
+const NETWORK: &str = "the index of SQLite's write-ahead log cannot be shared there";
+
+impl Dir {
+    /// The filesystem that the directory lies on.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub fn filesystem(&self) -> Result<FilesystemKind, DiskError> {
+        let told = rustix::fs::fstatfs(self).map_err(|errno| self.error("look at", errno))?;
+        #[allow(
+            clippy::unnecessary_cast,
+            reason = "the width of the field differs by architecture"
+        )]
+        let magic = told.f_type as u64 & 0xffff_ffff;
+        let (name, unsuitable) = match magic {
+            0xef53 => ("ext4", None),
+            0x5846_5342 => ("xfs", None),
+            0x9123_683e => ("btrfs", None),
+            0x0102_1994 => ("tmpfs", None),
+            0x794c_7630 => ("overlay", None),
+            0x6573_5546 => ("fuse", None),
+            0x2fc1_2fc1 => ("zfs", None),
+            0xf2f5_2010 => ("f2fs", None),
+            0x6969 => ("nfs", Some(NETWORK)),
+            0x0102_1997 => ("9p", Some(NETWORK)),
+            0xff53_4d42 | 0xfe53_4d42 | 0x517b => ("smb", Some(NETWORK)),
+            0x00c3_6400 => ("ceph", Some(NETWORK)),
+            0x5346_414f => ("afs", Some(NETWORK)),
+            _ => ("", None),
+        };
+        Ok(FilesystemKind {
+            name: if name.is_empty() {
+                format!("{magic:#x}")
+            } else {
+                name.to_owned()
+            },
+            unsuitable,
+            syncfs_reaches_medium: name != "fuse",
+        })
+    }
+
+    /// Tries out, in this directory, what its filesystem can do.
+    ///
+    /// # Errors
+    /// [`DiskError`] when not even files can be made.
+    pub fn try_features(&self, scratch: &str) -> Result<Features, DiskError> {
+        let (one, two) = (format!("{scratch}.1"), format!("{scratch}.2"));
+        let first = self.create_file(&one, 0o600)?;
+        let tried = (|| {
+            let birth_times = first.stat()?.identity.born != Timestamp::default();
+            drop(self.create_file(&two, 0o600)?);
+            let exchange = match self.exchange(&one, self, &two) {
+                Ok(()) => true,
+                Err(error) if error.is(Errno::INVAL) || error.is(Errno::NOSYS) => false,
+                Err(error) if error.is(Errno::OPNOTSUPP) => false,
+                Err(error) => return Err(error),
+            };
+            Ok(Features {
+                exchange,
+                birth_times,
+            })
+        })();
+        for name in [&one, &two] {
+            if self.stat(name)?.is_some() {
+                self.remove_file(name)?;
+            }
+        }
+        tried
+    }
+
+    /// Whether `flock` excludes between two descriptions of a file here.
+    ///
+    /// # Errors
+    /// [`DiskError`] when the file cannot be opened or the lock call itself fails.
+    pub fn flock_excludes(&self, name: &str) -> Result<bool, DiskError> {
+        use rustix::fs::{FlockOperation, flock};
+        let error = |errno| DiskError::new("try a lock on", self.path().join(name).as_str(), errno);
+        let open = || {
+            let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            rustix::fs::openat(self, name, flags, Mode::empty()).map_err(error)
+        };
+        let (one, two) = (open()?, open()?);
+        match flock(&one, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(flock(&two, FlockOperation::NonBlockingLockExclusive).is_err()),
+            // Somebody else holds it: they can be excluded, so they exclude.
+            Err(Errno::WOULDBLOCK) => Ok(true),
+            Err(errno) => Err(error(errno)),
+        }
+    }
+
+    /// Switches copy-on-write off for an empty file, where that exists (btrfs).
+    pub fn set_nocow(&self, name: &str) {
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        if let Ok(file) = rustix::fs::openat(self, name, flags, Mode::empty()) {
+            // Elsewhere the flag is refused, and not needed.
+            let _ = rustix::fs::ioctl_setflags(&file, rustix::fs::IFlags::NOCOW);
+        }
+    }
+
+    /// The directory's real path now, as the kernel knows it.
+    ///
+    /// # Errors
+    /// [`DiskError`] where `/proc` is missing or the path is not UTF-8.
+    pub fn real_path(&self) -> Result<camino::Utf8PathBuf, DiskError> {
+        use std::os::fd::{AsFd, AsRawFd};
+        let link = format!("/proc/self/fd/{}", self.as_fd().as_raw_fd());
+        let real = rustix::fs::readlinkat(rustix::fs::CWD, link.as_str(), Vec::new())
+            .map_err(|errno| self.error("find the real path of", errno))?;
+        real.into_string()
+            .map(Into::into)
+            .map_err(|_| self.error("find a UTF-8 path of", Errno::ILSEQ))
+    }
+
+    /// Whether this process may write here.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        rustix::fs::accessat(self, ".", rustix::fs::Access::WRITE_OK, AtFlags::EACCESS).is_ok()
+    }
+
+    pub(super) fn rename_flags(exchange: bool) -> RenameFlags {
+        if exchange {
+            RenameFlags::EXCHANGE
+        } else {
+            RenameFlags::NOREPLACE
+        }
+    }
+}

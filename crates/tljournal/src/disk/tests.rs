@@ -1,0 +1,113 @@
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Mutex;
+
+use super::*;
+use crate::model::{Kind, Timestamp};
+
+fn scratch() -> (tempfile::TempDir, Dir) {
+    let temp = tempfile::tempdir().unwrap();
+    let path = Utf8PathBuf::from_path_buf(temp.path().to_path_buf()).unwrap();
+    let dir = Dir::open(&path, Disk::default()).unwrap();
+    (temp, dir)
+}
+
+#[test]
+fn exchange_swaps_a_directory_and_keeps_inodes() {
+    let (_temp, dir) = scratch();
+    dir.make_dir("a", 0o755).unwrap();
+    dir.make_dir("b", 0o700).unwrap();
+    let (a, b) = (
+        dir.stat("a").unwrap().unwrap(),
+        dir.stat("b").unwrap().unwrap(),
+    );
+    dir.exchange("a", &dir, "b").unwrap();
+    assert_eq!(dir.stat("a").unwrap().unwrap().identity, b.identity);
+    assert_eq!(dir.stat("b").unwrap().unwrap().identity, a.identity);
+    assert!(
+        dir.rename_new("a", &dir, "b")
+            .unwrap_err()
+            .is(rustix::io::Errno::EXIST)
+    );
+}
+
+#[test]
+fn read_only_directories_do_not_stop_a_removal_and_links_are_not_followed() {
+    let (temp, dir) = scratch();
+    dir.make_dir("keep", 0o755).unwrap();
+    drop(dir.create_file("keep/me", 0o644).unwrap());
+    dir.make_dir("t", 0o755).unwrap();
+    dir.make_dir("t/ro", 0o755).unwrap();
+    drop(dir.create_file("t/ro/f", 0o444).unwrap());
+    dir.make_link("../keep", "t/l").unwrap();
+    std::fs::set_permissions(temp.path().join("t/ro"), PermissionsExt::from_mode(0o555)).unwrap();
+    dir.remove_tree("t").unwrap();
+    assert_eq!(dir.stat("t").unwrap(), None);
+    assert_eq!(dir.stat("keep/me").unwrap().unwrap().kind, Kind::File);
+}
+
+#[test]
+fn g5_mtimes_are_set_to_the_nanosecond_on_files_links_and_directories() {
+    let (_temp, dir) = scratch();
+    let time = Timestamp::new(-5, 123_456_789);
+    let mut file = dir.create_file("f", 0o644).unwrap();
+    file.write_all(b"x").unwrap();
+    file.set_mtime(time).unwrap();
+    dir.make_link("f", "l").unwrap();
+    dir.set_mtime("l", time).unwrap();
+    dir.make_dir("d", 0o755).unwrap();
+    dir.open_dir("d")
+        .unwrap()
+        .set_own_meta(0o750, time)
+        .unwrap();
+    for name in ["f", "l", "d"] {
+        assert_eq!(dir.stat(name).unwrap().unwrap().mtime, time, "{name}");
+    }
+}
+
+/// Records the verbs and refuses the one it is told to.
+struct Recorder {
+    verbs: Mutex<Vec<Verb>>,
+    refuse: Option<Verb>,
+}
+
+impl Witness for Recorder {
+    fn before(&self, call: &Call<'_>) -> io::Result<()> {
+        self.verbs.lock().unwrap().push(call.verb);
+        match self.refuse == Some(call.verb) {
+            true => Err(io::Error::from_raw_os_error(28)),
+            false => Ok(()),
+        }
+    }
+}
+
+#[test]
+fn a_witness_sees_every_mutating_call_and_can_refuse_one() {
+    let (temp, _) = scratch();
+    let path = Utf8PathBuf::from_path_buf(temp.path().to_path_buf()).unwrap();
+    let recorder = Arc::new(Recorder {
+        verbs: Mutex::default(),
+        refuse: Some(Verb::MakeLink),
+    });
+    let dir = Dir::open(&path, Disk::witnessed(recorder.clone())).unwrap();
+    let mut file = dir.create_file("f", 0o644).unwrap();
+    file.write_all(b"x").unwrap();
+    let _synced = file.sync().unwrap();
+    let refused = dir.make_link("f", "l").unwrap_err();
+    assert!(refused.is_full());
+    assert_eq!(
+        refused.to_string(),
+        format!("failed to make the symbolic link `{path}/l`")
+    );
+    assert_eq!(dir.stat("l").unwrap(), None);
+    let seen = recorder.verbs.lock().unwrap();
+    assert_eq!(
+        *seen,
+        [
+            Verb::CreateFile,
+            Verb::Write,
+            Verb::SyncFile,
+            Verb::MakeLink
+        ]
+    );
+}

@@ -1,0 +1,96 @@
+use std::io;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+/// What a mutating call does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verb {
+    /// Creates an empty file that was not there.
+    CreateFile,
+    /// Writes into a file.
+    Write,
+    /// Sets the length of a file.
+    Truncate,
+    /// Sets permission bits.
+    SetMode,
+    /// Sets the mtime.
+    SetTimes,
+    /// Makes a directory.
+    MakeDir,
+    /// Makes a symbolic link.
+    MakeLink,
+    /// Gives a file a second name.
+    HardLink,
+    /// Renames to a name that was free.
+    RenameNew,
+    /// Swaps two entries.
+    Exchange,
+    /// Renames over whatever has the name.
+    RenameOver,
+    /// Removes a file or link.
+    RemoveFile,
+    /// Removes an empty directory.
+    RemoveDir,
+    /// Makes a file durable.
+    SyncFile,
+    /// Makes a directory's entries durable.
+    SyncDir,
+    /// Makes a whole filesystem durable.
+    SyncFilesystem,
+}
+
+impl Verb {
+    /// The verb in an error: "failed to {phrase} `path`".
+    #[must_use]
+    pub fn phrase(self) -> &'static str {
+        match self {
+            Self::CreateFile => "create",
+            Self::Write => "write",
+            Self::Truncate => "truncate",
+            Self::SetMode => "set the mode of",
+            Self::SetTimes => "set the mtime of",
+            Self::MakeDir => "make the directory",
+            Self::MakeLink => "make the symbolic link",
+            Self::HardLink => "make the hard link",
+            Self::RenameNew | Self::RenameOver => "rename",
+            Self::Exchange => "exchange",
+            Self::RemoveFile => "remove",
+            Self::RemoveDir => "remove the directory",
+            Self::SyncFile => "sync",
+            Self::SyncDir => "sync the directory",
+            Self::SyncFilesystem => "sync the filesystem of",
+        }
+    }
+}
+
+/// One mutating call, as a [`Witness`] sees it.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// What is done.
+    pub verb: Verb,
+    /// To what: the path as the journal was opened.
+    pub path: &'a Utf8Path,
+    /// The second path of renames, exchanges and links.
+    pub other: Option<Utf8PathBuf>,
+    /// Where a write begins; the length of a truncation; the bits of a mode.
+    pub offset: u64,
+    /// What is written; the target of a symbolic link.
+    pub data: &'a [u8],
+}
+
+/// Stands between the engine and the filesystem.
+///
+/// Told of every mutating call, in order, from the thread that makes it. SQLite's own writes do not
+/// come past here.
+pub trait Witness: Send + Sync {
+    /// Called before the call is made.
+    ///
+    /// # Errors
+    /// An error is returned in place of the call, which is then not made.
+    fn before(&self, call: &Call<'_>) -> io::Result<()>;
+
+    /// Called after the call was made.
+    fn after(&self, call: &Call<'_>, made: Result<(), &io::Error>) {
+        let _ = (call, made);
+    }
+}

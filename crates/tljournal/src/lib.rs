@@ -1,0 +1,4 @@
+//! scratch
+pub mod ambient;
+pub mod disk;
+pub mod model;

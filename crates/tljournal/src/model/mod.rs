@@ -1,0 +1,21 @@
+//! The words everything else is said in: plain data, no I/O.
+
+mod change;
+mod digest;
+mod expect;
+mod id;
+mod image;
+mod manifest;
+mod path;
+mod signature;
+mod time;
+
+pub use change::{Change, Durability, Op, Spot, TxnState};
+pub use digest::{Digest, Hasher};
+pub use expect::Expect;
+pub use id::{ParseIdError, RunId, TxnId};
+pub use image::{Identity, Image, Kind, Stat};
+pub use manifest::{Entry, EntryKind, Manifest, ManifestError};
+pub use path::{PathError, RelPath};
+pub use signature::{EntrySignature, Signature};
+pub use time::{ParseTimestampError, Timestamp};

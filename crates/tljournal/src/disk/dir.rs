@@ -51,6 +51,17 @@ impl Dir {
         Ok(self.child(fd, path))
     }
 
+    /// Opens a directory right below this one, whose name need not be UTF-8.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub fn open_child(&self, name: &OsStr) -> Result<Self, DiskError> {
+        let flags = DIR_FLAGS | OFlags::NOFOLLOW;
+        let fd = rustix::fs::openat(&self.fd, name.as_bytes(), flags, Mode::empty())
+            .map_err(|errno| self.error_at("open the directory", name, errno))?;
+        Ok(self.child(fd, &name.to_string_lossy()))
+    }
+
     /// The same directory through a description of its own, for a lock of its own.
     ///
     /// # Errors
@@ -91,6 +102,14 @@ impl Dir {
     /// [`DiskError`] as the filesystem says.
     pub fn own_stat(&self) -> Result<Stat, DiskError> {
         stat_fd(&self.fd).map_err(|errno| self.error("look at", errno))
+    }
+
+    /// What an open file of this directory is.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub fn stat_open(&self, file: &File) -> Result<Stat, DiskError> {
+        stat_fd(file).map_err(|errno| self.error("look at a file of", errno))
     }
 
     /// What an entry is; `None` if there is none. A link is looked at, not followed.
@@ -314,6 +333,27 @@ impl Dir {
         })
     }
 
+    /// Gives a file that the caller names, wherever it lies, a second name here.
+    ///
+    /// # Errors
+    /// [`DiskError`]; `EXDEV` across filesystems.
+    pub fn link_from(&self, path: &Utf8Path, name: &str) -> Result<(), DiskError> {
+        let other = || self.path.join(name);
+        let detail = Detail { other: Some(&other), ..Detail::default() };
+        self.disk.call(Verb::HardLink, || path.to_owned(), detail, || {
+            let here = rustix::fs::CWD;
+            rustix::fs::linkat(here, path.as_str(), &self.fd, name, AtFlags::empty())
+        })
+    }
+
+    /// Hashes an open file of this directory.
+    ///
+    /// # Errors
+    /// [`DiskError`] when it cannot be read.
+    pub fn hash(&self, file: &File, name: &str) -> Result<crate::model::Digest, DiskError> {
+        self.disk.hash(file, &self.path.join(name))
+    }
+
     /// Renames an entry to a name that must be free.
     ///
     /// # Errors
@@ -384,14 +424,7 @@ impl Dir {
             }
             Some(_) => {}
         }
-        let fd = rustix::fs::openat(
-            &self.fd,
-            name.as_bytes(),
-            DIR_FLAGS | OFlags::NOFOLLOW,
-            Mode::empty(),
-        )
-        .map_err(|errno| self.error_at("open the directory", name, errno))?;
-        let inside = self.child(fd, &name.to_string_lossy());
+        let inside = self.open_child(name)?;
         for entry in inside.names()? {
             inside.remove_tree(&entry)?;
         }

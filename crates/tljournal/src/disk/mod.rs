@@ -27,10 +27,18 @@ pub use file::{NewFile, Synced};
 pub use system::{Features, FilesystemKind};
 pub use witness::{Call, Verb, Witness};
 
+use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::model::{Digest, Hasher, Identity, Kind, Stat};
+
+/// How much of a file is read and hashed at a time.
+const HASH_CHUNK_BYTES: usize = 128 << 10;
 
 /// The way to the filesystem: directly, or past a [`Witness`].
 #[derive(Clone, Default)]
@@ -52,6 +60,56 @@ impl Disk {
     pub fn witnessed(witness: Arc<dyn Witness>) -> Self {
         Self {
             witness: Some(witness),
+        }
+    }
+
+    /// Opens a regular file that the caller names, wherever it lies; a link is followed.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says; `EINVAL` for anything but a file.
+    pub fn open_source(&self, path: &Utf8Path) -> Result<(File, Stat), DiskError> {
+        let error = |errno| DiskError::new("open", path.as_str(), errno);
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file = rustix::fs::open(path.as_str(), flags, Mode::empty()).map_err(error)?;
+        let stat = dir::stat_fd(&file).map_err(error)?;
+        match stat.kind {
+            Kind::File => Ok((file.into(), stat)),
+            Kind::Dir => Err(error(Errno::ISDIR)),
+            Kind::Link | Kind::Other => Err(error(Errno::INVAL)),
+        }
+    }
+
+    /// Removes a file that the caller names, if it still is this inode.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub fn remove_source(&self, path: &Utf8Path, identity: Identity) -> Result<(), DiskError> {
+        let dir = path.parent().filter(|dir| !dir.as_str().is_empty());
+        let dir = Dir::open(dir.unwrap_or(Utf8Path::new(".")), self.clone())?;
+        let name = path.file_name().unwrap_or_default();
+        match dir.stat(name)? {
+            Some(stat) if stat.identity == identity => dir.remove_file(name),
+            _ => Ok(()),
+        }
+    }
+
+    /// Hashes a whole file, whatever its reading position.
+    ///
+    /// # Errors
+    /// [`DiskError`] when it cannot be read.
+    pub fn hash(&self, file: &File, path: &Utf8Path) -> Result<Digest, DiskError> {
+        let mut hasher = Hasher::default();
+        let mut chunk = vec![0; HASH_CHUNK_BYTES];
+        let mut at = 0;
+        loop {
+            let read = rustix::io::retry_on_intr(|| rustix::io::pread(file, &mut *chunk, at));
+            match read.map_err(|errno| DiskError::new("read", path.as_str(), errno))? {
+                0 => return Ok(hasher.finish()),
+                count => {
+                    hasher.update(&chunk[..count]);
+                    at += count as u64;
+                }
+            }
         }
     }
 
@@ -125,6 +183,11 @@ impl DiskError {
 
     pub(crate) fn is(&self, errno: rustix::io::Errno) -> bool {
         self.source.raw_os_error() == Some(errno.raw_os_error())
+    }
+
+    /// The error behind one that came out of a [`NewFile`]'s `Write`.
+    pub(crate) fn of_write(path: &str, error: io::Error) -> Self {
+        error.downcast().unwrap_or_else(|error| Self::new("write", path, error))
     }
 
     /// Whether space, inodes or quota ran out.

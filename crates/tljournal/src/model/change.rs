@@ -1,4 +1,4 @@
-use super::{Digest, Image, RelPath};
+use super::{Digest, Image, Place, RelPath};
 
 /// How much a power cut may take back of a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -64,7 +64,7 @@ pub enum Spot {
     /// `.state/txn/<id>/<n>`.
     Home,
     /// Beside the target, under a reserved name, because the target lies on another filesystem: in this
-    /// directory below the root, or in the root itself.
+    /// directory below the anchor, or in the anchor itself.
     Beside(Option<RelPath>),
 }
 
@@ -73,8 +73,8 @@ pub enum Spot {
 pub struct Change {
     /// Its number within the transaction; names the staged entry.
     pub n: u32,
-    /// The path below the root.
-    pub path: RelPath,
+    /// What it changes.
+    pub place: Place,
     /// What it does.
     pub op: Op,
     /// What was there when the expectation was checked.
@@ -132,6 +132,12 @@ impl TxnState {
             Self::Aborted => "aborted",
             Self::Stuck => "stuck",
         }
+    }
+
+    /// Whether it is past its commit point, and neither in place nor taken back.
+    #[must_use]
+    pub fn is_unfinished(self) -> bool {
+        matches!(self, Self::Committed | Self::Aborting)
     }
 
     /// The state with this word.

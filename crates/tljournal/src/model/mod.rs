@@ -7,6 +7,7 @@ mod id;
 mod image;
 mod manifest;
 mod path;
+mod place;
 mod signature;
 mod time;
 
@@ -17,5 +18,6 @@ pub use id::{ParseIdError, RunId, TxnId};
 pub use image::{Identity, Image, Kind, Stat};
 pub use manifest::{Entry, EntryKind, Manifest, ManifestError};
 pub use path::{PathError, RelPath};
+pub use place::{Anchor, Place};
 pub use signature::{EntrySignature, Signature};
 pub use time::{ParseTimestampError, Timestamp};

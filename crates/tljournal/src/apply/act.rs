@@ -1,0 +1,188 @@
+use std::collections::BTreeMap;
+
+use rustix::io::Errno;
+
+use super::decide::{Direction, Step, decide};
+use super::look::{Evidence, Seen, shape};
+use crate::disk::Dir;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::home::Parent;
+use crate::model::{Anchor, Change, Image, Kind, Op, Place, RelPath, Spot, TxnId};
+
+/// How it went with all changes of a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Every change is in place, or taken back; or somebody went on from there.
+    Done,
+    /// Somebody else's work is in the way of this place.
+    Blocked(Place),
+}
+
+/// How often one change is looked at before it is given up: twice is enough unless somebody else keeps
+/// on changing the same path.
+const LOOKS_MAX: u32 = 16;
+
+/// Finishes the changes of a transaction, or takes them back in the opposite order. The caller holds the
+/// commit lock. Stops at the first change that is blocked on the way forward; on the way back goes on,
+/// so that as much as possible is as it was.
+pub(crate) fn run(
+    engine: &Engine,
+    id: TxnId,
+    changes: &[Change],
+    direction: Direction,
+) -> Result<Outcome, Error> {
+    let mut outcome = Outcome::Done;
+    let in_order: Box<dyn Iterator<Item = &Change>> = match direction {
+        Direction::Forward => Box::new(changes.iter()),
+        Direction::Back => Box::new(changes.iter().rev()),
+    };
+    for change in in_order {
+        let done = match change.op {
+            Op::Adopt => true,
+            Op::Parent => step_parent(engine, change, direction)?,
+            Op::Put | Op::Link | Op::Tree | Op::Remove => step(engine, id, change, direction)?,
+        };
+        if !done {
+            outcome = Outcome::Blocked(change.place.clone());
+            if direction == Direction::Forward {
+                break;
+            }
+        }
+    }
+    Ok(outcome)
+}
+
+/// Brings one change to its end; false if it is blocked.
+fn step(engine: &Engine, id: TxnId, change: &Change, direction: Direction) -> Result<bool, Error> {
+    let Some(shape) = shape(change) else {
+        return Ok(true);
+    };
+    let mut seen = Evidence::look(engine, id, change)?;
+    for _ in 0..LOOKS_MAX {
+        let step = decide(direction, shape, seen.target, seen.spot);
+        tracing::trace!(path = %change.place.path, ?direction, ?seen.target, ?seen.spot, ?step);
+        let moved = match (step, &seen.parent, &seen.spot_at) {
+            (Step::Done, parent, _) => {
+                finish_modes(change, seen.target, parent.as_ref())?;
+                return Ok(true);
+            }
+            (Step::Blocked, ..) | (_, None, _) | (_, _, None) => return Ok(false),
+            (step, Some(parent), Some((spot, spot_name))) => {
+                let target = change.place.path.name();
+                make_movable(change, &seen, parent, (spot, spot_name))?;
+                match step {
+                    Step::Exchange => spot.exchange(spot_name, parent, target),
+                    Step::Publish => spot.rename_new(spot_name, parent, target),
+                    Step::TakeOut => parent.rename_new(target, spot, spot_name),
+                    Step::Done | Step::Blocked => Ok(()),
+                }
+            }
+        };
+        match moved {
+            Ok(()) => {}
+            // Somebody was faster: look again.
+            Err(error) if error.is(Errno::NOENT) || error.is(Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+        seen.look_again(change)?;
+    }
+    Ok(false)
+}
+
+/// Lets directories that their owner may not write be moved: the kernel has to change their `..`.
+fn make_movable(
+    change: &Change,
+    seen: &Evidence,
+    parent: &Dir,
+    (spot, spot_name): (&Dir, &str),
+) -> Result<(), Error> {
+    let locked = |image: &Option<Image>| {
+        image.filter(|image| image.kind == Kind::Dir && image.mode & 0o200 == 0)
+    };
+    for (image, as_seen) in [(locked(&change.pre), Seen::Pre), (locked(&change.new), Seen::New)] {
+        let Some(image) = image else { continue };
+        if seen.target == as_seen {
+            parent.set_dir_mode(change.place.path.name(), image.mode | 0o700)?;
+        }
+        if seen.spot == as_seen {
+            spot.set_dir_mode(spot_name, image.mode | 0o700)?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives a directory that had to be writable to be moved its own mode.
+fn finish_modes(change: &Change, target: Seen, parent: Option<&Dir>) -> Result<(), Error> {
+    let image = match target {
+        Seen::New => change.new,
+        Seen::Pre => change.pre,
+        Seen::Absent | Seen::Other => None,
+    };
+    if let (Some(image), Some(parent)) = (image, parent) {
+        if image.kind == Kind::Dir && image.mode & 0o700 != 0o700 {
+            parent.set_dir_mode(change.place.path.name(), image.mode)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes a missing parent directory, or removes it again if nothing came into it. False if something
+/// that is no directory has its name.
+fn step_parent(engine: &Engine, change: &Change, direction: Direction) -> Result<bool, Error> {
+    let Parent::There(parent) = engine.home.parent(&change.place)? else {
+        return Ok(direction == Direction::Back);
+    };
+    let name = change.place.path.name();
+    match direction {
+        Direction::Forward => match parent.make_dir(name, 0o755) {
+            Err(error) if error.is(Errno::EXIST) => {
+                Ok(parent.stat(name)?.is_some_and(|stat| stat.kind == Kind::Dir))
+            }
+            made => Ok(made.map(|()| true)?),
+        },
+        Direction::Back => match parent.remove_dir(name) {
+            // XFS answers EEXIST where others answer ENOTEMPTY.
+            Err(error)
+                if [Errno::NOENT, Errno::NOTEMPTY, Errno::EXIST, Errno::NOTDIR]
+                    .iter()
+                    .any(|errno| error.is(*errno)) =>
+            {
+                Ok(true)
+            }
+            removed => Ok(removed.map(|()| true)?),
+        },
+    }
+}
+
+/// From how many directories on one sync of the whole filesystem is cheaper.
+const DIRS_ONE_BY_ONE_MAX: usize = 8;
+
+/// Makes the renames of a transaction durable: syncs the directories whose entries changed.
+pub(crate) fn settle(engine: &Engine, changes: &[Change]) -> Result<(), Error> {
+    let mut dirs: BTreeMap<(Anchor, Option<RelPath>), bool> = BTreeMap::new();
+    for change in changes.iter().filter(|change| change.op != Op::Adopt) {
+        let key = (change.place.anchor, change.place.path.parent());
+        *dirs.entry(key).or_default() |= change.spot != Spot::Home;
+    }
+    let all_at_home = dirs.iter().all(|((anchor, _), beside)| *anchor == Anchor::Home && !beside);
+    if dirs.len() > DIRS_ONE_BY_ONE_MAX && all_at_home && engine.home.syncfs_reaches_medium {
+        let _synced = engine.home.dir.sync_filesystem()?;
+        return Ok(());
+    }
+    for (anchor, path) in dirs.into_keys() {
+        let anchor = engine.home.anchor(anchor);
+        let opened = match path {
+            None => Ok(anchor.clone()),
+            Some(path) => anchor.open_dir(path.as_str()),
+        };
+        match opened {
+            Ok(dir) => drop(dir.sync()?),
+            // It is not there any more: nothing in it has to be durable.
+            Err(error) if error.is(Errno::NOENT) || error.is(Errno::NOTDIR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+

@@ -1,0 +1,189 @@
+use std::collections::BTreeMap;
+
+use super::act::{Outcome, run, settle};
+use super::decide::Direction;
+use crate::ambient;
+use crate::catalog::{EntryRow, Sync, Unsettled};
+use crate::engine::Engine;
+use crate::error::{Damage, Error};
+use crate::home::Parent;
+use crate::model::{Change, Digest, Durability, Op, Place, Signature, Stat, Timestamp, TxnId, TxnState};
+
+/// What the process that staged a tree knows of it besides its changes; whoever recovers does not.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Known {
+    /// Signatures of trees, by the number of the change.
+    pub(crate) signatures: BTreeMap<u32, Signature>,
+    /// What sources looked like, and the manifests they had.
+    pub(crate) sources: Vec<(Digest, Digest)>,
+    /// Entries that were found unchanged by hashing and have a signature that vouches now.
+    pub(crate) refreshed: Vec<(Place, EntryRow)>,
+}
+
+/// A transaction past its commit point.
+#[derive(Debug)]
+pub(crate) struct Committed<'a> {
+    pub(crate) row: i64,
+    pub(crate) id: TxnId,
+    pub(crate) changes: &'a [Change],
+}
+
+/// How a transaction ended.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    Applied,
+    /// Somebody else's work at this place was in the way, and everything is as it was.
+    TakenBack(Place),
+}
+
+/// Below this age a change made in the same tick of the filesystem's clock would not be seen.
+pub(crate) const RACY_NANOS: i128 = 20_000_000;
+
+impl Committed<'_> {
+    /// Finishes the transaction: applies it, settles it, and records that. If somebody else's work is in
+    /// the way, or the system refuses, it is taken back.
+    pub(crate) fn finish(&self, engine: &Engine, known: &Known) -> Result<Ending, Error> {
+        let span = tracing::info_span!("apply", txn = %self.id, changes = self.changes.len());
+        let _in_span = span.enter();
+        match run(engine, self.id, self.changes, Direction::Forward) {
+            Ok(Outcome::Done) => {}
+            Ok(Outcome::Blocked(place)) => {
+                let reason = format!("somebody changed `{}`", engine.home.shown(&place));
+                self.begin_abort(engine, &reason)?;
+                self.take_back(engine)?;
+                return Ok(Ending::TakenBack(place));
+            }
+            Err(error) => {
+                self.begin_abort(engine, &chain(&error))?;
+                self.take_back(engine)?;
+                return Err(error);
+            }
+        }
+        settle(engine, self.changes)?;
+        self.record_applied(engine, known)?;
+        Ok(Ending::Applied)
+    }
+
+    /// Takes the transaction back for a reason of the caller's.
+    pub(crate) fn give_up(&self, engine: &Engine, reason: &str) -> Result<Ending, Error> {
+        self.begin_abort(engine, reason)?;
+        self.take_back(engine)?;
+        Ok(match self.changes.first() {
+            Some(change) => Ending::TakenBack(change.place.clone()),
+            None => Ending::Applied,
+        })
+    }
+
+    /// Decides durably that the transaction is taken back. If this cannot be recorded nothing may be
+    /// undone, and it stays committed.
+    fn begin_abort(&self, engine: &Engine, reason: &str) -> Result<(), Error> {
+        tracing::warn!(txn = %self.id, reason, "taking a committed transaction back");
+        engine.record(Sync::Full, |catalog| {
+            catalog.move_txn(self.row, TxnState::Committed, TxnState::Aborting, Some(reason))
+        })?;
+        Ok(())
+    }
+
+    /// Takes back whatever of an aborting transaction is in place.
+    pub(crate) fn take_back(&self, engine: &Engine) -> Result<(), Error> {
+        let outcome = run(engine, self.id, self.changes, Direction::Back)?;
+        settle(engine, self.changes)?;
+        let Outcome::Blocked(place) = outcome else {
+            engine.record(Sync::Normal, |catalog| {
+                catalog.move_txn(self.row, TxnState::Aborting, TxnState::Aborted, None)
+            })?;
+            return Ok(());
+        };
+        let shown = engine.home.shown(&place);
+        let kept = engine.home.txns.path().join(self.id.to_string());
+        let reason = format!("`{shown}` was changed meanwhile; what was there before is in `{kept}`");
+        engine.record(Sync::Full, |catalog| {
+            let stuck = Some(reason.as_str());
+            catalog.move_txn(self.row, TxnState::Aborting, TxnState::Stuck, stuck)
+        })?;
+        Err(Damage::Stuck { txn: self.id, reason }.into())
+    }
+
+    /// Records that everything is in place, and what stands there now.
+    pub(crate) fn record_applied(&self, engine: &Engine, known: &Known) -> Result<(), Error> {
+        let mut entries = Vec::new();
+        for change in self.changes.iter().filter(|change| change.op != Op::Parent) {
+            entries.push((change, self.entry_after(engine, change, known)?));
+        }
+        engine.record(Sync::Normal, |catalog| {
+            for (look, manifest) in &known.sources {
+                catalog.put_source(look, manifest)?;
+            }
+            for (place, entry) in &known.refreshed {
+                catalog.put_entry(place, entry)?;
+            }
+            for (change, entry) in &entries {
+                match entry {
+                    Some(entry) => catalog.put_entry(&change.place, entry)?,
+                    None => catalog.remove_entry(&change.place)?,
+                }
+                if change.drift && change.op != Op::Adopt {
+                    let path = engine.home.shown(&change.place);
+                    let detail = "what was replaced was not the journal's work; it is kept aside";
+                    catalog.put_event((None, Some(self.row)), "drift", Some(&path), detail)?;
+                }
+            }
+            catalog.move_txn(self.row, TxnState::Committed, TxnState::Applied, None)
+        })?;
+        Ok(())
+    }
+
+    /// What the catalog is to say of a change's place; `None` if nothing is there.
+    fn entry_after(
+        &self,
+        engine: &Engine,
+        change: &Change,
+        known: &Known,
+    ) -> Result<Option<EntryRow>, Error> {
+        let Some(image) = change.new else {
+            return Ok(None);
+        };
+        let there = stat_at(engine, &change.place)?.filter(|stat| image.is_same_inode(stat));
+        let signature = known.signatures.get(&change.n);
+        let ctime = there.map_or(Timestamp::default(), |stat| stat.ctime);
+        let newest = signature.and_then(Signature::newest);
+        // The rename has just set the ctime of what was renamed: it is the filesystem's clock, and too
+        // young itself.
+        let old_enough = |newest: Timestamp| newest.as_nanos() + RACY_NANOS < ctime.as_nanos();
+        let unsettled = (change.durability == Durability::Rebuildable).then(|| Unsettled {
+            boot: ambient::boot_id().to_owned(),
+            mount: engine.home.home_stat.mount,
+        });
+        Ok(Some(EntryRow {
+            txn: self.row,
+            n: change.n,
+            image,
+            ctime,
+            racy: !(change.op == Op::Tree && newest.is_some_and(old_enough)),
+            digest: change.digest,
+            target: change.target.clone(),
+            signature: signature.cloned(),
+            unsettled,
+        }))
+    }
+}
+
+/// What is at a place, if anything.
+pub(crate) fn stat_at(engine: &Engine, place: &Place) -> Result<Option<Stat>, Error> {
+    match engine.home.parent(place)? {
+        Parent::There(parent) => Ok(parent.stat(place.path.name())?),
+        Parent::Missing { .. } => Ok(None),
+    }
+}
+
+/// An error with everything that caused it, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,85 @@
+use rustix::io::Errno;
+
+use super::decide::Shape;
+use crate::disk::Dir;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::home::Parent;
+use crate::model::{Change, Stat, TxnId};
+
+/// What something on disk is to a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Seen {
+    /// Nothing is there.
+    Absent,
+    /// What the expectation saw, untouched.
+    Pre,
+    /// The new content, by inode; edited since or not.
+    New,
+    /// Anything else: somebody else's work.
+    Other,
+}
+
+impl Seen {
+    pub(super) fn classify(change: &Change, stat: Option<&Stat>) -> Self {
+        match stat {
+            None => Self::Absent,
+            Some(stat) if change.new.is_some_and(|new| new.is_same_inode(stat)) => Self::New,
+            Some(stat) if change.pre.is_some_and(|pre| pre.is_untouched(stat)) => Self::Pre,
+            Some(_) => Self::Other,
+        }
+    }
+}
+
+/// The evidence about one change, with the handles to act on.
+#[derive(Debug)]
+pub(super) struct Evidence {
+    pub(super) target: Seen,
+    pub(super) spot: Seen,
+    /// The directory that holds the target; `None` if it is missing.
+    pub(super) parent: Option<Dir>,
+    /// The directory that holds the spot, and the name there; `None` if it is missing.
+    pub(super) spot_at: Option<(Dir, String)>,
+}
+
+impl Evidence {
+    pub(super) fn look(engine: &Engine, id: TxnId, change: &Change) -> Result<Self, Error> {
+        let parent = match engine.home.parent(&change.place)? {
+            Parent::There(dir) => Some(dir),
+            Parent::Missing { .. } => None,
+        };
+        let spot_at = engine.home.spot(id, change)?;
+        let mut evidence = Self { target: Seen::Absent, spot: Seen::Absent, parent, spot_at };
+        evidence.look_again(change)?;
+        Ok(evidence)
+    }
+
+    pub(super) fn look_again(&mut self, change: &Change) -> Result<(), Error> {
+        let look = |dir: &Dir, name: &str| match dir.stat(name) {
+            Ok(stat) => Ok(Seen::classify(change, stat.as_ref())),
+            Err(error) if error.is(Errno::NOTDIR) => Ok(Seen::Absent),
+            Err(error) => Err(error),
+        };
+        if let Some(parent) = &self.parent {
+            self.target = look(parent, change.place.path.name())?;
+        }
+        if let Some((dir, name)) = &self.spot_at {
+            self.spot = look(dir, name)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a change does, as far as renames go; `None` if it makes none.
+pub(super) fn shape(change: &Change) -> Option<Shape> {
+    use crate::model::Op;
+    if matches!(change.op, Op::Parent | Op::Adopt) {
+        return None;
+    }
+    match (&change.pre, &change.new) {
+        (None, Some(_)) => Some(Shape::Create),
+        (Some(_), Some(_)) => Some(Shape::Replace),
+        (Some(_), None) => Some(Shape::Remove),
+        (None, None) => None,
+    }
+}

@@ -1,0 +1,116 @@
+use rusqlite::{Row, params};
+
+use super::codec::{bad, digest, image, place, signed};
+use super::{Catalog, CatalogError};
+use crate::model::{Change, Durability, Image, Op, RelPath, Spot};
+
+impl Catalog {
+    /// Records the changes of a transaction.
+    pub(crate) fn insert_changes(&self, txn: i64, changes: &[Change]) -> Result<(), CatalogError> {
+        let mut statement = self.conn.prepare_cached(
+            "INSERT INTO change VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,
+             ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
+        )?;
+        for change in changes {
+            let (pre, new) = (Columns::of(change.pre), Columns::of(change.new));
+            let beside = match &change.spot {
+                Spot::Home => None,
+                Spot::Beside(dir) => Some(dir.as_ref().map_or("", RelPath::as_str)),
+            };
+            statement.execute(params![
+                txn,
+                change.n,
+                self.root_of(&change.place),
+                change.place.path.as_str(),
+                change.op.as_str(),
+                pre.kind,
+                pre.ino,
+                pre.born,
+                pre.size,
+                pre.mode,
+                pre.mtime,
+                new.kind,
+                new.ino,
+                new.born,
+                new.size,
+                new.mode,
+                new.mtime,
+                change.digest.as_ref().map(|digest| digest.as_bytes().as_slice()),
+                change.target,
+                beside,
+                change.durability == Durability::Rebuildable,
+                change.drift,
+            ])?;
+        }
+        Ok(())
+    }
+
+    /// The changes of a transaction, in order; `None` if one of them lies below another root.
+    pub(crate) fn changes(&self, txn: i64) -> Result<Option<Vec<Change>>, CatalogError> {
+        let sql = "SELECT n, root, path, op, pre_kind, pre_ino, pre_born, pre_size, pre_mode,
+                   pre_mtime, new_kind, new_ino, new_born, new_size, new_mode, new_mtime, digest,
+                   target, beside, rebuildable, drift FROM change WHERE txn = ?1 ORDER BY n";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let mut rows = statement.query([txn])?;
+        let mut changes = Vec::new();
+        while let Some(row) = rows.next()? {
+            match self.read_change(row)? {
+                Some(change) => changes.push(change),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(changes))
+    }
+
+    fn read_change(&self, row: &Row<'_>) -> Result<Option<Change>, CatalogError> {
+        let path: String = row.get(2)?;
+        let Some(place) = place(row.get(1)?, &path, self.own_root)? else {
+            return Ok(None);
+        };
+        let op: String = row.get(3)?;
+        let spot = match row.get::<_, Option<String>>(18)?.as_deref() {
+            None => Spot::Home,
+            Some("") => Spot::Beside(None),
+            Some(dir) => Spot::Beside(Some(RelPath::new(dir).map_err(bad)?)),
+        };
+        Ok(Some(Change {
+            n: row.get(0)?,
+            place,
+            op: Op::from_word(&op).ok_or_else(|| bad("no kind of change"))?,
+            pre: image(row, 4)?,
+            new: image(row, 10)?,
+            digest: digest(row.get(16)?)?,
+            target: row.get(17)?,
+            spot,
+            durability: if row.get(19)? { Durability::Rebuildable } else { Durability::Durable },
+            drift: row.get(20)?,
+        }))
+    }
+}
+
+/// An image as six columns, all NULL if there is none.
+#[derive(Default)]
+struct Columns {
+    kind: Option<&'static str>,
+    ino: Option<i64>,
+    born: Option<String>,
+    size: Option<i64>,
+    mode: Option<u32>,
+    mtime: Option<String>,
+}
+
+impl Columns {
+    fn of(image: Option<Image>) -> Self {
+        let Some(image) = image else {
+            return Self::default();
+        };
+        Self {
+            kind: Some(image.kind.as_str()),
+            ino: Some(signed(image.identity.ino)),
+            born: Some(image.identity.born.to_string()),
+            size: Some(signed(image.size)),
+            mode: Some(image.mode),
+            mtime: Some(image.mtime.to_string()),
+        }
+    }
+}

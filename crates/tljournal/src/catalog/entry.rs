@@ -1,0 +1,161 @@
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::codec::{bad, below, digest, identity, place, signed, time};
+use super::{Catalog, CatalogError};
+use crate::model::{Digest, Image, Kind, Place, Signature, Stat, Timestamp};
+
+/// What stands at a place since the last applied transaction that changed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EntryRow {
+    /// The row of that transaction, and the change within it.
+    pub(crate) txn: i64,
+    pub(crate) n: u32,
+    pub(crate) image: Image,
+    pub(crate) ctime: Timestamp,
+    /// The signature is too young to vouch for the content.
+    pub(crate) racy: bool,
+    /// Of a file's content, or of a tree's manifest.
+    pub(crate) digest: Option<Digest>,
+    pub(crate) target: Option<String>,
+    /// Of a tree's entries.
+    pub(crate) signature: Option<Signature>,
+    pub(crate) unsettled: Option<Unsettled>,
+}
+
+/// Where a tree was written that may not be on the medium yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unsettled {
+    pub(crate) boot: String,
+    pub(crate) mount: u64,
+}
+
+impl EntryRow {
+    /// Whether what is there now is the inode that was recorded, as it was when it was recorded.
+    pub(crate) fn vouches_for(&self, stat: &Stat) -> bool {
+        self.image.is_untouched(stat) && self.image.mode == stat.mode && self.ctime == stat.ctime
+    }
+}
+
+const COLUMNS: &str = "SELECT root, path, txn, n, kind, ino, born, size, mode, mtime, ctime, racy,
+                       digest, target, signature, unsettled, boot, mount FROM entry ";
+
+impl Catalog {
+    /// What stands at a place.
+    pub(crate) fn entry(&self, place: &Place) -> Result<Option<EntryRow>, CatalogError> {
+        let sql = format!("{COLUMNS} WHERE root = ?1 AND path = ?2");
+        let mut statement = self.conn.prepare_cached(&sql)?;
+        let key = params![self.root_of(place), place.path.as_str()];
+        statement.query_row(key, |row| Ok(read_entry(row))).optional()?.transpose()
+    }
+
+    /// The trees that may not be on the medium yet. Those of other roots are left out.
+    pub(crate) fn unsettled(&self) -> Result<Vec<(Place, EntryRow)>, CatalogError> {
+        let sql = format!("{COLUMNS} WHERE unsettled IS NOT NULL");
+        let mut statement = self.conn.prepare_cached(&sql)?;
+        let mut rows = statement.query([])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let path: String = row.get(1)?;
+            if let Some(place) = place(row.get(0)?, &path, self.own_root)? {
+                found.push((place, read_entry(row)?));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether a tree of this transaction may not be on the medium yet, so that what it replaced is
+    /// still needed.
+    pub(crate) fn is_unsettled(&self, txn: i64) -> Result<bool, CatalogError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM entry WHERE unsettled IS NOT NULL AND txn = ?1)";
+        Ok(self.conn.prepare_cached(sql)?.query_row([txn], |row| row.get(0))?)
+    }
+
+    /// Records that a tree is on the medium, unless it was replaced meanwhile.
+    pub(crate) fn settle_entry(&self, place: &Place, txn: i64) -> Result<(), CatalogError> {
+        let sql = "UPDATE entry SET unsettled = NULL WHERE root = ?1 AND path = ?2 AND txn = ?3";
+        let key = params![self.root_of(place), place.path.as_str(), txn];
+        self.conn.prepare_cached(sql)?.execute(key)?;
+        Ok(())
+    }
+
+    /// Records what stands at a place now; nothing below it does.
+    pub(crate) fn put_entry(&self, place: &Place, entry: &EntryRow) -> Result<(), CatalogError> {
+        self.remove_below(place)?;
+        let sql = "INSERT OR REPLACE INTO entry VALUES
+                   (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
+        self.conn.prepare_cached(sql)?.execute(params![
+            self.root_of(place),
+            place.path.as_str(),
+            entry.txn,
+            entry.n,
+            entry.image.kind.as_str(),
+            signed(entry.image.identity.ino),
+            entry.image.identity.born.to_string(),
+            signed(entry.image.size),
+            entry.image.mode,
+            entry.image.mtime.to_string(),
+            entry.ctime.to_string(),
+            entry.racy,
+            entry.digest.as_ref().map(|digest| digest.as_bytes().as_slice()),
+            entry.target,
+            entry.signature.as_ref().map(Signature::encode),
+            entry.unsettled.as_ref().map(|_| 1),
+            entry.unsettled.as_ref().map(|unsettled| &unsettled.boot),
+            entry.unsettled.as_ref().map(|unsettled| signed(unsettled.mount)),
+        ])?;
+        Ok(())
+    }
+
+    /// Records that nothing stands at a place any more.
+    pub(crate) fn remove_entry(&self, place: &Place) -> Result<(), CatalogError> {
+        self.remove_below(place)?;
+        let sql = "DELETE FROM entry WHERE root = ?1 AND path = ?2";
+        let key = params![self.root_of(place), place.path.as_str()];
+        self.conn.prepare_cached(sql)?.execute(key)?;
+        Ok(())
+    }
+
+    fn remove_below(&self, place: &Place) -> Result<(), CatalogError> {
+        let (from, to) = below(&place.path);
+        let sql = "DELETE FROM entry WHERE root = ?1 AND path >= ?2 AND path < ?3";
+        self.conn.prepare_cached(sql)?.execute(params![self.root_of(place), from, to])?;
+        Ok(())
+    }
+
+    /// Makes every signature one that cannot vouch, because it is of another disk.
+    pub(crate) fn distrust_all(&self) -> Result<(), CatalogError> {
+        self.conn.execute("UPDATE entry SET racy = 1, ctime = '0.0', signature = NULL", [])?;
+        self.conn.execute("DELETE FROM source", [])?;
+        Ok(())
+    }
+}
+
+fn read_entry(row: &Row<'_>) -> Result<EntryRow, CatalogError> {
+    let kind: String = row.get(4)?;
+    let signature: Option<Vec<u8>> = row.get(14)?;
+    let decode = |bytes: Vec<u8>| Signature::decode(&bytes).ok_or_else(|| bad("no signature"));
+    let unsettled = match row.get::<_, Option<i64>>(15)? {
+        None => None,
+        Some(_) => Some(Unsettled {
+            boot: row.get(16)?,
+            mount: row.get::<_, i64>(17)?.cast_unsigned(),
+        }),
+    };
+    Ok(EntryRow {
+        txn: row.get(2)?,
+        n: row.get(3)?,
+        image: Image {
+            kind: Kind::from_word(&kind).ok_or_else(|| bad("no kind of file"))?,
+            identity: identity(row.get(5)?, &row.get::<_, String>(6)?)?,
+            size: row.get::<_, i64>(7)?.cast_unsigned(),
+            mode: row.get(8)?,
+            mtime: time(&row.get::<_, String>(9)?)?,
+        },
+        ctime: time(&row.get::<_, String>(10)?)?,
+        racy: row.get(11)?,
+        digest: digest(row.get(12)?)?,
+        target: row.get(13)?,
+        signature: signature.map(decode).transpose()?,
+        unsettled,
+    })
+}

@@ -1,0 +1,234 @@
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::codec::{digest, identity, image, parse, time};
+use super::{Catalog, CatalogError};
+use crate::ambient;
+use crate::model::{Digest, Identity, Image, RunId, Timestamp, TxnId};
+
+/// A transaction, as history tells it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct TxnRecord {
+    /// Its short number.
+    pub number: i64,
+    /// Its id.
+    pub id: TxnId,
+    /// What its caller named it.
+    pub label: String,
+    /// Where it stands: `staging`, `committed`, `applied`, `aborting`, `aborted`, `stuck`.
+    pub state: String,
+    /// When it began.
+    pub began_at: Timestamp,
+    /// When it was applied or aborted.
+    pub ended_at: Option<Timestamp>,
+    /// Its place in the order of commits.
+    pub commit_no: Option<i64>,
+    /// Why it was taken back or is stuck.
+    pub reason: Option<String>,
+    /// The run that it belongs to.
+    pub run: RunRecord,
+}
+
+/// A run, as history tells it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct RunRecord {
+    /// Its id.
+    pub id: RunId,
+    /// The process id, in its own pid namespace.
+    pub pid: u32,
+    /// The host it ran on.
+    pub host: String,
+    /// Its arguments, without secrets.
+    pub argv: String,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended, if it said so or was found dead.
+    pub ended_at: Option<Timestamp>,
+    /// How it ended.
+    pub outcome: Option<String>,
+}
+
+/// One change of a transaction, as history tells it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ChangeRecord {
+    /// The path, below the home (`in_home`) or below the root.
+    pub path: String,
+    /// Whether the path begins at the home.
+    pub in_home: bool,
+    /// `put`, `link`, `tree`, `remove`, `parent`, `adopt`.
+    pub op: String,
+    /// What was there before.
+    pub before: Option<Image>,
+    /// What was there afterwards.
+    pub after: Option<Image>,
+    /// Digest of a file's content, or of a tree's manifest.
+    pub digest: Option<Digest>,
+    /// Where a symbolic link points.
+    pub target: Option<String>,
+    /// Whether what was there before was not the journal's own work.
+    pub drift: bool,
+}
+
+/// Something worth knowing that happened.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct EventRecord {
+    /// When.
+    pub at: Timestamp,
+    /// What kind: `recovered`, `drift`, `set aside`, ...
+    pub kind: String,
+    /// The path it is about, for people.
+    pub path: Option<String>,
+    /// What happened, for people.
+    pub detail: String,
+}
+
+/// Which transactions history is asked for.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct TxnFilter {
+    /// At most so many, the latest first.
+    pub limit: Option<u32>,
+}
+
+impl TxnFilter {
+    /// The latest `limit` transactions.
+    #[must_use]
+    pub fn latest(limit: u32) -> Self {
+        Self { limit: Some(limit) }
+    }
+}
+
+const TXN: &str = "SELECT txn.id, txn.uuid, label, state, began_at, txn.ended_at, commit_no, reason,
+                   run.uuid, pid, host, argv, started_at, run.ended_at, outcome
+                   FROM txn JOIN run ON run.id = txn.run ";
+
+impl Catalog {
+    /// Transactions, the latest first.
+    pub(crate) fn history(&self, filter: &TxnFilter) -> Result<Vec<TxnRecord>, CatalogError> {
+        let sql = format!("{TXN} ORDER BY txn.id DESC LIMIT ?1");
+        let mut statement = self.conn.prepare_cached(&sql)?;
+        let mut rows = statement.query([filter.limit.map_or(-1, i64::from)])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(read_txn(row)?);
+        }
+        Ok(found)
+    }
+
+    /// The transaction with this number.
+    pub(crate) fn txn_record(&self, number: i64) -> Result<Option<TxnRecord>, CatalogError> {
+        let mut statement = self.conn.prepare_cached(&format!("{TXN} WHERE txn.id = ?1"))?;
+        statement.query_row([number], |row| Ok(read_txn(row))).optional()?.transpose()
+    }
+
+    /// The numbers of the transactions whose ids begin so, at most two.
+    pub(crate) fn numbers_of(&self, id_prefix: &str) -> Result<Vec<i64>, CatalogError> {
+        let sql = "SELECT id FROM txn WHERE uuid >= ?1 AND uuid < ?1 || 'g' LIMIT 2";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let numbers = statement.query_map([id_prefix], |row| row.get(0))?;
+        Ok(numbers.collect::<Result<_, _>>()?)
+    }
+
+    /// The changes of the transaction with this number.
+    pub(crate) fn change_records(&self, number: i64) -> Result<Vec<ChangeRecord>, CatalogError> {
+        let sql = "SELECT path, root, op, pre_kind, pre_ino, pre_born, pre_size, pre_mode, pre_mtime,
+                   new_kind, new_ino, new_born, new_size, new_mode, new_mtime, digest, target, drift
+                   FROM change WHERE txn = ?1 ORDER BY n";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let mut rows = statement.query([number])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(ChangeRecord {
+                path: row.get(0)?,
+                in_home: row.get::<_, i64>(1)? == super::codec::HOME,
+                op: row.get(2)?,
+                before: image(row, 3)?,
+                after: image(row, 9)?,
+                digest: digest(row.get(15)?)?,
+                target: row.get(16)?,
+                drift: row.get(17)?,
+            });
+        }
+        Ok(found)
+    }
+
+    /// Events, the latest first; those of one transaction if one is named.
+    pub(crate) fn events(
+        &self,
+        txn: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<EventRecord>, CatalogError> {
+        let sql = "SELECT at, kind, path, detail FROM event
+                   WHERE ?1 IS NULL OR txn = ?1 ORDER BY id DESC LIMIT ?2";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let mut rows = statement.query(params![txn, limit])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let at: String = row.get(0)?;
+            let (kind, path, detail) = (row.get(1)?, row.get(2)?, row.get(3)?);
+            found.push(EventRecord { at: time(&at)?, kind, path, detail });
+        }
+        Ok(found)
+    }
+
+    /// Records something worth knowing.
+    pub(crate) fn put_event(
+        &self,
+        (run, txn): (Option<i64>, Option<i64>),
+        kind: &str,
+        path: Option<&str>,
+        detail: &str,
+    ) -> Result<(), CatalogError> {
+        let sql = "INSERT INTO event (at, run, txn, kind, path, detail)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let at = ambient::now().to_string();
+        self.conn.prepare_cached(sql)?.execute(params![at, run, txn, kind, path, detail])?;
+        Ok(())
+    }
+
+    /// How many transactions the catalog knows, at most.
+    pub(crate) fn latest_number(&self) -> Result<i64, CatalogError> {
+        let sql = "SELECT coalesce(max(id), 0) FROM txn";
+        Ok(self.conn.query_row(sql, [], |row| row.get(0))?)
+    }
+
+    /// The roots that were used with this home, with the paths they had.
+    pub(crate) fn roots(&self) -> Result<Vec<(Identity, String)>, CatalogError> {
+        let mut statement = self.conn.prepare("SELECT ino, born, path FROM root")?;
+        let mut rows = statement.query([])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push((identity(row.get(0)?, &row.get::<_, String>(1)?)?, row.get(2)?));
+        }
+        Ok(found)
+    }
+}
+
+fn read_txn(row: &Row<'_>) -> Result<TxnRecord, CatalogError> {
+    let text = |at| row.get::<_, String>(at);
+    let moment = |at| -> Result<Option<Timestamp>, CatalogError> {
+        row.get::<_, Option<String>>(at)?.map(|text| time(&text)).transpose()
+    };
+    Ok(TxnRecord {
+        number: row.get(0)?,
+        id: parse(&text(1)?, "transaction id")?,
+        label: text(2)?,
+        state: text(3)?,
+        began_at: time(&text(4)?)?,
+        ended_at: moment(5)?,
+        commit_no: row.get(6)?,
+        reason: row.get(7)?,
+        run: RunRecord {
+            id: parse(&text(8)?, "run id")?,
+            pid: row.get(9)?,
+            host: text(10)?,
+            argv: text(11)?,
+            started_at: time(&text(12)?)?,
+            ended_at: moment(13)?,
+            outcome: row.get(14)?,
+        },
+    })
+}

@@ -1,0 +1,71 @@
+use rusqlite::{OptionalExtension, params};
+
+use super::codec::{identity, signed};
+use super::{Catalog, CatalogError};
+use crate::ambient;
+use crate::disk::Features;
+use crate::model::Identity;
+
+/// What the database says of the home it belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct HomeRow {
+    pub(crate) identity: Identity,
+    pub(crate) features: Features,
+}
+
+impl Catalog {
+    /// The home that the database was made for; `None` in a new one.
+    pub(crate) fn home(&self) -> Result<Option<HomeRow>, CatalogError> {
+        let sql = "SELECT ino, born, exchange, birth_times FROM home";
+        let row = self.conn.prepare_cached(sql)?.query_row([], |row| {
+            let features = Features { exchange: row.get(2)?, birth_times: row.get(3)? };
+            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, features))
+        });
+        let Some((ino, born, features)) = row.optional()? else {
+            return Ok(None);
+        };
+        Ok(Some(HomeRow { identity: identity(ino, &born)?, features }))
+    }
+
+    /// Says which home the database belongs to from now on.
+    pub(crate) fn set_home(&self, home: HomeRow) -> Result<(), CatalogError> {
+        self.conn.execute(
+            "INSERT INTO home (id, ino, born, made_at, exchange, birth_times)
+             VALUES (1, ?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (id) DO UPDATE SET ino = ?1, born = ?2, exchange = ?4, birth_times = ?5",
+            params![
+                signed(home.identity.ino),
+                home.identity.born.to_string(),
+                ambient::now().to_string(),
+                home.features.exchange,
+                home.features.birth_times,
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Finds the row of the opener's root, which its places are recorded under.
+    pub(crate) fn find_root(&mut self, root: Identity) -> Result<(), CatalogError> {
+        let sql = "SELECT id FROM root WHERE ino = ?1 AND born = ?2";
+        let found = self.conn.prepare_cached(sql)?.query_row(
+            params![signed(root.ino), root.born.to_string()],
+            |row| row.get(0),
+        );
+        self.own_root = found.optional()?.unwrap_or(0);
+        Ok(())
+    }
+
+    /// Whether the opener's root has a row.
+    pub(crate) fn has_root(&self) -> bool {
+        self.own_root != 0
+    }
+
+    /// Makes sure that a root has a row.
+    pub(crate) fn ensure_root(&self, root: Identity, path: &str) -> Result<(), CatalogError> {
+        self.conn.execute(
+            "INSERT OR IGNORE INTO root (ino, born, path) VALUES (?1, ?2, ?3)",
+            params![signed(root.ino), root.born.to_string(), path],
+        )?;
+        Ok(())
+    }
+}

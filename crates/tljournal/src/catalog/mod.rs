@@ -1,0 +1,102 @@
+//! The only room that speaks SQL: the database explains what the disk holds.
+//!
+//! The catalog does not know that files exist; it is told a path to open and rows to keep. One
+//! connection in WAL mode; every write is one `BEGIN IMMEDIATE` transaction, for which the caller holds
+//! `lock/db`, because SQLite's own busy handler shares turns out unfairly.
+//!
+//! # Compatibility
+//!
+//! Three sets of features, as ext4 has them: what an older version may ignore, what it may read past,
+//! and what it must refuse. Only the last refuses a database, and leaves the file as it is. Migrations
+//! only add; `user_version` counts them.
+//!
+//! # Corruption
+//!
+//! Any statement may find it. It is one error, [`CatalogError::Corrupt`], wherever it comes from.
+
+mod change;
+mod codec;
+mod entry;
+mod history;
+mod home;
+mod open;
+mod run;
+mod tree;
+mod txn;
+
+pub(crate) use codec::RowError;
+pub(crate) use entry::{EntryRow, Unsettled};
+pub use history::{ChangeRecord, EventRecord, RunRecord, TxnFilter, TxnRecord};
+pub(crate) use home::HomeRow;
+pub(crate) use open::Catalog;
+pub(crate) use run::OpenRun;
+pub(crate) use txn::TxnRow;
+
+/// Whether a write of the catalog is synced before it counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sync {
+    /// It is: used for the commit point and for what takes it back.
+    Full,
+    /// It rides along with the next one that is.
+    Normal,
+}
+
+/// The catalog could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CatalogError {
+    /// The database is damaged or its rows contradict each other.
+    #[error("the catalog is damaged: {0}")]
+    Corrupt(String),
+    /// The database belongs to another program.
+    #[error("the file `.state.db` is a database of another program")]
+    Foreign,
+    /// A newer version wrote a format that this one must not touch.
+    #[error("the catalog has format features {features:#x} of a newer version; use that version, nothing was changed")]
+    Newer {
+        /// The bits of the incompatible features that are not known here.
+        features: i64,
+    },
+    /// Space ran out.
+    #[error("there is no space left to write the catalog")]
+    Full(#[source] rusqlite::Error),
+    /// The library that was linked is too old to be safe.
+    #[error("SQLite {0} can lose committed pages; 3.51.3 or later is needed")]
+    OldLibrary(String),
+    /// Anything else that SQLite says.
+    #[error("failed to {verb} the catalog")]
+    Sql {
+        /// What was being done.
+        verb: &'static str,
+        /// What SQLite says.
+        #[source]
+        source: rusqlite::Error,
+    },
+}
+
+impl From<rusqlite::Error> for CatalogError {
+    fn from(source: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode;
+        match source.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                Self::Corrupt(source.to_string())
+            }
+            Some(ErrorCode::DiskFull) => Self::Full(source),
+            _ => match source {
+                rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::IntegralValueOutOfRange(..)
+                | rusqlite::Error::InvalidColumnType(..) => Self::Corrupt(source.to_string()),
+                source => Self::Sql { verb: "use", source },
+            },
+        }
+    }
+}
+
+impl From<RowError> for CatalogError {
+    fn from(error: RowError) -> Self {
+        Self::Corrupt(error.0)
+    }
+}
+
+#[cfg(test)]
+mod tests;

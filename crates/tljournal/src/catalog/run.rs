@@ -1,0 +1,58 @@
+use rusqlite::params;
+
+use super::codec::parse;
+use super::{Catalog, CatalogError};
+use crate::ambient::{self, ProcessFacts};
+use crate::model::RunId;
+
+/// A run that has not said that it ended.
+#[derive(Debug)]
+pub(crate) struct OpenRun {
+    pub(crate) row: i64,
+    pub(crate) id: RunId,
+    pub(crate) pid: u32,
+}
+
+impl Catalog {
+    /// Records that a run began; returns its row.
+    pub(crate) fn insert_run(&self, id: RunId, facts: &ProcessFacts) -> Result<i64, CatalogError> {
+        self.conn.execute(
+            "INSERT INTO run (uuid, pid, host, boot, uid, cwd, argv, version, started_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            params![
+                id.to_string(),
+                facts.pid,
+                facts.host,
+                facts.boot,
+                facts.uid,
+                facts.cwd,
+                facts.argv,
+                env!("CARGO_PKG_VERSION"),
+                ambient::now().to_string(),
+            ],
+        )?;
+        Ok(self.conn.last_insert_rowid())
+    }
+
+    /// Records how a run ended.
+    pub(crate) fn end_run(&self, row: i64, outcome: &str) -> Result<(), CatalogError> {
+        let sql = "UPDATE run SET ended_at = ?2, outcome = ?3 WHERE id = ?1 AND ended_at IS NULL";
+        self.conn
+            .prepare_cached(sql)?
+            .execute(params![row, ambient::now().to_string(), outcome])?;
+        Ok(())
+    }
+
+    /// The runs that have not said that they ended.
+    pub(crate) fn open_runs(&self) -> Result<Vec<OpenRun>, CatalogError> {
+        let sql = "SELECT id, uuid, pid FROM run WHERE ended_at IS NULL";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let mut rows = statement.query([])?;
+        let mut open = Vec::new();
+        while let Some(row) = rows.next()? {
+            let id = parse(&row.get::<_, String>(1)?, "run id")?;
+            open.push(OpenRun { row: row.get(0)?, id, pid: row.get(2)? });
+        }
+        Ok(open)
+    }
+}

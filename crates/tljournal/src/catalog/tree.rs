@@ -1,0 +1,57 @@
+use rusqlite::{OptionalExtension, params};
+
+use super::codec::{bad, digest, signed};
+use super::{Catalog, CatalogError};
+use crate::model::{Digest, Manifest};
+
+impl Catalog {
+    /// Keeps a manifest, under its digest.
+    pub(crate) fn put_manifest(&self, manifest: &Manifest) -> Result<(), CatalogError> {
+        let encoded = manifest.encode();
+        self.conn
+            .prepare_cached("INSERT OR IGNORE INTO manifest VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![
+                Digest::of(&encoded).as_bytes().as_slice(),
+                manifest.entries().len() as i64,
+                signed(manifest.bytes()),
+                encoded,
+            ])?;
+        Ok(())
+    }
+
+    /// The manifest with this digest. One whose bytes have another digest is damage.
+    pub(crate) fn manifest(&self, wanted: &Digest) -> Result<Option<Manifest>, CatalogError> {
+        let sql = "SELECT encoded FROM manifest WHERE digest = ?1";
+        let encoded: Option<Vec<u8>> = self
+            .conn
+            .prepare_cached(sql)?
+            .query_row([wanted.as_bytes().as_slice()], |row| row.get(0))
+            .optional()?;
+        let Some(encoded) = encoded else {
+            return Ok(None);
+        };
+        if Digest::of(&encoded) != *wanted {
+            return Err(bad(format!("a manifest that is not {wanted}")));
+        }
+        Manifest::decode(&encoded).map(Some).map_err(bad)
+    }
+
+    /// The manifest that a source had when it looked like this.
+    pub(crate) fn manifest_of_source(&self, look: &Digest) -> Result<Option<Digest>, CatalogError> {
+        let sql = "SELECT manifest FROM source WHERE fingerprint = ?1";
+        let found: Option<Vec<u8>> = self
+            .conn
+            .prepare_cached(sql)?
+            .query_row([look.as_bytes().as_slice()], |row| row.get(0))
+            .optional()?;
+        digest(found)
+    }
+
+    /// Records which manifest a source has while it looks like this.
+    pub(crate) fn put_source(&self, look: &Digest, manifest: &Digest) -> Result<(), CatalogError> {
+        self.conn
+            .prepare_cached("INSERT OR REPLACE INTO source VALUES (?1, ?2)")?
+            .execute(params![look.as_bytes().as_slice(), manifest.as_bytes().as_slice()])?;
+        Ok(())
+    }
+}

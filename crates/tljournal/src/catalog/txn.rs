@@ -1,0 +1,100 @@
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::codec::{bad, parse};
+use super::{Catalog, CatalogError};
+use crate::ambient;
+use crate::model::{RunId, TxnId, TxnState};
+
+/// Where a transaction stands, as its row says.
+#[derive(Debug, Clone)]
+pub(crate) struct TxnRow {
+    pub(crate) row: i64,
+    pub(crate) id: TxnId,
+    pub(crate) run: RunId,
+    pub(crate) state: TxnState,
+    pub(crate) label: String,
+    /// Whether it was begun from the opener's root.
+    pub(crate) own_root: bool,
+}
+
+const COLUMNS: &str = "SELECT txn.id, txn.uuid, run.uuid, txn.state, txn.label, txn.root
+                       FROM txn JOIN run ON run.id = txn.run ";
+
+impl Catalog {
+    /// Records that a transaction began; returns its row.
+    pub(crate) fn begin_txn(&self, id: TxnId, run: i64, label: &str) -> Result<i64, CatalogError> {
+        let sql = "INSERT INTO txn (uuid, run, root, label, state, began_at)
+                   VALUES (?1, ?2, ?3, ?4, 'staging', ?5)";
+        let began_at = ambient::now().to_string();
+        self.conn
+            .prepare_cached(sql)?
+            .execute(params![id.to_string(), run, self.own_root, label, began_at])?;
+        Ok(self.conn.last_insert_rowid())
+    }
+
+    /// Moves a staging transaction to `committed`; false if it is not staging any more.
+    pub(crate) fn commit_txn(&self, row: i64) -> Result<bool, CatalogError> {
+        let sql = "UPDATE txn SET state = 'committed',
+                   commit_no = (SELECT coalesce(max(commit_no), 0) + 1 FROM txn)
+                   WHERE id = ?1 AND state = 'staging'";
+        Ok(self.conn.prepare_cached(sql)?.execute([row])? == 1)
+    }
+
+    /// Moves a transaction from one state to another; false if it was not in the first.
+    pub(crate) fn move_txn(
+        &self,
+        row: i64,
+        from: TxnState,
+        to: TxnState,
+        reason: Option<&str>,
+    ) -> Result<bool, CatalogError> {
+        let ended = matches!(to, TxnState::Applied | TxnState::Aborted);
+        let ended_at = ended.then(|| ambient::now().to_string());
+        let sql = "UPDATE txn SET state = ?3, ended_at = ?4, reason = coalesce(?5, reason)
+                   WHERE id = ?1 AND state = ?2";
+        let moved = params![row, from.as_str(), to.as_str(), ended_at, reason];
+        Ok(self.conn.prepare_cached(sql)?.execute(moved)? == 1)
+    }
+
+    /// The transactions that are past their commit point and neither in place nor taken back, oldest
+    /// first. Stuck ones are among them.
+    pub(crate) fn unfinished(&self) -> Result<Vec<TxnRow>, CatalogError> {
+        self.txns("WHERE state IN ('committed', 'aborting', 'stuck') ORDER BY commit_no")
+    }
+
+    /// The transactions that are staging, by whomever.
+    pub(crate) fn staging(&self) -> Result<Vec<TxnRow>, CatalogError> {
+        self.txns("WHERE state = 'staging' ORDER BY txn.id")
+    }
+
+    fn txns(&self, condition: &str) -> Result<Vec<TxnRow>, CatalogError> {
+        let mut statement = self.conn.prepare_cached(&format!("{COLUMNS}{condition}"))?;
+        let mut rows = statement.query([])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(self.read_txn(row)?);
+        }
+        Ok(found)
+    }
+
+    /// The transaction with this id, if it has a row.
+    pub(crate) fn txn(&self, id: TxnId) -> Result<Option<TxnRow>, CatalogError> {
+        let mut statement = self.conn.prepare_cached(&format!("{COLUMNS} WHERE txn.uuid = ?1"))?;
+        statement
+            .query_row([id.to_string()], |row| Ok(self.read_txn(row)))
+            .optional()?
+            .transpose()
+    }
+
+    fn read_txn(&self, row: &Row<'_>) -> Result<TxnRow, CatalogError> {
+        let state: String = row.get(3)?;
+        Ok(TxnRow {
+            row: row.get(0)?,
+            id: parse(&row.get::<_, String>(1)?, "transaction id")?,
+            run: parse(&row.get::<_, String>(2)?, "run id")?,
+            state: TxnState::from_word(&state).ok_or_else(|| bad("no state"))?,
+            label: row.get(4)?,
+            own_root: row.get::<_, i64>(5)? == self.own_root,
+        })
+    }
+}

@@ -1,0 +1,215 @@
+//! One opened journal: its directories, its database, its locks and its run, and the two things that
+//! every room above needs of them together: to record something, and to look something up.
+
+use std::fs::File;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::ambient::{self, ProcessFacts};
+use crate::catalog::{Catalog, CatalogError, Sync};
+use crate::disk::DiskError;
+use crate::error::{Error, UsageError};
+use crate::home::{DAMAGED, Home};
+use crate::lock::{self, Held, Mode, RunByte, Runs, Wait};
+use crate::model::{Identity, RunId};
+
+/// A journal that is open for work.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) home: Home,
+    pub(crate) runs: Runs,
+    /// Which inode `.state.db` is.
+    pub(crate) database: Identity,
+    /// How long to wait for the commit lock.
+    pub(crate) lock_wait: Option<Duration>,
+    store: Mutex<Store>,
+    run: Mutex<LiveRun>,
+    /// Locks held by this handle that others may wait for.
+    pub(crate) held: AtomicUsize,
+    failed: AtomicBool,
+    own_writes: AtomicU64,
+}
+
+/// Where the catalog stood. Two equal and quiet ones have seen nothing committed, and nothing being
+/// applied, between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moment {
+    data_version: i64,
+    own_writes: u64,
+    pub(crate) quiet: bool,
+}
+
+/// The database and the lock that every write of it queues on.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(crate) catalog: Catalog,
+    pub(crate) lock: File,
+}
+
+/// The run of this handle. It has a byte from its first use, and a row from its first change.
+#[derive(Debug, Default)]
+struct LiveRun {
+    entered: Option<(RunId, RunByte)>,
+    row: Option<i64>,
+}
+
+/// How often an id is drawn anew when its byte is taken.
+const RUN_ID_TRIES: u32 = 8;
+
+impl Engine {
+    pub(crate) fn new(
+        home: Home,
+        runs: Runs,
+        store: Store,
+        database: Identity,
+        lock_wait: Option<Duration>,
+    ) -> Self {
+        Self {
+            home,
+            runs,
+            database,
+            lock_wait,
+            store: Mutex::new(store),
+            run: Mutex::default(),
+            held: AtomicUsize::new(0),
+            failed: AtomicBool::new(false),
+            own_writes: AtomicU64::new(0),
+        }
+    }
+
+    /// Looks something up.
+    pub(crate) fn look<T>(
+        &self,
+        act: impl FnOnce(&Catalog) -> Result<T, CatalogError>,
+    ) -> Result<T, Error> {
+        act(&self.store().catalog).map_err(|error| self.note(error))
+    }
+
+    /// Records something as one SQLite transaction, queued behind everybody else's. When space has run
+    /// out, the reserve is given up and it is tried once more.
+    pub(crate) fn record<T>(
+        &self,
+        sync: Sync,
+        act: impl Fn(&Catalog) -> Result<T, CatalogError>,
+    ) -> Result<T, Error> {
+        let mut store = self.store();
+        let Store { catalog, lock } = &mut *store;
+        let failed = |errno| DiskError::new("lock", "lock/db", errno);
+        lock::wait_exclusive(&*lock).map_err(failed)?;
+        let recorded = match catalog.write(sync, &act) {
+            Err(CatalogError::Full(_)) if self.home.give_up_reserve() => catalog.write(sync, &act),
+            recorded => recorded,
+        };
+        self.own_writes.fetch_add(1, Ordering::AcqRel);
+        lock::unlock(&*lock).map_err(failed)?;
+        recorded.map_err(|error| self.note(error))
+    }
+
+    /// Notes where the catalog stands, to find out later whether anything was committed meanwhile.
+    pub(crate) fn moment(&self) -> Result<Moment, Error> {
+        // The own writes are read first: one that happens in between makes the moment look old.
+        let own_writes = self.own_writes.load(Ordering::Acquire);
+        self.look(|catalog| {
+            let quiet = catalog.unfinished()?.is_empty();
+            Ok(Moment { data_version: catalog.data_version()?, own_writes, quiet })
+        })
+    }
+
+    /// Takes the lock under which changes are checked and applied, and readers see one moment.
+    pub(crate) fn commit_lock(&self, mode: Mode, purpose: &str) -> Result<Held, Error> {
+        let wait = Wait { limit: self.lock_wait };
+        let held = lock::acquire(&self.home.locks, "commit", mode, purpose, wait)?;
+        self.home.fence(held.file(), self.database)?;
+        Ok(held)
+    }
+
+    /// The id of this handle's run, alive from now on.
+    pub(crate) fn run_id(&self) -> Result<RunId, Error> {
+        let mut run = self.live_run();
+        if let Some((id, _)) = &run.entered {
+            return Ok(*id);
+        }
+        for _ in 0..RUN_ID_TRIES {
+            let id = ambient::fresh_run_id();
+            if let Some(byte) = self.runs.enter(id)? {
+                run.entered = Some((id, byte));
+                return Ok(id);
+            }
+        }
+        Err(DiskError::new("find a free byte in", "lock/runs", rustix::io::Errno::AGAIN).into())
+    }
+
+    /// Records something together with the row of this handle's run, which is made if it is the first.
+    pub(crate) fn record_in_run<T>(
+        &self,
+        sync: Sync,
+        act: impl Fn(&Catalog, i64) -> Result<T, CatalogError>,
+    ) -> Result<T, Error> {
+        let id = self.run_id()?;
+        self.ensure_root()?;
+        let mut run = self.live_run();
+        if let Some(row) = run.row {
+            drop(run);
+            return self.record(sync, |catalog| act(catalog, row));
+        }
+        let facts = ProcessFacts::gather();
+        let (row, done) = self.record(sync, |catalog| {
+            let row = catalog.insert_run(id, &facts)?;
+            Ok((row, act(catalog, row)?))
+        })?;
+        run.row = Some(row);
+        Ok(done)
+    }
+
+    /// Makes sure that the root has a row, once.
+    fn ensure_root(&self) -> Result<(), Error> {
+        if self.look(|catalog| Ok(catalog.has_root()))? {
+            return Ok(());
+        }
+        let (root, path) = (self.home.root_stat.identity, self.home.root.path().as_str());
+        self.record(Sync::Normal, |catalog| catalog.ensure_root(root, path))?;
+        let mut store = self.store();
+        store.catalog.find_root(root).map_err(|error| self.note(error))
+    }
+
+    /// Ends the run, if it changed anything: records how, and moves the log into the database if nobody
+    /// is in the way.
+    pub(crate) fn end_run(&self, outcome: &str) -> Result<(), Error> {
+        let Some(row) = self.live_run().row.take() else {
+            return Ok(());
+        };
+        self.record(Sync::Normal, |catalog| catalog.end_run(row, outcome))?;
+        let done = self.look(Catalog::checkpoint)?;
+        tracing::debug!(done, "checkpoint at the end of the run");
+        self.live_run().entered = None;
+        Ok(())
+    }
+
+    /// Refuses a handle whose database failed.
+    pub(crate) fn check_usable(&self) -> Result<(), Error> {
+        match self.failed.load(Ordering::Acquire) {
+            true => Err(UsageError::Failed.into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Notes that the database is damaged, where it is, so that the next opening sets it aside.
+    fn note(&self, error: CatalogError) -> Error {
+        if matches!(error, CatalogError::Corrupt(_)) && !self.failed.swap(true, Ordering::AcqRel) {
+            tracing::error!(%error, "the catalog is damaged");
+            if let Err(error) = self.home.state.open_lock_file(DAMAGED) {
+                tracing::error!(%error, "cannot leave a note about it");
+            }
+        }
+        error.into()
+    }
+
+    fn store(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn live_run(&self) -> MutexGuard<'_, LiveRun> {
+        self.run.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,263 @@
+//! Everything that can go wrong, sorted by what the caller can do about it.
+
+use crate::catalog::CatalogError;
+use crate::disk::DiskError;
+use crate::lock::LockError;
+use crate::model::{Expect, PathError, TxnId};
+use crate::tree::TreeError;
+
+/// Why the journal did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The call itself is wrong: mend the call.
+    #[error(transparent)]
+    Usage(#[from] UsageError),
+    /// What is on disk is not what the change expected: look again and decide. Nothing was changed.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
+    /// A lock was not free in time: wait longer, or ask its holder. Nothing was changed.
+    #[error(transparent)]
+    Lock(LockError),
+    /// This place or this database cannot be used with this version: use another. Nothing was changed.
+    #[error(transparent)]
+    Unsupported(#[from] Unsupported),
+    /// The source of a tree cannot be installed: mend the source. Nothing was changed.
+    #[error(transparent)]
+    Source(#[from] TreeError),
+    /// The database or the journal is damaged: look into it, or open the journal again.
+    #[error(transparent)]
+    Damaged(#[from] Damage),
+    /// The transaction is past its commit point but not in place yet; the next opening for work, or the
+    /// next commit of anybody, finishes it.
+    #[error("transaction {txn} is committed but not yet in place; `tljournal recover` finishes it")]
+    Unfinished {
+        /// The transaction.
+        txn: TxnId,
+        /// What stopped it.
+        #[source]
+        source: Box<Error>,
+    },
+    /// The directory that the journal was opened for is not there any more, or is another one: open the
+    /// journal again. Nothing was changed.
+    #[error("`{path}` was moved, removed or replaced since the journal was opened; open it again")]
+    Replaced {
+        /// What is not what it was.
+        path: String,
+    },
+    /// The system refused: make room, grant permission, and try again.
+    #[error(transparent)]
+    Disk(DiskError),
+    /// The database could not be used: make room, grant permission, and try again.
+    #[error(transparent)]
+    Catalog(CatalogError),
+}
+
+/// A call that could never succeed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UsageError {
+    /// A path is malformed.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// A path is outside what the caller allowed itself to change.
+    #[error("`{path}` is outside the territory {territory}")]
+    Territory {
+        /// The path.
+        path: String,
+        /// What is allowed.
+        territory: String,
+    },
+    /// A path belongs to the journal itself.
+    #[error("`{path}` is at, above or inside the journal's own files")]
+    Reserved {
+        /// The path.
+        path: String,
+    },
+    /// Two changes of one transaction are at equal or nested paths.
+    #[error("`{path}` and `{other}` are equal or nested; one transaction cannot change both")]
+    Overlap {
+        /// The later path.
+        path: String,
+        /// The earlier one.
+        other: String,
+    },
+    /// The name of a lock is not a name.
+    #[error("`{name}` is not the name of a lock: use up to 100 characters of [A-Za-z0-9._-], and a letter or digit first")]
+    LockName {
+        /// The name, escaped.
+        name: String,
+    },
+    /// There is no journal here.
+    #[error("there is no journal in `{path}`; `tljournal init` makes one")]
+    NoJournal {
+        /// The home.
+        path: String,
+    },
+    /// The journal was opened to look at it only.
+    #[error("the journal was opened for inspection and changes nothing")]
+    InspectOnly,
+    /// The database failed under this handle.
+    #[error("the catalog was found damaged through this handle; open the journal again")]
+    Failed,
+    /// A transaction is too large.
+    #[error("one transaction can make at most {max} changes")]
+    TooManyChanges {
+        /// The limit.
+        max: u32,
+    },
+}
+
+/// What is on disk is not what a change expected.
+#[derive(Debug, thiserror::Error)]
+#[error("conflict at `{path}`: {kind}")]
+pub struct Conflict {
+    /// The path, escaped.
+    pub path: String,
+    /// What is in the way.
+    pub kind: ConflictKind,
+}
+
+impl Conflict {
+    pub(crate) fn at(path: impl std::fmt::Display, kind: ConflictKind) -> Self {
+        Self { path: path.to_string().escape_debug().to_string(), kind }
+    }
+}
+
+/// What is in the way of a change.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConflictKind {
+    /// The precondition does not hold.
+    #[error("expected {expected}, found {found}")]
+    Unexpected {
+        /// What was expected.
+        expected: Expect,
+        /// What was found, for people.
+        found: String,
+    },
+    /// Something of another kind has the name.
+    #[error("a {found} is there, and a {wanted} would replace it; remove it first")]
+    Kind {
+        /// What is there.
+        found: &'static str,
+        /// What was to be put there.
+        wanted: &'static str,
+    },
+    /// The target, or a directory on the way to it, is a symbolic link.
+    #[error("`{link}` is a symbolic link, which is not followed")]
+    Link {
+        /// The link.
+        link: String,
+    },
+    /// Something on the way to the target is not a directory.
+    #[error("`{path}` is not a directory")]
+    NotADirectory {
+        /// What is on the way.
+        path: String,
+    },
+    /// Somebody changed it between check and commit; what they wrote is still there.
+    #[error("somebody changed it at the same time; their change was kept")]
+    Edited,
+    /// The tree is pinned and the caller did not want to replace a pinned one.
+    #[error("the tree is in use: it is pinned by {holder}")]
+    Pinned {
+        /// Who pinned it, for people.
+        holder: String,
+    },
+    /// A stuck transaction touches this path.
+    #[error("transaction {txn} is stuck there; `tljournal show {txn}` explains it")]
+    Stuck {
+        /// The stuck transaction.
+        txn: TxnId,
+    },
+    /// A pin, lock or key is needed that another may hold while it waits for what is held here.
+    #[error("it is locked by somebody, and waiting for it while holding a lock could wait for ever")]
+    WouldDeadlock,
+}
+
+/// A place or database that this version cannot use.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unsupported {
+    /// The filesystem cannot carry a journal's home.
+    #[error("`{path}` lies on {filesystem}, where {reason}; put the build directory on a local filesystem, or name another home with --home")]
+    Filesystem {
+        /// The home or target.
+        path: String,
+        /// The filesystem's name.
+        filesystem: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A newer version wrote the database, or the SQLite library is too old.
+    #[error(transparent)]
+    Format(CatalogError),
+}
+
+/// Damage that the journal found.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Damage {
+    /// The database cannot be read; the next opening for work sets it aside and begins a new one.
+    #[error("`{path}` is damaged; opening the journal for work sets it aside and begins a new one")]
+    Catalog {
+        /// The database.
+        path: String,
+        /// What was found.
+        #[source]
+        source: CatalogError,
+    },
+    /// Something is where a file of the journal belongs.
+    #[error("`{path}` is {found}, where a file of the journal belongs")]
+    Planted {
+        /// The file.
+        path: String,
+        /// What it is.
+        found: &'static str,
+    },
+    /// A transaction can be neither finished nor taken back.
+    #[error("transaction {txn} can be neither finished nor taken back: {reason}")]
+    Stuck {
+        /// The transaction.
+        txn: TxnId,
+        /// Why, and what was kept where.
+        reason: String,
+    },
+}
+
+impl From<PathError> for Error {
+    fn from(error: PathError) -> Self {
+        Self::Usage(error.into())
+    }
+}
+
+impl From<DiskError> for Error {
+    fn from(error: DiskError) -> Self {
+        Self::Disk(error)
+    }
+}
+
+impl From<LockError> for Error {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Disk(error) => Self::Disk(error),
+            timeout => Self::Lock(timeout),
+        }
+    }
+}
+
+impl From<CatalogError> for Error {
+    fn from(error: CatalogError) -> Self {
+        match error {
+            CatalogError::Newer { .. } | CatalogError::OldLibrary(_) => {
+                Self::Unsupported(Unsupported::Format(error))
+            }
+            CatalogError::Corrupt(_) | CatalogError::Foreign => Self::Damaged(Damage::Catalog {
+                path: crate::home::DATABASE.to_owned(),
+                source: error,
+            }),
+            error => Self::Catalog(error),
+        }
+    }
+}

@@ -1,0 +1,189 @@
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::disk::{Dir, Disk, Features};
+use crate::error::{Error, Unsupported, UsageError};
+use crate::model::{RelPath, Stat};
+
+/// The database.
+pub(crate) const DATABASE: &str = ".state.db";
+/// Its write-ahead log.
+pub(crate) const WAL: &str = ".state.db-wal";
+/// The index of the log, which processes share.
+pub(crate) const SHM: &str = ".state.db-shm";
+/// A journal of another mode, which must not be replayed into the database.
+pub(crate) const FOREIGN_JOURNAL: &str = ".state.db-journal";
+/// Says that a statement found the database damaged.
+pub(crate) const DAMAGED: &str = "damaged";
+/// Everything that is the journal's own begins so in the home.
+pub(super) const OWN_PREFIX: &str = ".state";
+/// What is staged beside its target begins so.
+pub(super) const BESIDE_PREFIX: &str = ".tljournal-";
+
+const STATE: &str = ".state";
+const TXN: &str = "txn";
+const LOCK: &str = "lock";
+const ASIDE: &str = "aside";
+const RESERVE: &str = "reserve";
+const RESERVE_BYTES: usize = 1 << 20;
+
+/// Where the home lies as seen from the root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Position {
+    /// It is the root.
+    Same,
+    /// It is reached by this path from the root.
+    Below(RelPath),
+    /// It is not reached from the root.
+    Elsewhere,
+}
+
+/// The open directories of a journal.
+#[derive(Debug)]
+pub(crate) struct Home {
+    pub(crate) root: Dir,
+    pub(crate) dir: Dir,
+    pub(crate) state: Dir,
+    pub(crate) txns: Dir,
+    pub(crate) locks: Dir,
+    pub(crate) aside: Dir,
+    pub(crate) root_stat: Stat,
+    pub(crate) home_stat: Stat,
+    pub(crate) state_stat: Stat,
+    pub(super) position: Position,
+    pub(super) territory: Vec<RelPath>,
+    pub(crate) syncfs_reaches_medium: bool,
+}
+
+impl Home {
+    /// Opens the directories of a home, and makes those that are missing if `create`.
+    pub(crate) fn open(
+        root: &Utf8Path,
+        home: &Utf8Path,
+        territory: Vec<RelPath>,
+        disk: &Disk,
+        create: bool,
+    ) -> Result<Self, Error> {
+        let root_dir = Dir::open(root, disk.clone())?;
+        let dir = open_home(&root_dir, root, home, disk, create)?;
+        let state = match dir.open_dir(STATE) {
+            Ok(state) => state,
+            Err(error) if error.io().kind() != std::io::ErrorKind::NotFound => {
+                return Err(error.into());
+            }
+            Err(_) if !create => {
+                return Err(UsageError::NoJournal { path: home.to_string() }.into());
+            }
+            Err(_) => {
+                refuse_unsuitable(&dir)?;
+                dir.ensure_dir(STATE, 0o755)?
+            }
+        };
+        let sub = |name| match create {
+            true => state.ensure_dir(name, 0o755),
+            false => state.open_dir(name),
+        };
+        let (root_stat, home_stat) = (root_dir.own_stat()?, dir.own_stat()?);
+        let position = match relative(root, home) {
+            _ if root_stat.identity == home_stat.identity => Position::Same,
+            Some(path) => Position::Below(path),
+            None => Position::Elsewhere,
+        };
+        Ok(Self {
+            root: root_dir,
+            txns: sub(TXN)?,
+            locks: sub(LOCK)?,
+            aside: sub(ASIDE)?,
+            state_stat: state.own_stat()?,
+            syncfs_reaches_medium: dir.filesystem()?.syncfs_reaches_medium,
+            state,
+            dir,
+            root_stat,
+            home_stat,
+            position,
+            territory,
+        })
+    }
+
+    /// Tries what the filesystem can do, in the staging room.
+    pub(crate) fn try_features(&self) -> Result<Features, Error> {
+        refuse_unsuitable(&self.dir)?;
+        let refuse = |reason| {
+            let filesystem = self.dir.filesystem()?.name;
+            let path = self.dir.path().to_string();
+            Err(Unsupported::Filesystem { path, filesystem, reason }.into())
+        };
+        drop(self.locks.open_lock_file("probe")?);
+        if !self.locks.flock_excludes("probe")? {
+            return refuse("two processes cannot exclude each other");
+        }
+        let features = self.locks.try_features("probe.exchange")?;
+        match features.exchange {
+            true => Ok(features),
+            false => refuse("a directory cannot be replaced in one step"),
+        }
+    }
+
+    /// Makes sure that the reserve is there; without it a full disk is met a little earlier.
+    pub(crate) fn keep_reserve(&self) {
+        if let Ok(None) = self.state.stat(RESERVE) {
+            if let Err(error) = self.state.fill_file(RESERVE, RESERVE_BYTES) {
+                tracing::debug!(%error, "no reserve");
+            }
+        }
+    }
+
+    /// Gives the reserve up, so that what must be written now can be. Says whether there was one.
+    pub(crate) fn give_up_reserve(&self) -> bool {
+        self.state.remove_file(RESERVE).is_ok()
+    }
+
+    /// The path of the database, through no link: SQLite refuses those.
+    pub(crate) fn database_path(&self) -> Result<Utf8PathBuf, Error> {
+        Ok(self.dir.real_path()?.join(DATABASE))
+    }
+}
+
+fn refuse_unsuitable(dir: &Dir) -> Result<(), Error> {
+    let filesystem = dir.filesystem()?;
+    match filesystem.unsuitable {
+        None => Ok(()),
+        Some(reason) => Err(Unsupported::Filesystem {
+            path: dir.path().to_string(),
+            filesystem: filesystem.name,
+            reason,
+        }
+        .into()),
+    }
+}
+
+/// Opens the home by the path the caller gave: links on the way are followed, because the build
+/// directory may be one. A missing one is made, below the root only.
+fn open_home(
+    root_dir: &Dir,
+    root: &Utf8Path,
+    home: &Utf8Path,
+    disk: &Disk,
+    create: bool,
+) -> Result<Dir, Error> {
+    match Dir::open(home, disk.clone()) {
+        Err(error) if create && error.io().kind() == std::io::ErrorKind::NotFound => {
+            let Some(path) = relative(root, home) else {
+                return Err(error.into());
+            };
+            let mut at = root_dir.clone();
+            for part in path.as_str().split('/') {
+                at = at.ensure_dir(part, 0o755)?;
+            }
+            Ok(Dir::open(home, disk.clone())?)
+        }
+        Err(error) if !create && error.io().kind() == std::io::ErrorKind::NotFound => {
+            Err(UsageError::NoJournal { path: home.to_string() }.into())
+        }
+        opened => Ok(opened?),
+    }
+}
+
+/// The path of the home below the root, if both texts say that it lies there.
+fn relative(root: &Utf8Path, home: &Utf8Path) -> Option<RelPath> {
+    RelPath::new(home.strip_prefix(root).ok()?.as_str()).ok()
+}

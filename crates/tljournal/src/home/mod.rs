@@ -1,0 +1,20 @@
+//! The layout of the home, and the way from a path to a directory handle. Every name is built here.
+//!
+//! ```text
+//! <home>/.state.db           the catalog, with -wal and -shm
+//! <home>/.state/txn/<id>/<n> before apply the new content, after it what it replaced
+//! <home>/.state/lock/        lock files
+//! <home>/.state/aside/       evidence, bounded
+//! <home>/.state/reserve      given up when the disk is full
+//! <dir>/.tljournal-<id>-<n>  the same as txn/<id>/<n>, for a target on another filesystem
+//! ```
+
+mod aside;
+mod fence;
+mod layout;
+mod place;
+mod staging;
+
+pub(crate) use layout::{DAMAGED, DATABASE, Home, WAL};
+pub(crate) use place::Parent;
+pub(crate) use staging::{Staging, spot_name};

@@ -1,0 +1,151 @@
+use rustix::io::Errno;
+
+use super::Home;
+use super::layout::{BESIDE_PREFIX, OWN_PREFIX, Position};
+use crate::disk::{Dir, DiskError};
+use crate::error::{Conflict, ConflictKind, Error, UsageError};
+use crate::model::{Anchor, Kind, Place, RelPath};
+
+/// The directory that holds a place.
+#[derive(Debug)]
+pub(crate) enum Parent {
+    /// It is there.
+    There(Dir),
+    /// It has to be made: the deepest directory that is there, its path (`None` for the anchor), and
+    /// the paths to make, outermost first.
+    Missing {
+        nearest: Dir,
+        nearest_path: Option<RelPath>,
+        missing: Vec<RelPath>,
+    },
+}
+
+impl Home {
+    /// What the engine calls a path of the caller.
+    ///
+    /// # Errors
+    /// A usage error when it is outside the territory or belongs to the journal itself.
+    pub(crate) fn place(&self, path: &RelPath) -> Result<Place, Error> {
+        if !self.territory.is_empty() && !self.territory.iter().any(|own| path.is_within(own)) {
+            let territory: Vec<_> = self.territory.iter().map(|own| format!("`{own}`")).collect();
+            return Err(UsageError::Territory {
+                path: path.as_str().escape_debug().to_string(),
+                territory: territory.join(", "),
+            }
+            .into());
+        }
+        let reserved = || Err(reserved(path));
+        let place = match &self.position {
+            Position::Same => Place { anchor: Anchor::Home, path: path.clone() },
+            Position::Below(home) if home.is_within(path) => return reserved(),
+            Position::Below(home) => match path.below(home) {
+                Some(inside) => Place { anchor: Anchor::Home, path: inside },
+                None => Place { anchor: Anchor::Root, path: path.clone() },
+            },
+            Position::Elsewhere => Place { anchor: Anchor::Root, path: path.clone() },
+        };
+        if place.anchor == Anchor::Home && place.path.as_str().starts_with(OWN_PREFIX) {
+            return reserved();
+        }
+        if path.as_str().split('/').any(|part| part.starts_with(BESIDE_PREFIX)) {
+            return reserved();
+        }
+        Ok(place)
+    }
+
+    /// Whether this opener may touch a place that a row names.
+    pub(crate) fn may_touch(&self, place: &Place) -> bool {
+        match self.path_from_root(place) {
+            Some(path) => self.place(&path).is_ok_and(|allowed| allowed == *place),
+            None => {
+                self.territory.is_empty() && !place.path.as_str().starts_with(OWN_PREFIX)
+            }
+        }
+    }
+
+    /// The path that the caller knows a place by.
+    pub(crate) fn shown(&self, place: &Place) -> String {
+        match self.path_from_root(place) {
+            Some(path) => path.to_string(),
+            None => self.dir.path().join(place.path.as_str()).to_string(),
+        }
+    }
+
+    fn path_from_root(&self, place: &Place) -> Option<RelPath> {
+        match (place.anchor, &self.position) {
+            (Anchor::Root, _) | (Anchor::Home, Position::Same) => Some(place.path.clone()),
+            (Anchor::Home, Position::Below(home)) => home.join(place.path.as_str()).ok(),
+            (Anchor::Home, Position::Elsewhere) => None,
+        }
+    }
+
+    /// The directory that paths with this anchor begin at.
+    pub(crate) fn anchor(&self, anchor: Anchor) -> &Dir {
+        match anchor {
+            Anchor::Home => &self.dir,
+            Anchor::Root => &self.root,
+        }
+    }
+
+    /// Opens the directory that holds a place, through no link and not into the journal's own files.
+    pub(crate) fn parent(&self, place: &Place) -> Result<Parent, Error> {
+        let anchor = self.anchor(place.anchor);
+        let Some(parent) = place.path.parent() else {
+            self.refuse_own(anchor, place)?;
+            return Ok(Parent::There(anchor.clone()));
+        };
+        let mut missing = Vec::new();
+        for path in parent.ancestors() {
+            match anchor.open_dir(path.as_str()) {
+                Ok(dir) => {
+                    self.refuse_own(&dir, place)?;
+                    if missing.is_empty() {
+                        return Ok(Parent::There(dir));
+                    }
+                    missing.reverse();
+                    return Ok(Parent::Missing { nearest: dir, nearest_path: Some(path), missing });
+                }
+                Err(error) if error.is(Errno::NOENT) => missing.push(path),
+                Err(error) => return Err(self.explain(place, error)),
+            }
+        }
+        missing.reverse();
+        Ok(Parent::Missing { nearest: anchor.clone(), nearest_path: None, missing })
+    }
+
+    /// Refuses a directory that is the journal's own, by whatever path it was reached.
+    fn refuse_own(&self, parent: &Dir, place: &Place) -> Result<(), Error> {
+        let stat = parent.own_stat()?;
+        let same = |own: &crate::model::Stat| stat.identity == own.identity && stat.dev == own.dev;
+        let own_name = place.path.name().starts_with(OWN_PREFIX);
+        match same(&self.state_stat) || (same(&self.home_stat) && own_name) {
+            true => Err(reserved(&place.path)),
+            false => Ok(()),
+        }
+    }
+
+    /// Says which component is a link or no directory, where that is why a path could not be opened.
+    fn explain(&self, place: &Place, error: DiskError) -> Error {
+        if !(error.is(Errno::LOOP) || error.is(Errno::NOTDIR)) {
+            return error.into();
+        }
+        let anchor = self.anchor(place.anchor);
+        let mut outermost_first: Vec<_> = place.path.ancestors().collect();
+        outermost_first.reverse();
+        for path in outermost_first {
+            let shown = || self.shown(&Place { anchor: place.anchor, path: path.clone() });
+            let kind = match anchor.stat(path.as_str()) {
+                Ok(Some(stat)) if stat.kind == Kind::Dir => continue,
+                Ok(Some(stat)) if stat.kind == Kind::Link => ConflictKind::Link { link: shown() },
+                Ok(Some(_)) => ConflictKind::NotADirectory { path: shown() },
+                Ok(None) | Err(_) => break,
+            };
+            return Conflict::at(self.shown(place), kind).into();
+        }
+        error.into()
+    }
+}
+
+fn reserved(path: &RelPath) -> Error {
+    UsageError::Reserved { path: path.as_str().escape_debug().to_string() }.into()
+}

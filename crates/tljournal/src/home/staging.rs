@@ -1,0 +1,83 @@
+use super::Home;
+use super::layout::BESIDE_PREFIX;
+use crate::disk::Dir;
+use crate::error::Error;
+use crate::lock;
+use crate::model::{Change, Place, Spot, TxnId};
+
+/// The directory of a live transaction, locked for as long as this exists.
+#[derive(Debug)]
+pub(crate) struct Staging {
+    pub(crate) dir: Dir,
+}
+
+impl Home {
+    /// Makes the directory of a transaction and locks it. Its row must exist already: whoever sweeps
+    /// looks there for the run before it touches the directory.
+    pub(crate) fn make_staging(&self, id: TxnId) -> Result<Staging, Error> {
+        self.txns.make_dir(&id.to_string(), 0o755)?;
+        let dir = self.txns.open_dir(&id.to_string())?;
+        lock::wait_exclusive(&dir).map_err(|errno| cannot_lock(&dir, errno))?;
+        Ok(Staging { dir })
+    }
+
+    /// Locks the directory of a transaction that nobody has locked. `None` if somebody has, or if it is
+    /// not there.
+    pub(crate) fn claim_staging(&self, id: TxnId) -> Result<Option<Staging>, Error> {
+        let dir = match self.txns.open_dir(&id.to_string()) {
+            Ok(dir) => dir,
+            Err(error) if error.is(rustix::io::Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        match lock::try_exclusive(&dir).map_err(|errno| cannot_lock(&dir, errno))? {
+            true => Ok(Some(Staging { dir })),
+            false => Ok(None),
+        }
+    }
+
+    /// The transactions that have a directory, whoever's they are; other names are left alone.
+    pub(crate) fn staged_ids(&self) -> Result<Vec<TxnId>, Error> {
+        let parse = |name: std::ffi::OsString| name.to_str()?.parse().ok();
+        Ok(self.txns.names()?.into_iter().filter_map(parse).collect())
+    }
+
+    /// The directory and name under which a change's content waits; `None` if the directory is gone.
+    pub(crate) fn spot(&self, id: TxnId, change: &Change) -> Result<Option<(Dir, String)>, Error> {
+        let opened = match &change.spot {
+            Spot::Home => self.txns.open_dir(&id.to_string()),
+            Spot::Beside(None) => Ok(self.anchor(change.place.anchor).clone()),
+            Spot::Beside(Some(dir)) => self.anchor(change.place.anchor).open_dir(dir.as_str()),
+        };
+        match opened {
+            Ok(dir) => Ok(Some((dir, spot_name(&change.spot, id, change.n)))),
+            Err(error) if error.is(rustix::io::Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Where new content for a place has to wait, so that a rename can publish it: in the home, or
+    /// beside it if it lies on another filesystem or mount.
+    pub(crate) fn spot_for(&self, place: &Place) -> Result<(Spot, Dir), Error> {
+        let (parent, path) = match self.parent(place)? {
+            super::Parent::There(dir) => (dir, place.path.parent()),
+            super::Parent::Missing { nearest, nearest_path, .. } => (nearest, nearest_path),
+        };
+        let (there, home) = (parent.own_stat()?, &self.state_stat);
+        match there.dev == home.dev && there.mount == home.mount {
+            true => Ok((Spot::Home, self.txns.clone())),
+            false => Ok((Spot::Beside(path), parent)),
+        }
+    }
+}
+
+/// The name of a staged entry.
+pub(crate) fn spot_name(spot: &Spot, id: TxnId, n: u32) -> String {
+    match spot {
+        Spot::Home => n.to_string(),
+        Spot::Beside(_) => format!("{BESIDE_PREFIX}{id}-{n}"),
+    }
+}
+
+fn cannot_lock(dir: &Dir, errno: rustix::io::Errno) -> crate::disk::DiskError {
+    crate::disk::DiskError::new("lock", dir.path().as_str(), errno)
+}

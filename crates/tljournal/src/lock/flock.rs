@@ -1,0 +1,261 @@
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
+
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
+
+use super::holder;
+use crate::disk::{Dir, DiskError};
+use crate::model::Kind;
+
+/// How a lock is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Together with others who share it.
+    Shared,
+    /// Alone.
+    Exclusive,
+}
+
+/// A lock was not obtained.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// It was held by others for as long as the caller was willing to wait.
+    #[error("the lock `{lock}` was not free within {:.1} s: it is held by {holder}", waited.as_secs_f64())]
+    Timeout {
+        /// The lock's file below `.state/lock`.
+        lock: String,
+        /// How long was waited.
+        waited: Duration,
+        /// Who holds it, for people.
+        holder: String,
+    },
+    /// The lock file could not be used.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+/// A lock that is held until this is dropped, or the process ends.
+#[derive(Debug)]
+#[must_use = "the lock is released when this is dropped"]
+pub(crate) struct Held {
+    file: File,
+    /// How long it took to get it.
+    pub(crate) waited: Duration,
+}
+
+impl Held {
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+/// How to wait for a lock.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wait {
+    /// Give up after this long; never, if `None`.
+    pub(crate) limit: Option<Duration>,
+}
+
+/// After how long a waiter is told who it waits for.
+const NOTICE_AFTER: Duration = Duration::from_secs(1);
+
+/// Takes the lock `name`, a file of `dir`, through a description of its own.
+///
+/// `purpose` is what others are told while it is held exclusively.
+pub(crate) fn acquire(
+    dir: &Dir,
+    name: &str,
+    mode: Mode,
+    purpose: &str,
+    wait: Wait,
+) -> Result<Held, LockError> {
+    let turnstile = dir.open_lock_file(&format!("{name}.turnstile"))?;
+    let file = dir.open_lock_file(name)?;
+    let begun = Instant::now();
+    let free = try_flock(&turnstile, Mode::Exclusive).and_then(|passed| {
+        if passed { try_flock(&file, mode) } else { Ok(false) }
+    });
+    let held = match free.map_err(|errno| cannot_lock(dir, name, errno))? {
+        true => Held { file, waited: Duration::ZERO },
+        false => wait_in_line(dir, name, (turnstile, file), mode, (begun, wait))?,
+    };
+    if mode == Mode::Exclusive {
+        holder::sign(dir, name, &held.file, purpose)?;
+    }
+    Ok(held)
+}
+
+/// Blocks in a thread of its own, so that the caller can speak up and give up; what it gets after that
+/// is released at once.
+fn wait_in_line(
+    dir: &Dir,
+    name: &str,
+    (turnstile, file): (File, File),
+    mode: Mode,
+    (begun, wait): (Instant, Wait),
+) -> Result<Held, LockError> {
+    let span = tracing::debug_span!("lock_wait", lock = name, ?mode);
+    let _in_span = span.enter();
+    let (sender, receiver) = sync_channel(1);
+    let block = move || {
+        let got = flock_blocking(&turnstile, Mode::Exclusive)
+            .and_then(|()| flock_blocking(&file, mode))
+            .map(|()| file);
+        // Nobody is listening any more: the file closes, and with it the lock goes.
+        let _ = sender.send(got);
+    };
+    std::thread::Builder::new()
+        .name("tljournal-lock".to_owned())
+        .spawn(block)
+        .map_err(|source| DiskError::new("wait for the lock", dir.path().join(name).as_str(), source))?;
+    let mut told = false;
+    loop {
+        let waited = begun.elapsed();
+        let until_notice = (!told).then(|| NOTICE_AFTER.saturating_sub(waited));
+        let until_limit = wait.limit.map(|limit| limit.saturating_sub(waited));
+        let got = match [until_notice, until_limit].into_iter().flatten().min() {
+            Some(pause) => receiver.recv_timeout(pause),
+            None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        let waited = begun.elapsed();
+        match got {
+            Ok(Ok(file)) => {
+                tracing::debug!(waited_ms = waited.as_millis() as u64, "got the lock");
+                return Ok(Held { file, waited });
+            }
+            Ok(Err(errno)) => return Err(cannot_lock(dir, name, errno).into()),
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(cannot_lock(dir, name, Errno::CANCELED).into());
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        let holder = holder::describe(dir, name);
+        if wait.limit.is_some_and(|limit| limit <= waited) {
+            return Err(LockError::Timeout { lock: name.to_owned(), waited, holder });
+        }
+        tracing::warn!("waiting for the lock `{name}`, held by {holder}");
+        told = true;
+    }
+}
+
+/// Locks a directory or file exclusively if nobody has locked it.
+pub(crate) fn try_exclusive(what: impl AsFd) -> Result<bool, Errno> {
+    try_flock(what, Mode::Exclusive)
+}
+
+/// Locks a directory or file together with others if nobody has it alone.
+pub(crate) fn try_shared(what: impl AsFd) -> Result<bool, Errno> {
+    try_flock(what, Mode::Shared)
+}
+
+/// Locks a directory or file together with others as soon as nobody has it alone.
+pub(crate) fn wait_shared(what: impl AsFd) -> Result<(), Errno> {
+    flock_blocking(what, Mode::Shared)
+}
+
+/// Locks a directory or file as soon as nobody else has locked it.
+pub(crate) fn wait_exclusive(what: impl AsFd) -> Result<(), Errno> {
+    flock_blocking(what, Mode::Exclusive)
+}
+
+/// Gives back what this description has locked.
+pub(crate) fn unlock(what: impl AsFd) -> Result<(), Errno> {
+    rustix::fs::flock(what, FlockOperation::Unlock)
+}
+
+/// Whether anybody has locked an entry that is a directory, or a directory anywhere below it.
+///
+/// Meant for what was renamed out of its place: whoever pins a tree checks afterwards that the path
+/// still names it, so nobody can begin to hold what is found free here.
+pub(crate) fn is_locked_within(dir: &Dir, name: impl AsRef<OsStr>) -> Result<bool, DiskError> {
+    let name = name.as_ref();
+    if dir.stat(name)?.is_none_or(|stat| stat.kind != Kind::Dir) {
+        return Ok(false);
+    }
+    let inside = match dir.open_child(name) {
+        // Nobody can have opened what its owner cannot, and removing it mends the mode.
+        Err(error) if error.is(Errno::ACCESS) => return Ok(false),
+        opened => opened?,
+    };
+    let free = try_exclusive(&inside)
+        .map_err(|errno| DiskError::new("lock", inside.path().as_str(), errno))?;
+    if !free {
+        return Ok(true);
+    }
+    for entry in inside.names()? {
+        if is_locked_within(&inside, &entry)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn try_flock(file: impl AsFd, mode: Mode) -> Result<bool, Errno> {
+    let operation = match mode {
+        Mode::Shared => FlockOperation::NonBlockingLockShared,
+        Mode::Exclusive => FlockOperation::NonBlockingLockExclusive,
+    };
+    match rustix::fs::flock(file, operation) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn flock_blocking(file: impl AsFd, mode: Mode) -> Result<(), Errno> {
+    let operation = match mode {
+        Mode::Shared => FlockOperation::LockShared,
+        Mode::Exclusive => FlockOperation::LockExclusive,
+    };
+    rustix::io::retry_on_intr(|| rustix::fs::flock(file.as_fd(), operation))
+}
+
+fn cannot_lock(dir: &Dir, name: &str, errno: Errno) -> DiskError {
+    DiskError::new("lock", dir.path().join(name).as_str(), errno)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::Disk;
+
+    fn scratch() -> (tempfile::TempDir, Dir) {
+        let temp = tempfile::tempdir().unwrap();
+        let path = camino::Utf8PathBuf::from_path_buf(temp.path().to_path_buf()).unwrap();
+        let dir = Dir::open(&path, Disk::default()).unwrap();
+        (temp, dir)
+    }
+
+    fn limit(ms: u64) -> Wait {
+        Wait { limit: Some(Duration::from_millis(ms)) }
+    }
+
+    #[test]
+    fn g10_a_timeout_names_the_holder_and_its_purpose() {
+        let (_temp, dir) = scratch();
+        let held = acquire(&dir, "a", Mode::Exclusive, "publish", Wait::default()).unwrap();
+        let error = acquire(&dir, "a", Mode::Shared, "", limit(5)).unwrap_err().to_string();
+        assert!(error.contains("publish"), "{error}");
+        assert!(error.contains(&std::process::id().to_string()), "{error}");
+        drop(held);
+        drop(acquire(&dir, "a", Mode::Shared, "", limit(5000)).unwrap());
+    }
+
+    #[test]
+    fn readers_share_and_a_waiting_writer_is_not_overtaken() {
+        let (_temp, dir) = scratch();
+        let first = acquire(&dir, "a", Mode::Shared, "", Wait::default()).unwrap();
+        let second = acquire(&dir, "a", Mode::Shared, "", Wait::default()).unwrap();
+        // A writer in line is whoever holds the turnstile while it waits.
+        let turnstile = dir.open_lock_file("a.turnstile").unwrap();
+        assert!(try_exclusive(&turnstile).unwrap());
+        assert!(acquire(&dir, "a", Mode::Shared, "", limit(5)).is_err());
+        drop(turnstile);
+        drop((first, second));
+        drop(acquire(&dir, "a", Mode::Exclusive, "", limit(5000)).unwrap());
+    }
+}

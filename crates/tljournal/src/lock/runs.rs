@@ -1,0 +1,83 @@
+use std::fs::File;
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
+
+use crate::disk::{Dir, DiskError};
+use crate::model::RunId;
+
+/// Keeps a run alive: its byte of `lock/runs`, locked through a description of its own.
+#[derive(Debug)]
+pub(crate) struct RunByte {
+    _file: File,
+}
+
+/// Asks which runs are alive, through a description that holds no byte itself: who asks through the
+/// holder's own is always told "free".
+#[derive(Debug)]
+pub(crate) struct Runs {
+    dir: Dir,
+    asking: File,
+}
+
+const FILE: &str = "runs";
+
+impl Runs {
+    pub(crate) fn open(dir: &Dir) -> Result<Self, DiskError> {
+        Ok(Self { dir: dir.clone(), asking: dir.open_lock_file(FILE)? })
+    }
+
+    /// Makes a run alive. `None` if its byte is taken, which only a colliding id can cause.
+    pub(crate) fn enter(&self, run: RunId) -> Result<Option<RunByte>, DiskError> {
+        let file = self.dir.open_lock_file(FILE)?;
+        let lock = byte(run.lock_byte(), libc::F_WRLCK);
+        match fcntl(&file, FcntlArg::F_OFD_SETLK(&lock)) {
+            Ok(_) => Ok(Some(RunByte { _file: file })),
+            Err(Errno::EAGAIN | Errno::EACCES) => Ok(None),
+            Err(errno) => Err(self.error(errno)),
+        }
+    }
+
+    /// Whether a run is alive now.
+    pub(crate) fn is_alive(&self, run: RunId) -> Result<bool, DiskError> {
+        let mut lock = byte(run.lock_byte(), libc::F_WRLCK);
+        fcntl(&self.asking, FcntlArg::F_OFD_GETLK(&mut lock)).map_err(|errno| self.error(errno))?;
+        Ok(i32::from(lock.l_type) != libc::F_UNLCK)
+    }
+
+    fn error(&self, errno: Errno) -> DiskError {
+        DiskError::new("lock", self.dir.path().join(FILE).as_str(), errno)
+    }
+}
+
+fn byte(at: i64, kind: libc::c_int) -> libc::flock {
+    libc::flock {
+        l_type: kind as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: at,
+        l_len: 1,
+        l_pid: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ambient;
+    use crate::disk::Disk;
+
+    #[test]
+    fn g6_a_run_is_alive_exactly_while_its_byte_is_held() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = camino::Utf8PathBuf::from_path_buf(temp.path().to_path_buf()).unwrap();
+        let runs = Runs::open(&Dir::open(&path, Disk::default()).unwrap()).unwrap();
+        let (one, two) = (ambient::fresh_run_id(), ambient::fresh_run_id());
+        let held = runs.enter(one).unwrap().unwrap();
+        assert!(runs.is_alive(one).unwrap());
+        assert!(!runs.is_alive(two).unwrap());
+        assert!(runs.enter(one).unwrap().is_none());
+        drop(held);
+        assert!(!runs.is_alive(one).unwrap());
+    }
+}

@@ -1,0 +1,156 @@
+//! Pins: a reader's hold on a tree.
+//!
+//! A pin is a shared `flock` on the tree's root directory, so any program in any language can pin. It
+//! follows the inode through exchange and rename, and dies with its holder. What is pinned is replaced
+//! by exchange and stays whole where it then lies; only what can be locked exclusively is ever deleted.
+
+use std::sync::atomic::Ordering;
+
+use crate::disk::{Dir, DiskError};
+use crate::engine::Engine;
+use crate::error::{Conflict, ConflictKind, Error};
+use crate::home::Parent;
+use crate::lock;
+use crate::model::{Identity, Kind, Place};
+
+/// A hold on a tree: what it holds stays on disk, whole, until this is dropped.
+#[derive(Debug)]
+#[must_use = "the tree is held until this is dropped"]
+pub struct Pin {
+    dir: Dir,
+    identity: Identity,
+}
+
+impl Pin {
+    /// The pinned directory. Paths that are resolved from this handle lead into the pinned tree, also
+    /// after another one has taken its path.
+    #[must_use]
+    pub fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
+    /// A path to the pinned directory that stays right for this process, and for its children as long as
+    /// it lives, also after another tree has taken its place.
+    #[must_use]
+    pub fn path(&self) -> String {
+        use std::os::fd::{AsFd, AsRawFd};
+        format!("/proc/{}/fd/{}", std::process::id(), self.dir.as_fd().as_raw_fd())
+    }
+
+    /// Which inode is pinned.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// Pins a directory that nobody else can reach yet.
+    pub(crate) fn on(dir: Dir) -> Result<Self, Error> {
+        lock::wait_shared(&dir).map_err(|errno| cannot_lock(&dir, errno))?;
+        let identity = dir.own_stat()?.identity;
+        Ok(Self { dir, identity })
+    }
+}
+
+/// Pins the tree at a place; `None` if there is no directory.
+///
+/// Whoever holds it alone is about to replace or delete it: that is waited for, unless this handle holds
+/// a lock that the other may be waiting for.
+pub(crate) fn pin(engine: &Engine, place: &Place) -> Result<Option<Pin>, Error> {
+    loop {
+        let Some(dir) = open_tree(engine, place)? else {
+            return Ok(None);
+        };
+        let error = |errno| cannot_lock(&dir, errno);
+        if !lock::try_shared(&dir).map_err(error)? {
+            if engine.held.load(Ordering::Acquire) > 0 {
+                let path = engine.home.shown(place);
+                return Err(Conflict::at(path, ConflictKind::WouldDeadlock).into());
+            }
+            tracing::debug!(path = %place.path, "waiting for the tree to be replaced");
+            lock::wait_shared(&dir).map_err(error)?;
+        }
+        // The lock holds the inode; only if the path still names it does it hold the tree.
+        let identity = dir.own_stat()?.identity;
+        if still_names(engine, place, identity)? {
+            return Ok(Some(Pin { dir, identity }));
+        }
+    }
+}
+
+/// A tree that is held alone, so that nobody can pin it while it is replaced.
+#[derive(Debug)]
+pub(crate) struct Alone {
+    dir: Dir,
+}
+
+/// Holds the tree at a place alone, if nobody has pinned it; waits for that if `wait`.
+pub(crate) fn hold_alone(
+    engine: &Engine,
+    place: &Place,
+    wait: bool,
+) -> Result<Option<Alone>, Error> {
+    loop {
+        let Some(dir) = open_tree(engine, place)? else {
+            return Ok(None);
+        };
+        let error = |errno| cannot_lock(&dir, errno);
+        if !lock::try_exclusive(&dir).map_err(error)? {
+            let path = engine.home.shown(place);
+            if !wait {
+                let holder = holders(&dir)?;
+                return Err(Conflict::at(path, ConflictKind::Pinned { holder }).into());
+            }
+            if engine.held.load(Ordering::Acquire) > 0 {
+                return Err(Conflict::at(path, ConflictKind::WouldDeadlock).into());
+            }
+            tracing::warn!("waiting for `{path}`, pinned by {}", holders(&dir)?);
+            lock::wait_exclusive(&dir).map_err(error)?;
+        }
+        if still_names(engine, place, dir.own_stat()?.identity)? {
+            return Ok(Some(Alone { dir }));
+        }
+    }
+}
+
+impl Alone {
+    /// Whether this is the tree with that inode.
+    pub(crate) fn is(&self, identity: Identity) -> bool {
+        self.dir.own_stat().is_ok_and(|stat| stat.identity == identity)
+    }
+}
+
+fn open_tree(engine: &Engine, place: &Place) -> Result<Option<Dir>, Error> {
+    let Parent::There(parent) = engine.home.parent(place)? else {
+        return Ok(None);
+    };
+    match parent.stat(place.path.name())? {
+        Some(stat) if stat.kind == Kind::Dir => {}
+        _ => return Ok(None),
+    }
+    match parent.open_dir(place.path.name()) {
+        Ok(dir) => Ok(Some(dir)),
+        Err(error) if error.io().kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn still_names(engine: &Engine, place: &Place, identity: Identity) -> Result<bool, Error> {
+    let Parent::There(parent) = engine.home.parent(place)? else {
+        return Ok(false);
+    };
+    let now = parent.stat(place.path.name())?;
+    Ok(now.is_some_and(|now| now.identity == identity))
+}
+
+fn holders(dir: &Dir) -> Result<String, Error> {
+    let pids = crate::ambient::lock_holders(dir.own_stat()?.identity.ino);
+    let said: Vec<_> = pids.iter().filter_map(|pid| crate::ambient::describe_process(*pid)).collect();
+    Ok(match said.is_empty() {
+        true => "a process that is not visible from here".to_owned(),
+        false => said.join(" and "),
+    })
+}
+
+fn cannot_lock(dir: &Dir, errno: rustix::io::Errno) -> DiskError {
+    DiskError::new("lock", dir.path().as_str(), errno)
+}

@@ -1,0 +1,219 @@
+use super::decide::{Fate, decide};
+use super::look::{Candidate, candidates, changes_within_reach};
+use super::report::Recovery;
+use super::settle;
+use crate::apply::{self, Committed, Ending, Known};
+use crate::catalog::{Sync, TxnRow};
+use crate::engine::Engine;
+use crate::error::{Conflict, ConflictKind, Damage, Error};
+use crate::lock::Mode;
+use crate::model::{Place, TxnState};
+
+/// Makes right whatever dead runs left. Takes the commit lock only if something is past its commit
+/// point.
+pub(crate) fn recover(engine: &Engine) -> Result<Recovery, Error> {
+    let span = tracing::info_span!("recover", home = %engine.home.dir.path());
+    let _in_span = span.enter();
+    let mut report = Recovery::default();
+    let found = candidates(engine)?;
+    let past_commit = |candidate: &Candidate| {
+        matches!(decide(&candidate.evidence), Fate::Finish | Fate::TakeBack)
+    };
+    if found.iter().any(past_commit) {
+        let _lock = engine.commit_lock(Mode::Exclusive, "recovery")?;
+        finish_into(engine, &mut report)?;
+    }
+    for candidate in &found {
+        match decide(&candidate.evidence) {
+            Fate::RollBack => roll_back(engine, candidate, &mut report)?,
+            Fate::Sweep | Fate::Finish | Fate::TakeBack => {
+                sweep_one(engine, candidate, &mut report)?;
+            }
+            Fate::RemoveOrphan => remove_orphan(engine, candidate, &mut report)?,
+            Fate::Leave => {}
+        }
+    }
+    mark_dead_runs(engine, &mut report)?;
+    settle::check_after_reboot(engine, &mut report)?;
+    if !report.is_empty() {
+        tracing::info!(?report, "recovered");
+        let detail = format!("{report:?}");
+        engine.record(Sync::Normal, |catalog| {
+            catalog.put_event((None, None), "recovered", None, &detail)
+        })?;
+    }
+    Ok(report)
+}
+
+/// Finishes whatever is past its commit point. The caller holds the commit lock, so nothing of it is
+/// under way, whether its run lives or not.
+pub(crate) fn finish_unfinished(engine: &Engine) -> Result<(), Error> {
+    finish_into(engine, &mut Recovery::default())
+}
+
+fn finish_into(engine: &Engine, report: &mut Recovery) -> Result<(), Error> {
+    for row in engine.look(|catalog| catalog.unfinished())? {
+        if !row.state.is_unfinished() {
+            continue;
+        }
+        let Some(changes) = changes_within_reach(engine, &row)? else {
+            continue;
+        };
+        let work = Committed { row: row.row, id: row.id, changes: &changes };
+        tracing::info!(txn = %row.id, label = row.label, state = row.state.as_str(), "finishing");
+        let ended = match row.state {
+            TxnState::Committed if settle::is_torn(engine, row.id, &changes)? => {
+                work.give_up(engine, "a power cut tore a tree that it was to install")
+            }
+            TxnState::Committed => work.finish(engine, &Known::default()),
+            _ => work.take_back(engine).map(|()| match changes.first() {
+                Some(change) => Ending::TakenBack(change.place.clone()),
+                None => Ending::Applied,
+            }),
+        };
+        match ended {
+            Ok(Ending::Applied) => report.finished += 1,
+            Ok(Ending::TakenBack(_)) => report.taken_back += 1,
+            // Everything is kept and explained; disjoint work goes on.
+            Err(Error::Damaged(Damage::Stuck { .. })) => report.stuck += 1,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Refuses places that a stuck transaction touches, or an unfinished one that is not within reach.
+pub(crate) fn refuse_stuck(engine: &Engine, places: &[&Place]) -> Result<(), Error> {
+    for row in engine.look(|catalog| catalog.unfinished())? {
+        let changes = engine.look(|catalog| catalog.changes(row.row))?;
+        let hit = match &changes {
+            Some(changes) => places
+                .iter()
+                .find(|place| changes.iter().any(|change| change.place.overlaps(place))),
+            // Below another root: which places those are from here cannot be known.
+            None => places.first(),
+        };
+        if let Some(place) = hit {
+            let kind = ConflictKind::Stuck { txn: row.id };
+            return Err(Conflict::at(engine.home.shown(place), kind).into());
+        }
+    }
+    Ok(())
+}
+
+fn roll_back(
+    engine: &Engine,
+    candidate: &Candidate,
+    report: &mut Recovery,
+) -> Result<(), Error> {
+    let Some(row) = &candidate.row else {
+        return Ok(());
+    };
+    // The row goes first, so that a live owner that was wrongly found dead could not commit.
+    let moved = engine.record(Sync::Normal, |catalog| {
+        let reason = Some("its run ended before it was committed");
+        catalog.move_txn(row.row, TxnState::Staging, TxnState::Aborted, reason)
+    })?;
+    if moved {
+        report.rolled_back += 1;
+        clear(engine, row)?;
+    }
+    Ok(())
+}
+
+/// Deletes what a transaction left at its spots, if nobody holds it. Says whether it is all gone.
+fn clear(engine: &Engine, row: &TxnRow) -> Result<bool, Error> {
+    let Some(staging) = engine.home.claim_staging(row.id)? else {
+        return Ok(false);
+    };
+    let changes = changes_within_reach(engine, row)?.unwrap_or_default();
+    apply::discard(engine, row.id, &staging, &changes)
+}
+
+fn sweep_one(
+    engine: &Engine,
+    candidate: &Candidate,
+    report: &mut Recovery,
+) -> Result<(), Error> {
+    let Some(row) = engine.look(|catalog| catalog.txn(candidate.id))? else {
+        return Ok(());
+    };
+    let ended = matches!(row.state, TxnState::Applied | TxnState::Aborted);
+    if !ended || engine.look(|catalog| catalog.is_unsettled(row.row))? {
+        return Ok(());
+    }
+    if clear(engine, &row)? {
+        report.swept += 1;
+    }
+    Ok(())
+}
+
+/// Clears the directories of finished transactions that nobody holds any more.
+pub(crate) fn sweep(engine: &Engine) -> Result<(), Error> {
+    let mut report = Recovery::default();
+    for candidate in candidates(engine)? {
+        if decide(&candidate.evidence) == Fate::Sweep {
+            sweep_one(engine, &candidate, &mut report)?;
+        }
+    }
+    Ok(())
+}
+
+fn remove_orphan(
+    engine: &Engine,
+    candidate: &Candidate,
+    report: &mut Recovery,
+) -> Result<(), Error> {
+    // Looked up again under the lock: a row that is there now accounts for it.
+    let Some(staging) = engine.home.claim_staging(candidate.id)? else {
+        return Ok(());
+    };
+    if engine.look(|catalog| catalog.txn(candidate.id))?.is_none() {
+        apply::discard(engine, candidate.id, &staging, &[])?;
+        report.rolled_back += 1;
+    }
+    Ok(())
+}
+
+fn mark_dead_runs(engine: &Engine, report: &mut Recovery) -> Result<(), Error> {
+    let mut dead = Vec::new();
+    for run in engine.look(|catalog| catalog.open_runs())? {
+        if !engine.runs.is_alive(run.id)? {
+            tracing::info!(run = %run.id, pid = run.pid, "a run ended without saying so");
+            dead.push(run.row);
+        }
+    }
+    if dead.is_empty() {
+        return Ok(());
+    }
+    report.dead_runs += dead.len() as u32;
+    engine.record(Sync::Normal, |catalog| {
+        dead.iter().try_for_each(|row| catalog.end_run(*row, "found dead"))
+    })
+}
+
+/// Gives up everything unfinished of a database that was copied or moved here: inodes mean nothing any
+/// more, so nothing may be redone. What was staged or replaced is kept aside.
+pub(crate) fn strand(engine: &Engine) -> Result<(), Error> {
+    let rows = engine.look(|catalog| {
+        let mut rows = catalog.unfinished()?;
+        rows.extend(catalog.staging()?);
+        Ok(rows)
+    })?;
+    for row in rows {
+        let paths = engine.look(|catalog| catalog.change_records(row.row))?;
+        let paths: Vec<_> = paths.into_iter().map(|change| change.path).collect();
+        let mut kept = String::new();
+        if engine.home.claim_staging(row.id)?.is_some() {
+            kept = engine.home.set_aside(&engine.home.txns, &row.id.to_string(), "stranded")?;
+        }
+        let reason = "the directory was copied or moved while it was under way";
+        let detail = format!("{reason}; may be half done: {}; kept: {kept}", paths.join(", "));
+        tracing::warn!(txn = %row.id, detail);
+        engine.record(Sync::Normal, |catalog| {
+            catalog.move_txn(row.row, row.state, TxnState::Aborted, Some(reason))?;
+            catalog.put_event((None, Some(row.row)), "stranded", None, &detail)
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,158 @@
+use std::sync::Arc;
+
+use super::intent::{Intent, Wanted};
+use crate::ambient;
+use crate::apply::{self, discard};
+use crate::catalog::Sync;
+use crate::engine::{Engine, Moment};
+use crate::error::{Conflict, ConflictKind, Error, UsageError};
+use crate::home::Staging;
+use crate::model::{Change, Expect, RelPath, TxnId, TxnState};
+
+/// A transaction to which changes are being added.
+///
+/// Each change is staged as it is added; nothing is visible until [`Prepared::commit`]. Dropping it
+/// rolls it back.
+///
+/// [`Prepared::commit`]: super::Prepared::commit
+#[derive(Debug)]
+#[must_use = "a transaction that is dropped is rolled back; prepare and commit it"]
+pub struct Transaction {
+    pub(super) engine: Arc<Engine>,
+    pub(super) label: String,
+    pub(super) intents: Vec<Intent>,
+    pub(super) live: Option<Live>,
+    /// The state of the catalog before anything was looked at.
+    pub(super) moment: Option<Moment>,
+}
+
+/// The trace that a transaction leaves from its first staged content on.
+#[derive(Debug)]
+pub(super) struct Live {
+    engine: Arc<Engine>,
+    pub(super) id: TxnId,
+    pub(super) row: i64,
+    pub(super) staging: Staging,
+    /// Whether the transaction got past its commit point, so that there is nothing to roll back.
+    pub(super) committed: bool,
+    /// The spots beside their targets that may hold something.
+    pub(super) beside: Vec<Change>,
+}
+
+/// How many changes one transaction can make.
+const CHANGES_MAX: u32 = 100_000;
+
+impl Transaction {
+    pub(crate) fn new(engine: Arc<Engine>, label: &str) -> Self {
+        let label = label.to_owned();
+        Self { engine, label, intents: Vec::new(), live: None, moment: None }
+    }
+
+    /// What the caller named it.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// Its id, once something is staged: the name of its directory, and of its row.
+    #[must_use]
+    pub fn id(&self) -> Option<TxnId> {
+        self.live.as_ref().map(|live| live.id)
+    }
+
+    /// Gives up everything that was staged. Needs no space.
+    ///
+    /// # Errors
+    /// When what was staged cannot be removed; recovery removes it then.
+    pub fn rollback(mut self) -> Result<(), Error> {
+        // Staged trees are pinned, and what is pinned is not deleted.
+        self.intents.clear();
+        match self.live.take() {
+            Some(mut live) => live.roll_back(),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks where a change is to be made, and makes room for it among the others.
+    pub(super) fn admit(
+        &mut self,
+        path: RelPath,
+        expect: Expect,
+        wanted: Wanted,
+    ) -> Result<Intent, Error> {
+        self.engine.check_usable()?;
+        let place = self.engine.home.place(&path)?;
+        if let Some(other) = self.intents.iter().find(|other| other.place.overlaps(&place)) {
+            let (path, other) = (path.to_string(), other.path.to_string());
+            return Err(UsageError::Overlap { path, other }.into());
+        }
+        let n = self.intents.len() as u32;
+        if n >= CHANGES_MAX {
+            return Err(UsageError::TooManyChanges { max: CHANGES_MAX }.into());
+        }
+        if self.moment.is_none() {
+            self.moment = Some(self.engine.moment()?);
+        }
+        // Checked again when it counts; here it spares the work.
+        let there = apply::stat_at(&self.engine, &place)?;
+        if (expect == Expect::Absent) == there.is_some() && expect != Expect::Any {
+            if matches!(expect, Expect::Absent | Expect::Present) {
+                let found = there.map_or("nothing", |stat| stat.kind.as_str()).to_owned();
+                let kind = ConflictKind::Unexpected { expected: expect, found };
+                return Err(Conflict::at(&path, kind).into());
+            }
+        }
+        Ok(Intent { n, path, place, expect, wanted, found: None, staged: None, drift: false })
+    }
+
+    /// Begins the trace of the transaction: its row, then its directory, locked.
+    pub(super) fn live(&mut self) -> Result<&mut Live, Error> {
+        if self.live.is_none() {
+            let id = ambient::fresh_txn_id();
+            let label = &self.label;
+            let row = self
+                .engine
+                .record_in_run(Sync::Normal, |catalog, run| catalog.begin_txn(id, run, label))?;
+            let staging = self.engine.home.make_staging(id)?;
+            tracing::debug!(txn = %id, label, "staging");
+            let engine = self.engine.clone();
+            let (committed, beside) = (false, Vec::new());
+            self.live = Some(Live { engine, id, row, staging, committed, beside });
+        }
+        self.live.as_mut().ok_or_else(|| UsageError::Failed.into())
+    }
+}
+
+impl Live {
+    /// Records, before it exists, something that is staged beside its target, so that recovery finds it.
+    pub(super) fn announce_beside(&mut self, change: Change) -> Result<(), Error> {
+        self.engine.record(Sync::Normal, |catalog| {
+            catalog.insert_changes(self.row, std::slice::from_ref(&change))
+        })?;
+        self.beside.push(change);
+        Ok(())
+    }
+
+    pub(super) fn roll_back(&mut self) -> Result<(), Error> {
+        self.committed = true;
+        discard(&self.engine, self.id, &self.staging, &self.beside)?;
+        let aborted = self.engine.record(Sync::Normal, |catalog| {
+            catalog.move_txn(self.row, TxnState::Staging, TxnState::Aborted, None)
+        });
+        if let Err(error) = aborted {
+            // Presumed abort: a staging row without a live owner means the same.
+            tracing::debug!(%error, "the rollback is not recorded");
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        if !self.committed {
+            if let Err(error) = self.roll_back() {
+                tracing::warn!(txn = %self.id, %error, "what was staged remains until recovery");
+            }
+        }
+    }
+}

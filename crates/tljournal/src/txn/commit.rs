@@ -1,0 +1,263 @@
+use std::collections::BTreeMap;
+
+use super::begin::Transaction;
+use super::intent::Wanted;
+use super::plan::Plan;
+use super::prepare::Prepared;
+use super::receipt::Receipt;
+use super::stage_tree::OnPinned;
+use crate::apply::{self, Committed, Ending};
+use crate::catalog::Sync;
+use crate::engine::Moment;
+use crate::error::{Conflict, ConflictKind, Error};
+use crate::home::Parent;
+use crate::lock::{Held, Mode};
+use crate::model::{Op, Place};
+use crate::pin::{self, Alone};
+use crate::recovery;
+
+impl Prepared {
+    /// Commits: afterwards every change is in place and durable, or none is.
+    ///
+    /// # Errors
+    /// What is known after each:
+    ///
+    /// - [`Error::Unfinished`]: committed, not in place; the next one who takes the commit lock, or opens
+    ///   the journal for work, puts it in place.
+    /// - [`Error::Damaged`] with a stuck transaction: neither finished nor taken back; what was there
+    ///   before is kept where the error says.
+    /// - [`Error::Replaced`]: not committed, or (if the directory was moved away in that very moment)
+    ///   finished wherever it is now; open the journal again.
+    /// - all others: not committed, everything is as it was.
+    pub fn commit(mut self) -> Result<Receipt, Error> {
+        let label = self.txn.label.clone();
+        let span = tracing::info_span!("commit", label, changes = self.txn.intents.len());
+        let _in_span = span.enter();
+        self.txn.engine.check_usable()?;
+        if self.txn.is_unchanged()? {
+            return Ok(self.txn.receipt(&Plan::default(), None));
+        }
+        loop {
+            let alone = self.txn.respect_pins()?;
+            let lock = self.txn.engine.commit_lock(Mode::Exclusive, &label)?;
+            recovery::finish_unfinished(&self.txn.engine)?;
+            self.txn.refuse_stuck()?;
+            let plan = self.txn.plan()?;
+            if !plan.restage.is_empty() {
+                drop((lock, alone));
+                self.txn.restage(&plan.restage)?;
+                self.txn.make_durable()?;
+                continue;
+            }
+            if plan.changes.is_empty() {
+                return Ok(self.txn.receipt(&plan, None));
+            }
+            if !self.txn.still_alone(&alone)? {
+                continue;
+            }
+            return self.carry_out(plan, lock, alone);
+        }
+    }
+
+    /// Gives up everything that was staged. Needs no space.
+    ///
+    /// # Errors
+    /// As for [`Transaction::rollback`].
+    pub fn rollback(self) -> Result<(), Error> {
+        self.txn.rollback()
+    }
+
+    fn carry_out(
+        mut self,
+        plan: Plan,
+        lock: Held,
+        alone: BTreeMap<Place, Alone>,
+    ) -> Result<Receipt, Error> {
+        self.txn.live()?;
+        let engine = self.txn.engine.clone();
+        let Some(live) = self.txn.live.as_mut() else {
+            return Ok(self.txn.receipt(&plan, None));
+        };
+        let id = live.id;
+        let committed = engine.record(Sync::Full, |catalog| {
+            for manifest in &plan.manifests {
+                catalog.put_manifest(manifest)?;
+            }
+            catalog.insert_changes(live.row, &plan.changes)?;
+            catalog.commit_txn(live.row)
+        })?;
+        if !committed {
+            // Somebody found this run dead and rolled the transaction back: its lock file was replaced.
+            let path = engine.home.locks.path().join("runs").to_string();
+            return Err(Error::Replaced { path });
+        }
+        // The commit point is behind us: from here on this is finished, if not by us then by the next.
+        live.committed = true;
+        let unfinished = |source| Error::Unfinished { txn: id, source: Box::new(source) };
+        engine.home.fence(lock.file(), engine.database).map_err(unfinished)?;
+        let work = Committed { row: live.row, id, changes: &plan.changes };
+        match work.finish(&engine, &plan.known) {
+            Ok(Ending::Applied) => {}
+            Ok(Ending::TakenBack(place)) => {
+                let path = engine.home.shown(&place);
+                return Err(Conflict::at(path, ConflictKind::Edited).into());
+            }
+            Err(error) => {
+                let state = engine.look(|catalog| catalog.txn(id));
+                let waits = matches!(state, Ok(Some(row)) if row.state.is_unfinished());
+                return Err(if waits { unfinished(error) } else { error });
+            }
+        }
+        drop((lock, alone));
+        self.txn.remove_moved();
+        self.txn.tidy(&plan);
+        Ok(self.txn.receipt(&plan, Some(id)))
+    }
+}
+
+impl Transaction {
+    /// Whether everything was as wanted at one moment, which needs neither lock nor write to see: it was
+    /// when each was looked at, and nothing was committed or being applied since the first look.
+    fn is_unchanged(&self) -> Result<bool, Error> {
+        use super::intent::Standing;
+        let recorded = |found: &super::intent::Found| match found.standing {
+            Standing::Recorded | Standing::Refreshable(_) => true,
+            Standing::Unknown(_) => false,
+        };
+        if !self.intents.iter().all(|intent| intent.found.as_ref().is_some_and(recorded)) {
+            return Ok(false);
+        }
+        let Some(mut since) = self.moment else {
+            return Ok(true);
+        };
+        for _ in 0..3 {
+            let now: Moment = self.engine.moment()?;
+            if now == since && now.quiet {
+                return self.check_all_expects().map(|()| true);
+            }
+            if !self.all_still_there()? {
+                return Ok(false);
+            }
+            since = now;
+        }
+        Ok(false)
+    }
+
+    fn check_all_expects(&self) -> Result<(), Error> {
+        for intent in &self.intents {
+            if let Parent::There(parent) = self.engine.home.parent(&intent.place)? {
+                let stat = intent.found.as_ref().and_then(|found| found.stat);
+                self.check_expect(intent, stat.as_ref(), &parent)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn all_still_there(&self) -> Result<bool, Error> {
+        for intent in &self.intents {
+            let now = apply::stat_at(&self.engine, &intent.place)?;
+            let still = intent.found.as_ref().is_some_and(|found| found.still_is(now.as_ref()));
+            // A change inside a tree does not show at its root.
+            if !still || matches!(intent.wanted, Wanted::Tree(_)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Stages what was found unchanged before and is not any more.
+    fn restage(&mut self, indices: &[usize]) -> Result<(), Error> {
+        for index in indices {
+            let mut intent = self.intents.remove(*index);
+            intent.found = None;
+            let staged = self.stage(&mut intent);
+            self.intents.insert(*index, intent);
+            staged?;
+        }
+        Ok(())
+    }
+
+    /// Waits for pins, or refuses pinned trees, where the caller asked for that. Comes before every lock.
+    fn respect_pins(&mut self) -> Result<BTreeMap<Place, Alone>, Error> {
+        let mut alone = BTreeMap::new();
+        for intent in &mut self.intents {
+            let Wanted::Tree(tree) = &intent.wanted else { continue };
+            let wait = match tree.options.on_pinned {
+                OnPinned::Exchange => continue,
+                OnPinned::Wait => true,
+                OnPinned::Fail => false,
+            };
+            if intent.found.is_none() {
+                if let Some(held) = pin::hold_alone(&self.engine, &intent.place, wait)? {
+                    alone.insert(intent.place.clone(), held);
+                }
+            }
+        }
+        Ok(alone)
+    }
+
+    /// Whether the trees that are held alone are still the ones that will be replaced.
+    fn still_alone(&self, alone: &BTreeMap<Place, Alone>) -> Result<bool, Error> {
+        for (place, held) in alone {
+            match apply::stat_at(&self.engine, place)? {
+                Some(stat) if held.is(stat.identity) => {}
+                _ => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Refuses paths that a transaction is stuck at, and those of one that belongs to another root.
+    fn refuse_stuck(&self) -> Result<(), Error> {
+        let places: Vec<_> = self.intents.iter().map(|intent| &intent.place).collect();
+        recovery::refuse_stuck(&self.engine, &places)
+    }
+
+    /// Removes the old names of files that were moved in.
+    fn remove_moved(&self) {
+        for intent in &self.intents {
+            let Some(staged) = &intent.staged else { continue };
+            if let Some(path) = &staged.moved_from {
+                let identity = staged.image.identity;
+                if let Err(error) = self.engine.home.dir.disk().remove_source(path, identity) {
+                    tracing::warn!(%error, "the file that was moved in keeps its old name too");
+                }
+            }
+        }
+    }
+
+    /// Deletes what was replaced, if nobody wants it; nobody waits for this.
+    fn tidy(&mut self, plan: &Plan) {
+        for intent in &mut self.intents {
+            if !plan.changes.iter().any(|change| change.n == intent.n && change.op != Op::Adopt) {
+                // Staged, and not needed after all: its pin would keep it.
+                intent.staged = None;
+            }
+        }
+        let Some(live) = &self.live else { return };
+        let tidied = self
+            .engine
+            .look(|catalog| catalog.is_unsettled(live.row))
+            .and_then(|kept| match kept {
+                true => Ok(false),
+                false => apply::discard(&self.engine, live.id, &live.staging, &plan.changes),
+            });
+        if let Err(error) = tidied {
+            tracing::warn!(%error, "what was replaced remains until recovery");
+        }
+    }
+
+    fn receipt(&mut self, plan: &Plan, txn: Option<crate::model::TxnId>) -> Receipt {
+        let mut receipt = Receipt { txn, changed: BTreeMap::new(), pins: BTreeMap::new() };
+        for intent in self.intents.drain(..) {
+            let changed = plan.changes.iter().any(|change| {
+                change.n == intent.n && !matches!(change.op, Op::Adopt | Op::Parent)
+            });
+            let staged = intent.staged.and_then(|staged| staged.tree).map(|tree| tree.pin);
+            let pin = if changed { staged } else { intent.found.and_then(|found| found.pin) };
+            receipt.pins.extend(pin.map(|pin| (intent.path.clone(), pin)));
+            receipt.changed.insert(intent.path, changed);
+        }
+        receipt
+    }
+}

@@ -1,0 +1,113 @@
+use std::fmt;
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use camino::Utf8PathBuf;
+
+use crate::model::Timestamp;
+
+/// What a file is to contain, with its mode and mtime.
+#[derive(Debug)]
+#[must_use = "a payload does nothing until it is put"]
+pub struct Payload {
+    pub(super) content: Content,
+    pub(super) mode: Option<u32>,
+    pub(super) mtime: Option<Timestamp>,
+}
+
+pub(super) enum Content {
+    Bytes(Arc<[u8]>),
+    /// Read when it is staged, and again if it has to be.
+    File(Utf8PathBuf),
+    /// Read to the end once: what was read already, and the rest.
+    Stream(Vec<u8>, Box<dyn Read + Send>),
+    /// Gets a second name in the staging room; the first goes when the transaction is in place.
+    Move(Utf8PathBuf),
+}
+
+/// Streams up to this length are held in memory, so that nothing is written if they bring nothing new.
+const HELD_BYTES_MAX: u64 = 1 << 20;
+
+impl Payload {
+    fn new(content: Content) -> Self {
+        Self { content, mode: None, mtime: None }
+    }
+
+    /// These bytes. Mode: that of the file that is replaced, or 0644. Mtime: when it is staged, unless
+    /// the same is there already.
+    pub fn bytes(bytes: impl Into<Arc<[u8]>>) -> Self {
+        Self::new(Content::Bytes(bytes.into()))
+    }
+
+    /// A copy of this file, with its mode and mtime. A link is followed.
+    pub fn file(path: impl Into<Utf8PathBuf>) -> Self {
+        Self::new(Content::File(path.into()))
+    }
+
+    /// This file itself, with its mode and mtime; its old name is gone when the transaction is in place,
+    /// and as it was if it is not. Copied where it lies on another filesystem.
+    pub fn moved(path: impl Into<Utf8PathBuf>) -> Self {
+        Self::new(Content::Move(path.into()))
+    }
+
+    /// Everything that this reader yields; mode and mtime as for [`Payload::bytes`].
+    ///
+    /// # Errors
+    /// Whatever the reader says of its first mebibyte, which is read at once.
+    pub fn reader(mut reader: impl Read + Send + 'static) -> io::Result<Self> {
+        let mut head = Vec::new();
+        let count = reader.by_ref().take(HELD_BYTES_MAX).read_to_end(&mut head)?;
+        Ok(Self::new(if (count as u64) < HELD_BYTES_MAX {
+            Content::Bytes(head.into())
+        } else {
+            Content::Stream(head, Box::new(reader))
+        }))
+    }
+
+    /// Gives the file these permission bits (the lowest twelve).
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.mode = Some(mode & 0o7777);
+        self
+    }
+
+    /// Gives the file this mtime.
+    pub fn mtime(mut self, mtime: Timestamp) -> Self {
+        self.mtime = Some(mtime);
+        self
+    }
+}
+
+impl From<&str> for Payload {
+    fn from(text: &str) -> Self {
+        Self::bytes(text.as_bytes())
+    }
+}
+
+impl From<&[u8]> for Payload {
+    fn from(bytes: &[u8]) -> Self {
+        Self::bytes(bytes)
+    }
+}
+
+impl From<Vec<u8>> for Payload {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::bytes(bytes)
+    }
+}
+
+impl From<String> for Payload {
+    fn from(text: String) -> Self {
+        Self::bytes(text.into_bytes())
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
+            Self::File(path) => write!(f, "File({path})"),
+            Self::Stream(..) => f.write_str("Stream"),
+            Self::Move(path) => write!(f, "Move({path})"),
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! What has to be done, as it turns out under the commit lock.
+
+use std::collections::BTreeMap;
+
+use rustix::io::Errno;
+
+use super::begin::Transaction;
+use super::intent::{Found, Intent, Staged, Standing, Wanted};
+use crate::apply::Known;
+use crate::disk::{Dir, DiskError};
+use crate::error::{Conflict, ConflictKind, Error};
+use crate::home::Parent;
+use crate::model::{
+    Change, Durability, Expect, Identity, Image, Kind, Manifest, Op, Place, Spot, Stat, Timestamp,
+};
+use crate::tree::{self, Depth};
+
+/// The changes that are left to make.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    pub(super) changes: Vec<Change>,
+    pub(super) known: Known,
+    pub(super) manifests: Vec<Manifest>,
+    /// Intents that were found unchanged before, and are not any more: they have to be staged.
+    pub(super) restage: Vec<usize>,
+}
+
+impl Transaction {
+    /// Checks every expectation, and what each change will meet.
+    pub(super) fn plan(&self) -> Result<Plan, Error> {
+        let mut plan = Plan::default();
+        let mut parents = BTreeMap::new();
+        for (index, intent) in self.intents.iter().enumerate() {
+            let (parent, missing) = match self.engine.home.parent(&intent.place)? {
+                Parent::There(dir) => (dir, Vec::new()),
+                Parent::Missing { nearest, missing, .. } => (nearest, missing),
+            };
+            let stat = match missing.is_empty() {
+                true => parent.stat(intent.place.path.name())?,
+                false => None,
+            };
+            self.check_expect(intent, stat.as_ref(), &parent)?;
+            if let Some(found) = intent.found.as_ref().filter(|found| found.still_is(stat.as_ref())) {
+                plan.keep(intent, found);
+                continue;
+            }
+            let change = match (&intent.wanted, &intent.staged) {
+                (Wanted::Nothing, _) => self.change(intent, stat, None, Op::Remove)?,
+                (wanted, Some(staged)) => self.change(intent, stat, Some(staged), wanted.op())?,
+                (_, None) => {
+                    plan.restage.push(index);
+                    continue;
+                }
+            };
+            if change.pre.is_none() && change.new.is_none() {
+                continue;
+            }
+            check_possible(intent, &change, &parent)?;
+            for path in missing {
+                parents.insert(Place { anchor: intent.place.anchor, path }, ());
+            }
+            if let Some(staged) = &intent.staged {
+                plan.note_tree(&change, staged);
+            }
+            plan.changes.push(change);
+        }
+        let first = self.intents.len() as u32;
+        let parents = parents.into_keys().zip(first..).map(|(place, n)| parent_change(place, n));
+        plan.changes.extend(parents);
+        Ok(plan)
+    }
+
+    fn change(
+        &self,
+        intent: &Intent,
+        stat: Option<Stat>,
+        staged: Option<&Staged>,
+        op: Op,
+    ) -> Result<Change, Error> {
+        let spot = match staged {
+            Some(staged) => staged.spot.clone(),
+            None => self.engine.home.spot_for(&intent.place)?.0,
+        };
+        let pre = stat.as_ref().map(Image::of);
+        let entry = self.engine.look(|catalog| catalog.entry(&intent.place))?;
+        let accounted = entry.is_some_and(|entry| {
+            stat.as_ref().is_none_or(|stat| entry.image.is_untouched(stat))
+        });
+        let chosen = matches!(intent.expect, Expect::Digest(_));
+        let (durability, target) = match &intent.wanted {
+            Wanted::Tree(tree) => (tree.options.durability, None),
+            Wanted::Link(target) => (Durability::Durable, Some(target.clone())),
+            Wanted::File(_) | Wanted::Nothing => (Durability::Durable, None),
+        };
+        Ok(Change {
+            n: intent.n,
+            place: intent.place.clone(),
+            op,
+            new: staged.map(|staged| staged.image),
+            digest: staged.and_then(|staged| staged.digest),
+            target,
+            spot,
+            durability,
+            drift: pre.is_some() && !chosen && (intent.drift || !accounted),
+            pre,
+        })
+    }
+
+    /// Checks the precondition of one change against what is there.
+    pub(super) fn check_expect(
+        &self,
+        intent: &Intent,
+        stat: Option<&Stat>,
+        parent: &Dir,
+    ) -> Result<(), Error> {
+        let found = match (intent.expect, stat) {
+            (Expect::Any, _) | (Expect::Absent, None) | (Expect::Present, Some(_)) => return Ok(()),
+            (Expect::Digest(wanted), Some(stat)) => match self.digest_at(intent, stat, parent)? {
+                Some(digest) if digest == wanted => return Ok(()),
+                Some(digest) => digest.to_string(),
+                None => format!("a {}", stat.kind.as_str()),
+            },
+            (Expect::Absent, Some(stat)) => format!("a {}", stat.kind.as_str()),
+            (Expect::Present | Expect::Digest(_), None) => "nothing".to_owned(),
+        };
+        let kind = ConflictKind::Unexpected { expected: intent.expect, found };
+        Err(Conflict::at(&intent.path, kind).into())
+    }
+
+    /// The digest of what is at a path: by its entry if that vouches for it, by reading it if not.
+    fn digest_at(
+        &self,
+        intent: &Intent,
+        stat: &Stat,
+        parent: &Dir,
+    ) -> Result<Option<crate::model::Digest>, Error> {
+        let entry = self.engine.look(|catalog| catalog.entry(&intent.place))?;
+        match stat.kind {
+            Kind::File => match entry.filter(|entry| !entry.racy && entry.vouches_for(stat)) {
+                Some(entry) => Ok(entry.digest),
+                None => Ok(self.hash_place(intent)?.map(|(_, digest)| digest)),
+            },
+            Kind::Dir => {
+                let root = parent.open_dir(intent.place.path.name())?;
+                let entry = entry.filter(|entry| !entry.racy);
+                if let Some((digest, signature)) =
+                    entry.and_then(|entry| Some((entry.digest?, entry.signature?)))
+                {
+                    if let Some(manifest) = self.engine.look(|catalog| catalog.manifest(&digest))? {
+                        let depth = Depth::Signature;
+                        let verdict =
+                            tree::verify(&root, &manifest, Some(&signature), depth, &|_| {})?;
+                        if verdict.differences.is_empty() {
+                            return Ok(Some(digest));
+                        }
+                    }
+                }
+                Ok(Some(tree::read(&root, &|_| {})?.manifest.digest()))
+            }
+            Kind::Link | Kind::Other => Ok(None),
+        }
+    }
+}
+
+impl Plan {
+    /// Leaves what was found as it is, and has the catalog learn of it if it does not know it.
+    fn keep(&mut self, intent: &Intent, found: &Found) {
+        let tree = match &found.standing {
+            Standing::Recorded => return,
+            Standing::Refreshable(entry) => {
+                self.known.refreshed.push((intent.place.clone(), (**entry).clone()));
+                return;
+            }
+            Standing::Unknown(tree) => tree,
+        };
+        let image = found.stat.as_ref().map(Image::of);
+        if let Some((manifest, signature)) = tree {
+            self.manifests.push(manifest.clone());
+            self.known.signatures.insert(intent.n, signature.clone());
+        }
+        self.changes.push(Change {
+            n: intent.n,
+            place: intent.place.clone(),
+            op: Op::Adopt,
+            pre: image,
+            new: image,
+            digest: found.digest,
+            target: match &intent.wanted {
+                Wanted::Link(target) => Some(target.clone()),
+                _ => None,
+            },
+            spot: Spot::Home,
+            durability: Durability::Durable,
+            drift: false,
+        });
+        self.note_source(intent);
+    }
+
+    /// Records which manifest the source of an intent has, if it was staged to find that out.
+    fn note_source(&mut self, intent: &Intent) {
+        let Some(staged) = &intent.staged else { return };
+        if let (Some(tree), Some(digest)) = (&staged.tree, staged.digest) {
+            self.known.sources.extend(tree.look.map(|look| (look, digest)));
+        }
+    }
+
+    fn note_tree(&mut self, change: &Change, staged: &Staged) {
+        if let (Some(tree), Some(digest)) = (&staged.tree, staged.digest) {
+            self.manifests.push(tree.manifest.clone());
+            self.known.signatures.insert(change.n, tree.signature.clone());
+            self.known.sources.extend(tree.look.map(|look| (look, digest)));
+        }
+    }
+}
+
+impl Found {
+    /// Whether what is there now is what was found.
+    pub(super) fn still_is(&self, stat: Option<&Stat>) -> bool {
+        match (&self.stat, stat) {
+            (None, None) => true,
+            // Links made to a file, or pins, do not matter; its ctime does.
+            (Some(then), Some(now)) => {
+                Image::of(then) == Image::of(now) && then.ctime == now.ctime
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Whether the renames of a change can work, before anything is committed.
+fn check_possible(intent: &Intent, change: &Change, parent: &Dir) -> Result<(), Error> {
+    let wanted = match &intent.wanted {
+        Wanted::File(_) => Kind::File,
+        Wanted::Link(_) => Kind::Link,
+        Wanted::Tree(_) => Kind::Dir,
+        Wanted::Nothing => change.pre.map_or(Kind::Other, |pre| pre.kind),
+    };
+    if let Some(pre) = change.pre.filter(|pre| pre.kind != wanted) {
+        let kind = match pre.kind {
+            Kind::Link => ConflictKind::Link { link: intent.path.to_string() },
+            other => ConflictKind::Kind { found: other.as_str(), wanted: wanted.as_str() },
+        };
+        return Err(Conflict::at(&intent.path, kind).into());
+    }
+    match parent.is_writable() {
+        true => Ok(()),
+        false => Err(DiskError::new("change", parent.path().as_str(), Errno::ACCESS).into()),
+    }
+}
+
+fn parent_change(place: Place, n: u32) -> Change {
+    // Which inode it will be is not known before it is made, and does not matter: it is only ever
+    // removed while it is empty.
+    let identity = Identity { ino: 0, born: Timestamp::default() };
+    let (size, mtime) = (0, Timestamp::default());
+    Change {
+        n,
+        place,
+        op: Op::Parent,
+        pre: None,
+        new: Some(Image { kind: Kind::Dir, identity, size, mode: 0o755, mtime }),
+        digest: None,
+        target: None,
+        spot: Spot::Home,
+        durability: Durability::Durable,
+        drift: false,
+    }
+}

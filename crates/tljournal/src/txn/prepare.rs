@@ -1,0 +1,187 @@
+use std::time::Duration;
+
+use super::begin::Transaction;
+use super::intent::{Found, Intent, Staged, Standing, Wanted};
+use crate::ambient;
+use crate::apply::RACY_NANOS;
+use crate::disk::Dir;
+use crate::error::Error;
+use crate::home::Parent;
+use crate::model::{Durability, EntryKind, Kind, Manifest, Spot};
+use crate::recovery;
+
+/// A transaction whose content is on the medium: it can be committed at any time.
+///
+/// There is no other way to one than [`Transaction::prepare`], so that nothing unsynced is ever
+/// committed (T2). Dropping it rolls it back.
+#[derive(Debug)]
+#[must_use = "a prepared transaction that is dropped is rolled back; commit it"]
+pub struct Prepared {
+    pub(super) txn: Transaction,
+}
+
+/// How many files are synced one by one; more are synced with their whole filesystem, which has to wait
+/// for everybody else's dirty data too.
+const FILES_ONE_BY_ONE_MAX: usize = 16;
+
+impl Transaction {
+    /// Makes everything that was staged durable.
+    ///
+    /// # Errors
+    /// [`Error::Disk`] when a sync fails. It is not tried again, because a second sync would prove
+    /// nothing: the transaction is rolled back.
+    pub fn prepare(mut self) -> Result<Prepared, Error> {
+        self.make_durable()?;
+        Ok(Prepared { txn: self })
+    }
+
+    /// Syncs whatever is staged or adopted and not synced yet.
+    pub(super) fn make_durable(&mut self) -> Result<(), Error> {
+        let span = tracing::debug_span!("prepare", changes = self.intents.len());
+        let _in_span = span.enter();
+        if self.live.is_some() {
+            recovery::settle_trees(&self.engine)?;
+        }
+        self.sync_home()?;
+        for intent in &mut self.intents {
+            match &mut intent.staged {
+                Some(staged) if !staged.synced && intent.found.is_none() => {
+                    if needs_sync(&intent.wanted) {
+                        sync_beside(staged, self.engine.home.syncfs_reaches_medium)?;
+                    }
+                    staged.synced = true;
+                }
+                _ => {}
+            }
+        }
+        for intent in &self.intents {
+            if let Some(found) = &intent.found {
+                self.sync_found(intent, found)?;
+            }
+        }
+        self.let_signatures_age();
+        Ok(())
+    }
+
+    /// Syncs what is staged in the home: few files one by one, many with their whole filesystem.
+    fn sync_home(&mut self) -> Result<(), Error> {
+        let Some(live) = &self.live else {
+            return Ok(());
+        };
+        let waiting = |intent: &Intent| match &intent.staged {
+            Some(staged) => {
+                staged.spot == Spot::Home
+                    && !staged.synced
+                    && intent.found.is_none()
+                    && needs_sync(&intent.wanted)
+            }
+            None => false,
+        };
+        let home = &self.engine.home;
+        let staged: Vec<_> = self.intents.iter().filter(|intent| waiting(intent)).collect();
+        let files = || staged.iter().filter_map(|intent| intent.staged.as_ref()?.file.as_ref());
+        let trees = staged.iter().filter_map(|intent| intent.staged.as_ref()).filter(|staged| staged.tree.is_some());
+        if staged.is_empty() {
+            return Ok(());
+        }
+        let one_by_one = trees.clone().count() == 0 && files().count() <= FILES_ONE_BY_ONE_MAX;
+        if one_by_one || !home.syncfs_reaches_medium {
+            files().for_each(|file| file.begin_writeback());
+            for file in files() {
+                let _synced = file.sync()?;
+            }
+            for tree in trees {
+                sync_tree(tree)?;
+            }
+            // The names too: those in the transaction's directory, and its own.
+            let _synced = live.staging.dir.sync()?;
+            let _synced = home.txns.sync()?;
+        } else {
+            let _synced = home.dir.sync_filesystem()?;
+        }
+        for intent in &mut self.intents {
+            if let Some(staged) = intent.staged.as_mut().filter(|staged| staged.spot == Spot::Home) {
+                staged.synced = true;
+                staged.file = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes what was found in place, and is somebody else's work, as durable as our own.
+    fn sync_found(&self, intent: &Intent, found: &Found) -> Result<(), Error> {
+        let is_tree = found.pin.is_some();
+        match &found.standing {
+            Standing::Recorded => return Ok(()),
+            Standing::Refreshable(_) if !is_tree => return Ok(()),
+            Standing::Refreshable(_) | Standing::Unknown(_) => {}
+        }
+        let Parent::There(parent) = self.engine.home.parent(&intent.place)? else {
+            return Ok(());
+        };
+        match &found.pin {
+            Some(pin) => drop(pin.dir().sync_filesystem()?),
+            None if found.stat.is_some_and(|stat| stat.kind == Kind::File) => {
+                drop(parent.sync_file(intent.place.path.name())?);
+            }
+            None => {}
+        }
+        let _synced = parent.sync()?;
+        Ok(())
+    }
+
+    /// Waits until a later change of a staged tree would show in its signature: at most one tick of the
+    /// filesystem's clock, and the sync has usually taken longer.
+    fn let_signatures_age(&self) {
+        let trees = self.intents.iter().filter_map(|intent| intent.staged.as_ref()?.tree.as_ref());
+        let Some(newest) = trees.filter_map(|tree| tree.signature.newest()).max() else {
+            return;
+        };
+        let age = ambient::now().as_nanos() - newest.as_nanos();
+        if let Ok(missing) = u64::try_from(RACY_NANOS + 4_000_000 - age) {
+            ambient::let_clock_advance(Duration::from_nanos(missing.min(24_000_000)));
+        }
+    }
+}
+
+/// A rebuildable tree is not synced, by its caller's choice.
+fn needs_sync(wanted: &Wanted) -> bool {
+    match wanted {
+        Wanted::Tree(tree) => tree.options.durability == Durability::Durable,
+        Wanted::File(_) | Wanted::Link(_) | Wanted::Nothing => true,
+    }
+}
+
+/// Syncs what is staged beside its target.
+fn sync_beside(staged: &mut Staged, syncfs_reaches_medium: bool) -> Result<(), Error> {
+    if let Some(file) = staged.file.take() {
+        let _synced = file.sync()?;
+    }
+    match &staged.tree {
+        Some(_) if syncfs_reaches_medium => drop(staged.dir.sync_filesystem()?),
+        Some(_) => sync_tree(staged)?,
+        None => {}
+    }
+    let _synced = staged.dir.sync()?;
+    Ok(())
+}
+
+/// Syncs every entry of a staged tree by itself, where no other sync reaches the medium.
+fn sync_tree(staged: &Staged) -> Result<(), Error> {
+    let Some(tree) = &staged.tree else {
+        return Ok(());
+    };
+    sync_entries(tree.pin.dir(), &tree.manifest)
+}
+
+fn sync_entries(root: &Dir, manifest: &Manifest) -> Result<(), Error> {
+    for entry in manifest.entries() {
+        match entry.kind {
+            EntryKind::Dir if entry.path.is_empty() => drop(root.sync()?),
+            EntryKind::Dir => drop(root.open_dir(&entry.path)?.sync()?),
+            EntryKind::File { .. } => drop(root.sync_file(&entry.path)?),
+            EntryKind::Link { .. } => {}
+        }
+    }
+    Ok(())
+}

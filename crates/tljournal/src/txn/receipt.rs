@@ -1,0 +1,43 @@
+use std::collections::BTreeMap;
+
+use crate::model::{RelPath, TxnId};
+use crate::pin::Pin;
+
+/// What a commit did, path by path.
+#[derive(Debug)]
+pub struct Receipt {
+    pub(super) txn: Option<TxnId>,
+    pub(super) changed: BTreeMap<RelPath, bool>,
+    pub(super) pins: BTreeMap<RelPath, Pin>,
+}
+
+impl Receipt {
+    /// The transaction that made the changes; `None` if everything was as wanted already.
+    #[must_use]
+    pub fn txn(&self) -> Option<TxnId> {
+        self.txn
+    }
+
+    /// Whether anything was changed.
+    #[must_use]
+    pub fn changed_anything(&self) -> bool {
+        self.changed.values().any(|changed| *changed)
+    }
+
+    /// Whether this path was changed; false also for a path that the transaction did not name.
+    #[must_use]
+    pub fn changed(&self, path: &str) -> bool {
+        RelPath::new(path).is_ok_and(|path| self.changed.get(&path).copied().unwrap_or(false))
+    }
+
+    /// Every path of the transaction, and whether it was changed.
+    pub fn paths(&self) -> impl Iterator<Item = (&RelPath, bool)> {
+        self.changed.iter().map(|(path, changed)| (path, *changed))
+    }
+
+    /// The pin on a tree that was installed or found unchanged, taken before it was published or
+    /// verified: what it holds is what was installed, whatever is installed there next.
+    pub fn take_pin(&mut self, path: &str) -> Option<Pin> {
+        self.pins.remove(&RelPath::new(path).ok()?)
+    }
+}

@@ -1,0 +1,233 @@
+use std::fs::File;
+use std::io::{self, Read, Write};
+
+use camino::Utf8Path;
+use rustix::io::Errno;
+
+use super::begin::Transaction;
+use super::intent::{Intent, Staged, Wanted};
+use super::payload::{Content, Payload};
+use crate::apply;
+use crate::disk::{Dir, DiskError, NewFile};
+use crate::error::Error;
+use crate::home::spot_name;
+use crate::model::{
+    Change, Digest, Durability, Expect, Hasher, Image, PathError, RelPath, Spot, Stat,
+};
+
+/// How much is read and hashed at a time.
+const CHUNK_BYTES: usize = 256 << 10;
+
+/// The mode of a new file whose payload does not say.
+const FILE_MODE: u32 = 0o644;
+
+impl Transaction {
+    /// Puts a file at a path.
+    ///
+    /// The same content, mode and mtime there already is left untouched. A mode or mtime that the
+    /// payload does not say does not count as a difference.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a path outside the territory, of the journal's own, or overlapping another
+    /// change; [`Error::Conflict`] early when the expectation already fails; [`Error::Disk`] when the
+    /// payload cannot be read or staged. The transaction can go on without the change.
+    pub fn put(
+        &mut self,
+        path: impl TryInto<RelPath, Error = PathError>,
+        payload: impl Into<Payload>,
+        expect: Expect,
+    ) -> Result<(), Error> {
+        let wanted = Wanted::File(payload.into());
+        self.add(path.try_into()?, wanted, expect)
+    }
+
+    /// Takes away whatever is at a path: a file, a link, or a directory with everything below it.
+    /// Nothing there is no error, unless it was expected.
+    ///
+    /// # Errors
+    /// As for [`Transaction::put`].
+    pub fn remove(
+        &mut self,
+        path: impl TryInto<RelPath, Error = PathError>,
+        expect: Expect,
+    ) -> Result<(), Error> {
+        self.add(path.try_into()?, Wanted::Nothing, expect)
+    }
+
+    /// Makes a symbolic link at a path, or flips the one that is there. The target is text and not
+    /// followed.
+    ///
+    /// # Errors
+    /// As for [`Transaction::put`].
+    pub fn link(
+        &mut self,
+        path: impl TryInto<RelPath, Error = PathError>,
+        target: &str,
+        expect: Expect,
+    ) -> Result<(), Error> {
+        self.add(path.try_into()?, Wanted::Link(target.to_owned()), expect)
+    }
+
+    fn add(&mut self, path: RelPath, wanted: Wanted, expect: Expect) -> Result<(), Error> {
+        let mut intent = self.admit(path, expect, wanted)?;
+        intent.found = self.find(&intent)?;
+        if intent.found.is_none() {
+            self.stage(&mut intent)?;
+        }
+        self.intents.push(intent);
+        Ok(())
+    }
+
+    /// Stages what an intent wants.
+    pub(super) fn stage(&mut self, intent: &mut Intent) -> Result<(), Error> {
+        match &intent.wanted {
+            Wanted::Nothing => self.live().map(|_| ()),
+            Wanted::Tree(_) => self.stage_tree(intent),
+            Wanted::Link(target) => {
+                let target = target.clone();
+                let (spot, dir, name) = self.open_spot(intent)?;
+                dir.make_link(&target, &name)?;
+                let image = Image::of(&dir.stat(&name)?.ok_or_else(|| vanished(&dir, &name))?);
+                intent.staged = Some(Staged::new(spot, dir, image));
+                Ok(())
+            }
+            Wanted::File(_) => self.stage_file(intent),
+        }
+    }
+
+    fn stage_file(&mut self, intent: &mut Intent) -> Result<(), Error> {
+        let there = apply::stat_at(&self.engine, &intent.place)?;
+        let (spot, dir, name) = self.open_spot(intent)?;
+        let disk = self.engine.home.dir.disk().clone();
+        let Wanted::File(payload) = &mut intent.wanted else {
+            return Ok(());
+        };
+        let (mut mode, mut mtime) = (payload.mode, payload.mtime);
+        let mut moved_from = None;
+        let (file, digest) = match &mut payload.content {
+            Content::Bytes(bytes) => copy(&mut bytes.as_ref(), &dir, &name)?,
+            Content::Stream(head, rest) => copy(&mut head.as_slice().chain(rest), &dir, &name)?,
+            Content::File(path) | Content::Move(path) => {
+                let (mut source, stat) = disk.open_source(path)?;
+                mode = mode.or(Some(stat.mode & 0o777));
+                mtime = mtime.or(Some(stat.mtime));
+                if matches!(payload.content, Content::Move(_)) {
+                    let path = source_path(&payload.content);
+                    moved_from = Some(path.to_owned());
+                    if payload.mode.is_none() && payload.mtime.is_none() {
+                        if let Some(staged) = link_in(path, &source, &stat, &dir, &name)? {
+                            intent.staged = Some(Staged { spot, moved_from, ..staged });
+                            return Ok(());
+                        }
+                    }
+                }
+                copy(&mut source, &dir, &name)?
+            }
+        };
+        let replaced = there.filter(|stat| stat.kind == crate::model::Kind::File);
+        file.set_mode(mode.or(replaced.map(|stat| stat.mode)).unwrap_or(FILE_MODE))?;
+        if let Some(mtime) = mtime {
+            file.set_mtime(mtime)?;
+        }
+        let image = Image::of(&file.stat()?);
+        let staged = Staged::new(spot, dir, image);
+        let (digest, file) = (Some(digest), Some(file));
+        intent.staged = Some(Staged { digest, file, moved_from, ..staged });
+        Ok(())
+    }
+
+    /// The directory and name that an intent's content is staged under, empty.
+    pub(super) fn open_spot(&mut self, intent: &Intent) -> Result<(Spot, Dir, String), Error> {
+        let (spot, dir) = self.engine.home.spot_for(&intent.place)?;
+        let live = self.live()?;
+        let name = spot_name(&spot, live.id, intent.n);
+        if spot == Spot::Home {
+            return Ok((spot, live.staging.dir.clone(), name));
+        }
+        let change = Change {
+            n: intent.n,
+            place: intent.place.clone(),
+            op: intent.wanted.op(),
+            pre: None,
+            new: None,
+            digest: None,
+            target: None,
+            spot: spot.clone(),
+            durability: Durability::Durable,
+            drift: false,
+        };
+        live.announce_beside(change)?;
+        Ok((spot, dir, name))
+    }
+}
+
+impl Staged {
+    pub(super) fn new(spot: Spot, dir: Dir, image: Image) -> Self {
+        Self {
+            spot,
+            dir,
+            image,
+            digest: None,
+            tree: None,
+            file: None,
+            moved_from: None,
+            synced: false,
+        }
+    }
+}
+
+fn source_path(content: &Content) -> &Utf8Path {
+    match content {
+        Content::File(path) | Content::Move(path) => path,
+        Content::Bytes(_) | Content::Stream(..) => Utf8Path::new(""),
+    }
+}
+
+/// Gives a file a second name in the staging room; `None` where that cannot be.
+fn link_in(
+    path: &Utf8Path,
+    source: &File,
+    stat: &Stat,
+    dir: &Dir,
+    name: &str,
+) -> Result<Option<Staged>, Error> {
+    match dir.link_from(path, name) {
+        Err(error) if [Errno::XDEV, Errno::PERM, Errno::MLINK].iter().any(|no| error.is(*no)) => {
+            return Ok(None);
+        }
+        linked => linked?,
+    }
+    let linked = dir.stat(name)?.ok_or_else(|| vanished(dir, name))?;
+    if linked.identity != stat.identity {
+        // Somebody put another file there in between.
+        return Err(DiskError::new("move", path.as_str(), Errno::AGAIN).into());
+    }
+    let digest = dir.disk().hash(source, path)?;
+    let staged = Staged::new(Spot::Home, dir.clone(), Image::of(&linked));
+    Ok(Some(Staged { digest: Some(digest), ..staged }))
+}
+
+/// Creates a staged file with everything a reader yields.
+fn copy(from: &mut dyn Read, dir: &Dir, name: &str) -> Result<(NewFile, Digest), Error> {
+    let mut file = dir.create_file(name, 0o600)?;
+    let mut hasher = Hasher::default();
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        let count = match from.read(&mut chunk) {
+            Ok(0) => return Ok((file, hasher.finish())),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => {
+                return Err(DiskError::new("read the content for", file.path().as_str(), error).into());
+            }
+        };
+        hasher.update(&chunk[..count]);
+        let path = file.path().to_owned();
+        file.write_all(&chunk[..count])
+            .map_err(|error| DiskError::of_write(path.as_str(), error))?;
+    }
+}
+
+pub(super) fn vanished(dir: &Dir, name: &str) -> DiskError {
+    DiskError::new("look at", dir.path().join(name).as_str(), Errno::NOENT)
+}

@@ -1,0 +1,222 @@
+use std::fmt;
+use std::sync::Arc;
+
+use super::begin::Transaction;
+use super::intent::{Found, Intent, Staged, StagedTree, Standing, Wanted};
+use super::stage::vanished;
+use crate::ambient;
+use crate::apply::RACY_NANOS;
+use crate::catalog::EntryRow;
+use crate::error::Error;
+use crate::model::{Digest, Durability, Expect, Image, Manifest, PathError, RelPath, Signature};
+use crate::pin::{self, Pin};
+use crate::tree::{self, Depth, Fingerprint, TreeSource};
+
+/// What to do about a tree that somebody has pinned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnPinned {
+    /// Replace it: whoever holds it keeps it whole, whoever looks at the path sees the new one.
+    #[default]
+    Exchange,
+    /// Wait until nobody holds it.
+    Wait,
+    /// Refuse, naming who holds it.
+    Fail,
+}
+
+/// How a tree is installed.
+#[derive(Clone, Default)]
+pub struct TreeOptions {
+    /// How much a power cut may take back.
+    pub durability: Durability,
+    /// What to do if the tree that is replaced is in use.
+    pub on_pinned: OnPinned,
+    /// What must be there.
+    pub expect: Expect,
+    /// Told how many more bytes have been read, from any thread.
+    pub progress: Option<Arc<dyn Fn(u64) + Send + Sync>>,
+}
+
+impl fmt::Debug for TreeOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TreeOptions")
+            .field("durability", &self.durability)
+            .field("on_pinned", &self.on_pinned)
+            .field("expect", &self.expect)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct WantedTree {
+    pub(super) source: TreeSource,
+    pub(super) options: TreeOptions,
+}
+
+impl Transaction {
+    /// Installs a tree at a path: afterwards exactly the source's entries are there.
+    ///
+    /// If the catalog says that this source is installed there, and the signature of every entry says
+    /// the same, nothing is unpacked, hashed or touched. A repeatable source is recognised by what it
+    /// looks like from outside; a stream has to be staged to be compared.
+    ///
+    /// # Errors
+    /// As for [`Transaction::put`]; [`Error::Source`] when the source has an entry that cannot be
+    /// installed, which it names.
+    pub fn tree(
+        &mut self,
+        path: impl TryInto<RelPath, Error = PathError>,
+        source: TreeSource,
+        options: TreeOptions,
+    ) -> Result<(), Error> {
+        let expect = options.expect;
+        let wanted = Wanted::Tree(WantedTree { source, options });
+        let mut intent = self.admit(path.try_into()?, expect, wanted)?;
+        self.find_tree(&mut intent)?;
+        if intent.found.is_none() {
+            self.stage_tree(&mut intent)?;
+        }
+        self.intents.push(intent);
+        Ok(())
+    }
+
+    /// Finds out whether the tree is installed already, by what its source looks like.
+    fn find_tree(&self, intent: &mut Intent) -> Result<(), Error> {
+        let Wanted::Tree(wanted) = &intent.wanted else {
+            return Ok(());
+        };
+        let Some(look) = self.fingerprint(&wanted.source)? else {
+            return Ok(());
+        };
+        let known = self.engine.look(|catalog| catalog.manifest_of_source(&look.digest))?;
+        let Some(manifest) = known else {
+            return Ok(());
+        };
+        let Some(manifest) = self.engine.look(|catalog| catalog.manifest(&manifest))? else {
+            return Ok(());
+        };
+        self.compare_tree(intent, &manifest)
+    }
+
+    /// Compares the tree at an intent's place with the manifest that is wanted there.
+    fn compare_tree(&self, intent: &mut Intent, manifest: &Manifest) -> Result<(), Error> {
+        let Wanted::Tree(wanted) = &intent.wanted else {
+            return Ok(());
+        };
+        let entry = self.engine.look(|catalog| catalog.entry(&intent.place))?;
+        // Taken before it is verified, so that what was verified is what is held.
+        let Some(pin) = pin::pin(&self.engine, &intent.place)? else {
+            return Ok(());
+        };
+        let digest = manifest.digest();
+        let entry = entry.filter(|entry| entry.image.identity == pin.identity());
+        let recorded = entry.as_ref().is_some_and(|entry| entry.digest == Some(digest));
+        if entry.is_some() && !recorded {
+            // The journal itself put another tree there; only hashing could find it equal.
+            return Ok(());
+        }
+        let vouching = entry.as_ref().filter(|entry| !entry.racy);
+        let signature = vouching.and_then(|entry| entry.signature.as_ref());
+        let tick = wanted.options.tick();
+        let verdict = tree::verify(pin.dir(), manifest, signature, Depth::Signature, &tick)?;
+        if !verdict.differences.is_empty() {
+            for difference in verdict.differences.iter().take(8) {
+                tracing::info!(path = %intent.path, %difference, "the tree is not as it was installed");
+            }
+            intent.drift = true;
+            return Ok(());
+        }
+        let stat = pin.dir().own_stat()?;
+        let standing = match (entry, verdict.refreshed) {
+            (Some(_), None) => Standing::Recorded,
+            (Some(entry), Some(fresh)) => refreshed(entry, fresh),
+            (None, fresh) => {
+                Standing::Unknown(Some((manifest.clone(), fresh.unwrap_or_default())))
+            }
+        };
+        intent.found =
+            Some(Found { stat: Some(stat), digest: Some(digest), standing, pin: Some(pin) });
+        Ok(())
+    }
+
+    /// Stages the tree from its source, and compares what came out with what is there.
+    pub(super) fn stage_tree(&mut self, intent: &mut Intent) -> Result<(), Error> {
+        let (spot, dir, name) = self.open_spot(intent)?;
+        let look = match &intent.wanted {
+            Wanted::Tree(wanted) => self.settled_look(&wanted.source)?,
+            _ => None,
+        };
+        let own = &self.engine.home.state_stat;
+        let Wanted::Tree(wanted) = &mut intent.wanted else {
+            return Ok(());
+        };
+        let span = tracing::info_span!("stage_tree", path = %intent.path, source = wanted.source.describe());
+        let in_span = span.enter();
+        dir.make_dir(&name, 0o700)?;
+        let root = dir.open_dir(&name)?;
+        let tick = wanted.options.tick();
+        let built = tree::build(&mut wanted.source, &root, (own.dev, own.identity), &tick)?;
+        drop(in_span);
+        let stat = dir.stat(&name)?.ok_or_else(|| vanished(&dir, &name))?;
+        let mode = built.manifest.entries().first().map_or(0o755, |root| root.mode);
+        let image = Image { mode, ..Image::of(&stat) };
+        let digest = Some(built.manifest.digest());
+        self.compare_tree(intent, &built.manifest)?;
+        let tree = StagedTree {
+            manifest: built.manifest,
+            signature: built.signature,
+            pin: Pin::on(root.reopen()?)?,
+            look,
+        };
+        let staged = Staged::new(spot, dir, image);
+        intent.staged = Some(Staged { digest, tree: Some(tree), ..staged });
+        Ok(())
+    }
+
+    fn fingerprint(&self, source: &TreeSource) -> Result<Option<Fingerprint>, Error> {
+        let own = &self.engine.home.state_stat;
+        let disk = self.engine.home.dir.disk();
+        Ok(tree::fingerprint(source, disk, (own.dev, own.identity))?)
+    }
+
+    /// What a source looks like, once it has been left alone for long enough that a later change would
+    /// show. `None` for a source that cannot be recognised.
+    fn settled_look(&mut self, source: &TreeSource) -> Result<Option<Digest>, Error> {
+        for _ in 0..2 {
+            let Some(look) = self.fingerprint(source)? else {
+                return Ok(None);
+            };
+            // On one filesystem its own clock decides; elsewhere the wall clock, with a wide margin.
+            let own = look.dev == self.engine.home.state_stat.dev;
+            let margin = if own { RACY_NANOS } else { RACY_NANOS * 100 };
+            let age = ambient::now().as_nanos() - look.newest.as_nanos();
+            if age > margin {
+                return Ok(Some(look.digest));
+            }
+            if !own || age < 0 {
+                return Ok(None);
+            }
+            ambient::let_clock_advance(std::time::Duration::from_millis(24));
+        }
+        Ok(None)
+    }
+}
+
+impl TreeOptions {
+    pub(super) fn tick(&self) -> impl Fn(u64) + Sync {
+        let progress = self.progress.clone();
+        move |bytes| {
+            if let Some(progress) = &progress {
+                progress(bytes);
+            }
+        }
+    }
+}
+
+fn refreshed(entry: EntryRow, signature: Signature) -> Standing {
+    Standing::Refreshable(Box::new(EntryRow {
+        signature: Some(signature),
+        racy: false,
+        ..entry
+    }))
+}

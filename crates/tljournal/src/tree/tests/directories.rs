@@ -93,6 +93,7 @@ fn a_file_that_changes_while_it_is_read_fails_the_build() {
     let yard = Yard::new();
     let path = yard.source().join("log");
     write(&path, &"x".repeat(1_000_000));
+    tick_over();
     let grow = |_| {
         use std::io::Write;
         let mut log = std::fs::File::options().append(true).open(&path).unwrap();
@@ -110,6 +111,7 @@ fn a_file_that_changes_while_it_is_read_fails_the_build() {
 fn an_entry_that_appears_while_a_directory_is_read_fails_the_build() {
     let yard = Yard::new();
     write(&yard.source().join("d/a"), "x");
+    tick_over();
     let add = |_| write(&yard.source().join("d/b"), "y");
     let mut source = TreeSource::dir(yard.source());
     let error = build(&mut source, &yard.root, nowhere(), &add).unwrap_err();
@@ -150,6 +152,7 @@ fn a_fingerprint_changes_with_everything_that_can_change_and_with_nothing_else()
     ];
     let mut last = first;
     for step in steps {
+        tick_over();
         step();
         assert_ne!(take().digest, last.digest);
         last = take();

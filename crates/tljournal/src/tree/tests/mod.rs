@@ -135,3 +135,8 @@ fn write(path: &Utf8Path, content: &str) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, content).unwrap();
 }
+
+/// Waits until a change made from now on has another ctime than one made before.
+fn tick_over() {
+    crate::ambient::let_clock_advance(std::time::Duration::from_millis(20));
+}

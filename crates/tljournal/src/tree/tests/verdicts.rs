@@ -13,6 +13,7 @@ fn planted() -> (Yard, Built) {
         file("other", "else"),
     ];
     let built = yard.build(entries(listed)).unwrap();
+    tick_over();
     (yard, built)
 }
 

@@ -36,6 +36,7 @@ pub(crate) fn fingerprint(
                 sum.text(&seen.path);
                 sum.stat(&seen.stat);
                 sum.text(seen.target.as_deref().unwrap_or_default());
+                sum.flush();
             }
         }
         Opened::File(file) => {
@@ -44,6 +45,7 @@ pub(crate) fn fingerprint(
                 return Ok(None);
             }
             sum.stat(&stat);
+            sum.flush();
         }
         Opened::Stream(_) | Opened::Entries(_) => return Ok(None),
     }
@@ -58,24 +60,31 @@ pub(crate) fn fingerprint(
 #[derive(Default)]
 struct Sum {
     hasher: Hasher,
+    /// What goes into the hasher next: many small pieces cost more than one large one.
+    bytes: Vec<u8>,
     newest: Option<Timestamp>,
     dev: u64,
     total_bytes: u64,
 }
 
 impl Sum {
+    fn flush(&mut self) {
+        self.hasher.update(&self.bytes);
+        self.bytes.clear();
+    }
+
     fn text(&mut self, text: &str) {
         self.number(text.len() as u64);
-        self.hasher.update(text.as_bytes());
+        self.bytes.extend(text.as_bytes());
     }
 
     fn number(&mut self, number: u64) {
-        self.hasher.update(&number.to_le_bytes());
+        self.bytes.extend(number.to_le_bytes());
     }
 
     fn time(&mut self, time: Timestamp) {
-        self.hasher.update(&time.secs().to_le_bytes());
-        self.hasher.update(&time.nanos().to_le_bytes());
+        self.bytes.extend(time.secs().to_le_bytes());
+        self.bytes.extend(time.nanos().to_le_bytes());
     }
 
     fn stat(&mut self, stat: &Stat) {
@@ -84,7 +93,7 @@ impl Sum {
             self.dev = stat.dev;
         }
         self.newest = self.newest.max(Some(stat.ctime));
-        self.hasher.update(stat.kind.as_str().as_bytes());
+        self.text(stat.kind.as_str());
         self.number(stat.dev);
         self.number(stat.identity.ino);
         self.number(stat.mode.into());

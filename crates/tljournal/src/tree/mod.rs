@@ -29,7 +29,7 @@
 //! |---|---|---|
 //! | is the source what it was? | `fingerprint` | `fingerprint.rs` |
 //! | fill a directory from it | `build` | `build.rs`, `copy.rs`, `unpack.rs` |
-//! | is the tree what its manifest says? | `verify` | `verify.rs` |
+//! | is the tree what its manifest says? | `verify` | `verify.rs`, `look.rs` |
 //! | what is there? | `read` | `copy.rs` |
 //!
 //! [`Manifest`]: crate::model::Manifest
@@ -42,6 +42,7 @@ mod difference;
 mod draft;
 mod error;
 mod fingerprint;
+mod look;
 mod names;
 mod pax;
 mod source;

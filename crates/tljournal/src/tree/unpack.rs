@@ -112,7 +112,9 @@ impl Unpacker<'_> {
                     "it is a file or link and a directory",
                 ));
             }
-            (Content::HardLink(target), Some(false)) if names::clean(target)? == path => {
+            (Content::HardLink(target), Some(false))
+                if names::clean(target)? == path && self.slot_of(&path).is_some() =>
+            {
                 return Ok(());
             }
             (_, Some(false)) => {
@@ -153,24 +155,26 @@ impl Unpacker<'_> {
 
     fn hard_link(&mut self, path: &str, target: &[u8]) -> Result<Node, TreeError> {
         let from = names::clean(target)?;
-        match self.nodes.get(&from) {
-            Some(Node {
-                mode,
-                mtime,
-                kind: NodeKind::File(slot),
-            }) => {
-                let node = Node {
-                    mode: *mode,
-                    mtime: *mtime,
-                    kind: NodeKind::File(*slot),
-                };
-                self.pending.push((from, path.to_owned()));
-                Ok(node)
-            }
-            _ => Err(TreeError::HardLink {
+        let Some((slot, file)) = self.slot_of(&from).zip(self.nodes.get(&from)) else {
+            return Err(TreeError::HardLink {
                 entry: names::shown(path),
                 target: names::shown(from),
-            }),
+            });
+        };
+        let node = Node {
+            mode: file.mode,
+            mtime: file.mtime,
+            kind: NodeKind::File(slot),
+        };
+        self.pending.push((from, path.to_owned()));
+        Ok(node)
+    }
+
+    /// The written file at a path, if that is what is there.
+    fn slot_of(&self, path: &str) -> Option<Slot> {
+        match self.nodes.get(path)?.kind {
+            NodeKind::File(slot) => Some(slot),
+            _ => None,
         }
     }
 

@@ -4,7 +4,7 @@ use std::mem;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::copy::{read_some, write};
+use super::copy::write;
 use super::draft::{self, seal, unsigned};
 use super::{Tick, TreeError};
 use crate::disk::Dir;
@@ -14,6 +14,8 @@ use crate::model::{EntrySignature, Hasher, Timestamp};
 const BUDGET_BYTES: usize = 16 << 20;
 /// Files up to this size are handed over whole, larger ones in pieces of it.
 const PIECE_BYTES: usize = 256 * 1024;
+/// Room that is made before a file is known to be larger.
+const SMALL_BYTES: usize = 16 * 1024;
 /// What a queued file costs besides its content.
 const JOB_BYTES: usize = 1024;
 
@@ -239,7 +241,7 @@ impl<'a> Writers<'a> {
 
 /// Reads a whole piece, less only at the end.
 fn read_piece(reader: &mut dyn Read) -> std::io::Result<Vec<u8>> {
-    let mut piece = Vec::new();
+    let mut piece = Vec::with_capacity(SMALL_BYTES);
     let mut limited = reader.take(PIECE_BYTES as u64);
     limited.read_to_end(&mut piece)?;
     Ok(piece)

@@ -78,3 +78,10 @@ fn what_the_iterator_or_a_reader_says_is_passed_on() {
     let broken = SourceEntry::file("a/b", 0o644, time(0, 0), Broken);
     refused(vec![broken], "failed to read `a/b`: the wire broke");
 }
+
+#[test]
+fn a_symbolic_link_is_no_target_even_for_a_hard_link_of_its_own_name() {
+    let link = SourceEntry::link("l", "/etc/passwd", time(0, 0));
+    let own = SourceEntry::hard_link("l", "l");
+    refused(vec![link, own], "`l` is not an earlier file");
+}

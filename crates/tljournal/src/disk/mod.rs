@@ -19,6 +19,7 @@
 mod dir;
 mod file;
 mod resolve;
+mod source;
 mod system;
 mod witness;
 

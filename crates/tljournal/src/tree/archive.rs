@@ -1,0 +1,80 @@
+use std::io::{self, Read};
+
+use tar::EntryType;
+
+use super::TreeError;
+use super::compression::decoded;
+use super::names;
+use super::tar_reader::{Member, TarReader};
+use super::unpack::{Content, Item, Unpacker};
+
+/// Unpacks every member of the archive in `reader`; `archive` names it in messages.
+pub(super) fn feed(
+    reader: impl Read,
+    archive: &str,
+    unpacker: &mut Unpacker<'_>,
+) -> Result<(), TreeError> {
+    let mut place = "its beginning".to_owned();
+    let damaged = |place: &str, source: io::Error| match source.raw_os_error() {
+        Some(_) => TreeError::read(archive.trim_matches('`'), source),
+        None => TreeError::Damaged {
+            archive: archive.to_owned(),
+            place: place.to_owned(),
+            source,
+        },
+    };
+    let decoded = decoded(reader).map_err(|error| damaged(&place, error))?;
+    let mut reader = TarReader::new(decoded);
+    loop {
+        let next = reader.next_member();
+        let Some(member) = next.map_err(|error| damaged(&place, error))? else {
+            break;
+        };
+        place = format!("`{}`", names::shown(&member.path));
+        add(&mut reader, member, unpacker).map_err(|error| match error {
+            TreeError::Read { source, .. } => damaged(&place, source),
+            error => error,
+        })?;
+    }
+    reader.finish().map_err(|error| damaged(&place, error))
+}
+
+fn add<R: Read>(
+    reader: &mut TarReader<R>,
+    member: Member,
+    unpacker: &mut Unpacker<'_>,
+) -> Result<(), TreeError> {
+    let special = |what| {
+        Err(TreeError::Special {
+            entry: names::shown(&member.path),
+            what,
+        })
+    };
+    let mut expanded;
+    let content = match member.kind {
+        EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => match member.map {
+            _ if member.is_old_sparse => {
+                return special("a sparse file in a format that GNU tar gave up");
+            }
+            Some(map) => {
+                expanded = map.expand(reader);
+                Content::File(&mut expanded)
+            }
+            None => Content::File(reader),
+        },
+        EntryType::Directory => Content::Dir,
+        EntryType::Symlink => Content::Link(&member.link),
+        EntryType::Link => Content::HardLink(&member.link),
+        EntryType::Char | EntryType::Block => {
+            return special("a device, which a tree cannot hold");
+        }
+        EntryType::Fifo => return special("a fifo, which a tree cannot hold"),
+        _ => return special("of a kind that is not known"),
+    };
+    unpacker.add(Item {
+        path: &member.path,
+        mode: member.mode,
+        mtime: member.mtime,
+        content,
+    })
+}

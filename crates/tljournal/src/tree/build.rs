@@ -1,0 +1,67 @@
+use std::io::Read;
+use std::sync::Arc;
+
+use super::source::Opened;
+use super::unpack::{Content, Item, Unpacker, unpack};
+use super::{Built, Forbidden, SourceContent, SourceEntry, Tick, TreeError, TreeSource};
+use super::{archive, copy};
+use crate::disk::Dir;
+
+/// Fills the empty directory `root` from the source.
+///
+/// When it returns everything is written, with its mode and mtime, and nothing is synced. On disk the
+/// root's mode is that of the manifest and `0o700`. After an error `root` holds whatever was written so
+/// far.
+pub(crate) fn build(
+    source: &mut TreeSource,
+    root: &Dir,
+    forbidden: Forbidden,
+    tick: Tick<'_>,
+) -> Result<Built, TreeError> {
+    let mode_mask = source.mode_mask();
+    let name = source.describe();
+    match source.open(root.disk())? {
+        Opened::Dir(dir) => copy::copy(&dir, root, mode_mask, forbidden, tick),
+        Opened::Stream(reader) => unpack(root, mode_mask, tick, |unpacker| {
+            archive::feed(reader, &name, unpacker)
+        }),
+        Opened::Entries(entries) => unpack(root, mode_mask, tick, |unpacker| {
+            for entry in entries {
+                let entry = entry.map_err(|source| TreeError::Read {
+                    path: name.clone(),
+                    source,
+                })?;
+                add(entry, unpacker)?;
+            }
+            Ok(())
+        }),
+        Opened::File(file) => unpack(root, mode_mask, tick, |unpacker| {
+            let look = || root.disk().stat_open(&file, &name);
+            let before = look()?;
+            let reader: Box<dyn Read> = Box::new(Arc::clone(&file));
+            archive::feed(reader, &name, unpacker)?;
+            let after = look()?;
+            if (before.size, before.mtime, before.ctime) != (after.size, after.mtime, after.ctime) {
+                return Err(TreeError::Changed {
+                    entry: name.clone(),
+                });
+            }
+            Ok(())
+        }),
+    }
+}
+
+fn add(entry: SourceEntry, unpacker: &mut Unpacker<'_>) -> Result<(), TreeError> {
+    let mut content = entry.content;
+    unpacker.add(Item {
+        path: entry.path.as_bytes(),
+        mode: entry.mode,
+        mtime: entry.mtime,
+        content: match &mut content {
+            SourceContent::Dir => Content::Dir,
+            SourceContent::File(reader) => Content::File(reader),
+            SourceContent::Link(target) => Content::Link(target.as_bytes()),
+            SourceContent::HardLink(target) => Content::HardLink(target.as_bytes()),
+        },
+    })
+}

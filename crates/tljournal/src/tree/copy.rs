@@ -1,0 +1,246 @@
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read, Write};
+
+use super::draft::{Content, Draft, root_mode, seal, unsigned};
+use super::spread::spread;
+use super::walk::{Seen, walk};
+use super::{Built, Forbidden, Tick, TreeError};
+use crate::disk::{Dir, NewFile};
+use crate::model::{Entry, EntryKind, EntrySignature, Hasher, Kind, Stat};
+
+/// How much is read at once.
+const BUFFER_BYTES: usize = 256 * 1024;
+
+/// Copies the directory `source` into the empty directory `root`.
+pub(super) fn copy(
+    source: &Dir,
+    root: &Dir,
+    mode_mask: u32,
+    forbidden: Forbidden,
+    tick: Tick<'_>,
+) -> Result<Built, TreeError> {
+    let seen = walk(source, Some(forbidden))?;
+    let same_as = hard_links(&seen);
+    for seen in &seen[1..] {
+        match (&seen.stat.kind, &seen.target) {
+            (Kind::Dir, _) => root.make_dir(&seen.path, root_mode(seen.stat.mode & mode_mask))?,
+            (_, Some(target)) => {
+                root.make_link(target, &seen.path)?;
+                root.set_mtime(&seen.path, seen.stat.mtime)?;
+            }
+            _ => {}
+        }
+    }
+    let contents = read_files(&seen, &same_as, |buffer, seen| {
+        let path = &seen.path;
+        let mode = seen.stat.mode & mode_mask;
+        let mut file = root.create_file(path, mode)?;
+        let content = read_file(source, seen, buffer, tick, |bytes| write(&mut file, bytes))?;
+        let stat = seal(&file, mode, seen.stat.mtime)?;
+        let signature = EntrySignature::of(&stat);
+        Ok(Content {
+            signature,
+            ..content
+        })
+    })?;
+    for (index, first) in same_as.iter().enumerate() {
+        if let Some(first) = first {
+            root.hard_link(&seen[*first as usize].path, &seen[index].path)?;
+        }
+    }
+    refuse_changed_dirs(source, &seen)?;
+    let mut draft = draft(seen, &same_as, &contents, mode_mask);
+    draft.sign_links(root)?;
+    draft.finish(root)
+}
+
+/// Reads the tree that is there, content and all.
+pub(crate) fn read(root: &Dir, tick: Tick<'_>) -> Result<Built, TreeError> {
+    let seen = walk(root, None)?;
+    let same_as = hard_links(&seen);
+    let contents = read_files(&seen, &same_as, |buffer, seen| {
+        read_file(root, seen, buffer, tick, |_| Ok(()))
+    })?;
+    refuse_changed_dirs(root, &seen)?;
+    let signature = seen
+        .iter()
+        .map(|seen| EntrySignature::of(&seen.stat))
+        .collect();
+    let mut draft = draft(seen, &same_as, &contents, 0o7777);
+    draft.signature = signature;
+    draft.describe()
+}
+
+/// For each entry the first one that is the same inode, if that is another one. Names outside the tree do
+/// not count.
+fn hard_links(seen: &[Seen]) -> Vec<Option<u32>> {
+    let mut first_of = HashMap::new();
+    let mut first = |index: usize, stat: &Stat| {
+        if stat.kind != Kind::File || stat.links < 2 {
+            return None;
+        }
+        let index = u32::try_from(index).ok()?;
+        let first = *first_of
+            .entry((stat.dev, stat.identity.ino))
+            .or_insert(index);
+        (first != index).then_some(first)
+    };
+    seen.iter()
+        .enumerate()
+        .map(|(index, seen)| first(index, &seen.stat))
+        .collect()
+}
+
+/// Runs `act` on every file, once for each group of hard links; large files come first, so that no core
+/// is left alone with one at the end.
+fn read_files(
+    seen: &[Seen],
+    same_as: &[Option<u32>],
+    act: impl Fn(&mut Vec<u8>, &Seen) -> Result<Content, TreeError> + Sync,
+) -> Result<Vec<Option<Content>>, TreeError> {
+    let is_own = |index: &usize| seen[*index].stat.kind == Kind::File && same_as[*index].is_none();
+    let mut order: Vec<usize> = (0..seen.len()).filter(is_own).collect();
+    // The sort is stable: small files keep the order of their directories.
+    order.sort_by_key(|index| std::cmp::Reverse(seen[*index].stat.size / (1 << 20)));
+    #[derive(Default)]
+    struct Worker {
+        buffer: Vec<u8>,
+        contents: Vec<(usize, Content)>,
+    }
+    let workers = spread(order.len(), 1, |worker: &mut Worker, number| {
+        let index = order[number];
+        worker.buffer.resize(BUFFER_BYTES, 0);
+        let content = act(&mut worker.buffer, &seen[index])?;
+        worker.contents.push((index, content));
+        Ok::<_, TreeError>(())
+    })?;
+    let mut contents = vec![None; seen.len()];
+    for (index, content) in workers.into_iter().flat_map(|worker| worker.contents) {
+        contents[index] = Some(content);
+    }
+    Ok(contents)
+}
+
+/// Reads one file to its end, and makes sure that it is and stays what the walk saw.
+fn read_file(
+    source: &Dir,
+    seen: &Seen,
+    buffer: &mut [u8],
+    tick: Tick<'_>,
+    mut take: impl FnMut(&[u8]) -> Result<(), TreeError>,
+) -> Result<Content, TreeError> {
+    let mut file = source.open_file(&seen.path)?;
+    refuse_changed_file(source, &file, seen)?;
+    let mut hasher = Hasher::default();
+    let mut size = 0;
+    loop {
+        let count = read_some(&mut file, buffer).map_err(|error| {
+            let path = source.path().join(&seen.path);
+            TreeError::read(path.as_str(), error)
+        })?;
+        size += count as u64;
+        if size > seen.stat.size {
+            return Err(TreeError::changed(&seen.path));
+        }
+        hasher.update(&buffer[..count]);
+        take(&buffer[..count])?;
+        tick(count as u64);
+        // A short read is the end of a file; asking again would be one more call for each small file.
+        if count < buffer.len() {
+            break;
+        }
+    }
+    refuse_changed_file(source, &file, seen)?;
+    if size != seen.stat.size {
+        return Err(TreeError::changed(&seen.path));
+    }
+    Ok(Content {
+        size,
+        digest: hasher.finish(),
+        signature: unsigned(),
+    })
+}
+
+/// Reads once, again after a signal.
+pub(super) fn read_some(reader: &mut (impl Read + ?Sized), buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match reader.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
+/// Writes all of it.
+pub(super) fn write(file: &mut NewFile, bytes: &[u8]) -> Result<(), TreeError> {
+    file.write_all(bytes)
+        .map_err(|error| match error.downcast() {
+            Ok(error) => TreeError::Disk(error),
+            Err(error) => TreeError::read(file.path().as_str(), error),
+        })
+}
+
+fn refuse_changed_file(source: &Dir, file: &File, seen: &Seen) -> Result<(), TreeError> {
+    let now = source.disk().stat_open(file, &seen.path)?;
+    let was = &seen.stat;
+    let same = (now.kind, now.identity, now.size) == (was.kind, was.identity, was.size)
+        && (now.mtime, now.ctime) == (was.mtime, was.ctime);
+    if same {
+        return Ok(());
+    }
+    Err(TreeError::changed(&seen.path))
+}
+
+/// A directory whose mtime moved has got, lost or renamed entries since the walk. (Its ctime moves too
+/// when it is itself renamed, which changes nothing in it.)
+fn refuse_changed_dirs(source: &Dir, seen: &[Seen]) -> Result<(), TreeError> {
+    for seen in seen.iter().filter(|seen| seen.stat.kind == Kind::Dir) {
+        let now = if seen.path.is_empty() {
+            Some(source.own_stat()?)
+        } else {
+            source.stat(&seen.path)?
+        };
+        let was = (seen.stat.identity, seen.stat.mtime);
+        if now.is_none_or(|now| (now.identity, now.mtime) != was) {
+            return Err(TreeError::changed(&seen.path));
+        }
+    }
+    Ok(())
+}
+
+fn draft(
+    seen: Vec<Seen>,
+    same_as: &[Option<u32>],
+    contents: &[Option<Content>],
+    mode_mask: u32,
+) -> Draft {
+    let mut draft = Draft::default();
+    for (index, seen) in seen.into_iter().enumerate() {
+        let same_as = same_as[index];
+        let content = contents[same_as.map_or(index, |first| first as usize)];
+        let kind = match (seen.target, content) {
+            (Some(target), _) => EntryKind::Link { target },
+            (None, None) => EntryKind::Dir,
+            (None, Some(content)) => EntryKind::File {
+                size: content.size,
+                digest: content.digest,
+                same_as,
+            },
+        };
+        let is_link = matches!(kind, EntryKind::Link { .. });
+        let entry = Entry {
+            path: seen.path,
+            mode: if is_link {
+                0
+            } else {
+                seen.stat.mode & mode_mask
+            },
+            mtime: seen.stat.mtime,
+            kind,
+        };
+        let signature = content.map_or_else(unsigned, |content| content.signature);
+        draft.push(entry, signature);
+    }
+    draft
+}

@@ -1,0 +1,121 @@
+use crate::disk::{Dir, NewFile};
+use crate::model::{
+    Digest, Entry, EntryKind, EntrySignature, Manifest, Signature, Stat, Timestamp,
+};
+
+use super::TreeError;
+
+/// A tree that is on disk and described.
+#[derive(Debug)]
+pub(crate) struct Built {
+    pub(crate) manifest: Manifest,
+    pub(crate) signature: Signature,
+}
+
+/// What is known of a file once its content went by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Content {
+    pub(super) size: u64,
+    pub(super) digest: Digest,
+    pub(super) signature: EntrySignature,
+}
+
+/// The entries of a tree whose files and links are complete, and whose directories are still writable.
+#[derive(Default)]
+pub(super) struct Draft {
+    pub(super) entries: Vec<Entry>,
+    /// Right for files and links; whatever for directories and hard links.
+    pub(super) signature: Vec<EntrySignature>,
+}
+
+/// What a signature is until the inode is complete.
+pub(super) fn unsigned() -> EntrySignature {
+    EntrySignature {
+        ino: 0,
+        ctime: Timestamp::default(),
+    }
+}
+
+impl Draft {
+    pub(super) fn push(&mut self, entry: Entry, signature: EntrySignature) {
+        self.entries.push(entry);
+        self.signature.push(signature);
+    }
+
+    /// Describes a tree in which nothing is to be changed.
+    pub(super) fn describe(self) -> Result<Built, TreeError> {
+        Ok(Built {
+            manifest: Manifest::new(self.entries)?,
+            signature: Signature::new(self.signature),
+        })
+    }
+
+    /// Gives every directory its mode and mtime, the deepest first, and takes the signatures that had to
+    /// wait for the last change.
+    pub(super) fn finish(mut self, root: &Dir) -> Result<Built, TreeError> {
+        self.sign_hard_links(root)?;
+        for (index, entry) in self.entries.iter().enumerate().rev() {
+            match entry.kind {
+                EntryKind::Dir if index == 0 => {
+                    // The owner must be able to work in it: it is renamed, listed and removed.
+                    root.set_own_meta(root_mode(entry.mode), entry.mtime)?;
+                    self.signature[0] = EntrySignature::of(&root.own_stat()?);
+                }
+                EntryKind::Dir => {
+                    let dir = root.open_dir(&entry.path)?;
+                    dir.set_own_meta(entry.mode, entry.mtime)?;
+                    self.signature[index] = EntrySignature::of(&dir.own_stat()?);
+                }
+                _ => {}
+            }
+        }
+        self.describe()
+    }
+
+    /// Takes the signatures of symbolic links.
+    pub(super) fn sign_links(&mut self, root: &Dir) -> Result<(), TreeError> {
+        for (entry, signature) in self.entries.iter().zip(&mut self.signature) {
+            if let EntryKind::Link { .. } = entry.kind {
+                let stat = root.stat(&entry.path)?;
+                let stat = stat.ok_or_else(|| TreeError::changed(&entry.path))?;
+                *signature = EntrySignature::of(&stat);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the signatures of hard-link groups, after their last link.
+    fn sign_hard_links(&mut self, root: &Dir) -> Result<(), TreeError> {
+        for index in 0..self.entries.len() {
+            let entry = &self.entries[index];
+            let EntryKind::File {
+                same_as: Some(first),
+                ..
+            } = entry.kind
+            else {
+                continue;
+            };
+            let stat = root.stat(&entry.path)?;
+            let stat = stat.ok_or_else(|| TreeError::changed(&entry.path))?;
+            self.signature[index] = EntrySignature::of(&stat);
+            self.signature[first as usize] = EntrySignature::of(&stat);
+        }
+        Ok(())
+    }
+}
+
+/// The mode that the root of a tree has on disk.
+pub(super) fn root_mode(mode: u32) -> u32 {
+    mode | 0o700
+}
+
+/// Gives a written file its mtime, and its mode if the umask or a write took some of it.
+pub(super) fn seal(file: &NewFile, mode: u32, mtime: Timestamp) -> Result<Stat, TreeError> {
+    file.set_mtime(mtime)?;
+    let stat = file.stat()?;
+    if stat.mode == mode {
+        return Ok(stat);
+    }
+    file.set_mode(mode)?;
+    Ok(file.stat()?)
+}

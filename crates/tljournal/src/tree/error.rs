@@ -1,0 +1,120 @@
+use std::io;
+
+use crate::disk::DiskError;
+use crate::model::ManifestError;
+
+use super::names;
+
+/// A tree could not be staged, read or verified. Entries are named escaped, below the tree's root.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TreeError {
+    /// An entry would land outside the tree.
+    #[error("failed to stage `{entry}`: it leaves the tree: {why}")]
+    Leaves {
+        /// The entry.
+        entry: String,
+        /// How it leaves.
+        why: &'static str,
+    },
+    /// An entry has a name that a tree cannot have.
+    #[error("failed to stage `{entry}`: {why}")]
+    Name {
+        /// The entry.
+        entry: String,
+        /// What is wrong with the name.
+        why: &'static str,
+    },
+    /// An entry is neither file, directory nor link.
+    #[error("failed to stage `{entry}`: it is {what}")]
+    Special {
+        /// The entry.
+        entry: String,
+        /// What it is.
+        what: &'static str,
+    },
+    /// An entry stands where another one of another kind stands.
+    #[error("failed to stage `{entry}`: {why}")]
+    Clash {
+        /// The entry.
+        entry: String,
+        /// What it clashes with.
+        why: &'static str,
+    },
+    /// A hard link names something that is no earlier file of the tree.
+    #[error(
+        "failed to stage the hard link `{entry}`: `{target}` is not an earlier file of the tree"
+    )]
+    HardLink {
+        /// The entry.
+        entry: String,
+        /// What it names.
+        target: String,
+    },
+    /// Something was changed by somebody while it was read.
+    #[error("failed to read `{entry}`: it changed in the meantime")]
+    Changed {
+        /// The file or directory.
+        entry: String,
+    },
+    /// An archive cannot be understood, or is cut short.
+    #[error("failed to read the archive {archive}, which is damaged at or after {place}")]
+    Damaged {
+        /// Where the archive comes from.
+        archive: String,
+        /// The last entry that began well.
+        place: String,
+        /// What was found.
+        source: io::Error,
+    },
+    /// The source contains the journal itself.
+    #[error("failed to stage {origin}: it contains the journal at `{entry}`")]
+    ContainsJournal {
+        /// The source.
+        origin: String,
+        /// Where the journal lies in it.
+        entry: String,
+    },
+    /// A source that can be read once was read before.
+    #[error("failed to read {origin}: it can be read only once, and was")]
+    AlreadyRead {
+        /// The source.
+        origin: String,
+    },
+    /// The source could not be read.
+    #[error("failed to read `{path}`")]
+    Read {
+        /// What could not be read.
+        path: String,
+        /// What the source said.
+        source: io::Error,
+    },
+    /// The entries do not make a tree.
+    #[error("failed to describe the tree")]
+    Manifest(#[from] ManifestError),
+    /// The filesystem refused.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+impl TreeError {
+    pub(super) fn clash(entry: &str, why: &'static str) -> Self {
+        Self::Clash {
+            entry: names::shown(entry),
+            why,
+        }
+    }
+
+    pub(super) fn changed(entry: &str) -> Self {
+        Self::Changed {
+            entry: names::shown(entry),
+        }
+    }
+
+    pub(super) fn read(path: &str, source: io::Error) -> Self {
+        Self::Read {
+            path: names::shown(path),
+            source,
+        }
+    }
+}

@@ -1,0 +1,108 @@
+use super::source::Opened;
+use super::walk::walk;
+use super::{Forbidden, TreeError, TreeSource};
+use crate::disk::Disk;
+use crate::model::{Digest, Hasher, Kind, Stat, Timestamp};
+
+/// What a source that can be read again looks like from outside.
+///
+/// An equal fingerprint means equal content, unless something in the source was changed so shortly
+/// before the first one was taken that the filesystem's clock had not moved on: `newest` tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fingerprint {
+    pub(crate) digest: Digest,
+    /// The newest ctime of all entries.
+    pub(crate) newest: Timestamp,
+    /// The device that `newest` was taken on.
+    pub(crate) dev: u64,
+    /// Of all files, or of the archive.
+    pub(crate) total_bytes: u64,
+}
+
+/// Takes the fingerprint of a source without reading any content; `None` for one that can be read once.
+pub(crate) fn fingerprint(
+    source: &TreeSource,
+    disk: &Disk,
+    forbidden: Forbidden,
+) -> Result<Option<Fingerprint>, TreeError> {
+    if !source.is_repeatable() {
+        return Ok(None);
+    }
+    let mut sum = Sum::default();
+    sum.number(source.mode_mask().into());
+    match source.open_path(disk)? {
+        Opened::Dir(dir) => {
+            for seen in walk(&dir, Some(forbidden))? {
+                sum.text(&seen.path);
+                sum.stat(&seen.stat);
+                sum.text(seen.target.as_deref().unwrap_or_default());
+                sum.flush();
+            }
+        }
+        Opened::File(file) => {
+            let stat = disk.stat_open(&file, &source.describe())?;
+            if stat.kind != Kind::File {
+                return Ok(None);
+            }
+            sum.stat(&stat);
+            sum.flush();
+        }
+        Opened::Stream(_) | Opened::Entries(_) => return Ok(None),
+    }
+    Ok(Some(Fingerprint {
+        digest: sum.hasher.finish(),
+        newest: sum.newest.unwrap_or_default(),
+        dev: sum.dev,
+        total_bytes: sum.total_bytes,
+    }))
+}
+
+#[derive(Default)]
+struct Sum {
+    hasher: Hasher,
+    /// What goes into the hasher next: many small pieces cost more than one large one.
+    bytes: Vec<u8>,
+    newest: Option<Timestamp>,
+    dev: u64,
+    total_bytes: u64,
+}
+
+impl Sum {
+    fn flush(&mut self) {
+        self.hasher.update(&self.bytes);
+        self.bytes.clear();
+    }
+
+    fn text(&mut self, text: &str) {
+        self.number(text.len() as u64);
+        self.bytes.extend(text.as_bytes());
+    }
+
+    fn number(&mut self, number: u64) {
+        self.bytes.extend(number.to_le_bytes());
+    }
+
+    fn time(&mut self, time: Timestamp) {
+        self.bytes.extend(time.secs().to_le_bytes());
+        self.bytes.extend(time.nanos().to_le_bytes());
+    }
+
+    fn stat(&mut self, stat: &Stat) {
+        // The root is looked at first: its device is the one that counts.
+        if self.newest.is_none() {
+            self.dev = stat.dev;
+        }
+        self.newest = self.newest.max(Some(stat.ctime));
+        self.text(stat.kind.as_str());
+        self.number(stat.dev);
+        self.number(stat.identity.ino);
+        self.number(stat.mode.into());
+        self.time(stat.identity.born);
+        self.time(stat.mtime);
+        self.time(stat.ctime);
+        if stat.kind == Kind::File {
+            self.number(stat.size);
+            self.total_bytes += stat.size;
+        }
+    }
+}

@@ -1,0 +1,254 @@
+use std::collections::HashMap;
+use std::io;
+
+use rustix::io::Errno;
+
+use super::copy::read_some;
+use super::draft::root_mode;
+use super::names::join;
+use super::verify::{DIFFERENCES_MAX, Depth};
+use super::{Difference, DifferenceKind, Tick, TreeError};
+use crate::disk::{Dir, DiskError};
+use crate::model::{Digest, Entry, EntryKind, EntrySignature, Hasher, Kind, Stat};
+
+const BUFFER_BYTES: usize = 256 * 1024;
+
+/// What one worker found.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) differences: Vec<(usize, Difference)>,
+    pub(super) refreshed: Vec<(usize, EntrySignature)>,
+    /// Files with several names.
+    pub(super) linked: Vec<(usize, u64)>,
+    pub(super) hashed_bytes: u64,
+    buffer: Vec<u8>,
+}
+
+pub(super) struct Look<'a> {
+    pub(super) root: &'a Dir,
+    pub(super) entries: &'a [Entry],
+    pub(super) known: Option<&'a [EntrySignature]>,
+    pub(super) depth: Depth,
+    pub(super) tick: Tick<'a>,
+}
+
+impl Look<'_> {
+    /// Compares one entry.
+    pub(super) fn at(&self, index: usize, found: &mut Found) -> Result<(), TreeError> {
+        let entry = &self.entries[index];
+        let told = if index == 0 {
+            self.root.own_stat().map(Some)
+        } else {
+            self.root.stat(&entry.path)
+        };
+        let Some(stat) = unless_gone(told)?.flatten() else {
+            found.add(index, &entry.path, DifferenceKind::Missing);
+            return Ok(());
+        };
+        let expected = kind(entry);
+        if stat.kind != expected {
+            let what = DifferenceKind::Kind {
+                expected,
+                found: stat.kind,
+            };
+            found.add(index, &entry.path, what);
+            return Ok(());
+        }
+        self.compare_meta(index, &stat, found);
+        let signature = EntrySignature::of(&stat);
+        let is_known = self.known.is_some_and(|known| known[index] == signature);
+        // The root's ctime moves with every rename of the tree.
+        if !is_known && (index > 0 || self.known.is_none()) {
+            found.refreshed.push((index, signature));
+        }
+        if is_known && index > 0 && self.depth == Depth::Signature {
+            return self.note_links(index, &stat, found);
+        }
+        match &entry.kind {
+            EntryKind::Dir => self.compare_names(index, found)?,
+            EntryKind::Link { target } => self.compare_target(index, target, found)?,
+            EntryKind::File {
+                size,
+                digest,
+                same_as: None,
+            } if stat.size == *size => self.compare_content(index, digest, found)?,
+            EntryKind::File { .. } => {}
+        }
+        self.note_links(index, &stat, found)
+    }
+
+    fn note_links(&self, index: usize, stat: &Stat, found: &mut Found) -> Result<(), TreeError> {
+        if stat.kind == Kind::File && (stat.links > 1 || self.first_of(index) != index) {
+            found.linked.push((index, stat.identity.ino));
+        }
+        Ok(())
+    }
+
+    fn compare_meta(&self, index: usize, stat: &Stat, found: &mut Found) {
+        let entry = &self.entries[index];
+        let mode = if index == 0 {
+            root_mode(entry.mode)
+        } else {
+            entry.mode
+        };
+        if stat.kind != Kind::Link && stat.mode != mode {
+            let what = DifferenceKind::Mode {
+                expected: mode,
+                found: stat.mode,
+            };
+            found.add(index, &entry.path, what);
+        }
+        if stat.mtime != entry.mtime {
+            let what = DifferenceKind::Mtime {
+                expected: entry.mtime,
+                found: stat.mtime,
+            };
+            found.add(index, &entry.path, what);
+        }
+        if let EntryKind::File { size, .. } = entry.kind
+            && stat.size != size
+        {
+            let what = DifferenceKind::Size {
+                expected: size,
+                found: stat.size,
+            };
+            found.add(index, &entry.path, what);
+        }
+    }
+
+    /// Looks for entries that the manifest does not know.
+    fn compare_names(&self, index: usize, found: &mut Found) -> Result<(), TreeError> {
+        let path = &self.entries[index].path;
+        let names = if index == 0 {
+            self.root.names().map(Some)?
+        } else {
+            unless_gone(self.root.open_dir(path).and_then(|dir| dir.names()))?
+        };
+        for name in names.unwrap_or_default() {
+            let is_known = name.to_str().is_some_and(|name| {
+                let path = join(path, name);
+                let order = |entry: &Entry| entry.path.as_str().cmp(&path);
+                self.entries.binary_search_by(order).is_ok()
+            });
+            if !is_known {
+                let name = name.as_encoded_bytes();
+                let separator: &[u8] = if path.is_empty() { b"" } else { b"/" };
+                let extra = [path.as_bytes(), separator, name].concat();
+                found.add(index, extra, DifferenceKind::Extra);
+            }
+        }
+        Ok(())
+    }
+
+    fn compare_target(
+        &self,
+        index: usize,
+        expected: &str,
+        found: &mut Found,
+    ) -> Result<(), TreeError> {
+        let path = &self.entries[index].path;
+        let target = match self.root.read_link(path) {
+            Ok(target) => target,
+            Err(error) if error.is(Errno::ILSEQ) => "something that is not UTF-8".to_owned(),
+            Err(error) if is_gone(&error) => "something else".to_owned(),
+            Err(error) => return Err(error.into()),
+        };
+        if target != expected {
+            let what = DifferenceKind::Target {
+                expected: expected.to_owned(),
+                found: super::names::shown(target),
+            };
+            found.add(index, path, what);
+        }
+        Ok(())
+    }
+
+    fn compare_content(
+        &self,
+        index: usize,
+        expected: &Digest,
+        found: &mut Found,
+    ) -> Result<(), TreeError> {
+        let path = &self.entries[index].path;
+        let Some(mut file) = unless_gone(self.root.open_file(path))? else {
+            found.add(index, path, DifferenceKind::Missing);
+            return Ok(());
+        };
+        found.buffer.resize(BUFFER_BYTES, 0);
+        let mut hasher = Hasher::default();
+        loop {
+            let count = read_some(&mut file, &mut found.buffer).map_err(|error: io::Error| {
+                TreeError::read(self.root.path().join(path).as_str(), error)
+            })?;
+            if count == 0 {
+                break;
+            }
+            hasher.update(&found.buffer[..count]);
+            found.hashed_bytes += count as u64;
+            (self.tick)(count as u64);
+        }
+        if hasher.finish() != *expected {
+            found.add(index, path, DifferenceKind::Content);
+        }
+        Ok(())
+    }
+
+    /// The first entry of the group of hard links that an entry belongs to.
+    fn first_of(&self, index: usize) -> usize {
+        match self.entries[index].kind {
+            EntryKind::File {
+                same_as: Some(first),
+                ..
+            } => first as usize,
+            _ => index,
+        }
+    }
+
+    /// Entries must share an inode exactly when the manifest says so. A hard link whose group is right
+    /// needs no reading: the first of the group was read.
+    pub(super) fn compare_hard_links(&self, found: &mut Found) {
+        let mut linked = std::mem::take(&mut found.linked);
+        linked.sort_unstable();
+        // The first of a group may have no other name by now, and is not among them then.
+        let mut first_of: HashMap<u64, usize> = HashMap::new();
+        for (index, ino) in linked {
+            let first = *first_of.entry(ino).or_insert(index);
+            if first != self.first_of(index) {
+                let path = &self.entries[index].path;
+                found.add(index, path, DifferenceKind::HardLinks);
+            }
+        }
+    }
+}
+
+impl Found {
+    fn add(&mut self, index: usize, path: impl AsRef<[u8]>, what: DifferenceKind) {
+        if self.differences.len() < DIFFERENCES_MAX {
+            self.differences.push((index, Difference::new(path, what)));
+        }
+    }
+}
+
+fn kind(entry: &Entry) -> Kind {
+    match entry.kind {
+        EntryKind::Dir => Kind::Dir,
+        EntryKind::File { .. } => Kind::File,
+        EntryKind::Link { .. } => Kind::Link,
+    }
+}
+
+/// `None` for what is not there, or no longer what it was a moment ago.
+fn unless_gone<T>(told: Result<T, DiskError>) -> Result<Option<T>, TreeError> {
+    match told {
+        Ok(told) => Ok(Some(told)),
+        Err(error) if is_gone(&error) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn is_gone(error: &DiskError) -> bool {
+    // A directory on the way may be a file or a link by now; a link may be a file.
+    [Errno::NOENT, Errno::NOTDIR, Errno::LOOP, Errno::INVAL]
+        .iter()
+        .any(|errno| error.is(*errno))
+}

@@ -1,0 +1,221 @@
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use rustix::io::Errno;
+
+use super::TreeError;
+use crate::disk::{Dir, Disk};
+use crate::model::Timestamp;
+
+/// Where a tree comes from.
+pub struct TreeSource {
+    origin: Origin,
+    special_bits: bool,
+}
+
+type Reader = Box<dyn Read + Send>;
+type Entries = Box<dyn Iterator<Item = io::Result<SourceEntry>> + Send>;
+
+enum Origin {
+    Dir(Utf8PathBuf),
+    Archive(Utf8PathBuf),
+    At(Utf8PathBuf),
+    Stream(Option<Reader>),
+    Entries(Option<Entries>),
+}
+
+/// A source, ready to be read.
+pub(super) enum Opened {
+    Dir(Dir),
+    File(Arc<File>),
+    Stream(Reader),
+    Entries(Entries),
+}
+
+/// One entry of a tree that the caller lists.
+#[derive(Debug)]
+pub struct SourceEntry {
+    /// The path below the tree's root; `.` for the root itself.
+    pub path: String,
+    /// Permission bits. Those of links mean nothing.
+    pub mode: u32,
+    /// When the content changed last. Those of hard links mean nothing.
+    pub mtime: Timestamp,
+    /// What it is.
+    pub content: SourceContent,
+}
+
+/// What an entry that the caller lists is.
+pub enum SourceContent {
+    /// A directory.
+    Dir,
+    /// A file with this content.
+    File(Box<dyn Read + Send>),
+    /// A symbolic link to this target.
+    Link(String),
+    /// A further name of the file that an earlier entry made at this path.
+    HardLink(String),
+}
+
+impl TreeSource {
+    fn new(origin: Origin) -> Self {
+        Self {
+            origin,
+            special_bits: false,
+        }
+    }
+
+    /// A directory; if its path is a link, what it leads to.
+    pub fn dir(path: impl Into<Utf8PathBuf>) -> Self {
+        Self::new(Origin::Dir(path.into()))
+    }
+
+    /// A tar archive, plain or compressed with gzip, zlib, zstd or xz, which its first bytes tell.
+    pub fn archive(path: impl Into<Utf8PathBuf>) -> Self {
+        Self::new(Origin::Archive(path.into()))
+    }
+
+    /// A directory or an archive, whichever is there.
+    pub fn at(path: impl Into<Utf8PathBuf>) -> Self {
+        Self::new(Origin::At(path.into()))
+    }
+
+    /// An archive that can be read once, such as standard input.
+    pub fn stream(reader: impl Read + Send + 'static) -> Self {
+        Self::new(Origin::Stream(Some(Box::new(reader))))
+    }
+
+    /// Entries in any order that names the target of a hard link before the link; directories that are
+    /// not listed are made. They can be read once.
+    pub fn entries<I>(entries: I) -> Self
+    where
+        I: IntoIterator<Item = io::Result<SourceEntry>>,
+        I::IntoIter: Send + 'static,
+    {
+        Self::new(Origin::Entries(Some(Box::new(entries.into_iter()))))
+    }
+
+    /// Keeps setuid, setgid and sticky bits, which are dropped otherwise.
+    #[must_use]
+    pub fn keep_special_bits(mut self) -> Self {
+        self.special_bits = true;
+        self
+    }
+
+    /// What the source is, for messages.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match &self.origin {
+            Origin::Dir(path) | Origin::Archive(path) | Origin::At(path) => {
+                format!("`{}`", path.as_str().escape_debug())
+            }
+            Origin::Stream(_) => "the archive on the input stream".to_owned(),
+            Origin::Entries(_) => "the list of entries".to_owned(),
+        }
+    }
+
+    /// Whether it lies in a filesystem, where it can be read again. (A fifo at the path of an archive
+    /// cannot: it has no fingerprint.)
+    pub(crate) fn is_repeatable(&self) -> bool {
+        !matches!(self.origin, Origin::Stream(_) | Origin::Entries(_))
+    }
+
+    /// The permission bits that are taken over.
+    pub(super) fn mode_mask(&self) -> u32 {
+        if self.special_bits { 0o7777 } else { 0o777 }
+    }
+
+    pub(super) fn open(&mut self, disk: &Disk) -> Result<Opened, TreeError> {
+        let opened = match &mut self.origin {
+            Origin::Stream(reader) => reader.take().map(Opened::Stream),
+            Origin::Entries(entries) => entries.take().map(Opened::Entries),
+            _ => return self.open_path(disk),
+        };
+        opened.ok_or_else(|| TreeError::AlreadyRead {
+            origin: self.describe(),
+        })
+    }
+
+    /// Opens what lies in a filesystem.
+    ///
+    /// # Errors
+    /// [`TreeError::AlreadyRead`] for the other sources, which only [`Self::open`] opens.
+    pub(super) fn open_path(&self, disk: &Disk) -> Result<Opened, TreeError> {
+        let dir = |path: &Utf8Path| Dir::open(path, disk.clone()).map(Opened::Dir);
+        let file = |path: &Utf8Path| disk.open_source(path).map(Arc::new).map(Opened::File);
+        let opened = match &self.origin {
+            Origin::Dir(path) => dir(path),
+            Origin::Archive(path) => file(path),
+            Origin::At(path) => match dir(path) {
+                Err(error) if error.is(Errno::NOTDIR) => file(path),
+                opened => opened,
+            },
+            Origin::Stream(_) | Origin::Entries(_) => {
+                let origin = self.describe();
+                return Err(TreeError::AlreadyRead { origin });
+            }
+        };
+        Ok(opened?)
+    }
+}
+
+impl fmt::Debug for TreeSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TreeSource")
+            .field("origin", &self.describe())
+            .field("special_bits", &self.special_bits)
+            .finish()
+    }
+}
+
+impl SourceEntry {
+    /// A directory.
+    pub fn dir(path: impl Into<String>, mode: u32, mtime: Timestamp) -> Self {
+        Self::new(path.into(), mode, mtime, SourceContent::Dir)
+    }
+
+    /// A file.
+    pub fn file<R: Read + Send + 'static>(
+        path: impl Into<String>,
+        mode: u32,
+        mtime: Timestamp,
+        content: R,
+    ) -> Self {
+        let content = SourceContent::File(Box::new(content));
+        Self::new(path.into(), mode, mtime, content)
+    }
+
+    /// A symbolic link.
+    pub fn link(path: impl Into<String>, target: impl Into<String>, mtime: Timestamp) -> Self {
+        Self::new(path.into(), 0, mtime, SourceContent::Link(target.into()))
+    }
+
+    /// A further name of an earlier file, whose mode and mtime it shares.
+    pub fn hard_link(path: impl Into<String>, target: impl Into<String>) -> Self {
+        let content = SourceContent::HardLink(target.into());
+        Self::new(path.into(), 0, Timestamp::default(), content)
+    }
+
+    fn new(path: String, mode: u32, mtime: Timestamp, content: SourceContent) -> Self {
+        Self {
+            path,
+            mode,
+            mtime,
+            content,
+        }
+    }
+}
+
+impl fmt::Debug for SourceContent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dir => f.write_str("Dir"),
+            Self::File(_) => f.write_str("File(..)"),
+            Self::Link(target) => f.debug_tuple("Link").field(target).finish(),
+            Self::HardLink(target) => f.debug_tuple("HardLink").field(target).finish(),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+/// How many threads are worth starting.
+pub(super) fn cores() -> usize {
+    // Asking reads several files of the control group, so it is asked once.
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+/// Runs `step` for every number below `count` on all cores, which take `grain` numbers at a time, and
+/// returns the states that the workers collected their results in.
+///
+/// # Errors
+/// The error of the lowest number that failed, of those that were tried.
+pub(super) fn spread<S: Default + Send, E: Send>(
+    count: usize,
+    grain: usize,
+    step: impl Fn(&mut S, usize) -> Result<(), E> + Sync,
+) -> Result<Vec<S>, E> {
+    let next = AtomicUsize::new(0);
+    let stop = AtomicBool::new(false);
+    let failure: Mutex<Option<(usize, E)>> = Mutex::new(None);
+    let work = || {
+        let mut state = S::default();
+        loop {
+            let start = next.fetch_add(grain, Ordering::Relaxed);
+            if start >= count || stop.load(Ordering::Relaxed) {
+                return state;
+            }
+            for number in start..count.min(start + grain) {
+                if let Err(error) = step(&mut state, number) {
+                    stop.store(true, Ordering::Relaxed);
+                    let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
+                    if failure.as_ref().is_none_or(|(first, _)| number < *first) {
+                        *failure = Some((number, error));
+                    }
+                    return state;
+                }
+            }
+        }
+    };
+    let helpers = cores().min(count.div_ceil(grain)).saturating_sub(1);
+    let states = std::thread::scope(|scope| {
+        let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();
+        let mut states = vec![work()];
+        for helper in helpers {
+            match helper.join() {
+                Ok(state) => states.push(state),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        states
+    });
+    let failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match failure {
+        Some((_, error)) => Err(error),
+        None => Ok(states),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_is_taken_once_and_the_first_failure_is_told() {
+        let states: Vec<Vec<usize>> = spread(1000, 7, |seen: &mut Vec<usize>, number| {
+            seen.push(number);
+            Ok::<_, ()>(())
+        })
+        .unwrap();
+        let mut all = states.concat();
+        all.sort_unstable();
+        assert_eq!(all, (0..1000).collect::<Vec<_>>());
+        let failed = spread(10, 1, |(): &mut (), number| Err::<(), _>(number));
+        assert_eq!(failed, Err(0));
+    }
+}

@@ -1,0 +1,87 @@
+use super::*;
+
+fn refused(listed: Vec<SourceEntry>, told: &str) {
+    let words = Yard::new().refusal(entries(listed));
+    assert!(words.contains(told), "{words}");
+}
+
+#[test]
+fn g8_entries_that_leave_the_tree_are_refused_by_name() {
+    refused(
+        vec![file("../x", "")],
+        "`../x`: it leaves the tree: it climbs",
+    );
+    refused(
+        vec![file("a/../../x", "")],
+        "`a/../../x`: it leaves the tree",
+    );
+    refused(
+        vec![file("/etc/x", "")],
+        "`/etc/x`: it leaves the tree: it is absolute",
+    );
+    refused(vec![file("a\0", "")], "`a\\0`: its name contains a NUL");
+    let through = vec![SourceEntry::link("l", "/tmp", time(0, 0)), file("l/x", "")];
+    refused(
+        through,
+        "`l/x`: it leaves the tree: it lies below a symbolic link",
+    );
+}
+
+#[test]
+fn g8_hard_links_to_anything_but_an_earlier_file_of_the_tree_are_refused() {
+    let hard = |target: &str| SourceEntry::hard_link("h", target);
+    refused(
+        vec![hard("later"), file("later", "")],
+        "`later` is not an earlier file",
+    );
+    refused(vec![hard("../x")], "`../x`: it leaves the tree");
+    refused(vec![hard("/etc/passwd")], "it is absolute");
+    refused(vec![dir("d"), hard("d")], "`d` is not an earlier file");
+    let link = SourceEntry::link("l", "/etc/passwd", time(0, 0));
+    refused(vec![link, hard("l")], "`l` is not an earlier file");
+}
+
+#[test]
+fn directories_and_other_kinds_do_not_replace_each_other() {
+    refused(
+        vec![dir("x"), file("x", "")],
+        "a file or link and a directory",
+    );
+    refused(
+        vec![file("x", ""), dir("x")],
+        "a directory and a file or link",
+    );
+    refused(
+        vec![file("x", ""), file("x/y", "")],
+        "`x/y`: it lies below a file",
+    );
+    refused(
+        vec![file("./", "")],
+        "`.`: it is a file or link and a directory",
+    );
+}
+
+#[test]
+fn what_the_iterator_or_a_reader_says_is_passed_on() {
+    let fail = || std::io::Error::other("the wire broke");
+    let words = Yard::new().refusal(TreeSource::entries([Err(fail())]));
+    assert_eq!(
+        words,
+        "failed to read `the list of entries`: the wire broke"
+    );
+    struct Broken;
+    impl std::io::Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Err(std::io::Error::other("the wire broke"))
+        }
+    }
+    let broken = SourceEntry::file("a/b", 0o644, time(0, 0), Broken);
+    refused(vec![broken], "failed to read `a/b`: the wire broke");
+}
+
+#[test]
+fn a_symbolic_link_is_no_target_even_for_a_hard_link_of_its_own_name() {
+    let link = SourceEntry::link("l", "/etc/passwd", time(0, 0));
+    let own = SourceEntry::hard_link("l", "l");
+    refused(vec![link, own], "`l` is not an earlier file");
+}

@@ -1,0 +1,275 @@
+use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
+
+use super::draft::{Built, Draft, unsigned};
+use super::names::{self, parent};
+use super::spread::cores;
+use super::writers::{Contents, Slot, Writers};
+use super::{Tick, TreeError};
+use crate::disk::Dir;
+use crate::model::{Entry, EntryKind, EntrySignature, Timestamp};
+
+/// Mode of directories that an archive implies and does not list.
+const IMPLIED_MODE: u32 = 0o755;
+
+/// One entry as a source lists it.
+pub(super) struct Item<'a> {
+    pub(super) path: &'a [u8],
+    pub(super) mode: u32,
+    pub(super) mtime: Timestamp,
+    pub(super) content: Content<'a>,
+}
+
+/// What an entry is that a source lists.
+pub(super) enum Content<'a> {
+    Dir,
+    File(&'a mut dyn Read),
+    Link(&'a [u8]),
+    HardLink(&'a [u8]),
+}
+
+/// Fills the empty directory `root` with what `feed` adds. The calling thread reads, all cores write.
+pub(super) fn unpack(
+    root: &Dir,
+    mode_mask: u32,
+    tick: Tick<'_>,
+    feed: impl FnOnce(&mut Unpacker<'_>) -> Result<(), TreeError>,
+) -> Result<Built, TreeError> {
+    let writers = Writers::new(root, tick);
+    let nodes = std::thread::scope(|scope| {
+        for _ in 0..cores() {
+            scope.spawn(|| writers.work());
+        }
+        // Whatever happens below, the writers must see the end of their work.
+        let _end = writers.end_on_drop();
+        let mut unpacker = Unpacker {
+            root,
+            mode_mask,
+            writers: &writers,
+            nodes: BTreeMap::new(),
+            pending: Vec::new(),
+        };
+        unpacker.nodes.insert(String::new(), Node::implied_dir());
+        feed(&mut unpacker)?;
+        unpacker.settle()?;
+        Ok::<_, TreeError>(unpacker.nodes)
+    })?;
+    draft(nodes, writers.into_contents()).finish(root)
+}
+
+/// Takes the entries of a source one after the other.
+pub(super) struct Unpacker<'a> {
+    root: &'a Dir,
+    mode_mask: u32,
+    writers: &'a Writers<'a>,
+    nodes: BTreeMap<String, Node>,
+    /// Hard links that are made once the files are written: from, to.
+    pending: Vec<(String, String)>,
+}
+
+struct Node {
+    mode: u32,
+    mtime: Timestamp,
+    kind: NodeKind,
+}
+
+enum NodeKind {
+    Dir { is_implied: bool },
+    File(Slot),
+    Link(String, EntrySignature),
+}
+
+impl Node {
+    fn implied_dir() -> Self {
+        Self {
+            mode: IMPLIED_MODE,
+            mtime: Timestamp::default(),
+            kind: NodeKind::Dir { is_implied: true },
+        }
+    }
+}
+
+impl Unpacker<'_> {
+    /// Adds one entry: a later file or link replaces an earlier one, a later directory gives an earlier
+    /// one its mode and mtime.
+    pub(super) fn add(&mut self, item: Item<'_>) -> Result<(), TreeError> {
+        let path = names::clean(item.path)?;
+        self.ensure_parents(&path)?;
+        let there = self.nodes.get(&path);
+        let is_dir = there.map(|node| matches!(node.kind, NodeKind::Dir { .. }));
+        match (&item.content, is_dir) {
+            (Content::Dir, Some(true)) => {}
+            (Content::Dir, None) => self.root.make_dir(&path, 0o700)?,
+            (Content::Dir, Some(false)) => {
+                return Err(TreeError::clash(
+                    &path,
+                    "it is a directory and a file or link",
+                ));
+            }
+            (_, Some(true)) => {
+                return Err(TreeError::clash(
+                    &path,
+                    "it is a file or link and a directory",
+                ));
+            }
+            (Content::HardLink(target), Some(false))
+                if names::clean(target)? == path && self.slot_of(&path).is_some() =>
+            {
+                return Ok(());
+            }
+            (_, Some(false)) => {
+                // Whoever writes it, or links to it, must be done before it goes.
+                self.settle()?;
+                self.root.remove_file(&path)?;
+                self.nodes.remove(&path);
+            }
+            (_, None) => {}
+        }
+        let node = self.make(&path, item)?;
+        self.nodes.insert(path, node);
+        Ok(())
+    }
+
+    fn make(&mut self, path: &str, item: Item<'_>) -> Result<Node, TreeError> {
+        let (mode, mtime) = (item.mode & self.mode_mask, item.mtime);
+        let kind = match item.content {
+            Content::Dir => NodeKind::Dir { is_implied: false },
+            Content::File(reader) => NodeKind::File(self.writers.write(path, mode, mtime, reader)?),
+            Content::Link(target) => {
+                let target = text(path, target)?;
+                self.root.make_link(&target, path)?;
+                self.root.set_mtime(path, mtime)?;
+                let stat = self.root.stat(path)?;
+                let stat = stat.ok_or_else(|| TreeError::changed(path))?;
+                NodeKind::Link(target, EntrySignature::of(&stat))
+            }
+            Content::HardLink(target) => return self.hard_link(path, target),
+        };
+        let is_link = matches!(kind, NodeKind::Link(..));
+        Ok(Node {
+            mode: if is_link { 0 } else { mode },
+            mtime,
+            kind,
+        })
+    }
+
+    fn hard_link(&mut self, path: &str, target: &[u8]) -> Result<Node, TreeError> {
+        let from = names::clean(target)?;
+        let Some((slot, file)) = self.slot_of(&from).zip(self.nodes.get(&from)) else {
+            return Err(TreeError::HardLink {
+                entry: names::shown(path),
+                target: names::shown(from),
+            });
+        };
+        let node = Node {
+            mode: file.mode,
+            mtime: file.mtime,
+            kind: NodeKind::File(slot),
+        };
+        self.pending.push((from, path.to_owned()));
+        Ok(node)
+    }
+
+    /// The written file at a path, if that is what is there.
+    fn slot_of(&self, path: &str) -> Option<Slot> {
+        match self.nodes.get(path)?.kind {
+            NodeKind::File(slot) => Some(slot),
+            _ => None,
+        }
+    }
+
+    /// Waits for the writers, then makes the hard links that wait for them.
+    fn settle(&mut self) -> Result<(), TreeError> {
+        self.writers.drain()?;
+        for (from, to) in self.pending.drain(..) {
+            self.root.hard_link(&from, &to)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the directories above `path` that nobody listed so far.
+    fn ensure_parents(&mut self, path: &str) -> Result<(), TreeError> {
+        let dir = parent(path);
+        match self.nodes.get(dir).map(|node| &node.kind) {
+            Some(NodeKind::Dir { .. }) => return Ok(()),
+            Some(NodeKind::File(_)) => {
+                return Err(TreeError::clash(path, "it lies below a file"));
+            }
+            Some(NodeKind::Link(..)) => {
+                return Err(TreeError::Leaves {
+                    entry: names::shown(path),
+                    why: "it lies below a symbolic link",
+                });
+            }
+            None => {}
+        }
+        self.ensure_parents(dir)?;
+        self.root.make_dir(dir, 0o700)?;
+        self.nodes.insert(dir.to_owned(), Node::implied_dir());
+        Ok(())
+    }
+}
+
+fn text(path: &str, target: &[u8]) -> Result<String, TreeError> {
+    let refuse = |why| TreeError::Name {
+        entry: names::shown(path),
+        why,
+    };
+    match std::str::from_utf8(target) {
+        Ok("") => Err(refuse("it is a link to nothing")),
+        Ok(text) if text.contains('\0') => Err(refuse("it is a link to a name with a NUL byte")),
+        Ok(text) => Ok(text.to_owned()),
+        Err(_) => Err(refuse("it is a link to something that is not UTF-8")),
+    }
+}
+
+fn draft(mut nodes: BTreeMap<String, Node>, contents: Contents) -> Draft {
+    date_implied_dirs(&mut nodes);
+    let mut draft = Draft::default();
+    let mut first_of: HashMap<Slot, u32> = HashMap::new();
+    for (index, (path, node)) in nodes.into_iter().enumerate() {
+        let (kind, signature) = match node.kind {
+            NodeKind::Dir { .. } => (EntryKind::Dir, unsigned()),
+            NodeKind::Link(target, signature) => (EntryKind::Link { target }, signature),
+            NodeKind::File(slot) => {
+                let index = index as u32;
+                let first = *first_of.entry(slot).or_insert(index);
+                let content = contents.of(slot);
+                let kind = EntryKind::File {
+                    size: content.size,
+                    digest: content.digest,
+                    same_as: (first != index).then_some(first),
+                };
+                (kind, content.signature)
+            }
+        };
+        let entry = Entry {
+            path,
+            mode: node.mode,
+            mtime: node.mtime,
+            kind,
+        };
+        draft.push(entry, signature);
+    }
+    draft
+}
+
+/// A directory that nobody listed is as old as the newest entry below it, so that it is the same each
+/// time.
+fn date_implied_dirs(nodes: &mut BTreeMap<String, Node>) {
+    let mut newest_below: HashMap<String, Timestamp> = HashMap::new();
+    for (path, node) in nodes.iter_mut().rev() {
+        let below = newest_below.remove(path);
+        if matches!(node.kind, NodeKind::Dir { is_implied: true }) {
+            node.mtime = below.unwrap_or_default();
+        }
+        if path.is_empty() {
+            break;
+        }
+        let newest = below.map_or(node.mtime, |below| below.max(node.mtime));
+        let above = newest_below
+            .entry(parent(path).to_owned())
+            .or_insert(newest);
+        *above = newest.max(*above);
+    }
+}

@@ -175,10 +175,11 @@ impl Engine {
 
     /// Ends the run, if it changed anything: records how, and moves the log into the database if nobody
     /// is in the way.
-    pub(crate) fn end_run(&self, outcome: &str) -> Result<(), Error> {
+    pub(crate) fn finish_run(&self, outcome: &str) -> Result<(), Error> {
         let Some(row) = self.live_run().row.take() else {
             return Ok(());
         };
+        crate::recovery::sweep(self)?;
         self.record(Sync::Normal, |catalog| catalog.end_run(row, outcome))?;
         let done = self.look(Catalog::checkpoint)?;
         tracing::debug!(done, "checkpoint at the end of the run");
@@ -211,5 +212,13 @@ impl Engine {
 
     fn live_run(&self) -> MutexGuard<'_, LiveRun> {
         self.run.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if let Err(error) = self.finish_run("ok") {
+            tracing::warn!(%error, "the end of the run is not recorded");
+        }
     }
 }

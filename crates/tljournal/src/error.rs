@@ -97,6 +97,18 @@ pub enum UsageError {
     /// The journal was opened to look at it only.
     #[error("the journal was opened for inspection and changes nothing")]
     InspectOnly,
+    /// No tree was installed at a path.
+    #[error("no tree was installed at `{path}`")]
+    NotATree {
+        /// The path.
+        path: String,
+    },
+    /// Several ids begin so.
+    #[error("several transactions have ids that begin with `{name}`")]
+    Ambiguous {
+        /// The beginning.
+        name: String,
+    },
     /// The database failed under this handle.
     #[error("the catalog was found damaged through this handle; open the journal again")]
     Failed,

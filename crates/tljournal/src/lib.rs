@@ -1,5 +1,63 @@
-//! scratch
-pub mod ambient;
+//! A transactional filesystem journal engine.
+//!
+//! A [`Journal`] makes every change of a directory a transaction: files, links, removals and whole trees
+//! are staged, committed in a SQLite catalog, and put in place by renames. Whatever is killed whenever,
+//! every transaction happens whole or not at all, and nobody ever sees half of a file, a link or a
+//! directory.
+//!
+//! ```
+//! use tljournal::{Expect, Journal, Payload};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let project = tempfile::tempdir()?;
+//! # let project = project.path().to_str().ok_or("not UTF-8")?;
+//! let journal = Journal::open(project)?;
+//! let mut txn = journal.begin("publish 1.2.3");
+//! txn.put("build/version", Payload::from("1.2.3\n").mode(0o644), Expect::Absent)?;
+//! txn.link("build/latest", "1.2.3", Expect::Any)?;
+//! let receipt = txn.prepare()?.commit()?;
+//! assert!(receipt.changed("build/version"));
+//! journal.close()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The protocol is page one of the room `txn`; `ARCHITECTURE.md` has the map.
+
+#![forbid(unsafe_code)]
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("tljournal rests on openat2, renameat2 and OFD locks: it runs on Linux only");
+
+mod ambient;
+mod apply;
+mod catalog;
 pub mod disk;
-pub mod model;
-pub mod tree;
+mod engine;
+mod error;
+mod home;
+mod journal;
+mod lock;
+mod model;
+mod pin;
+mod recovery;
+mod tree;
+mod txn;
+
+pub use catalog::{
+    CatalogError, ChangeRecord, EventRecord, RunRecord, TxnFilter, TxnRecord,
+};
+pub use error::{Conflict, ConflictKind, Damage, Error, Unsupported, UsageError};
+pub use journal::{
+    EntryView, History, Inspection, Installed, Journal, NamedLock, Options, Reading, Status,
+};
+pub use lock::{LockError, Mode as LockMode};
+pub use model::{
+    Digest, Durability, Entry, EntryKind, Expect, Identity, Image, Kind, Manifest, ManifestError,
+    ParseDigestError, ParseExpectError, ParseIdError, ParseTimestampError, PathError, RelPath, RunId,
+    Stat, Timestamp, TxnId,
+};
+pub use pin::Pin;
+pub use recovery::Recovery;
+pub use tree::{Difference, DifferenceKind, SourceContent, SourceEntry, TreeError, TreeSource};
+pub use txn::{OnPinned, Payload, Prepared, Receipt, Transaction, TreeOptions};

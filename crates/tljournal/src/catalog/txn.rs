@@ -56,6 +56,20 @@ impl Catalog {
         Ok(self.conn.prepare_cached(sql)?.execute(moved)? == 1)
     }
 
+    /// Gives up everything unfinished of a database that was copied or moved: inodes mean nothing any
+    /// more, so nothing may be redone. Says so in an event for each, with the paths.
+    pub(crate) fn strand_unfinished(&self) -> Result<(), CatalogError> {
+        let reason = "the directory was copied or moved while it was under way";
+        for row in self.unfinished()?.into_iter().chain(self.staging()?) {
+            let changes = self.change_records(row.row)?;
+            let paths: Vec<_> = changes.into_iter().map(|change| change.path).collect();
+            let detail = format!("{reason}; may be half done: {}", paths.join(", "));
+            self.move_txn(row.row, row.state, TxnState::Aborted, Some(reason))?;
+            self.put_event((None, Some(row.row)), "stranded", None, &detail)?;
+        }
+        Ok(())
+    }
+
     /// The transactions that are past their commit point and neither in place nor taken back, oldest
     /// first. Stuck ones are among them.
     pub(crate) fn unfinished(&self) -> Result<Vec<TxnRow>, CatalogError> {

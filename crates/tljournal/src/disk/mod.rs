@@ -64,22 +64,6 @@ impl Disk {
         }
     }
 
-    /// Opens a regular file that the caller names, wherever it lies; a link is followed.
-    ///
-    /// # Errors
-    /// [`DiskError`] as the filesystem says; `EINVAL` for anything but a file.
-    pub fn open_source(&self, path: &Utf8Path) -> Result<(File, Stat), DiskError> {
-        let error = |errno| DiskError::new("open", path.as_str(), errno);
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let file = rustix::fs::open(path.as_str(), flags, Mode::empty()).map_err(error)?;
-        let stat = dir::stat_fd(&file).map_err(error)?;
-        match stat.kind {
-            Kind::File => Ok((file.into(), stat)),
-            Kind::Dir => Err(error(Errno::ISDIR)),
-            Kind::Link | Kind::Other => Err(error(Errno::INVAL)),
-        }
-    }
-
     /// Removes a file that the caller names, if it still is this inode.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::place::Map;
 use crate::disk::{Dir, Disk, Features};
 use crate::error::{Error, Unsupported, UsageError};
 use crate::model::{RelPath, Stat};
@@ -26,17 +27,6 @@ const ASIDE: &str = "aside";
 const RESERVE: &str = "reserve";
 const RESERVE_BYTES: usize = 1 << 20;
 
-/// Where the home lies as seen from the root.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Position {
-    /// It is the root.
-    Same,
-    /// It is reached by this path from the root.
-    Below(RelPath),
-    /// It is not reached from the root.
-    Elsewhere,
-}
-
 /// The open directories of a journal.
 #[derive(Debug)]
 pub(crate) struct Home {
@@ -49,8 +39,7 @@ pub(crate) struct Home {
     pub(crate) root_stat: Stat,
     pub(crate) home_stat: Stat,
     pub(crate) state_stat: Stat,
-    pub(super) position: Position,
-    pub(super) territory: Vec<RelPath>,
+    pub(crate) map: Map,
     pub(crate) syncfs_reaches_medium: bool,
 }
 
@@ -83,11 +72,7 @@ impl Home {
             false => state.open_dir(name),
         };
         let (root_stat, home_stat) = (root_dir.own_stat()?, dir.own_stat()?);
-        let position = match relative(root, home) {
-            _ if root_stat.identity == home_stat.identity => Position::Same,
-            Some(path) => Position::Below(path),
-            None => Position::Elsewhere,
-        };
+        let map = Map::new((root, root_stat.identity), (home, home_stat.identity), territory);
         Ok(Self {
             root: root_dir,
             txns: sub(TXN)?,
@@ -99,8 +84,7 @@ impl Home {
             dir,
             root_stat,
             home_stat,
-            position,
-            territory,
+            map,
         })
     }
 
@@ -135,6 +119,14 @@ impl Home {
     /// Gives the reserve up, so that what must be written now can be. Says whether there was one.
     pub(crate) fn give_up_reserve(&self) -> bool {
         self.state.remove_file(RESERVE).is_ok()
+    }
+
+    /// Makes the file of the database if it is missing, so that it can be recognised once it is open.
+    pub(crate) fn ensure_database(&self) -> Result<Stat, Error> {
+        match self.check_database_files()? {
+            Some(stat) => Ok(stat),
+            None => Ok(self.dir.create_file(DATABASE, 0o644)?.stat()?),
+        }
     }
 
     /// The path of the database, through no link: SQLite refuses those.
@@ -184,6 +176,6 @@ fn open_home(
 }
 
 /// The path of the home below the root, if both texts say that it lies there.
-fn relative(root: &Utf8Path, home: &Utf8Path) -> Option<RelPath> {
+pub(super) fn relative(root: &Utf8Path, home: &Utf8Path) -> Option<RelPath> {
     RelPath::new(home.strip_prefix(root).ok()?.as_str()).ok()
 }

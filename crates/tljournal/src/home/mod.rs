@@ -15,6 +15,6 @@ mod layout;
 mod place;
 mod staging;
 
-pub(crate) use layout::{DAMAGED, DATABASE, Home, WAL};
-pub(crate) use place::Parent;
+pub(crate) use layout::{DAMAGED, DATABASE, Home, SHM, WAL};
+pub(crate) use place::{Map, Parent};
 pub(crate) use staging::{Staging, spot_name};

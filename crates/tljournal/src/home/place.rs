@@ -1,10 +1,11 @@
+use camino::{Utf8Path, Utf8PathBuf};
 use rustix::io::Errno;
 
 use super::Home;
-use super::layout::{BESIDE_PREFIX, OWN_PREFIX, Position};
+use super::layout::{BESIDE_PREFIX, OWN_PREFIX, relative};
 use crate::disk::{Dir, DiskError};
 use crate::error::{Conflict, ConflictKind, Error, UsageError};
-use crate::model::{Anchor, Kind, Place, RelPath};
+use crate::model::{Anchor, Identity, Kind, Place, RelPath, Stat};
 
 /// The directory that holds a place.
 #[derive(Debug)]
@@ -20,7 +21,41 @@ pub(crate) enum Parent {
     },
 }
 
-impl Home {
+/// Where the home lies as seen from the root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Position {
+    /// It is the root.
+    Same,
+    /// It is reached by this path from the root.
+    Below(RelPath),
+    /// It is not reached from the root.
+    Elsewhere,
+}
+
+/// How the paths of the caller and the places of the engine go together.
+#[derive(Debug, Clone)]
+pub(crate) struct Map {
+    position: Position,
+    territory: Vec<RelPath>,
+    /// The home's path, for places that no path from the root leads to.
+    home: Utf8PathBuf,
+}
+
+impl Map {
+    /// The map of a root and a home at these absolute paths.
+    pub(crate) fn new(
+        root: (&Utf8Path, Identity),
+        home: (&Utf8Path, Identity),
+        territory: Vec<RelPath>,
+    ) -> Self {
+        let position = match relative(root.0, home.0) {
+            _ if root.1 == home.1 => Position::Same,
+            Some(path) => Position::Below(path),
+            None => Position::Elsewhere,
+        };
+        Self { position, territory, home: home.0.to_owned() }
+    }
+
     /// What the engine calls a path of the caller.
     ///
     /// # Errors
@@ -67,7 +102,7 @@ impl Home {
     pub(crate) fn shown(&self, place: &Place) -> String {
         match self.path_from_root(place) {
             Some(path) => path.to_string(),
-            None => self.dir.path().join(place.path.as_str()).to_string(),
+            None => self.home.join(place.path.as_str()).to_string(),
         }
     }
 
@@ -77,6 +112,23 @@ impl Home {
             (Anchor::Home, Position::Below(home)) => home.join(place.path.as_str()).ok(),
             (Anchor::Home, Position::Elsewhere) => None,
         }
+    }
+}
+
+impl Home {
+    /// What the engine calls a path of the caller; see [`Map::place`].
+    pub(crate) fn place(&self, path: &RelPath) -> Result<Place, Error> {
+        self.map.place(path)
+    }
+
+    /// Whether this opener may touch a place that a row names.
+    pub(crate) fn may_touch(&self, place: &Place) -> bool {
+        self.map.may_touch(place)
+    }
+
+    /// The path that the caller knows a place by.
+    pub(crate) fn shown(&self, place: &Place) -> String {
+        self.map.shown(place)
     }
 
     /// The directory that paths with this anchor begin at.
@@ -116,7 +168,7 @@ impl Home {
     /// Refuses a directory that is the journal's own, by whatever path it was reached.
     fn refuse_own(&self, parent: &Dir, place: &Place) -> Result<(), Error> {
         let stat = parent.own_stat()?;
-        let same = |own: &crate::model::Stat| stat.identity == own.identity && stat.dev == own.dev;
+        let same = |own: &Stat| stat.identity == own.identity && stat.dev == own.dev;
         let own_name = place.path.name().starts_with(OWN_PREFIX);
         match same(&self.state_stat) || (same(&self.home_stat) && own_name) {
             true => Err(reserved(&place.path)),
@@ -133,14 +185,14 @@ impl Home {
         let mut outermost_first: Vec<_> = place.path.ancestors().collect();
         outermost_first.reverse();
         for path in outermost_first {
-            let shown = || self.shown(&Place { anchor: place.anchor, path: path.clone() });
+            let shown = || self.map.shown(&Place { anchor: place.anchor, path: path.clone() });
             let kind = match anchor.stat(path.as_str()) {
                 Ok(Some(stat)) if stat.kind == Kind::Dir => continue,
                 Ok(Some(stat)) if stat.kind == Kind::Link => ConflictKind::Link { link: shown() },
                 Ok(Some(_)) => ConflictKind::NotADirectory { path: shown() },
                 Ok(None) | Err(_) => break,
             };
-            return Conflict::at(self.shown(place), kind).into();
+            return Conflict::at(self.map.shown(place), kind).into();
         }
         error.into()
     }

@@ -12,8 +12,8 @@ mod signature;
 mod time;
 
 pub use change::{Change, Durability, Op, Spot, TxnState};
-pub use digest::{Digest, Hasher};
-pub use expect::Expect;
+pub use digest::{Digest, Hasher, ParseDigestError};
+pub use expect::{Expect, ParseExpectError};
 pub use id::{ParseIdError, RunId, TxnId};
 pub use image::{Identity, Image, Kind, Stat};
 pub use manifest::{Entry, EntryKind, Manifest, ManifestError};

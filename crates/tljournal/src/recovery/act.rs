@@ -191,29 +191,3 @@ fn mark_dead_runs(engine: &Engine, report: &mut Recovery) -> Result<(), Error> {
         dead.iter().try_for_each(|row| catalog.end_run(*row, "found dead"))
     })
 }
-
-/// Gives up everything unfinished of a database that was copied or moved here: inodes mean nothing any
-/// more, so nothing may be redone. What was staged or replaced is kept aside.
-pub(crate) fn strand(engine: &Engine) -> Result<(), Error> {
-    let rows = engine.look(|catalog| {
-        let mut rows = catalog.unfinished()?;
-        rows.extend(catalog.staging()?);
-        Ok(rows)
-    })?;
-    for row in rows {
-        let paths = engine.look(|catalog| catalog.change_records(row.row))?;
-        let paths: Vec<_> = paths.into_iter().map(|change| change.path).collect();
-        let mut kept = String::new();
-        if engine.home.claim_staging(row.id)?.is_some() {
-            kept = engine.home.set_aside(&engine.home.txns, &row.id.to_string(), "stranded")?;
-        }
-        let reason = "the directory was copied or moved while it was under way";
-        let detail = format!("{reason}; may be half done: {}; kept: {kept}", paths.join(", "));
-        tracing::warn!(txn = %row.id, detail);
-        engine.record(Sync::Normal, |catalog| {
-            catalog.move_txn(row.row, row.state, TxnState::Aborted, Some(reason))?;
-            catalog.put_event((None, Some(row.row)), "stranded", None, &detail)
-        })?;
-    }
-    Ok(())
-}

@@ -18,6 +18,6 @@ mod look;
 mod report;
 mod settle;
 
-pub(crate) use act::{finish_unfinished, recover, refuse_stuck, strand, sweep};
+pub(crate) use act::{finish_unfinished, recover, refuse_stuck, sweep};
 pub use report::Recovery;
 pub(crate) use settle::settle_trees;

@@ -2,7 +2,7 @@
 
 use super::begin::Transaction;
 use super::intent::{Found, Intent, Standing, Wanted};
-use super::payload::{Content, Payload};
+use super::payload::{Content, Payload, open_source};
 use crate::apply;
 use crate::catalog::EntryRow;
 use crate::error::Error;
@@ -114,7 +114,7 @@ impl Transaction {
             },
             Content::File(path) | Content::Move(path) => {
                 let disk = self.engine.home.dir.disk();
-                let (file, stat) = disk.open_source(path)?;
+                let (file, stat) = open_source(disk, path)?;
                 Look {
                     size: stat.size,
                     mode: Some(payload.mode.unwrap_or(stat.mode & 0o777)),

@@ -1,10 +1,13 @@
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
+use rustix::io::Errno;
 
-use crate::model::Timestamp;
+use crate::disk::{Disk, DiskError};
+use crate::model::{Kind, Stat, Timestamp};
 
 /// What a file is to contain, with its mode and mtime.
 #[derive(Debug)]
@@ -109,5 +112,16 @@ impl fmt::Debug for Content {
             Self::Stream(..) => f.write_str("Stream"),
             Self::Move(path) => write!(f, "Move({path})"),
         }
+    }
+}
+
+/// Opens the file that is the content of a payload.
+pub(super) fn open_source(disk: &Disk, path: &Utf8Path) -> Result<(File, Stat), DiskError> {
+    let file = disk.open_source(path)?;
+    let stat = disk.stat_open(&file, path.as_str())?;
+    match stat.kind {
+        Kind::File => Ok((file, stat)),
+        Kind::Dir => Err(DiskError::new("read", path.as_str(), Errno::ISDIR)),
+        Kind::Link | Kind::Other => Err(DiskError::new("read", path.as_str(), Errno::INVAL)),
     }
 }

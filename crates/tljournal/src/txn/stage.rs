@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 use super::begin::Transaction;
 use super::intent::{Intent, Staged, Wanted};
-use super::payload::{Content, Payload};
+use super::payload::{Content, Payload, open_source};
 use crate::apply;
 use crate::disk::{Dir, DiskError, NewFile};
 use crate::error::Error;
@@ -108,7 +108,7 @@ impl Transaction {
             Content::Bytes(bytes) => copy(&mut bytes.as_ref(), &dir, &name)?,
             Content::Stream(head, rest) => copy(&mut head.as_slice().chain(rest), &dir, &name)?,
             Content::File(path) | Content::Move(path) => {
-                let (mut source, stat) = disk.open_source(path)?;
+                let (mut source, stat) = open_source(&disk, path)?;
                 mode = mode.or(Some(stat.mode & 0o777));
                 mtime = mtime.or(Some(stat.mtime));
                 if matches!(payload.content, Content::Move(_)) {

@@ -1,0 +1,192 @@
+use std::sync::{Mutex, PoisonError};
+
+use crate::catalog::{
+    Catalog, CatalogError, ChangeRecord, EntryRow, EventRecord, TxnFilter, TxnRecord,
+};
+use crate::engine::Engine;
+use crate::error::{Error, UsageError};
+use crate::home::Map;
+use crate::model::{Digest, Image, Kind, Manifest, RelPath, Timestamp, TxnId};
+
+/// What is known of the past and of what stands where.
+///
+/// Rows are fetched before they are handed out: nothing keeps others from writing while they are
+/// printed.
+#[derive(Debug)]
+pub struct History<'a> {
+    source: Source<'a>,
+}
+
+#[derive(Debug)]
+enum Source<'a> {
+    Work(&'a Engine),
+    Copy(&'a Mutex<Catalog>, &'a Map),
+}
+
+/// What the catalog says of a path.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct EntryView {
+    /// What is there.
+    pub kind: Kind,
+    /// What it was when it was recorded.
+    pub image: Image,
+    /// Digest of a file's content, or of a tree's manifest.
+    pub digest: Option<Digest>,
+    /// Where a symbolic link points.
+    pub target: Option<String>,
+    /// The number of the transaction that put it there.
+    pub txn: i64,
+    /// Whether it may not be on the medium yet (a rebuildable tree).
+    pub unsettled: bool,
+}
+
+/// How a journal is doing, in a few numbers.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Status {
+    /// The number of the latest transaction.
+    pub latest: i64,
+    /// Transactions that are staging, by whomever.
+    pub staging: Vec<TxnId>,
+    /// Transactions past their commit point that are neither in place nor taken back.
+    pub unfinished: Vec<TxnId>,
+    /// Transactions that are stuck.
+    pub stuck: Vec<TxnId>,
+    /// Runs that have not said that they ended.
+    pub open_runs: u32,
+    /// Trees that may not be on the medium yet.
+    pub unsettled_trees: u32,
+    /// The latest end of a transaction.
+    pub last_end: Option<Timestamp>,
+}
+
+impl<'a> History<'a> {
+    pub(super) fn of(engine: &'a Engine) -> Self {
+        Self { source: Source::Work(engine) }
+    }
+
+    pub(super) fn of_copy(catalog: &'a Mutex<Catalog>, map: &'a Map) -> Self {
+        Self { source: Source::Copy(catalog, map) }
+    }
+
+    pub(super) fn look<T>(
+        &self,
+        act: impl FnOnce(&Catalog) -> Result<T, CatalogError>,
+    ) -> Result<T, Error> {
+        match self.source {
+            Source::Work(engine) => engine.look(act),
+            Source::Copy(catalog, _) => {
+                Ok(act(&catalog.lock().unwrap_or_else(PoisonError::into_inner))?)
+            }
+        }
+    }
+
+    /// Transactions, the latest first.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`] or [`Error::Damaged`] when the catalog cannot be read; so for all of these.
+    pub fn transactions(&self, filter: &TxnFilter) -> Result<Vec<TxnRecord>, Error> {
+        self.look(|catalog| catalog.history(filter))
+    }
+
+    /// The transaction with this number, id, or unique beginning of an id of at least four digits.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when several ids begin so.
+    pub fn transaction(&self, name: &str) -> Result<Option<TxnRecord>, Error> {
+        if let Ok(number) = name.parse::<i64>() {
+            if let Some(found) = self.look(|catalog| catalog.txn_record(number))? {
+                return Ok(Some(found));
+            }
+        }
+        let hex = name.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+        if name.len() < 4 || !hex {
+            return Ok(None);
+        }
+        let name = name.to_ascii_lowercase();
+        match self.look(|catalog| catalog.numbers_of(&name))?[..] {
+            [] => Ok(None),
+            [number] => self.look(|catalog| catalog.txn_record(number)),
+            _ => Err(UsageError::Ambiguous { name }.into()),
+        }
+    }
+
+    /// The changes of the transaction with this number.
+    ///
+    /// # Errors
+    /// As for [`History::transactions`].
+    pub fn changes(&self, number: i64) -> Result<Vec<ChangeRecord>, Error> {
+        self.look(|catalog| catalog.change_records(number))
+    }
+
+    /// Events, the latest first; those of one transaction if its number is given.
+    ///
+    /// # Errors
+    /// As for [`History::transactions`].
+    pub fn events(&self, txn: Option<i64>, limit: u32) -> Result<Vec<EventRecord>, Error> {
+        self.look(|catalog| catalog.events(txn, limit))
+    }
+
+    /// What the catalog says of a path; `None` if it put nothing there.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a bad path, and as for [`History::transactions`].
+    pub fn entry(&self, path: &str) -> Result<Option<EntryView>, Error> {
+        let place = match self.source {
+            Source::Work(engine) => engine.home.place(&RelPath::new(path)?)?,
+            Source::Copy(_, map) => map.place(&RelPath::new(path)?)?,
+        };
+        Ok(self.look(|catalog| catalog.entry(&place))?.map(view))
+    }
+
+    /// The manifest of the tree that was installed at a path; `None` if none was.
+    ///
+    /// # Errors
+    /// As for [`History::entry`].
+    pub fn manifest(&self, path: &str) -> Result<Option<Manifest>, Error> {
+        match self.entry(path)? {
+            Some(EntryView { kind: Kind::Dir, digest: Some(digest), .. }) => {
+                self.look(|catalog| catalog.manifest(&digest))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// How the journal is doing.
+    ///
+    /// # Errors
+    /// As for [`History::transactions`].
+    pub fn status(&self) -> Result<Status, Error> {
+        self.look(|catalog| {
+            let (unfinished, stuck): (Vec<_>, Vec<_>) =
+                catalog.unfinished()?.into_iter().partition(|row| row.state.is_unfinished());
+            let ids = |rows: Vec<crate::catalog::TxnRow>| rows.into_iter().map(|row| row.id).collect();
+            let latest = catalog.history(&TxnFilter::latest(1))?;
+            Ok(Status {
+                latest: latest.first().map_or(0, |txn| txn.number),
+                staging: ids(catalog.staging()?),
+                unfinished: ids(unfinished),
+                stuck: ids(stuck),
+                open_runs: catalog.open_runs()?.len() as u32,
+                unsettled_trees: catalog.unsettled()?.len() as u32,
+                last_end: latest.first().and_then(|txn| txn.ended_at),
+            })
+        })
+    }
+}
+
+pub(super) fn entry_view(engine: &Engine, path: &str) -> Result<Option<EntryView>, Error> {
+    History::of(engine).entry(path)
+}
+
+fn view(entry: EntryRow) -> EntryView {
+    EntryView {
+        kind: entry.image.kind,
+        image: entry.image,
+        digest: entry.digest,
+        target: entry.target,
+        txn: entry.txn,
+        unsettled: entry.unsettled.is_some(),
+    }
+}

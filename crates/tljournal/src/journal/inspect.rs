@@ -1,0 +1,120 @@
+use std::sync::Mutex;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::compare::compare;
+use super::history::History;
+use crate::catalog::Catalog;
+use crate::disk::{Dir, Disk};
+use crate::error::{Error, UsageError};
+use crate::home::{DATABASE, Map, SHM, WAL};
+use crate::lock;
+use crate::model::RelPath;
+use crate::tree::Difference;
+
+/// A journal that is open to be looked at. Nothing on disk is changed by it.
+#[derive(Debug)]
+pub struct Inspection {
+    catalog: Mutex<Catalog>,
+    map: Map,
+    root: Dir,
+    at_home: bool,
+    /// Holds the private copy that is read, if one is.
+    copy: Option<tempfile::TempDir>,
+}
+
+impl Inspection {
+    /// At home the database is read in place; elsewhere as a file that nobody writes, if its log is
+    /// empty, and else as a private copy, so that the evidence stays as it is.
+    pub(super) fn open(root: &Utf8Path, home: &Utf8Path, disk: &Disk) -> Result<Self, Error> {
+        let no_journal = || UsageError::NoJournal { path: home.to_string() };
+        let root_dir = Dir::open(root, disk.clone())?;
+        let dir = match Dir::open(home, disk.clone()) {
+            Err(error) if error.io().kind() == std::io::ErrorKind::NotFound => {
+                return Err(no_journal().into());
+            }
+            opened => opened?,
+        };
+        if dir.stat(DATABASE)?.is_none_or(|stat| stat.size == 0) {
+            return Err(no_journal().into());
+        }
+        let path = dir.real_path()?.join(DATABASE);
+        let (root_stat, home_stat) = (root_dir.own_stat()?, dir.own_stat()?);
+        let home_row = Catalog::open_read_only(&path, true)?.home()?;
+        let at_home = home_row.is_some_and(|row| row.identity == home_stat.identity);
+        let log_is_empty = dir.stat(WAL)?.is_none_or(|stat| stat.size == 0);
+        let shared = at_home && dir.stat(SHM)?.is_some() && dir.is_writable();
+        let (mut catalog, copy) = if shared || log_is_empty {
+            (Catalog::open_read_only(&path, !shared)?, None)
+        } else {
+            let copy = private_copy(&dir, disk)?;
+            let path = Utf8PathBuf::from_path_buf(copy.path().join(DATABASE))
+                .map_err(|_| no_journal())?;
+            (Catalog::open_read_only(&path, false)?, Some(copy))
+        };
+        catalog.find_root(root_stat.identity)?;
+        let map =
+            Map::new((root, root_stat.identity), (home, home_stat.identity), Vec::new());
+        Ok(Self { catalog: Mutex::new(catalog), map, root: root_dir, at_home, copy })
+    }
+
+    /// What is known of the past and of what stands where.
+    #[must_use]
+    pub fn history(&self) -> History<'_> {
+        History::of_copy(&self.catalog, &self.map)
+    }
+
+    /// Whether the database belongs to this directory, and not to one that it was copied from.
+    #[must_use]
+    pub fn is_at_home(&self) -> bool {
+        self.at_home
+    }
+
+    /// Whether a private copy of the database is read, because its log is not empty and it may not be
+    /// touched.
+    #[must_use]
+    pub fn reads_a_copy(&self) -> bool {
+        self.copy.is_some()
+    }
+
+    /// Compares the tree at a path with what was installed there: every signature, or all the content if
+    /// `full`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when no tree was installed there.
+    pub fn verify(&self, path: &str, full: bool) -> Result<Vec<Difference>, Error> {
+        let path = RelPath::new(path)?;
+        let place = self.map.place(&path)?;
+        let not_a_tree = || UsageError::NotATree { path: path.to_string() };
+        let entry = self.history().look(|catalog| catalog.entry(&place))?;
+        let entry = entry.ok_or_else(not_a_tree)?;
+        let manifest = self.history().manifest(path.as_str())?.ok_or_else(not_a_tree)?;
+        match self.root.open_dir_following(path.as_str()) {
+            Ok(root) => compare(&root, &entry, &manifest, full),
+            Err(error) if error.io().kind() == std::io::ErrorKind::NotFound => {
+                Ok(vec![Difference::missing()])
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Copies the database with its log, while nobody writes them.
+fn private_copy(dir: &Dir, disk: &Disk) -> Result<tempfile::TempDir, Error> {
+    let failed = |source| crate::disk::DiskError::new("make a copy of", dir.path().as_str(), source);
+    let copy = tempfile::Builder::new().prefix("tljournal-").tempdir().map_err(failed)?;
+    let path = Utf8PathBuf::from_path_buf(copy.path().to_owned())
+        .map_err(|_| failed(std::io::ErrorKind::InvalidFilename.into()))?;
+    let to = Dir::open(&path, disk.clone())?;
+    // On a copy there may be no lock, and nobody to wait for.
+    let lock = dir.open_file(".state/lock/db").ok();
+    if let Some(lock) = &lock {
+        lock::wait_shared(lock).map_err(|errno| failed(errno.into()))?;
+    }
+    for name in [DATABASE, WAL] {
+        let mut from = dir.open_file(name)?;
+        let mut file = to.create_file(name, 0o600)?;
+        std::io::copy(&mut from, &mut file).map_err(failed)?;
+    }
+    Ok(copy)
+}

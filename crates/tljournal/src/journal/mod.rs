@@ -1,0 +1,19 @@
+//! The open journal: what a caller holds.
+//!
+//! Two ways to open. For *work* ([`Options::work`]): makes what is missing, recovers, and changes things;
+//! only at home, where the database belongs. To *inspect* ([`Options::inspect`]): never recovers, creates
+//! or writes; works on read-only copies from other machines too.
+
+mod compare;
+mod history;
+mod inspect;
+mod open;
+mod reading;
+mod work;
+
+use compare::compare;
+pub use history::{EntryView, History, Status};
+pub use inspect::Inspection;
+pub use open::Options;
+pub use reading::{NamedLock, Reading};
+pub use work::{Installed, Journal};

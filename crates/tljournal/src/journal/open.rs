@@ -1,0 +1,233 @@
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::inspect::Inspection;
+use super::work::Journal;
+use crate::catalog::{Catalog, CatalogError, HomeRow};
+use crate::disk::Disk;
+use crate::engine::{Engine, Store};
+use crate::error::{Damage, Error};
+use crate::home::{DAMAGED, Home};
+use crate::lock::{self, Mode, Runs, Wait};
+use crate::model::{RelPath, Stat};
+use crate::recovery::{self, Recovery};
+
+/// How a journal is opened.
+#[derive(Debug, Clone)]
+#[must_use = "options open nothing by themselves"]
+pub struct Options {
+    root: Utf8PathBuf,
+    home: Utf8PathBuf,
+    territory: Vec<RelPath>,
+    lock_wait: Option<Duration>,
+    disk: Disk,
+}
+
+impl Options {
+    /// For the project in this directory, with its home in `build/` below it.
+    pub fn new(root: impl Into<Utf8PathBuf>) -> Self {
+        Self {
+            root: root.into(),
+            home: Utf8PathBuf::from("build"),
+            territory: Vec::new(),
+            lock_wait: None,
+            disk: Disk::default(),
+        }
+    }
+
+    /// Keeps the journal's own files in this directory; relative to the root.
+    pub fn home(mut self, home: impl Into<Utf8PathBuf>) -> Self {
+        self.home = home.into();
+        self
+    }
+
+    /// Allows changes at and below this path only; may be called several times. Without it everything
+    /// below the root is allowed.
+    pub fn territory(mut self, path: RelPath) -> Self {
+        self.territory.push(path);
+        self
+    }
+
+    /// Gives up after waiting this long for the commit lock. Without it waiting has no limit.
+    pub fn lock_wait(mut self, limit: Duration) -> Self {
+        self.lock_wait = Some(limit);
+        self
+    }
+
+    /// Goes to the filesystem this way: for tests of crashes and faults.
+    pub fn disk(mut self, disk: Disk) -> Self {
+        self.disk = disk;
+        self
+    }
+
+    /// Opens for work: makes what is missing, recovers what dead runs left.
+    ///
+    /// A database that cannot be used is set aside as evidence and a new one begun. One that was copied
+    /// or moved here is taken over without redoing anything.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a filesystem or a format that cannot be used, which is left as it is;
+    /// [`Error::Damaged`] when something was planted where the journal's files belong;
+    /// [`Error::Disk`], [`Error::Catalog`], [`Error::Lock`] as the system says.
+    pub fn work(self) -> Result<Journal, Error> {
+        let span = tracing::debug_span!("open", root = %self.root, home = %self.home);
+        let _in_span = span.enter();
+        let mut set_aside = None;
+        // Once more after a damaged database was set aside.
+        loop {
+            match self.open_engine() {
+                Ok((engine, mut recovery)) => {
+                    recovery.database_set_aside = set_aside;
+                    return Ok(Journal::new(engine, recovery));
+                }
+                Err(Error::Damaged(Damage::Catalog { source, .. })) if set_aside.is_none() => {
+                    set_aside = Some(self.set_database_aside(&source)?);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Opens to look only: nothing is recovered, created or written.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where there is no journal; [`Error::Damaged`] when the database cannot be read.
+    pub fn inspect(self) -> Result<Inspection, Error> {
+        let (root, home) = self.paths()?;
+        Inspection::open(&root, &home, &self.disk)
+    }
+
+    fn paths(&self) -> Result<(Utf8PathBuf, Utf8PathBuf), Error> {
+        let root = crate::disk::absolute(&self.root)?;
+        let home = root.join(&self.home);
+        Ok((root, home))
+    }
+
+    fn open_home(&self) -> Result<Home, Error> {
+        let (root, home) = self.paths()?;
+        Home::open(&root, &home, self.territory.clone(), &self.disk, true)
+    }
+
+    fn open_engine(&self) -> Result<(Engine, Recovery), Error> {
+        let home = self.open_home()?;
+        home.check_database_files()?.map_or(Ok(()), |_| self.refuse_damaged(&home))?;
+        let store = match self.open_ready(&home)? {
+            Some(store) => store,
+            None => self.make_ready(&home)?,
+        };
+        let Some(database) = home.check_database_files()? else {
+            return Err(Error::Replaced { path: home.dir.path().to_string() });
+        };
+        let runs = Runs::open(&home.locks)?;
+        let engine = Engine::new(home, runs, store, database.identity, self.lock_wait);
+        let recovery = recovery::recover(&engine)?;
+        Ok((engine, recovery))
+    }
+
+    /// Refuses a database that some statement found damaged, or that SQLite would mend by what somebody
+    /// put beside it.
+    fn refuse_damaged(&self, home: &Home) -> Result<(), Error> {
+        let why = if home.has_foreign_journal()? {
+            "a rollback journal lies beside it, which is not the journal's own"
+        } else if home.state.stat(DAMAGED)?.is_some() {
+            "a statement found it damaged"
+        } else {
+            return Ok(());
+        };
+        Err(CatalogError::Corrupt(why.to_owned()).into())
+    }
+
+    /// Opens a database that needs nothing done to it; `None` if it does.
+    fn open_ready(&self, home: &Home) -> Result<Option<Store>, Error> {
+        let before = match home.check_database_files()? {
+            Some(stat) if stat.size > 0 => stat,
+            _ => return Ok(None),
+        };
+        let store = open_store(home, &before)?;
+        let ready = !store.catalog.needs_migration()?
+            && store.catalog.home()?.is_some_and(|row| row.identity == home.home_stat.identity);
+        Ok(ready.then_some(store))
+    }
+
+    /// Makes, migrates or takes over a database, under the commit lock: whoever comes second finds it
+    /// done.
+    fn make_ready(&self, home: &Home) -> Result<Store, Error> {
+        let wait = Wait { limit: self.lock_wait };
+        let _lock = lock::acquire(&home.locks, "commit", Mode::Exclusive, "open", wait)?;
+        if let Some(store) = self.open_ready(home)? {
+            return Ok(store);
+        }
+        let features = home.try_features()?;
+        let is_new = home.check_database_files()?.is_none_or(|stat| stat.size == 0);
+        if is_new {
+            // The rows that would tell what these are went with the database: they are evidence.
+            for id in home.staged_ids()? {
+                if home.claim_staging(id)?.is_some() {
+                    home.set_aside(&home.txns, &id.to_string(), "unaccounted")?;
+                }
+            }
+            home.prepare_companions()?;
+        }
+        let database = home.ensure_database()?;
+        let mut store = open_store(home, &database)?;
+        let failed = |errno| crate::disk::DiskError::new("lock", "lock/db", errno);
+        lock::wait_exclusive(&store.lock).map_err(failed)?;
+        store.catalog.migrate()?;
+        let row = HomeRow { identity: home.home_stat.identity, features };
+        let moved = store.catalog.home()?.is_some_and(|known| known.identity != row.identity);
+        store.catalog.write(crate::catalog::Sync::Full, |catalog| {
+            if moved {
+                tracing::warn!("the database was copied or moved here; nothing it says is taken on trust");
+                catalog.strand_unfinished()?;
+                catalog.distrust_all()?;
+            }
+            catalog.set_home(row)
+        })?;
+        if is_new {
+            // The one file alone says whose it is from the beginning.
+            store.catalog.checkpoint()?;
+            let _synced = home.dir.sync()?;
+        }
+        lock::unlock(&store.lock).map_err(failed)?;
+        if moved {
+            for id in home.staged_ids()? {
+                if home.claim_staging(id)?.is_some() {
+                    home.set_aside(&home.txns, &id.to_string(), "stranded")?;
+                }
+            }
+        }
+        home.keep_reserve();
+        Ok(store)
+    }
+
+    /// Sets a database aside that cannot be used, so that a new one can be begun.
+    fn set_database_aside(&self, why: &CatalogError) -> Result<String, Error> {
+        let home = self.open_home()?;
+        let wait = Wait { limit: self.lock_wait };
+        let _lock = lock::acquire(&home.locks, "commit", Mode::Exclusive, "set a damaged database aside", wait)?;
+        let lock = home.locks.open_lock_file("db")?;
+        let failed = |errno| crate::disk::DiskError::new("lock", "lock/db", errno);
+        lock::wait_exclusive(&lock).map_err(failed)?;
+        let kept = home.set_database_aside()?;
+        if home.state.stat(DAMAGED)?.is_some() {
+            home.state.remove_file(DAMAGED)?;
+        }
+        tracing::warn!(kept, why = %why, "the database was set aside and a new one is begun");
+        Ok(kept)
+    }
+}
+
+/// Opens the database by the real path of the held home, and makes sure that it is the file that was
+/// looked at.
+fn open_store(home: &Home, expected: &Stat) -> Result<Store, Error> {
+    let lock = home.locks.open_lock_file("db")?;
+    let mut catalog = Catalog::open(&home.database_path()?)?;
+    if !catalog.needs_migration()? {
+        catalog.find_root(home.root_stat.identity)?;
+    }
+    match home.check_database_files()? {
+        Some(now) if now.identity == expected.identity => Ok(Store { catalog, lock }),
+        _ => Err(Error::Replaced { path: Utf8Path::new(home.dir.path()).to_string() }),
+    }
+}

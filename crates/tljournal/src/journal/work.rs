@@ -1,0 +1,191 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::history::History;
+use super::open::Options;
+use super::reading::{NamedLock, Reading};
+use crate::apply;
+use crate::engine::Engine;
+use crate::error::{Error, UsageError};
+use crate::lock::Mode;
+use crate::model::{RelPath, RunId};
+use crate::pin::{self, Pin};
+use crate::recovery::{self, Recovery};
+use crate::tree::{Difference, TreeSource};
+use crate::txn::{Transaction, TreeOptions};
+
+/// A journal that is open for work.
+///
+/// May be shared between threads. Dropping it ends the run; [`Journal::close`] does the same and says
+/// what went wrong.
+#[derive(Debug)]
+pub struct Journal {
+    engine: Arc<Engine>,
+    recovery: Recovery,
+}
+
+/// What [`Journal::install`] did.
+#[derive(Debug)]
+pub struct Installed {
+    /// Whether anything was changed.
+    pub changed: bool,
+    /// Holds what was installed: it stays whole on disk until this is dropped, whatever is installed at
+    /// the path next.
+    pub pin: Pin,
+}
+
+impl Journal {
+    pub(super) fn new(engine: Engine, recovery: Recovery) -> Self {
+        Self { engine: Arc::new(engine), recovery }
+    }
+
+    /// Opens the journal of the project in this directory, in its `build/`, for work.
+    ///
+    /// # Errors
+    /// As for [`Options::work`].
+    pub fn open(root: impl Into<camino::Utf8PathBuf>) -> Result<Self, Error> {
+        Options::new(root).work()
+    }
+
+    /// How else to open one.
+    pub fn options(root: impl Into<camino::Utf8PathBuf>) -> Options {
+        Options::new(root)
+    }
+
+    /// What had to be recovered when the journal was opened.
+    #[must_use]
+    pub fn recovery(&self) -> &Recovery {
+        &self.recovery
+    }
+
+    /// Begins a transaction. Nothing is written before its first real change.
+    pub fn begin(&self, label: &str) -> Transaction {
+        Transaction::new(self.engine.clone(), label)
+    }
+
+    /// Installs a tree, as a transaction of its own, and pins it.
+    ///
+    /// # Errors
+    /// As for [`Transaction::tree`] and [`Prepared::commit`](crate::Prepared::commit).
+    pub fn install(
+        &self,
+        path: &str,
+        source: TreeSource,
+        options: TreeOptions,
+    ) -> Result<Installed, Error> {
+        let mut txn = self.begin(&format!("install {path}"));
+        txn.tree(path, source, options)?;
+        let mut receipt = txn.prepare()?.commit()?;
+        match receipt.take_pin(path) {
+            Some(pin) => Ok(Installed { changed: receipt.changed_anything(), pin }),
+            None => Err(Error::Replaced { path: path.to_owned() }),
+        }
+    }
+
+    /// Pins the tree at a path; `None` if there is no directory. Waits while it is being replaced by
+    /// somebody who waited for its pins, unless this handle holds a lock.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] instead of a wait that could be for ever; [`Error::Usage`], [`Error::Disk`].
+    pub fn pin(&self, path: &str) -> Result<Option<Pin>, Error> {
+        let place = self.engine.home.place(&RelPath::new(path)?)?;
+        pin::pin(&self.engine, &place)
+    }
+
+    /// Compares the tree at a path with what was installed there: every signature, or all the content if
+    /// `full`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when no tree was installed there.
+    pub fn verify(&self, path: &str, full: bool) -> Result<Vec<Difference>, Error> {
+        let place = self.engine.home.place(&RelPath::new(path)?)?;
+        let entry = self.engine.look(|catalog| catalog.entry(&place))?;
+        let not_a_tree = || UsageError::NotATree { path: path.escape_debug().to_string() };
+        let entry = entry.ok_or_else(not_a_tree)?;
+        let digest = entry.digest.ok_or_else(not_a_tree)?;
+        let manifest =
+            self.engine.look(|catalog| catalog.manifest(&digest))?.ok_or_else(not_a_tree)?;
+        let Some(pin) = pin::pin(&self.engine, &place)? else {
+            return Ok(vec![Difference::missing()]);
+        };
+        super::compare(pin.dir(), &entry, &manifest, full)
+    }
+
+    /// Shares the commit lock: as long as the guard lives no transaction is put in place, so that
+    /// several paths are seen as of one moment. One that a dead process left half-way is finished first.
+    ///
+    /// # Errors
+    /// [`Error::Lock`] when the journal was opened with a limit that passed.
+    pub fn read(&self) -> Result<Reading<'_>, Error> {
+        loop {
+            let lock = self.engine.commit_lock(Mode::Shared, "read")?;
+            let unfinished = self.engine.look(|catalog| catalog.unfinished())?;
+            if !unfinished.iter().any(|row| row.state.is_unfinished() && row.own_root) {
+                return Ok(Reading::new(&self.engine, lock));
+            }
+            drop(lock);
+            let _lock = self.engine.commit_lock(Mode::Exclusive, "recovery")?;
+            recovery::finish_unfinished(&self.engine)?;
+        }
+    }
+
+    /// Takes a named lock, which means whatever its users agree on. Take several in the order of their
+    /// names, and before any transaction is committed.
+    ///
+    /// # Errors
+    /// [`Error::Lock`] when it was not free within `limit`, naming who holds it; [`Error::Usage`] for a
+    /// name that is none.
+    pub fn lock(
+        &self,
+        name: &str,
+        mode: Mode,
+        purpose: &str,
+        limit: Option<Duration>,
+    ) -> Result<NamedLock, Error> {
+        NamedLock::acquire(&self.engine, name, mode, purpose, limit)
+    }
+
+    /// What is known of the past and of what stands where.
+    #[must_use]
+    pub fn history(&self) -> History<'_> {
+        History::of(&self.engine)
+    }
+
+    /// The run of this handle: alive, for others, from now on.
+    ///
+    /// # Errors
+    /// [`Error::Disk`] when its byte cannot be locked.
+    pub fn run_id(&self) -> Result<RunId, Error> {
+        self.engine.run_id()
+    }
+
+    /// Makes right whatever dead runs have left since the journal was opened, and puts rebuildable trees
+    /// on the medium.
+    ///
+    /// # Errors
+    /// Whatever stops it; it can be repeated.
+    pub fn recover(&self) -> Result<Recovery, Error> {
+        let report = recovery::recover(&self.engine)?;
+        recovery::settle_trees(&self.engine)?;
+        recovery::sweep(&self.engine)?;
+        Ok(report)
+    }
+
+    /// Whether something is at a path now.
+    ///
+    /// # Errors
+    /// [`Error::Usage`], [`Error::Conflict`] or [`Error::Disk`] when it cannot be looked at.
+    pub fn exists(&self, path: &str) -> Result<bool, Error> {
+        let place = self.engine.home.place(&RelPath::new(path)?)?;
+        Ok(apply::stat_at(&self.engine, &place)?.is_some())
+    }
+
+    /// Ends the run: clears what nobody holds any more, records the end, and moves the log into the
+    /// database if nobody is in the way. A run that changed nothing writes nothing.
+    ///
+    /// # Errors
+    /// Whatever stops it; nothing that was committed is in danger.
+    pub fn close(self) -> Result<(), Error> {
+        self.engine.finish_run("ok")
+    }
+}

@@ -244,5 +244,7 @@ fn read_piece(reader: &mut dyn Read) -> std::io::Result<Vec<u8>> {
     let mut piece = Vec::with_capacity(SMALL_BYTES);
     let mut limited = reader.take(PIECE_BYTES as u64);
     limited.read_to_end(&mut piece)?;
+    // The budget counts what is in it, so it must not hold more.
+    piece.shrink_to_fit();
     Ok(piece)
 }

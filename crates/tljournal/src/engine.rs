@@ -112,13 +112,19 @@ impl Engine {
         let own_writes = self.own_writes.load(Ordering::Acquire);
         self.look(|catalog| {
             let quiet = catalog.unfinished()?.is_empty();
-            Ok(Moment { data_version: catalog.data_version()?, own_writes, quiet })
+            Ok(Moment {
+                data_version: catalog.data_version()?,
+                own_writes,
+                quiet,
+            })
         })
     }
 
     /// Takes the lock under which changes are checked and applied, and readers see one moment.
     pub(crate) fn commit_lock(&self, mode: Mode, purpose: &str) -> Result<Held, Error> {
-        let wait = Wait { limit: self.lock_wait };
+        let wait = Wait {
+            limit: self.lock_wait,
+        };
         let held = lock::acquire(&self.home.locks, "commit", mode, purpose, wait)?;
         self.home.fence(held.file(), self.database)?;
         Ok(held)
@@ -170,7 +176,10 @@ impl Engine {
         let (root, path) = (self.home.root_stat.identity, self.home.root.path().as_str());
         self.record(Sync::Normal, |catalog| catalog.ensure_root(root, path))?;
         let mut store = self.store();
-        store.catalog.find_root(root).map_err(|error| self.note(error))
+        store
+            .catalog
+            .find_root(root)
+            .map_err(|error| self.note(error))
     }
 
     /// Ends the run, if it changed anything: records how, and moves the log into the database if nobody

@@ -83,7 +83,9 @@ pub enum UsageError {
         other: String,
     },
     /// The name of a lock is not a name.
-    #[error("`{name}` is not the name of a lock: use up to 100 characters of [A-Za-z0-9._-], and a letter or digit first")]
+    #[error(
+        "`{name}` is not the name of a lock: use up to 100 characters of [A-Za-z0-9._-], and a letter or digit first"
+    )]
     LockName {
         /// The name, escaped.
         name: String,
@@ -132,7 +134,10 @@ pub struct Conflict {
 
 impl Conflict {
     pub(crate) fn at(path: impl std::fmt::Display, kind: ConflictKind) -> Self {
-        Self { path: path.to_string().escape_debug().to_string(), kind }
+        Self {
+            path: path.to_string().escape_debug().to_string(),
+            kind,
+        }
     }
 }
 
@@ -184,7 +189,9 @@ pub enum ConflictKind {
         txn: TxnId,
     },
     /// A pin, lock or key is needed that another may hold while it waits for what is held here.
-    #[error("it is locked by somebody, and waiting for it while holding a lock could wait for ever")]
+    #[error(
+        "it is locked by somebody, and waiting for it while holding a lock could wait for ever"
+    )]
     WouldDeadlock,
 }
 
@@ -193,7 +200,9 @@ pub enum ConflictKind {
 #[non_exhaustive]
 pub enum Unsupported {
     /// The filesystem cannot carry a journal's home.
-    #[error("`{path}` lies on {filesystem}, where {reason}; put the build directory on a local filesystem, or name another home with --home")]
+    #[error(
+        "`{path}` lies on {filesystem}, where {reason}; put the build directory on a local filesystem, or name another home with --home"
+    )]
     Filesystem {
         /// The home or target.
         path: String,

@@ -44,9 +44,7 @@ mod recovery;
 mod tree;
 mod txn;
 
-pub use catalog::{
-    CatalogError, ChangeRecord, EventRecord, RunRecord, TxnFilter, TxnRecord,
-};
+pub use catalog::{CatalogError, ChangeRecord, EventRecord, RunRecord, TxnFilter, TxnRecord};
 pub use error::{Conflict, ConflictKind, Damage, Error, Unsupported, UsageError};
 pub use journal::{
     EntryView, History, Inspection, Installed, Journal, NamedLock, Options, Reading, Status,
@@ -54,8 +52,8 @@ pub use journal::{
 pub use lock::{LockError, Mode as LockMode};
 pub use model::{
     Digest, Durability, Entry, EntryKind, Expect, Identity, Image, Kind, Manifest, ManifestError,
-    ParseDigestError, ParseExpectError, ParseIdError, ParseTimestampError, PathError, RelPath, RunId,
-    Stat, Timestamp, TxnId,
+    ParseDigestError, ParseExpectError, ParseIdError, ParseTimestampError, PathError, RelPath,
+    RunId, Stat, Timestamp, TxnId,
 };
 pub use pin::Pin;
 pub use recovery::Recovery;

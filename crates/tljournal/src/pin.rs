@@ -34,7 +34,11 @@ impl Pin {
     #[must_use]
     pub fn path(&self) -> String {
         use std::os::fd::{AsFd, AsRawFd};
-        format!("/proc/{}/fd/{}", std::process::id(), self.dir.as_fd().as_raw_fd())
+        format!(
+            "/proc/{}/fd/{}",
+            std::process::id(),
+            self.dir.as_fd().as_raw_fd()
+        )
     }
 
     /// Which inode is pinned.
@@ -115,7 +119,9 @@ pub(crate) fn hold_alone(
 impl Alone {
     /// Whether this is the tree with that inode.
     pub(crate) fn is(&self, identity: Identity) -> bool {
-        self.dir.own_stat().is_ok_and(|stat| stat.identity == identity)
+        self.dir
+            .own_stat()
+            .is_ok_and(|stat| stat.identity == identity)
     }
 }
 
@@ -144,7 +150,10 @@ fn still_names(engine: &Engine, place: &Place, identity: Identity) -> Result<boo
 
 fn holders(dir: &Dir) -> Result<String, Error> {
     let pids = crate::ambient::lock_holders(dir.own_stat()?.identity.ino);
-    let said: Vec<_> = pids.iter().filter_map(|pid| crate::ambient::describe_process(*pid)).collect();
+    let said: Vec<_> = pids
+        .iter()
+        .filter_map(|pid| crate::ambient::describe_process(*pid))
+        .collect();
     Ok(match said.is_empty() {
         true => "a process that is not visible from here".to_owned(),
         false => said.join(" and "),

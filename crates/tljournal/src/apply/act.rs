@@ -33,10 +33,12 @@ pub(crate) fn run(
     direction: Direction,
 ) -> Result<Outcome, Error> {
     let mut outcome = Outcome::Done;
-    let in_order: Box<dyn Iterator<Item = &Change>> = match direction {
-        Direction::Forward => Box::new(changes.iter()),
-        Direction::Back => Box::new(changes.iter().rev()),
-    };
+    // Directories before what goes into them, outermost first.
+    let mut in_order: Vec<_> = changes.iter().collect();
+    in_order.sort_by_key(|change| (change.op != Op::Parent, &change.place));
+    if direction == Direction::Back {
+        in_order.reverse();
+    }
     for change in in_order {
         let done = match change.op {
             Op::Adopt => true,
@@ -100,7 +102,10 @@ fn make_movable(
     let locked = |image: &Option<Image>| {
         image.filter(|image| image.kind == Kind::Dir && image.mode & 0o200 == 0)
     };
-    for (image, as_seen) in [(locked(&change.pre), Seen::Pre), (locked(&change.new), Seen::New)] {
+    for (image, as_seen) in [
+        (locked(&change.pre), Seen::Pre),
+        (locked(&change.new), Seen::New),
+    ] {
         let Some(image) = image else { continue };
         if seen.target == as_seen {
             parent.set_dir_mode(change.place.path.name(), image.mode | 0o700)?;
@@ -136,9 +141,9 @@ fn step_parent(engine: &Engine, change: &Change, direction: Direction) -> Result
     let name = change.place.path.name();
     match direction {
         Direction::Forward => match parent.make_dir(name, 0o755) {
-            Err(error) if error.is(Errno::EXIST) => {
-                Ok(parent.stat(name)?.is_some_and(|stat| stat.kind == Kind::Dir))
-            }
+            Err(error) if error.is(Errno::EXIST) => Ok(parent
+                .stat(name)?
+                .is_some_and(|stat| stat.kind == Kind::Dir)),
             made => Ok(made.map(|()| true)?),
         },
         Direction::Back => match parent.remove_dir(name) {
@@ -165,7 +170,9 @@ pub(crate) fn settle(engine: &Engine, changes: &[Change]) -> Result<(), Error> {
         let key = (change.place.anchor, change.place.path.parent());
         *dirs.entry(key).or_default() |= change.spot != Spot::Home;
     }
-    let all_at_home = dirs.iter().all(|((anchor, _), beside)| *anchor == Anchor::Home && !beside);
+    let all_at_home = dirs
+        .iter()
+        .all(|((anchor, _), beside)| *anchor == Anchor::Home && !beside);
     if dirs.len() > DIRS_ONE_BY_ONE_MAX && all_at_home && engine.home.syncfs_reaches_medium {
         let _synced = engine.home.dir.sync_filesystem()?;
         return Ok(());
@@ -185,4 +192,3 @@ pub(crate) fn settle(engine: &Engine, changes: &[Change]) -> Result<(), Error> {
     }
     Ok(())
 }
-

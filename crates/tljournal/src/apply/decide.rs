@@ -156,7 +156,10 @@ mod tests {
             let (target, spot) = after(step, target, spot).expect(&case);
             let next = decide(direction, shape, target, spot);
             let ends = matches!(step, Step::Done | Step::Blocked);
-            assert!(ends || matches!(next, Step::Done | Step::Blocked), "{case}, then {next:?}");
+            assert!(
+                ends || matches!(next, Step::Done | Step::Blocked),
+                "{case}, then {next:?}"
+            );
         });
     }
 
@@ -178,9 +181,21 @@ mod tests {
     #[test]
     fn g1_an_undisturbed_change_goes_forward_to_the_end_and_back_to_the_beginning() {
         for (shape, begin, end) in [
-            (Shape::Create, (Seen::Absent, Seen::New), (Seen::New, Seen::Absent)),
-            (Shape::Replace, (Seen::Pre, Seen::New), (Seen::New, Seen::Pre)),
-            (Shape::Remove, (Seen::Pre, Seen::Absent), (Seen::Absent, Seen::Pre)),
+            (
+                Shape::Create,
+                (Seen::Absent, Seen::New),
+                (Seen::New, Seen::Absent),
+            ),
+            (
+                Shape::Replace,
+                (Seen::Pre, Seen::New),
+                (Seen::New, Seen::Pre),
+            ),
+            (
+                Shape::Remove,
+                (Seen::Pre, Seen::Absent),
+                (Seen::Absent, Seen::Pre),
+            ),
         ] {
             let go = |direction, (target, spot)| {
                 let step = decide(direction, shape, target, spot);

@@ -27,7 +27,9 @@ pub(crate) fn discard(
             continue;
         }
         if change.drift && change.spot == Spot::Home && change.pre.is_some() {
-            let kept = engine.home.set_aside(&dir, &name, change.place.path.name())?;
+            let kept = engine
+                .home
+                .set_aside(&dir, &name, change.place.path.name())?;
             tracing::info!(path = %engine.home.shown(&change.place), kept, "kept what was replaced");
         } else if lock::is_locked_within(&dir, &name)? {
             tracing::info!(path = %engine.home.shown(&change.place), "the replaced tree is pinned");

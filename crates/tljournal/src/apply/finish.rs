@@ -7,7 +7,9 @@ use crate::catalog::{EntryRow, Sync, Unsettled};
 use crate::engine::Engine;
 use crate::error::{Damage, Error};
 use crate::home::Parent;
-use crate::model::{Change, Digest, Durability, Op, Place, Signature, Stat, Timestamp, TxnId, TxnState};
+use crate::model::{
+    Change, Digest, Durability, Op, Place, Signature, Stat, Timestamp, TxnId, TxnState,
+};
 
 /// What the process that staged a tree knows of it besides its changes; whoever recovers does not.
 #[derive(Debug, Clone, Default)]
@@ -79,7 +81,12 @@ impl Committed<'_> {
     fn begin_abort(&self, engine: &Engine, reason: &str) -> Result<(), Error> {
         tracing::warn!(txn = %self.id, reason, "taking a committed transaction back");
         engine.record(Sync::Full, |catalog| {
-            catalog.move_txn(self.row, TxnState::Committed, TxnState::Aborting, Some(reason))
+            catalog.move_txn(
+                self.row,
+                TxnState::Committed,
+                TxnState::Aborting,
+                Some(reason),
+            )
         })?;
         Ok(())
     }
@@ -96,12 +103,17 @@ impl Committed<'_> {
         };
         let shown = engine.home.shown(&place);
         let kept = engine.home.txns.path().join(self.id.to_string());
-        let reason = format!("`{shown}` was changed meanwhile; what was there before is in `{kept}`");
+        let reason =
+            format!("`{shown}` was changed meanwhile; what was there before is in `{kept}`");
         engine.record(Sync::Full, |catalog| {
             let stuck = Some(reason.as_str());
             catalog.move_txn(self.row, TxnState::Aborting, TxnState::Stuck, stuck)
         })?;
-        Err(Damage::Stuck { txn: self.id, reason }.into())
+        Err(Damage::Stuck {
+            txn: self.id,
+            reason,
+        }
+        .into())
     }
 
     /// Records that everything is in place, and what stands there now.

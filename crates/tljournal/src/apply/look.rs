@@ -49,7 +49,12 @@ impl Evidence {
             Parent::Missing { .. } => None,
         };
         let spot_at = engine.home.spot(id, change)?;
-        let mut evidence = Self { target: Seen::Absent, spot: Seen::Absent, parent, spot_at };
+        let mut evidence = Self {
+            target: Seen::Absent,
+            spot: Seen::Absent,
+            parent,
+            spot_at,
+        };
         evidence.look_again(change)?;
         Ok(evidence)
     }

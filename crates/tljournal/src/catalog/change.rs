@@ -35,7 +35,10 @@ impl Catalog {
                 new.size,
                 new.mode,
                 new.mtime,
-                change.digest.as_ref().map(|digest| digest.as_bytes().as_slice()),
+                change
+                    .digest
+                    .as_ref()
+                    .map(|digest| digest.as_bytes().as_slice()),
                 change.target,
                 beside,
                 change.durability == Durability::Rebuildable,
@@ -82,7 +85,11 @@ impl Catalog {
             digest: digest(row.get(16)?)?,
             target: row.get(17)?,
             spot,
-            durability: if row.get(19)? { Durability::Rebuildable } else { Durability::Durable },
+            durability: if row.get(19)? {
+                Durability::Rebuildable
+            } else {
+                Durability::Durable
+            },
             drift: row.get(20)?,
         }))
     }

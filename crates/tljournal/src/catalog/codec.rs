@@ -14,7 +14,8 @@ pub(super) fn bad(what: impl std::fmt::Display) -> CatalogError {
 }
 
 pub(super) fn parse<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, CatalogError> {
-    text.parse().map_err(|_| bad(format!("no {what}: `{}`", text.escape_debug())))
+    text.parse()
+        .map_err(|_| bad(format!("no {what}: `{}`", text.escape_debug())))
 }
 
 pub(super) fn time(text: &str) -> Result<Timestamp, CatalogError> {
@@ -35,7 +36,10 @@ pub(super) fn signed(number: u64) -> i64 {
 }
 
 pub(super) fn identity(ino: i64, born: &str) -> Result<Identity, CatalogError> {
-    Ok(Identity { ino: ino.cast_unsigned(), born: time(born)? })
+    Ok(Identity {
+        ino: ino.cast_unsigned(),
+        born: time(born)?,
+    })
 }
 
 /// Reads the six columns of an image; `None` if the first is NULL.
@@ -59,8 +63,14 @@ pub(super) const HOME: i64 = 0;
 pub(super) fn place(root: i64, path: &str, own_root: i64) -> Result<Option<Place>, CatalogError> {
     let path = RelPath::new(path).map_err(bad)?;
     Ok(match root {
-        HOME => Some(Place { anchor: Anchor::Home, path }),
-        root if root == own_root => Some(Place { anchor: Anchor::Root, path }),
+        HOME => Some(Place {
+            anchor: Anchor::Home,
+            path,
+        }),
+        root if root == own_root => Some(Place {
+            anchor: Anchor::Root,
+            path,
+        }),
         _ => None,
     })
 }

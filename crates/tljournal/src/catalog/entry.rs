@@ -45,7 +45,10 @@ impl Catalog {
         let sql = format!("{COLUMNS} WHERE root = ?1 AND path = ?2");
         let mut statement = self.conn.prepare_cached(&sql)?;
         let key = params![self.root_of(place), place.path.as_str()];
-        statement.query_row(key, |row| Ok(read_entry(row))).optional()?.transpose()
+        statement
+            .query_row(key, |row| Ok(read_entry(row)))
+            .optional()?
+            .transpose()
     }
 
     /// The trees that may not be on the medium yet. Those of other roots are left out.
@@ -67,7 +70,10 @@ impl Catalog {
     /// still needed.
     pub(crate) fn is_unsettled(&self, txn: i64) -> Result<bool, CatalogError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM entry WHERE unsettled IS NOT NULL AND txn = ?1)";
-        Ok(self.conn.prepare_cached(sql)?.query_row([txn], |row| row.get(0))?)
+        Ok(self
+            .conn
+            .prepare_cached(sql)?
+            .query_row([txn], |row| row.get(0))?)
     }
 
     /// Records that a tree is on the medium, unless it was replaced meanwhile.
@@ -96,12 +102,18 @@ impl Catalog {
             entry.image.mtime.to_string(),
             entry.ctime.to_string(),
             entry.racy,
-            entry.digest.as_ref().map(|digest| digest.as_bytes().as_slice()),
+            entry
+                .digest
+                .as_ref()
+                .map(|digest| digest.as_bytes().as_slice()),
             entry.target,
             entry.signature.as_ref().map(Signature::encode),
             entry.unsettled.as_ref().map(|_| 1),
             entry.unsettled.as_ref().map(|unsettled| &unsettled.boot),
-            entry.unsettled.as_ref().map(|unsettled| signed(unsettled.mount)),
+            entry
+                .unsettled
+                .as_ref()
+                .map(|unsettled| signed(unsettled.mount)),
         ])?;
         Ok(())
     }
@@ -118,13 +130,18 @@ impl Catalog {
     fn remove_below(&self, place: &Place) -> Result<(), CatalogError> {
         let (from, to) = below(&place.path);
         let sql = "DELETE FROM entry WHERE root = ?1 AND path >= ?2 AND path < ?3";
-        self.conn.prepare_cached(sql)?.execute(params![self.root_of(place), from, to])?;
+        self.conn
+            .prepare_cached(sql)?
+            .execute(params![self.root_of(place), from, to])?;
         Ok(())
     }
 
     /// Makes every signature one that cannot vouch, because it is of another disk.
     pub(crate) fn distrust_all(&self) -> Result<(), CatalogError> {
-        self.conn.execute("UPDATE entry SET racy = 1, ctime = '0.0', signature = NULL", [])?;
+        self.conn.execute(
+            "UPDATE entry SET racy = 1, ctime = '0.0', signature = NULL",
+            [],
+        )?;
         self.conn.execute("DELETE FROM source", [])?;
         Ok(())
     }

@@ -1,9 +1,9 @@
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::codec::{digest, identity, image, parse, time};
+use super::codec::{digest, image, parse, time};
 use super::{Catalog, CatalogError};
 use crate::ambient;
-use crate::model::{Digest, Identity, Image, RunId, Timestamp, TxnId};
+use crate::model::{Digest, Image, RunId, Timestamp, TxnId};
 
 /// A transaction, as history tells it.
 #[derive(Debug, Clone)]
@@ -101,7 +101,8 @@ impl TxnFilter {
     }
 }
 
-const TXN: &str = "SELECT txn.id, txn.uuid, label, state, began_at, txn.ended_at, commit_no, reason,
+const TXN: &str =
+    "SELECT txn.id, txn.uuid, label, state, began_at, txn.ended_at, commit_no, reason,
                    run.uuid, pid, host, argv, started_at, run.ended_at, outcome
                    FROM txn JOIN run ON run.id = txn.run ";
 
@@ -120,8 +121,13 @@ impl Catalog {
 
     /// The transaction with this number.
     pub(crate) fn txn_record(&self, number: i64) -> Result<Option<TxnRecord>, CatalogError> {
-        let mut statement = self.conn.prepare_cached(&format!("{TXN} WHERE txn.id = ?1"))?;
-        statement.query_row([number], |row| Ok(read_txn(row))).optional()?.transpose()
+        let mut statement = self
+            .conn
+            .prepare_cached(&format!("{TXN} WHERE txn.id = ?1"))?;
+        statement
+            .query_row([number], |row| Ok(read_txn(row)))
+            .optional()?
+            .transpose()
     }
 
     /// The numbers of the transactions whose ids begin so, at most two.
@@ -134,7 +140,8 @@ impl Catalog {
 
     /// The changes of the transaction with this number.
     pub(crate) fn change_records(&self, number: i64) -> Result<Vec<ChangeRecord>, CatalogError> {
-        let sql = "SELECT path, root, op, pre_kind, pre_ino, pre_born, pre_size, pre_mode, pre_mtime,
+        let sql =
+            "SELECT path, root, op, pre_kind, pre_ino, pre_born, pre_size, pre_mode, pre_mtime,
                    new_kind, new_ino, new_born, new_size, new_mode, new_mtime, digest, target, drift
                    FROM change WHERE txn = ?1 ORDER BY n";
         let mut statement = self.conn.prepare_cached(sql)?;
@@ -169,7 +176,12 @@ impl Catalog {
         while let Some(row) = rows.next()? {
             let at: String = row.get(0)?;
             let (kind, path, detail) = (row.get(1)?, row.get(2)?, row.get(3)?);
-            found.push(EventRecord { at: time(&at)?, kind, path, detail });
+            found.push(EventRecord {
+                at: time(&at)?,
+                kind,
+                path,
+                detail,
+            });
         }
         Ok(found)
     }
@@ -185,32 +197,19 @@ impl Catalog {
         let sql = "INSERT INTO event (at, run, txn, kind, path, detail)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         let at = ambient::now().to_string();
-        self.conn.prepare_cached(sql)?.execute(params![at, run, txn, kind, path, detail])?;
+        self.conn
+            .prepare_cached(sql)?
+            .execute(params![at, run, txn, kind, path, detail])?;
         Ok(())
-    }
-
-    /// How many transactions the catalog knows, at most.
-    pub(crate) fn latest_number(&self) -> Result<i64, CatalogError> {
-        let sql = "SELECT coalesce(max(id), 0) FROM txn";
-        Ok(self.conn.query_row(sql, [], |row| row.get(0))?)
-    }
-
-    /// The roots that were used with this home, with the paths they had.
-    pub(crate) fn roots(&self) -> Result<Vec<(Identity, String)>, CatalogError> {
-        let mut statement = self.conn.prepare("SELECT ino, born, path FROM root")?;
-        let mut rows = statement.query([])?;
-        let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
-            found.push((identity(row.get(0)?, &row.get::<_, String>(1)?)?, row.get(2)?));
-        }
-        Ok(found)
     }
 }
 
 fn read_txn(row: &Row<'_>) -> Result<TxnRecord, CatalogError> {
     let text = |at| row.get::<_, String>(at);
     let moment = |at| -> Result<Option<Timestamp>, CatalogError> {
-        row.get::<_, Option<String>>(at)?.map(|text| time(&text)).transpose()
+        row.get::<_, Option<String>>(at)?
+            .map(|text| time(&text))
+            .transpose()
     };
     Ok(TxnRecord {
         number: row.get(0)?,

@@ -18,13 +18,19 @@ impl Catalog {
     pub(crate) fn home(&self) -> Result<Option<HomeRow>, CatalogError> {
         let sql = "SELECT ino, born, exchange, birth_times FROM home";
         let row = self.conn.prepare_cached(sql)?.query_row([], |row| {
-            let features = Features { exchange: row.get(2)?, birth_times: row.get(3)? };
+            let features = Features {
+                exchange: row.get(2)?,
+                birth_times: row.get(3)?,
+            };
             Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, features))
         });
         let Some((ino, born, features)) = row.optional()? else {
             return Ok(None);
         };
-        Ok(Some(HomeRow { identity: identity(ino, &born)?, features }))
+        Ok(Some(HomeRow {
+            identity: identity(ino, &born)?,
+            features,
+        }))
     }
 
     /// Says which home the database belongs to from now on.
@@ -47,10 +53,12 @@ impl Catalog {
     /// Finds the row of the opener's root, which its places are recorded under.
     pub(crate) fn find_root(&mut self, root: Identity) -> Result<(), CatalogError> {
         let sql = "SELECT id FROM root WHERE ino = ?1 AND born = ?2";
-        let found = self.conn.prepare_cached(sql)?.query_row(
-            params![signed(root.ino), root.born.to_string()],
-            |row| row.get(0),
-        );
+        let found = self
+            .conn
+            .prepare_cached(sql)?
+            .query_row(params![signed(root.ino), root.born.to_string()], |row| {
+                row.get(0)
+            });
         self.own_root = found.optional()?.unwrap_or(0);
         Ok(())
     }

@@ -29,7 +29,6 @@ pub(crate) use entry::{EntryRow, Unsettled};
 pub use history::{ChangeRecord, EventRecord, RunRecord, TxnFilter, TxnRecord};
 pub(crate) use home::HomeRow;
 pub(crate) use open::Catalog;
-pub(crate) use run::OpenRun;
 pub(crate) use txn::TxnRow;
 
 /// Whether a write of the catalog is synced before it counts.
@@ -52,7 +51,9 @@ pub enum CatalogError {
     #[error("the file `.state.db` is a database of another program")]
     Foreign,
     /// A newer version wrote a format that this one must not touch.
-    #[error("the catalog has format features {features:#x} of a newer version; use that version, nothing was changed")]
+    #[error(
+        "the catalog has format features {features:#x} of a newer version; use that version, nothing was changed"
+    )]
     Newer {
         /// The bits of the incompatible features that are not known here.
         features: i64,
@@ -86,7 +87,10 @@ impl From<rusqlite::Error> for CatalogError {
                 rusqlite::Error::FromSqlConversionFailure(..)
                 | rusqlite::Error::IntegralValueOutOfRange(..)
                 | rusqlite::Error::InvalidColumnType(..) => Self::Corrupt(source.to_string()),
-                source => Self::Sql { verb: "use", source },
+                source => Self::Sql {
+                    verb: "use",
+                    source,
+                },
             },
         }
     }

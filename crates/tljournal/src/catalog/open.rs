@@ -10,7 +10,9 @@ use super::{CatalogError, Sync};
 use crate::model::{Anchor, Place};
 
 /// The migrations, oldest first; append only.
-const MIGRATIONS: &[M<'_>] = &[M::up(include_str!("../../../../migrations/0001_catalog.sql"))];
+const MIGRATIONS: &[M<'_>] = &[M::up(include_str!(
+    "../../../../migrations/0001_catalog.sql"
+))];
 
 /// "tljl", which says whose database it is.
 const APPLICATION_ID: i32 = 0x746c_6a6c;
@@ -50,7 +52,11 @@ impl Catalog {
 
     /// Opens a database to look at it; `immutable` promises that nobody writes it.
     pub(crate) fn open_read_only(path: &Utf8Path, immutable: bool) -> Result<Self, CatalogError> {
-        let escaped = path.as_str().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+        let escaped = path
+            .as_str()
+            .replace('%', "%25")
+            .replace('?', "%3f")
+            .replace('#', "%23");
         let tail = if immutable { "?immutable=1" } else { "" };
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
             | OpenFlags::SQLITE_OPEN_URI
@@ -68,7 +74,10 @@ impl Catalog {
             return Err(CatalogError::OldLibrary(rusqlite::version().to_owned()));
         }
         let opening = |source| match CatalogError::from(source) {
-            CatalogError::Sql { source, .. } => CatalogError::Sql { verb: "open", source },
+            CatalogError::Sql { source, .. } => CatalogError::Sql {
+                verb: "open",
+                source,
+            },
             error => error,
         };
         let conn = Connection::open_with_flags(path, flags).map_err(opening)?;
@@ -81,15 +90,24 @@ impl Catalog {
              PRAGMA cell_size_check = ON;",
         )?;
         conn.set_prepared_statement_cache_capacity(64);
-        Ok(Self { conn, own_root: 0, sync: None })
+        Ok(Self {
+            conn,
+            own_root: 0,
+            sync: None,
+        })
     }
 
     /// Refuses what belongs to another program or to a newer version.
     fn check_format(&self) -> Result<(), CatalogError> {
-        let pragma = |name| self.conn.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+        let pragma = |name| {
+            self.conn
+                .pragma_query_value(None, name, |row| row.get::<_, i32>(0))
+        };
         let empty = self.schema_version()? == 0 && {
             let tables = "SELECT count(*) FROM sqlite_schema";
-            self.conn.query_row(tables, [], |row| row.get::<_, i64>(0))? == 0
+            self.conn
+                .query_row(tables, [], |row| row.get::<_, i64>(0))?
+                == 0
         };
         if empty {
             return Ok(());
@@ -98,17 +116,22 @@ impl Catalog {
             return Err(CatalogError::Foreign);
         }
         let features = "SELECT incompat FROM home";
-        match self.conn.query_row(features, [], |row| row.get::<_, i64>(0)) {
-            Ok(bits) if bits & !INCOMPAT_KNOWN != 0 => {
-                Err(CatalogError::Newer { features: bits & !INCOMPAT_KNOWN })
-            }
+        match self
+            .conn
+            .query_row(features, [], |row| row.get::<_, i64>(0))
+        {
+            Ok(bits) if bits & !INCOMPAT_KNOWN != 0 => Err(CatalogError::Newer {
+                features: bits & !INCOMPAT_KNOWN,
+            }),
             Ok(_) | Err(rusqlite::Error::QueryReturnedNoRows) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 
     fn schema_version(&self) -> Result<i64, CatalogError> {
-        Ok(self.conn.pragma_query_value(None, "user_version", |row| row.get(0))?)
+        Ok(self
+            .conn
+            .pragma_query_value(None, "user_version", |row| row.get(0))?)
     }
 
     /// Whether this version has migrations that the database has not seen.
@@ -124,11 +147,14 @@ impl Catalog {
         }
         self.conn.pragma_update(None, "journal_mode", "WAL")?;
         self.conn.pragma_update(None, "synchronous", "FULL")?;
-        self.conn.pragma_update(None, "application_id", APPLICATION_ID)?;
-        Migrations::from_slice(MIGRATIONS).to_latest(&mut self.conn).map_err(|error| match error {
-            rusqlite_migration::Error::RusqliteError { err, .. } => err.into(),
-            other => CatalogError::Corrupt(other.to_string()),
-        })
+        self.conn
+            .pragma_update(None, "application_id", APPLICATION_ID)?;
+        Migrations::from_slice(MIGRATIONS)
+            .to_latest(&mut self.conn)
+            .map_err(|error| match error {
+                rusqlite_migration::Error::RusqliteError { err, .. } => err.into(),
+                other => CatalogError::Corrupt(other.to_string()),
+            })
     }
 
     /// Runs `act` as one SQLite transaction. The caller holds `lock/db`.
@@ -145,7 +171,8 @@ impl Catalog {
             self.conn.execute_batch(level).map_err(CatalogError::from)?;
             self.sync = Some(sync);
         }
-        let begun = rusqlite::Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate);
+        let begun =
+            rusqlite::Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate);
         let txn = begun.map_err(CatalogError::from)?;
         let done = act(self)?;
         txn.commit().map_err(CatalogError::from)?;
@@ -162,9 +189,11 @@ impl Catalog {
     /// tells everything. Says whether it did.
     pub(crate) fn checkpoint(&self) -> Result<bool, CatalogError> {
         self.conn.busy_timeout(Duration::ZERO)?;
-        let busy = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
-            row.get::<_, i64>(0)
-        });
+        let busy = self
+            .conn
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+                row.get::<_, i64>(0)
+            });
         self.conn.busy_timeout(BUSY_TIMEOUT)?;
         Ok(busy? == 0)
     }

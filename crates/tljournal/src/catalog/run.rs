@@ -37,9 +37,11 @@ impl Catalog {
     /// Records how a run ended.
     pub(crate) fn end_run(&self, row: i64, outcome: &str) -> Result<(), CatalogError> {
         let sql = "UPDATE run SET ended_at = ?2, outcome = ?3 WHERE id = ?1 AND ended_at IS NULL";
-        self.conn
-            .prepare_cached(sql)?
-            .execute(params![row, ambient::now().to_string(), outcome])?;
+        self.conn.prepare_cached(sql)?.execute(params![
+            row,
+            ambient::now().to_string(),
+            outcome
+        ])?;
         Ok(())
     }
 
@@ -51,7 +53,11 @@ impl Catalog {
         let mut open = Vec::new();
         while let Some(row) = rows.next()? {
             let id = parse(&row.get::<_, String>(1)?, "run id")?;
-            open.push(OpenRun { row: row.get(0)?, id, pid: row.get(2)? });
+            open.push(OpenRun {
+                row: row.get(0)?,
+                id,
+                pid: row.get(2)?,
+            });
         }
         Ok(open)
     }

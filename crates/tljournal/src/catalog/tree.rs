@@ -51,7 +51,10 @@ impl Catalog {
     pub(crate) fn put_source(&self, look: &Digest, manifest: &Digest) -> Result<(), CatalogError> {
         self.conn
             .prepare_cached("INSERT OR REPLACE INTO source VALUES (?1, ?2)")?
-            .execute(params![look.as_bytes().as_slice(), manifest.as_bytes().as_slice()])?;
+            .execute(params![
+                look.as_bytes().as_slice(),
+                manifest.as_bytes().as_slice()
+            ])?;
         Ok(())
     }
 }

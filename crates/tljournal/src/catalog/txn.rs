@@ -26,9 +26,13 @@ impl Catalog {
         let sql = "INSERT INTO txn (uuid, run, root, label, state, began_at)
                    VALUES (?1, ?2, ?3, ?4, 'staging', ?5)";
         let began_at = ambient::now().to_string();
-        self.conn
-            .prepare_cached(sql)?
-            .execute(params![id.to_string(), run, self.own_root, label, began_at])?;
+        self.conn.prepare_cached(sql)?.execute(params![
+            id.to_string(),
+            run,
+            self.own_root,
+            label,
+            began_at
+        ])?;
         Ok(self.conn.last_insert_rowid())
     }
 
@@ -93,7 +97,9 @@ impl Catalog {
 
     /// The transaction with this id, if it has a row.
     pub(crate) fn txn(&self, id: TxnId) -> Result<Option<TxnRow>, CatalogError> {
-        let mut statement = self.conn.prepare_cached(&format!("{COLUMNS} WHERE txn.uuid = ?1"))?;
+        let mut statement = self
+            .conn
+            .prepare_cached(&format!("{COLUMNS} WHERE txn.uuid = ?1"))?;
         statement
             .query_row([id.to_string()], |row| Ok(self.read_txn(row)))
             .optional()?

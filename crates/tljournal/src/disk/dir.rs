@@ -339,11 +339,19 @@ impl Dir {
     /// [`DiskError`]; `EXDEV` across filesystems.
     pub fn link_from(&self, path: &Utf8Path, name: &str) -> Result<(), DiskError> {
         let other = || self.path.join(name);
-        let detail = Detail { other: Some(&other), ..Detail::default() };
-        self.disk.call(Verb::HardLink, || path.to_owned(), detail, || {
-            let here = rustix::fs::CWD;
-            rustix::fs::linkat(here, path.as_str(), &self.fd, name, AtFlags::empty())
-        })
+        let detail = Detail {
+            other: Some(&other),
+            ..Detail::default()
+        };
+        self.disk.call(
+            Verb::HardLink,
+            || path.to_owned(),
+            detail,
+            || {
+                let here = rustix::fs::CWD;
+                rustix::fs::linkat(here, path.as_str(), &self.fd, name, AtFlags::empty())
+            },
+        )
     }
 
     /// Hashes an open file of this directory.

@@ -18,7 +18,7 @@ pub struct NewFile {
 }
 
 /// Proof that something was synced; nothing else makes one.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 #[must_use = "what was synced may now be committed"]
 pub struct Synced(());
 

@@ -33,10 +33,8 @@ use std::io;
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
 
-use crate::model::{Digest, Hasher, Identity, Kind, Stat};
+use crate::model::{Digest, Hasher, Identity};
 
 /// How much of a file is read and hashed at a time.
 const HASH_CHUNK_BYTES: usize = 128 << 10;
@@ -172,7 +170,9 @@ impl DiskError {
 
     /// The error behind one that came out of a [`NewFile`]'s `Write`.
     pub(crate) fn of_write(path: &str, error: io::Error) -> Self {
-        error.downcast().unwrap_or_else(|error| Self::new("write", path, error))
+        error
+            .downcast()
+            .unwrap_or_else(|error| Self::new("write", path, error))
     }
 
     /// Whether space, inodes or quota ran out.
@@ -181,6 +181,12 @@ impl DiskError {
         use rustix::io::Errno;
         self.is(Errno::NOSPC) || self.is(Errno::DQUOT)
     }
+}
+
+/// A path made absolute by the current directory, with no link resolved: the same project may be reached
+/// by two paths, and each keeps its own.
+pub(crate) fn absolute(path: &Utf8Path) -> Result<Utf8PathBuf, DiskError> {
+    camino::absolute_utf8(path).map_err(|source| DiskError::new("find", path.as_str(), source))
 }
 
 #[cfg(test)]

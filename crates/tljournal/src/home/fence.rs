@@ -23,7 +23,10 @@ impl Home {
         if !same(self.dir.stat(".state")?, &self.state_stat) {
             return replaced(self.state.path().to_string());
         }
-        if !same(self.state.stat("lock/commit")?, &self.locks.stat_open(commit_lock)?) {
+        if !same(
+            self.state.stat("lock/commit")?,
+            &self.locks.stat_open(commit_lock)?,
+        ) {
             return replaced(self.locks.path().join("commit").to_string());
         }
         if self.dir.stat(DATABASE)?.map(|stat| stat.identity) != Some(database) {

@@ -60,7 +60,10 @@ impl Home {
                 return Err(error.into());
             }
             Err(_) if !create => {
-                return Err(UsageError::NoJournal { path: home.to_string() }.into());
+                return Err(UsageError::NoJournal {
+                    path: home.to_string(),
+                }
+                .into());
             }
             Err(_) => {
                 refuse_unsuitable(&dir)?;
@@ -72,7 +75,11 @@ impl Home {
             false => state.open_dir(name),
         };
         let (root_stat, home_stat) = (root_dir.own_stat()?, dir.own_stat()?);
-        let map = Map::new((root, root_stat.identity), (home, home_stat.identity), territory);
+        let map = Map::new(
+            (root, root_stat.identity),
+            (home, home_stat.identity),
+            territory,
+        );
         Ok(Self {
             root: root_dir,
             txns: sub(TXN)?,
@@ -94,7 +101,12 @@ impl Home {
         let refuse = |reason| {
             let filesystem = self.dir.filesystem()?.name;
             let path = self.dir.path().to_string();
-            Err(Unsupported::Filesystem { path, filesystem, reason }.into())
+            Err(Unsupported::Filesystem {
+                path,
+                filesystem,
+                reason,
+            }
+            .into())
         };
         drop(self.locks.open_lock_file("probe")?);
         if !self.locks.flock_excludes("probe")? {
@@ -169,7 +181,10 @@ fn open_home(
             Ok(Dir::open(home, disk.clone())?)
         }
         Err(error) if !create && error.io().kind() == std::io::ErrorKind::NotFound => {
-            Err(UsageError::NoJournal { path: home.to_string() }.into())
+            Err(UsageError::NoJournal {
+                path: home.to_string(),
+            }
+            .into())
         }
         opened => Ok(opened?),
     }

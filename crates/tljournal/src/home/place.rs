@@ -53,7 +53,11 @@ impl Map {
             Some(path) => Position::Below(path),
             None => Position::Elsewhere,
         };
-        Self { position, territory, home: home.0.to_owned() }
+        Self {
+            position,
+            territory,
+            home: home.0.to_owned(),
+        }
     }
 
     /// What the engine calls a path of the caller.
@@ -62,7 +66,11 @@ impl Map {
     /// A usage error when it is outside the territory or belongs to the journal itself.
     pub(crate) fn place(&self, path: &RelPath) -> Result<Place, Error> {
         if !self.territory.is_empty() && !self.territory.iter().any(|own| path.is_within(own)) {
-            let territory: Vec<_> = self.territory.iter().map(|own| format!("`{own}`")).collect();
+            let territory: Vec<_> = self
+                .territory
+                .iter()
+                .map(|own| format!("`{own}`"))
+                .collect();
             return Err(UsageError::Territory {
                 path: path.as_str().escape_debug().to_string(),
                 territory: territory.join(", "),
@@ -71,18 +79,34 @@ impl Map {
         }
         let reserved = || Err(reserved(path));
         let place = match &self.position {
-            Position::Same => Place { anchor: Anchor::Home, path: path.clone() },
+            Position::Same => Place {
+                anchor: Anchor::Home,
+                path: path.clone(),
+            },
             Position::Below(home) if home.is_within(path) => return reserved(),
             Position::Below(home) => match path.below(home) {
-                Some(inside) => Place { anchor: Anchor::Home, path: inside },
-                None => Place { anchor: Anchor::Root, path: path.clone() },
+                Some(inside) => Place {
+                    anchor: Anchor::Home,
+                    path: inside,
+                },
+                None => Place {
+                    anchor: Anchor::Root,
+                    path: path.clone(),
+                },
             },
-            Position::Elsewhere => Place { anchor: Anchor::Root, path: path.clone() },
+            Position::Elsewhere => Place {
+                anchor: Anchor::Root,
+                path: path.clone(),
+            },
         };
         if place.anchor == Anchor::Home && place.path.as_str().starts_with(OWN_PREFIX) {
             return reserved();
         }
-        if path.as_str().split('/').any(|part| part.starts_with(BESIDE_PREFIX)) {
+        if path
+            .as_str()
+            .split('/')
+            .any(|part| part.starts_with(BESIDE_PREFIX))
+        {
             return reserved();
         }
         Ok(place)
@@ -92,9 +116,7 @@ impl Map {
     pub(crate) fn may_touch(&self, place: &Place) -> bool {
         match self.path_from_root(place) {
             Some(path) => self.place(&path).is_ok_and(|allowed| allowed == *place),
-            None => {
-                self.territory.is_empty() && !place.path.as_str().starts_with(OWN_PREFIX)
-            }
+            None => self.territory.is_empty() && !place.path.as_str().starts_with(OWN_PREFIX),
         }
     }
 
@@ -155,14 +177,22 @@ impl Home {
                         return Ok(Parent::There(dir));
                     }
                     missing.reverse();
-                    return Ok(Parent::Missing { nearest: dir, nearest_path: Some(path), missing });
+                    return Ok(Parent::Missing {
+                        nearest: dir,
+                        nearest_path: Some(path),
+                        missing,
+                    });
                 }
                 Err(error) if error.is(Errno::NOENT) => missing.push(path),
                 Err(error) => return Err(self.explain(place, error)),
             }
         }
         missing.reverse();
-        Ok(Parent::Missing { nearest: anchor.clone(), nearest_path: None, missing })
+        Ok(Parent::Missing {
+            nearest: anchor.clone(),
+            nearest_path: None,
+            missing,
+        })
     }
 
     /// Refuses a directory that is the journal's own, by whatever path it was reached.
@@ -185,7 +215,12 @@ impl Home {
         let mut outermost_first: Vec<_> = place.path.ancestors().collect();
         outermost_first.reverse();
         for path in outermost_first {
-            let shown = || self.map.shown(&Place { anchor: place.anchor, path: path.clone() });
+            let shown = || {
+                self.map.shown(&Place {
+                    anchor: place.anchor,
+                    path: path.clone(),
+                })
+            };
             let kind = match anchor.stat(path.as_str()) {
                 Ok(Some(stat)) if stat.kind == Kind::Dir => continue,
                 Ok(Some(stat)) if stat.kind == Kind::Link => ConflictKind::Link { link: shown() },
@@ -199,5 +234,8 @@ impl Home {
 }
 
 fn reserved(path: &RelPath) -> Error {
-    UsageError::Reserved { path: path.as_str().escape_debug().to_string() }.into()
+    UsageError::Reserved {
+        path: path.as_str().escape_debug().to_string(),
+    }
+    .into()
 }

@@ -60,7 +60,11 @@ impl Home {
     pub(crate) fn spot_for(&self, place: &Place) -> Result<(Spot, Dir), Error> {
         let (parent, path) = match self.parent(place)? {
             super::Parent::There(dir) => (dir, place.path.parent()),
-            super::Parent::Missing { nearest, nearest_path, .. } => (nearest, nearest_path),
+            super::Parent::Missing {
+                nearest,
+                nearest_path,
+                ..
+            } => (nearest, nearest_path),
         };
         let (there, home) = (parent.own_stat()?, &self.state_stat);
         match there.dev == home.dev && there.mount == home.mount {

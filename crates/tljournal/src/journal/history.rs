@@ -63,11 +63,15 @@ pub struct Status {
 
 impl<'a> History<'a> {
     pub(super) fn of(engine: &'a Engine) -> Self {
-        Self { source: Source::Work(engine) }
+        Self {
+            source: Source::Work(engine),
+        }
     }
 
     pub(super) fn of_copy(catalog: &'a Mutex<Catalog>, map: &'a Map) -> Self {
-        Self { source: Source::Copy(catalog, map) }
+        Self {
+            source: Source::Copy(catalog, map),
+        }
     }
 
     pub(super) fn look<T>(
@@ -76,9 +80,9 @@ impl<'a> History<'a> {
     ) -> Result<T, Error> {
         match self.source {
             Source::Work(engine) => engine.look(act),
-            Source::Copy(catalog, _) => {
-                Ok(act(&catalog.lock().unwrap_or_else(PoisonError::into_inner))?)
-            }
+            Source::Copy(catalog, _) => Ok(act(&catalog
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner))?),
         }
     }
 
@@ -100,7 +104,9 @@ impl<'a> History<'a> {
                 return Ok(Some(found));
             }
         }
-        let hex = name.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+        let hex = name
+            .bytes()
+            .all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
         if name.len() < 4 || !hex {
             return Ok(None);
         }
@@ -146,9 +152,11 @@ impl<'a> History<'a> {
     /// As for [`History::entry`].
     pub fn manifest(&self, path: &str) -> Result<Option<Manifest>, Error> {
         match self.entry(path)? {
-            Some(EntryView { kind: Kind::Dir, digest: Some(digest), .. }) => {
-                self.look(|catalog| catalog.manifest(&digest))
-            }
+            Some(EntryView {
+                kind: Kind::Dir,
+                digest: Some(digest),
+                ..
+            }) => self.look(|catalog| catalog.manifest(&digest)),
             _ => Ok(None),
         }
     }
@@ -159,9 +167,12 @@ impl<'a> History<'a> {
     /// As for [`History::transactions`].
     pub fn status(&self) -> Result<Status, Error> {
         self.look(|catalog| {
-            let (unfinished, stuck): (Vec<_>, Vec<_>) =
-                catalog.unfinished()?.into_iter().partition(|row| row.state.is_unfinished());
-            let ids = |rows: Vec<crate::catalog::TxnRow>| rows.into_iter().map(|row| row.id).collect();
+            let (unfinished, stuck): (Vec<_>, Vec<_>) = catalog
+                .unfinished()?
+                .into_iter()
+                .partition(|row| row.state.is_unfinished());
+            let ids =
+                |rows: Vec<crate::catalog::TxnRow>| rows.into_iter().map(|row| row.id).collect();
             let latest = catalog.history(&TxnFilter::latest(1))?;
             Ok(Status {
                 latest: latest.first().map_or(0, |txn| txn.number),

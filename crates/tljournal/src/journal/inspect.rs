@@ -5,11 +5,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::compare::compare;
 use super::history::History;
 use crate::catalog::Catalog;
-use crate::disk::{Dir, Disk};
+use crate::disk::{Dir, Disk, DiskError};
 use crate::error::{Error, UsageError};
 use crate::home::{DATABASE, Map, SHM, WAL};
 use crate::lock;
-use crate::model::RelPath;
+use crate::model::{Anchor, Place, RelPath};
 use crate::tree::Difference;
 
 /// A journal that is open to be looked at. Nothing on disk is changed by it.
@@ -18,6 +18,7 @@ pub struct Inspection {
     catalog: Mutex<Catalog>,
     map: Map,
     root: Dir,
+    home: Dir,
     at_home: bool,
     /// Holds the private copy that is read, if one is.
     copy: Option<tempfile::TempDir>,
@@ -27,7 +28,9 @@ impl Inspection {
     /// At home the database is read in place; elsewhere as a file that nobody writes, if its log is
     /// empty, and else as a private copy, so that the evidence stays as it is.
     pub(super) fn open(root: &Utf8Path, home: &Utf8Path, disk: &Disk) -> Result<Self, Error> {
-        let no_journal = || UsageError::NoJournal { path: home.to_string() };
+        let no_journal = || UsageError::NoJournal {
+            path: home.to_string(),
+        };
         let root_dir = Dir::open(root, disk.clone())?;
         let dir = match Dir::open(home, disk.clone()) {
             Err(error) if error.io().kind() == std::io::ErrorKind::NotFound => {
@@ -48,14 +51,24 @@ impl Inspection {
             (Catalog::open_read_only(&path, !shared)?, None)
         } else {
             let copy = private_copy(&dir, disk)?;
-            let path = Utf8PathBuf::from_path_buf(copy.path().join(DATABASE))
-                .map_err(|_| no_journal())?;
+            let path =
+                Utf8PathBuf::from_path_buf(copy.path().join(DATABASE)).map_err(|_| no_journal())?;
             (Catalog::open_read_only(&path, false)?, Some(copy))
         };
         catalog.find_root(root_stat.identity)?;
-        let map =
-            Map::new((root, root_stat.identity), (home, home_stat.identity), Vec::new());
-        Ok(Self { catalog: Mutex::new(catalog), map, root: root_dir, at_home, copy })
+        let map = Map::new(
+            (root, root_stat.identity),
+            (home, home_stat.identity),
+            Vec::new(),
+        );
+        Ok(Self {
+            catalog: Mutex::new(catalog),
+            map,
+            root: root_dir,
+            home: dir,
+            at_home,
+            copy,
+        })
     }
 
     /// What is known of the past and of what stands where.
@@ -85,11 +98,16 @@ impl Inspection {
     pub fn verify(&self, path: &str, full: bool) -> Result<Vec<Difference>, Error> {
         let path = RelPath::new(path)?;
         let place = self.map.place(&path)?;
-        let not_a_tree = || UsageError::NotATree { path: path.to_string() };
+        let not_a_tree = || UsageError::NotATree {
+            path: path.to_string(),
+        };
         let entry = self.history().look(|catalog| catalog.entry(&place))?;
         let entry = entry.ok_or_else(not_a_tree)?;
-        let manifest = self.history().manifest(path.as_str())?.ok_or_else(not_a_tree)?;
-        match self.root.open_dir_following(path.as_str()) {
+        let manifest = self
+            .history()
+            .manifest(path.as_str())?
+            .ok_or_else(not_a_tree)?;
+        match self.tree_dir(&place) {
             Ok(root) => compare(&root, &entry, &manifest, full),
             Err(error) if error.io().kind() == std::io::ErrorKind::NotFound => {
                 Ok(vec![Difference::missing()])
@@ -97,12 +115,22 @@ impl Inspection {
             Err(error) => Err(error.into()),
         }
     }
+
+    fn tree_dir(&self, place: &Place) -> Result<Dir, DiskError> {
+        match place.anchor {
+            Anchor::Home => self.home.open_dir(place.path.as_str()),
+            Anchor::Root => self.root.open_dir(place.path.as_str()),
+        }
+    }
 }
 
 /// Copies the database with its log, while nobody writes them.
 fn private_copy(dir: &Dir, disk: &Disk) -> Result<tempfile::TempDir, Error> {
-    let failed = |source| crate::disk::DiskError::new("make a copy of", dir.path().as_str(), source);
-    let copy = tempfile::Builder::new().prefix("tljournal-").tempdir().map_err(failed)?;
+    let failed = |source| DiskError::new("make a copy of", dir.path().as_str(), source);
+    let copy = tempfile::Builder::new()
+        .prefix("tljournal-")
+        .tempdir()
+        .map_err(failed)?;
     let path = Utf8PathBuf::from_path_buf(copy.path().to_owned())
         .map_err(|_| failed(std::io::ErrorKind::InvalidFilename.into()))?;
     let to = Dir::open(&path, disk.clone())?;

@@ -111,13 +111,16 @@ impl Options {
 
     fn open_engine(&self) -> Result<(Engine, Recovery), Error> {
         let home = self.open_home()?;
-        home.check_database_files()?.map_or(Ok(()), |_| self.refuse_damaged(&home))?;
+        home.check_database_files()?
+            .map_or(Ok(()), |_| self.refuse_damaged(&home))?;
         let store = match self.open_ready(&home)? {
             Some(store) => store,
             None => self.make_ready(&home)?,
         };
         let Some(database) = home.check_database_files()? else {
-            return Err(Error::Replaced { path: home.dir.path().to_string() });
+            return Err(Error::Replaced {
+                path: home.dir.path().to_string(),
+            });
         };
         let runs = Runs::open(&home.locks)?;
         let engine = Engine::new(home, runs, store, database.identity, self.lock_wait);
@@ -146,20 +149,27 @@ impl Options {
         };
         let store = open_store(home, &before)?;
         let ready = !store.catalog.needs_migration()?
-            && store.catalog.home()?.is_some_and(|row| row.identity == home.home_stat.identity);
+            && store
+                .catalog
+                .home()?
+                .is_some_and(|row| row.identity == home.home_stat.identity);
         Ok(ready.then_some(store))
     }
 
     /// Makes, migrates or takes over a database, under the commit lock: whoever comes second finds it
     /// done.
     fn make_ready(&self, home: &Home) -> Result<Store, Error> {
-        let wait = Wait { limit: self.lock_wait };
+        let wait = Wait {
+            limit: self.lock_wait,
+        };
         let _lock = lock::acquire(&home.locks, "commit", Mode::Exclusive, "open", wait)?;
         if let Some(store) = self.open_ready(home)? {
             return Ok(store);
         }
         let features = home.try_features()?;
-        let is_new = home.check_database_files()?.is_none_or(|stat| stat.size == 0);
+        let is_new = home
+            .check_database_files()?
+            .is_none_or(|stat| stat.size == 0);
         if is_new {
             // The rows that would tell what these are went with the database: they are evidence.
             for id in home.staged_ids()? {
@@ -174,11 +184,19 @@ impl Options {
         let failed = |errno| crate::disk::DiskError::new("lock", "lock/db", errno);
         lock::wait_exclusive(&store.lock).map_err(failed)?;
         store.catalog.migrate()?;
-        let row = HomeRow { identity: home.home_stat.identity, features };
-        let moved = store.catalog.home()?.is_some_and(|known| known.identity != row.identity);
+        let row = HomeRow {
+            identity: home.home_stat.identity,
+            features,
+        };
+        let moved = store
+            .catalog
+            .home()?
+            .is_some_and(|known| known.identity != row.identity);
         store.catalog.write(crate::catalog::Sync::Full, |catalog| {
             if moved {
-                tracing::warn!("the database was copied or moved here; nothing it says is taken on trust");
+                tracing::warn!(
+                    "the database was copied or moved here; nothing it says is taken on trust"
+                );
                 catalog.strand_unfinished()?;
                 catalog.distrust_all()?;
             }
@@ -204,8 +222,16 @@ impl Options {
     /// Sets a database aside that cannot be used, so that a new one can be begun.
     fn set_database_aside(&self, why: &CatalogError) -> Result<String, Error> {
         let home = self.open_home()?;
-        let wait = Wait { limit: self.lock_wait };
-        let _lock = lock::acquire(&home.locks, "commit", Mode::Exclusive, "set a damaged database aside", wait)?;
+        let wait = Wait {
+            limit: self.lock_wait,
+        };
+        let _lock = lock::acquire(
+            &home.locks,
+            "commit",
+            Mode::Exclusive,
+            "set a damaged database aside",
+            wait,
+        )?;
         let lock = home.locks.open_lock_file("db")?;
         let failed = |errno| crate::disk::DiskError::new("lock", "lock/db", errno);
         lock::wait_exclusive(&lock).map_err(failed)?;
@@ -228,6 +254,8 @@ fn open_store(home: &Home, expected: &Stat) -> Result<Store, Error> {
     }
     match home.check_database_files()? {
         Some(now) if now.identity == expected.identity => Ok(Store { catalog, lock }),
-        _ => Err(Error::Replaced { path: Utf8Path::new(home.dir.path()).to_string() }),
+        _ => Err(Error::Replaced {
+            path: Utf8Path::new(home.dir.path()).to_string(),
+        }),
     }
 }

@@ -21,7 +21,10 @@ pub struct Reading<'a> {
 impl<'a> Reading<'a> {
     pub(super) fn new(engine: &'a Engine, lock: Held) -> Self {
         engine.held.fetch_add(1, Ordering::AcqRel);
-        Self { engine, _lock: lock }
+        Self {
+            engine,
+            _lock: lock,
+        }
     }
 
     /// Opens the file at a path; `None` if nothing is there.
@@ -76,12 +79,19 @@ impl NamedLock {
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         let begins = name.starts_with(|c: char| c.is_ascii_alphanumeric());
         if !begins || name.len() > NAME_CHARS_MAX || !name.chars().all(plain) {
-            return Err(UsageError::LockName { name: name.escape_debug().to_string() }.into());
+            return Err(UsageError::LockName {
+                name: name.escape_debug().to_string(),
+            }
+            .into());
         }
         let names = engine.home.locks.ensure_dir("name", 0o755)?;
         let held = lock::acquire(&names, name, mode, purpose, Wait { limit })?;
         engine.held.fetch_add(1, Ordering::AcqRel);
-        Ok(Self { engine: engine.clone(), name: name.to_owned(), held })
+        Ok(Self {
+            engine: engine.clone(),
+            name: name.to_owned(),
+            held,
+        })
     }
 
     /// Its name.

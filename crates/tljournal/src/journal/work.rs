@@ -36,7 +36,10 @@ pub struct Installed {
 
 impl Journal {
     pub(super) fn new(engine: Engine, recovery: Recovery) -> Self {
-        Self { engine: Arc::new(engine), recovery }
+        Self {
+            engine: Arc::new(engine),
+            recovery,
+        }
     }
 
     /// Opens the journal of the project in this directory, in its `build/`, for work.
@@ -77,8 +80,13 @@ impl Journal {
         txn.tree(path, source, options)?;
         let mut receipt = txn.prepare()?.commit()?;
         match receipt.take_pin(path) {
-            Some(pin) => Ok(Installed { changed: receipt.changed_anything(), pin }),
-            None => Err(Error::Replaced { path: path.to_owned() }),
+            Some(pin) => Ok(Installed {
+                changed: receipt.changed_anything(),
+                pin,
+            }),
+            None => Err(Error::Replaced {
+                path: path.to_owned(),
+            }),
         }
     }
 
@@ -100,11 +108,15 @@ impl Journal {
     pub fn verify(&self, path: &str, full: bool) -> Result<Vec<Difference>, Error> {
         let place = self.engine.home.place(&RelPath::new(path)?)?;
         let entry = self.engine.look(|catalog| catalog.entry(&place))?;
-        let not_a_tree = || UsageError::NotATree { path: path.escape_debug().to_string() };
+        let not_a_tree = || UsageError::NotATree {
+            path: path.escape_debug().to_string(),
+        };
         let entry = entry.ok_or_else(not_a_tree)?;
         let digest = entry.digest.ok_or_else(not_a_tree)?;
-        let manifest =
-            self.engine.look(|catalog| catalog.manifest(&digest))?.ok_or_else(not_a_tree)?;
+        let manifest = self
+            .engine
+            .look(|catalog| catalog.manifest(&digest))?
+            .ok_or_else(not_a_tree)?;
         let Some(pin) = pin::pin(&self.engine, &place)? else {
             return Ok(vec![Difference::missing()]);
         };
@@ -120,7 +132,10 @@ impl Journal {
         loop {
             let lock = self.engine.commit_lock(Mode::Shared, "read")?;
             let unfinished = self.engine.look(|catalog| catalog.unfinished())?;
-            if !unfinished.iter().any(|row| row.state.is_unfinished() && row.own_root) {
+            if !unfinished
+                .iter()
+                .any(|row| row.state.is_unfinished() && row.own_root)
+            {
                 return Ok(Reading::new(&self.engine, lock));
             }
             drop(lock);

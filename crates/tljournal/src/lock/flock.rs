@@ -77,10 +77,17 @@ pub(crate) fn acquire(
     let file = dir.open_lock_file(name)?;
     let begun = Instant::now();
     let free = try_flock(&turnstile, Mode::Exclusive).and_then(|passed| {
-        if passed { try_flock(&file, mode) } else { Ok(false) }
+        if passed {
+            try_flock(&file, mode)
+        } else {
+            Ok(false)
+        }
     });
     let held = match free.map_err(|errno| cannot_lock(dir, name, errno))? {
-        true => Held { file, waited: Duration::ZERO },
+        true => Held {
+            file,
+            waited: Duration::ZERO,
+        },
         false => wait_in_line(dir, name, (turnstile, file), mode, (begun, wait))?,
     };
     if mode == Mode::Exclusive {
@@ -111,7 +118,9 @@ fn wait_in_line(
     std::thread::Builder::new()
         .name("tljournal-lock".to_owned())
         .spawn(block)
-        .map_err(|source| DiskError::new("wait for the lock", dir.path().join(name).as_str(), source))?;
+        .map_err(|source| {
+            DiskError::new("wait for the lock", dir.path().join(name).as_str(), source)
+        })?;
     let mut told = false;
     loop {
         let waited = begun.elapsed();
@@ -135,7 +144,11 @@ fn wait_in_line(
         }
         let holder = holder::describe(dir, name);
         if wait.limit.is_some_and(|limit| limit <= waited) {
-            return Err(LockError::Timeout { lock: name.to_owned(), waited, holder });
+            return Err(LockError::Timeout {
+                lock: name.to_owned(),
+                waited,
+                holder,
+            });
         }
         tracing::warn!("waiting for the lock `{name}`, held by {holder}");
         told = true;
@@ -231,14 +244,18 @@ mod tests {
     }
 
     fn limit(ms: u64) -> Wait {
-        Wait { limit: Some(Duration::from_millis(ms)) }
+        Wait {
+            limit: Some(Duration::from_millis(ms)),
+        }
     }
 
     #[test]
     fn g10_a_timeout_names_the_holder_and_its_purpose() {
         let (_temp, dir) = scratch();
         let held = acquire(&dir, "a", Mode::Exclusive, "publish", Wait::default()).unwrap();
-        let error = acquire(&dir, "a", Mode::Shared, "", limit(5)).unwrap_err().to_string();
+        let error = acquire(&dir, "a", Mode::Shared, "", limit(5))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("publish"), "{error}");
         assert!(error.contains(&std::process::id().to_string()), "{error}");
         drop(held);

@@ -18,12 +18,23 @@ pub(super) fn sign(dir: &Dir, name: &str, file: &File, purpose: &str) -> Result<
 /// Says who holds a lock, for what, since when, and whether that process is stopped, as far as it can
 /// be told from here.
 pub(super) fn describe(dir: &Dir, name: &str) -> String {
-    let ino = dir.stat(name).ok().flatten().map_or(0, |stat| stat.identity.ino);
+    let ino = dir
+        .stat(name)
+        .ok()
+        .flatten()
+        .map_or(0, |stat| stat.identity.ino);
     let pids = ambient::lock_holders(ino);
-    let text = dir.read_small(name, TEXT_BYTES_MAX).ok().flatten().unwrap_or_default();
+    let text = dir
+        .read_small(name, TEXT_BYTES_MAX)
+        .ok()
+        .flatten()
+        .unwrap_or_default();
     let text = String::from_utf8_lossy(&text).into_owned();
     let signed = text.trim_end().splitn(3, '\t').collect::<Vec<_>>();
-    let mut said: Vec<String> = pids.iter().filter_map(|pid| ambient::describe_process(*pid)).collect();
+    let mut said: Vec<String> = pids
+        .iter()
+        .filter_map(|pid| ambient::describe_process(*pid))
+        .collect();
     if said.is_empty() {
         said.push("a process that is not visible from here".to_owned());
     }
@@ -33,7 +44,10 @@ pub(super) fn describe(dir: &Dir, name: &str) -> String {
         if let (true, Ok(since)) = (exclusive, since.parse::<Timestamp>()) {
             let held = ambient::now().as_nanos() - since.as_nanos();
             let held = Duration::from_nanos(u64::try_from(held).unwrap_or(0));
-            said.push_str(&format!(", for \"{purpose}\", for {:.1} s", held.as_secs_f64()));
+            said.push_str(&format!(
+                ", for \"{purpose}\", for {:.1} s",
+                held.as_secs_f64()
+            ));
         }
     }
     said

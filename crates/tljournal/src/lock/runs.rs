@@ -25,7 +25,10 @@ const FILE: &str = "runs";
 
 impl Runs {
     pub(crate) fn open(dir: &Dir) -> Result<Self, DiskError> {
-        Ok(Self { dir: dir.clone(), asking: dir.open_lock_file(FILE)? })
+        Ok(Self {
+            dir: dir.clone(),
+            asking: dir.open_lock_file(FILE)?,
+        })
     }
 
     /// Makes a run alive. `None` if its byte is taken, which only a colliding id can cause.

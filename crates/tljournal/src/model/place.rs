@@ -24,10 +24,4 @@ impl Place {
     pub fn overlaps(&self, other: &Self) -> bool {
         self.anchor == other.anchor && self.path.overlaps(&other.path)
     }
-
-    /// Whether `self` is `other` or lies below it.
-    #[must_use]
-    pub fn is_within(&self, other: &Self) -> bool {
-        self.anchor == other.anchor && self.path.is_within(&other.path)
-    }
 }

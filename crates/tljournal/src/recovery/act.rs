@@ -59,7 +59,11 @@ fn finish_into(engine: &Engine, report: &mut Recovery) -> Result<(), Error> {
         let Some(changes) = changes_within_reach(engine, &row)? else {
             continue;
         };
-        let work = Committed { row: row.row, id: row.id, changes: &changes };
+        let work = Committed {
+            row: row.row,
+            id: row.id,
+            changes: &changes,
+        };
         tracing::info!(txn = %row.id, label = row.label, state = row.state.as_str(), "finishing");
         let ended = match row.state {
             TxnState::Committed if settle::is_torn(engine, row.id, &changes)? => {
@@ -101,11 +105,7 @@ pub(crate) fn refuse_stuck(engine: &Engine, places: &[&Place]) -> Result<(), Err
     Ok(())
 }
 
-fn roll_back(
-    engine: &Engine,
-    candidate: &Candidate,
-    report: &mut Recovery,
-) -> Result<(), Error> {
+fn roll_back(engine: &Engine, candidate: &Candidate, report: &mut Recovery) -> Result<(), Error> {
     let Some(row) = &candidate.row else {
         return Ok(());
     };
@@ -130,11 +130,7 @@ fn clear(engine: &Engine, row: &TxnRow) -> Result<bool, Error> {
     apply::discard(engine, row.id, &staging, &changes)
 }
 
-fn sweep_one(
-    engine: &Engine,
-    candidate: &Candidate,
-    report: &mut Recovery,
-) -> Result<(), Error> {
+fn sweep_one(engine: &Engine, candidate: &Candidate, report: &mut Recovery) -> Result<(), Error> {
     let Some(row) = engine.look(|catalog| catalog.txn(candidate.id))? else {
         return Ok(());
     };
@@ -188,6 +184,7 @@ fn mark_dead_runs(engine: &Engine, report: &mut Recovery) -> Result<(), Error> {
     }
     report.dead_runs += dead.len() as u32;
     engine.record(Sync::Normal, |catalog| {
-        dead.iter().try_for_each(|row| catalog.end_run(*row, "found dead"))
+        dead.iter()
+            .try_for_each(|row| catalog.end_run(*row, "found dead"))
     })
 }

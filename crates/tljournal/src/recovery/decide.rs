@@ -22,14 +22,21 @@ pub(super) enum Fate {
 
 /// Decides about one transaction.
 pub(super) fn decide(evidence: &Evidence) -> Fate {
-    let Evidence { state, owner_lives, within_reach, directory } = *evidence;
+    let Evidence {
+        state,
+        owner_lives,
+        within_reach,
+        directory,
+    } = *evidence;
     match state {
         None if directory && !owner_lives => Fate::RemoveOrphan,
         None => Fate::Leave,
         Some(TxnState::Staging) if owner_lives => Fate::Leave,
         Some(TxnState::Staging) => Fate::RollBack,
         // Its owner holds the commit lock while it lives, or is about to fail and leave it to us.
-        Some(TxnState::Committed | TxnState::Aborting) if owner_lives || !within_reach => Fate::Leave,
+        Some(TxnState::Committed | TxnState::Aborting) if owner_lives || !within_reach => {
+            Fate::Leave
+        }
         Some(TxnState::Committed) => Fate::Finish,
         Some(TxnState::Aborting) => Fate::TakeBack,
         Some(TxnState::Applied | TxnState::Aborted) if directory && !owner_lives => Fate::Sweep,
@@ -87,7 +94,10 @@ mod tests {
     fn g8_what_reaches_beyond_the_opener_is_neither_finished_nor_taken_back() {
         every(|evidence, fate| {
             if !evidence.within_reach {
-                assert!(!matches!(fate, Fate::Finish | Fate::TakeBack), "{evidence:?}");
+                assert!(
+                    !matches!(fate, Fate::Finish | Fate::TakeBack),
+                    "{evidence:?}"
+                );
             }
         });
     }

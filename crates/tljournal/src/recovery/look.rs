@@ -36,7 +36,10 @@ pub(super) fn candidates(engine: &Engine) -> Result<Vec<Candidate>, Error> {
         Ok(rows)
     })?;
     let mut found = Vec::new();
-    for id in directories.iter().filter(|id| open.iter().all(|row| row.id != **id)) {
+    for id in directories
+        .iter()
+        .filter(|id| open.iter().all(|row| row.id != **id))
+    {
         let row = engine.look(|catalog| catalog.txn(*id))?;
         found.push(candidate(engine, *id, row, true)?);
     }
@@ -63,7 +66,12 @@ fn candidate(
         None => !directory_is_free(engine, id)?,
     };
     let state = row.as_ref().map(|row| row.state);
-    let evidence = Evidence { state, owner_lives, within_reach, directory };
+    let evidence = Evidence {
+        state,
+        owner_lives,
+        within_reach,
+        directory,
+    };
     Ok(Candidate { id, row, evidence })
 }
 
@@ -91,6 +99,8 @@ pub(super) fn changes_within_reach(
 ) -> Result<Option<Vec<Change>>, Error> {
     let changes = engine.look(|catalog| catalog.changes(row.row))?;
     Ok(changes.filter(|changes| {
-        changes.iter().all(|change| engine.home.may_touch(&change.place))
+        changes
+            .iter()
+            .all(|change| engine.home.may_touch(&change.place))
     }))
 }

@@ -15,8 +15,10 @@ use crate::tree::{self, Depth};
 /// afterwards.
 pub(crate) fn settle_trees(engine: &Engine) -> Result<(), Error> {
     let waiting = engine.look(|catalog| catalog.unsettled())?;
-    let waiting: Vec<_> =
-        waiting.into_iter().filter(|(_, entry)| was_written_here(engine, entry)).collect();
+    let waiting: Vec<_> = waiting
+        .into_iter()
+        .filter(|(_, entry)| was_written_here(engine, entry))
+        .collect();
     if waiting.is_empty() {
         return Ok(());
     }
@@ -34,7 +36,9 @@ pub(crate) fn settle_trees(engine: &Engine) -> Result<(), Error> {
 
 fn record_settled(engine: &Engine, settled: &[(Place, EntryRow)]) -> Result<(), Error> {
     engine.record(Sync::Normal, |catalog| {
-        settled.iter().try_for_each(|(place, entry)| catalog.settle_entry(place, entry.txn))
+        settled
+            .iter()
+            .try_for_each(|(place, entry)| catalog.settle_entry(place, entry.txn))
     })
 }
 
@@ -49,8 +53,10 @@ fn was_written_here(engine: &Engine, entry: &EntryRow) -> bool {
 /// what was there before each torn one.
 pub(super) fn check_after_reboot(engine: &Engine, report: &mut Recovery) -> Result<(), Error> {
     let waiting = engine.look(|catalog| catalog.unsettled())?;
-    let doubtful: Vec<_> =
-        waiting.into_iter().filter(|(_, entry)| !was_written_here(engine, entry)).collect();
+    let doubtful: Vec<_> = waiting
+        .into_iter()
+        .filter(|(_, entry)| !was_written_here(engine, entry))
+        .collect();
     if doubtful.is_empty() {
         return Ok(());
     }
@@ -58,7 +64,9 @@ pub(super) fn check_after_reboot(engine: &Engine, report: &mut Recovery) -> Resu
     super::finish_unfinished(engine)?;
     for (place, _) in doubtful {
         // Looked up again under the lock.
-        let Some(entry) = engine.look(|catalog| catalog.entry(&place))? else { continue };
+        let Some(entry) = engine.look(|catalog| catalog.entry(&place))? else {
+            continue;
+        };
         if entry.unsettled.is_none() || was_written_here(engine, &entry) {
             continue;
         }
@@ -79,9 +87,11 @@ fn is_whole(engine: &Engine, place: &Place, entry: &EntryRow) -> Result<bool, Er
     };
     if root.own_stat()?.identity != entry.image.identity {
         // What is there is the one before, from a recovery that was cut short, or somebody else's.
-        return Ok(replaced_by(engine, place, entry)?.is_none_or(|(_, identity)| {
-            root.own_stat().is_ok_and(|stat| stat.identity != identity)
-        }));
+        return Ok(
+            replaced_by(engine, place, entry)?.is_none_or(|(_, identity)| {
+                root.own_stat().is_ok_and(|stat| stat.identity != identity)
+            }),
+        );
     }
     let manifest = match entry.digest {
         Some(digest) => engine.look(|catalog| catalog.manifest(&digest))?,
@@ -99,10 +109,20 @@ fn is_whole(engine: &Engine, place: &Place, entry: &EntryRow) -> Result<bool, Er
 /// Whether a rebuildable tree that still waits at its spot is not what was staged: it was never synced,
 /// and a power cut may have come before the medium had it.
 pub(super) fn is_torn(engine: &Engine, id: TxnId, changes: &[Change]) -> Result<bool, Error> {
-    for change in changes.iter().filter(|change| change.durability == Durability::Rebuildable) {
-        let (Some(new), Some(digest)) = (change.new, change.digest) else { continue };
-        let Some((dir, name)) = engine.home.spot(id, change)? else { continue };
-        if !dir.stat(&name)?.is_some_and(|stat| new.is_same_inode(&stat)) {
+    for change in changes
+        .iter()
+        .filter(|change| change.durability == Durability::Rebuildable)
+    {
+        let (Some(new), Some(digest)) = (change.new, change.digest) else {
+            continue;
+        };
+        let Some((dir, name)) = engine.home.spot(id, change)? else {
+            continue;
+        };
+        if !dir
+            .stat(&name)?
+            .is_some_and(|stat| new.is_same_inode(&stat))
+        {
             continue;
         }
         let Some(manifest) = engine.look(|catalog| catalog.manifest(&digest))? else {
@@ -111,7 +131,11 @@ pub(super) fn is_torn(engine: &Engine, id: TxnId, changes: &[Change]) -> Result<
         let root = dir.open_dir(&name)?;
         let verdict = tree::verify(&root, &manifest, None, Depth::Full, &|_| {})?;
         // The root is staged writable, whatever its mode will be.
-        if verdict.differences.iter().any(|difference| !difference.path.is_empty()) {
+        if verdict
+            .differences
+            .iter()
+            .any(|difference| !difference.is_root())
+        {
             return Ok(true);
         }
     }
@@ -128,7 +152,9 @@ fn put_back(engine: &Engine, place: &Place, entry: &EntryRow) -> Result<(), Erro
         let dir = engine.home.txns.open_dir(&id.to_string());
         let name = entry.n.to_string();
         let waits = match &dir {
-            Ok(dir) => dir.stat(&name)?.is_some_and(|stat| stat.identity == identity),
+            Ok(dir) => dir
+                .stat(&name)?
+                .is_some_and(|stat| stat.identity == identity),
             Err(_) => false,
         };
         if let (true, Ok(dir)) = (waits, dir) {
@@ -148,7 +174,11 @@ fn put_back(engine: &Engine, place: &Place, entry: &EntryRow) -> Result<(), Erro
         if there.is_some_and(|stat| stat.identity == entry.image.identity) {
             let kept = engine.home.set_aside(&parent, place.path.name(), "torn")?;
             let _synced = parent.sync()?;
-            tracing::warn!(path = shown, kept, "a power cut tore this tree; it was moved away");
+            tracing::warn!(
+                path = shown,
+                kept,
+                "a power cut tore this tree; it was moved away"
+            );
         }
     }
     engine.record(Sync::Full, |catalog| {
@@ -180,12 +210,21 @@ fn record_earlier(
         unsettled: None,
         ..entry.clone()
     };
-    tracing::warn!(path = shown, "a power cut tore this tree; the one before is back");
+    tracing::warn!(
+        path = shown,
+        "a power cut tore this tree; the one before is back"
+    );
     engine.record(Sync::Full, |catalog| {
         catalog.put_manifest(&read.manifest)?;
         catalog.put_entry(place, &row)?;
-        let detail = "a power cut tore the tree before it was on the medium; the one before is back";
-        catalog.put_event((None, Some(entry.txn)), "tree put back", Some(shown), detail)
+        let detail =
+            "a power cut tore the tree before it was on the medium; the one before is back";
+        catalog.put_event(
+            (None, Some(entry.txn)),
+            "tree put back",
+            Some(shown),
+            detail,
+        )
     })
 }
 
@@ -195,8 +234,12 @@ fn replaced_by(
     place: &Place,
     entry: &EntryRow,
 ) -> Result<Option<(TxnId, Identity)>, Error> {
-    let changes = engine.look(|catalog| catalog.changes(entry.txn))?.unwrap_or_default();
-    let change = changes.into_iter().find(|change| change.n == entry.n && change.place == *place);
+    let changes = engine
+        .look(|catalog| catalog.changes(entry.txn))?
+        .unwrap_or_default();
+    let change = changes
+        .into_iter()
+        .find(|change| change.n == entry.n && change.place == *place);
     let Some(pre) = change.and_then(|change| change.pre) else {
         return Ok(None);
     };

@@ -13,6 +13,21 @@ pub struct Difference {
     pub what: DifferenceKind,
 }
 
+impl Difference {
+    /// The whole tree is not there.
+    pub(crate) fn missing() -> Self {
+        Self {
+            path: ".".to_owned(),
+            what: DifferenceKind::Missing,
+        }
+    }
+
+    /// Whether it is about the root itself.
+    pub(crate) fn is_root(&self) -> bool {
+        self.path == "."
+    }
+}
+
 /// What is different about an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -62,7 +62,7 @@ pub(crate) use build::build;
 pub(crate) use copy::read;
 pub(crate) use draft::Built;
 pub(crate) use fingerprint::{Fingerprint, fingerprint};
-pub(crate) use verify::{Depth, Verdict, verify};
+pub(crate) use verify::{Depth, verify};
 
 use crate::model::Identity;
 

@@ -45,7 +45,13 @@ const CHANGES_MAX: u32 = 100_000;
 impl Transaction {
     pub(crate) fn new(engine: Arc<Engine>, label: &str) -> Self {
         let label = label.to_owned();
-        Self { engine, label, intents: Vec::new(), live: None, moment: None }
+        Self {
+            engine,
+            label,
+            intents: Vec::new(),
+            live: None,
+            moment: None,
+        }
     }
 
     /// What the caller named it.
@@ -82,7 +88,11 @@ impl Transaction {
     ) -> Result<Intent, Error> {
         self.engine.check_usable()?;
         let place = self.engine.home.place(&path)?;
-        if let Some(other) = self.intents.iter().find(|other| other.place.overlaps(&place)) {
+        if let Some(other) = self
+            .intents
+            .iter()
+            .find(|other| other.place.overlaps(&place))
+        {
             let (path, other) = (path.to_string(), other.path.to_string());
             return Err(UsageError::Overlap { path, other }.into());
         }
@@ -97,12 +107,26 @@ impl Transaction {
         let there = apply::stat_at(&self.engine, &place)?;
         if (expect == Expect::Absent) == there.is_some() && expect != Expect::Any {
             if matches!(expect, Expect::Absent | Expect::Present) {
-                let found = there.map_or("nothing", |stat| stat.kind.as_str()).to_owned();
-                let kind = ConflictKind::Unexpected { expected: expect, found };
+                let found = there
+                    .map_or("nothing", |stat| stat.kind.as_str())
+                    .to_owned();
+                let kind = ConflictKind::Unexpected {
+                    expected: expect,
+                    found,
+                };
                 return Err(Conflict::at(&path, kind).into());
             }
         }
-        Ok(Intent { n, path, place, expect, wanted, found: None, staged: None, drift: false })
+        Ok(Intent {
+            n,
+            path,
+            place,
+            expect,
+            wanted,
+            found: None,
+            staged: None,
+            drift: false,
+        })
     }
 
     /// Begins the trace of the transaction: its row, then its directory, locked.
@@ -110,14 +134,21 @@ impl Transaction {
         if self.live.is_none() {
             let id = ambient::fresh_txn_id();
             let label = &self.label;
-            let row = self
-                .engine
-                .record_in_run(Sync::Normal, |catalog, run| catalog.begin_txn(id, run, label))?;
+            let row = self.engine.record_in_run(Sync::Normal, |catalog, run| {
+                catalog.begin_txn(id, run, label)
+            })?;
             let staging = self.engine.home.make_staging(id)?;
             tracing::debug!(txn = %id, label, "staging");
             let engine = self.engine.clone();
             let (committed, beside) = (false, Vec::new());
-            self.live = Some(Live { engine, id, row, staging, committed, beside });
+            self.live = Some(Live {
+                engine,
+                id,
+                row,
+                staging,
+                committed,
+                beside,
+            });
         }
         self.live.as_mut().ok_or_else(|| UsageError::Failed.into())
     }

@@ -93,9 +93,19 @@ impl Prepared {
         }
         // The commit point is behind us: from here on this is finished, if not by us then by the next.
         live.committed = true;
-        let unfinished = |source| Error::Unfinished { txn: id, source: Box::new(source) };
-        engine.home.fence(lock.file(), engine.database).map_err(unfinished)?;
-        let work = Committed { row: live.row, id, changes: &plan.changes };
+        let unfinished = |source| Error::Unfinished {
+            txn: id,
+            source: Box::new(source),
+        };
+        engine
+            .home
+            .fence(lock.file(), engine.database)
+            .map_err(unfinished)?;
+        let work = Committed {
+            row: live.row,
+            id,
+            changes: &plan.changes,
+        };
         match work.finish(&engine, &plan.known) {
             Ok(Ending::Applied) => {}
             Ok(Ending::TakenBack(place)) => {
@@ -124,7 +134,11 @@ impl Transaction {
             Standing::Recorded | Standing::Refreshable(_) => true,
             Standing::Unknown(_) => false,
         };
-        if !self.intents.iter().all(|intent| intent.found.as_ref().is_some_and(recorded)) {
+        if !self
+            .intents
+            .iter()
+            .all(|intent| intent.found.as_ref().is_some_and(recorded))
+        {
             return Ok(false);
         }
         let Some(mut since) = self.moment else {
@@ -156,7 +170,10 @@ impl Transaction {
     fn all_still_there(&self) -> Result<bool, Error> {
         for intent in &self.intents {
             let now = apply::stat_at(&self.engine, &intent.place)?;
-            let still = intent.found.as_ref().is_some_and(|found| found.still_is(now.as_ref()));
+            let still = intent
+                .found
+                .as_ref()
+                .is_some_and(|found| found.still_is(now.as_ref()));
             // A change inside a tree does not show at its root.
             if !still || matches!(intent.wanted, Wanted::Tree(_)) {
                 return Ok(false);
@@ -181,7 +198,9 @@ impl Transaction {
     fn respect_pins(&mut self) -> Result<BTreeMap<Place, Alone>, Error> {
         let mut alone = BTreeMap::new();
         for intent in &mut self.intents {
-            let Wanted::Tree(tree) = &intent.wanted else { continue };
+            let Wanted::Tree(tree) = &intent.wanted else {
+                continue;
+            };
             let wait = match tree.options.on_pinned {
                 OnPinned::Exchange => continue,
                 OnPinned::Wait => true,
@@ -216,7 +235,9 @@ impl Transaction {
     /// Removes the old names of files that were moved in.
     fn remove_moved(&self) {
         for intent in &self.intents {
-            let Some(staged) = &intent.staged else { continue };
+            let Some(staged) = &intent.staged else {
+                continue;
+            };
             if let Some(path) = &staged.moved_from {
                 let identity = staged.image.identity;
                 if let Err(error) = self.engine.home.dir.disk().remove_source(path, identity) {
@@ -229,7 +250,11 @@ impl Transaction {
     /// Deletes what was replaced, if nobody wants it; nobody waits for this.
     fn tidy(&mut self, plan: &Plan) {
         for intent in &mut self.intents {
-            if !plan.changes.iter().any(|change| change.n == intent.n && change.op != Op::Adopt) {
+            if !plan
+                .changes
+                .iter()
+                .any(|change| change.n == intent.n && change.op != Op::Adopt)
+            {
                 // Staged, and not needed after all: its pin would keep it.
                 intent.staged = None;
             }
@@ -248,14 +273,28 @@ impl Transaction {
     }
 
     fn receipt(&mut self, plan: &Plan, txn: Option<crate::model::TxnId>) -> Receipt {
-        let mut receipt = Receipt { txn, changed: BTreeMap::new(), pins: BTreeMap::new() };
+        let mut receipt = Receipt {
+            txn,
+            changed: BTreeMap::new(),
+            pins: BTreeMap::new(),
+        };
         for intent in self.intents.drain(..) {
-            let changed = plan.changes.iter().any(|change| {
-                change.n == intent.n && !matches!(change.op, Op::Adopt | Op::Parent)
-            });
-            let staged = intent.staged.and_then(|staged| staged.tree).map(|tree| tree.pin);
-            let pin = if changed { staged } else { intent.found.and_then(|found| found.pin) };
-            receipt.pins.extend(pin.map(|pin| (intent.path.clone(), pin)));
+            let changed = plan
+                .changes
+                .iter()
+                .any(|change| change.n == intent.n && !matches!(change.op, Op::Adopt | Op::Parent));
+            let staged = intent
+                .staged
+                .and_then(|staged| staged.tree)
+                .map(|tree| tree.pin);
+            let pin = if changed {
+                staged
+            } else {
+                intent.found.and_then(|found| found.pin)
+            };
+            receipt
+                .pins
+                .extend(pin.map(|pin| (intent.path.clone(), pin)));
             receipt.changed.insert(intent.path, changed);
         }
         receipt

@@ -31,15 +31,15 @@ impl Transaction {
             // Somebody else removed it: the catalog has to learn that.
             Some(_) => Standing::Unknown(None),
         };
-        Ok(Found { stat: None, digest: None, standing, pin: None })
+        Ok(Found {
+            stat: None,
+            digest: None,
+            standing,
+            pin: None,
+        })
     }
 
-    fn find_link(
-        &self,
-        intent: &Intent,
-        target: &str,
-        stat: Stat,
-    ) -> Result<Option<Found>, Error> {
+    fn find_link(&self, intent: &Intent, target: &str, stat: Stat) -> Result<Option<Found>, Error> {
         let Parent::There(parent) = self.engine.home.parent(&intent.place)? else {
             return Ok(None);
         };
@@ -50,8 +50,17 @@ impl Transaction {
         let recorded = entry.is_some_and(|entry| {
             entry.vouches_for(&stat) && entry.target.as_deref() == Some(target)
         });
-        let standing = if recorded { Standing::Recorded } else { Standing::Unknown(None) };
-        Ok(Some(Found { stat: Some(stat), digest: None, standing, pin: None }))
+        let standing = if recorded {
+            Standing::Recorded
+        } else {
+            Standing::Unknown(None)
+        };
+        Ok(Some(Found {
+            stat: Some(stat),
+            digest: None,
+            standing,
+            pin: None,
+        }))
     }
 
     fn find_file(
@@ -85,10 +94,18 @@ impl Transaction {
             return Ok(None);
         }
         let standing = match entry.filter(|entry| vouched && entry.digest == Some(digest)) {
-            Some(entry) => Standing::Refreshable(Box::new(EntryRow { racy: false, ..entry })),
+            Some(entry) => Standing::Refreshable(Box::new(EntryRow {
+                racy: false,
+                ..entry
+            })),
             None => Standing::Unknown(None),
         };
-        Ok(Some(Found { stat: Some(stat), digest: Some(digest), standing, pin: None }))
+        Ok(Some(Found {
+            stat: Some(stat),
+            digest: Some(digest),
+            standing,
+            pin: None,
+        }))
     }
 
     /// Hashes the file at an intent's place; what it was before and after, if that is the same.

@@ -33,7 +33,11 @@ const HELD_BYTES_MAX: u64 = 1 << 20;
 
 impl Payload {
     fn new(content: Content) -> Self {
-        Self { content, mode: None, mtime: None }
+        Self {
+            content,
+            mode: None,
+            mtime: None,
+        }
     }
 
     /// These bytes. Mode: that of the file that is replaced, or 0644. Mtime: when it is staged, unless
@@ -59,7 +63,10 @@ impl Payload {
     /// Whatever the reader says of its first mebibyte, which is read at once.
     pub fn reader(mut reader: impl Read + Send + 'static) -> io::Result<Self> {
         let mut head = Vec::new();
-        let count = reader.by_ref().take(HELD_BYTES_MAX).read_to_end(&mut head)?;
+        let count = reader
+            .by_ref()
+            .take(HELD_BYTES_MAX)
+            .read_to_end(&mut head)?;
         Ok(Self::new(if (count as u64) < HELD_BYTES_MAX {
             Content::Bytes(head.into())
         } else {

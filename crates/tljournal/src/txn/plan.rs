@@ -33,14 +33,20 @@ impl Transaction {
         for (index, intent) in self.intents.iter().enumerate() {
             let (parent, missing) = match self.engine.home.parent(&intent.place)? {
                 Parent::There(dir) => (dir, Vec::new()),
-                Parent::Missing { nearest, missing, .. } => (nearest, missing),
+                Parent::Missing {
+                    nearest, missing, ..
+                } => (nearest, missing),
             };
             let stat = match missing.is_empty() {
                 true => parent.stat(intent.place.path.name())?,
                 false => None,
             };
             self.check_expect(intent, stat.as_ref(), &parent)?;
-            if let Some(found) = intent.found.as_ref().filter(|found| found.still_is(stat.as_ref())) {
+            if let Some(found) = intent
+                .found
+                .as_ref()
+                .filter(|found| found.still_is(stat.as_ref()))
+            {
                 plan.keep(intent, found);
                 continue;
             }
@@ -57,7 +63,13 @@ impl Transaction {
             }
             check_possible(intent, &change, &parent)?;
             for path in missing {
-                parents.insert(Place { anchor: intent.place.anchor, path }, ());
+                parents.insert(
+                    Place {
+                        anchor: intent.place.anchor,
+                        path,
+                    },
+                    (),
+                );
             }
             if let Some(staged) = &intent.staged {
                 plan.note_tree(&change, staged);
@@ -65,7 +77,10 @@ impl Transaction {
             plan.changes.push(change);
         }
         let first = self.intents.len() as u32;
-        let parents = parents.into_keys().zip(first..).map(|(place, n)| parent_change(place, n));
+        let parents = parents
+            .into_keys()
+            .zip(first..)
+            .map(|(place, n)| parent_change(place, n));
         plan.changes.extend(parents);
         Ok(plan)
     }
@@ -84,7 +99,8 @@ impl Transaction {
         let pre = stat.as_ref().map(Image::of);
         let entry = self.engine.look(|catalog| catalog.entry(&intent.place))?;
         let accounted = entry.is_some_and(|entry| {
-            stat.as_ref().is_none_or(|stat| entry.image.is_untouched(stat))
+            stat.as_ref()
+                .is_none_or(|stat| entry.image.is_untouched(stat))
         });
         let chosen = matches!(intent.expect, Expect::Digest(_));
         let (durability, target) = match &intent.wanted {
@@ -123,7 +139,10 @@ impl Transaction {
             (Expect::Absent, Some(stat)) => format!("a {}", stat.kind.as_str()),
             (Expect::Present | Expect::Digest(_), None) => "nothing".to_owned(),
         };
-        let kind = ConflictKind::Unexpected { expected: intent.expect, found };
+        let kind = ConflictKind::Unexpected {
+            expected: intent.expect,
+            found,
+        };
         Err(Conflict::at(&intent.path, kind).into())
     }
 
@@ -168,7 +187,9 @@ impl Plan {
         let tree = match &found.standing {
             Standing::Recorded => return,
             Standing::Refreshable(entry) => {
-                self.known.refreshed.push((intent.place.clone(), (**entry).clone()));
+                self.known
+                    .refreshed
+                    .push((intent.place.clone(), (**entry).clone()));
                 return;
             }
             Standing::Unknown(tree) => tree,
@@ -200,15 +221,21 @@ impl Plan {
     fn note_source(&mut self, intent: &Intent) {
         let Some(staged) = &intent.staged else { return };
         if let (Some(tree), Some(digest)) = (&staged.tree, staged.digest) {
-            self.known.sources.extend(tree.look.map(|look| (look, digest)));
+            self.known
+                .sources
+                .extend(tree.look.map(|look| (look, digest)));
         }
     }
 
     fn note_tree(&mut self, change: &Change, staged: &Staged) {
         if let (Some(tree), Some(digest)) = (&staged.tree, staged.digest) {
             self.manifests.push(tree.manifest.clone());
-            self.known.signatures.insert(change.n, tree.signature.clone());
-            self.known.sources.extend(tree.look.map(|look| (look, digest)));
+            self.known
+                .signatures
+                .insert(change.n, tree.signature.clone());
+            self.known
+                .sources
+                .extend(tree.look.map(|look| (look, digest)));
         }
     }
 }
@@ -219,9 +246,7 @@ impl Found {
         match (&self.stat, stat) {
             (None, None) => true,
             // Links made to a file, or pins, do not matter; its ctime does.
-            (Some(then), Some(now)) => {
-                Image::of(then) == Image::of(now) && then.ctime == now.ctime
-            }
+            (Some(then), Some(now)) => Image::of(then) == Image::of(now) && then.ctime == now.ctime,
             _ => false,
         }
     }
@@ -237,8 +262,13 @@ fn check_possible(intent: &Intent, change: &Change, parent: &Dir) -> Result<(), 
     };
     if let Some(pre) = change.pre.filter(|pre| pre.kind != wanted) {
         let kind = match pre.kind {
-            Kind::Link => ConflictKind::Link { link: intent.path.to_string() },
-            other => ConflictKind::Kind { found: other.as_str(), wanted: wanted.as_str() },
+            Kind::Link => ConflictKind::Link {
+                link: intent.path.to_string(),
+            },
+            other => ConflictKind::Kind {
+                found: other.as_str(),
+                wanted: wanted.as_str(),
+            },
         };
         return Err(Conflict::at(&intent.path, kind).into());
     }
@@ -251,14 +281,23 @@ fn check_possible(intent: &Intent, change: &Change, parent: &Dir) -> Result<(), 
 fn parent_change(place: Place, n: u32) -> Change {
     // Which inode it will be is not known before it is made, and does not matter: it is only ever
     // removed while it is empty.
-    let identity = Identity { ino: 0, born: Timestamp::default() };
+    let identity = Identity {
+        ino: 0,
+        born: Timestamp::default(),
+    };
     let (size, mtime) = (0, Timestamp::default());
     Change {
         n,
         place,
         op: Op::Parent,
         pre: None,
-        new: Some(Image { kind: Kind::Dir, identity, size, mode: 0o755, mtime }),
+        new: Some(Image {
+            kind: Kind::Dir,
+            identity,
+            size,
+            mode: 0o755,
+            mtime,
+        }),
         digest: None,
         target: None,
         spot: Spot::Home,

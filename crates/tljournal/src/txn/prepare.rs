@@ -78,9 +78,20 @@ impl Transaction {
             None => false,
         };
         let home = &self.engine.home;
-        let staged: Vec<_> = self.intents.iter().filter(|intent| waiting(intent)).collect();
-        let files = || staged.iter().filter_map(|intent| intent.staged.as_ref()?.file.as_ref());
-        let trees = staged.iter().filter_map(|intent| intent.staged.as_ref()).filter(|staged| staged.tree.is_some());
+        let staged: Vec<_> = self
+            .intents
+            .iter()
+            .filter(|intent| waiting(intent))
+            .collect();
+        let files = || {
+            staged
+                .iter()
+                .filter_map(|intent| intent.staged.as_ref()?.file.as_ref())
+        };
+        let trees = staged
+            .iter()
+            .filter_map(|intent| intent.staged.as_ref())
+            .filter(|staged| staged.tree.is_some());
         if staged.is_empty() {
             return Ok(());
         }
@@ -100,7 +111,11 @@ impl Transaction {
             let _synced = home.dir.sync_filesystem()?;
         }
         for intent in &mut self.intents {
-            if let Some(staged) = intent.staged.as_mut().filter(|staged| staged.spot == Spot::Home) {
+            if let Some(staged) = intent
+                .staged
+                .as_mut()
+                .filter(|staged| staged.spot == Spot::Home)
+            {
                 staged.synced = true;
                 staged.file = None;
             }
@@ -133,7 +148,10 @@ impl Transaction {
     /// Waits until a later change of a staged tree would show in its signature: at most one tick of the
     /// filesystem's clock, and the sync has usually taken longer.
     fn let_signatures_age(&self) {
-        let trees = self.intents.iter().filter_map(|intent| intent.staged.as_ref()?.tree.as_ref());
+        let trees = self
+            .intents
+            .iter()
+            .filter_map(|intent| intent.staged.as_ref()?.tree.as_ref());
         let Some(newest) = trees.filter_map(|tree| tree.signature.newest()).max() else {
             return;
         };

@@ -116,7 +116,11 @@ impl Transaction {
                     moved_from = Some(path.to_owned());
                     if payload.mode.is_none() && payload.mtime.is_none() {
                         if let Some(staged) = link_in(path, &source, &stat, &dir, &name)? {
-                            intent.staged = Some(Staged { spot, moved_from, ..staged });
+                            intent.staged = Some(Staged {
+                                spot,
+                                moved_from,
+                                ..staged
+                            });
                             return Ok(());
                         }
                     }
@@ -132,7 +136,12 @@ impl Transaction {
         let image = Image::of(&file.stat()?);
         let staged = Staged::new(spot, dir, image);
         let (digest, file) = (Some(digest), Some(file));
-        intent.staged = Some(Staged { digest, file, moved_from, ..staged });
+        intent.staged = Some(Staged {
+            digest,
+            file,
+            moved_from,
+            ..staged
+        });
         Ok(())
     }
 
@@ -192,7 +201,11 @@ fn link_in(
     name: &str,
 ) -> Result<Option<Staged>, Error> {
     match dir.link_from(path, name) {
-        Err(error) if [Errno::XDEV, Errno::PERM, Errno::MLINK].iter().any(|no| error.is(*no)) => {
+        Err(error)
+            if [Errno::XDEV, Errno::PERM, Errno::MLINK]
+                .iter()
+                .any(|no| error.is(*no)) =>
+        {
             return Ok(None);
         }
         linked => linked?,
@@ -204,7 +217,10 @@ fn link_in(
     }
     let digest = dir.disk().hash(source, path)?;
     let staged = Staged::new(Spot::Home, dir.clone(), Image::of(&linked));
-    Ok(Some(Staged { digest: Some(digest), ..staged }))
+    Ok(Some(Staged {
+        digest: Some(digest),
+        ..staged
+    }))
 }
 
 /// Creates a staged file with everything a reader yields.
@@ -218,7 +234,9 @@ fn copy(from: &mut dyn Read, dir: &Dir, name: &str) -> Result<(NewFile, Digest),
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => {
-                return Err(DiskError::new("read the content for", file.path().as_str(), error).into());
+                return Err(
+                    DiskError::new("read the content for", file.path().as_str(), error).into(),
+                );
             }
         };
         hasher.update(&chunk[..count]);

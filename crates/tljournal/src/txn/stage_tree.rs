@@ -88,7 +88,9 @@ impl Transaction {
         let Some(look) = self.fingerprint(&wanted.source)? else {
             return Ok(());
         };
-        let known = self.engine.look(|catalog| catalog.manifest_of_source(&look.digest))?;
+        let known = self
+            .engine
+            .look(|catalog| catalog.manifest_of_source(&look.digest))?;
         let Some(manifest) = known else {
             return Ok(());
         };
@@ -110,7 +112,9 @@ impl Transaction {
         };
         let digest = manifest.digest();
         let entry = entry.filter(|entry| entry.image.identity == pin.identity());
-        let recorded = entry.as_ref().is_some_and(|entry| entry.digest == Some(digest));
+        let recorded = entry
+            .as_ref()
+            .is_some_and(|entry| entry.digest == Some(digest));
         if entry.is_some() && !recorded {
             // The journal itself put another tree there; only hashing could find it equal.
             return Ok(());
@@ -130,12 +134,14 @@ impl Transaction {
         let standing = match (entry, verdict.refreshed) {
             (Some(_), None) => Standing::Recorded,
             (Some(entry), Some(fresh)) => refreshed(entry, fresh),
-            (None, fresh) => {
-                Standing::Unknown(Some((manifest.clone(), fresh.unwrap_or_default())))
-            }
+            (None, fresh) => Standing::Unknown(Some((manifest.clone(), fresh.unwrap_or_default()))),
         };
-        intent.found =
-            Some(Found { stat: Some(stat), digest: Some(digest), standing, pin: Some(pin) });
+        intent.found = Some(Found {
+            stat: Some(stat),
+            digest: Some(digest),
+            standing,
+            pin: Some(pin),
+        });
         Ok(())
     }
 
@@ -155,11 +161,19 @@ impl Transaction {
         dir.make_dir(&name, 0o700)?;
         let root = dir.open_dir(&name)?;
         let tick = wanted.options.tick();
-        let built = tree::build(&mut wanted.source, &root, (own.dev, own.identity), &tick)?;
-        drop(in_span);
+        let own = (own.dev, own.identity);
+        let built = tree::build(&mut wanted.source, &root, own, &tick)?;
+        drop((in_span, tick));
         let stat = dir.stat(&name)?.ok_or_else(|| vanished(&dir, &name))?;
-        let mode = built.manifest.entries().first().map_or(0o755, |root| root.mode);
-        let image = Image { mode, ..Image::of(&stat) };
+        let mode = built
+            .manifest
+            .entries()
+            .first()
+            .map_or(0o755, |root| root.mode);
+        let image = Image {
+            mode,
+            ..Image::of(&stat)
+        };
         let digest = Some(built.manifest.digest());
         self.compare_tree(intent, &built.manifest)?;
         let tree = StagedTree {
@@ -169,7 +183,11 @@ impl Transaction {
             look,
         };
         let staged = Staged::new(spot, dir, image);
-        intent.staged = Some(Staged { digest, tree: Some(tree), ..staged });
+        intent.staged = Some(Staged {
+            digest,
+            tree: Some(tree),
+            ..staged
+        });
         Ok(())
     }
 
@@ -203,7 +221,7 @@ impl Transaction {
 }
 
 impl TreeOptions {
-    pub(super) fn tick(&self) -> impl Fn(u64) + Sync {
+    pub(super) fn tick(&self) -> impl Fn(u64) + Sync + use<> {
         let progress = self.progress.clone();
         move |bytes| {
             if let Some(progress) = &progress {

@@ -24,7 +24,7 @@ mod system;
 mod witness;
 
 pub use dir::Dir;
-pub use file::{NewFile, Synced};
+pub use file::{NewFile, Synced, Unsynced};
 pub use system::{Features, FilesystemKind};
 pub use witness::{Call, Verb, Witness};
 

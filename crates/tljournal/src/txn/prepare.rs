@@ -4,7 +4,7 @@ use super::begin::Transaction;
 use super::intent::{Found, Intent, Staged, Standing, Wanted};
 use crate::ambient;
 use crate::apply::RACY_NANOS;
-use crate::disk::Dir;
+use crate::disk::{Dir, Unsynced};
 use crate::error::Error;
 use crate::home::Parent;
 use crate::model::{Durability, EntryKind, Kind, Manifest, Spot};
@@ -97,16 +97,13 @@ impl Transaction {
         }
         let one_by_one = trees.clone().count() == 0 && files().count() <= FILES_ONE_BY_ONE_MAX;
         if one_by_one || !home.syncfs_reaches_medium {
-            files().for_each(|file| file.begin_writeback());
-            for file in files() {
-                let _synced = file.sync()?;
-            }
             for tree in trees {
                 sync_tree(tree)?;
             }
             // The names too: those in the transaction's directory, and its own.
-            let _synced = live.staging.dir.sync()?;
-            let _synced = home.txns.sync()?;
+            let names = [Unsynced::Dir(&live.staging.dir), Unsynced::Dir(&home.txns)];
+            let together: Vec<_> = files().map(Unsynced::File).chain(names).collect();
+            let _synced = home.dir.disk().sync_together(&together)?;
         } else {
             let _synced = home.dir.sync_filesystem()?;
         }

@@ -123,6 +123,7 @@ impl Transaction {
         let signature = vouching.and_then(|entry| entry.signature.as_ref());
         let tick = wanted.options.tick();
         let verdict = tree::verify(pin.dir(), manifest, signature, Depth::Signature, &tick)?;
+        tracing::debug!(path = %intent.path, hashed_bytes = verdict.hashed_bytes, "compared");
         if !verdict.differences.is_empty() {
             for difference in verdict.differences.iter().take(8) {
                 tracing::info!(path = %intent.path, %difference, "the tree is not as it was installed");

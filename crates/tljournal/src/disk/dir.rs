@@ -109,7 +109,11 @@ impl Dir {
     /// # Errors
     /// [`DiskError`] when the filesystem cannot say.
     pub fn stat_by_path(&self) -> Result<Option<Stat>, DiskError> {
-        match statx(rustix::fs::CWD, self.path.as_str().as_bytes(), AtFlags::empty()) {
+        match statx(
+            rustix::fs::CWD,
+            self.path.as_str().as_bytes(),
+            AtFlags::empty(),
+        ) {
             Ok(stat) => Ok(Some(stat)),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
             Err(errno) => Err(self.error("look at", errno)),

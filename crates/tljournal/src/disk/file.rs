@@ -64,12 +64,16 @@ impl Disk {
             return Ok(Synced::proof());
         };
         std::thread::scope(|scope| {
-            let threads: Vec<_> = others
-                .iter()
-                .map(|unsynced| scope.spawn(|| unsynced.sync()))
-                .collect();
+            let spawn = |unsynced| {
+                let thread = std::thread::Builder::new();
+                (
+                    unsynced,
+                    thread.spawn_scoped(scope, move || Unsynced::sync(*unsynced)),
+                )
+            };
+            let threads: Vec<_> = others.iter().map(spawn).collect();
             let mut all = here.sync();
-            for thread in threads {
+            for (unsynced, thread) in threads {
                 let lost = |_| {
                     Err(DiskError::new(
                         "sync",
@@ -77,7 +81,12 @@ impl Disk {
                         rustix::io::Errno::CANCELED,
                     ))
                 };
-                all = all.and(thread.join().unwrap_or_else(lost));
+                let synced = match thread {
+                    Ok(thread) => thread.join().unwrap_or_else(lost),
+                    // No thread could be had: then one after the other.
+                    Err(_) => unsynced.sync(),
+                };
+                all = all.and(synced);
             }
             all
         })

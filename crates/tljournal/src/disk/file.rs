@@ -64,25 +64,16 @@ impl Disk {
             return Ok(Synced::proof());
         };
         std::thread::scope(|scope| {
-            let spawn = |unsynced| {
+            let mut threads = Vec::new();
+            for unsynced in others {
                 let thread = std::thread::Builder::new();
-                (
-                    unsynced,
-                    thread.spawn_scoped(scope, move || Unsynced::sync(*unsynced)),
-                )
-            };
-            let threads: Vec<_> = others.iter().map(spawn).collect();
+                threads.push(thread.spawn_scoped(scope, || unsynced.sync()));
+            }
             let mut all = here.sync();
-            for (unsynced, thread) in threads {
-                let lost = |_| {
-                    Err(DiskError::new(
-                        "sync",
-                        "a file",
-                        rustix::io::Errno::CANCELED,
-                    ))
-                };
-                let synced = match thread {
-                    Ok(thread) => thread.join().unwrap_or_else(lost),
+            for (thread, unsynced) in threads.into_iter().zip(others) {
+                let synced = match thread.map(std::thread::ScopedJoinHandle::join) {
+                    Ok(Ok(synced)) => synced,
+                    Ok(Err(panic)) => std::panic::resume_unwind(panic),
                     // No thread could be had: then one after the other.
                     Err(_) => unsynced.sync(),
                 };

@@ -94,16 +94,11 @@ impl Session {
         Ok(journal)
     }
 
+    /// What was set aside or taken back has been said by the engine, as a warning.
     fn tell_recovery(&self, found: &Recovery) {
-        if let Some(kept) = &found.database_set_aside {
-            let text =
-                format!("the database was damaged; it is kept at {kept}, and a new one was begun");
-            self.output.note(WARN, "warning", &text);
-        }
         let told = [
             (found.finished, "finished"),
             (found.rolled_back, "rolled back"),
-            (found.taken_back, "taken back"),
         ];
         let told: Vec<_> = told
             .iter()
@@ -156,7 +151,7 @@ impl Session {
 }
 
 fn existing(root: &Utf8Path) -> Result<Utf8PathBuf, Failure> {
-    if files::exists(root) && !files::is_dir(root) || !files::exists(root) {
+    if !files::is_dir(root) {
         let shown = root.as_str().escape_debug();
         return Err(Failure::Usage(format!("`{shown}` is not a directory")));
     }

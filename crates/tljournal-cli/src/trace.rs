@@ -7,7 +7,8 @@ use std::fmt;
 use anstyle::Style;
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::fmt::format::{Writer, debug_fn};
+use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::fmt::format::{FmtSpan, Writer, debug_fn};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -26,16 +27,23 @@ pub(crate) fn start(global: &Global) {
         2 => LevelFilter::DEBUG,
         _ => LevelFilter::TRACE,
     };
+    // The end of a span says how long it took.
+    let spans = match global.verbose {
+        0 => FmtSpan::NONE,
+        _ => FmtSpan::CLOSE,
+    };
     let fields = debug_fn(|writer, field, value| {
         let value = clean(&format!("{value:?}"));
         match field.name() {
             "message" => write!(writer, "{value}"),
             name => write!(writer, "{name}={value}"),
         }
-    });
+    })
+    .delimited(" ");
     let subscriber = tracing_subscriber::fmt()
         .log_internal_errors(false)
         .with_max_level(level)
+        .with_span_events(spans)
         .fmt_fields(fields)
         .event_format(Line { json: global.json })
         .with_writer(Stderr)

@@ -26,7 +26,9 @@ const EXAMPLE: &str = r#"The description:
   exchange, wait or fail.
 "#;
 
-/// Makes many changes as one transaction: all of them, or none.
+/// Make many changes as one transaction, from a JSON description
+///
+/// All of them are made, or none.
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLE}\n{}", exit::OF_CHANGES))]
 pub(crate) struct Args {

@@ -6,7 +6,9 @@ use crate::output::BOLD;
 use crate::session::Session;
 use crate::text::clean;
 
-/// Makes a journal, and its home if that is missing.
+/// Make a journal in the current directory, or in --root
+///
+/// Its home is made if it is missing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::OF_CHANGES)]
 pub(crate) struct Args {

@@ -6,7 +6,7 @@ use crate::exit::{self, Exit};
 use crate::failure::Failure;
 use crate::session::Session;
 
-/// Makes a symbolic link at a path, or flips the one that is there.
+/// Make a symbolic link, or flip the one that is there
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::OF_CHANGES)]
 pub(crate) struct Args {

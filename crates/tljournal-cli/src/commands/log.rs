@@ -9,8 +9,9 @@ use crate::session::Session;
 use crate::text::clean;
 use crate::time;
 
-/// Lists the latest transactions, the latest first: number, when, state, label. Changes nothing; works
-/// on a read-only copy.
+/// List the latest transactions
+///
+/// The latest first: number, when, state, label. Changes nothing; works on a read-only copy.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::OF_LOOKS)]
 pub(crate) struct Args {

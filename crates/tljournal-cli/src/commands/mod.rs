@@ -26,28 +26,18 @@ use crate::session::Session;
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make a journal in the current directory, or in --root
     Init(init::Args),
-    /// Put a file at a path
     Put(put::Args),
-    /// Remove files, links and whole directories, all at once
     Rm(rm::Args),
-    /// Make a symbolic link, or flip the one that is there
     Link(link::Args),
-    /// Make many changes as one transaction, from a JSON description
     Apply(apply::Args),
     /// Install, verify and show trees
     #[command(subcommand)]
     Tree(tree::Command),
-    /// Make right what interrupted processes have left
     Recover(recover::Args),
-    /// Show how the journal is doing
     Status(status::Args),
-    /// List the latest transactions
     Log(log::Args),
-    /// Show a transaction with its changes and events
     Show(show::Args),
-    /// Show in under a minute what all this is for
     Demo(demo::Args),
 }
 

@@ -10,8 +10,9 @@ use crate::progress::Progress;
 use crate::session::Session;
 use crate::time;
 
-/// Puts a file at a path, whole or not at all. The same content, mode and mtime there already is left
-/// untouched.
+/// Put a file at a path
+///
+/// Whole or not at all, and durably. The same content, mode and mtime there already is left untouched.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::OF_CHANGES)]
 pub(crate) struct Args {

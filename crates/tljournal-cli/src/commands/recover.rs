@@ -10,9 +10,11 @@ use crate::progress::Progress;
 use crate::session::Session;
 use crate::text::{clean, count};
 
-/// Makes right what interrupted processes have left: finishes what was committed, rolls back what was
-/// not, clears what nobody holds, and puts rebuildable trees on the medium. Every command that changes
-/// something does the same for what is in its way; this does all of it now.
+/// Make right what interrupted processes have left
+///
+/// Finishes what was committed, rolls back what was not, clears what nobody holds, and puts rebuildable
+/// trees on the medium. Every command that changes something does the same for what is in its way; this
+/// does all of it now.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::OF_RECOVER)]
 pub(crate) struct Args {

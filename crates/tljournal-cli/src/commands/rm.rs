@@ -7,8 +7,9 @@ use crate::failure::Failure;
 use crate::session::Session;
 use crate::text::count;
 
-/// Removes whatever is at the paths, all at once: files, links, and directories with everything below
-/// them. Nothing there is no error, unless it was expected.
+/// Remove files, links and whole directories, all at once
+///
+/// Nothing there is no error, unless something was expected.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::OF_CHANGES)]
 pub(crate) struct Args {

@@ -14,7 +14,9 @@ use crate::time;
 /// How many events of one transaction are shown.
 const EVENTS_MAX: u32 = 1000;
 
-/// Shows a transaction with its changes and events. Changes nothing; works on a read-only copy.
+/// Show a transaction with its changes and events
+///
+/// Changes nothing; works on a read-only copy.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::OF_SHOW)]
 pub(crate) struct Args {

@@ -14,8 +14,10 @@ use crate::time;
 /// How many transactions of one kind are named.
 const NAMED_MAX: usize = 5;
 
-/// Shows how the journal is doing: the latest transaction, who is at work, what is unfinished or stuck.
-/// Changes nothing; works on a read-only copy.
+/// Show how the journal is doing
+///
+/// The latest transaction, who is at work, what is unfinished or stuck. Changes nothing; works on a
+/// read-only copy.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::OF_STATUS)]
 pub(crate) struct Args {}

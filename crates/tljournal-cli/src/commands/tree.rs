@@ -6,11 +6,8 @@ use crate::session::Session;
 /// What to do with a tree.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    /// Install a directory or archive at a path
     Install(tree_install::Args),
-    /// Compare a tree with what was installed
     Verify(tree_verify::Args),
-    /// List what was installed at a path
     Show(tree_show::Args),
 }
 

@@ -9,8 +9,10 @@ use crate::files::Input;
 use crate::progress::Progress;
 use crate::session::Session;
 
-/// Installs a tree: afterwards exactly the entries of SRC are there, or everything is as it was. A tree
-/// that is installed already is not touched.
+/// Install a directory or archive at a path
+///
+/// Afterwards exactly the entries of SRC are there, or everything is as it was. A tree that is installed
+/// already is not touched; one that was edited is repaired.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::OF_CHANGES)]
 pub(crate) struct Args {

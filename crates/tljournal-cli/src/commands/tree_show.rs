@@ -11,8 +11,9 @@ use crate::session::Session;
 use crate::text::{bytes, clean};
 use crate::time;
 
-/// Lists what was installed at a path: mode, size, mtime and name of every entry. Changes nothing;
-/// works on a read-only copy.
+/// List what was installed at a path
+///
+/// Mode, size, mtime and name of every entry. Changes nothing; works on a read-only copy.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::OF_SHOW)]
 pub(crate) struct Args {
@@ -78,11 +79,16 @@ fn print_entry(out: &mut dyn Write, manifest: &Manifest, entry: &Entry) -> io::R
             ('-', size.to_string(), same.unwrap_or_default())
         }
     };
+    // The mode of a link means nothing.
+    let bits = if kind == 'l' {
+        String::new()
+    } else {
+        mode(entry.mode)
+    };
     let mtime = time::short(entry.mtime);
     writeln!(
         out,
-        "{kind}{} {size:>12}  {mtime}  {}{rest}",
-        mode(entry.mode),
+        "{kind}{bits:<4} {size:>12}  {mtime}  {}{rest}",
         clean(name)
     )
 }

@@ -3,7 +3,9 @@
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// How the demo goes.
+/// Show in under a minute what all this is for
+///
+/// Works in a temporary directory, which is removed at the end.
 #[derive(Debug, clap::Args)]
 #[command(after_help = crate::exit::OF_DEMO)]
 pub(crate) struct Args {

@@ -35,7 +35,7 @@ pub(crate) fn start(global: &Global) {
     let fields = debug_fn(|writer, field, value| {
         let value = clean(&format!("{value:?}"));
         match field.name() {
-            "message" => write!(writer, "{value}"),
+            "message" => write!(writer, "{}", value.trim_matches('"')),
             name => write!(writer, "{name}={value}"),
         }
     })

@@ -3,11 +3,11 @@ use std::collections::BTreeMap;
 use rustix::io::Errno;
 
 use super::decide::{Direction, Step, decide};
+use super::finish::parent_at;
 use super::look::{Evidence, Seen, shape};
 use crate::disk::Dir;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::home::Parent;
 use crate::model::{Anchor, Change, Image, Kind, Op, Place, RelPath, Spot, TxnId};
 
 /// How it went with all changes of a transaction.
@@ -135,7 +135,7 @@ fn finish_modes(change: &Change, target: Seen, parent: Option<&Dir>) -> Result<(
 /// Makes a missing parent directory, or removes it again if nothing came into it. False if something
 /// that is no directory has its name.
 fn step_parent(engine: &Engine, change: &Change, direction: Direction) -> Result<bool, Error> {
-    let Parent::There(parent) = engine.home.parent(&change.place)? else {
+    let Some(parent) = parent_at(engine, &change.place)? else {
         return Ok(direction == Direction::Back);
     };
     let name = change.place.path.name();
@@ -186,7 +186,10 @@ pub(crate) fn settle(engine: &Engine, changes: &[Change]) -> Result<(), Error> {
         match opened {
             Ok(dir) => drop(dir.sync()?),
             // It is not there any more: nothing in it has to be durable.
-            Err(error) if error.is(Errno::NOENT) || error.is(Errno::NOTDIR) => {}
+            Err(error)
+                if [Errno::NOENT, Errno::NOTDIR, Errno::LOOP]
+                    .iter()
+                    .any(|no| error.is(*no)) => {}
             Err(error) => return Err(error.into()),
         }
     }

@@ -111,8 +111,10 @@ impl Options {
 
     fn open_engine(&self) -> Result<(Engine, Recovery), Error> {
         let home = self.open_home()?;
-        home.check_database_files()?
-            .map_or(Ok(()), |_| self.refuse_damaged(&home))?;
+        if home.check_database_files()?.is_some() {
+            Self::refuse_damaged(&home)?;
+            self.remove_foreign_journal(&home)?;
+        }
         let store = match self.open_ready(&home)? {
             Some(store) => store,
             None => self.make_ready(&home)?,
@@ -128,17 +130,25 @@ impl Options {
         Ok((engine, recovery))
     }
 
-    /// Refuses a database that some statement found damaged, or that SQLite would mend by what somebody
-    /// put beside it.
-    fn refuse_damaged(&self, home: &Home) -> Result<(), Error> {
-        let why = if home.has_foreign_journal()? {
-            "a rollback journal lies beside it, which is not the journal's own"
-        } else if home.state.stat(DAMAGED)?.is_some() {
-            "a statement found it damaged"
-        } else {
+    /// Sets a rollback journal aside that lies beside the database: ours leaves none, and SQLite would
+    /// replay it.
+    fn remove_foreign_journal(&self, home: &Home) -> Result<(), Error> {
+        if !home.has_foreign_journal()? {
             return Ok(());
+        }
+        let wait = Wait {
+            limit: self.lock_wait,
         };
-        Err(CatalogError::Corrupt(why.to_owned()).into())
+        let _lock = lock::acquire(&home.locks, "commit", Mode::Exclusive, "open", wait)?;
+        home.set_foreign_journal_aside()
+    }
+
+    /// Refuses a database that some statement found damaged.
+    fn refuse_damaged(home: &Home) -> Result<(), Error> {
+        match home.state.stat(DAMAGED)? {
+            Some(_) => Err(CatalogError::Corrupt("a statement found it damaged".to_owned()).into()),
+            None => Ok(()),
+        }
     }
 
     /// Opens a database that needs nothing done to it; `None` if it does.

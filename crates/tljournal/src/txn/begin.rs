@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::intent::{Intent, Wanted};
@@ -125,7 +126,6 @@ impl Transaction {
             wanted,
             found: None,
             staged: None,
-            drift: false,
         })
     }
 
@@ -166,7 +166,8 @@ impl Live {
 
     pub(super) fn roll_back(&mut self) -> Result<(), Error> {
         self.committed = true;
-        discard(&self.engine, self.id, &self.staging, &self.beside)?;
+        let none = BTreeMap::new();
+        discard(&self.engine, self.id, &self.staging, &self.beside, &none)?;
         let aborted = self.engine.record(Sync::Normal, |catalog| {
             catalog.move_txn(self.row, TxnState::Staging, TxnState::Aborted, None)
         });

@@ -187,7 +187,11 @@ impl Transaction {
         for index in indices {
             let mut intent = self.intents.remove(*index);
             intent.found = None;
-            let staged = self.stage(&mut intent);
+            let staged = match &intent.staged {
+                // Staged from a source that can be read once, found equal, and not synced therefore.
+                Some(_) => Ok(()),
+                None => self.stage(&mut intent),
+            };
             self.intents.insert(*index, intent);
             staged?;
         }
@@ -265,7 +269,10 @@ impl Transaction {
             .look(|catalog| catalog.is_unsettled(live.row))
             .and_then(|kept| match kept {
                 true => Ok(false),
-                false => apply::discard(&self.engine, live.id, &live.staging, &plan.changes),
+                false => {
+                    let (id, staging) = (live.id, &live.staging);
+                    apply::discard(&self.engine, id, staging, &plan.changes, &plan.replaced)
+                }
             });
         if let Err(error) = tidied {
             tracing::warn!(%error, "what was replaced remains until recovery");

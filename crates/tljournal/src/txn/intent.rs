@@ -19,8 +19,6 @@ pub(super) struct Intent {
     pub(super) found: Option<Found>,
     /// The new content where it waits.
     pub(super) staged: Option<Staged>,
-    /// What is there is known not to be the journal's own work.
-    pub(super) drift: bool,
 }
 
 /// What is to be there.

@@ -111,13 +111,13 @@ impl Transaction {
             let _synced = home.dir.sync_filesystem()?;
         }
         for intent in &mut self.intents {
-            if let Some(staged) = intent
-                .staged
-                .as_mut()
-                .filter(|staged| staged.spot == Spot::Home)
-            {
-                staged.synced = true;
-                staged.file = None;
+            let wanted = intent.found.is_none() && needs_sync(&intent.wanted);
+            match &mut intent.staged {
+                Some(staged) if wanted && staged.spot == Spot::Home => {
+                    staged.synced = true;
+                    staged.file = None;
+                }
+                _ => {}
             }
         }
         Ok(())

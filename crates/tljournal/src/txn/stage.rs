@@ -215,10 +215,12 @@ fn link_in(
         // Somebody put another file there in between.
         return Err(DiskError::new("move", path.as_str(), Errno::AGAIN).into());
     }
-    let digest = dir.disk().hash(source, path)?;
+    let digest = Some(dir.disk().hash(source, path)?);
+    let file = Some(dir.adopt_file(name)?);
     let staged = Staged::new(Spot::Home, dir.clone(), Image::of(&linked));
     Ok(Some(Staged {
-        digest: Some(digest),
+        digest,
+        file,
         ..staged
     }))
 }

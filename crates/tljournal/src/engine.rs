@@ -205,12 +205,33 @@ impl Engine {
         let Some(row) = self.live_run().row.take() else {
             return Ok(());
         };
-        crate::recovery::sweep(self)?;
+        if let Err(error) = crate::recovery::sweep(self) {
+            tracing::warn!(%error, "what is left over remains until recovery");
+        }
         self.record(Sync::Normal, |catalog| catalog.end_run(row, outcome))?;
-        let done = self.look(Catalog::checkpoint)?;
-        tracing::debug!(done, "checkpoint at the end of the run");
+        self.checkpoint()?;
         self.live_run().entered = None;
         Ok(())
+    }
+
+    /// Moves the log into the database if nobody is in the way. Queued like a write, so that whoever
+    /// copies the database sees it before or after.
+    fn checkpoint(&self) -> Result<(), Error> {
+        let failed = |errno| DiskError::new("lock", "lock/db", errno);
+        let store = self.store();
+        lock::wait_exclusive(&store.lock).map_err(failed)?;
+        let done = store.catalog.checkpoint();
+        lock::unlock(&store.lock).map_err(failed)?;
+        drop(store);
+        let done = done.map_err(|error| self.note(error))?;
+        tracing::debug!(done, "checkpoint at the end of the run");
+        Ok(())
+    }
+
+    /// Refuses every further use of this handle but reading: its database is in a state that only opening
+    /// it again can tell.
+    pub(crate) fn fail(&self) {
+        self.failed.store(true, Ordering::Release);
     }
 
     /// Refuses a handle whose database failed.

@@ -142,6 +142,30 @@ pub(crate) fn hold_alone(
     }
 }
 
+/// Refuses a change inside a tree that the journal installed and somebody has pinned: what is pinned stays
+/// whole.
+pub(crate) fn refuse_within_pinned(engine: &Engine, place: &Place) -> Result<(), Error> {
+    for path in place.path.ancestors().skip(1) {
+        let tree = Place {
+            anchor: place.anchor,
+            path,
+        };
+        let entry = engine.look(|catalog| catalog.entry(&tree))?;
+        if entry.is_none_or(|entry| entry.image.kind != Kind::Dir) {
+            continue;
+        }
+        let Some(dir) = open_tree(engine, &tree)? else {
+            continue;
+        };
+        if !lock::try_exclusive(&dir).map_err(|errno| cannot_lock(&dir, errno))? {
+            let holder = holders(&dir)?;
+            let path = engine.home.shown(place);
+            return Err(Conflict::at(path, ConflictKind::Pinned { holder }).into());
+        }
+    }
+    Ok(())
+}
+
 impl Alone {
     /// Whether this is the tree with that inode.
     pub(crate) fn is(&self, identity: Identity) -> bool {

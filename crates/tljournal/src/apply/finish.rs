@@ -50,6 +50,7 @@ impl Committed<'_> {
         let _in_span = span.enter();
         match run(engine, self.id, self.changes, Direction::Forward) {
             Ok(Outcome::Done) => {}
+            Ok(Outcome::Unreachable(place)) => return Err(self.unreachable(engine, &place)),
             Ok(Outcome::Blocked(place)) => {
                 let reason = format!("somebody changed `{}`", engine.home.shown(&place));
                 self.begin_abort(engine, &reason)?;
@@ -65,6 +66,17 @@ impl Committed<'_> {
         settle(engine, self.changes)?;
         self.record_applied(engine, known)?;
         Ok(Ending::Applied)
+    }
+
+    /// Leaves the transaction as it is, until what it staged beside its target can be reached again.
+    fn unreachable(&self, engine: &Engine, place: &Place) -> Error {
+        let shown = engine.home.shown(place);
+        let reason = format!("what it staged beside `{shown}` is not there; is it not mounted?");
+        Damage::Stuck {
+            txn: self.id,
+            reason,
+        }
+        .into()
     }
 
     /// Takes the transaction back for a reason of the caller's.
@@ -96,7 +108,7 @@ impl Committed<'_> {
     pub(crate) fn take_back(&self, engine: &Engine) -> Result<(), Error> {
         let outcome = run(engine, self.id, self.changes, Direction::Back)?;
         settle(engine, self.changes)?;
-        let Outcome::Blocked(place) = outcome else {
+        let (Outcome::Blocked(place) | Outcome::Unreachable(place)) = outcome else {
             engine.record(Sync::Normal, |catalog| {
                 catalog.move_txn(self.row, TxnState::Aborting, TxnState::Aborted, None)
             })?;

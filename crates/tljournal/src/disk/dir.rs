@@ -468,6 +468,11 @@ impl Dir {
             Some(_) => {}
         }
         let inside = self.open_child(name)?;
+        let (here, there) = (self.own_stat()?, inside.own_stat()?);
+        if (here.dev, here.mount) != (there.dev, there.mount) {
+            // Somebody mounted something there: its content is not ours to remove.
+            return Err(self.error_at("remove the mount point", name, Errno::BUSY));
+        }
         for entry in inside.names()? {
             inside.remove_tree(&entry)?;
         }

@@ -16,6 +16,7 @@ use crate::model::{
     Change, Durability, Expect, Identity, Image, Kind, Manifest, Op, Place, Spot, Stat, Timestamp,
     TxnId,
 };
+use crate::pin;
 use crate::tree::{self, Depth};
 
 /// The changes that are left to make.
@@ -50,11 +51,12 @@ impl Transaction {
                 false => None,
             };
             self.check_expect(intent, stat.as_ref(), &parent)?;
-            if let Some(found) = intent.found.as_ref() {
-                if found.still_is(stat.as_ref()) && (quiet || self.is_tree_still(intent, found)?) {
-                    plan.keep(intent, found);
-                    continue;
-                }
+            if let Some(found) = intent.found.as_ref()
+                && found.still_is(stat.as_ref())
+                && (quiet || self.is_tree_still(intent, found)?)
+            {
+                plan.keep(intent, found);
+                continue;
             }
             let change = match (&intent.wanted, &intent.staged) {
                 (Wanted::Nothing, _) => self.change(intent, stat, None, Op::Remove, &mut plan)?,
@@ -71,6 +73,7 @@ impl Transaction {
                 continue;
             }
             check_possible(intent, &change, &parent)?;
+            pin::refuse_within_pinned(&self.engine, &intent.place)?;
             for path in missing {
                 parents.insert(
                     Place {
@@ -85,7 +88,7 @@ impl Transaction {
             }
             plan.changes.push(change);
         }
-        let first = self.intents.len() as u32;
+        let first = self.next;
         let parents = parents
             .into_keys()
             .zip(first..)
@@ -196,14 +199,12 @@ impl Transaction {
                 let entry = entry.filter(|entry| !entry.racy);
                 if let Some((digest, signature)) =
                     entry.and_then(|entry| Some((entry.digest?, entry.signature?)))
+                    && let Some(manifest) = self.engine.look(|catalog| catalog.manifest(&digest))?
                 {
-                    if let Some(manifest) = self.engine.look(|catalog| catalog.manifest(&digest))? {
-                        let depth = Depth::Signature;
-                        let verdict =
-                            tree::verify(&root, &manifest, Some(&signature), depth, &|_| {})?;
-                        if verdict.differences.is_empty() {
-                            return Ok(Some(digest));
-                        }
+                    let depth = Depth::Signature;
+                    let verdict = tree::verify(&root, &manifest, Some(&signature), depth, &|_| {})?;
+                    if verdict.differences.is_empty() {
+                        return Ok(Some(digest));
                     }
                 }
                 Ok(Some(tree::read(&root, &|_| {})?.manifest.digest()))

@@ -114,15 +114,16 @@ impl Transaction {
                 if matches!(payload.content, Content::Move(_)) {
                     let path = source_path(&payload.content);
                     moved_from = Some(path.to_owned());
-                    if payload.mode.is_none() && payload.mtime.is_none() {
-                        if let Some(staged) = link_in(path, &source, &stat, &dir, &name)? {
-                            intent.staged = Some(Staged {
-                                spot,
-                                moved_from,
-                                ..staged
-                            });
-                            return Ok(());
-                        }
+                    if payload.mode.is_none()
+                        && payload.mtime.is_none()
+                        && let Some(staged) = link_in(path, &source, &stat, &dir, &name)?
+                    {
+                        intent.staged = Some(Staged {
+                            spot,
+                            moved_from,
+                            ..staged
+                        });
+                        return Ok(());
                     }
                 }
                 copy(&mut source, &dir, &name)?

@@ -1,3 +1,8 @@
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests look at, and tamper with, the disk behind the engine's back"
+)]
+
 use camino::Utf8PathBuf;
 use rusqlite::Connection;
 

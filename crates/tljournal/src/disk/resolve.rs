@@ -42,6 +42,10 @@ fn walk(dir: impl AsFd, path: &str, flags: OFlags, mode: Mode) -> Result<OwnedFd
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "tests make what the disk is to meet"
+)]
 mod tests {
     use super::*;
 

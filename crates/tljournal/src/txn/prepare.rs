@@ -137,7 +137,7 @@ impl Transaction {
                 pin.dir().sync_filesystem()?;
             }
             None if found.stat.is_some_and(|stat| stat.kind == Kind::File) => {
-                drop(parent.sync_file(intent.place.path.name())?);
+                parent.sync_file(intent.place.path.name())?;
             }
             None => {}
         }

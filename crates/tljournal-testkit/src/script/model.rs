@@ -225,6 +225,9 @@ fn is_below(path: &str, dir: &str) -> bool {
 
 /// The directories that a path lies in, innermost first.
 fn parents(path: &str) -> impl Iterator<Item = &str> {
-    let parent = |path: &&str| Some(path.rsplit_once('/')?.0);
-    std::iter::successors(parent(&path), move |path| parent(path))
+    std::iter::successors(parent(path), |path| parent(path))
+}
+
+fn parent(path: &str) -> Option<&str> {
+    Some(path.rsplit_once('/')?.0)
 }

@@ -33,20 +33,23 @@ impl Moment {
 
 /// Ends the process by SIGKILL at a moment of its run.
 ///
+/// Where several threads call at once, calls are counted as they begin and as they end.
+///
 /// No destructor runs and nothing is flushed: what happens is what happens when somebody else kills it
 /// there.
 #[derive(Debug)]
 pub struct Kill {
     at: Moment,
-    made: AtomicU64,
+    begun: AtomicU64,
+    ended: AtomicU64,
 }
 
 impl Kill {
     /// Ends the process at this moment.
     #[must_use]
     pub fn at(at: Moment) -> Self {
-        let made = AtomicU64::new(0);
-        Self { at, made }
+        let (begun, ended) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { at, begun, ended }
     }
 
     fn strike(when: When, at: Moment, call: u64) {
@@ -62,13 +65,14 @@ impl Kill {
 
 impl Witness for Kill {
     fn before(&self, _: &Call<'_>) -> io::Result<()> {
-        let call = self.made.fetch_add(1, Ordering::AcqRel) + 1;
+        let call = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
         Self::strike(When::Before, self.at, call);
         Ok(())
     }
 
     fn after(&self, _: &Call<'_>, _: Result<(), &io::Error>) {
-        Self::strike(When::After, self.at, self.made.load(Ordering::Acquire));
+        let call = self.ended.fetch_add(1, Ordering::AcqRel) + 1;
+        Self::strike(When::After, self.at, call);
     }
 }
 

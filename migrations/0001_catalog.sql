@@ -51,7 +51,9 @@ CREATE TABLE txn (
     commit_no  INTEGER UNIQUE, -- the order of commit points
     reason     TEXT            -- why it was taken back or is stuck
 ) STRICT;
-CREATE INDEX txn_open ON txn (state) WHERE state IN ('staging', 'committed', 'aborting', 'stuck');
+-- A query uses a partial index only if it repeats the condition to the letter.
+CREATE INDEX txn_staging ON txn (id) WHERE state = 'staging';
+CREATE INDEX txn_unfinished ON txn (commit_no) WHERE state IN ('committed', 'aborting', 'stuck');
 
 CREATE TABLE change (
     txn        INTEGER NOT NULL REFERENCES txn (id),

@@ -1,1 +1,39 @@
-fn main() {}
+//! The `tljournal` command: a build directory that no kill can break, from a shell.
+//!
+//! Every command is one file below `commands`; what they share is here: how the project is found
+//! (`session`), what is printed where (`output`), and what the exit status means (`exit`).
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod commands;
+mod demo;
+mod describe;
+mod exit;
+mod failure;
+mod files;
+mod hint;
+mod output;
+mod progress;
+mod session;
+mod text;
+mod time;
+mod trace;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = match args::parse() {
+        Ok(cli) => cli,
+        Err(exit) => return exit.into(),
+    };
+    trace::start(&cli.global);
+    let session = session::Session::new(cli.global);
+    let exit = match commands::run(&session, cli.command) {
+        Ok(exit) => exit,
+        Err(failure) => session
+            .output
+            .fail(&failure, session.home_if_found().as_deref()),
+    };
+    exit.into()
+}

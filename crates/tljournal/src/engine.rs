@@ -54,6 +54,9 @@ struct LiveRun {
     row: Option<i64>,
 }
 
+/// From when on a wait for the commit lock is told of afterwards.
+const NOTABLE_WAIT: Duration = Duration::from_secs(1);
+
 /// How often an id is drawn anew when its byte is taken.
 const RUN_ID_TRIES: u32 = 8;
 
@@ -127,6 +130,12 @@ impl Engine {
         };
         let held = lock::acquire(&self.home.locks, "commit", mode, purpose, wait)?;
         self.home.fence(held.file(), self.database)?;
+        if held.waited >= NOTABLE_WAIT && mode == Mode::Exclusive {
+            let detail = format!("{:.1} s for \"{purpose}\"", held.waited.as_secs_f64());
+            self.record_in_run(Sync::Normal, |catalog, run| {
+                catalog.put_event((Some(run), None), "lock wait", Some("commit"), &detail)
+            })?;
+        }
         Ok(held)
     }
 

@@ -158,10 +158,13 @@ impl Committed<'_> {
         let there = stat_at(engine, &change.place)?.filter(|stat| image.is_same_inode(stat));
         let signature = known.signatures.get(&change.n);
         let ctime = there.map_or(Timestamp::default(), |stat| stat.ctime);
-        let newest = signature.and_then(Signature::newest);
-        // The rename has just set the ctime of what was renamed: it is the filesystem's clock, and too
-        // young itself.
-        let old_enough = |newest: Timestamp| newest.as_nanos() + RACY_NANOS < ctime.as_nanos();
+        let newest = match change.op {
+            // The rename of its root does not touch what is in a tree.
+            Op::Tree => signature.and_then(Signature::newest),
+            Op::Adopt => signature.map_or(Some(ctime), Signature::newest),
+            // The rename has just set the ctime itself.
+            Op::Put | Op::Link | Op::Remove | Op::Parent => None,
+        };
         let unsettled = (change.durability == Durability::Rebuildable).then(|| Unsettled {
             boot: ambient::boot_id().to_owned(),
             mount: engine.home.home_stat.mount,
@@ -171,13 +174,18 @@ impl Committed<'_> {
             n: change.n,
             image,
             ctime,
-            racy: !(change.op == Op::Tree && newest.is_some_and(old_enough)),
+            racy: !newest.is_some_and(is_settled),
             digest: change.digest,
             target: change.target.clone(),
             signature: signature.cloned(),
             unsettled,
         }))
     }
+}
+
+/// Whether a change that is made from now on cannot have the same ctime as one at that time.
+pub(crate) fn is_settled(newest: Timestamp) -> bool {
+    newest.as_nanos() + RACY_NANOS < ambient::now().as_nanos()
 }
 
 /// What is at a place, if anything.

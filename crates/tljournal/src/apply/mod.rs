@@ -21,4 +21,4 @@ mod finish;
 mod look;
 
 pub(crate) use discard::discard;
-pub(crate) use finish::{Committed, Ending, Known, RACY_NANOS, stat_at};
+pub(crate) use finish::{Committed, Ending, Known, RACY_NANOS, is_settled, stat_at};

@@ -8,7 +8,7 @@ impl Catalog {
     /// Records the changes of a transaction.
     pub(crate) fn insert_changes(&self, txn: i64, changes: &[Change]) -> Result<(), CatalogError> {
         let mut statement = self.conn.prepare_cached(
-            "INSERT INTO change VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,
+            "INSERT OR REPLACE INTO change VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,
              ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
         )?;
         for change in changes {

@@ -17,8 +17,8 @@ const MIGRATIONS: &[M<'_>] = &[M::up(include_str!(
 /// "tljl", which says whose database it is.
 const APPLICATION_ID: i32 = 0x746c_6a6c;
 
-/// Format features of this version that an older one must refuse: none so far.
-const INCOMPAT_KNOWN: i64 = 0;
+/// Format features of this version that an older one must refuse, at all or for writing: none so far.
+const FEATURES_KNOWN: i64 = 0;
 
 /// The first SQLite without the bug that loses committed pages when two connections checkpoint.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
@@ -46,7 +46,7 @@ impl Catalog {
             | OpenFlags::SQLITE_OPEN_NOFOLLOW
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let catalog = Self::connect(path.as_str(), flags)?;
-        catalog.check_format()?;
+        catalog.check_format("incompat | compat_read")?;
         Ok(catalog)
     }
 
@@ -62,7 +62,7 @@ impl Catalog {
             | OpenFlags::SQLITE_OPEN_URI
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let catalog = Self::connect(&format!("file:{escaped}{tail}"), flags)?;
-        catalog.check_format()?;
+        catalog.check_format("incompat")?;
         match catalog.schema_version()? {
             0 => Err(CatalogError::Corrupt("it is empty".to_owned())),
             _ => Ok(catalog),
@@ -97,8 +97,8 @@ impl Catalog {
         })
     }
 
-    /// Refuses what belongs to another program or to a newer version.
-    fn check_format(&self) -> Result<(), CatalogError> {
+    /// Refuses what belongs to another program, or has features of a newer version in these columns.
+    fn check_format(&self, features: &str) -> Result<(), CatalogError> {
         let pragma = |name| {
             self.conn
                 .pragma_query_value(None, name, |row| row.get::<_, i32>(0))
@@ -115,13 +115,13 @@ impl Catalog {
         if pragma("application_id")? != APPLICATION_ID {
             return Err(CatalogError::Foreign);
         }
-        let features = "SELECT incompat FROM home";
+        let features = format!("SELECT {features} FROM home");
         match self
             .conn
-            .query_row(features, [], |row| row.get::<_, i64>(0))
+            .query_row(&features, [], |row| row.get::<_, i64>(0))
         {
-            Ok(bits) if bits & !INCOMPAT_KNOWN != 0 => Err(CatalogError::Newer {
-                features: bits & !INCOMPAT_KNOWN,
+            Ok(bits) if bits & !FEATURES_KNOWN != 0 => Err(CatalogError::Newer {
+                features: bits & !FEATURES_KNOWN,
             }),
             Ok(_) | Err(rusqlite::Error::QueryReturnedNoRows) => Ok(()),
             Err(error) => Err(error.into()),

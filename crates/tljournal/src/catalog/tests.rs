@@ -1,1 +1,210 @@
+use camino::Utf8PathBuf;
+use rusqlite::Connection;
+
 use super::*;
+use crate::disk::Features;
+use crate::model::{
+    Anchor, Change, Digest, Durability, Identity, Image, Kind, Op, Place, RelPath, Spot, Timestamp,
+    TxnState,
+};
+
+struct Scratch {
+    _dir: tempfile::TempDir,
+    path: Utf8PathBuf,
+}
+
+fn scratch() -> Scratch {
+    let dir = tempfile::tempdir().unwrap();
+    let real = std::fs::canonicalize(dir.path()).unwrap();
+    let path = Utf8PathBuf::from_path_buf(real.join(".state.db")).unwrap();
+    Scratch { _dir: dir, path }
+}
+
+fn identity(ino: u64) -> Identity {
+    Identity {
+        ino,
+        born: Timestamp::new(-1, 5),
+    }
+}
+
+fn fresh(scratch: &Scratch) -> Catalog {
+    let mut catalog = Catalog::open(&scratch.path).unwrap();
+    catalog.migrate().unwrap();
+    let features = Features {
+        exchange: true,
+        birth_times: true,
+    };
+    let row = HomeRow {
+        identity: identity(u64::MAX),
+        features,
+    };
+    let made: Result<(), CatalogError> = catalog.write(Sync::Full, |catalog| {
+        catalog.set_home(row)?;
+        catalog.ensure_root(identity(2), "/project")
+    });
+    made.unwrap();
+    catalog.find_root(identity(2)).unwrap();
+    assert_eq!(catalog.home().unwrap(), Some(row));
+    catalog
+}
+
+/// The schema as SQLite has it, one statement a line.
+fn schema(catalog: &Catalog) -> String {
+    let sql = "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type, name";
+    let mut statement = catalog.conn.prepare(sql).unwrap();
+    let rows = statement
+        .query_map([], |row| row.get::<_, String>(0))
+        .unwrap();
+    let squeeze = |sql: String| {
+        let lines = sql
+            .lines()
+            .map(|line| line.split("--").next().unwrap_or_default());
+        lines
+            .flat_map(str::split_whitespace)
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    rows.map(|sql| squeeze(sql.unwrap()) + "\n").collect()
+}
+
+#[test]
+fn the_schema_is_the_golden_one() {
+    let scratch = scratch();
+    let found = schema(&fresh(&scratch));
+    let golden = include_str!("golden_schema.sql");
+    assert!(found == golden, "the schema is now:\n{found}");
+}
+
+#[test]
+fn migrating_again_changes_nothing() {
+    let scratch = scratch();
+    let before = schema(&fresh(&scratch));
+    let mut again = Catalog::open(&scratch.path).unwrap();
+    assert!(!again.needs_migration().unwrap());
+    again.migrate().unwrap();
+    assert_eq!(schema(&again), before);
+}
+
+#[test]
+fn g9_a_newer_incompatible_format_is_refused_and_left_byte_identical() {
+    let scratch = scratch();
+    let catalog = fresh(&scratch);
+    catalog
+        .conn
+        .execute("UPDATE home SET incompat = 4", [])
+        .unwrap();
+    assert!(catalog.checkpoint().unwrap());
+    drop(catalog);
+    let before = std::fs::read(&scratch.path).unwrap();
+    let refused = Catalog::open(&scratch.path).unwrap_err();
+    assert!(
+        matches!(refused, CatalogError::Newer { features: 4 }),
+        "{refused}"
+    );
+    assert_eq!(std::fs::read(&scratch.path).unwrap(), before);
+}
+
+#[test]
+fn what_a_newer_version_added_is_ignored_or_read_past_as_it_says() {
+    let scratch = scratch();
+    let catalog = fresh(&scratch);
+    let later = "ALTER TABLE run ADD COLUMN mood TEXT; PRAGMA user_version = 99;
+                 UPDATE home SET compat = 1";
+    catalog.conn.execute_batch(later).unwrap();
+    let again = Catalog::open(&scratch.path).unwrap();
+    assert!(!again.needs_migration().unwrap());
+    let for_reading = "UPDATE home SET compat_read = 2";
+    catalog.conn.execute_batch(for_reading).unwrap();
+    let refused = Catalog::open(&scratch.path).unwrap_err();
+    assert!(
+        matches!(refused, CatalogError::Newer { features: 2 }),
+        "{refused}"
+    );
+    assert!(Catalog::open_read_only(&scratch.path, false).is_ok());
+}
+
+#[test]
+fn g9_a_foreign_database_and_rubbish_are_told_apart_from_ours() {
+    let foreign = scratch();
+    let other = Connection::open(&foreign.path).unwrap();
+    other.execute_batch("CREATE TABLE t (x)").unwrap();
+    drop(other);
+    assert!(matches!(
+        Catalog::open(&foreign.path),
+        Err(CatalogError::Foreign)
+    ));
+    let rubbish = scratch();
+    std::fs::write(&rubbish.path, [7; 9000]).unwrap();
+    assert!(matches!(
+        Catalog::open(&rubbish.path),
+        Err(CatalogError::Corrupt(_))
+    ));
+}
+
+#[test]
+fn changes_come_back_as_they_were_recorded() {
+    let scratch = scratch();
+    let catalog = fresh(&scratch);
+    let image = Image {
+        kind: Kind::File,
+        identity: identity(u64::MAX - 1),
+        size: 7,
+        mode: 0o640,
+        mtime: Timestamp::new(i64::MIN, 999_999_999),
+    };
+    let change = Change {
+        n: 3,
+        place: Place {
+            anchor: Anchor::Root,
+            path: RelPath::new("a\nb/c").unwrap(),
+        },
+        op: Op::Put,
+        pre: None,
+        new: Some(image),
+        digest: Some(Digest::of(b"x")),
+        target: None,
+        spot: Spot::Beside(Some(RelPath::new("a\nb").unwrap())),
+        durability: Durability::Rebuildable,
+        drift: true,
+    };
+    let run = crate::ambient::fresh_run_id();
+    let id = crate::ambient::fresh_txn_id();
+    let facts = crate::ambient::ProcessFacts::gather();
+    let run = catalog.insert_run(run, &facts).unwrap();
+    let row = catalog.begin_txn(id, run, "label").unwrap();
+    catalog
+        .insert_changes(row, std::slice::from_ref(&change))
+        .unwrap();
+    assert_eq!(catalog.changes(row).unwrap(), Some(vec![change]));
+    assert!(catalog.commit_txn(row).unwrap());
+    assert!(!catalog.commit_txn(row).unwrap(), "it is staging only once");
+    assert_eq!(catalog.unfinished().unwrap()[0].state, TxnState::Committed);
+    let (from, to) = (TxnState::Committed, TxnState::Applied);
+    assert!(catalog.move_txn(row, from, to, None).unwrap());
+    assert!(catalog.unfinished().unwrap().is_empty());
+}
+
+#[test]
+fn g8_rows_with_paths_that_climb_are_damage() {
+    let scratch = scratch();
+    let catalog = fresh(&scratch);
+    let run = crate::ambient::fresh_run_id();
+    let run = catalog
+        .insert_run(run, &crate::ambient::ProcessFacts::gather())
+        .unwrap();
+    let row = catalog
+        .begin_txn(crate::ambient::fresh_txn_id(), run, "")
+        .unwrap();
+    for (path, beside) in [("../x", "NULL"), ("/x", "NULL"), ("x", "'../y'")] {
+        let sql = format!(
+            "INSERT OR REPLACE INTO change (txn, n, root, path, op, beside, rebuildable, drift)
+             VALUES ({row}, 0, 0, '{path}', 'remove', {beside}, 0, 0)"
+        );
+        catalog.conn.execute_batch(&sql).unwrap();
+        let read = catalog.changes(row);
+        assert!(
+            matches!(read, Err(CatalogError::Corrupt(_))),
+            "{path} {beside}: {read:?}"
+        );
+    }
+}

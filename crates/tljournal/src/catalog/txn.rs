@@ -17,8 +17,8 @@ pub(crate) struct TxnRow {
     pub(crate) own_root: bool,
 }
 
-const COLUMNS: &str = "SELECT txn.id, txn.uuid, run.uuid, txn.state, txn.label, txn.root
-                       FROM txn JOIN run ON run.id = txn.run ";
+const COLUMNS: &str = "SELECT txn.id, txn.uuid, run.uuid, txn.state, txn.label, txn.root FROM txn";
+const RUN: &str = "CROSS JOIN run ON run.id = txn.run";
 
 impl Catalog {
     /// Records that a transaction began; returns its row.
@@ -77,16 +77,21 @@ impl Catalog {
     /// The transactions that are past their commit point and neither in place nor taken back, oldest
     /// first. Stuck ones are among them.
     pub(crate) fn unfinished(&self) -> Result<Vec<TxnRow>, CatalogError> {
-        self.txns("WHERE state IN ('committed', 'aborting', 'stuck') ORDER BY commit_no")
+        self.txns(
+            "txn_unfinished",
+            "state IN ('committed', 'aborting', 'stuck') ORDER BY commit_no",
+        )
     }
 
     /// The transactions that are staging, by whomever.
     pub(crate) fn staging(&self) -> Result<Vec<TxnRow>, CatalogError> {
-        self.txns("WHERE state = 'staging' ORDER BY txn.id")
+        self.txns("txn_staging", "state = 'staging'")
     }
 
-    fn txns(&self, condition: &str) -> Result<Vec<TxnRow>, CatalogError> {
-        let mut statement = self.conn.prepare_cached(&format!("{COLUMNS}{condition}"))?;
+    /// Reads through a partial index, and through nothing else: history may be long.
+    fn txns(&self, index: &str, condition: &str) -> Result<Vec<TxnRow>, CatalogError> {
+        let sql = format!("{COLUMNS} INDEXED BY {index} {RUN} WHERE {condition}");
+        let mut statement = self.conn.prepare_cached(&sql)?;
         let mut rows = statement.query([])?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
@@ -99,7 +104,7 @@ impl Catalog {
     pub(crate) fn txn(&self, id: TxnId) -> Result<Option<TxnRow>, CatalogError> {
         let mut statement = self
             .conn
-            .prepare_cached(&format!("{COLUMNS} WHERE txn.uuid = ?1"))?;
+            .prepare_cached(&format!("{COLUMNS} {RUN} WHERE txn.uuid = ?1"))?;
         statement
             .query_row([id.to_string()], |row| Ok(self.read_txn(row)))
             .optional()?

@@ -104,6 +104,22 @@ impl Dir {
         stat_fd(&self.fd).map_err(|errno| self.error("look at", errno))
     }
 
+    /// What its path names now, links followed; `None` if nothing.
+    ///
+    /// # Errors
+    /// [`DiskError`] when the filesystem cannot say.
+    pub fn stat_by_path(&self) -> Result<Option<Stat>, DiskError> {
+        match statx(
+            rustix::fs::CWD,
+            self.path.as_str().as_bytes(),
+            AtFlags::empty(),
+        ) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            Err(errno) => Err(self.error("look at", errno)),
+        }
+    }
+
     /// What an open file of this directory is.
     ///
     /// # Errors

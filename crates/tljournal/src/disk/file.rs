@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use camino::{Utf8Path, Utf8PathBuf};
 use rustix::fs::{Mode, Timespec, Timestamps};
 
-use super::{Detail, Disk, DiskError, Verb};
+use super::{Detail, Dir, Disk, DiskError, Verb};
 use crate::model::{Stat, Timestamp};
 
 /// A file that was just created and has no reader yet.
@@ -19,12 +19,68 @@ pub struct NewFile {
 
 /// Proof that something was synced; nothing else makes one.
 #[derive(Debug)]
-#[must_use = "what was synced may now be committed"]
 pub struct Synced(());
 
 impl Synced {
     pub(super) fn proof() -> Self {
         Self(())
+    }
+}
+
+/// Something to be synced.
+#[derive(Debug, Clone, Copy)]
+pub enum Unsynced<'a> {
+    /// The content of a new file.
+    File(&'a NewFile),
+    /// The entries of a directory.
+    Dir(&'a Dir),
+}
+
+impl Unsynced<'_> {
+    fn sync(self) -> Result<Synced, DiskError> {
+        match self {
+            Self::File(file) => file.sync(),
+            Self::Dir(dir) => dir.sync(),
+        }
+    }
+}
+
+impl Disk {
+    /// Syncs several things at once, each from a thread of its own: the filesystem then serves all of
+    /// them with one commit of its journal. One after the other, and in order, in front of a witness.
+    ///
+    /// # Errors
+    /// The first [`DiskError`] of all, when every sync has ended.
+    pub fn sync_together(&self, unsynced: &[Unsynced<'_>]) -> Result<Synced, DiskError> {
+        for unsynced in unsynced {
+            if let Unsynced::File(file) = unsynced {
+                file.begin_writeback();
+            }
+        }
+        let Some((here, others)) = unsynced.split_first().filter(|_| self.witness.is_none()) else {
+            for unsynced in unsynced {
+                unsynced.sync()?;
+            }
+            return Ok(Synced::proof());
+        };
+        std::thread::scope(|scope| {
+            let mut threads = Vec::new();
+            for unsynced in others {
+                let thread = std::thread::Builder::new();
+                threads.push(thread.spawn_scoped(scope, || unsynced.sync()));
+            }
+            let mut all = here.sync();
+            for (thread, unsynced) in threads.into_iter().zip(others) {
+                let synced = match thread.map(std::thread::ScopedJoinHandle::join) {
+                    Ok(Ok(synced)) => synced,
+                    Ok(Err(panic)) => std::panic::resume_unwind(panic),
+                    // No thread could be had: then one after the other.
+                    Err(_) => unsynced.sync(),
+                };
+                all = all.and(synced);
+            }
+            all
+        })
     }
 }
 
@@ -85,7 +141,7 @@ impl NewFile {
 
     /// Has the kernel begin to write the content back, and waits for nothing: several files that are
     /// synced afterwards then share one commit of the filesystem's own journal.
-    pub fn begin_writeback(&self) {
+    fn begin_writeback(&self) {
         // Advice that it will not be needed starts write-back of what is dirty; a refusal costs only time.
         let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
     }

@@ -24,7 +24,7 @@ mod system;
 mod witness;
 
 pub use dir::Dir;
-pub use file::{NewFile, Synced};
+pub use file::{NewFile, Synced, Unsynced};
 pub use system::{Features, FilesystemKind};
 pub use witness::{Call, Verb, Witness};
 
@@ -82,7 +82,10 @@ impl Disk {
     /// [`DiskError`] when it cannot be read.
     pub fn hash(&self, file: &File, path: &Utf8Path) -> Result<Digest, DiskError> {
         let mut hasher = Hasher::default();
-        let mut chunk = vec![0; HASH_CHUNK_BYTES];
+        let size = dir::stat_fd(file).map_or(0, |stat| stat.size);
+        // One byte more than a small file has, so that its end is seen at once.
+        let small = usize::try_from(size + 1).unwrap_or(HASH_CHUNK_BYTES);
+        let mut chunk = vec![0; small.min(HASH_CHUNK_BYTES)];
         let mut at = 0;
         loop {
             let read = rustix::io::retry_on_intr(|| rustix::io::pread(file, &mut *chunk, at));

@@ -65,12 +65,22 @@ impl Dir {
         })
     }
 
-    /// Tries out, in this directory, what its filesystem can do.
+    /// Tries out, in this directory, what its filesystem can do. Only one process at a time may.
     ///
     /// # Errors
     /// [`DiskError`] when not even files can be made.
     pub fn try_features(&self, scratch: &str) -> Result<Features, DiskError> {
         let (one, two) = (format!("{scratch}.1"), format!("{scratch}.2"));
+        let clear = || -> Result<(), DiskError> {
+            for name in [&one, &two] {
+                if self.stat(name)?.is_some() {
+                    self.remove_file(name)?;
+                }
+            }
+            Ok(())
+        };
+        // Whoever tried this before may have died over it.
+        clear()?;
         let first = self.create_file(&one, 0o600)?;
         let tried = (|| {
             let birth_times = first.stat()?.identity.born != Timestamp::default();
@@ -86,11 +96,7 @@ impl Dir {
                 birth_times,
             })
         })();
-        for name in [&one, &two] {
-            if self.stat(name)?.is_some() {
-                self.remove_file(name)?;
-            }
-        }
+        clear()?;
         tried
     }
 

@@ -7,12 +7,15 @@ use crate::lock;
 
 /// How many things are kept aside; the oldest goes first.
 const ASIDE_MAX: usize = 8;
+/// How much of the old name the new one repeats, so that it is not too long for any filesystem.
+const ASIDE_NAME_CHARS_MAX: usize = 40;
 
 impl Home {
     /// Moves an entry out of the way as evidence, and returns where it is now. The oldest evidence goes
     /// when there is too much.
     pub(crate) fn set_aside(&self, dir: &Dir, name: &str, what: &str) -> Result<String, Error> {
         // The name begins with the time, so that names sort by age.
+        let what: String = what.chars().take(ASIDE_NAME_CHARS_MAX).collect();
         let aside = format!("{}-{what}", ambient::fresh_txn_id());
         dir.rename_new(name, &self.aside, &aside)?;
         self.thin_aside()?;

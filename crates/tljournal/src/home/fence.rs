@@ -2,7 +2,6 @@ use std::fs::File;
 
 use super::Home;
 use super::layout::{DATABASE, FOREIGN_JOURNAL, SHM, WAL};
-use crate::disk::{Dir, Disk};
 use crate::error::{Damage, Error};
 use crate::model::{Identity, Kind, Stat};
 
@@ -13,10 +12,9 @@ impl Home {
         let same = |now: Option<Stat>, held: &Stat| {
             now.is_some_and(|now| now.identity == held.identity && now.dev == held.dev)
         };
-        let by_path = |dir: &Dir| Dir::open(dir.path(), Disk::default())?.own_stat().map(Some);
         let replaced = |path: String| Err(Error::Replaced { path });
         for (dir, held) in [(&self.root, &self.root_stat), (&self.dir, &self.home_stat)] {
-            if !same(by_path(dir).unwrap_or(None), held) {
+            if !same(dir.stat_by_path()?, held) {
                 return replaced(dir.path().to_string());
             }
         }

@@ -201,6 +201,10 @@ impl Journal {
     /// # Errors
     /// Whatever stops it; nothing that was committed is in danger.
     pub fn close(self) -> Result<(), Error> {
-        self.engine.finish_run("ok")
+        match Arc::into_inner(self.engine) {
+            Some(engine) => engine.finish_run("ok"),
+            // Transactions or locks of this handle are still open: the run ends with the last of them.
+            None => Ok(()),
+        }
     }
 }

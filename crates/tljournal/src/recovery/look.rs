@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use crate::catalog::TxnRow;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::model::{Change, RunId, TxnId, TxnState};
+use crate::model::{Change, RunId, Spot, TxnId, TxnState};
 
 /// What is known of a transaction that was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +92,14 @@ fn directory_is_free(engine: &Engine, id: TxnId) -> Result<bool, Error> {
     }
 }
 
+/// Whether what a row says is staged beside its target lies on the way to it.
+fn spot_is_near(change: &Change) -> bool {
+    match &change.spot {
+        Spot::Home | Spot::Beside(None) => true,
+        Spot::Beside(Some(dir)) => change.place.path.below(dir).is_some(),
+    }
+}
+
 /// The changes of a transaction, if all of them lie within this opener's root and territory.
 pub(super) fn changes_within_reach(
     engine: &Engine,
@@ -101,6 +109,6 @@ pub(super) fn changes_within_reach(
     Ok(changes.filter(|changes| {
         changes
             .iter()
-            .all(|change| engine.home.may_touch(&change.place))
+            .all(|change| engine.home.may_touch(&change.place) && spot_is_near(change))
     }))
 }

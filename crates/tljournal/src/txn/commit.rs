@@ -131,7 +131,7 @@ impl Transaction {
     fn is_unchanged(&self) -> Result<bool, Error> {
         use super::intent::Standing;
         let recorded = |found: &super::intent::Found| match found.standing {
-            Standing::Recorded | Standing::Refreshable(_) => true,
+            Standing::Recorded | Standing::Refreshable(..) => true,
             Standing::Unknown(_) => false,
         };
         if !self

@@ -1,7 +1,7 @@
 //! Whether what is wanted is there already, so that nothing has to be touched (G4).
 
 use super::begin::Transaction;
-use super::intent::{Found, Intent, Standing, Wanted};
+use super::intent::{Found, Intent, Standing, Trust, Wanted};
 use super::payload::{Content, Payload, open_source};
 use crate::apply;
 use crate::catalog::EntryRow;
@@ -94,10 +94,10 @@ impl Transaction {
             return Ok(None);
         }
         let standing = match entry.filter(|entry| vouched && entry.digest == Some(digest)) {
-            Some(entry) => Standing::Refreshable(Box::new(EntryRow {
-                racy: false,
-                ..entry
-            })),
+            Some(entry) => {
+                let racy = !apply::is_settled(stat.ctime);
+                Standing::Refreshable(Box::new(EntryRow { racy, ..entry }), Trust::Untouched)
+            }
             None => Standing::Unknown(None),
         };
         Ok(Some(Found {

@@ -60,9 +60,18 @@ pub(super) enum Standing {
     /// It put it there.
     Recorded,
     /// It put it there, and the content had to be hashed to see it: this entry would spare that.
-    Refreshable(Box<EntryRow>),
+    Refreshable(Box<EntryRow>, Trust),
     /// It does not know it: it has to be synced and recorded.
     Unknown(Option<(Manifest, Signature)>),
+}
+
+/// Whether equal content is also what the journal has synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// Nobody touched it; the signature was only too young to say so.
+    Untouched,
+    /// Somebody wrote the same again, perhaps not to the medium.
+    Rewritten,
 }
 
 /// New content that waits for its commit.

@@ -186,7 +186,7 @@ impl Plan {
     fn keep(&mut self, intent: &Intent, found: &Found) {
         let tree = match &found.standing {
             Standing::Recorded => return,
-            Standing::Refreshable(entry) => {
+            Standing::Refreshable(entry, _) => {
                 self.known
                     .refreshed
                     .push((intent.place.clone(), (**entry).clone()));

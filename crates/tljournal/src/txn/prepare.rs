@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use super::begin::Transaction;
-use super::intent::{Found, Intent, Staged, Standing, Wanted};
+use super::intent::{Found, Intent, Staged, Standing, Trust, Wanted};
 use crate::ambient;
 use crate::apply::RACY_NANOS;
-use crate::disk::Dir;
+use crate::disk::{Dir, Unsynced};
 use crate::error::Error;
 use crate::home::Parent;
 use crate::model::{Durability, EntryKind, Kind, Manifest, Spot};
@@ -92,21 +92,21 @@ impl Transaction {
             .iter()
             .filter_map(|intent| intent.staged.as_ref())
             .filter(|staged| staged.tree.is_some());
-        if staged.is_empty() {
+        let removes =
+            |intent: &Intent| intent.found.is_none() && matches!(intent.wanted, Wanted::Nothing);
+        // What is removed goes into the transaction's directory, which has to be there then.
+        if staged.is_empty() && !self.intents.iter().any(removes) {
             return Ok(());
         }
         let one_by_one = trees.clone().count() == 0 && files().count() <= FILES_ONE_BY_ONE_MAX;
         if one_by_one || !home.syncfs_reaches_medium {
-            files().for_each(|file| file.begin_writeback());
-            for file in files() {
-                let _synced = file.sync()?;
-            }
             for tree in trees {
                 sync_tree(tree)?;
             }
             // The names too: those in the transaction's directory, and its own.
-            let _synced = live.staging.dir.sync()?;
-            let _synced = home.txns.sync()?;
+            let names = [Unsynced::Dir(&live.staging.dir), Unsynced::Dir(&home.txns)];
+            let together: Vec<_> = files().map(Unsynced::File).chain(names).collect();
+            let _synced = home.dir.disk().sync_together(&together)?;
         } else {
             let _synced = home.dir.sync_filesystem()?;
         }
@@ -125,11 +125,9 @@ impl Transaction {
 
     /// Makes what was found in place, and is somebody else's work, as durable as our own.
     fn sync_found(&self, intent: &Intent, found: &Found) -> Result<(), Error> {
-        let is_tree = found.pin.is_some();
         match &found.standing {
-            Standing::Recorded => return Ok(()),
-            Standing::Refreshable(_) if !is_tree => return Ok(()),
-            Standing::Refreshable(_) | Standing::Unknown(_) => {}
+            Standing::Recorded | Standing::Refreshable(_, Trust::Untouched) => return Ok(()),
+            Standing::Refreshable(_, Trust::Rewritten) | Standing::Unknown(_) => {}
         }
         let Parent::There(parent) = self.engine.home.parent(&intent.place)? else {
             return Ok(());

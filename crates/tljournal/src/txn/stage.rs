@@ -105,7 +105,7 @@ impl Transaction {
         let (mut mode, mut mtime) = (payload.mode, payload.mtime);
         let mut moved_from = None;
         let (file, digest) = match &mut payload.content {
-            Content::Bytes(bytes) => copy(&mut bytes.as_ref(), &dir, &name)?,
+            Content::Bytes(bytes) => write(bytes, &dir, &name)?,
             Content::Stream(head, rest) => copy(&mut head.as_slice().chain(rest), &dir, &name)?,
             Content::File(path) | Content::Move(path) => {
                 let (mut source, stat) = open_source(&disk, path)?;
@@ -221,6 +221,15 @@ fn link_in(
         digest: Some(digest),
         ..staged
     }))
+}
+
+/// Creates a staged file with these bytes.
+fn write(bytes: &[u8], dir: &Dir, name: &str) -> Result<(NewFile, Digest), Error> {
+    let mut file = dir.create_file(name, 0o600)?;
+    let path = file.path().to_owned();
+    file.write_all(bytes)
+        .map_err(|error| DiskError::of_write(path.as_str(), error))?;
+    Ok((file, Digest::of(bytes)))
 }
 
 /// Creates a staged file with everything a reader yields.

@@ -2,10 +2,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::begin::Transaction;
-use super::intent::{Found, Intent, Staged, StagedTree, Standing, Wanted};
+use super::intent::{Found, Intent, Staged, StagedTree, Standing, Trust, Wanted};
 use super::stage::vanished;
 use crate::ambient;
-use crate::apply::RACY_NANOS;
+use crate::apply::{self, RACY_NANOS};
 use crate::catalog::EntryRow;
 use crate::error::Error;
 use crate::model::{Digest, Durability, Expect, Image, Manifest, PathError, RelPath, Signature};
@@ -115,14 +115,16 @@ impl Transaction {
         let recorded = entry
             .as_ref()
             .is_some_and(|entry| entry.digest == Some(digest));
-        if entry.is_some() && !recorded {
-            // The journal itself put another tree there; only hashing could find it equal.
+        if let Some(entry) = entry.as_ref().filter(|_| !recorded) {
+            // The journal itself put another tree there. What somebody did to that is kept.
+            intent.drift |= self.was_edited(entry, &pin)?;
             return Ok(());
         }
         let vouching = entry.as_ref().filter(|entry| !entry.racy);
         let signature = vouching.and_then(|entry| entry.signature.as_ref());
         let tick = wanted.options.tick();
         let verdict = tree::verify(pin.dir(), manifest, signature, Depth::Signature, &tick)?;
+        tracing::debug!(path = %intent.path, hashed_bytes = verdict.hashed_bytes, "compared");
         if !verdict.differences.is_empty() {
             for difference in verdict.differences.iter().take(8) {
                 tracing::info!(path = %intent.path, %difference, "the tree is not as it was installed");
@@ -143,6 +145,19 @@ impl Transaction {
             pin: Some(pin),
         });
         Ok(())
+    }
+
+    /// Whether a tree is not as the journal installed it.
+    fn was_edited(&self, entry: &EntryRow, pin: &Pin) -> Result<bool, Error> {
+        let Some(digest) = entry.digest else {
+            return Ok(true);
+        };
+        let Some(manifest) = self.engine.look(|catalog| catalog.manifest(&digest))? else {
+            return Ok(true);
+        };
+        let signature = entry.signature.as_ref().filter(|_| !entry.racy);
+        let verdict = tree::verify(pin.dir(), &manifest, signature, Depth::Signature, &|_| {})?;
+        Ok(!verdict.differences.is_empty())
     }
 
     /// Stages the tree from its source, and compares what came out with what is there.
@@ -232,9 +247,19 @@ impl TreeOptions {
 }
 
 fn refreshed(entry: EntryRow, signature: Signature) -> Standing {
-    Standing::Refreshable(Box::new(EntryRow {
-        signature: Some(signature),
-        racy: false,
-        ..entry
-    }))
+    let trust = if entry.racy {
+        Trust::Untouched
+    } else {
+        Trust::Rewritten
+    };
+    let racy = !signature.newest().is_none_or(apply::is_settled);
+    let signature = Some(signature);
+    Standing::Refreshable(
+        Box::new(EntryRow {
+            signature,
+            racy,
+            ..entry
+        }),
+        trust,
+    )
 }

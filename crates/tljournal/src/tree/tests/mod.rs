@@ -16,6 +16,7 @@ use std::path::PathBuf;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::verify::Verdict;
 use super::*;
 use crate::disk::{Dir, Disk};
 use crate::model::{Manifest, Timestamp};

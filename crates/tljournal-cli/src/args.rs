@@ -1,0 +1,115 @@
+//! The command line as it is typed.
+
+use camino::Utf8PathBuf;
+use clap::{ArgAction, Args, Parser};
+use std::time::Duration;
+use tljournal::RelPath;
+
+use crate::commands::Command;
+use crate::exit::Exit;
+use crate::output;
+
+const ABOUT: &str = "A transactional journal for a build directory that no kill can break.";
+
+const AFTER: &str = "\
+PATH is relative to the root; FILE and SRC are relative to the current directory.
+Each command's exit status is at the end of its own --help.";
+
+/// A whole command line.
+#[derive(Debug, Parser)]
+#[command(name = "tljournal", version, about = ABOUT, after_help = AFTER)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command understands.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// The project; found upward from the current directory by its journal, or else by its home
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) root: Option<Utf8PathBuf>,
+    /// The directory that keeps the journal, relative to the root
+    #[arg(long, global = true, value_name = "DIR", default_value = "build")]
+    pub(crate) home: Utf8PathBuf,
+    /// Allow changes at and below this path of the root only; may be repeated
+    #[arg(long, global = true, value_name = "PATH", action = ArgAction::Append)]
+    pub(crate) territory: Vec<RelPath>,
+    /// Give up after waiting this long for a lock [default: wait for ever]
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) lock_wait: Option<Duration>,
+    /// Print results and errors as JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print nothing but errors
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Show on standard error what is going on; more with -vv and -vvv
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// What every command that changes something understands.
+#[derive(Debug, Args)]
+pub(crate) struct ChangeArgs {
+    /// What the transaction is called in the log
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) label: Option<String>,
+    /// Exit with 1 if everything was as wanted already
+    #[arg(long)]
+    pub(crate) exit_code: bool,
+}
+
+/// Reads the command line, or answers it right away: help, version, what is wrong with it.
+pub(crate) fn parse() -> Result<Cli, Exit> {
+    Cli::try_parse().map_err(|error| {
+        let asked = !error.use_stderr();
+        let json = std::env::args_os().any(|arg| arg == "--json");
+        if json && !asked {
+            output::print_usage_error(&error.to_string());
+        } else {
+            // Whoever does not read the help does not miss it.
+            let _ = error.print();
+        }
+        if asked { Exit::Done } else { Exit::Usage }
+    })
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds")?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| "not a length of time".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_documents_its_exit_status() {
+        fn check(command: &clap::Command) {
+            let leaf = command.get_subcommands().next().is_none();
+            let help = command.get_after_help().map(ToString::to_string);
+            let told = help.is_some_and(|help| help.contains("Exit status:"));
+            assert!(!leaf || told, "{}", command.get_name());
+            command.get_subcommands().for_each(check);
+        }
+        Cli::command().get_subcommands().for_each(check);
+    }
+
+    #[test]
+    fn a_wait_is_a_number_of_seconds() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        for bad in ["", "-1", "nan", "inf", "1e300", "x"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+use tljournal::{Expect, RelPath};
+
+use super::transact::{Plan, transact};
+use crate::args::ChangeArgs;
+use crate::exit::{self, Exit};
+use crate::failure::Failure;
+use crate::session::Session;
+
+/// Make a symbolic link, or flip the one that is there
+#[derive(Debug, clap::Args)]
+#[command(after_help = exit::OF_CHANGES)]
+pub(crate) struct Args {
+    /// Where the link points: text, which is not followed
+    target: String,
+    /// Where the link is, relative to the root
+    path: RelPath,
+    /// What must be there: any, absent or present
+    #[arg(
+        long,
+        value_name = "EXPECT",
+        default_value = "any",
+        hide_default_value = true
+    )]
+    expect: Expect,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+pub(super) fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
+    if args.target.is_empty() {
+        return Err(Failure::Usage("a link cannot point to nothing".to_owned()));
+    }
+    let path = args.path;
+    let label = || format!("link {path}");
+    let plan = Plan::new("link", args.change, label, vec![("link", path.clone())]);
+    transact(session, &plan, |txn| {
+        txn.link(&path, &args.target, args.expect)?;
+        Ok(())
+    })
+}

@@ -1,0 +1,59 @@
+//! One file for each command.
+
+mod apply;
+mod init;
+mod link;
+mod log;
+mod put;
+mod recover;
+mod rm;
+mod show;
+mod status;
+mod transact;
+mod tree;
+mod tree_install;
+mod tree_show;
+mod tree_verify;
+mod views;
+
+use clap::Subcommand;
+
+use crate::demo;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::session::Session;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Init(init::Args),
+    Put(put::Args),
+    Rm(rm::Args),
+    Link(link::Args),
+    Apply(apply::Args),
+    /// Install, verify and show trees
+    #[command(subcommand)]
+    Tree(tree::Command),
+    Recover(recover::Args),
+    Status(status::Args),
+    Log(log::Args),
+    Show(show::Args),
+    Demo(demo::Args),
+}
+
+/// Runs a command.
+pub(crate) fn run(session: &Session, command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Init(args) => init::run(session, &args),
+        Command::Put(args) => put::run(session, args),
+        Command::Rm(args) => rm::run(session, args),
+        Command::Link(args) => link::run(session, args),
+        Command::Apply(args) => apply::run(session, args),
+        Command::Tree(command) => tree::run(session, command),
+        Command::Recover(args) => recover::run(session, &args),
+        Command::Status(_) => status::run(session),
+        Command::Log(args) => log::run(session, &args),
+        Command::Show(args) => show::run(session, &args),
+        Command::Demo(args) => demo::run(&args),
+    }
+}

@@ -1,0 +1,44 @@
+use tljournal::{Expect, RelPath};
+
+use super::transact::{Plan, transact};
+use crate::args::ChangeArgs;
+use crate::exit::{self, Exit};
+use crate::failure::Failure;
+use crate::session::Session;
+use crate::text::count;
+
+/// Remove files, links and whole directories, all at once
+///
+/// Nothing there is no error, unless something was expected.
+#[derive(Debug, clap::Args)]
+#[command(after_help = exit::OF_CHANGES)]
+pub(crate) struct Args {
+    /// What to remove, relative to the root
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<RelPath>,
+    /// What must be at each of them: any, absent, present, or a sha256:...
+    #[arg(
+        long,
+        value_name = "EXPECT",
+        default_value = "any",
+        hide_default_value = true
+    )]
+    expect: Expect,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+pub(super) fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
+    let label = || match &args.paths[..] {
+        [path] => format!("rm {path}"),
+        paths => format!("rm {}", count(paths.len(), "path")),
+    };
+    let changes = args.paths.iter().map(|path| ("rm", path.clone())).collect();
+    let plan = Plan::new("rm", args.change, label, changes);
+    transact(session, &plan, |txn| {
+        for path in &args.paths {
+            txn.remove(path, args.expect)?;
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,134 @@
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+use tljournal::{Status, TxnFilter, TxnId, TxnRecord};
+
+use super::views::{state_style, txn_json};
+use crate::exit::{self, Exit};
+use crate::failure::Failure;
+use crate::output::{BAD, BOLD, DIM, GOOD, WARN};
+use crate::session::Session;
+use crate::text::{clean, count};
+use crate::time;
+
+/// How many transactions of one kind are named.
+const NAMED_MAX: usize = 5;
+
+/// Show how the journal is doing
+///
+/// The latest transaction, who is at work, what is unfinished or stuck. Changes nothing; works on a
+/// read-only copy.
+#[derive(Debug, clap::Args)]
+#[command(after_help = exit::OF_STATUS)]
+pub(crate) struct Args {}
+
+struct Seen {
+    home: String,
+    at_home: bool,
+    status: Status,
+    latest: Option<TxnRecord>,
+}
+
+pub(super) fn run(session: &Session) -> Result<Exit, Failure> {
+    let inspection = session.inspect()?;
+    let history = inspection.history();
+    let seen = Seen {
+        home: session.home_if_found().unwrap_or_default().into_string(),
+        at_home: inspection.is_at_home(),
+        status: history.status()?,
+        latest: history.transactions(&TxnFilter::latest(1))?.pop(),
+    };
+    session
+        .output
+        .result(|| as_json(&seen), |out| print(out, &seen))?;
+    Ok(match seen.status.stuck.is_empty() {
+        true => Exit::Done,
+        false => Exit::Damaged,
+    })
+}
+
+fn print(out: &mut dyn Write, seen: &Seen) -> io::Result<()> {
+    let status = &seen.status;
+    let copied = match seen.at_home {
+        true => "",
+        false => " (a copy: it was written elsewhere)",
+    };
+    writeln!(
+        out,
+        "journal    {BOLD}{}{BOLD:#}{copied}",
+        clean(&seen.home)
+    )?;
+    match &seen.latest {
+        None => writeln!(out, "latest     no transaction yet")?,
+        Some(txn) => {
+            let style = state_style(&txn.state);
+            let when = time::short(txn.ended_at.unwrap_or(txn.began_at));
+            writeln!(
+                out,
+                "latest     txn {}  {style}{}{style:#}  {DIM}{when}{DIM:#}  {}",
+                txn.number,
+                clean(&txn.state),
+                clean(&txn.label)
+            )?;
+        }
+    }
+    writeln!(out, "runs       {} open", status.open_runs)?;
+    ids(
+        out,
+        "staging",
+        &status.staging,
+        "at work, or left by a dead run",
+    )?;
+    ids(
+        out,
+        "unfinished",
+        &status.unfinished,
+        "`tljournal recover` finishes it",
+    )?;
+    ids(out, "stuck", &status.stuck, "`tljournal show` explains it")?;
+    if status.unsettled_trees > 0 {
+        let trees = count(status.unsettled_trees as usize, "tree");
+        writeln!(
+            out,
+            "unsettled  {WARN}{trees}{WARN:#}; `tljournal recover` puts them on the medium"
+        )?;
+    }
+    match status.unfinished.is_empty() && status.stuck.is_empty() {
+        true => writeln!(out, "{GOOD}everything committed is in place{GOOD:#}"),
+        false => writeln!(out, "{BAD}not everything committed is in place{BAD:#}"),
+    }
+}
+
+fn ids(out: &mut dyn Write, word: &str, ids: &[TxnId], what: &str) -> io::Result<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "{word:<10} {WARN}{}{WARN:#}: {what}",
+        count(ids.len(), "transaction")
+    )?;
+    for id in ids.iter().take(NAMED_MAX) {
+        writeln!(out, "           {id}")?;
+    }
+    match ids.len().saturating_sub(NAMED_MAX) {
+        0 => Ok(()),
+        more => writeln!(out, "           and {more} more"),
+    }
+}
+
+fn as_json(seen: &Seen) -> Value {
+    let ids = |ids: &[TxnId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let status = &seen.status;
+    json!({
+        "command": "status",
+        "home": seen.home,
+        "at_home": seen.at_home,
+        "latest": seen.latest.as_ref().map(txn_json),
+        "open_runs": status.open_runs,
+        "staging": ids(&status.staging),
+        "unfinished": ids(&status.unfinished),
+        "stuck": ids(&status.stuck),
+        "unsettled_trees": status.unsettled_trees,
+    })
+}

@@ -1,0 +1,91 @@
+use clap::ValueEnum;
+use tljournal::{Durability, Expect, OnPinned, RelPath, TreeOptions};
+
+use super::transact::{Plan, transact};
+use crate::args::ChangeArgs;
+use crate::exit::{self, Exit};
+use crate::failure::Failure;
+use crate::files::Input;
+use crate::progress::Progress;
+use crate::session::Session;
+
+/// Install a directory or archive at a path
+///
+/// Afterwards exactly the entries of SRC are there, or everything is as it was. A tree that is installed
+/// already is not touched; one that was edited is repaired.
+#[derive(Debug, clap::Args)]
+#[command(after_help = exit::OF_CHANGES)]
+pub(crate) struct Args {
+    /// Where to install it, relative to the root
+    path: RelPath,
+    /// A directory, or a tar archive, plain or compressed with gzip, zlib, zstd or xz; `-` is an
+    /// archive on standard input
+    #[arg(long, value_name = "SRC")]
+    from: Input,
+    /// Do not wait until the tree is on the medium: a power cut may take it back, never leave it half
+    #[arg(long)]
+    rebuildable: bool,
+    /// What to do if a tree that is in use has to be replaced
+    #[arg(long, value_name = "WHAT", default_value = "exchange")]
+    on_pinned: WhenPinned,
+    /// What must be there: any, absent, present, or the sha256:... of the manifest
+    #[arg(
+        long,
+        value_name = "EXPECT",
+        default_value = "any",
+        hide_default_value = true
+    )]
+    expect: Expect,
+    /// Keep setuid, setgid and sticky bits, which are dropped otherwise
+    #[arg(long)]
+    keep_special_bits: bool,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+/// See [`OnPinned`].
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum WhenPinned {
+    /// Replace it; whoever holds it keeps the old one whole
+    Exchange,
+    /// Wait until nobody holds it
+    Wait,
+    /// Refuse, and name who holds it
+    Fail,
+}
+
+impl From<WhenPinned> for OnPinned {
+    fn from(when: WhenPinned) -> Self {
+        match when {
+            WhenPinned::Exchange => Self::Exchange,
+            WhenPinned::Wait => Self::Wait,
+            WhenPinned::Fail => Self::Fail,
+        }
+    }
+}
+
+pub(super) fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
+    let path = args.path;
+    let label = || format!("install {path}");
+    let changes = vec![("install", path.clone())];
+    let plan = Plan::new("tree install", args.change, label, changes);
+    let mut source = args.from.tree()?;
+    if args.keep_special_bits {
+        source = source.keep_special_bits();
+    }
+    let progress = Progress::start(&plan.label, session.output.shows_progress());
+    let durability = match args.rebuildable {
+        true => Durability::Rebuildable,
+        false => Durability::Durable,
+    };
+    let options = TreeOptions {
+        durability,
+        on_pinned: args.on_pinned.into(),
+        expect: args.expect,
+        progress: progress.teller(),
+    };
+    transact(session, &plan, |txn| {
+        txn.tree(&path, source, options)?;
+        Ok(())
+    })
+}

@@ -1,0 +1,178 @@
+//! What the exit status means: one table, for the program and for its `--help`.
+
+use std::process::ExitCode;
+
+use tljournal::{Error, TreeError, UsageError};
+
+use crate::failure::Failure;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// What was asked for is so.
+    Done = 0,
+    /// Nothing had to be done, or nothing was found, where that was asked.
+    Nothing = 1,
+    /// The call or its input is wrong.
+    Usage = 2,
+    /// What is on disk is not what was expected.
+    Conflict = 3,
+    /// A lock was not free in time.
+    Locked = 4,
+    /// Something is damaged.
+    Damaged = 5,
+    /// The system refused.
+    System = 6,
+    /// Committed, and not yet in place.
+    Unfinished = 7,
+}
+
+/// The exit status of commands that change something, for their `--help`.
+pub(crate) const OF_CHANGES: &str = "\
+Exit status:
+  0  done, or everything was as wanted already
+  1  everything was as wanted already (only with --exit-code)
+  2  bad usage, a bad description, or a source that cannot be installed
+  3  conflict: what is there is not what was expected; nothing was changed
+  4  a lock was not free within --lock-wait; nothing was changed
+  5  damage was found: a stuck transaction, or something planted among the journal's files
+  6  the system failed: disk, permissions, unsupported filesystem or format
+  7  committed, but not yet in place; `tljournal recover` finishes it";
+
+/// The exit status of commands that only look, for their `--help`.
+pub(crate) const OF_LOOKS: &str = "\
+Exit status:
+  0  done
+  2  bad usage, or there is no journal
+  5  damage was found: the catalog cannot be read
+  6  the system failed: disk, permissions, unsupported filesystem or format";
+
+/// The exit status of `status`.
+pub(crate) const OF_STATUS: &str = "\
+Exit status:
+  0  done
+  2  bad usage, or there is no journal
+  5  damage was found: a transaction is stuck, or the catalog cannot be read
+  6  the system failed: disk, permissions, unsupported filesystem or format";
+
+/// The exit status of `show` and `tree show`.
+pub(crate) const OF_SHOW: &str = "\
+Exit status:
+  0  done
+  1  there is no such transaction or tree
+  2  bad usage, or there is no journal
+  5  damage was found: the catalog cannot be read
+  6  the system failed: disk, permissions, unsupported filesystem or format";
+
+/// The exit status of `tree verify`.
+pub(crate) const OF_VERIFY: &str = "\
+Exit status:
+  0  the tree is as it was installed
+  1  no tree was installed there
+  2  bad usage, or there is no journal
+  5  damage was found: the tree is not as it was installed, or the catalog cannot be read
+  6  the system failed: disk, permissions, unsupported filesystem or format";
+
+/// The exit status of `recover`.
+pub(crate) const OF_RECOVER: &str = "\
+Exit status:
+  0  everything is right now
+  1  there was nothing to recover (only with --exit-code)
+  2  bad usage, or there is no build directory
+  4  a lock was not free within --lock-wait
+  5  a transaction is stuck: it can be neither finished nor taken back
+  6  the system failed: disk, permissions, unsupported filesystem or format
+  7  a committed transaction is still not in place";
+
+/// The exit status of `demo`.
+pub(crate) const OF_DEMO: &str = "\
+Exit status:
+  0  no violation was seen
+  2  bad usage
+  5  a guarantee was violated
+  6  the system failed: disk, permissions, unsupported filesystem or format";
+
+impl Exit {
+    /// The word for programs.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Nothing => "nothing",
+            Self::Usage => "usage",
+            Self::Conflict => "conflict",
+            Self::Locked => "locked",
+            Self::Damaged => "damaged",
+            Self::System => "system",
+            Self::Unfinished => "unfinished",
+        }
+    }
+
+    /// What a failure means.
+    pub(crate) fn of(failure: &Failure) -> Self {
+        match failure {
+            Failure::Journal(error) => Self::of_journal(error),
+            Failure::Usage(_) => Self::Usage,
+            Failure::Nothing(_) => Self::Nothing,
+            Failure::Io { .. } => Self::System,
+        }
+    }
+
+    fn of_journal(error: &Error) -> Self {
+        match error {
+            Error::Usage(UsageError::NotATree { .. }) => Self::Nothing,
+            Error::Usage(UsageError::Failed) => Self::Damaged,
+            Error::Usage(_) => Self::Usage,
+            Error::Conflict(_) => Self::Conflict,
+            Error::Lock(_) => Self::Locked,
+            // A bad source is for the caller to mend; a disk that fails under it is not.
+            Error::Source(TreeError::Disk(_) | TreeError::Read { .. }) => Self::System,
+            Error::Source(_) => Self::Usage,
+            Error::Damaged(_) => Self::Damaged,
+            Error::Unfinished { .. } => Self::Unfinished,
+            _ => Self::System,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(error: Error) -> u8 {
+        Exit::of(&error.into()) as u8
+    }
+
+    #[test]
+    fn what_is_committed_but_not_in_place_has_a_status_of_its_own() {
+        let lost = || Error::Replaced {
+            path: "build".to_owned(),
+        };
+        let txn = "0198f2a0-0000-7000-8000-000000000000".parse().unwrap();
+        let source = Box::new(lost());
+        assert_eq!(code(Error::Unfinished { txn, source }), 7);
+        assert_eq!(code(lost()), 6);
+    }
+
+    #[test]
+    fn a_missing_tree_is_nothing_found_and_a_failed_handle_is_damage() {
+        let path = "build/tools".to_owned();
+        assert_eq!(code(UsageError::NotATree { path }.into()), 1);
+        assert_eq!(code(UsageError::Failed.into()), 5);
+        assert_eq!(code(UsageError::InspectOnly.into()), 2);
+    }
+
+    #[test]
+    fn a_bad_source_is_bad_usage_and_a_source_that_cannot_be_read_is_not() {
+        let origin = "`x`".to_owned();
+        assert_eq!(code(TreeError::AlreadyRead { origin }.into()), 2);
+        let source = std::io::ErrorKind::PermissionDenied.into();
+        let path = "x".to_owned();
+        assert_eq!(code(TreeError::Read { path, source }.into()), 6);
+    }
+}

@@ -1,0 +1,148 @@
+//! The user's own files: what is read to be put, applied or installed. Nothing is written here.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "these are the caller's files, which lie outside the journal and are only read"
+)]
+
+use std::fs::{self, File};
+use std::io::{self, IsTerminal, Read};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use tljournal::{Payload, TreeSource};
+
+use crate::failure::Failure;
+use crate::progress::Progress;
+
+/// Largest description that is read, in bytes.
+pub(crate) const DESCRIPTION_BYTES_MAX: u64 = 64 << 20;
+
+/// What a name on the command line means.
+#[derive(Debug, Clone)]
+pub(crate) enum Input {
+    /// `-`: standard input.
+    Stdin,
+    /// A path from the current directory.
+    Path(Utf8PathBuf),
+}
+
+impl std::str::FromStr for Input {
+    type Err = std::convert::Infallible;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "-" => Self::Stdin,
+            path => Self::Path(path.into()),
+        })
+    }
+}
+
+impl Input {
+    /// The whole text of a description.
+    pub(crate) fn read_description(&self) -> Result<Vec<u8>, Failure> {
+        let (name, read) = match self {
+            Self::Stdin => ("standard input".to_owned(), read_some(io::stdin().lock())),
+            Self::Path(path) => (
+                format!("`{}`", path.as_str().escape_debug()),
+                File::open(path).and_then(read_some),
+            ),
+        };
+        let bytes = match read {
+            Err(error) if is_absent(&error) => {
+                return Err(Failure::Usage(format!("there is no {name}")));
+            }
+            read => read.map_err(|source| Failure::io(format!("read {name}"), source))?,
+        };
+        if bytes.len() as u64 > DESCRIPTION_BYTES_MAX {
+            let limit = DESCRIPTION_BYTES_MAX >> 20;
+            return Err(Failure::Usage(format!(
+                "{name} is longer than {limit} MiB, which a description may not be; name large contents with `from`"
+            )));
+        }
+        Ok(bytes)
+    }
+
+    /// The content of a file to be put.
+    pub(crate) fn payload(&self, progress: &Progress) -> Result<Payload, Failure> {
+        match self {
+            Self::Stdin => {
+                if io::stdin().is_terminal() {
+                    tracing::info!("reading the content from the terminal");
+                }
+                let payload = Payload::reader(progress.counting(io::stdin()));
+                payload.map_err(|source| Failure::io("read standard input", source))
+            }
+            Self::Path(path) => file_payload(path, progress),
+        }
+    }
+
+    /// The source of a tree.
+    pub(crate) fn tree(&self) -> Result<TreeSource, Failure> {
+        match self {
+            Self::Stdin => Ok(TreeSource::stream(io::stdin())),
+            Self::Path(path) => tree_source(path),
+        }
+    }
+}
+
+/// A file to be put: a regular one is read by the journal, which knows it again; what else can be read
+/// (a pipe, `/dev/stdin`) is a stream.
+pub(crate) fn file_payload(path: &Utf8Path, progress: &Progress) -> Result<Payload, Failure> {
+    let meta = look(path)?;
+    if meta.is_file() {
+        return Ok(Payload::file(path));
+    }
+    if meta.is_dir() {
+        return Err(Failure::Usage(format!(
+            "`{}` is a directory; `tljournal tree install` installs those",
+            path.as_str().escape_debug()
+        )));
+    }
+    let failed = |source| Failure::io(format!("read `{}`", path.as_str().escape_debug()), source);
+    let file = File::open(path).map_err(failed)?;
+    Payload::reader(progress.counting(file)).map_err(failed)
+}
+
+/// A directory or archive to be installed.
+pub(crate) fn tree_source(path: &Utf8Path) -> Result<TreeSource, Failure> {
+    let _meta = look(path)?;
+    Ok(TreeSource::at(path))
+}
+
+/// Whether something is a directory, or a link to one.
+pub(crate) fn is_dir(path: &Utf8Path) -> bool {
+    fs::metadata(path).is_ok_and(|meta| meta.is_dir())
+}
+
+/// Whether something is there.
+pub(crate) fn exists(path: &Utf8Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+/// Whether something is there that belongs to root, and this process does not run as root.
+pub(crate) fn belongs_to_root_only(path: &Utf8Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let owner = |path| fs::metadata(path).map(|meta| meta.uid()).ok();
+    owner(path.as_str()) == Some(0) && owner("/proc/self").is_some_and(|own| own != 0)
+}
+
+fn look(path: &Utf8Path) -> Result<fs::Metadata, Failure> {
+    let shown = path.as_str().escape_debug();
+    match fs::metadata(path) {
+        Err(error) if is_absent(&error) => Err(Failure::Usage(format!("there is no `{shown}`"))),
+        found => found.map_err(|source| Failure::io(format!("look at `{shown}`"), source)),
+    }
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+fn read_some(from: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(DESCRIPTION_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

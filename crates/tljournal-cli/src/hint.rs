@@ -1,0 +1,103 @@
+//! The next step, where there is one worth saying.
+
+use std::io;
+
+use camino::Utf8Path;
+use tljournal::{CatalogError, Conflict, ConflictKind, Damage, Error, LockError, UsageError};
+
+use crate::failure::Failure;
+use crate::files;
+
+/// What to do about a failure.
+pub(crate) fn for_failure(failure: &Failure, home: Option<&Utf8Path>) -> Option<String> {
+    let own = match failure {
+        Failure::Journal(error) => for_journal(error),
+        Failure::Usage(_) | Failure::Nothing(_) | Failure::Io { .. } => None,
+    };
+    own.or_else(|| for_system(failure.system()?, home))
+}
+
+fn for_journal(error: &Error) -> Option<String> {
+    let hint = match error {
+        Error::Conflict(conflict) => return for_conflict(conflict),
+        Error::Lock(LockError::Timeout { .. }) => {
+            "wait longer with --lock-wait, or look at that process; the lock goes when it ends"
+        }
+        Error::Usage(UsageError::NotATree { .. }) => {
+            "`tljournal log` lists what was installed; PATH is relative to the root"
+        }
+        Error::Usage(UsageError::Ambiguous { .. }) => "`tljournal log` shows their numbers",
+        Error::Usage(UsageError::Overlap { .. }) => "make the two changes in two transactions",
+        Error::Damaged(Damage::Catalog { .. }) => {
+            "`tljournal recover` sets the database aside as evidence and begins a new one; no file of the project is touched"
+        }
+        Error::Damaged(Damage::Stuck { .. }) => "`tljournal status` lists what is stuck",
+        Error::Unfinished { .. } => "mend what stopped it, then run `tljournal recover`",
+        Error::Replaced { .. } => "run the command again",
+        Error::Catalog(CatalogError::Full(_)) => FULL,
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+fn for_conflict(conflict: &Conflict) -> Option<String> {
+    let hint = match &conflict.kind {
+        ConflictKind::Unexpected { .. } => {
+            "nothing was changed; `tljournal log` and `tljournal show` tell who was there last, and --expect what to ask for now"
+        }
+        ConflictKind::Kind { .. } => "`tljournal rm` removes what is in the way",
+        ConflictKind::Link { .. } => {
+            "nothing was changed; remove the link, or name what it leads to"
+        }
+        ConflictKind::Edited => "look at what they wrote, then run the command again",
+        ConflictKind::Pinned { .. } => {
+            "`--on-pinned wait` waits for them, `--on-pinned exchange` leaves them the old tree and shows others the new one"
+        }
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+const FULL: &str = "the disk is full: make room and run the command again; nothing that was committed is lost, and `tljournal recover` clears what nobody holds";
+
+fn for_system(error: &io::Error, home: Option<&Utf8Path>) -> Option<String> {
+    let hint = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FULL,
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "the filesystem is mounted read-only; status, log, show, tree verify and tree show work there"
+        }
+        io::ErrorKind::PermissionDenied => {
+            let own = home.map(|home| home.join(".state"));
+            if let (Some(home), true) = (
+                home,
+                own.is_some_and(|own| files::belongs_to_root_only(&own)),
+            ) {
+                return Some(format!(
+                    "the journal belongs to root, perhaps because a command was run with sudo once: sudo chown -R \"$(id -u)\" {}/.state*",
+                    home.as_str().escape_debug()
+                ));
+            }
+            "check who owns that path, and its mode, with ls -ld"
+        }
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g10_a_full_disk_and_a_read_only_one_come_with_a_next_step() {
+        let hint = |errno| {
+            let failure = Failure::io("write", io::Error::from_raw_os_error(errno));
+            for_failure(&failure, None).unwrap_or_default()
+        };
+        assert!(hint(28).contains("make room"));
+        assert!(hint(122).contains("make room"));
+        assert!(hint(30).contains("read-only"));
+        assert!(hint(13).contains("ls -ld"));
+        assert_eq!(hint(2), "");
+    }
+}

@@ -1,0 +1,125 @@
+//! What is printed where: results on standard output, everything else on standard error.
+
+use std::io::{self, BufWriter, Write};
+
+use anstyle::{AnsiColor, Style};
+use camino::Utf8Path;
+use serde_json::{Value, json};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::hint;
+use crate::progress;
+use crate::text::clean;
+
+/// The version of everything that is printed as JSON.
+pub(crate) const SCHEMA: u32 = 1;
+
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
+pub(crate) const WARN: Style = AnsiColor::Yellow.on_default().bold();
+pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
+pub(crate) const DIM: Style = Style::new().dimmed();
+pub(crate) const BOLD: Style = Style::new().bold();
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    pub(crate) json: bool,
+    pub(crate) quiet: bool,
+}
+
+impl Output {
+    /// Whether there is anybody to tell how far things are.
+    pub(crate) fn shows_progress(self) -> bool {
+        !self.json && !self.quiet
+    }
+
+    /// Prints a result, as JSON or for people. The JSON object gets its version here.
+    ///
+    /// A reader that went away is no failure: `tljournal log | head -1` has what it wanted.
+    pub(crate) fn result(
+        self,
+        json: impl FnOnce() -> Value,
+        human: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), Failure> {
+        if self.quiet {
+            return Ok(());
+        }
+        let mut out = BufWriter::new(anstream::stdout().lock());
+        let printed = if self.json {
+            versioned(&mut out, json())
+        } else {
+            human(&mut out)
+        };
+        match printed.and_then(|()| out.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                // What is left would be tried again when the buffer goes.
+                let _ = out.into_parts();
+                Ok(())
+            }
+            printed => printed.map_err(|source| Failure::io("write to standard output", source)),
+        }
+    }
+
+    /// Says something on standard error that is no result and no failure.
+    pub(crate) fn note(self, style: Style, word: &str, text: &str) {
+        if self.quiet {
+            return;
+        }
+        let line = if self.json {
+            format!("{}\n", json!({"schema": SCHEMA, word: text}))
+        } else {
+            format!("tljournal: {style}{word}:{style:#} {}\n", clean(text))
+        };
+        to_stderr(&line);
+    }
+
+    /// Says why a command failed, and what can be done about it.
+    pub(crate) fn fail(self, failure: &Failure, home: Option<&Utf8Path>) -> Exit {
+        let exit = Exit::of(failure);
+        let causes = failure.causes();
+        let hint = hint::for_failure(failure, home);
+        if self.json {
+            let error = json!({
+                "code": exit as u8,
+                "kind": exit.word(),
+                "message": failure.to_string(),
+                "causes": causes,
+                "hint": hint,
+            });
+            to_stderr(&format!("{}\n", json!({"schema": SCHEMA, "error": error})));
+            return exit;
+        }
+        let chain = std::iter::once(failure.to_string()).chain(causes);
+        let chain: Vec<_> = chain.map(|text| clean(&text)).collect();
+        let mut said = format!("{BAD}tljournal:{BAD:#} {}\n", chain.join(": "));
+        if let Some(hint) = hint {
+            said.push_str(&format!("{WARN}hint:{WARN:#} {}\n", clean(&hint)));
+        }
+        to_stderr(&said);
+        exit
+    }
+}
+
+/// Says as JSON what is wrong with the command line.
+pub(crate) fn print_usage_error(text: &str) {
+    let exit = Exit::Usage;
+    let message = text.trim_end().trim_start_matches("error: ");
+    let error = json!({"code": exit as u8, "kind": exit.word(), "message": message, "causes": [], "hint": null});
+    to_stderr(&format!("{}\n", json!({"schema": SCHEMA, "error": error})));
+}
+
+/// Writes to standard error in one piece; who does not listen cannot be told.
+pub(crate) fn to_stderr(text: &str) {
+    progress::aside(|| {
+        let _ = anstream::stderr().lock().write_all(text.as_bytes());
+    });
+}
+
+fn versioned(out: &mut dyn Write, value: Value) -> io::Result<()> {
+    let mut value = value;
+    if let Value::Object(fields) = &mut value {
+        fields.insert("schema".to_owned(), SCHEMA.into());
+    }
+    writeln!(out, "{value}")
+}

@@ -1,0 +1,170 @@
+//! One use of the command: which project it is about, and how to open its journal.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use tljournal::{Error, Inspection, Journal, Options, Recovery, UsageError};
+
+use crate::args::Global;
+use crate::failure::Failure;
+use crate::files;
+use crate::output::{GOOD, Output, WARN};
+use crate::text::count;
+
+/// The database, by which a journal is found.
+const DATABASE: &str = ".state.db";
+
+/// What the global options say.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) output: Output,
+    global: Global,
+}
+
+impl Session {
+    pub(crate) fn new(global: Global) -> Self {
+        let output = Output {
+            json: global.json,
+            quiet: global.quiet,
+        };
+        Self { output, global }
+    }
+
+    /// Opens the journal for work; made if the home is there and has none yet.
+    pub(crate) fn work(&self) -> Result<Journal, Failure> {
+        let root = self.root()?;
+        let home = root.join(&self.global.home);
+        if !files::exists(&home) {
+            let path = home.as_str().escape_debug().to_string();
+            return Err(Error::from(UsageError::NoJournal { path }).into());
+        }
+        self.open(root)
+    }
+
+    /// Opens the journal for work in a directory that may have no home yet. Says whether it had a
+    /// database.
+    pub(crate) fn make(&self) -> Result<(Journal, Utf8PathBuf, bool), Failure> {
+        let root = match &self.global.root {
+            Some(root) => existing(root)?,
+            None => current_dir()?,
+        };
+        let home = root.join(&self.global.home);
+        let known = files::exists(&home.join(DATABASE));
+        Ok((self.open(root)?, home, known))
+    }
+
+    /// Opens the journal to look only; works on a read-only copy too.
+    pub(crate) fn inspect(&self) -> Result<Inspection, Failure> {
+        let inspection = self.options(self.root()?).inspect()?;
+        if !inspection.is_at_home() {
+            tracing::info!("this journal is a copy, or was moved here");
+        }
+        if inspection.reads_a_copy() {
+            tracing::debug!("a private copy of the database is read, because its log is not empty");
+        }
+        Ok(inspection)
+    }
+
+    /// The path that the user knows a change by.
+    pub(crate) fn shown(&self, path: &str, in_home: bool) -> String {
+        match in_home {
+            true => self.global.home.join(path).to_string(),
+            false => path.to_owned(),
+        }
+    }
+
+    /// The journal's home, if it can be told where it is.
+    pub(crate) fn home_if_found(&self) -> Option<Utf8PathBuf> {
+        Some(self.root().ok()?.join(&self.global.home))
+    }
+
+    /// Ends the use of a journal. What was committed stays so, whatever happens here.
+    pub(crate) fn close(&self, journal: Journal) {
+        if let Err(error) = journal.close() {
+            let failure = Failure::from(error);
+            let causes = failure.causes().join(": ");
+            let text = format!(
+                "everything is in place, but the end of the run is not recorded: {failure}: {causes}"
+            );
+            self.output.note(WARN, "warning", &text);
+        }
+    }
+
+    fn open(&self, root: Utf8PathBuf) -> Result<Journal, Failure> {
+        let journal = self.options(root).work()?;
+        self.tell_recovery(journal.recovery());
+        Ok(journal)
+    }
+
+    /// What was set aside or taken back has been said by the engine, as a warning.
+    fn tell_recovery(&self, found: &Recovery) {
+        let told = [
+            (found.finished, "finished"),
+            (found.rolled_back, "rolled back"),
+        ];
+        let told: Vec<_> = told
+            .iter()
+            .filter(|(number, _)| *number > 0)
+            .map(|(number, what)| format!("{} {what}", count(*number as usize, "transaction")))
+            .collect();
+        if !told.is_empty() && self.output.shows_progress() {
+            let text = format!("{} that had been interrupted", told.join(", "));
+            self.output.note(GOOD, "recovered", &text);
+        }
+    }
+
+    fn options(&self, root: Utf8PathBuf) -> Options {
+        let mut options = Options::new(root).home(self.global.home.clone());
+        for path in &self.global.territory {
+            options = options.territory(path.clone());
+        }
+        match self.global.lock_wait {
+            Some(limit) => options.lock_wait(limit),
+            None => options,
+        }
+    }
+
+    /// The project: the one that was named, or the nearest upward with a journal, or else with a home.
+    fn root(&self) -> Result<Utf8PathBuf, Failure> {
+        if let Some(root) = &self.global.root {
+            return existing(root);
+        }
+        let home = &self.global.home;
+        if home.is_absolute() {
+            let text = "an absolute --home does not tell where the project is; name it with --root";
+            return Err(Failure::Usage(text.to_owned()));
+        }
+        let here = current_dir()?;
+        let nearest = |has: &dyn Fn(&Utf8Path) -> bool| {
+            here.ancestors()
+                .find(|dir| has(&dir.join(home)))
+                .map(Utf8Path::to_owned)
+        };
+        nearest(&|home| files::exists(&home.join(DATABASE)))
+            .or_else(|| nearest(&files::is_dir))
+            .ok_or_else(|| {
+                Failure::Usage(format!(
+                    "there is no journal in `{}/` here or in any directory above `{}`; `tljournal init` makes one, and --root names another project",
+                    home.as_str().escape_debug(),
+                    here.as_str().escape_debug(),
+                ))
+            })
+    }
+}
+
+fn existing(root: &Utf8Path) -> Result<Utf8PathBuf, Failure> {
+    if !files::is_dir(root) {
+        let shown = root.as_str().escape_debug();
+        return Err(Failure::Usage(format!("`{shown}` is not a directory")));
+    }
+    Ok(root.to_owned())
+}
+
+fn current_dir() -> Result<Utf8PathBuf, Failure> {
+    let here = std::env::current_dir()
+        .map_err(|source| Failure::io("find the current directory", source))?;
+    Utf8PathBuf::from_path_buf(here).map_err(|here| {
+        let shown = here.as_os_str().as_encoded_bytes().escape_ascii();
+        Failure::Usage(format!(
+            "the path of the current directory, `{shown}`, is not UTF-8"
+        ))
+    })
+}

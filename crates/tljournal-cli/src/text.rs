@@ -1,0 +1,68 @@
+//! How things are written for people: nothing that a label or an archive brings reaches the terminal raw.
+
+use std::fmt::Write;
+
+/// The text with every character escaped that could move the cursor, colour the screen, break the line
+/// or turn the direction of writing.
+pub(crate) fn clean(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match is_unsafe(c) {
+            true => out.extend(c.escape_default()),
+            false => out.push(c),
+        }
+    }
+    out
+}
+
+/// Control characters, and the invisible ones that reorder or hide text.
+fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+        || matches!(c, '\u{61c}' | '\u{feff}')
+}
+
+/// Bytes in the largest unit that leaves at least one digit before the dot.
+pub(crate) fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if count < 1024 {
+        return format!("{count} B");
+    }
+    let mut value = count as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
+/// `1 file`, `2 files`.
+pub(crate) fn count(number: usize, noun: &str) -> String {
+    let mut out = String::new();
+    let plural = if number == 1 { "" } else { "s" };
+    // Writing to a string does not fail.
+    let _ = write!(out, "{number} {noun}{plural}");
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g10_escape_sequences_are_shown_and_not_sent() {
+        assert_eq!(
+            clean("a\u{1b}[31mb\n\u{202e}c"),
+            "a\\u{1b}[31mb\\n\\u{202e}c"
+        );
+        assert_eq!(clean("ünï `x` 'y' \\"), "ünï `x` 'y' \\");
+    }
+
+    #[test]
+    fn bytes_are_short() {
+        assert_eq!(bytes(1023), "1023 B");
+        assert_eq!(bytes(1536), "1.5 KiB");
+        assert_eq!(bytes(u64::MAX), "16384.0 PiB");
+    }
+}

@@ -1,0 +1,19 @@
+//! The built command, as a shell or a program sees it.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "tests look at the disk from outside, and a failed step fails the test"
+)]
+
+mod apply;
+mod changes;
+mod discovery;
+mod exits;
+mod hostile;
+mod reading;
+mod terminal;
+mod together;
+mod trees;
+mod world;

@@ -62,9 +62,8 @@ pub(crate) struct ProcessFacts {
 
 impl ProcessFacts {
     pub(crate) fn gather() -> Self {
-        let argv: Vec<_> = std::env::args_os()
-            .map(|arg| redact(&arg.to_string_lossy()))
-            .collect();
+        let args = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
+        let argv = redact_all(args);
         Self {
             pid: std::process::id(),
             host: rustix::system::uname()
@@ -81,13 +80,34 @@ impl ProcessFacts {
     }
 }
 
+/// Hides what looks like a secret among arguments, also where it follows its option.
+fn redact_all(args: impl Iterator<Item = String>) -> Vec<String> {
+    let mut follows = false;
+    let mut redacted = Vec::new();
+    for arg in args {
+        let is_value = std::mem::replace(
+            &mut follows,
+            arg.starts_with('-') && !arg.contains('=') && is_secret(&arg),
+        );
+        redacted.push(match is_value && !arg.starts_with('-') {
+            true => "[redacted]".to_owned(),
+            false => redact(&arg),
+        });
+    }
+    redacted
+}
+
+fn is_secret(name: &str) -> bool {
+    let name = name.to_lowercase();
+    ["password", "passwd", "token", "secret", "apikey", "api-key"]
+        .iter()
+        .any(|word| name.contains(word))
+}
+
 /// Hides what looks like a secret in an argument: the value of a password or token option, and the
 /// user part of a URL.
 fn redact(arg: &str) -> String {
-    let lower = arg.to_lowercase();
-    let secret = ["password", "passwd", "token", "secret", "apikey", "api-key"]
-        .iter()
-        .any(|word| lower.contains(word));
+    let secret = arg.split_once('=').is_some_and(|(name, _)| is_secret(name));
     match (arg.split_once('='), arg.split_once("://")) {
         (Some((name, _)), _) if secret => format!("{name}=[redacted]"),
         (_, Some((scheme, rest))) => match rest.split_once('@') {
@@ -137,5 +157,8 @@ mod tests {
         assert_eq!(redact("https://me:pw@host/x"), "https://[redacted]@host/x");
         assert_eq!(redact("https://host/a@b"), "https://host/a@b");
         assert_eq!(redact("plain=1"), "plain=1");
+        let args = ["--password", "hunter2", "--verbose", "x"].map(str::to_owned);
+        let hidden = ["--password", "[redacted]", "--verbose", "x"];
+        assert_eq!(redact_all(args.into_iter()), hidden);
     }
 }

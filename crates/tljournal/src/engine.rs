@@ -4,12 +4,13 @@
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use crate::ambient::{self, ProcessFacts};
 use crate::catalog::{Catalog, CatalogError, Sync};
 use crate::disk::DiskError;
-use crate::error::{Error, UsageError};
+use crate::error::{Conflict, ConflictKind, Error, UsageError};
 use crate::home::{DAMAGED, Home};
 use crate::lock::{self, Held, Mode, RunByte, Runs, Wait};
 use crate::model::{Identity, RunId};
@@ -29,6 +30,8 @@ pub(crate) struct Engine {
     pub(crate) held: AtomicUsize,
     failed: AtomicBool,
     own_writes: AtomicU64,
+    /// The threads that share the commit lock through this handle.
+    readers: Mutex<Vec<ThreadId>>,
 }
 
 /// Where the catalog stood. Two equal and quiet ones have seen nothing committed, and nothing being
@@ -78,6 +81,7 @@ impl Engine {
             held: AtomicUsize::new(0),
             failed: AtomicBool::new(false),
             own_writes: AtomicU64::new(0),
+            readers: Mutex::default(),
         }
     }
 
@@ -125,6 +129,10 @@ impl Engine {
 
     /// Takes the lock under which changes are checked and applied, and readers see one moment.
     pub(crate) fn commit_lock(&self, mode: Mode, purpose: &str) -> Result<Held, Error> {
+        if self.readers().contains(&std::thread::current().id()) {
+            let kind = ConflictKind::WouldDeadlock;
+            return Err(Conflict::at("lock/commit", kind).into());
+        }
         let wait = Wait {
             limit: self.lock_wait,
         };
@@ -197,12 +205,33 @@ impl Engine {
         let Some(row) = self.live_run().row.take() else {
             return Ok(());
         };
-        crate::recovery::sweep(self)?;
+        if let Err(error) = crate::recovery::sweep(self) {
+            tracing::warn!(%error, "what is left over remains until recovery");
+        }
         self.record(Sync::Normal, |catalog| catalog.end_run(row, outcome))?;
-        let done = self.look(Catalog::checkpoint)?;
-        tracing::debug!(done, "checkpoint at the end of the run");
+        self.checkpoint()?;
         self.live_run().entered = None;
         Ok(())
+    }
+
+    /// Moves the log into the database if nobody is in the way. Queued like a write, so that whoever
+    /// copies the database sees it before or after.
+    fn checkpoint(&self) -> Result<(), Error> {
+        let failed = |errno| DiskError::new("lock", "lock/db", errno);
+        let store = self.store();
+        lock::wait_exclusive(&store.lock).map_err(failed)?;
+        let done = store.catalog.checkpoint();
+        lock::unlock(&store.lock).map_err(failed)?;
+        drop(store);
+        let done = done.map_err(|error| self.note(error))?;
+        tracing::debug!(done, "checkpoint at the end of the run");
+        Ok(())
+    }
+
+    /// Refuses every further use of this handle but reading: its database is in a state that only opening
+    /// it again can tell.
+    pub(crate) fn fail(&self) {
+        self.failed.store(true, Ordering::Release);
     }
 
     /// Refuses a handle whose database failed.
@@ -222,6 +251,23 @@ impl Engine {
             }
         }
         error.into()
+    }
+
+    /// Notes that this thread shares the commit lock, and would wait for itself to get it again.
+    pub(crate) fn note_reader(&self) {
+        self.readers().push(std::thread::current().id());
+    }
+
+    /// Notes that a thread has given its share back.
+    pub(crate) fn forget_reader(&self, reader: ThreadId) {
+        let mut readers = self.readers();
+        if let Some(at) = readers.iter().position(|other| *other == reader) {
+            readers.swap_remove(at);
+        }
+    }
+
+    fn readers(&self) -> MutexGuard<'_, Vec<ThreadId>> {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {

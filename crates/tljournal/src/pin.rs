@@ -5,6 +5,7 @@
 //! by exchange and stays whole where it then lies; only what can be locked exclusively is ever deleted.
 
 use std::sync::atomic::Ordering;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::disk::{Dir, DiskError};
 use crate::engine::Engine;
@@ -47,12 +48,36 @@ impl Pin {
         self.identity
     }
 
+    fn new(dir: Dir, identity: Identity) -> Self {
+        own().push(identity);
+        Self { dir, identity }
+    }
+
     /// Pins a directory that nobody else can reach yet.
     pub(crate) fn on(dir: Dir) -> Result<Self, Error> {
         lock::wait_shared(&dir).map_err(|errno| cannot_lock(&dir, errno))?;
         let identity = dir.own_stat()?.identity;
-        Ok(Self { dir, identity })
+        Ok(Self::new(dir, identity))
     }
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        let mut own = own();
+        if let Some(at) = own.iter().position(|other| *other == self.identity) {
+            own.swap_remove(at);
+        }
+    }
+}
+
+/// What this process has pinned itself, and must not wait for.
+fn own() -> MutexGuard<'static, Vec<Identity>> {
+    static OWN: Mutex<Vec<Identity>> = Mutex::new(Vec::new());
+    OWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn is_own(identity: Identity) -> bool {
+    own().contains(&identity)
 }
 
 /// Pins the tree at a place; `None` if there is no directory.
@@ -76,7 +101,7 @@ pub(crate) fn pin(engine: &Engine, place: &Place) -> Result<Option<Pin>, Error> 
         // The lock holds the inode; only if the path still names it does it hold the tree.
         let identity = dir.own_stat()?.identity;
         if still_names(engine, place, identity)? {
-            return Ok(Some(Pin { dir, identity }));
+            return Ok(Some(Pin::new(dir, identity)));
         }
     }
 }
@@ -104,7 +129,8 @@ pub(crate) fn hold_alone(
                 let holder = holders(&dir)?;
                 return Err(Conflict::at(path, ConflictKind::Pinned { holder }).into());
             }
-            if engine.held.load(Ordering::Acquire) > 0 {
+            let own = is_own(dir.own_stat()?.identity);
+            if own || engine.held.load(Ordering::Acquire) > 0 {
                 return Err(Conflict::at(path, ConflictKind::WouldDeadlock).into());
             }
             tracing::warn!("waiting for `{path}`, pinned by {}", holders(&dir)?);
@@ -114,6 +140,30 @@ pub(crate) fn hold_alone(
             return Ok(Some(Alone { dir }));
         }
     }
+}
+
+/// Refuses a change inside a tree that the journal installed and somebody has pinned: what is pinned stays
+/// whole.
+pub(crate) fn refuse_within_pinned(engine: &Engine, place: &Place) -> Result<(), Error> {
+    for path in place.path.ancestors().skip(1) {
+        let tree = Place {
+            anchor: place.anchor,
+            path,
+        };
+        let entry = engine.look(|catalog| catalog.entry(&tree))?;
+        if entry.is_none_or(|entry| entry.image.kind != Kind::Dir) {
+            continue;
+        }
+        let Some(dir) = open_tree(engine, &tree)? else {
+            continue;
+        };
+        if !lock::try_exclusive(&dir).map_err(|errno| cannot_lock(&dir, errno))? {
+            let holder = holders(&dir)?;
+            let path = engine.home.shown(place);
+            return Err(Conflict::at(path, ConflictKind::Pinned { holder }).into());
+        }
+    }
+    Ok(())
 }
 
 impl Alone {

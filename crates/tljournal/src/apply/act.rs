@@ -3,11 +3,11 @@ use std::collections::BTreeMap;
 use rustix::io::Errno;
 
 use super::decide::{Direction, Step, decide};
+use super::finish::parent_at;
 use super::look::{Evidence, Seen, shape};
 use crate::disk::Dir;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::home::Parent;
 use crate::model::{Anchor, Change, Image, Kind, Op, Place, RelPath, Spot, TxnId};
 
 /// How it went with all changes of a transaction.
@@ -17,6 +17,8 @@ pub(crate) enum Outcome {
     Done,
     /// Somebody else's work is in the way of this place.
     Blocked(Place),
+    /// What was staged beside this place is not to be found: its filesystem may not be mounted.
+    Unreachable(Place),
 }
 
 /// How often one change is looked at before it is given up: twice is enough unless somebody else keeps
@@ -40,6 +42,9 @@ pub(crate) fn run(
         in_order.reverse();
     }
     for change in in_order {
+        if direction == Direction::Forward && is_unreachable(engine, id, change)? {
+            return Ok(Outcome::Unreachable(change.place.clone()));
+        }
         let done = match change.op {
             Op::Adopt => true,
             Op::Parent => step_parent(engine, change, direction)?,
@@ -92,6 +97,15 @@ fn step(engine: &Engine, id: TxnId, change: &Change, direction: Direction) -> Re
     Ok(false)
 }
 
+/// Whether a change that was staged beside its target shows no trace of itself at all.
+fn is_unreachable(engine: &Engine, id: TxnId, change: &Change) -> Result<bool, Error> {
+    if change.spot == Spot::Home || change.new.is_none() || change.op == Op::Adopt {
+        return Ok(false);
+    }
+    let seen = Evidence::look(engine, id, change)?;
+    Ok(seen.spot == Seen::Absent && seen.target != Seen::New)
+}
+
 /// Lets directories that their owner may not write be moved: the kernel has to change their `..`.
 fn make_movable(
     change: &Change,
@@ -124,10 +138,11 @@ fn finish_modes(change: &Change, target: Seen, parent: Option<&Dir>) -> Result<(
         Seen::Pre => change.pre,
         Seen::Absent | Seen::Other => None,
     };
-    if let (Some(image), Some(parent)) = (image, parent) {
-        if image.kind == Kind::Dir && image.mode & 0o700 != 0o700 {
-            parent.set_dir_mode(change.place.path.name(), image.mode)?;
-        }
+    if let (Some(image), Some(parent)) = (image, parent)
+        && image.kind == Kind::Dir
+        && image.mode & 0o700 != 0o700
+    {
+        parent.set_dir_mode(change.place.path.name(), image.mode)?;
     }
     Ok(())
 }
@@ -135,7 +150,7 @@ fn finish_modes(change: &Change, target: Seen, parent: Option<&Dir>) -> Result<(
 /// Makes a missing parent directory, or removes it again if nothing came into it. False if something
 /// that is no directory has its name.
 fn step_parent(engine: &Engine, change: &Change, direction: Direction) -> Result<bool, Error> {
-    let Parent::There(parent) = engine.home.parent(&change.place)? else {
+    let Some(parent) = parent_at(engine, &change.place)? else {
         return Ok(direction == Direction::Back);
     };
     let name = change.place.path.name();
@@ -184,9 +199,14 @@ pub(crate) fn settle(engine: &Engine, changes: &[Change]) -> Result<(), Error> {
             Some(path) => anchor.open_dir(path.as_str()),
         };
         match opened {
-            Ok(dir) => drop(dir.sync()?),
+            Ok(dir) => {
+                dir.sync()?;
+            }
             // It is not there any more: nothing in it has to be durable.
-            Err(error) if error.is(Errno::NOENT) || error.is(Errno::NOTDIR) => {}
+            Err(error)
+                if [Errno::NOENT, Errno::NOTDIR, Errno::LOOP]
+                    .iter()
+                    .any(|no| error.is(*no)) => {}
             Err(error) => return Err(error.into()),
         }
     }

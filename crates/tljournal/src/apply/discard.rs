@@ -1,19 +1,26 @@
+use std::collections::BTreeMap;
+
+use crate::catalog::{EntryRow, Sync};
+use crate::disk::Dir;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::home::Staging;
 use crate::lock;
-use crate::model::{Change, Op, Spot, TxnId};
+use crate::model::{Change, Kind, Op, Spot, Stat, TxnId};
+use crate::tree::{self, Depth};
 
 /// Deletes what a finished transaction has left at its spots, if nobody holds it: what was replaced, or
 /// what was staged and not used. The caller has locked the directory, and no commit lock.
 ///
-/// What was not the journal's own work goes aside instead. What is pinned stays, and so does the
-/// directory then; the next sweep tries again.
+/// What was not the journal's own work, or was edited since, goes aside instead. What is pinned stays, and
+/// so does the directory then; the next sweep tries again. `replaced` has what the catalog said of what
+/// was replaced, as far as the caller knows it.
 pub(crate) fn discard(
     engine: &Engine,
     id: TxnId,
     staging: &Staging,
     changes: &[Change],
+    replaced: &BTreeMap<u32, EntryRow>,
 ) -> Result<bool, Error> {
     let mut all_gone = true;
     for change in changes {
@@ -23,17 +30,14 @@ pub(crate) fn discard(
         let Some((dir, name)) = engine.home.spot(id, change)? else {
             continue;
         };
-        if dir.stat(&name)?.is_none() {
+        let Some(stat) = dir.stat(&name)? else {
             continue;
-        }
-        if change.drift && change.spot == Spot::Home && change.pre.is_some() {
-            let kept = engine
-                .home
-                .set_aside(&dir, &name, change.place.path.name())?;
-            tracing::info!(path = %engine.home.shown(&change.place), kept, "kept what was replaced");
-        } else if lock::is_locked_within(&dir, &name)? {
+        };
+        if lock::is_locked_within(&dir, &name)? {
             tracing::info!(path = %engine.home.shown(&change.place), "the replaced tree is pinned");
             all_gone = false;
+        } else if is_drift(engine, id, change, (&dir, &name, &stat), replaced)? {
+            keep_aside(engine, change, (&dir, &name, &stat))?;
         } else {
             dir.remove_tree(&name)?;
         }
@@ -50,4 +54,69 @@ pub(crate) fn discard(
         engine.home.txns.remove_dir(id.to_string())?;
     }
     Ok(all_gone)
+}
+
+/// Whether what was replaced is a person's or another program's work.
+fn is_drift(
+    engine: &Engine,
+    id: TxnId,
+    change: &Change,
+    (dir, name, stat): (&Dir, &str, &Stat),
+    replaced: &BTreeMap<u32, EntryRow>,
+) -> Result<bool, Error> {
+    let is_replaced = change.pre.is_some_and(|pre| pre.is_same_inode(stat));
+    if !is_replaced || change.drift {
+        return Ok(is_replaced);
+    }
+    if stat.kind != Kind::Dir {
+        return Ok(false);
+    }
+    // An edit inside a tree does not show at its root.
+    let entry = replaced.get(&change.n);
+    let digest = match entry {
+        Some(entry) => entry.digest,
+        None => engine.look(|catalog| catalog.digest_before(&change.place, id))?,
+    };
+    let manifest = match digest {
+        Some(digest) => engine.look(|catalog| catalog.manifest(&digest))?,
+        None => None,
+    };
+    let Some(manifest) = manifest else {
+        return Ok(false);
+    };
+    let vouching = entry.filter(|entry| !entry.racy);
+    let signature = vouching.and_then(|entry| entry.signature.as_ref());
+    let root = dir.open_dir(name)?;
+    let verdict = tree::verify(&root, &manifest, signature, Depth::Signature, &|_| {})?;
+    // The root may have been made writable to be moved.
+    Ok(verdict
+        .differences
+        .iter()
+        .any(|difference| !difference.is_root()))
+}
+
+fn keep_aside(
+    engine: &Engine,
+    change: &Change,
+    (dir, name, stat): (&Dir, &str, &Stat),
+) -> Result<(), Error> {
+    let what = change.place.path.name();
+    let kept = match change.spot {
+        Spot::Home => engine.home.set_aside(dir, name, what)?,
+        Spot::Beside(_) => {
+            let kept = engine.home.copy_aside(dir, name, stat, what)?;
+            dir.remove_tree(name)?;
+            kept
+        }
+    };
+    let path = engine.home.shown(&change.place);
+    tracing::warn!(
+        path,
+        kept,
+        "what was replaced was not as the journal left it; it is kept"
+    );
+    let detail = format!("what was replaced was not as the journal left it; it is kept in {kept}");
+    engine.record(Sync::Normal, |catalog| {
+        catalog.put_event((None, None), "drift", Some(&path), &detail)
+    })
 }

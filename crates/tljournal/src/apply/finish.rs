@@ -4,11 +4,12 @@ use super::act::{Outcome, run, settle};
 use super::decide::Direction;
 use crate::ambient;
 use crate::catalog::{EntryRow, Sync, Unsettled};
+use crate::disk::Dir;
 use crate::engine::Engine;
 use crate::error::{Damage, Error};
 use crate::home::Parent;
 use crate::model::{
-    Change, Digest, Durability, Op, Place, Signature, Stat, Timestamp, TxnId, TxnState,
+    Change, Digest, Durability, Kind, Op, Place, Signature, Stat, Timestamp, TxnId, TxnState,
 };
 
 /// What the process that staged a tree knows of it besides its changes; whoever recovers does not.
@@ -49,6 +50,7 @@ impl Committed<'_> {
         let _in_span = span.enter();
         match run(engine, self.id, self.changes, Direction::Forward) {
             Ok(Outcome::Done) => {}
+            Ok(Outcome::Unreachable(place)) => return Err(self.unreachable(engine, &place)),
             Ok(Outcome::Blocked(place)) => {
                 let reason = format!("somebody changed `{}`", engine.home.shown(&place));
                 self.begin_abort(engine, &reason)?;
@@ -64,6 +66,17 @@ impl Committed<'_> {
         settle(engine, self.changes)?;
         self.record_applied(engine, known)?;
         Ok(Ending::Applied)
+    }
+
+    /// Leaves the transaction as it is, until what it staged beside its target can be reached again.
+    fn unreachable(&self, engine: &Engine, place: &Place) -> Error {
+        let shown = engine.home.shown(place);
+        let reason = format!("what it staged beside `{shown}` is not there; is it not mounted?");
+        Damage::Stuck {
+            txn: self.id,
+            reason,
+        }
+        .into()
     }
 
     /// Takes the transaction back for a reason of the caller's.
@@ -95,7 +108,7 @@ impl Committed<'_> {
     pub(crate) fn take_back(&self, engine: &Engine) -> Result<(), Error> {
         let outcome = run(engine, self.id, self.changes, Direction::Back)?;
         settle(engine, self.changes)?;
-        let Outcome::Blocked(place) = outcome else {
+        let (Outcome::Blocked(place) | Outcome::Unreachable(place)) = outcome else {
             engine.record(Sync::Normal, |catalog| {
                 catalog.move_txn(self.row, TxnState::Aborting, TxnState::Aborted, None)
             })?;
@@ -133,11 +146,6 @@ impl Committed<'_> {
                 match entry {
                     Some(entry) => catalog.put_entry(&change.place, entry)?,
                     None => catalog.remove_entry(&change.place)?,
-                }
-                if change.drift && change.op != Op::Adopt {
-                    let path = engine.home.shown(&change.place);
-                    let detail = "what was replaced was not the journal's work; it is kept aside";
-                    catalog.put_event((None, Some(self.row)), "drift", Some(&path), detail)?;
                 }
             }
             catalog.move_txn(self.row, TxnState::Committed, TxnState::Applied, None)
@@ -190,9 +198,30 @@ pub(crate) fn is_settled(newest: Timestamp) -> bool {
 
 /// What is at a place, if anything.
 pub(crate) fn stat_at(engine: &Engine, place: &Place) -> Result<Option<Stat>, Error> {
-    match engine.home.parent(place)? {
-        Parent::There(parent) => Ok(parent.stat(place.path.name())?),
-        Parent::Missing { .. } => Ok(None),
+    match parent_at(engine, place)? {
+        Some(parent) => Ok(parent.stat(place.path.name())?),
+        None => Ok(None),
+    }
+}
+
+/// The tree at a place, if there is one.
+pub(crate) fn open_tree(engine: &Engine, place: &Place) -> Result<Option<Dir>, Error> {
+    let Some(parent) = parent_at(engine, place)? else {
+        return Ok(None);
+    };
+    match parent.stat(place.path.name())? {
+        Some(stat) if stat.kind == Kind::Dir => Ok(Some(parent.open_dir(place.path.name())?)),
+        _ => Ok(None),
+    }
+}
+
+/// The directory that holds a place, if the way there leads through directories only: somebody may have
+/// put a link or a file there since.
+pub(crate) fn parent_at(engine: &Engine, place: &Place) -> Result<Option<Dir>, Error> {
+    match engine.home.parent(place) {
+        Ok(Parent::There(parent)) => Ok(Some(parent)),
+        Ok(Parent::Missing { .. }) | Err(Error::Conflict(_)) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

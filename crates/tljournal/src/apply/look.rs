@@ -1,10 +1,10 @@
 use rustix::io::Errno;
 
 use super::decide::Shape;
+use super::finish::parent_at;
 use crate::disk::Dir;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::home::Parent;
 use crate::model::{Change, Stat, TxnId};
 
 /// What something on disk is to a change.
@@ -44,10 +44,7 @@ pub(super) struct Evidence {
 
 impl Evidence {
     pub(super) fn look(engine: &Engine, id: TxnId, change: &Change) -> Result<Self, Error> {
-        let parent = match engine.home.parent(&change.place)? {
-            Parent::There(dir) => Some(dir),
-            Parent::Missing { .. } => None,
-        };
+        let parent = parent_at(engine, &change.place)?;
         let spot_at = engine.home.spot(id, change)?;
         let mut evidence = Self {
             target: Seen::Absent,

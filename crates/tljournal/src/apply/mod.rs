@@ -20,5 +20,7 @@ mod discard;
 mod finish;
 mod look;
 
+pub(crate) use act::{Outcome, run, settle};
+pub(crate) use decide::Direction;
 pub(crate) use discard::discard;
-pub(crate) use finish::{Committed, Ending, Known, RACY_NANOS, is_settled, stat_at};
+pub(crate) use finish::{Committed, Ending, Known, RACY_NANOS, is_settled, open_tree, stat_at};

@@ -2,7 +2,7 @@ use rusqlite::{Row, params};
 
 use super::codec::{bad, digest, image, place, signed};
 use super::{Catalog, CatalogError};
-use crate::model::{Change, Durability, Image, Op, RelPath, Spot};
+use crate::model::{Change, Durability, Image, Op, Place, RelPath, Spot};
 
 impl Catalog {
     /// Records the changes of a transaction.
@@ -63,6 +63,19 @@ impl Catalog {
             }
         }
         Ok(Some(changes))
+    }
+
+    /// The places that a transaction changes; those below another root are left out.
+    pub(crate) fn places(&self, txn: i64) -> Result<Vec<Place>, CatalogError> {
+        let sql = "SELECT root, path FROM change WHERE txn = ?1";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let mut rows = statement.query([txn])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let path: String = row.get(1)?;
+            found.extend(place(row.get(0)?, &path, self.own_root)?);
+        }
+        Ok(found)
     }
 
     fn read_change(&self, row: &Row<'_>) -> Result<Option<Change>, CatalogError> {

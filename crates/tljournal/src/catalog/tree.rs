@@ -2,7 +2,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::codec::{bad, digest, signed};
 use super::{Catalog, CatalogError};
-use crate::model::{Digest, Manifest};
+use crate::model::{Digest, Manifest, Place, TxnId};
 
 impl Catalog {
     /// Keeps a manifest, under its digest.
@@ -45,6 +45,26 @@ impl Catalog {
             .query_row([look.as_bytes().as_slice()], |row| row.get(0))
             .optional()?;
         digest(found)
+    }
+
+    /// The digest of the tree that the transactions before this one left at a place.
+    pub(crate) fn digest_before(
+        &self,
+        place: &Place,
+        txn: TxnId,
+    ) -> Result<Option<Digest>, CatalogError> {
+        let sql = "SELECT change.digest FROM change JOIN txn ON txn.id = change.txn
+                   WHERE change.root = ?1 AND change.path = ?2 AND change.op IN ('tree', 'adopt')
+                   AND txn.state = 'applied'
+                   AND txn.commit_no < (SELECT commit_no FROM txn WHERE uuid = ?3)
+                   ORDER BY txn.commit_no DESC LIMIT 1";
+        let key = params![self.root_of(place), place.path.as_str(), txn.to_string()];
+        let found: Option<Option<Vec<u8>>> = self
+            .conn
+            .prepare_cached(sql)?
+            .query_row(key, |row| row.get(0))
+            .optional()?;
+        digest(found.flatten())
     }
 
     /// Records which manifest a source has while it looks like this.

@@ -13,11 +13,9 @@ pub(crate) struct TxnRow {
     pub(crate) run: RunId,
     pub(crate) state: TxnState,
     pub(crate) label: String,
-    /// Whether it was begun from the opener's root.
-    pub(crate) own_root: bool,
 }
 
-const COLUMNS: &str = "SELECT txn.id, txn.uuid, run.uuid, txn.state, txn.label, txn.root FROM txn";
+const COLUMNS: &str = "SELECT txn.id, txn.uuid, run.uuid, txn.state, txn.label FROM txn";
 const RUN: &str = "CROSS JOIN run ON run.id = txn.run";
 
 impl Catalog {
@@ -119,7 +117,6 @@ impl Catalog {
             run: parse(&row.get::<_, String>(2)?, "run id")?,
             state: TxnState::from_word(&state).ok_or_else(|| bad("no state"))?,
             label: row.get(4)?,
-            own_root: row.get::<_, i64>(5)? == self.own_root,
         })
     }
 }

@@ -62,6 +62,16 @@ impl Dir {
         Ok(self.child(fd, &name.to_string_lossy()))
     }
 
+    /// The directory that this one lies in.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub fn parent(&self) -> Result<Self, DiskError> {
+        let fd = rustix::fs::openat(&self.fd, "..", DIR_FLAGS, Mode::empty())
+            .map_err(|errno| self.error("open the directory above", errno))?;
+        Ok(self.child(fd, ".."))
+    }
+
     /// The same directory through a description of its own, for a lock of its own.
     ///
     /// # Errors
@@ -272,6 +282,15 @@ impl Dir {
         Ok(())
     }
 
+    /// Opens a file that is there already, to be synced like a new one.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub fn adopt_file(&self, path: &str) -> Result<NewFile, DiskError> {
+        let file = self.open_file(path)?;
+        Ok(NewFile::new(file, self.disk.clone(), self.path.join(path)))
+    }
+
     /// Makes a directory.
     ///
     /// # Errors
@@ -449,6 +468,11 @@ impl Dir {
             Some(_) => {}
         }
         let inside = self.open_child(name)?;
+        let (here, there) = (self.own_stat()?, inside.own_stat()?);
+        if (here.dev, here.mount) != (there.dev, there.mount) {
+            // Somebody mounted something there: its content is not ours to remove.
+            return Err(self.error_at("remove the mount point", name, Errno::BUSY));
+        }
         for entry in inside.names()? {
             inside.remove_tree(&entry)?;
         }
@@ -599,8 +623,9 @@ pub(super) fn stat_fd(fd: impl AsFd) -> Result<Stat, Errno> {
     statx(fd, b"", AtFlags::EMPTY_PATH)
 }
 
-/// `STATX_MNT_ID`, which rustix has no name for.
-const MOUNT_ID: StatxFlags = StatxFlags::from_bits_retain(0x1000);
+/// `STATX_MNT_ID_UNIQUE`, and `STATX_MNT_ID` for kernels without it, which hand an id out again; rustix
+/// has no name for either.
+const MOUNT_ID: StatxFlags = StatxFlags::from_bits_retain(0x4000 | 0x1000);
 
 fn statx(dir: impl AsFd, path: &[u8], flags: AtFlags) -> Result<Stat, Errno> {
     let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME | MOUNT_ID;
@@ -623,7 +648,7 @@ fn statx(dir: impl AsFd, path: &[u8], flags: AtFlags) -> Result<Stat, Errno> {
             },
         },
         dev: rustix::fs::makedev(told.stx_dev_major, told.stx_dev_minor),
-        mount: if mask.contains(MOUNT_ID) {
+        mount: if mask.intersects(MOUNT_ID) {
             told.stx_mnt_id
         } else {
             0

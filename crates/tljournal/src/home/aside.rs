@@ -1,9 +1,11 @@
 use super::Home;
 use super::layout::{DATABASE, FOREIGN_JOURNAL, SHM, WAL};
 use crate::ambient;
-use crate::disk::Dir;
+use crate::disk::{Dir, DiskError};
 use crate::error::Error;
 use crate::lock;
+use crate::model::{Kind, Stat};
+use crate::tree::{self, TreeSource};
 
 /// How many things are kept aside; the oldest goes first.
 const ASIDE_MAX: usize = 8;
@@ -14,12 +16,51 @@ impl Home {
     /// Moves an entry out of the way as evidence, and returns where it is now. The oldest evidence goes
     /// when there is too much.
     pub(crate) fn set_aside(&self, dir: &Dir, name: &str, what: &str) -> Result<String, Error> {
-        // The name begins with the time, so that names sort by age.
-        let what: String = what.chars().take(ASIDE_NAME_CHARS_MAX).collect();
-        let aside = format!("{}-{what}", ambient::fresh_txn_id());
+        let aside = aside_name(what);
         dir.rename_new(name, &self.aside, &aside)?;
         self.thin_aside()?;
         Ok(self.aside.path().join(&aside).to_string())
+    }
+
+    /// Copies an entry of another filesystem among the evidence, and returns where the copy is.
+    pub(crate) fn copy_aside(
+        &self,
+        dir: &Dir,
+        name: &str,
+        stat: &Stat,
+        what: &str,
+    ) -> Result<String, Error> {
+        let aside = aside_name(what);
+        match stat.kind {
+            Kind::Dir => {
+                self.aside.make_dir(&aside, 0o700)?;
+                let root = self.aside.open_dir(&aside)?;
+                let none = (0, self.state_stat.identity);
+                let mut source = TreeSource::dir(dir.path().join(name));
+                tree::build(&mut source, &root, none, &|_| {})?;
+            }
+            Kind::File => {
+                let mut from = dir.open_file(name)?;
+                let mut to = self.aside.create_file(&aside, 0o600)?;
+                std::io::copy(&mut from, &mut to)
+                    .map_err(|error| DiskError::of_write(to.path().as_str(), error))?;
+                to.set_mode(stat.mode)?;
+                to.set_mtime(stat.mtime)?;
+            }
+            Kind::Link => self.aside.make_link(&dir.read_link(name)?, &aside)?,
+            Kind::Other => {}
+        }
+        self.thin_aside()?;
+        Ok(self.aside.path().join(&aside).to_string())
+    }
+
+    /// Moves a rollback journal that is not ours away from the database. The caller holds the commit lock.
+    pub(crate) fn set_foreign_journal_aside(&self) -> Result<(), Error> {
+        if self.dir.stat(FOREIGN_JOURNAL)?.is_some() {
+            let kept = self.set_aside(&self.dir, FOREIGN_JOURNAL, "foreign-journal")?;
+            tracing::warn!(kept, "a rollback journal lay beside the database");
+        }
+        Ok(())
     }
 
     /// Moves the database with its companions into a directory of evidence, and returns where that is.
@@ -49,4 +90,10 @@ impl Home {
         }
         Ok(())
     }
+}
+
+/// A name that begins with the time, so that names sort by age.
+fn aside_name(what: &str) -> String {
+    let what: String = what.chars().take(ASIDE_NAME_CHARS_MAX).collect();
+    format!("{}-{what}", ambient::fresh_txn_id())
 }

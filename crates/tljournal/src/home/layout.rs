@@ -121,10 +121,10 @@ impl Home {
 
     /// Makes sure that the reserve is there; without it a full disk is met a little earlier.
     pub(crate) fn keep_reserve(&self) {
-        if let Ok(None) = self.state.stat(RESERVE) {
-            if let Err(error) = self.state.fill_file(RESERVE, RESERVE_BYTES) {
-                tracing::debug!(%error, "no reserve");
-            }
+        if let Ok(None) = self.state.stat(RESERVE)
+            && let Err(error) = self.state.fill_file(RESERVE, RESERVE_BYTES)
+        {
+            tracing::debug!(%error, "no reserve");
         }
     }
 

@@ -99,7 +99,7 @@ impl Map {
                 path: path.clone(),
             },
         };
-        if place.anchor == Anchor::Home && place.path.as_str().starts_with(OWN_PREFIX) {
+        if place.anchor == Anchor::Home && is_own(&place.path) {
             return reserved();
         }
         if path
@@ -138,9 +138,54 @@ impl Map {
 }
 
 impl Home {
-    /// What the engine calls a path of the caller; see [`Map::place`].
+    /// What the engine calls a path of the caller; see [`Map::place`]. What lies in the home is known by
+    /// its place there, by whatever path it is reached.
     pub(crate) fn place(&self, path: &RelPath) -> Result<Place, Error> {
-        self.map.place(path)
+        let place = self.map.place(path)?;
+        if place.anchor == Anchor::Home {
+            return Ok(place);
+        }
+        for above in path.ancestors() {
+            match self.root.stat(above.as_str()) {
+                Ok(Some(stat)) if is_same(&stat, &self.home_stat) => {
+                    let inside = path.below(&above).filter(|inside| !is_own(inside));
+                    let path = inside.ok_or_else(|| reserved(path))?;
+                    return Ok(Place {
+                        anchor: Anchor::Home,
+                        path,
+                    });
+                }
+                Ok(Some(stat)) if is_same(&stat, &self.state_stat) => return Err(reserved(path)),
+                // A link or a file on the way: opening it explains that better.
+                Ok(_) | Err(_) => {}
+            }
+        }
+        self.refuse_above(path)?;
+        Ok(place)
+    }
+
+    /// Refuses a directory that holds the home, by whatever path it is reached.
+    fn refuse_above(&self, path: &RelPath) -> Result<(), Error> {
+        let Ok(Some(target)) = self.root.stat(path.as_str()) else {
+            return Ok(());
+        };
+        if target.kind != Kind::Dir {
+            return Ok(());
+        }
+        let mut at = self.dir.clone();
+        let mut below = self.home_stat;
+        loop {
+            at = at.parent()?;
+            let stat = at.own_stat()?;
+            if is_same(&stat, &target) {
+                return Err(reserved(path));
+            }
+            // The top is its own parent.
+            if is_same(&stat, &below) || is_same(&stat, &self.root_stat) {
+                return Ok(());
+            }
+            below = stat;
+        }
     }
 
     /// Whether this opener may touch a place that a row names.
@@ -198,9 +243,8 @@ impl Home {
     /// Refuses a directory that is the journal's own, by whatever path it was reached.
     fn refuse_own(&self, parent: &Dir, place: &Place) -> Result<(), Error> {
         let stat = parent.own_stat()?;
-        let same = |own: &Stat| stat.identity == own.identity && stat.dev == own.dev;
         let own_name = place.path.name().starts_with(OWN_PREFIX);
-        match same(&self.state_stat) || (same(&self.home_stat) && own_name) {
+        match is_same(&stat, &self.state_stat) || (is_same(&stat, &self.home_stat) && own_name) {
             true => Err(reserved(&place.path)),
             false => Ok(()),
         }
@@ -231,6 +275,15 @@ impl Home {
         }
         error.into()
     }
+}
+
+fn is_same(one: &Stat, two: &Stat) -> bool {
+    one.identity == two.identity && one.dev == two.dev
+}
+
+/// Whether a path in the home is the journal's own.
+fn is_own(inside: &RelPath) -> bool {
+    inside.as_str().starts_with(OWN_PREFIX)
 }
 
 fn reserved(path: &RelPath) -> Error {

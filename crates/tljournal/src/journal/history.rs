@@ -99,10 +99,10 @@ impl<'a> History<'a> {
     /// # Errors
     /// [`Error::Usage`] when several ids begin so.
     pub fn transaction(&self, name: &str) -> Result<Option<TxnRecord>, Error> {
-        if let Ok(number) = name.parse::<i64>() {
-            if let Some(found) = self.look(|catalog| catalog.txn_record(number))? {
-                return Ok(Some(found));
-            }
+        if let Ok(number) = name.parse::<i64>()
+            && let Some(found) = self.look(|catalog| catalog.txn_record(number))?
+        {
+            return Ok(Some(found));
         }
         let hex = name
             .bytes()

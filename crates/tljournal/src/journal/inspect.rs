@@ -1,3 +1,4 @@
+use std::fs::File;
 use std::sync::Mutex;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -43,7 +44,11 @@ impl Inspection {
         }
         let path = dir.real_path()?.join(DATABASE);
         let (root_stat, home_stat) = (root_dir.own_stat()?, dir.own_stat()?);
-        let home_row = Catalog::open_read_only(&path, true)?.home()?;
+        let home_row = {
+            // Nobody writes while this is looked at as a file that nobody writes.
+            let _lock = share_database(&dir)?;
+            Catalog::open_read_only(&path, true)?.home()?
+        };
         let at_home = home_row.is_some_and(|row| row.identity == home_stat.identity);
         let log_is_empty = dir.stat(WAL)?.is_none_or(|stat| stat.size == 0);
         let shared = at_home && dir.stat(SHM)?.is_some() && dir.is_writable();
@@ -124,6 +129,15 @@ impl Inspection {
     }
 }
 
+/// Keeps everybody from writing the database. On a copy there may be no lock, and nobody to wait for.
+fn share_database(dir: &Dir) -> Result<Option<File>, Error> {
+    let Ok(lock) = dir.open_file(".state/lock/db") else {
+        return Ok(None);
+    };
+    lock::wait_shared(&lock).map_err(|errno| DiskError::new("lock", "lock/db", errno))?;
+    Ok(Some(lock))
+}
+
 /// Copies the database with its log, while nobody writes them.
 fn private_copy(dir: &Dir, disk: &Disk) -> Result<tempfile::TempDir, Error> {
     let failed = |source| DiskError::new("make a copy of", dir.path().as_str(), source);
@@ -134,11 +148,7 @@ fn private_copy(dir: &Dir, disk: &Disk) -> Result<tempfile::TempDir, Error> {
     let path = Utf8PathBuf::from_path_buf(copy.path().to_owned())
         .map_err(|_| failed(std::io::ErrorKind::InvalidFilename.into()))?;
     let to = Dir::open(&path, disk.clone())?;
-    // On a copy there may be no lock, and nobody to wait for.
-    let lock = dir.open_file(".state/lock/db").ok();
-    if let Some(lock) = &lock {
-        lock::wait_shared(lock).map_err(|errno| failed(errno.into()))?;
-    }
+    let _lock = share_database(dir)?;
     for name in [DATABASE, WAL] {
         let mut from = dir.open_file(name)?;
         let mut file = to.create_file(name, 0o600)?;

@@ -10,8 +10,11 @@ use crate::engine::{Engine, Store};
 use crate::error::{Damage, Error};
 use crate::home::{DAMAGED, Home};
 use crate::lock::{self, Mode, Runs, Wait};
-use crate::model::{RelPath, Stat};
+use crate::model::{Identity, RelPath, Stat};
 use crate::recovery::{self, Recovery};
+
+/// How often opening is tried when the database turns out damaged, or others are mending it.
+const OPEN_TRIES: u32 = 8;
 
 /// How a journal is opened.
 #[derive(Debug, Clone)]
@@ -74,19 +77,22 @@ impl Options {
         let span = tracing::debug_span!("open", root = %self.root, home = %self.home);
         let _in_span = span.enter();
         let mut set_aside = None;
-        // Once more after a damaged database was set aside.
-        loop {
-            match self.open_engine() {
+        for _ in 0..OPEN_TRIES {
+            let home = self.open_home()?;
+            let seen = home.check_database_files()?.map(|stat| stat.identity);
+            match self.open_engine(home) {
                 Ok((engine, mut recovery)) => {
                     recovery.database_set_aside = set_aside;
                     return Ok(Journal::new(engine, recovery));
                 }
-                Err(Error::Damaged(Damage::Catalog { source, .. })) if set_aside.is_none() => {
-                    set_aside = Some(self.set_database_aside(&source)?);
+                Err(Error::Damaged(Damage::Catalog { source, .. })) => {
+                    set_aside = self.set_database_aside(seen, &source)?.or(set_aside);
                 }
                 Err(error) => return Err(error),
             }
         }
+        let path = self.home.to_string();
+        Err(Error::Replaced { path })
     }
 
     /// Opens to look only: nothing is recovered, created or written.
@@ -109,10 +115,11 @@ impl Options {
         Home::open(&root, &home, self.territory.clone(), &self.disk, true)
     }
 
-    fn open_engine(&self) -> Result<(Engine, Recovery), Error> {
-        let home = self.open_home()?;
-        home.check_database_files()?
-            .map_or(Ok(()), |_| self.refuse_damaged(&home))?;
+    fn open_engine(&self, home: Home) -> Result<(Engine, Recovery), Error> {
+        if home.check_database_files()?.is_some() {
+            Self::refuse_damaged(&home)?;
+            self.remove_foreign_journal(&home)?;
+        }
         let store = match self.open_ready(&home)? {
             Some(store) => store,
             None => self.make_ready(&home)?,
@@ -124,21 +131,30 @@ impl Options {
         };
         let runs = Runs::open(&home.locks)?;
         let engine = Engine::new(home, runs, store, database.identity, self.lock_wait);
+        engine.home.keep_reserve();
         let recovery = recovery::recover(&engine)?;
         Ok((engine, recovery))
     }
 
-    /// Refuses a database that some statement found damaged, or that SQLite would mend by what somebody
-    /// put beside it.
-    fn refuse_damaged(&self, home: &Home) -> Result<(), Error> {
-        let why = if home.has_foreign_journal()? {
-            "a rollback journal lies beside it, which is not the journal's own"
-        } else if home.state.stat(DAMAGED)?.is_some() {
-            "a statement found it damaged"
-        } else {
+    /// Sets a rollback journal aside that lies beside the database: ours leaves none, and SQLite would
+    /// replay it.
+    fn remove_foreign_journal(&self, home: &Home) -> Result<(), Error> {
+        if !home.has_foreign_journal()? {
             return Ok(());
+        }
+        let wait = Wait {
+            limit: self.lock_wait,
         };
-        Err(CatalogError::Corrupt(why.to_owned()).into())
+        let _lock = lock::acquire(&home.locks, "commit", Mode::Exclusive, "open", wait)?;
+        home.set_foreign_journal_aside()
+    }
+
+    /// Refuses a database that some statement found damaged.
+    fn refuse_damaged(home: &Home) -> Result<(), Error> {
+        match home.state.stat(DAMAGED)? {
+            Some(_) => Err(CatalogError::Corrupt("a statement found it damaged".to_owned()).into()),
+            None => Ok(()),
+        }
     }
 
     /// Opens a database that needs nothing done to it; `None` if it does.
@@ -171,6 +187,9 @@ impl Options {
             .check_database_files()?
             .is_none_or(|stat| stat.size == 0);
         if is_new {
+            if home.state.stat(DAMAGED)?.is_some() {
+                home.state.remove_file(DAMAGED)?;
+            }
             // The rows that would tell what these are went with the database: they are evidence.
             for id in home.staged_ids()? {
                 if home.claim_staging(id)?.is_some() {
@@ -215,12 +234,16 @@ impl Options {
                 }
             }
         }
-        home.keep_reserve();
         Ok(store)
     }
 
-    /// Sets a database aside that cannot be used, so that a new one can be begun.
-    fn set_database_aside(&self, why: &CatalogError) -> Result<String, Error> {
+    /// Sets a database aside that cannot be used, so that a new one can be begun; unless somebody else
+    /// did that since it was `seen`.
+    fn set_database_aside(
+        &self,
+        seen: Option<Identity>,
+        why: &CatalogError,
+    ) -> Result<Option<String>, Error> {
         let home = self.open_home()?;
         let wait = Wait {
             limit: self.lock_wait,
@@ -235,12 +258,18 @@ impl Options {
         let lock = home.locks.open_lock_file("db")?;
         let failed = |errno| crate::disk::DiskError::new("lock", "lock/db", errno);
         lock::wait_exclusive(&lock).map_err(failed)?;
-        let kept = home.set_database_aside()?;
-        if home.state.stat(DAMAGED)?.is_some() {
-            home.state.remove_file(DAMAGED)?;
+        if home.check_database_files()?.map(|stat| stat.identity) != seen {
+            return Ok(None);
         }
+        // The mark says that the rest has to follow, should this be cut short: without its log a
+        // database is an older one.
+        drop(home.state.open_lock_file(DAMAGED)?);
+        let _synced = home.state.sync()?;
+        let kept = home.set_database_aside()?;
+        let _synced = home.dir.sync()?;
+        home.state.remove_file(DAMAGED)?;
         tracing::warn!(kept, why = %why, "the database was set aside and a new one is begun");
-        Ok(kept)
+        Ok(Some(kept))
     }
 }
 

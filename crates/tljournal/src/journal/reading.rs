@@ -9,20 +9,24 @@ use crate::error::{Error, UsageError};
 use crate::home::Parent;
 use crate::lock::{self, Held, Mode, Wait};
 use crate::model::RelPath;
+use crate::recovery;
 
 /// A share of the commit lock: what is read through it is of one moment.
 #[derive(Debug)]
 #[must_use = "the lock is released when this is dropped"]
 pub struct Reading<'a> {
     engine: &'a Engine,
+    reader: std::thread::ThreadId,
     _lock: Held,
 }
 
 impl<'a> Reading<'a> {
     pub(super) fn new(engine: &'a Engine, lock: Held) -> Self {
         engine.held.fetch_add(1, Ordering::AcqRel);
+        engine.note_reader();
         Self {
             engine,
+            reader: std::thread::current().id(),
             _lock: lock,
         }
     }
@@ -33,6 +37,7 @@ impl<'a> Reading<'a> {
     /// [`Error::Usage`], [`Error::Conflict`] or [`Error::Disk`] when it cannot be opened.
     pub fn open(&self, path: &str) -> Result<Option<File>, Error> {
         let place = self.engine.home.place(&RelPath::new(path)?)?;
+        recovery::refuse_stuck(self.engine, &[&place])?;
         let Parent::There(parent) = self.engine.home.parent(&place)? else {
             return Ok(None);
         };
@@ -53,6 +58,7 @@ impl<'a> Reading<'a> {
 
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
+        self.engine.forget_reader(self.reader);
         self.engine.held.fetch_sub(1, Ordering::AcqRel);
     }
 }
@@ -78,7 +84,8 @@ impl NamedLock {
     ) -> Result<Self, Error> {
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         let begins = name.starts_with(|c: char| c.is_ascii_alphanumeric());
-        if !begins || name.len() > NAME_CHARS_MAX || !name.chars().all(plain) {
+        let taken = name.ends_with(lock::TURNSTILE);
+        if !begins || taken || name.len() > NAME_CHARS_MAX || !name.chars().all(plain) {
             return Err(UsageError::LockName {
                 name: name.escape_debug().to_string(),
             }

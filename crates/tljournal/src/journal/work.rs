@@ -125,23 +125,22 @@ impl Journal {
 
     /// Shares the commit lock: as long as the guard lives no transaction is put in place, so that
     /// several paths are seen as of one moment. One that a dead process left half-way is finished first.
+    /// Drop it before the same thread commits or reads again: that is refused, as it would wait for itself.
     ///
     /// # Errors
     /// [`Error::Lock`] when the journal was opened with a limit that passed.
     pub fn read(&self) -> Result<Reading<'_>, Error> {
-        loop {
-            let lock = self.engine.commit_lock(Mode::Shared, "read")?;
-            let unfinished = self.engine.look(|catalog| catalog.unfinished())?;
-            if !unfinished
-                .iter()
-                .any(|row| row.state.is_unfinished() && row.own_root)
-            {
-                return Ok(Reading::new(&self.engine, lock));
-            }
+        let mut lock = self.engine.commit_lock(Mode::Shared, "read")?;
+        let unfinished = self.engine.look(|catalog| catalog.unfinished())?;
+        if unfinished.iter().any(|row| row.state.is_unfinished()) {
             drop(lock);
-            let _lock = self.engine.commit_lock(Mode::Exclusive, "recovery")?;
+            let exclusive = self.engine.commit_lock(Mode::Exclusive, "recovery")?;
             recovery::finish_unfinished(&self.engine)?;
+            drop(exclusive);
+            // What is unfinished still is beyond reach or stuck; its paths are refused one by one.
+            lock = self.engine.commit_lock(Mode::Shared, "read")?;
         }
+        Ok(Reading::new(&self.engine, lock))
     }
 
     /// Takes a named lock, which means whatever its users agree on. Take several in the order of their

@@ -60,6 +60,9 @@ pub(crate) struct Wait {
     pub(crate) limit: Option<Duration>,
 }
 
+/// What the name of a lock's turnstile ends with.
+pub(crate) const TURNSTILE: &str = ".turnstile";
+
 /// After how long a waiter is told who it waits for.
 const NOTICE_AFTER: Duration = Duration::from_secs(1);
 
@@ -73,7 +76,7 @@ pub(crate) fn acquire(
     purpose: &str,
     wait: Wait,
 ) -> Result<Held, LockError> {
-    let turnstile = dir.open_lock_file(&format!("{name}.turnstile"))?;
+    let turnstile = dir.open_lock_file(&format!("{name}{TURNSTILE}"))?;
     let file = dir.open_lock_file(name)?;
     let begun = Instant::now();
     let free = try_flock(&turnstile, Mode::Exclusive).and_then(|passed| {

@@ -23,8 +23,8 @@ mod holder;
 mod runs;
 
 pub(crate) use flock::{
-    Held, Wait, acquire, is_locked_within, try_exclusive, try_shared, unlock, wait_exclusive,
-    wait_shared,
+    Held, TURNSTILE, Wait, acquire, is_locked_within, try_exclusive, try_shared, unlock,
+    wait_exclusive, wait_shared,
 };
 pub use flock::{LockError, Mode};
 pub(crate) use runs::{RunByte, Runs};

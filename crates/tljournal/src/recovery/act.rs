@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::decide::{Fate, decide};
 use super::look::{Candidate, candidates, changes_within_reach};
 use super::report::Recovery;
@@ -80,6 +82,11 @@ fn finish_into(engine: &Engine, report: &mut Recovery) -> Result<(), Error> {
             Ok(Ending::TakenBack(_)) => report.taken_back += 1,
             // Everything is kept and explained; disjoint work goes on.
             Err(Error::Damaged(Damage::Stuck { .. })) => report.stuck += 1,
+            // It stays as it is, and what overlaps it is refused.
+            Err(error @ (Error::Disk(_) | Error::Conflict(_) | Error::Source(_))) => {
+                tracing::warn!(txn = %row.id, %error, "cannot finish a transaction now");
+                report.stuck += 1;
+            }
             Err(error) => return Err(error),
         }
     }
@@ -89,14 +96,10 @@ fn finish_into(engine: &Engine, report: &mut Recovery) -> Result<(), Error> {
 /// Refuses places that a stuck transaction touches, or an unfinished one that is not within reach.
 pub(crate) fn refuse_stuck(engine: &Engine, places: &[&Place]) -> Result<(), Error> {
     for row in engine.look(|catalog| catalog.unfinished())? {
-        let changes = engine.look(|catalog| catalog.changes(row.row))?;
-        let hit = match &changes {
-            Some(changes) => places
-                .iter()
-                .find(|place| changes.iter().any(|change| change.place.overlaps(place))),
-            // Below another root: which places those are from here cannot be known.
-            None => places.first(),
-        };
+        let changed = engine.look(|catalog| catalog.places(row.row))?;
+        let hit = places
+            .iter()
+            .find(|place| changed.iter().any(|changed| changed.overlaps(place)));
         if let Some(place) = hit {
             let kind = ConflictKind::Stuck { txn: row.id };
             return Err(Conflict::at(engine.home.shown(place), kind).into());
@@ -126,8 +129,11 @@ fn clear(engine: &Engine, row: &TxnRow) -> Result<bool, Error> {
     let Some(staging) = engine.home.claim_staging(row.id)? else {
         return Ok(false);
     };
-    let changes = changes_within_reach(engine, row)?.unwrap_or_default();
-    apply::discard(engine, row.id, &staging, &changes)
+    // What lies beyond this opener's reach is for another one to clear.
+    let Some(changes) = changes_within_reach(engine, row)? else {
+        return Ok(false);
+    };
+    apply::discard(engine, row.id, &staging, &changes, &BTreeMap::new())
 }
 
 fn sweep_one(engine: &Engine, candidate: &Candidate, report: &mut Recovery) -> Result<(), Error> {
@@ -165,7 +171,7 @@ fn remove_orphan(
         return Ok(());
     };
     if engine.look(|catalog| catalog.txn(candidate.id))?.is_none() {
-        apply::discard(engine, candidate.id, &staging, &[])?;
+        apply::discard(engine, candidate.id, &staging, &[], &BTreeMap::new())?;
         report.rolled_back += 1;
     }
     Ok(())

@@ -4,7 +4,6 @@ use std::io;
 use rustix::io::Errno;
 
 use super::copy::read_some;
-use super::draft::root_mode;
 use super::names::join;
 use super::verify::{DIFFERENCES_MAX, Depth};
 use super::{Difference, DifferenceKind, Tick, TreeError};
@@ -86,14 +85,9 @@ impl Look<'_> {
 
     fn compare_meta(&self, index: usize, stat: &Stat, found: &mut Found) {
         let entry = &self.entries[index];
-        let mode = if index == 0 {
-            root_mode(entry.mode)
-        } else {
-            entry.mode
-        };
-        if stat.kind != Kind::Link && stat.mode != mode {
+        if stat.kind != Kind::Link && stat.mode != entry.mode {
             let what = DifferenceKind::Mode {
-                expected: mode,
+                expected: entry.mode,
                 found: stat.mode,
             };
             found.add(index, &entry.path, what);

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::intent::{Intent, Wanted};
@@ -21,6 +22,8 @@ pub struct Transaction {
     pub(super) engine: Arc<Engine>,
     pub(super) label: String,
     pub(super) intents: Vec<Intent>,
+    /// The number of the next change; those that failed keep theirs.
+    pub(super) next: u32,
     pub(super) live: Option<Live>,
     /// The state of the catalog before anything was looked at.
     pub(super) moment: Option<Moment>,
@@ -49,6 +52,7 @@ impl Transaction {
             engine,
             label,
             intents: Vec::new(),
+            next: 0,
             live: None,
             moment: None,
         }
@@ -96,26 +100,28 @@ impl Transaction {
             let (path, other) = (path.to_string(), other.path.to_string());
             return Err(UsageError::Overlap { path, other }.into());
         }
-        let n = self.intents.len() as u32;
+        let n = self.next;
         if n >= CHANGES_MAX {
             return Err(UsageError::TooManyChanges { max: CHANGES_MAX }.into());
         }
+        self.next += 1;
         if self.moment.is_none() {
             self.moment = Some(self.engine.moment()?);
         }
         // Checked again when it counts; here it spares the work.
         let there = apply::stat_at(&self.engine, &place)?;
-        if (expect == Expect::Absent) == there.is_some() && expect != Expect::Any {
-            if matches!(expect, Expect::Absent | Expect::Present) {
-                let found = there
-                    .map_or("nothing", |stat| stat.kind.as_str())
-                    .to_owned();
-                let kind = ConflictKind::Unexpected {
-                    expected: expect,
-                    found,
-                };
-                return Err(Conflict::at(&path, kind).into());
-            }
+        if (expect == Expect::Absent) == there.is_some()
+            && expect != Expect::Any
+            && matches!(expect, Expect::Absent | Expect::Present)
+        {
+            let found = there
+                .map_or("nothing", |stat| stat.kind.as_str())
+                .to_owned();
+            let kind = ConflictKind::Unexpected {
+                expected: expect,
+                found,
+            };
+            return Err(Conflict::at(&path, kind).into());
         }
         Ok(Intent {
             n,
@@ -125,7 +131,6 @@ impl Transaction {
             wanted,
             found: None,
             staged: None,
-            drift: false,
         })
     }
 
@@ -166,7 +171,8 @@ impl Live {
 
     pub(super) fn roll_back(&mut self) -> Result<(), Error> {
         self.committed = true;
-        discard(&self.engine, self.id, &self.staging, &self.beside)?;
+        let none = BTreeMap::new();
+        discard(&self.engine, self.id, &self.staging, &self.beside, &none)?;
         let aborted = self.engine.record(Sync::Normal, |catalog| {
             catalog.move_txn(self.row, TxnState::Staging, TxnState::Aborted, None)
         });
@@ -180,10 +186,10 @@ impl Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        if !self.committed {
-            if let Err(error) = self.roll_back() {
-                tracing::warn!(txn = %self.id, %error, "what was staged remains until recovery");
-            }
+        if !self.committed
+            && let Err(error) = self.roll_back()
+        {
+            tracing::warn!(txn = %self.id, %error, "what was staged remains until recovery");
         }
     }
 }

@@ -7,12 +7,13 @@ use super::prepare::Prepared;
 use super::receipt::Receipt;
 use super::stage_tree::OnPinned;
 use crate::apply::{self, Committed, Ending};
+use crate::catalog::CatalogError;
 use crate::catalog::Sync;
 use crate::engine::Moment;
 use crate::error::{Conflict, ConflictKind, Error};
 use crate::home::Parent;
 use crate::lock::{Held, Mode};
-use crate::model::{Op, Place};
+use crate::model::{Kind, Op, Place};
 use crate::pin::{self, Alone};
 use crate::recovery;
 
@@ -42,6 +43,7 @@ impl Prepared {
             let lock = self.txn.engine.commit_lock(Mode::Exclusive, &label)?;
             recovery::finish_unfinished(&self.txn.engine)?;
             self.txn.refuse_stuck()?;
+            self.txn.settle_replaced()?;
             let plan = self.txn.plan()?;
             if !plan.restage.is_empty() {
                 drop((lock, alone));
@@ -85,7 +87,14 @@ impl Prepared {
             }
             catalog.insert_changes(live.row, &plan.changes)?;
             catalog.commit_txn(live.row)
-        })?;
+        });
+        if let Err(Error::Catalog(CatalogError::Sql { .. })) = &committed {
+            // Whether the record reached the medium cannot be known: recovery will see, and until then
+            // what it may need stays.
+            engine.fail();
+            live.committed = true;
+        }
+        let committed = committed?;
         if !committed {
             // Somebody found this run dead and rolled the transaction back: its lock file was replaced.
             let path = engine.home.locks.path().join("runs").to_string();
@@ -187,7 +196,11 @@ impl Transaction {
         for index in indices {
             let mut intent = self.intents.remove(*index);
             intent.found = None;
-            let staged = self.stage(&mut intent);
+            let staged = match &intent.staged {
+                // Staged from a source that can be read once, found equal, and not synced therefore.
+                Some(_) => Ok(()),
+                None => self.stage(&mut intent),
+            };
             self.intents.insert(*index, intent);
             staged?;
         }
@@ -195,35 +208,58 @@ impl Transaction {
     }
 
     /// Waits for pins, or refuses pinned trees, where the caller asked for that. Comes before every lock.
-    fn respect_pins(&mut self) -> Result<BTreeMap<Place, Alone>, Error> {
+    fn respect_pins(&self) -> Result<BTreeMap<Place, Alone>, Error> {
         let mut alone = BTreeMap::new();
-        for intent in &mut self.intents {
-            let Wanted::Tree(tree) = &intent.wanted else {
-                continue;
-            };
-            let wait = match tree.options.on_pinned {
-                OnPinned::Exchange => continue,
-                OnPinned::Wait => true,
-                OnPinned::Fail => false,
-            };
-            if intent.found.is_none() {
-                if let Some(held) = pin::hold_alone(&self.engine, &intent.place, wait)? {
-                    alone.insert(intent.place.clone(), held);
+        'again: loop {
+            for intent in self.intents.iter().filter(|intent| intent.found.is_none()) {
+                let on_pinned = intent.wanted.on_pinned();
+                if on_pinned == OnPinned::Exchange || alone.contains_key(&intent.place) {
+                    continue;
+                }
+                match pin::hold_alone(&self.engine, &intent.place, false) {
+                    Ok(held) => alone.extend(held.map(|held| (intent.place.clone(), held))),
+                    Err(Error::Conflict(_)) if on_pinned == OnPinned::Wait => {
+                        // Nobody waits for one while holding another: two that do could wait for ever.
+                        alone.clear();
+                        drop(pin::hold_alone(&self.engine, &intent.place, true)?);
+                        continue 'again;
+                    }
+                    Err(error) => return Err(error),
                 }
             }
+            return Ok(alone);
         }
-        Ok(alone)
     }
 
     /// Whether the trees that are held alone are still the ones that will be replaced.
     fn still_alone(&self, alone: &BTreeMap<Place, Alone>) -> Result<bool, Error> {
-        for (place, held) in alone {
-            match apply::stat_at(&self.engine, place)? {
-                Some(stat) if held.is(stat.identity) => {}
-                _ => return Ok(false),
+        for intent in self.intents.iter().filter(|intent| intent.found.is_none()) {
+            if intent.wanted.on_pinned() == OnPinned::Exchange {
+                continue;
+            }
+            let there = apply::stat_at(&self.engine, &intent.place)?;
+            let there = there.filter(|stat| stat.kind == Kind::Dir);
+            let held = alone.get(&intent.place);
+            if !there.is_none_or(|stat| held.is_some_and(|held| held.is(stat.identity))) {
+                return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    /// Puts a rebuildable tree on the medium before something replaces it: what it replaced itself is
+    /// free then, and it may have to come back.
+    fn settle_replaced(&self) -> Result<(), Error> {
+        let waiting = self.engine.look(|catalog| catalog.unsettled())?;
+        let replaced = |(place, _): &(Place, _)| {
+            self.intents
+                .iter()
+                .any(|intent| intent.place.overlaps(place))
+        };
+        match waiting.iter().any(replaced) {
+            true => recovery::settle_trees(&self.engine),
+            false => Ok(()),
+        }
     }
 
     /// Refuses paths that a transaction is stuck at, and those of one that belongs to another root.
@@ -265,7 +301,10 @@ impl Transaction {
             .look(|catalog| catalog.is_unsettled(live.row))
             .and_then(|kept| match kept {
                 true => Ok(false),
-                false => apply::discard(&self.engine, live.id, &live.staging, &plan.changes),
+                false => {
+                    let (id, staging) = (live.id, &live.staging);
+                    apply::discard(&self.engine, id, staging, &plan.changes, &plan.replaced)
+                }
             });
         if let Err(error) = tidied {
             tracing::warn!(%error, "what was replaced remains until recovery");

@@ -1,7 +1,7 @@
 use camino::Utf8PathBuf;
 
 use super::payload::Payload;
-use super::stage_tree::WantedTree;
+use super::stage_tree::{OnPinned, WantedTree};
 use crate::catalog::EntryRow;
 use crate::disk::{Dir, NewFile};
 use crate::model::{Digest, Expect, Image, Manifest, Op, Place, RelPath, Signature, Spot, Stat};
@@ -19,8 +19,6 @@ pub(super) struct Intent {
     pub(super) found: Option<Found>,
     /// The new content where it waits.
     pub(super) staged: Option<Staged>,
-    /// What is there is known not to be the journal's own work.
-    pub(super) drift: bool,
 }
 
 /// What is to be there.
@@ -33,6 +31,14 @@ pub(super) enum Wanted {
 }
 
 impl Wanted {
+    /// What to do about pins on what is replaced.
+    pub(super) fn on_pinned(&self) -> OnPinned {
+        match self {
+            Self::Tree(tree) => tree.options.on_pinned,
+            Self::File(_) | Self::Link(_) | Self::Nothing => OnPinned::Exchange,
+        }
+    }
+
     pub(super) fn op(&self) -> Op {
         match self {
             Self::File(_) => Op::Put,

@@ -6,13 +6,17 @@ use rustix::io::Errno;
 
 use super::begin::Transaction;
 use super::intent::{Found, Intent, Staged, Standing, Wanted};
+use super::stage::vanished;
 use crate::apply::Known;
+use crate::catalog::EntryRow;
 use crate::disk::{Dir, DiskError};
 use crate::error::{Conflict, ConflictKind, Error};
-use crate::home::Parent;
+use crate::home::{Parent, spot_name};
 use crate::model::{
     Change, Durability, Expect, Identity, Image, Kind, Manifest, Op, Place, Spot, Stat, Timestamp,
+    TxnId,
 };
+use crate::pin;
 use crate::tree::{self, Depth};
 
 /// The changes that are left to make.
@@ -21,14 +25,19 @@ pub(super) struct Plan {
     pub(super) changes: Vec<Change>,
     pub(super) known: Known,
     pub(super) manifests: Vec<Manifest>,
-    /// Intents that were found unchanged before, and are not any more: they have to be staged.
+    /// Intents that were found unchanged before, and are not any more: they have to be staged and synced.
     pub(super) restage: Vec<usize>,
+    /// What the catalog says of what is replaced.
+    pub(super) replaced: BTreeMap<u32, EntryRow>,
 }
 
 impl Transaction {
     /// Checks every expectation, and what each change will meet.
     pub(super) fn plan(&self) -> Result<Plan, Error> {
         let mut plan = Plan::default();
+        let live_id = self.live.as_ref().map(|live| live.id);
+        // Nothing was committed since the first look: then trees need no second one.
+        let quiet = self.moment == Some(self.engine.moment()?);
         let mut parents = BTreeMap::new();
         for (index, intent) in self.intents.iter().enumerate() {
             let (parent, missing) = match self.engine.home.parent(&intent.place)? {
@@ -42,18 +51,20 @@ impl Transaction {
                 false => None,
             };
             self.check_expect(intent, stat.as_ref(), &parent)?;
-            if let Some(found) = intent
-                .found
-                .as_ref()
-                .filter(|found| found.still_is(stat.as_ref()))
+            if let Some(found) = intent.found.as_ref()
+                && found.still_is(stat.as_ref())
+                && (quiet || self.is_tree_still(intent, found)?)
             {
                 plan.keep(intent, found);
                 continue;
             }
             let change = match (&intent.wanted, &intent.staged) {
-                (Wanted::Nothing, _) => self.change(intent, stat, None, Op::Remove)?,
-                (wanted, Some(staged)) => self.change(intent, stat, Some(staged), wanted.op())?,
-                (_, None) => {
+                (Wanted::Nothing, _) => self.change(intent, stat, None, Op::Remove, &mut plan)?,
+                (wanted, Some(staged)) if staged.synced => {
+                    staged.check_waits(live_id, intent.n)?;
+                    self.change(intent, stat, Some(staged), wanted.op(), &mut plan)?
+                }
+                (_, Some(_) | None) => {
                     plan.restage.push(index);
                     continue;
                 }
@@ -62,6 +73,7 @@ impl Transaction {
                 continue;
             }
             check_possible(intent, &change, &parent)?;
+            pin::refuse_within_pinned(&self.engine, &intent.place)?;
             for path in missing {
                 parents.insert(
                     Place {
@@ -76,7 +88,7 @@ impl Transaction {
             }
             plan.changes.push(change);
         }
-        let first = self.intents.len() as u32;
+        let first = self.next;
         let parents = parents
             .into_keys()
             .zip(first..)
@@ -91,6 +103,7 @@ impl Transaction {
         stat: Option<Stat>,
         staged: Option<&Staged>,
         op: Op,
+        plan: &mut Plan,
     ) -> Result<Change, Error> {
         let spot = match staged {
             Some(staged) => staged.spot.clone(),
@@ -98,10 +111,14 @@ impl Transaction {
         };
         let pre = stat.as_ref().map(Image::of);
         let entry = self.engine.look(|catalog| catalog.entry(&intent.place))?;
-        let accounted = entry.is_some_and(|entry| {
-            stat.as_ref()
-                .is_none_or(|stat| entry.image.is_untouched(stat))
-        });
+        let accounted = match &entry {
+            Some(entry) => stat
+                .as_ref()
+                .is_none_or(|stat| entry.image.is_untouched(stat)),
+            // Removing what the journal never knew is what was asked for; replacing it is not.
+            None => op == Op::Remove,
+        };
+        plan.replaced.extend(entry.map(|entry| (intent.n, entry)));
         let chosen = matches!(intent.expect, Expect::Digest(_));
         let (durability, target) = match &intent.wanted {
             Wanted::Tree(tree) => (tree.options.durability, None),
@@ -117,7 +134,7 @@ impl Transaction {
             target,
             spot,
             durability,
-            drift: pre.is_some() && !chosen && (intent.drift || !accounted),
+            drift: pre.is_some() && !chosen && !accounted,
             pre,
         })
     }
@@ -146,6 +163,24 @@ impl Transaction {
         Err(Conflict::at(&intent.path, kind).into())
     }
 
+    /// Whether a tree that was found is still what was found, also inside: others may have committed
+    /// changes there since.
+    fn is_tree_still(&self, intent: &Intent, found: &Found) -> Result<bool, Error> {
+        let (Some(pin), Some(digest)) = (&found.pin, found.digest) else {
+            return Ok(true);
+        };
+        let Some(manifest) = self.engine.look(|catalog| catalog.manifest(&digest))? else {
+            // Not recorded yet, so nothing else can tell.
+            return Ok(false);
+        };
+        let entry = self.engine.look(|catalog| catalog.entry(&intent.place))?;
+        let vouching = entry.filter(|entry| !entry.racy && entry.image.identity == pin.identity());
+        let signature = vouching.and_then(|entry| entry.signature);
+        let depth = Depth::Signature;
+        let verdict = tree::verify(pin.dir(), &manifest, signature.as_ref(), depth, &|_| {})?;
+        Ok(verdict.differences.is_empty())
+    }
+
     /// The digest of what is at a path: by its entry if that vouches for it, by reading it if not.
     fn digest_at(
         &self,
@@ -164,14 +199,12 @@ impl Transaction {
                 let entry = entry.filter(|entry| !entry.racy);
                 if let Some((digest, signature)) =
                     entry.and_then(|entry| Some((entry.digest?, entry.signature?)))
+                    && let Some(manifest) = self.engine.look(|catalog| catalog.manifest(&digest))?
                 {
-                    if let Some(manifest) = self.engine.look(|catalog| catalog.manifest(&digest))? {
-                        let depth = Depth::Signature;
-                        let verdict =
-                            tree::verify(&root, &manifest, Some(&signature), depth, &|_| {})?;
-                        if verdict.differences.is_empty() {
-                            return Ok(Some(digest));
-                        }
+                    let depth = Depth::Signature;
+                    let verdict = tree::verify(&root, &manifest, Some(&signature), depth, &|_| {})?;
+                    if verdict.differences.is_empty() {
+                        return Ok(Some(digest));
                     }
                 }
                 Ok(Some(tree::read(&root, &|_| {})?.manifest.digest()))
@@ -236,6 +269,18 @@ impl Plan {
             self.known
                 .sources
                 .extend(tree.look.map(|look| (look, digest)));
+        }
+    }
+}
+
+impl Staged {
+    /// Makes sure that what was staged is still where it waits.
+    fn check_waits(&self, id: Option<TxnId>, n: u32) -> Result<(), Error> {
+        let Some(id) = id else { return Ok(()) };
+        let name = spot_name(&self.spot, id, n);
+        match self.dir.stat(&name)? {
+            Some(stat) if self.image.is_same_inode(&stat) => Ok(()),
+            _ => Err(vanished(&self.dir, &name).into()),
         }
     }
 }

@@ -111,13 +111,13 @@ impl Transaction {
             let _synced = home.dir.sync_filesystem()?;
         }
         for intent in &mut self.intents {
-            if let Some(staged) = intent
-                .staged
-                .as_mut()
-                .filter(|staged| staged.spot == Spot::Home)
-            {
-                staged.synced = true;
-                staged.file = None;
+            let wanted = intent.found.is_none() && needs_sync(&intent.wanted);
+            match &mut intent.staged {
+                Some(staged) if wanted && staged.spot == Spot::Home => {
+                    staged.synced = true;
+                    staged.file = None;
+                }
+                _ => {}
             }
         }
         Ok(())
@@ -133,7 +133,9 @@ impl Transaction {
             return Ok(());
         };
         match &found.pin {
-            Some(pin) => drop(pin.dir().sync_filesystem()?),
+            Some(pin) => {
+                pin.dir().sync_filesystem()?;
+            }
             None if found.stat.is_some_and(|stat| stat.kind == Kind::File) => {
                 drop(parent.sync_file(intent.place.path.name())?);
             }
@@ -174,7 +176,9 @@ fn sync_beside(staged: &mut Staged, syncfs_reaches_medium: bool) -> Result<(), E
         let _synced = file.sync()?;
     }
     match &staged.tree {
-        Some(_) if syncfs_reaches_medium => drop(staged.dir.sync_filesystem()?),
+        Some(_) if syncfs_reaches_medium => {
+            staged.dir.sync_filesystem()?;
+        }
         Some(_) => sync_tree(staged)?,
         None => {}
     }
@@ -193,9 +197,15 @@ fn sync_tree(staged: &Staged) -> Result<(), Error> {
 fn sync_entries(root: &Dir, manifest: &Manifest) -> Result<(), Error> {
     for entry in manifest.entries() {
         match entry.kind {
-            EntryKind::Dir if entry.path.is_empty() => drop(root.sync()?),
-            EntryKind::Dir => drop(root.open_dir(&entry.path)?.sync()?),
-            EntryKind::File { .. } => drop(root.sync_file(&entry.path)?),
+            EntryKind::Dir if entry.path.is_empty() => {
+                root.sync()?;
+            }
+            EntryKind::Dir => {
+                root.open_dir(&entry.path)?.sync()?;
+            }
+            EntryKind::File { .. } => {
+                root.sync_file(&entry.path)?;
+            }
             EntryKind::Link { .. } => {}
         }
     }

@@ -114,15 +114,16 @@ impl Transaction {
                 if matches!(payload.content, Content::Move(_)) {
                     let path = source_path(&payload.content);
                     moved_from = Some(path.to_owned());
-                    if payload.mode.is_none() && payload.mtime.is_none() {
-                        if let Some(staged) = link_in(path, &source, &stat, &dir, &name)? {
-                            intent.staged = Some(Staged {
-                                spot,
-                                moved_from,
-                                ..staged
-                            });
-                            return Ok(());
-                        }
+                    if payload.mode.is_none()
+                        && payload.mtime.is_none()
+                        && let Some(staged) = link_in(path, &source, &stat, &dir, &name)?
+                    {
+                        intent.staged = Some(Staged {
+                            spot,
+                            moved_from,
+                            ..staged
+                        });
+                        return Ok(());
                     }
                 }
                 copy(&mut source, &dir, &name)?
@@ -215,10 +216,12 @@ fn link_in(
         // Somebody put another file there in between.
         return Err(DiskError::new("move", path.as_str(), Errno::AGAIN).into());
     }
-    let digest = dir.disk().hash(source, path)?;
+    let digest = Some(dir.disk().hash(source, path)?);
+    let file = Some(dir.adopt_file(name)?);
     let staged = Staged::new(Spot::Home, dir.clone(), Image::of(&linked));
     Ok(Some(Staged {
-        digest: Some(digest),
+        digest,
+        file,
         ..staged
     }))
 }

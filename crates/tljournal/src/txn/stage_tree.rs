@@ -115,9 +115,8 @@ impl Transaction {
         let recorded = entry
             .as_ref()
             .is_some_and(|entry| entry.digest == Some(digest));
-        if let Some(entry) = entry.as_ref().filter(|_| !recorded) {
-            // The journal itself put another tree there. What somebody did to that is kept.
-            intent.drift |= self.was_edited(entry, &pin)?;
+        if entry.is_some() && !recorded {
+            // The journal itself put another tree there; only hashing could find it equal.
             return Ok(());
         }
         let vouching = entry.as_ref().filter(|entry| !entry.racy);
@@ -129,7 +128,6 @@ impl Transaction {
             for difference in verdict.differences.iter().take(8) {
                 tracing::info!(path = %intent.path, %difference, "the tree is not as it was installed");
             }
-            intent.drift = true;
             return Ok(());
         }
         let stat = pin.dir().own_stat()?;
@@ -145,19 +143,6 @@ impl Transaction {
             pin: Some(pin),
         });
         Ok(())
-    }
-
-    /// Whether a tree is not as the journal installed it.
-    fn was_edited(&self, entry: &EntryRow, pin: &Pin) -> Result<bool, Error> {
-        let Some(digest) = entry.digest else {
-            return Ok(true);
-        };
-        let Some(manifest) = self.engine.look(|catalog| catalog.manifest(&digest))? else {
-            return Ok(true);
-        };
-        let signature = entry.signature.as_ref().filter(|_| !entry.racy);
-        let verdict = tree::verify(pin.dir(), &manifest, signature, Depth::Signature, &|_| {})?;
-        Ok(!verdict.differences.is_empty())
     }
 
     /// Stages the tree from its source, and compares what came out with what is there.

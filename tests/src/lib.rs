@@ -1,1 +1,13 @@
-//! x
+//! What the integration tests share: the cases that are killed and refused at every call, and the work
+//! of a process in a storm.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests look at the filesystem from outside of the engine, and play the other programs"
+)]
+
+mod cases;
+mod trees;
+
+pub use cases::{Case, End, all as all_cases, named as case_named};
+pub use trees::{tools, tools_like};

@@ -1,1 +1,47 @@
-//! x
+//! Test support for transactions of `tljournal`.
+//!
+//! Four things that go together:
+//!
+//! - witnesses of the disk that [`Count`] the engine's mutating calls, [`Kill`] the process before or
+//!   after one of them, or make one [`Fail`];
+//! - a [`World`], a project in a temporary directory, and [`Snapshot`]s of it that can be compared;
+//! - [`Script`]s: transactions as data, which run on a journal and on a reference [`Model`] that says
+//!   what has to come out;
+//! - [`Storm`]s of processes that are killed at random, which tell what they saw line by line.
+//!
+//! ```
+//! use tljournal_testkit::{Model, Steps, World};
+//!
+//! let world = World::new();
+//! let steps = Steps::new("publish").put("build/version", "1.2.3\n").link("build/latest", "1.2.3");
+//! let mut model = Model::default();
+//! let expected = model.commit(&steps);
+//! let journal = world.open();
+//! assert!(expected.matches(&steps.commit(&journal)));
+//! world.snapshot().assert_matches(&model.snapshot());
+//! ```
+//!
+//! The directory for all worlds is the system's for temporary files, or `TLJOURNAL_TEST_DIR`.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests look at the filesystem from outside of the engine, and play the other programs"
+)]
+
+mod agreement;
+mod random;
+mod script;
+mod snapshot;
+mod storm;
+mod tree;
+mod witness;
+mod world;
+
+pub use agreement::{check_agreement, check_at_rest};
+pub use random::Random;
+pub use script::{Act, Model, Node, Outcome, Predicted, Script, Step, Steps};
+pub use snapshot::{Seen, Snapshot, What};
+pub use storm::{Account, Role, Storm, Tell, tell};
+pub use tree::{Leaf, TreeSpec};
+pub use witness::{Count, Fail, Kill, Moment, When};
+pub use world::{TEST_DIR, World};

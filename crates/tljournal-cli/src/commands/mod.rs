@@ -54,6 +54,6 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<Exit, Failure> 
         Command::Status(_) => status::run(session),
         Command::Log(args) => log::run(session, &args),
         Command::Show(args) => show::run(session, &args),
-        Command::Demo(args) => demo::run(&args),
+        Command::Demo(args) => demo::run(session, args),
     }
 }

@@ -1,0 +1,99 @@
+//! The end: one process that comes after all the dead ones, and finds everything right.
+
+use std::fs;
+
+use camino::Utf8Path;
+use tljournal::{Journal, Recovery};
+use tljournal_testkit::Account;
+
+use super::plan::{PROJECT, Plan, TREE, sizes};
+use super::tags::{PAIR, counter, unsealed};
+use crate::failure::Failure;
+
+/// Recovers, and checks everything; what is wrong goes into the account.
+pub(super) fn check(
+    place: &Utf8Path,
+    plan: &Plan,
+    account: &mut Account,
+) -> Result<Recovery, Failure> {
+    let root = place.join(PROJECT);
+    let journal = Journal::open(&root)?;
+    let recovery = journal.recovery().clone();
+    account.finished += u64::from(recovery.finished);
+    account.rolled_back += u64::from(recovery.rolled_back);
+    journal.recover()?;
+    let mut wrong = Vec::new();
+    check_tree(&journal, &root, plan, &mut wrong)?;
+    check_tags(&root, account, &mut wrong);
+    journal.close()?;
+    check_rest(&root, &mut wrong)?;
+    let wrong = wrong.into_iter().map(|text| format!("at the end {text}"));
+    account.violations.extend(wrong);
+    Ok(recovery)
+}
+
+/// The tree is one of the two, to the last byte, and the catalog knows it so.
+fn check_tree(
+    journal: &Journal,
+    root: &Utf8Path,
+    plan: &Plan,
+    wrong: &mut Vec<String>,
+) -> Result<(), Failure> {
+    if journal.history().entry(TREE)?.is_none() {
+        return Ok(());
+    }
+    for difference in journal.verify(TREE, true)? {
+        wrong.push(format!("the tree is not as the catalog says: {difference}"));
+    }
+    let tree = root.join(TREE);
+    let found = sizes(&tree).map_err(|source| Failure::io("list the tree", source))?;
+    match plan
+        .variants
+        .iter()
+        .find(|variant| variant.has_sizes(&found))
+    {
+        None => wrong.push("the tree is neither of the two".to_owned()),
+        Some(variant) => wrong.extend(variant.check_content(&tree)),
+    }
+    Ok(())
+}
+
+/// The tag files are whole and agree; each worker's counter says what was promised.
+fn check_tags(root: &Utf8Path, account: &Account, wrong: &mut Vec<String>) {
+    let read = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_default();
+    let [left, right] = PAIR.map(read);
+    if left != right || (!account.last.is_empty() && unsealed(&left).is_none()) {
+        wrong.push(format!("the tag files are {left:?} and {right:?}"));
+    }
+    for (role, last) in &account.last {
+        let content = read(&counter(role));
+        let found = unsealed(&content)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(0);
+        if found != *last && found != last + 1 {
+            wrong.push(format!(
+                "{role} was promised commit {last}, and {found} is there"
+            ));
+        }
+    }
+}
+
+/// Nothing is left over, and another recovery has nothing to do.
+fn check_rest(root: &Utf8Path, wrong: &mut Vec<String>) -> Result<(), Failure> {
+    let journal = Journal::open(root)?;
+    if !journal.recovery().is_empty() {
+        wrong.push(format!(
+            "a second recovery had to do: {:?}",
+            journal.recovery()
+        ));
+    }
+    let status = journal.history().status()?;
+    if !status.unfinished.is_empty() || !status.stuck.is_empty() || !status.staging.is_empty() {
+        wrong.push(format!("the journal is not at rest: {status:?}"));
+    }
+    let left = root.join("build/.state/txn").read_dir_utf8();
+    if left.is_ok_and(|mut entries| entries.next().is_some()) {
+        wrong.push("something is left in staging".to_owned());
+    }
+    Ok(())
+}

@@ -1,0 +1,96 @@
+use camino::Utf8Path;
+use tljournal::{Image, Journal, Kind};
+
+use crate::script::Steps;
+use crate::snapshot::{Snapshot, What};
+use crate::world::{World, explain};
+
+/// Whether what the catalog says of the paths of a transaction is what is on disk: kind, size, mode,
+/// mtime, inode and content. One line for each thing that is not.
+#[must_use]
+pub fn check_agreement(world: &World, journal: &Journal, steps: &Steps) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let disk = world.snapshot();
+    for path in steps.paths() {
+        if let Err(why) = check_path(world, journal, &disk, path) {
+            wrong.push(format!("the catalog does not agree about {path:?}: {why}"));
+        }
+    }
+    wrong
+}
+
+/// Whether a journal that nobody uses has come to rest: nothing in staging, nothing unfinished, and
+/// nothing for a recovery to do, which changes nothing either. One line for each thing that is wrong.
+#[must_use]
+pub fn check_at_rest(world: &World) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let before = world.snapshot();
+    match world.try_open() {
+        Err(error) => wrong.push(format!("it cannot be opened again: {}", explain(&error))),
+        Ok(journal) => {
+            if !journal.recovery().is_empty() {
+                let did = journal.recovery();
+                wrong.push(format!("a second recovery still had to do: {did:?}"));
+            }
+            match journal.history().status() {
+                Ok(status) if status.unfinished.is_empty() && status.stuck.is_empty() => {}
+                told => wrong.push(format!("it is not at rest: {told:?}")),
+            }
+        }
+    }
+    wrong.extend(world.snapshot().differences(&before));
+    let left = world.left_in_staging();
+    if !left.is_empty() {
+        wrong.push(format!("left over in staging: {left:?}"));
+    }
+    wrong
+}
+
+fn check_path(world: &World, journal: &Journal, disk: &Snapshot, path: &str) -> Result<(), String> {
+    let entry = journal
+        .history()
+        .entry(path)
+        .map_err(|error| explain(&error))?;
+    let (entry, seen) = match (entry, disk.get(path)) {
+        (None, None) => return Ok(()),
+        (Some(entry), Some(seen)) => (entry, seen),
+        (Some(_), None) => return Err("it has an entry and nothing is there".to_owned()),
+        // What was there before the journal came has no entry, and needs none.
+        (None, Some(_)) => return Ok(()),
+    };
+    let stat = journal_stat(world, path)?;
+    if Image::of(&stat) != entry.image {
+        return Err(format!(
+            "{:?} is there, not {:?}",
+            Image::of(&stat),
+            entry.image
+        ));
+    }
+    match (&seen.what, entry.kind) {
+        (What::File(digest), Kind::File) if entry.digest == Some(*digest) => Ok(()),
+        (What::Link(target), Kind::Link) if entry.target.as_deref() == Some(target) => Ok(()),
+        (What::Dir, Kind::Dir) => {
+            let found = journal
+                .verify(path, true)
+                .map_err(|error| explain(&error))?;
+            let manifest = journal.history().manifest(path);
+            let listed = manifest.map_err(|error| explain(&error))?;
+            match found.first() {
+                None if listed.is_some() => Ok(()),
+                None => Err("its tree has no manifest".to_owned()),
+                Some(difference) => Err(format!("its tree is not whole: {difference}")),
+            }
+        }
+        (what, kind) => Err(format!("the entry is a {kind:?}, and {what:?} is there")),
+    }
+}
+
+fn journal_stat(world: &World, path: &str) -> Result<tljournal::Stat, String> {
+    use tljournal::disk::{Dir, Disk};
+    let full = world.path(path);
+    let parent = full.parent().unwrap_or(Utf8Path::new("/"));
+    let dir = Dir::open(parent, Disk::default()).map_err(|error| explain(&error))?;
+    let stat = dir.stat(full.file_name().unwrap_or_default());
+    stat.map_err(|error| explain(&error))?
+        .ok_or_else(|| "it is gone".to_owned())
+}

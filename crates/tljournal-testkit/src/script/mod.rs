@@ -1,0 +1,9 @@
+//! Transactions as data, and the reference model that says what they do.
+
+mod model;
+mod run;
+mod step;
+
+pub use model::{Model, Node, Predicted};
+pub use run::Outcome;
+pub use step::{Act, Script, Step, Steps};

@@ -1,0 +1,233 @@
+use std::collections::BTreeMap;
+
+use tljournal::{Digest, Expect, Timestamp};
+
+use super::run::Outcome;
+use super::step::{Step, Steps};
+use crate::snapshot::{Seen, Snapshot, What};
+use crate::tree::{Leaf, TreeSpec};
+
+/// What a directory is to contain, by the simplest rules that could be right.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Model {
+    entries: BTreeMap<String, Node>,
+}
+
+/// One entry of a [`Model`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// What it is.
+    pub leaf: Leaf,
+    /// Permission bits; `None` where nobody said.
+    pub mode: Option<u32>,
+    /// When it changed last; `None` where nobody said.
+    pub mtime: Option<Timestamp>,
+}
+
+/// How a transaction has to end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Predicted {
+    /// Committed: each path, and whether it is changed.
+    Committed(BTreeMap<String, bool>),
+    /// Rolled back.
+    RolledBack,
+    /// Refused because something is not as expected, or in the way.
+    Conflict,
+    /// Refused as a call that could never succeed.
+    Usage,
+}
+
+impl Predicted {
+    /// Whether it ended so.
+    #[must_use]
+    pub fn matches(&self, outcome: &Outcome) -> bool {
+        match (self, outcome) {
+            (Self::Committed(wanted), Outcome::Committed(paths)) => wanted == paths,
+            (Self::RolledBack, Outcome::RolledBack)
+            | (Self::Conflict, Outcome::Conflict(_))
+            | (Self::Usage, Outcome::Usage(_)) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Model {
+    /// One entry; `None` if there is none.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Option<&Node> {
+        self.entries.get(path)
+    }
+
+    /// What the directory has to look like.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let seen = |node: &Node| Seen {
+            what: match &node.leaf {
+                Leaf::Dir => What::Dir,
+                Leaf::File(content) => What::File(Digest::of(content)),
+                Leaf::Link(target) => What::Link(target.clone()),
+            },
+            mode: node.mode,
+            mtime: node.mtime,
+        };
+        let entries = self.entries.iter();
+        Snapshot(
+            entries
+                .map(|(path, node)| (path.clone(), seen(node)))
+                .collect(),
+        )
+    }
+
+    /// Commits a transaction, if it can be, and says how it has to end.
+    pub fn commit(&mut self, steps: &Steps) -> Predicted {
+        match self.check(steps) {
+            Err(refused) => refused,
+            Ok(()) => {
+                // The home is there from when the journal was opened for the first time.
+                self.make_dirs("build/x");
+                let changed = steps.steps.iter();
+                let changed = changed.map(|step| (step.path().to_owned(), self.apply(step)));
+                Predicted::Committed(changed.collect())
+            }
+        }
+    }
+
+    /// Rolls a transaction back, if it can be begun, and says how it has to end.
+    pub fn roll_back(&mut self, steps: &Steps) -> Predicted {
+        match self.check(steps) {
+            Err(refused) => refused,
+            Ok(()) => Predicted::RolledBack,
+        }
+    }
+
+    /// The first thing that stops a transaction, as each change is added.
+    fn check(&self, steps: &Steps) -> Result<(), Predicted> {
+        for (at, step) in steps.steps.iter().enumerate() {
+            let overlaps = |other: &Step| {
+                let (a, b) = (step.path(), other.path());
+                a == b || is_below(a, b) || is_below(b, a)
+            };
+            if steps.steps[..at].iter().any(overlaps) {
+                return Err(Predicted::Usage);
+            }
+            self.check_parents(step.path())?;
+            let there = self.entries.get(step.path());
+            let as_expected = match (step.expect(), there) {
+                (Expect::Any, _) | (Expect::Absent, None) | (Expect::Present, Some(_)) => true,
+                (Expect::Digest(wanted), Some(node)) => match &node.leaf {
+                    Leaf::File(content) => Digest::of(content) == wanted,
+                    Leaf::Dir | Leaf::Link(_) => false,
+                },
+                _ => false,
+            };
+            let fits = match (step, there.map(|node| &node.leaf)) {
+                (_, None) | (Step::Remove { .. }, _) => true,
+                (Step::Put { .. }, Some(leaf)) => matches!(leaf, Leaf::File(_)),
+                (Step::Link { .. }, Some(leaf)) => matches!(leaf, Leaf::Link(_)),
+                (Step::Tree { .. }, Some(leaf)) => matches!(leaf, Leaf::Dir),
+            };
+            if !as_expected || !fits {
+                return Err(Predicted::Conflict);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_parents(&self, path: &str) -> Result<(), Predicted> {
+        for parent in parents(path) {
+            match self.entries.get(parent).map(|node| &node.leaf) {
+                None | Some(Leaf::Dir) => {}
+                Some(Leaf::File(_) | Leaf::Link(_)) => return Err(Predicted::Conflict),
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes one change; whether it is one.
+    fn apply(&mut self, step: &Step) -> bool {
+        let path = step.path();
+        let before: BTreeMap<_, _> = self.at_and_below(path);
+        let after = wanted(step);
+        if before == after {
+            return false;
+        }
+        self.entries
+            .retain(|other, _| other != path && !is_below(other, path));
+        if !after.is_empty() {
+            self.make_dirs(path);
+        }
+        self.entries.extend(after);
+        for parent in parents(path) {
+            if let Some(node) = self.entries.get_mut(parent) {
+                node.mtime = None;
+            }
+        }
+        true
+    }
+
+    fn at_and_below(&self, path: &str) -> BTreeMap<String, Node> {
+        let entries = self.entries.iter();
+        entries
+            .filter(|(other, _)| *other == path || is_below(other, path))
+            .map(|(other, node)| (other.clone(), node.clone()))
+            .collect()
+    }
+
+    fn make_dirs(&mut self, path: &str) {
+        for parent in parents(path) {
+            self.entries.entry(parent.to_owned()).or_insert(Node {
+                leaf: Leaf::Dir,
+                mode: None,
+                mtime: None,
+            });
+        }
+    }
+}
+
+/// The entries that a change wants at and below its path.
+fn wanted(step: &Step) -> BTreeMap<String, Node> {
+    let one = |path: &String, leaf, mode, mtime| {
+        BTreeMap::from([(path.clone(), Node { leaf, mode, mtime })])
+    };
+    match step {
+        Step::Remove { .. } => BTreeMap::new(),
+        Step::Put {
+            path,
+            content,
+            mode,
+            mtime,
+            ..
+        } => one(path, Leaf::File(content.clone()), Some(*mode), Some(*mtime)),
+        Step::Link { path, target, .. } => one(path, Leaf::Link(target.clone()), None, None),
+        Step::Tree { path, tree, .. } => tree_at(path, tree),
+    }
+}
+
+fn tree_at(root: &str, tree: &TreeSpec) -> BTreeMap<String, Node> {
+    let entries = tree.entries.iter();
+    entries
+        .map(|(path, mode, mtime, leaf)| {
+            let path = match path.as_str() {
+                "." => root.to_owned(),
+                inside => format!("{root}/{inside}"),
+            };
+            let mode = (!matches!(leaf, Leaf::Link(_))).then_some(*mode);
+            let (leaf, mtime) = (leaf.clone(), Some(*mtime));
+            (path, Node { leaf, mode, mtime })
+        })
+        .collect()
+}
+
+fn is_below(path: &str, dir: &str) -> bool {
+    path.strip_prefix(dir)
+        .is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// The directories that a path lies in, innermost first.
+fn parents(path: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(parent(path), |path| parent(path))
+}
+
+fn parent(path: &str) -> Option<&str> {
+    Some(path.rsplit_once('/')?.0)
+}

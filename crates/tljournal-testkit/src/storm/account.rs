@@ -1,0 +1,91 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use super::tell::Tell;
+
+/// What happened in a storm.
+#[derive(Debug, Clone, Default)]
+pub struct Account {
+    /// The seed that decided when who was killed.
+    pub seed: u64,
+    /// Commits that changed something.
+    pub commits: u64,
+    /// Commits that found everything as wanted.
+    pub unchanged: u64,
+    /// Bytes of new content that were committed.
+    pub bytes: u64,
+    /// Processes that were killed.
+    pub kills: u64,
+    /// Processes that were started.
+    pub starts: u64,
+    /// Transactions that a dead process left past their commit point, and another one finished.
+    pub finished: u64,
+    /// Transactions that a dead process left before their commit point.
+    pub rolled_back: u64,
+    /// Checks that found everything right.
+    pub reads: u64,
+    /// The longest commit, with everything that it waited for.
+    pub longest_commit: Duration,
+    /// The longest wait for a lock.
+    pub longest_wait: Duration,
+    /// How long it went on.
+    pub took: Duration,
+    /// The promises that were broken.
+    pub violations: Vec<String>,
+    /// The number that each process last made durable, by the name of its role.
+    pub last: BTreeMap<String, u64>,
+}
+
+impl Account {
+    pub(super) fn add(&mut self, who: &str, told: Tell) {
+        match told {
+            Tell::Committed {
+                number,
+                took,
+                bytes,
+            } => {
+                self.commits += 1;
+                self.bytes += bytes;
+                self.longest_commit = self.longest_commit.max(took);
+                self.last.insert(who.to_owned(), number);
+            }
+            Tell::Unchanged { took } => {
+                self.unchanged += 1;
+                self.longest_commit = self.longest_commit.max(took);
+            }
+            Tell::Recovered {
+                finished,
+                rolled_back,
+            } => {
+                self.finished += u64::from(finished);
+                self.rolled_back += u64::from(rolled_back);
+            }
+            Tell::Read => self.reads += 1,
+            Tell::Waited(long) => self.longest_wait = self.longest_wait.max(long),
+            Tell::Violation(text) => self.violations.push(format!("{who}: {text}")),
+        }
+    }
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "seed {}: {} commits, {} unchanged, {} kills of {} processes, {} finished, {} rolled back, \
+             {} reads, longest commit {:.3} s, longest wait {:.3} s, {} violations in {:.1} s",
+            self.seed,
+            self.commits,
+            self.unchanged,
+            self.kills,
+            self.starts,
+            self.finished,
+            self.rolled_back,
+            self.reads,
+            self.longest_commit.as_secs_f64(),
+            self.longest_wait.as_secs_f64(),
+            self.violations.len(),
+            self.took.as_secs_f64(),
+        )
+    }
+}

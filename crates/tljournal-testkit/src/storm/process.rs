@@ -1,0 +1,83 @@
+use std::io::{self, BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::Sender;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+/// What comes from a process of the storm.
+#[derive(Debug)]
+pub(super) struct News {
+    /// Which slot, in which generation.
+    pub(super) from: (usize, u64),
+    /// A line; `None` at the end.
+    pub(super) line: Option<String>,
+}
+
+/// One running process.
+#[derive(Debug)]
+pub(super) struct Process {
+    child: Child,
+    pub(super) generation: u64,
+    /// When it is to be killed, if it is.
+    pub(super) dies: Option<Instant>,
+    errors: JoinHandle<String>,
+}
+
+/// How much of what a process complains about is kept.
+const COMPLAINT_BYTES_MAX: u64 = 4096;
+
+impl Process {
+    pub(super) fn start(
+        mut command: Command,
+        from: (usize, u64),
+        dies: Option<Instant>,
+        news: &Sender<News>,
+    ) -> io::Result<Self> {
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        if let Some(out) = child.stdout.take() {
+            let news = news.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(out).lines().map_while(Result::ok) {
+                    let line = Some(line);
+                    if news.send(News { from, line }).is_err() {
+                        return;
+                    }
+                }
+                let _ = news.send(News { from, line: None });
+            });
+        }
+        let complaints = child.stderr.take();
+        let errors = std::thread::spawn(move || {
+            let mut text = Vec::new();
+            if let Some(mut complaints) = complaints {
+                let _ = (&mut complaints)
+                    .take(COMPLAINT_BYTES_MAX)
+                    .read_to_end(&mut text);
+                let _ = io::copy(&mut complaints, &mut io::sink());
+            }
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        let generation = from.1;
+        Ok(Self {
+            child,
+            generation,
+            dies,
+            errors,
+        })
+    }
+
+    pub(super) fn kill(&mut self) {
+        // It may have ended by itself just now.
+        let _ = self.child.kill();
+    }
+
+    /// Waits for its end; says how it went, and what it complained about.
+    pub(super) fn end(mut self) -> (io::Result<ExitStatus>, String) {
+        let status = self.child.wait();
+        (status, self.errors.join().unwrap_or_default())
+    }
+}

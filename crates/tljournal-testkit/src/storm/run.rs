@@ -1,0 +1,172 @@
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::Range;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use super::account::Account;
+use super::process::{News, Process};
+use super::tell::Tell;
+use crate::random::Random;
+
+/// One of the processes of a storm, which has a successor whenever it ends.
+#[derive(Debug, Clone)]
+pub struct Role {
+    /// What it is called in accounts.
+    pub name: String,
+    /// How long it may live before it is killed; `None` lets it live to the end.
+    pub life: Option<Range<Duration>>,
+}
+
+/// Processes that work at once and are killed at random.
+#[derive(Debug)]
+pub struct Storm {
+    roles: Vec<Role>,
+    length: Duration,
+    random: Random,
+    account: Account,
+    processes: BTreeMap<usize, Process>,
+    sender: Sender<News>,
+    news: Receiver<News>,
+}
+
+impl Storm {
+    /// A storm of these processes that goes on for this long. The seed decides when who is killed.
+    #[must_use]
+    pub fn new(roles: Vec<Role>, length: Duration, seed: u64) -> Self {
+        let (sender, news) = channel();
+        Self {
+            roles,
+            length,
+            random: Random::new(seed),
+            account: Account {
+                seed,
+                ..Account::default()
+            },
+            processes: BTreeMap::new(),
+            sender,
+            news,
+        }
+    }
+
+    /// Runs it. `command` makes the command of a role for a generation, given the number that its
+    /// predecessors last made durable; `watch` is told how things stand, several times a second.
+    ///
+    /// # Errors
+    /// When a process cannot be started.
+    pub fn run(
+        mut self,
+        command: impl Fn(&Role, u64, u64) -> Command,
+        mut watch: impl FnMut(&Account),
+    ) -> io::Result<Account> {
+        let begun = Instant::now();
+        let end = begun + self.length;
+        for slot in 0..self.roles.len() {
+            self.start(slot, 0, &command)?;
+        }
+        while Instant::now() < end {
+            let next = self.processes.values().filter_map(|process| process.dies);
+            let next = next.chain([end, Instant::now() + WATCH_EVERY]).min();
+            let pause = next.map_or(WATCH_EVERY, |at| {
+                at.saturating_duration_since(Instant::now())
+            });
+            if let Ok(news) = self.news.recv_timeout(pause) {
+                if let Some((slot, generation)) = self.take(news) {
+                    self.start(slot, generation + 1, &command)?;
+                }
+            }
+            self.kill_due();
+            self.account.took = begun.elapsed();
+            watch(&self.account);
+        }
+        self.stop();
+        self.account.took = begun.elapsed();
+        Ok(self.account)
+    }
+
+    fn start(
+        &mut self,
+        slot: usize,
+        generation: u64,
+        command: &impl Fn(&Role, u64, u64) -> Command,
+    ) -> io::Result<()> {
+        let role = &self.roles[slot];
+        let last = self.account.last.get(&role.name).copied().unwrap_or(0);
+        let life = role.life.as_ref().map(|life| self.random.duration(life));
+        let dies = life.map(|life| Instant::now() + life);
+        let command = command(role, generation, last);
+        let process = Process::start(command, (slot, generation), dies, &self.sender)?;
+        self.processes.insert(slot, process);
+        self.account.starts += 1;
+        Ok(())
+    }
+
+    /// Takes what a process says; which one has ended, if it did.
+    fn take(&mut self, News { from, line }: News) -> Option<(usize, u64)> {
+        let (slot, generation) = from;
+        let name = self.roles[slot].name.clone();
+        if let Some(line) = line {
+            match line.parse::<Tell>() {
+                Ok(told) => self.account.add(&name, told),
+                // A process may be killed in the middle of a line, and only then.
+                Err(()) => note_unknown(&mut self.account, &name, &line),
+            }
+            return None;
+        }
+        let current = |process: &Process| process.generation == generation;
+        if !self.processes.get(&slot).is_some_and(current) {
+            return None;
+        }
+        let (status, complaint) = self.processes.remove(&slot)?.end();
+        match status {
+            Ok(status) if status.signal() == Some(SIGKILL) => self.account.kills += 1,
+            Ok(status) if status.success() => {}
+            ended => {
+                let ended =
+                    ended.map_or_else(|error| error.to_string(), |status| status.to_string());
+                let text = format!("{name}: it failed ({ended}): {complaint}");
+                self.account.violations.push(text);
+            }
+        }
+        Some(from)
+    }
+
+    fn kill_due(&mut self) {
+        let now = Instant::now();
+        for process in self.processes.values_mut() {
+            if process.dies.is_some_and(|at| at <= now) {
+                process.kill();
+                process.dies = None;
+            }
+        }
+    }
+
+    /// Kills whoever is left, and hears everybody to the end.
+    fn stop(&mut self) {
+        for process in self.processes.values_mut() {
+            process.kill();
+        }
+        while !self.processes.is_empty() {
+            match self.news.recv() {
+                Ok(news) => drop(self.take(news)),
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+const SIGKILL: i32 = 9;
+
+/// How often whoever watches is told.
+const WATCH_EVERY: Duration = Duration::from_millis(100);
+
+/// Notes a line that means nothing, unless it is the beginning of one that was cut off by a kill.
+fn note_unknown(account: &mut Account, who: &str, line: &str) {
+    const WORDS: [&str; 6] = ["commit", "same", "recovered", "read", "waited", "violation"];
+    let word = line.split(' ').next().unwrap_or(line);
+    if !WORDS.iter().any(|known| known.starts_with(word)) {
+        account.violations.push(format!("{who}: it said {line:?}"));
+    }
+}

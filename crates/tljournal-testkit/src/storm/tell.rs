@@ -1,0 +1,96 @@
+use std::fmt;
+use std::io::{self, Write};
+use std::str::FromStr;
+use std::time::Duration;
+
+/// What a process of a storm tells, as a line of its standard output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tell {
+    /// `commit` returned Ok after this long, and something was changed. The number is what the process
+    /// last made durable for itself: whoever takes its place has to find it, or the next one.
+    Committed {
+        /// The number.
+        number: u64,
+        /// How long it took from the call to its return.
+        took: Duration,
+        /// How much content was new.
+        bytes: u64,
+    },
+    /// `commit` returned Ok after this long, and everything was as wanted already.
+    Unchanged {
+        /// How long it took from the first look to the return.
+        took: Duration,
+    },
+    /// Opening the journal found this to do.
+    Recovered {
+        /// Transactions that were finished.
+        finished: u32,
+        /// Transactions that were rolled back.
+        rolled_back: u32,
+    },
+    /// One check of what is there, and everything was right.
+    Read,
+    /// A lock was waited for.
+    Waited(Duration),
+    /// A promise was broken.
+    Violation(String),
+}
+
+/// Tells the storm, if this process was started by one.
+///
+/// # Errors
+/// When nobody listens any more: the process can end.
+pub fn tell(what: &Tell) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{what}")?;
+    out.flush()
+}
+
+impl fmt::Display for Tell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Committed {
+                number,
+                took,
+                bytes,
+            } => write!(f, "commit {number} {} {bytes}", took.as_micros()),
+            Self::Unchanged { took } => write!(f, "same {}", took.as_micros()),
+            Self::Recovered {
+                finished,
+                rolled_back,
+            } => write!(f, "recovered {finished} {rolled_back}"),
+            Self::Read => f.write_str("read"),
+            Self::Waited(long) => write!(f, "waited {}", long.as_micros()),
+            Self::Violation(text) => write!(f, "violation {}", text.escape_debug()),
+        }
+    }
+}
+
+impl FromStr for Tell {
+    type Err = ();
+    fn from_str(line: &str) -> Result<Self, ()> {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let numbers: Vec<u64> = rest
+            .split(' ')
+            .map_while(|text| text.parse().ok())
+            .collect();
+        Ok(match (word, &numbers[..]) {
+            ("commit", &[number, micros, bytes]) => Self::Committed {
+                number,
+                took: Duration::from_micros(micros),
+                bytes,
+            },
+            ("same", &[micros]) => Self::Unchanged {
+                took: Duration::from_micros(micros),
+            },
+            ("recovered", &[finished, rolled_back]) => Self::Recovered {
+                finished: u32::try_from(finished).map_err(|_| ())?,
+                rolled_back: u32::try_from(rolled_back).map_err(|_| ())?,
+            },
+            ("read", &[]) => Self::Read,
+            ("waited", &[micros]) => Self::Waited(Duration::from_micros(micros)),
+            ("violation", _) => Self::Violation(rest.to_owned()),
+            _ => return Err(()),
+        })
+    }
+}

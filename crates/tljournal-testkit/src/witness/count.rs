@@ -1,0 +1,39 @@
+use std::io;
+use std::sync::{Mutex, PoisonError};
+
+use camino::Utf8PathBuf;
+use tljournal::disk::{Call, Verb, Witness};
+
+/// Notes every mutating call.
+#[derive(Debug, Default)]
+pub struct Count {
+    calls: Mutex<Vec<(Verb, Utf8PathBuf)>>,
+}
+
+impl Count {
+    /// How many calls were made.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.calls().len()
+    }
+
+    /// What was done to what, in order.
+    #[must_use]
+    pub fn calls(&self) -> Vec<(Verb, Utf8PathBuf)> {
+        self.calls
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl Witness for Count {
+    fn before(&self, call: &Call<'_>) -> io::Result<()> {
+        let seen = (call.verb, call.path.to_owned());
+        self.calls
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(seen);
+        Ok(())
+    }
+}

@@ -1,0 +1,79 @@
+use std::io;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use rustix::io::Errno;
+use tljournal::disk::{Call, Verb, Witness};
+
+/// Makes calls fail: the k-th one, or every one from the k-th on that asks for space.
+#[derive(Debug)]
+pub struct Fail {
+    at: u64,
+    errno: Errno,
+    lasting: bool,
+    made: Mutex<u64>,
+    struck: OnceLock<(Verb, String)>,
+}
+
+impl Fail {
+    /// The k-th call, counted from 1, fails; the ones after it work again.
+    #[must_use]
+    pub fn at(call: u64, errno: Errno) -> Self {
+        Self::new(call, errno, false)
+    }
+
+    /// From the k-th call on there is no space: whatever needs some fails, and the rest works.
+    #[must_use]
+    pub fn full_from(call: u64) -> Self {
+        Self::new(call, Errno::NOSPC, true)
+    }
+
+    fn new(at: u64, errno: Errno, lasting: bool) -> Self {
+        Self {
+            at,
+            errno,
+            lasting,
+            made: Mutex::new(0),
+            struck: OnceLock::new(),
+        }
+    }
+
+    /// What failed first; `None` if nothing did.
+    pub fn struck(&self) -> Option<&(Verb, String)> {
+        self.struck.get()
+    }
+}
+
+/// Whether a call needs space that may not be there.
+fn needs_space(verb: Verb) -> bool {
+    match verb {
+        Verb::CreateFile | Verb::Write | Verb::MakeDir | Verb::MakeLink | Verb::HardLink => true,
+        Verb::Truncate
+        | Verb::SetMode
+        | Verb::SetTimes
+        | Verb::RenameNew
+        | Verb::Exchange
+        | Verb::RenameOver
+        | Verb::RemoveFile
+        | Verb::RemoveDir
+        | Verb::SyncFile
+        | Verb::SyncDir
+        | Verb::SyncFilesystem => false,
+    }
+}
+
+impl Witness for Fail {
+    fn before(&self, call: &Call<'_>) -> io::Result<()> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        *made += 1;
+        let strikes = match self.lasting {
+            true => *made >= self.at && needs_space(call.verb),
+            false => *made == self.at,
+        };
+        if !strikes {
+            return Ok(());
+        }
+        self.struck
+            .get_or_init(|| (call.verb, call.path.to_string()));
+        Err(self.errno.into())
+    }
+}

@@ -1,0 +1,211 @@
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::sync::Arc;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use tljournal::disk::{Dir, Disk, Witness};
+use tljournal::{Error, Journal, Options};
+
+use crate::snapshot::Snapshot;
+
+/// Names the directory that all worlds are made in, so that a suite can run on any filesystem.
+pub const TEST_DIR: &str = "TLJOURNAL_TEST_DIR";
+
+/// A project in a directory of its own, removed with everything in it at the end.
+///
+/// Its methods panic where a test could only fail.
+#[derive(Debug)]
+pub struct World {
+    root: Utf8PathBuf,
+    owned: bool,
+}
+
+impl World {
+    /// A new and empty project.
+    #[must_use]
+    pub fn new() -> Self {
+        let base = std::env::var_os(TEST_DIR).map_or_else(std::env::temp_dir, Into::into);
+        let temp = tempfile::Builder::new()
+            .prefix("tljournal-world-")
+            .tempdir_in(&base)
+            .unwrap_or_else(|error| panic!("no world in {}: {error}", base.display()));
+        let root = Utf8PathBuf::from_path_buf(temp.keep()).expect("a UTF-8 temporary directory");
+        let root = root.canonicalize_utf8().expect("a directory just made");
+        fs::create_dir(root.join("project")).expect("a project");
+        let root = root.join("project");
+        Self { root, owned: true }
+    }
+
+    /// The project that somebody else made in this directory, and removes.
+    #[must_use]
+    pub fn at(root: impl Into<Utf8PathBuf>) -> Self {
+        let root = root.into();
+        Self { root, owned: false }
+    }
+
+    /// The project's root.
+    #[must_use]
+    pub fn root(&self) -> &Utf8Path {
+        &self.root
+    }
+
+    /// A directory beside the project, for whatever is not part of it.
+    #[must_use]
+    pub fn outside(&self) -> Utf8PathBuf {
+        self.root
+            .parent()
+            .expect("a root has a parent")
+            .to_path_buf()
+    }
+
+    /// Keeps the directory for somebody to look at, and returns where it is.
+    #[must_use]
+    pub fn keep(mut self) -> Utf8PathBuf {
+        self.owned = false;
+        self.outside()
+    }
+
+    /// A path below the root.
+    #[must_use]
+    pub fn path(&self, path: &str) -> Utf8PathBuf {
+        self.root.join(path)
+    }
+
+    /// How to open its journal.
+    pub fn options(&self) -> Options {
+        Journal::options(&self.root)
+    }
+
+    /// Opens its journal for work.
+    ///
+    /// # Panics
+    /// When it cannot be opened.
+    #[must_use]
+    pub fn open(&self) -> Journal {
+        self.try_open()
+            .unwrap_or_else(|error| panic!("failed to open `{}`: {}", self.root, explain(&error)))
+    }
+
+    /// Opens its journal for work.
+    ///
+    /// # Errors
+    /// As for [`Options::work`].
+    pub fn try_open(&self) -> Result<Journal, Error> {
+        self.options().work()
+    }
+
+    /// Opens its journal for work, past a witness.
+    ///
+    /// # Errors
+    /// As for [`Options::work`].
+    pub fn open_witnessed(&self, witness: &Arc<impl Witness + 'static>) -> Result<Journal, Error> {
+        let witness: Arc<dyn Witness> = witness.clone();
+        self.options().disk(Disk::witnessed(witness)).work()
+    }
+
+    /// Everything that is in the project now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::of(&self.root)
+    }
+
+    /// Writes a file as any program would, with the directories that it needs.
+    ///
+    /// # Panics
+    /// When it cannot be written; so for all of these.
+    pub fn write(&self, path: &str, content: impl AsRef<[u8]>) {
+        self.make_parent(path);
+        fs::write(self.path(path), content).unwrap_or_else(|error| panic!("{path}: {error}"));
+    }
+
+    /// Reads a file.
+    ///
+    /// # Panics
+    /// When it cannot be read.
+    #[must_use]
+    pub fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.path(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// Makes a directory with its parents.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub fn make_dir(&self, path: &str) {
+        fs::create_dir_all(self.path(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+    }
+
+    /// Makes a symbolic link as any program would.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub fn link(&self, target: &str, path: &str) {
+        self.make_parent(path);
+        symlink(target, self.path(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+    }
+
+    /// Sets the permission bits of a path.
+    ///
+    /// # Panics
+    /// When they cannot be set.
+    pub fn set_mode(&self, path: &str, mode: u32) {
+        fs::set_permissions(self.path(path), fs::Permissions::from_mode(mode))
+            .unwrap_or_else(|error| panic!("{path}: {error}"));
+    }
+
+    /// Whether something is at a path, be it a link to nowhere.
+    #[must_use]
+    pub fn exists(&self, path: &str) -> bool {
+        self.path(path).symlink_metadata().is_ok()
+    }
+
+    /// The names below `build/.state/txn`: what transactions have not cleared.
+    #[must_use]
+    pub fn left_in_staging(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.path("build/.state/txn")) else {
+            return Vec::new();
+        };
+        let name = |entry: fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
+        entries.filter_map(|entry| entry.ok().map(name)).collect()
+    }
+
+    fn make_parent(&self, path: &str) {
+        if let Some((parent, _)) = path.rsplit_once('/') {
+            self.make_dir(parent);
+        }
+    }
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if self.owned {
+            let outside = self.outside();
+            let (Some(parent), Some(name)) = (outside.parent(), outside.file_name()) else {
+                return;
+            };
+            // The engine's own way, because it copes with read-only directories.
+            let removed = Dir::open(parent, Disk::default()).and_then(|dir| dir.remove_tree(name));
+            if let Err(error) = removed {
+                let text = format!("a world remains at {outside}: {error}\n");
+                let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
+            }
+        }
+    }
+}
+
+/// An error with everything behind it.
+pub(crate) fn explain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,220 @@
+use tljournal::{Durability, Timestamp};
+use tljournal_testkit::{Model, Snapshot, Steps, World};
+
+use crate::trees::{tools, tools_like};
+
+/// One kind of transaction, with what is there before it.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// What it is called.
+    pub name: &'static str,
+    /// What is committed before; nothing at all, not even a home, if empty.
+    pub setup: Vec<Steps>,
+    /// What another program does then.
+    pub meddle: Option<fn(&World)>,
+    /// The transaction.
+    pub steps: Steps,
+    /// How it ends.
+    pub end: End,
+}
+
+/// How the transaction of a [`Case`] ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// By a commit.
+    Commit,
+    /// By being rolled back.
+    RollBack,
+}
+
+impl Case {
+    fn new(name: &'static str, steps: Steps) -> Self {
+        Self {
+            name,
+            setup: vec![before()],
+            meddle: None,
+            steps,
+            end: End::Commit,
+        }
+    }
+
+    fn after(mut self, steps: Steps) -> Self {
+        self.setup.push(steps);
+        self
+    }
+
+    /// Brings a new world to where the transaction begins.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn prepare(&self, world: &World) {
+        if self.setup.is_empty() {
+            return;
+        }
+        let journal = world.open();
+        for steps in &self.setup {
+            steps.try_commit(&journal).expect("a setup that commits");
+        }
+        // Rebuildable trees go to the medium, so that the setup leaves nothing to do.
+        journal.recover().expect("a setup to rest");
+        journal.close().expect("a setup that closes");
+        if let Some(meddle) = self.meddle {
+            meddle(world);
+        }
+    }
+
+    /// What the project may look like afterwards: as before, or as wanted.
+    ///
+    /// # Panics
+    /// When the transaction could not be committed.
+    #[must_use]
+    pub fn allowed(&self, world: &World) -> (Snapshot, Snapshot) {
+        let mut model = Model::default();
+        for steps in &self.setup {
+            model.commit(steps);
+        }
+        let without_times = |mut snapshot: Snapshot| {
+            for path in self.steps.paths() {
+                snapshot = snapshot.ignoring_parents_of(path);
+            }
+            snapshot
+        };
+        let before = match self.setup.is_empty() {
+            true => {
+                model.commit(&Steps::new("nothing"));
+                model.snapshot()
+            }
+            false => without_times(world.snapshot()),
+        };
+        model.commit(&self.steps);
+        let after = match self.end {
+            End::Commit => model.snapshot(),
+            End::RollBack => before.clone(),
+        };
+        (before, after)
+    }
+
+    /// Whether another program had its hands in it.
+    #[must_use]
+    pub fn is_meddled_with(&self) -> bool {
+        self.meddle.is_some()
+    }
+
+    /// Whether it installs a tree that a power cut may take back.
+    #[must_use]
+    pub fn is_rebuildable(&self) -> bool {
+        use tljournal_testkit::Step;
+        let rebuildable = |step: &Step| match step {
+            Step::Tree { durability, .. } => *durability == Durability::Rebuildable,
+            _ => false,
+        };
+        self.steps.steps.iter().any(rebuildable)
+    }
+}
+
+/// What is there before every transaction, and stays.
+fn before() -> Steps {
+    Steps::new("before")
+        .put("build/old.txt", "old")
+        .put("build/dir/bystander", "bystander")
+        .put("Project.lock", "locked")
+        .link("build/latest", "1.0.0")
+}
+
+fn at(nanos: u32) -> Timestamp {
+    Timestamp::new(1_500_000_000, nanos)
+}
+
+fn several(label: &str) -> Steps {
+    Steps::new(label)
+        .put_as("build/old.txt", "new", 0o600, at(1))
+        .put("build/fresh.txt", "fresh")
+        .put("build/deep/er/file", "in new directories")
+        .put("Project.lock", "locked again")
+        .put("docs/index/page", "beside the home")
+        .link("build/latest", "1.1.0")
+        .remove("build/dir/bystander")
+        .tree("build/tools", tools_like("two", 0o700))
+}
+
+/// All cases.
+#[must_use]
+pub fn all() -> Vec<Case> {
+    let with_tools = |case: Case| case.after(Steps::new("tools").tree("build/tools", tools()));
+    let tree = |name, tree| Case::new(name, Steps::new(name).tree("build/tools", tree));
+    let quick = |name, tree| Case::new(name, Steps::new(name).rebuildable("build/tools", tree));
+    let mut first = Case::new(
+        "first-ever",
+        Steps::new("first").put("build/a", "a").put("b/c", "c"),
+    );
+    first.setup.clear();
+    let mut rolled_back = with_tools(Case::new("rollback", several("never")));
+    rolled_back.end = End::RollBack;
+    let mut repaired = with_tools(tree("tree-repair", tools()));
+    repaired.meddle = Some(|world| world.write("build/tools/bin/run", "somebody's edit"));
+    let mut adopted = Case::new(
+        "adopt",
+        Steps::new("adopt").put_as("build/theirs", "same", 0o644, at(2)),
+    );
+    adopted = adopted.after(Steps::new("theirs").put_as("build/theirs", "same", 0o644, at(2)));
+    adopted.meddle = Some(|world| {
+        // The same file as somebody else would make it: the catalog has to learn of it.
+        let (from, to) = (world.path("build/theirs"), world.path("build/copy"));
+        std::fs::copy(&from, &to).expect("a copy");
+        let meta = from.metadata().expect("metadata");
+        let file = std::fs::File::options().append(true).open(&to);
+        let mtime = meta.modified().expect("an mtime");
+        file.expect("a copy").set_modified(mtime).expect("an mtime");
+        std::fs::rename(&to, &from).expect("a replaced file");
+    });
+    vec![
+        first,
+        Case::new("put-new", Steps::new("put").put("build/new.txt", "new")),
+        Case::new(
+            "put-replace",
+            Steps::new("put").put_as("build/old.txt", "new", 0o755, at(3)),
+        ),
+        Case::new(
+            "put-unchanged",
+            Steps::new("put").put("build/old.txt", "old"),
+        ),
+        Case::new(
+            "put-in-new-parents",
+            Steps::new("put")
+                .put("build/x/y/z.txt", "z")
+                .put("x/y", "y"),
+        ),
+        Case::new(
+            "put-beside-home",
+            Steps::new("put").put("Project.lock", "2"),
+        ),
+        adopted,
+        Case::new("remove-file", Steps::new("rm").remove("build/old.txt")),
+        Case::new("remove-link", Steps::new("rm").remove("build/latest")),
+        Case::new("remove-nothing", Steps::new("rm").remove("build/nothing")),
+        with_tools(Case::new(
+            "remove-tree",
+            Steps::new("rm").remove("build/tools"),
+        )),
+        Case::new("link-new", Steps::new("ln").link("build/newest", "2.0.0")),
+        Case::new("link-flip", Steps::new("ln").link("build/latest", "2.0.0")),
+        tree("tree-new", tools()),
+        with_tools(tree("tree-replace", tools_like("two", 0o555))),
+        with_tools(tree("tree-unchanged", tools())),
+        repaired,
+        quick("rebuildable-new", tools()),
+        with_tools(quick("rebuildable-replace", tools_like("two", 0o755))),
+        with_tools(Case::new("several", several("several"))),
+        rolled_back,
+    ]
+}
+
+/// The case with this name.
+///
+/// # Panics
+/// If there is none.
+#[must_use]
+pub fn named(name: &str) -> Case {
+    let found = all().into_iter().find(|case| case.name == name);
+    found.unwrap_or_else(|| panic!("no case is called {name}"))
+}

@@ -1,0 +1,27 @@
+use tljournal::Timestamp;
+use tljournal_testkit::TreeSpec;
+
+/// A tree with whatever is difficult: a read-only directory, an empty one, links to nowhere and to
+/// above, names with spaces and newlines, an empty file, one longer than a chunk, times with
+/// nanoseconds and from before 1970.
+#[must_use]
+pub fn tools() -> TreeSpec {
+    tools_like("one", 0o755)
+}
+
+/// The same with other content in its files and another mode of its root.
+#[must_use]
+pub fn tools_like(version: &str, mode: u32) -> TreeSpec {
+    let at = |nanos| Timestamp::new(1_600_000_000, nanos);
+    let long = version.repeat(100_000);
+    TreeSpec::new(mode, at(999_999_999))
+        .dir("bin", 0o755, at(1))
+        .file("bin/run", 0o755, at(2), format!("#!/bin/sh\n{version}\n"))
+        .file("bin/long", 0o644, at(3), long)
+        .dir("empty", 0o700, Timestamp::new(-86_400, 5))
+        .file("nothing", 0o600, at(4), "")
+        .dir("sealed", 0o555, at(6))
+        .file("sealed/a file\nof two lines", 0o444, at(7), version)
+        .link("sealed/nowhere", "missing/target", at(8))
+        .link("up", "../../elsewhere", at(9))
+}

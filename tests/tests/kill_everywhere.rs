@@ -1,0 +1,181 @@
+//! The process is killed before and after every mutating call of every kind of transaction, and of the
+//! recovery after it. Whoever comes next has to find everything right without help.
+
+use std::collections::BTreeSet;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+
+use tljournal_testkit::{Moment, Snapshot, World, check_agreement, check_at_rest};
+use tljournal_tests::{Case, case_named};
+
+/// More calls than any case makes: whoever reaches this has lost its end.
+const CALLS_MAX: u64 = 2000;
+
+#[derive(Debug, PartialEq, Eq)]
+enum Ended {
+    Killed { done: bool },
+    ToItsEnd,
+}
+
+fn run_killed(world: &World, what: &str, moment: Moment) -> Ended {
+    let ran = Command::new(env!("CARGO_BIN_EXE_kill-one"))
+        .args([world.root().as_str(), what, &moment.to_string()])
+        .output()
+        .unwrap();
+    let done = ran.stdout == b"done\n";
+    match (ran.status.signal(), ran.status.success()) {
+        (Some(9), _) => Ended::Killed { done },
+        (_, true) => Ended::ToItsEnd,
+        _ => panic!(
+            "{what} at {moment} failed by itself: {}",
+            String::from_utf8_lossy(&ran.stderr)
+        ),
+    }
+}
+
+/// Checks everything that is promised after a kill, and that the next run works.
+fn check(world: &World, case: &Case, (old, new): &Allowed, done: bool, story: &str) {
+    let journal = world.open();
+    let found = world.snapshot();
+    let (not_old, not_new) = (found.differences(old), found.differences(new));
+    assert!(
+        not_old.is_empty() || not_new.is_empty(),
+        "G1, {story}: neither as before nor as wanted\nnot as before:\n{}\nnot as wanted:\n{}",
+        not_old.join("\n"),
+        not_new.join("\n")
+    );
+    assert!(
+        !done || not_new.is_empty(),
+        "G2, {story}: it was promised, and is not there:\n{}",
+        not_new.join("\n")
+    );
+    // What another program did is not known to the catalog until a transaction comes across it.
+    if done || !case.is_meddled_with() {
+        let wrong = check_agreement(world, &journal, &case.steps);
+        assert!(wrong.is_empty(), "G9, {story}:\n{}", wrong.join("\n"));
+    }
+    // Puts rebuildable trees on the medium: until then what they replaced is kept.
+    journal.recover().unwrap();
+    drop(journal);
+    let wrong = check_at_rest(world);
+    assert!(wrong.is_empty(), "{story}:\n{}", wrong.join("\n"));
+    let journal = world.open();
+    case.steps.try_commit(&journal).unwrap();
+    journal.close().unwrap();
+}
+
+type Allowed = (Snapshot, Snapshot);
+
+fn fresh(case: &Case) -> (World, Allowed) {
+    let world = World::new();
+    case.prepare(&world);
+    let allowed = case.allowed(&world);
+    (world, allowed)
+}
+
+fn kill_everywhere(name: &str) {
+    let case = case_named(name);
+    let mut recoveries = BTreeSet::new();
+    let (mut kills, mut again) = (0, 0);
+    for moment in Moment::all() {
+        assert!(moment.call < CALLS_MAX, "{name} has no end");
+        let (world, allowed) = fresh(&case);
+        let Ended::Killed { done } = run_killed(&world, name, moment) else {
+            break;
+        };
+        kills += 1;
+        // Once for each state that a recovery can find.
+        if recoveries.insert((rows(&world), staged_shape(&world))) {
+            again += kill_recovery(&case, moment);
+        }
+        let story = format!("{name} killed at {moment}");
+        check(&world, &case, &allowed, done, &story);
+    }
+    println!("{name}: {kills} kills, {again} more in recoveries");
+    assert!(kills > 0, "{name} makes no call that changes anything");
+}
+
+/// Kills the recovery from one kill at every call of its own.
+fn kill_recovery(case: &Case, first: Moment) -> u32 {
+    for (kills, moment) in Moment::all().enumerate() {
+        assert!(moment.call < CALLS_MAX, "recovery has no end");
+        let (world, allowed) = fresh(case);
+        let Ended::Killed { done } = run_killed(&world, case.name, first) else {
+            panic!("{} was killed at {first} before, and now is not", case.name);
+        };
+        if run_killed(&world, "recover", moment) == Ended::ToItsEnd {
+            return kills as u32;
+        }
+        let story = format!(
+            "{} killed at {first}, and its recovery at {moment}",
+            case.name
+        );
+        check(&world, case, &allowed, done, &story);
+    }
+    0
+}
+
+/// How many transactions the catalog knows to be staging, and past their commit point.
+fn rows(world: &World) -> Option<(usize, usize)> {
+    let found = world.options().inspect().ok()?;
+    let status = found.history().status().ok()?;
+    Some((status.staging.len(), status.unfinished.len()))
+}
+
+/// What lies in staging, as far as it decides what recovery does.
+fn staged_shape(world: &World) -> Vec<String> {
+    let mut shape = Vec::new();
+    for id in world.left_in_staging() {
+        let Ok(entries) = std::fs::read_dir(world.path("build/.state/txn").join(id)) else {
+            continue;
+        };
+        shape.push("/".to_owned());
+        shape.extend(
+            entries
+                .flatten()
+                .map(|entry| entry.file_name().into_string().unwrap()),
+        );
+    }
+    shape.sort();
+    shape
+}
+
+macro_rules! cases {
+    ($($test:ident: $case:literal,)*) => {$(
+        #[test]
+        fn $test() {
+            kill_everywhere($case);
+        }
+    )*
+
+        #[test]
+        fn no_case_is_forgotten() {
+            let tested = [$($case),*];
+            let all: Vec<_> = tljournal_tests::all_cases().iter().map(|case| case.name).collect();
+            let missing = |name: &&&str| !tested.contains(name) && **name != "remove-nothing"
+                && **name != "tree-unchanged" && **name != "put-unchanged";
+            assert_eq!(all.iter().find(missing), None);
+        }
+    };
+}
+
+cases! {
+    g1_the_first_transaction_ever: "first-ever",
+    g1_a_new_file: "put-new",
+    g1_a_replaced_file: "put-replace",
+    g1_a_file_in_new_directories: "put-in-new-parents",
+    g1_a_file_beside_the_home: "put-beside-home",
+    g1_a_file_that_is_adopted: "adopt",
+    g1_a_removed_file: "remove-file",
+    g1_a_removed_link: "remove-link",
+    g1_a_removed_tree_with_read_only_directories: "remove-tree",
+    g1_a_new_link: "link-new",
+    g1_a_flipped_link: "link-flip",
+    g1_a_new_tree: "tree-new",
+    g1_a_replaced_tree: "tree-replace",
+    g1_a_repaired_tree: "tree-repair",
+    g1_a_new_rebuildable_tree: "rebuildable-new",
+    g1_a_replaced_rebuildable_tree: "rebuildable-replace",
+    g1_several_changes_at_once: "several",
+    g1_a_rollback: "rollback",
+}

@@ -9,5 +9,5 @@
 mod cases;
 mod trees;
 
-pub use cases::{Case, End, all as all_cases, named as case_named};
+pub use cases::{Case, EDITED, End, all as all_cases, named as case_named};
 pub use trees::{tools, tools_like};

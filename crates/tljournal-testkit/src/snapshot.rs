@@ -54,6 +54,13 @@ impl Snapshot {
         self.0.get(path)
     }
 
+    /// The same with another entry at a path.
+    #[must_use]
+    pub fn with(mut self, path: &str, seen: Seen) -> Self {
+        self.0.insert(path.to_owned(), seen);
+        self
+    }
+
     /// The paths of all entries.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
@@ -110,6 +117,16 @@ impl Snapshot {
 }
 
 impl Seen {
+    /// A file with this content, and any mode and mtime.
+    #[must_use]
+    pub fn file(content: impl AsRef<[u8]>) -> Self {
+        Self {
+            what: What::File(Digest::of(content.as_ref())),
+            mode: None,
+            mtime: None,
+        }
+    }
+
     fn matches(&self, other: &Self) -> bool {
         let same = |a: &Option<_>, b: &Option<_>| a.is_none() || b.is_none() || a == b;
         self.what == other.what

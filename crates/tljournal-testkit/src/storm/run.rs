@@ -121,7 +121,10 @@ impl Storm {
         }
         let (status, complaint) = self.processes.remove(&slot)?.end();
         match status {
-            Ok(status) if status.signal() == Some(SIGKILL) => self.account.kills += 1,
+            // Those that are let live are killed only because the storm is over.
+            Ok(status) if status.signal() == Some(SIGKILL) => {
+                self.account.kills += u64::from(self.roles[slot].life.is_some());
+            }
             Ok(status) if status.success() => {}
             ended => {
                 let ended =

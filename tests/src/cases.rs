@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use tljournal::disk::{Verb, Witness};
 use tljournal::{Error, Journal, Timestamp};
-use tljournal_testkit::{Both, Meddle, Model, Seen, Snapshot, Steps, World};
+use tljournal_testkit::{Both, Meddle, Model, Seen, Snapshot, Steps, TreeSpec, World};
 
 use crate::trees::{tools, tools_like};
 
@@ -175,6 +175,17 @@ fn several(label: &str) -> Steps {
         .tree("build/tools", tools_like("two", 0o700))
 }
 
+/// A change of each kind, and little of each.
+fn few(label: &str) -> Steps {
+    let tree = TreeSpec::new(0o755, at(3)).file("only", 0o644, at(4), "two");
+    Steps::new(label)
+        .put("build/deep/file", "in a new directory")
+        .put_as("build/old.txt", "new", 0o600, at(1))
+        .link("build/latest", "1.1.0")
+        .remove("build/dir/bystander")
+        .tree("build/tools", tree)
+}
+
 /// All cases.
 #[must_use]
 pub fn all() -> Vec<Case> {
@@ -186,9 +197,12 @@ pub fn all() -> Vec<Case> {
         Steps::new("first").put("build/a", "a").put("b/c", "c"),
     );
     first.setup.clear();
-    let mut rolled_back = with_tools(Case::new("rollback", several("never")));
+    let small = TreeSpec::new(0o755, at(3)).file("only", 0o644, at(4), "one");
+    let with_small =
+        |case: Case| case.after(Steps::new("tools").tree("build/tools", small.clone()));
+    let mut rolled_back = with_small(Case::new("rollback", few("never")));
     rolled_back.end = End::RollBack;
-    let mut edited = with_tools(Case::new("conflict", several("too late")));
+    let mut edited = with_small(Case::new("conflict", few("too late")));
     edited.end = End::Conflict;
     let mut repaired = with_tools(tree("tree-repair", tools()));
     repaired.meddle = Some(|world| world.write("build/tools/bin/run", "somebody's edit"));

@@ -1,15 +1,19 @@
 //! The process is killed before and after every mutating call of every kind of transaction, and of the
 //! recovery after it. Whoever comes next has to find everything right without help.
 
-use std::collections::BTreeSet;
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that says how much it did"
+)]
+
+use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
+use std::sync::Mutex;
 
 use tljournal_testkit::{Moment, Snapshot, When, World, check_agreement, check_at_rest};
-use tljournal_tests::{Case, End, case_named};
-
-/// More calls than any case makes: whoever reaches this has lost its end.
-const CALLS_MAX: u64 = 2000;
+use tljournal_tests::{Case, End, at_every, case_named};
 
 #[derive(Debug, PartialEq, Eq)]
 enum Ended {
@@ -78,47 +82,45 @@ fn fresh(case: &Case) -> (World, Vec<Snapshot>) {
 
 fn kill_everywhere(name: &str) {
     let case = case_named(name);
-    let mut recoveries = BTreeSet::new();
-    let (mut kills, mut again) = (0, 0);
-    for moment in Moment::all() {
-        assert!(moment.call < CALLS_MAX, "{name} has no end");
+    let states = Mutex::new(BTreeMap::new());
+    let kills = at_every(Moment::all(), |moment| {
         let (world, allowed) = fresh(&case);
         let Ended::Killed { done } = run_killed(&world, name, moment) else {
-            break;
+            return false;
         };
-        kills += 1;
-        // Once for each state that a recovery can find.
-        if recoveries.insert((rows(&world), staged_shape(&world))) {
-            again += kill_recovery(&case, moment);
-        }
+        let state = (rows(&world), staged_shape(&world));
+        states.lock().unwrap().entry(state).or_insert(moment);
         let story = format!("{name} killed at {moment}");
         check(&world, &case, &allowed, done, &story);
         check_next(&world, &case);
-    }
+        true
+    });
+    // Recovery is killed once for each state that it can find.
+    let states = states.into_inner().unwrap();
+    let again: usize = states
+        .values()
+        .map(|first| kill_recovery(&case, *first))
+        .sum();
     println!("{name}: {kills} kills, {again} more in recoveries");
     assert!(kills > 0, "{name} makes no call that changes anything");
 }
 
 /// Kills the recovery from one kill at every call of its own.
-fn kill_recovery(case: &Case, first: Moment) -> u32 {
+fn kill_recovery(case: &Case, first: Moment) -> usize {
     // What comes after a call comes before the next one: here that side is enough.
-    for call in 1..CALLS_MAX {
-        let when = When::Before;
-        let moment = Moment { when, call };
+    let before = Moment::all().filter(|moment| moment.when == When::Before);
+    at_every(before, |moment| {
         let (world, allowed) = fresh(case);
         let Ended::Killed { done } = run_killed(&world, case.name, first) else {
             panic!("{} was killed at {first} before, and now is not", case.name);
         };
         if run_killed(&world, "recover", moment) == Ended::ToItsEnd {
-            return call as u32 - 1;
+            return false;
         }
-        let story = format!(
-            "{} killed at {first}, and its recovery at {moment}",
-            case.name
-        );
+        let story = format!("{} killed at {first}, its recovery at {moment}", case.name);
         check(&world, case, &allowed, done, &story);
-    }
-    panic!("the recovery of {} killed at {first} has no end", case.name);
+        true
+    })
 }
 
 /// How many transactions the catalog knows to be staging, and past their commit point.

@@ -44,4 +44,4 @@ pub use snapshot::{Seen, Snapshot, What};
 pub use storm::{Account, Role, Storm, Tell, tell};
 pub use tree::{Leaf, TreeSpec};
 pub use witness::{Both, Count, Fail, Kill, Meddle, Moment, When};
-pub use world::{TEST_DIR, World};
+pub use world::{TEST_DIR, World, explain};

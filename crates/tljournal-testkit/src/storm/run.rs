@@ -72,10 +72,9 @@ impl Storm {
             let pause = next.map_or(WATCH_EVERY, |at| {
                 at.saturating_duration_since(Instant::now())
             });
-            if let Ok(news) = self.news.recv_timeout(pause) {
-                if let Some((slot, generation)) = self.take(news) {
-                    self.start(slot, generation + 1, &command)?;
-                }
+            let news = self.news.recv_timeout(pause).ok();
+            if let Some((slot, generation)) = news.and_then(|news| self.take(news)) {
+                self.start(slot, generation + 1, &command)?;
             }
             self.kill_due();
             self.account.took = begun.elapsed();

@@ -9,7 +9,9 @@
 mod cases;
 mod every;
 mod trees;
+mod work;
 
 pub use cases::{Case, EDITED, End, all as all_cases, named as case_named};
 pub use every::at_every;
 pub use trees::{tools, tools_like};
+pub use work::{Worker, check_after_storm, storm_tree};

@@ -61,6 +61,16 @@ impl Snapshot {
         self
     }
 
+    /// What is below a directory of it, with paths from there.
+    #[must_use]
+    pub fn below(&self, dir: &str) -> Self {
+        let inside = |path: &String| {
+            let rest = path.strip_prefix(dir)?.strip_prefix('/')?;
+            Some((rest.to_owned(), self.0[path].clone()))
+        };
+        Self(self.0.keys().filter_map(inside).collect())
+    }
+
     /// The paths of all entries.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)

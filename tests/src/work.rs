@@ -103,7 +103,8 @@ impl Worker {
             tell(&Tell::Violation(text))?;
         }
         self.last = found;
-        Ok(())
+        // The next one counts from here, whether this one lives to tell of a commit or not.
+        Ok(tell(&Tell::Found { number: found })?)
     }
 
     fn install(&mut self, journal: &Journal) -> Done {

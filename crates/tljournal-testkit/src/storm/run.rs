@@ -166,7 +166,15 @@ const WATCH_EVERY: Duration = Duration::from_millis(100);
 
 /// Notes a line that means nothing, unless it is the beginning of one that was cut off by a kill.
 fn note_unknown(account: &mut Account, who: &str, line: &str) {
-    const WORDS: [&str; 6] = ["commit", "same", "recovered", "read", "waited", "violation"];
+    const WORDS: [&str; 7] = [
+        "commit",
+        "found",
+        "same",
+        "recovered",
+        "read",
+        "waited",
+        "violation",
+    ];
     let word = line.split(' ').next().unwrap_or(line);
     if !WORDS.iter().any(|known| known.starts_with(word)) {
         account.violations.push(format!("{who}: it said {line:?}"));

@@ -2,6 +2,7 @@
 //! on time, mounts, and processes that are killed at a call that is named.
 
 use std::io;
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -161,7 +162,10 @@ pub fn aside(world: &World) -> Vec<String> {
 
 /// A filesystem that is mounted somewhere, until this is dropped.
 #[derive(Debug)]
-pub struct Mounted(Utf8PathBuf);
+pub struct Mounted {
+    /// Leads to it wherever it was moved to meanwhile.
+    root: std::fs::File,
+}
 
 impl Mounted {
     /// An empty filesystem in memory; `None` where mounting is not allowed, which is told.
@@ -181,7 +185,11 @@ impl Mounted {
 
     fn done(at: Utf8PathBuf, done: rustix::io::Result<()>) -> Option<Self> {
         match done {
-            Ok(()) => Some(Self(at)),
+            Ok(()) => {
+                let root = std::fs::File::open(&at);
+                let root = root.unwrap_or_else(|error| panic!("{at}: {error}"));
+                Some(Self { root })
+            }
             Err(error) => {
                 let text = format!("skipped: nothing can be mounted at {at}: {error}\n");
                 let _ = io::Write::write_all(&mut io::stderr(), text.as_bytes());
@@ -193,7 +201,8 @@ impl Mounted {
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        let _ = unmount(self.0.as_str(), UnmountFlags::DETACH);
+        let root = format!("/proc/self/fd/{}", self.root.as_raw_fd());
+        let _ = unmount(root, UnmountFlags::DETACH);
     }
 }
 

@@ -264,3 +264,29 @@ fn g9_an_opener_with_a_smaller_territory_sweeps_no_edit() {
     assert_eq!(kept.len(), 1);
     assert_eq!(events(&journal, "drift").len(), 1);
 }
+
+/// A mount was known by a number that the kernel hands out again: a filesystem that was taken away and came
+/// back counted as the one that was written to.
+#[test]
+fn a_mount_that_came_again_is_another_one() {
+    let world = World::new();
+    let home = world.path("build");
+    world.make_dir("build");
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let Some(_mounted) = Mounted::tmpfs(home.clone()) else {
+            return;
+        };
+        let journal = world.open();
+        commit(
+            &journal,
+            &Steps::new("t").rebuildable("build/t", small("one")),
+        );
+        let sql = "SELECT mount FROM entry WHERE path = 't'";
+        let mount: i64 = database(&world)
+            .query_row(sql, [], |row| row.get(0))
+            .unwrap();
+        seen.push(mount);
+    }
+    assert_ne!(seen[0], seen[1]);
+}

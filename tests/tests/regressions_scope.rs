@@ -9,9 +9,10 @@
 
 use std::os::unix::fs::symlink;
 
+use tljournal::disk::Verb;
 use tljournal::{Conflict, ConflictKind, Error, Journal, TreeOptions, UsageError};
 use tljournal_testkit::{Steps, World};
-use tljournal_tests::{Mounted, aside, events, holding, small};
+use tljournal_tests::{Mounted, Strike, aside, events, holding, kill_at, small};
 
 const EDIT: &str = "a person's edit";
 
@@ -51,6 +52,20 @@ fn g9_a_file_that_was_added_inside_a_tree_that_is_removed_is_kept_aside() {
     let (world, journal) = with_tools("build/tools");
     world.write("build/tools/sub/mine", EDIT);
     commit(&journal, &Steps::new("rm").remove("build/tools"));
+    assert_kept(&world, &journal);
+}
+
+/// Who finds the removed tree in staging, because its remover died, keeps the edit as well.
+#[test]
+fn g9_an_edit_inside_a_tree_whose_remover_died_is_kept_aside() {
+    let (world, journal) = with_tools("build/tools");
+    journal.close().unwrap();
+    world.write("build/tools/sub/f1", EDIT);
+    let strike = Strike::before(Verb::RenameNew, "/.state/aside/");
+    let program = env!("CARGO_BIN_EXE_kill-when");
+    kill_at(program, &world, &strike, &["rm=build/tools"]);
+    assert!(!world.exists("build/tools"));
+    let journal = world.open();
     assert_kept(&world, &journal);
 }
 
@@ -295,4 +310,16 @@ fn g8_what_is_mounted_inside_a_tree_is_not_deleted_when_it_is_replaced() {
     let content = std::fs::read_to_string(view.join("file"));
     assert_eq!(content.ok().as_deref(), Some("precious"), "{replaced:?}");
     drop((mounted, view_of));
+}
+
+/// What the journal itself changed inside a tree counted as a person's edit when the tree was installed
+/// again: evidence of people made way for it.
+#[test]
+#[ignore = "known: it still counts as somebody's edit, and is kept aside"]
+fn g9_the_journals_own_change_inside_a_tree_is_nobodys_edit() {
+    let (world, journal) = with_tools("build/t");
+    commit(&journal, &Steps::new("in").put("build/t/sub/f1", "own"));
+    commit(&journal, &Steps::new("two").tree("build/t", small("two")));
+    assert!(events(&journal, "drift").is_empty());
+    assert_eq!(aside(&world), [""; 0]);
 }

@@ -72,18 +72,25 @@ pub(crate) fn unchanged(scratch: &Utf8Path, smoke: bool, report: &mut Report) ->
         ] {
             git(&repository, args)?;
         }
-        install(&root, &source)?;
+        let archive = dir.join("source.tar");
+        run(Command::new("tar")
+            .arg("-C")
+            .arg(&source)
+            .arg("-cf")
+            .arg(&archive)
+            .arg("."))?;
         let rounds = if smoke { 3 } else { 40 };
-        let times = pairs(
-            rounds,
-            |_| install(&root, &source),
-            |_| git(&repository, &["status", "-s"]),
-        )?;
-        report.compare(
-            &format!("tree of {}, unchanged: git status", shape.name),
-            times,
-            1.0,
-        );
+        for (from, kind) in [(&archive, "archive"), (&source, "directory")] {
+            install(&root, from)?;
+            install(&root, from)?;
+            let times = pairs(
+                rounds,
+                |_| install(&root, from),
+                |_| git(&repository, &["status", "-s"]),
+            )?;
+            let what = format!("tree of {}, unchanged, {kind}: git status", shape.name);
+            report.compare(&what, times, 1.0);
+        }
     }
     Ok(())
 }

@@ -141,7 +141,7 @@ impl NewFile {
 
     /// Has the kernel begin to write the content back, and waits for nothing: several files that are
     /// synced afterwards then share one commit of the filesystem's own journal.
-    fn begin_writeback(&self) {
+    pub fn begin_writeback(&self) {
         // Advice that it will not be needed starts write-back of what is dirty; a refusal costs only time.
         let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
     }

@@ -104,7 +104,10 @@ impl Draft {
     }
 }
 
-/// The mode that the root of a tree has on disk.
+/// From which size on a file is worth writing back by itself.
+const WRITEBACK_BYTES_MIN: u64 = 1 << 20;
+
+/// The mode that the root of a tree is staged with, so that it can be moved.
 pub(super) fn root_mode(mode: u32) -> u32 {
     mode | 0o700
 }
@@ -113,6 +116,10 @@ pub(super) fn root_mode(mode: u32) -> u32 {
 pub(super) fn seal(file: &NewFile, mode: u32, mtime: Timestamp) -> Result<Stat, TreeError> {
     file.set_mtime(mtime)?;
     let stat = file.stat()?;
+    if stat.size >= WRITEBACK_BYTES_MIN {
+        // It is going to be synced: the medium may begin while the next file is hashed.
+        file.begin_writeback();
+    }
     if stat.mode == mode {
         return Ok(stat);
     }

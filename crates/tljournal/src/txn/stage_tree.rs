@@ -91,17 +91,22 @@ impl Transaction {
         let known = self
             .engine
             .look(|catalog| catalog.manifest_of_source(&look.digest))?;
-        let Some(manifest) = known else {
+        let Some(digest) = known else {
             return Ok(());
         };
-        let Some(manifest) = self.engine.look(|catalog| catalog.manifest(&manifest))? else {
+        let Some(manifest) = self.engine.look(|catalog| catalog.manifest(&digest))? else {
             return Ok(());
         };
-        self.compare_tree(intent, &manifest)
+        self.compare_tree(intent, &manifest, digest)
     }
 
     /// Compares the tree at an intent's place with the manifest that is wanted there.
-    fn compare_tree(&self, intent: &mut Intent, manifest: &Manifest) -> Result<(), Error> {
+    fn compare_tree(
+        &self,
+        intent: &mut Intent,
+        manifest: &Manifest,
+        digest: Digest,
+    ) -> Result<(), Error> {
         let Wanted::Tree(wanted) = &intent.wanted else {
             return Ok(());
         };
@@ -110,7 +115,6 @@ impl Transaction {
         let Some(pin) = pin::pin(&self.engine, &intent.place)? else {
             return Ok(());
         };
-        let digest = manifest.digest();
         let entry = entry.filter(|entry| entry.image.identity == pin.identity());
         let recorded = entry
             .as_ref()
@@ -174,8 +178,8 @@ impl Transaction {
             mode,
             ..Image::of(&stat)
         };
-        let digest = Some(built.manifest.digest());
-        self.compare_tree(intent, &built.manifest)?;
+        let digest = built.manifest.digest();
+        self.compare_tree(intent, &built.manifest, digest)?;
         let tree = StagedTree {
             manifest: built.manifest,
             signature: built.signature,
@@ -184,7 +188,7 @@ impl Transaction {
         };
         let staged = Staged::new(spot, dir, image);
         intent.staged = Some(Staged {
-            digest,
+            digest: Some(digest),
             tree: Some(tree),
             ..staged
         });

@@ -139,7 +139,6 @@ fn g1_a_database_is_never_parted_from_its_log_in_silence() {
         let whole = world.read("build/a") + &world.read("build/b") == "newnew";
         let kept = aside(&world).iter().any(|name| name.ends_with("-database"));
         let told = journal.recovery().database_set_aside.is_some();
-        eprintln!(aside(&world));
         assert!(
             whole || told || kept,
             "{moment}: half of a transaction, and no database is kept aside"

@@ -7,7 +7,12 @@
 )]
 
 mod cases;
+mod play;
 mod trees;
 
 pub use cases::{Case, End, all as all_cases, named as case_named};
+pub use play::{
+    Hook, Mounted, Record, Seen, Strike, aside, events, holding, kill_at, small, steps,
+    synced_before_publishing, tear, within,
+};
 pub use trees::{tools, tools_like};

@@ -71,7 +71,7 @@ fn step(engine: &Engine, id: TxnId, change: &Change, direction: Direction) -> Re
         tracing::trace!(path = %change.place.path, ?direction, ?seen.target, ?seen.spot, ?step);
         let moved = match (step, &seen.parent, &seen.spot_at) {
             (Step::Done, parent, _) => {
-                finish_modes(change, seen.target, parent.as_ref())?;
+                finish_dir(change, seen.target, parent.as_ref())?;
                 return Ok(true);
             }
             (Step::Blocked, ..) | (_, None, _) | (_, _, None) => return Ok(false),
@@ -131,18 +131,30 @@ fn make_movable(
     Ok(())
 }
 
-/// Gives a directory that had to be writable to be moved its own mode.
-fn finish_modes(change: &Change, target: Seen, parent: Option<&Dir>) -> Result<(), Error> {
+/// Gives a directory back its own mode, if it had to be writable to be moved, and its own mtime, which XFS
+/// moves when it exchanges directories.
+fn finish_dir(change: &Change, target: Seen, parent: Option<&Dir>) -> Result<(), Error> {
     let image = match target {
         Seen::New => change.new,
         Seen::Pre => change.pre,
         Seen::Absent | Seen::Other => None,
     };
-    if let (Some(image), Some(parent)) = (image, parent)
-        && image.kind == Kind::Dir
-        && image.mode & 0o700 != 0o700
+    let (Some(image), Some(parent)) = (image, parent) else {
+        return Ok(());
+    };
+    let name = change.place.path.name();
+    if image.kind != Kind::Dir {
+        return Ok(());
+    }
+    if image.mode & 0o700 != 0o700 {
+        parent.set_dir_mode(name, image.mode)?;
+    }
+    if parent
+        .stat(name)?
+        .is_some_and(|stat| stat.mtime != image.mtime)
     {
-        parent.set_dir_mode(change.place.path.name(), image.mode)?;
+        parent.set_mtime(name, image.mtime)?;
+        parent.open_dir(name)?.sync()?;
     }
     Ok(())
 }

@@ -38,14 +38,19 @@ pub(crate) fn discard(
             all_gone = false;
         } else if is_drift(engine, id, change, (&dir, &name, &stat), replaced)? {
             keep_aside(engine, change, (&dir, &name, &stat))?;
+        } else if change.spot == Spot::Home {
+            // Renamed before it is deleted, so that half of it is not taken for somebody's edit if this
+            // is cut short.
+            dir.rename_new(&name, &dir, &format!("{name}{GONE}"))?;
         } else {
             dir.remove_tree(&name)?;
         }
     }
     for name in staging.dir.names()? {
+        let is_gone = name.to_string_lossy().ends_with(GONE);
         if lock::is_locked_within(&staging.dir, &name)? {
             all_gone = false;
-        } else if all_gone {
+        } else if all_gone || is_gone {
             // Nothing that a change accounts for: a file that was being staged when its owner died.
             staging.dir.remove_tree(&name)?;
         }
@@ -55,6 +60,9 @@ pub(crate) fn discard(
     }
     Ok(all_gone)
 }
+
+/// What the name of an entry ends with that is being deleted.
+const GONE: &str = ".gone";
 
 /// Whether what was replaced is a person's or another program's work.
 fn is_drift(

@@ -101,11 +101,13 @@ impl Image {
     }
 
     /// Whether this is still what was there: identity, size and mtime together, because an in-place
-    /// save keeps the identity, and a rename changes only the ctime.
+    /// save keeps the identity, and a rename changes only the ctime. Of a directory only the identity
+    /// counts: XFS moves its mtime when it is exchanged, and what is in it does not show there anyway.
     #[must_use]
     pub fn is_untouched(&self, stat: &Stat) -> bool {
         let now = Self::of(stat);
-        self.is_same_inode(stat) && self.size == now.size && self.mtime == now.mtime
+        let same_content = self.size == now.size && self.mtime == now.mtime;
+        self.is_same_inode(stat) && (self.kind == Kind::Dir || same_content)
     }
 
     /// Whether this is the same inode, edited since or not. Without birth times size and mtime have to
@@ -116,6 +118,7 @@ impl Image {
         self.identity == now.identity
             && self.kind == now.kind
             && (self.identity.born != Timestamp::default()
+                || self.kind == Kind::Dir
                 || (self.size == now.size && self.mtime == now.mtime))
     }
 }

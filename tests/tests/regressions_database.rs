@@ -1,0 +1,217 @@
+//! Bugs that an attack found, about the one database that everybody shares, and when it is set aside.
+
+#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests look at the filesystem from outside of the engine, and play the other programs"
+)]
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+use std::sync::{Arc, Barrier};
+
+use tljournal::Journal;
+use tljournal::disk::Verb;
+use tljournal_testkit::{Moment, Steps, World};
+use tljournal_tests::{Strike, aside, holding, kill_at};
+
+const KILL_WHEN: &str = env!("CARGO_BIN_EXE_kill-when");
+
+fn commit(journal: &Journal, steps: &Steps) {
+    steps.try_commit(journal).unwrap();
+}
+
+/// A world in which `a` is new and `b` is old, and a process died between them.
+fn half_applied() -> World {
+    let world = World::new();
+    let journal = world.open();
+    let old = Steps::new("old")
+        .put("build/a", "old")
+        .put("build/b", "old");
+    commit(&journal, &old);
+    journal.close().unwrap();
+    let strike = Strike::before(Verb::Exchange, "/build/b");
+    kill_at(
+        KILL_WHEN,
+        &world,
+        &strike,
+        &["put=build/a=new", "put=build/b=new"],
+    );
+    assert_eq!(world.read("build/a") + &world.read("build/b"), "newold");
+    world
+}
+
+/// First opens at once: one saw the rollback journal that SQLite keeps while another makes the database,
+/// took it for a foreign one, and set the fresh database aside with all that was committed.
+#[test]
+fn g1_first_opens_at_once_share_one_database() {
+    for round in 0..20 {
+        let world = Arc::new(World::new());
+        let begin = Arc::new(Barrier::new(4));
+        let threads: Vec<_> = (0..4)
+            .map(|n| {
+                let (world, begin) = (world.clone(), begin.clone());
+                std::thread::spawn(move || {
+                    begin.wait();
+                    let journal = world.open();
+                    let path = format!("build/{n}");
+                    let steps = Steps::new("first").put(&path, "content");
+                    let done = steps.try_commit(&journal);
+                    let kept = journal.recovery().database_set_aside.clone();
+                    (done.map(|receipt| receipt.changed(&path)), kept)
+                })
+            })
+            .collect();
+        for thread in threads {
+            let (done, kept) = thread.join().unwrap();
+            assert!(matches!(done, Ok(true)), "round {round}: {done:?}");
+            assert_eq!(kept, None, "round {round}");
+        }
+        assert_eq!(aside(&world), [""; 0], "round {round}");
+        let journal = world.open();
+        for n in 0..4 {
+            let entry = journal.history().entry(&format!("build/{n}")).unwrap();
+            assert!(entry.is_some(), "round {round}: {n} is not known");
+        }
+    }
+}
+
+/// The same from several processes, which share no SQLite.
+#[test]
+fn g1_first_opens_of_several_processes_share_one_database() {
+    for round in 0..20 {
+        let world = World::new();
+        let run = |n: u32| {
+            Command::new(KILL_WHEN)
+                .args([world.root().as_str(), "before", "nothing", "nothing"])
+                .arg(format!("put=build/{n}=content"))
+                .spawn()
+                .unwrap()
+        };
+        let processes: Vec<_> = (0..3).map(run).collect();
+        for mut process in processes {
+            assert!(process.wait().unwrap().success(), "round {round}");
+        }
+        assert_eq!(aside(&world), [""; 0], "round {round}");
+        let journal = world.open();
+        for n in 0..3 {
+            let entry = journal.history().entry(&format!("build/{n}")).unwrap();
+            assert!(entry.is_some(), "round {round}: {n} is not known");
+        }
+    }
+}
+
+/// A rollback journal beside a healthy database, planted or left by a tool, set the database aside: a
+/// transaction stayed half applied for ever.
+#[test]
+fn g1_a_stray_rollback_journal_does_not_cost_the_database() {
+    let world = half_applied();
+    world.write("build/.state.db-journal", "whatever");
+    let journal = world.open();
+    assert_eq!(journal.recovery().database_set_aside, None);
+    assert_eq!(journal.recovery().finished, 1);
+    assert_eq!(world.read("build/a") + &world.read("build/b"), "newnew");
+    assert!(!world.exists("build/.state.db-journal"));
+    assert_eq!(
+        holding(&world.path("build/.state/aside"), "whatever").len(),
+        1
+    );
+}
+
+/// Whoever died while it set a database aside had moved the log and not the database: the next one
+/// opened an older database, and committed transactions were gone without a word.
+#[test]
+fn g1_a_database_is_never_parted_from_its_log_in_silence() {
+    let kills = kill_while_set_aside("build/.state/damaged");
+    assert!(kills > 4, "setting a database aside makes more calls");
+}
+
+/// The same where a stray rollback journal is the reason to set anything aside: it goes first, and whoever
+/// comes next sees no reason any more.
+#[test]
+fn g1_a_stray_rollback_journal_parts_no_database_from_its_log() {
+    assert!(kill_while_set_aside("build/.state.db-journal") > 4);
+}
+
+/// Kills an opener at every call, and checks what the next one finds.
+fn kill_while_set_aside(reason: &str) -> u32 {
+    let mut kills = 0;
+    for moment in Moment::all() {
+        let world = half_applied();
+        world.write(reason, "");
+        let ran = Command::new(env!("CARGO_BIN_EXE_kill-one"))
+            .args([world.root().as_str(), "recover", &moment.to_string()])
+            .output()
+            .unwrap();
+        if ran.status.signal() != Some(9) {
+            assert!(ran.status.success());
+            break;
+        }
+        kills += 1;
+        let journal = world.open();
+        let whole = world.read("build/a") + &world.read("build/b") == "newnew";
+        let kept = aside(&world).iter().any(|name| name.ends_with("-database"));
+        let told = journal.recovery().database_set_aside.is_some();
+        assert!(
+            whole || told || kept,
+            "{moment}: half of a transaction, and no database is kept aside"
+        );
+        // Where its database is, there is its log: in one directory, or in one and the next.
+        if kept {
+            let logs = files_named(&world, ".state.db-wal");
+            assert!(logs > 0, "{moment}: the log is nowhere");
+            assert!(files_named(&world, ".state.db") > 0, "{moment}");
+        }
+        let again = Steps::new("again").put("build/a", "again");
+        commit(&journal, &again);
+    }
+    kills
+}
+
+fn files_named(world: &World, name: &str) -> usize {
+    let count = |dir: &String| {
+        let dir = world.path("build/.state/aside").join(dir);
+        usize::from(dir.join(name).exists())
+    };
+    aside(world).iter().map(count).sum()
+}
+
+/// Several openers found one damaged database; the slower ones then set aside the new one that the first
+/// had made. All of them share one now.
+#[test]
+fn g1_a_damaged_database_is_set_aside_once_by_openers_at_once() {
+    for round in 0..10 {
+        let world = World::new();
+        let journal = world.open();
+        commit(&journal, &Steps::new("old").put("build/old", "old"));
+        journal.close().unwrap();
+        for name in [".state.db-wal", ".state.db-shm"] {
+            let _ = std::fs::remove_file(world.path("build").join(name));
+        }
+        world.write("build/.state.db", "no database at all".repeat(1000));
+        let world = Arc::new(world);
+        let begin = Arc::new(Barrier::new(4));
+        let threads: Vec<_> = (0..4)
+            .map(|n| {
+                let (world, begin) = (world.clone(), begin.clone());
+                std::thread::spawn(move || {
+                    begin.wait();
+                    let journal = world.open();
+                    let path = format!("build/{n}");
+                    let done = Steps::new("new").put(&path, "new").try_commit(&journal);
+                    done.map(|receipt| receipt.changed(&path))
+                })
+            })
+            .collect();
+        for thread in threads {
+            let done = thread.join().unwrap();
+            assert!(matches!(done, Ok(true)), "round {round}: {done:?}");
+        }
+        assert_eq!(aside(&world).len(), 1, "round {round}");
+        let journal = world.open();
+        for n in 0..4 {
+            let entry = journal.history().entry(&format!("build/{n}")).unwrap();
+            assert!(entry.is_some(), "round {round}: {n} is not known");
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! Bugs that an attack found, about who waits for whom: nobody waits for itself, for ever, or for two at
+//! once; and who only looks disturbs nobody.
+
+#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests look at the filesystem from outside of the engine, and play the other programs"
+)]
+
+use std::os::unix::fs::MetadataExt;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use camino::Utf8Path;
+use tljournal::{
+    Conflict, ConflictKind, Error, Journal, LockMode, OnPinned, TreeOptions, UsageError,
+};
+use tljournal_testkit::{Steps, World};
+use tljournal_tests::{small, within};
+
+fn would_deadlock<T>(said: &Result<T, Error>) -> bool {
+    matches!(
+        said,
+        Err(Error::Conflict(Conflict {
+            kind: ConflictKind::WouldDeadlock,
+            ..
+        }))
+    )
+}
+
+fn options(on_pinned: OnPinned) -> TreeOptions {
+    TreeOptions {
+        on_pinned,
+        ..TreeOptions::default()
+    }
+}
+
+/// Returns when somebody waits for a lock of this file, as the kernel tells.
+fn until_somebody_waits_for(file: &Utf8Path) {
+    let inode = format!(":{} ", file.metadata().unwrap().ino());
+    let begun = Instant::now();
+    loop {
+        let locks = std::fs::read_to_string("/proc/locks").unwrap();
+        let waits = |line: &str| line.contains("->") && line.contains(&inode);
+        if locks.lines().any(waits) {
+            return;
+        }
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "nobody waits for {file}"
+        );
+        std::thread::yield_now();
+    }
+}
+
+fn commit_in_thread(journal: Journal, steps: Steps) -> JoinHandle<Result<bool, Error>> {
+    std::thread::spawn(move || {
+        let receipt = steps.try_commit(&journal)?;
+        Ok(receipt.changed_anything())
+    })
+}
+
+/// A thread that read and then committed waited for itself for ever.
+#[test]
+fn a_commit_of_a_thread_that_reads_is_refused_and_does_not_hang() {
+    within("a commit while reading", || {
+        let world = World::new();
+        let journal = world.open();
+        let steps = Steps::new("a").put("build/a", "1");
+        let reading = journal.read().unwrap();
+        assert!(would_deadlock(&steps.try_commit(&journal)));
+        drop(reading);
+        steps.try_commit(&journal).unwrap();
+        assert_eq!(world.read("build/a"), "1");
+    });
+}
+
+/// A second `read` of the same thread waited behind a writer, which waited for the first.
+#[test]
+fn a_second_read_with_a_writer_in_line_is_refused_and_does_not_hang() {
+    within("a read while reading", || {
+        let world = World::new();
+        let (reader, writer) = (world.open(), world.open());
+        let reading = reader.read().unwrap();
+        let steps = Steps::new("a").put("build/a", "1");
+        let writing = commit_in_thread(writer, steps);
+        until_somebody_waits_for(&world.path("build/.state/lock/commit"));
+        assert!(would_deadlock(&reader.read()));
+        drop(reading);
+        assert!(writing.join().unwrap().unwrap());
+        drop(reader.read().unwrap());
+    });
+}
+
+/// A process that pinned a tree and waited for its pins waited for itself.
+#[test]
+fn waiting_for_a_pin_of_ones_own_is_refused_and_does_not_hang() {
+    within("an install", || {
+        let world = World::new();
+        let journal = world.open();
+        let wait = || options(OnPinned::Wait);
+        let first = journal.install("build/t", small("one").source(), wait());
+        let first = first.unwrap();
+        let second = journal.install("build/t", small("two").source(), wait());
+        assert!(would_deadlock(&second));
+        assert_eq!(world.read("build/t/sub/f1"), "one");
+        drop(first);
+        let second = journal.install("build/t", small("two").source(), wait());
+        assert!(second.unwrap().changed);
+    });
+}
+
+/// Two that waited for the pins of the same two trees held one each while they waited for the other.
+#[test]
+fn two_that_wait_for_the_pins_of_two_trees_do_not_wait_for_each_other() {
+    let world = World::new();
+    for round in 0..5 {
+        let reader = world.open();
+        let both = Steps::new("both")
+            .tree("build/a", small(&format!("{round}")))
+            .tree("build/b", small(&format!("{round}")));
+        both.try_commit(&reader).unwrap();
+        // As another process would: this one would be refused to wait for pins of its own.
+        let pins = ["build/a", "build/b"].map(|path| {
+            let dir = std::fs::File::open(world.path(path)).unwrap();
+            dir.lock_shared().unwrap();
+            dir
+        });
+        let mut waiting = [["build/a", "build/b"], ["build/b", "build/a"]].map(|paths| {
+            let steps = paths.map(|path| format!("wait={path}=of {}", paths[0]));
+            Command::new(env!("CARGO_BIN_EXE_kill-when"))
+                .args([world.root().as_str(), "before", "nothing", "nothing"])
+                .args(steps)
+                .spawn()
+                .unwrap()
+        });
+        let [a, b] = ["build/a", "build/b"].map(|path| world.path(path));
+        let waits = |path: &Utf8Path| {
+            let inode = format!(":{} ", path.metadata().unwrap().ino());
+            let locks = std::fs::read_to_string("/proc/locks").unwrap();
+            let waits = |line: &&str| line.contains("->") && line.contains(&inode);
+            locks.lines().filter(waits).count()
+        };
+        let begun = Instant::now();
+        while waits(&a) + waits(&b) < 2 {
+            assert!(begun.elapsed() < Duration::from_secs(30), "nobody waits");
+            std::thread::yield_now();
+        }
+        let [pin_a, pin_b] = pins;
+        drop(pin_a);
+        drop(pin_b);
+        let begun = Instant::now();
+        let mut left = waiting.len();
+        while left > 0 {
+            left = 0;
+            for process in &mut waiting {
+                match process.try_wait().unwrap() {
+                    Some(status) => assert!(status.success()),
+                    None => left += 1,
+                }
+            }
+            if begun.elapsed() > Duration::from_secs(30) {
+                for process in &mut waiting {
+                    let _ = process.kill();
+                }
+                panic!("two that wait for two trees wait for each other");
+            }
+            std::thread::yield_now();
+        }
+        assert_eq!(
+            world.read("build/a/sub/f1"),
+            world.read("build/b/sub/f1"),
+            "one transaction is half replaced by the other"
+        );
+    }
+}
+
+/// Who refused pinned trees looked for pins once, before it got in line: what was installed and pinned
+/// while it waited was replaced.
+#[test]
+fn g7_a_tree_that_was_pinned_while_its_replacer_waited_in_line_is_refused() {
+    within("two installs in line", || {
+        let world = World::new();
+        let reader = world.open();
+        let reading = reader.read().unwrap();
+        let install = |version: &'static str, on_pinned| {
+            let journal = world.open();
+            std::thread::spawn(move || {
+                let source = small(version).source();
+                journal.install("build/t", source, options(on_pinned))
+            })
+        };
+        let first = install("one", OnPinned::Exchange);
+        until_somebody_waits_for(&world.path("build/.state/lock/commit"));
+        let second = install("two", OnPinned::Fail);
+        until_somebody_waits_for(&world.path("build/.state/lock/commit.turnstile"));
+        drop(reading);
+        let kept = first.join().unwrap().unwrap();
+        let refused = second.join().unwrap();
+        // Either it looked while the first was pinned, or it came first; it may not replace a pinned one.
+        assert!(
+            matches!(
+                refused,
+                Err(Error::Conflict(Conflict {
+                    kind: ConflictKind::Pinned { .. },
+                    ..
+                }))
+            ),
+            "{refused:?}"
+        );
+        assert_eq!(world.read("build/t/sub/f1"), "one");
+        drop(kept);
+    });
+}
+
+/// A lock could be called like the turnstile of another one, and then kept everybody from that.
+#[test]
+fn a_lock_cannot_be_called_like_the_turnstile_of_another() {
+    let world = World::new();
+    let journal = world.open();
+    let taken = journal.lock("m.turnstile", LockMode::Exclusive, "test", None);
+    assert!(matches!(
+        taken,
+        Err(Error::Usage(UsageError::LockName { .. }))
+    ));
+    drop(
+        journal
+            .lock("m", LockMode::Exclusive, "test", None)
+            .unwrap(),
+    );
+}
+
+/// Who looked at a live journal read its database as a file that nobody writes, beside somebody who did:
+/// one look in ten found it "malformed".
+#[test]
+fn g10_looking_at_a_journal_beside_a_writer_always_succeeds() {
+    const ROUNDS: u32 = 300;
+    let world = Arc::new(World::new());
+    world.open().close().unwrap();
+    let done = Arc::new(AtomicBool::new(false));
+    let writer = std::thread::spawn({
+        let (world, done) = (world.clone(), done.clone());
+        move || {
+            let mut commits = 0;
+            while !done.load(Ordering::Acquire) {
+                let journal = world.open();
+                for k in 0..3 {
+                    let steps = Steps::new("c").put("build/c", format!("{commits} {k}"));
+                    steps.try_commit(&journal).unwrap();
+                }
+                journal.close().unwrap();
+                commits += 1;
+            }
+            commits
+        }
+    });
+    let mut failed = Vec::new();
+    for _ in 0..ROUNDS {
+        let looked = world.options().inspect().and_then(|found| {
+            let at_home = found.is_at_home();
+            found.history().status().map(|_| at_home)
+        });
+        if !matches!(looked, Ok(true)) {
+            failed.push(format!("{looked:?}"));
+        }
+    }
+    done.store(true, Ordering::Release);
+    let commits = writer.join().unwrap();
+    assert!(
+        failed.is_empty(),
+        "{} of {ROUNDS} looks beside {commits} commits: {:?}",
+        failed.len(),
+        failed.first()
+    );
+}

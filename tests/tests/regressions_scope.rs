@@ -1,0 +1,325 @@
+//! Bugs that an attack found, about what belongs to somebody else: edits of people, the journal's own
+//! files, other filesystems, trees that are read.
+
+#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests look at the filesystem from outside of the engine, and play the other programs"
+)]
+
+use std::os::unix::fs::symlink;
+
+use tljournal::disk::Verb;
+use tljournal::{Conflict, ConflictKind, Error, Journal, TreeOptions, UsageError};
+use tljournal_testkit::{Steps, World};
+use tljournal_tests::{Mounted, Strike, aside, events, holding, kill_at, small};
+
+const EDIT: &str = "a person's edit";
+
+fn commit(journal: &Journal, steps: &Steps) {
+    steps.try_commit(journal).unwrap();
+}
+
+fn with_tools(path: &str) -> (World, Journal) {
+    let world = World::new();
+    let journal = world.open();
+    commit(&journal, &Steps::new("tools").tree(path, small("one")));
+    (world, journal)
+}
+
+fn assert_kept(world: &World, journal: &Journal) {
+    let kept = holding(&world.path("build/.state/aside"), EDIT);
+    assert_eq!(kept.len(), 1, "the edit is not kept: {:?}", aside(world));
+    let told = events(journal, "drift");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].detail.contains("aside"), "{told:?}");
+}
+
+/// Only the root of a tree was looked at: who removed a tree removed what a person had edited inside, and
+/// nothing told of it.
+#[test]
+fn g9_an_edit_inside_a_tree_that_is_removed_is_kept_aside() {
+    let (world, journal) = with_tools("build/tools");
+    world.write("build/tools/sub/f1", EDIT);
+    commit(&journal, &Steps::new("rm").remove("build/tools"));
+    assert!(!world.exists("build/tools"));
+    assert_kept(&world, &journal);
+}
+
+/// A new file inside counts as much as a changed one.
+#[test]
+fn g9_a_file_that_was_added_inside_a_tree_that_is_removed_is_kept_aside() {
+    let (world, journal) = with_tools("build/tools");
+    world.write("build/tools/sub/mine", EDIT);
+    commit(&journal, &Steps::new("rm").remove("build/tools"));
+    assert_kept(&world, &journal);
+}
+
+/// Who finds the removed tree in staging, because its remover died, keeps the edit as well.
+#[test]
+fn g9_an_edit_inside_a_tree_whose_remover_died_is_kept_aside() {
+    let (world, journal) = with_tools("build/tools");
+    journal.close().unwrap();
+    world.write("build/tools/sub/f1", EDIT);
+    let strike = Strike::before(Verb::RenameNew, "/.state/aside/");
+    let program = env!("CARGO_BIN_EXE_kill-when");
+    kill_at(program, &world, &strike, &["rm=build/tools"]);
+    assert!(!world.exists("build/tools"));
+    let journal = world.open();
+    assert_kept(&world, &journal);
+}
+
+/// What nobody touched leaves no evidence behind.
+#[test]
+fn g9_a_tree_that_nobody_edited_is_removed_without_a_trace() {
+    let (world, journal) = with_tools("build/tools");
+    commit(&journal, &Steps::new("rm").remove("build/tools"));
+    assert_eq!(aside(&world), [""; 0]);
+    assert!(events(&journal, "drift").is_empty());
+}
+
+/// Edits were looked for while the next tree was staged, and not when it was put in place.
+#[test]
+fn g9_an_edit_inside_a_tree_after_its_successor_was_staged_is_kept_aside() {
+    let (world, journal) = with_tools("build/tools");
+    let two = Steps::new("two").tree("build/tools", small("two"));
+    let prepared = two.prepare(&journal).unwrap();
+    world.write("build/tools/sub/f1", EDIT);
+    prepared.commit().unwrap();
+    assert_eq!(world.read("build/tools/sub/f1"), "two");
+    assert_kept(&world, &journal);
+}
+
+/// On another filesystem the edit that was replaced was deleted, while the event said that it was kept.
+#[test]
+fn g9_an_edit_that_is_replaced_on_another_filesystem_is_kept_aside() {
+    let world = World::new();
+    world.make_dir("out");
+    let Some(_mounted) = Mounted::tmpfs(world.path("out")) else {
+        return;
+    };
+    let journal = world.open();
+    commit(&journal, &Steps::new("one").put("out/f", "one"));
+    world.write("out/f", EDIT);
+    commit(&journal, &Steps::new("two").put("out/f", "two"));
+    assert_eq!(world.read("out/f"), "two");
+    assert_kept(&world, &journal);
+    commit(&journal, &Steps::new("tree").tree("out/t", small("one")));
+    world.write("out/t/sub/f1", "another edit");
+    commit(&journal, &Steps::new("rm").remove("out/t"));
+    let kept = holding(&world.path("build/.state/aside"), "another edit");
+    assert_eq!(kept.len(), 1);
+}
+
+/// Tries to change the journal's own files by a path, in every way.
+fn assert_reserved(journal: &Journal, path: &str) {
+    let tries = [
+        Steps::new("put").put(path, "planted"),
+        Steps::new("rm").remove(path),
+        Steps::new("link").link(path, "planted"),
+        Steps::new("tree").tree(path, small("planted")),
+    ];
+    for steps in tries {
+        let said = steps.try_commit(journal);
+        assert!(
+            matches!(
+                said,
+                Err(Error::Usage(UsageError::Reserved { .. }) | Error::Conflict(_))
+            ),
+            "{} {path}: {said:?}",
+            steps.label
+        );
+    }
+}
+
+const OWN: [&str; 6] = [
+    ".state/lock/commit",
+    ".state/lock/runs",
+    ".state/aside/x",
+    ".state/txn",
+    ".state",
+    ".state.db",
+];
+
+/// Own files were known by the text of their path: where `build` is a link, its target led into them, and
+/// the locks of everybody could be removed.
+#[test]
+fn g8_the_journals_own_files_are_refused_where_the_home_is_behind_a_link() {
+    let world = World::new();
+    world.make_dir("out");
+    world.link("out", "build");
+    let journal = world.open();
+    commit(&journal, &Steps::new("ok").put("out/mine", "mine"));
+    for own in OWN {
+        assert_reserved(&journal, &format!("out/{own}"));
+        assert_reserved(&journal, &format!("build/{own}"));
+    }
+    assert!(world.exists("out/.state/lock/commit"));
+    assert!(world.exists("out/.state/lock/runs"));
+    commit(&journal, &Steps::new("ok").put("out/mine", "again"));
+}
+
+/// The same where the root is reached through a link, and the home by the other path.
+#[test]
+fn g8_the_journals_own_files_are_refused_where_the_root_is_behind_a_link() {
+    let world = World::new();
+    world.make_dir("build");
+    let alias = world.outside().join("alias");
+    symlink(world.root(), &alias).unwrap();
+    let options = Journal::options(alias).home(world.path("build"));
+    let journal = options.work().unwrap();
+    for own in OWN {
+        assert_reserved(&journal, &format!("build/{own}"));
+    }
+    assert!(world.exists("build/.state/lock/commit"));
+    commit(&journal, &Steps::new("ok").put("build/mine", "mine"));
+}
+
+/// The same through a bind mount of the home, which no comparison of paths can see.
+#[test]
+fn g8_the_journals_own_files_are_refused_through_a_bind_mount_of_the_home() {
+    let world = World::new();
+    world.make_dir("build");
+    world.make_dir("view");
+    let Some(_mounted) = Mounted::bind(&world.path("build"), world.path("view")) else {
+        return;
+    };
+    let journal = world.open();
+    for own in OWN {
+        assert_reserved(&journal, &format!("view/{own}"));
+    }
+    assert!(world.exists("build/.state/lock/commit"));
+}
+
+/// A tree that was found unchanged was looked at once more only at its root: what another transaction
+/// changed inside meanwhile was neither seen nor mended, and the commit said Ok.
+#[test]
+fn g4_a_tree_is_as_wanted_after_a_commit_that_found_it_unchanged() {
+    let (world, journal) = with_tools("build/t");
+    let source = world.outside().join("source");
+    small("one").write_to(&source);
+    let other = world.open();
+    let mut txn = journal.begin("same");
+    let from = tljournal::TreeSource::dir(source);
+    txn.tree("build/t", from, TreeOptions::default()).unwrap();
+    let prepared = txn.prepare().unwrap();
+    // What was found is held, so no transaction can change it; a person can.
+    let meddle = Steps::new("meddle").put("build/t/sub/f1", "changed");
+    let _refused = meddle.try_commit(&other);
+    commit(&other, &Steps::new("else").put("build/else", "else"));
+    world.write("build/t/sub/f1", "changed");
+    assert_eq!(world.read("build/t/sub/f1"), "changed");
+    prepared.commit().unwrap();
+    assert_eq!(world.read("build/t/sub/f1"), "one");
+    assert_eq!(journal.verify("build/t", true).unwrap(), []);
+}
+
+/// A change below a pinned tree worked on the pinned tree itself: who read it lost what was removed.
+#[test]
+fn g7_a_pinned_tree_stays_whole_when_something_inside_it_is_changed() {
+    let (world, journal) = with_tools("build/t");
+    let pin = journal.pin("build/t").unwrap().unwrap();
+    let other = world.open();
+    let tries = [
+        Steps::new("rm").remove("build/t/sub"),
+        Steps::new("rm").remove("build/t/sub/f1"),
+        Steps::new("put").put("build/t/sub/f1", "changed"),
+        Steps::new("put").put("build/t/sub/new", "new"),
+        Steps::new("tree").tree("build/t/sub", small("two")),
+    ];
+    for steps in &tries {
+        let said = steps.try_commit(&other);
+        assert!(
+            matches!(
+                said,
+                Err(Error::Conflict(Conflict {
+                    kind: ConflictKind::Pinned { .. },
+                    ..
+                }))
+            ),
+            "{said:?}"
+        );
+        assert_eq!(journal.verify("build/t", true).unwrap(), []);
+    }
+    drop(pin);
+    commit(&other, &tries[2]);
+    assert_eq!(world.read("build/t/sub/f1"), "changed");
+}
+
+/// Whatever was mounted inside a tree was deleted with it.
+#[test]
+fn g8_what_is_mounted_inside_a_tree_is_not_deleted_with_it() {
+    let (world, journal) = with_tools("build/t");
+    let precious = world.outside().join("precious");
+    std::fs::create_dir(&precious).unwrap();
+    std::fs::write(precious.join("file"), "precious").unwrap();
+    let Some(mounted) = Mounted::bind(&precious, world.path("build/t/sub")) else {
+        return;
+    };
+    let removed = Steps::new("rm").remove("build/t").try_commit(&journal);
+    let content = std::fs::read_to_string(precious.join("file"));
+    assert_eq!(content.ok().as_deref(), Some("precious"), "{removed:?}");
+    commit(&journal, &Steps::new("else").put("build/else", "else"));
+    drop(journal);
+    let journal = world.open();
+    commit(&journal, &Steps::new("else").put("build/else", "again"));
+    let content = std::fs::read_to_string(precious.join("file"));
+    assert_eq!(content.ok().as_deref(), Some("precious"));
+    drop(mounted);
+}
+
+/// Evidence that something is mounted in cannot be deleted, and then no other evidence was told of or
+/// thinned out any more.
+#[test]
+#[ignore = "known: the drift event is lost, and evidence grows without bound"]
+fn g9_evidence_that_cannot_be_deleted_does_not_stand_in_the_way_of_later_evidence() {
+    let (world, journal) = with_tools("build/t");
+    let Some(mounted) = Mounted::tmpfs(world.path("build/t/sub")) else {
+        return;
+    };
+    let _refused = Steps::new("rm").remove("build/t").try_commit(&journal);
+    for round in 0..12 {
+        world.write("build/else", format!("an edit {round}"));
+        let steps = Steps::new("else").put("build/else", format!("{round}"));
+        commit(&journal, &steps);
+    }
+    let told = events(&journal, "drift");
+    let told = told
+        .iter()
+        .filter(|event| event.path.as_deref() == Some("build/else"));
+    assert_eq!(told.count(), 12);
+    assert!(aside(&world).len() <= 9, "{:?}", aside(&world));
+    drop(mounted);
+}
+
+/// The same when the tree is replaced, and mounted filesystems hold filesystems.
+#[test]
+fn g8_what_is_mounted_inside_a_tree_is_not_deleted_when_it_is_replaced() {
+    let (world, journal) = with_tools("build/t");
+    let Some(mounted) = Mounted::tmpfs(world.path("build/t/sub")) else {
+        return;
+    };
+    let view = world.outside().join("view");
+    std::fs::create_dir(&view).unwrap();
+    world.write("build/t/sub/file", "precious");
+    let view_of = Mounted::bind(&world.path("build/t/sub"), view.clone()).unwrap();
+    let two = Steps::new("two").tree("build/t", small("two"));
+    let replaced = two.try_commit(&journal);
+    drop(journal);
+    world.open().close().unwrap();
+    let content = std::fs::read_to_string(view.join("file"));
+    assert_eq!(content.ok().as_deref(), Some("precious"), "{replaced:?}");
+    drop((mounted, view_of));
+}
+
+/// What the journal itself changed inside a tree counted as a person's edit when the tree was installed
+/// again: evidence of people made way for it.
+#[test]
+#[ignore = "known: it still counts as somebody's edit, and is kept aside"]
+fn g9_the_journals_own_change_inside_a_tree_is_nobodys_edit() {
+    let (world, journal) = with_tools("build/t");
+    commit(&journal, &Steps::new("in").put("build/t/sub/f1", "own"));
+    commit(&journal, &Steps::new("two").tree("build/t", small("two")));
+    assert!(events(&journal, "drift").is_empty());
+    assert_eq!(aside(&world), [""; 0]);
+}

@@ -83,7 +83,6 @@ fn only_disk_touches_the_filesystem() {
         "rustix::fs::symlink",
         "rustix::fs::link",
         "rustix::fs::ftruncate",
-        "renameat",
         "std::fs::write",
         "std::fs::rename",
         "std::fs::remove",

@@ -101,6 +101,8 @@ fn act() -> impl Strategy<Value = Act> {
 fn check(script: &Script) -> Result<(), TestCaseError> {
     let world = World::new();
     let mut model = Model::default();
+    // Opening makes the home.
+    model.commit(&Steps::new("nothing"));
     let mut journal = world.open();
     for act in &script.0 {
         match act {
@@ -137,7 +139,7 @@ fn check(script: &Script) -> Result<(), TestCaseError> {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 64,
+        cases: std::env::var("PROPTEST_CASES").map_or(64, |text| text.parse().unwrap()),
         max_shrink_iters: 200,
         failure_persistence: None,
         ..ProptestConfig::default()

@@ -112,7 +112,10 @@ impl Model {
             if steps.steps[..at].iter().any(overlaps) {
                 return Err(Predicted::Usage);
             }
-            self.check_parents(step.path())?;
+            // Behind a link or below a file there is nothing: nothing to remove, and no place to put.
+            if !matches!(step, Step::Remove { .. }) {
+                self.check_parents(step.path())?;
+            }
             let is_there = self.entries.contains_key(step.path());
             match step.expect() {
                 Expect::Absent if is_there => return Err(Predicted::Conflict),
@@ -137,7 +140,7 @@ impl Model {
             (Step::Link { .. }, Some(leaf)) => matches!(leaf, Leaf::Link(_)),
             (Step::Tree { .. }, Some(leaf)) => matches!(leaf, Leaf::Dir),
         };
-        as_expected && is_kind
+        as_expected && is_kind && self.check_parents(step.path()).is_ok()
     }
 
     fn check_parents(&self, path: &str) -> Result<(), Predicted> {

@@ -54,6 +54,17 @@ impl Snapshot {
         self.0.get(path)
     }
 
+    /// The same without the times of symbolic links, which not every copy keeps.
+    #[must_use]
+    pub fn ignoring_link_times(mut self) -> Self {
+        for seen in self.0.values_mut() {
+            if matches!(seen.what, What::Link(_)) {
+                seen.mtime = None;
+            }
+        }
+        self
+    }
+
     /// The same with another entry at a path.
     #[must_use]
     pub fn with(mut self, path: &str, seen: Seen) -> Self {

@@ -1,5 +1,8 @@
-use tljournal::{Durability, Timestamp};
-use tljournal_testkit::{Model, Snapshot, Steps, World};
+use std::sync::Arc;
+
+use tljournal::disk::{Verb, Witness};
+use tljournal::{Error, Journal, Timestamp};
+use tljournal_testkit::{Both, Meddle, Model, Seen, Snapshot, Steps, TreeSpec, World};
 
 use crate::trees::{tools, tools_like};
 
@@ -25,7 +28,13 @@ pub enum End {
     Commit,
     /// By being rolled back.
     RollBack,
+    /// By being taken back after its commit point, because another program saved a file meanwhile.
+    Conflict,
 }
+
+/// The file that another program saves in the middle of a transaction that ends by a conflict, and what
+/// it says then.
+pub const EDITED: (&str, &str) = ("build/old.txt", "an edit that must not be lost");
 
 impl Case {
     fn new(name: &'static str, steps: Steps) -> Self {
@@ -63,12 +72,12 @@ impl Case {
         }
     }
 
-    /// What the project may look like afterwards: as before, or as wanted.
+    /// What the project may look like afterwards; the last is what was promised if the call returned Ok.
     ///
     /// # Panics
     /// When the transaction could not be committed.
     #[must_use]
-    pub fn allowed(&self, world: &World) -> (Snapshot, Snapshot) {
+    pub fn allowed(&self, world: &World) -> Vec<Snapshot> {
         let mut model = Model::default();
         for steps in &self.setup {
             model.commit(steps);
@@ -87,28 +96,57 @@ impl Case {
             false => without_times(world.snapshot()),
         };
         model.commit(&self.steps);
-        let after = match self.end {
-            End::Commit => model.snapshot(),
-            End::RollBack => before.clone(),
+        let after = model.snapshot();
+        match self.end {
+            End::Commit => vec![before, after],
+            End::RollBack => vec![before],
+            End::Conflict => {
+                let edited = before.clone().with(EDITED.0, Seen::file(EDITED.1));
+                vec![before, after, edited]
+            }
+        }
+    }
+
+    /// Opens the journal as its transaction needs it: with another program at work, where that is part
+    /// of it.
+    ///
+    /// # Errors
+    /// As the journal says.
+    pub fn open(&self, world: &World, witness: impl Witness + 'static) -> Result<Journal, Error> {
+        if self.end != End::Conflict {
+            return world.open_witnessed(&Arc::new(witness));
+        }
+        let (there, scratch) = (world.path(EDITED.0), world.outside().join("edit"));
+        // As editors save: a new file, renamed over the old one.
+        let save = move || {
+            std::fs::write(&scratch, EDITED.1).expect("a saved file");
+            std::fs::rename(&scratch, &there).expect("a replaced file");
         };
-        (before, after)
+        let meddle = Meddle::before_first(Verb::Exchange, save);
+        world.open_witnessed(&Arc::new(Both(witness, meddle)))
+    }
+
+    /// Runs the transaction to its end.
+    ///
+    /// # Errors
+    /// As the journal says; a conflict that is expected is none.
+    pub fn run(&self, journal: &Journal) -> Result<(), Error> {
+        let prepared = self.steps.prepare(journal)?;
+        match self.end {
+            End::Commit => prepared.commit().map(drop),
+            End::RollBack => prepared.rollback(),
+            End::Conflict => match prepared.commit() {
+                Err(Error::Conflict(_)) => Ok(()),
+                Err(error) => Err(error),
+                Ok(_) => panic!("an edit was overwritten"),
+            },
+        }
     }
 
     /// Whether another program had its hands in it.
     #[must_use]
     pub fn is_meddled_with(&self) -> bool {
-        self.meddle.is_some()
-    }
-
-    /// Whether it installs a tree that a power cut may take back.
-    #[must_use]
-    pub fn is_rebuildable(&self) -> bool {
-        use tljournal_testkit::Step;
-        let rebuildable = |step: &Step| match step {
-            Step::Tree { durability, .. } => *durability == Durability::Rebuildable,
-            _ => false,
-        };
-        self.steps.steps.iter().any(rebuildable)
+        self.meddle.is_some() || self.end == End::Conflict
     }
 }
 
@@ -137,6 +175,17 @@ fn several(label: &str) -> Steps {
         .tree("build/tools", tools_like("two", 0o700))
 }
 
+/// A change of each kind, and little of each.
+fn few(label: &str) -> Steps {
+    let tree = TreeSpec::new(0o755, at(3)).file("only", 0o644, at(4), "two");
+    Steps::new(label)
+        .put("build/deep/file", "in a new directory")
+        .put_as("build/old.txt", "new", 0o600, at(1))
+        .link("build/latest", "1.1.0")
+        .remove("build/dir/bystander")
+        .tree("build/tools", tree)
+}
+
 /// All cases.
 #[must_use]
 pub fn all() -> Vec<Case> {
@@ -148,8 +197,13 @@ pub fn all() -> Vec<Case> {
         Steps::new("first").put("build/a", "a").put("b/c", "c"),
     );
     first.setup.clear();
-    let mut rolled_back = with_tools(Case::new("rollback", several("never")));
+    let small = TreeSpec::new(0o755, at(3)).file("only", 0o644, at(4), "one");
+    let with_small =
+        |case: Case| case.after(Steps::new("tools").tree("build/tools", small.clone()));
+    let mut rolled_back = with_small(Case::new("rollback", few("never")));
     rolled_back.end = End::RollBack;
+    let mut edited = with_small(Case::new("conflict", few("too late")));
+    edited.end = End::Conflict;
     let mut repaired = with_tools(tree("tree-repair", tools()));
     repaired.meddle = Some(|world| world.write("build/tools/bin/run", "somebody's edit"));
     let mut adopted = Case::new(
@@ -206,6 +260,7 @@ pub fn all() -> Vec<Case> {
         with_tools(quick("rebuildable-replace", tools_like("two", 0o755))),
         with_tools(Case::new("several", several("several"))),
         rolled_back,
+        edited,
     ]
 }
 

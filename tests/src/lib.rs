@@ -7,12 +7,16 @@
 )]
 
 mod cases;
+mod every;
 mod play;
 mod trees;
+mod work;
 
-pub use cases::{Case, End, all as all_cases, named as case_named};
+pub use cases::{Case, EDITED, End, all as all_cases, named as case_named};
+pub use every::at_every;
 pub use play::{
     Hook, Mounted, Record, Seen, Strike, aside, events, holding, kill_at, small, steps,
     synced_before_publishing, tear, within,
 };
 pub use trees::{tools, tools_like};
+pub use work::{Worker, check_after_storm, storm_tree};

@@ -43,5 +43,5 @@ pub use script::{Act, Model, Node, Outcome, Predicted, Script, Step, Steps};
 pub use snapshot::{Seen, Snapshot, What};
 pub use storm::{Account, Role, Storm, Tell, tell};
 pub use tree::{Leaf, TreeSpec};
-pub use witness::{Count, Fail, Kill, Moment, When};
-pub use world::{TEST_DIR, World};
+pub use witness::{Both, Count, Fail, Kill, Meddle, Moment, When};
+pub use world::{TEST_DIR, World, explain};

@@ -54,6 +54,23 @@ impl Snapshot {
         self.0.get(path)
     }
 
+    /// The same with another entry at a path.
+    #[must_use]
+    pub fn with(mut self, path: &str, seen: Seen) -> Self {
+        self.0.insert(path.to_owned(), seen);
+        self
+    }
+
+    /// What is below a directory of it, with paths from there.
+    #[must_use]
+    pub fn below(&self, dir: &str) -> Self {
+        let inside = |path: &String| {
+            let rest = path.strip_prefix(dir)?.strip_prefix('/')?;
+            Some((rest.to_owned(), self.0[path].clone()))
+        };
+        Self(self.0.keys().filter_map(inside).collect())
+    }
+
     /// The paths of all entries.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
@@ -110,6 +127,16 @@ impl Snapshot {
 }
 
 impl Seen {
+    /// A file with this content, and any mode and mtime.
+    #[must_use]
+    pub fn file(content: impl AsRef<[u8]>) -> Self {
+        Self {
+            what: What::File(Digest::of(content.as_ref())),
+            mode: None,
+            mtime: None,
+        }
+    }
+
     fn matches(&self, other: &Self) -> bool {
         let same = |a: &Option<_>, b: &Option<_>| a.is_none() || b.is_none() || a == b;
         self.what == other.what

@@ -200,7 +200,8 @@ impl Drop for World {
 }
 
 /// An error with everything behind it.
-pub(crate) fn explain(error: &dyn std::error::Error) -> String {
+#[must_use]
+pub fn explain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

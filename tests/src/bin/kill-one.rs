@@ -6,24 +6,24 @@ use std::io::Write;
 use std::sync::Arc;
 
 use tljournal_testkit::{Kill, Moment, World};
-use tljournal_tests::{End, case_named};
+use tljournal_tests::case_named;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let mut next = || args.next().ok_or("kill-one ROOT CASE|recover MOMENT");
     let (root, case, moment) = (next()?, next()?, next()?.parse::<Moment>()?);
     let world = World::at(root);
-    let journal = world.open_witnessed(&Arc::new(Kill::at(moment)))?;
-    if case == "recover" {
+    let kill = Kill::at(moment);
+    let journal = if case == "recover" {
+        let journal = world.open_witnessed(&Arc::new(kill))?;
         journal.recover()?;
+        journal
     } else {
         let case = case_named(&case);
-        let prepared = case.steps.prepare(&journal)?;
-        match case.end {
-            End::Commit => drop(prepared.commit()?),
-            End::RollBack => prepared.rollback()?,
-        }
-    }
+        let journal = case.open(&world, kill)?;
+        case.run(&journal)?;
+        journal
+    };
     let mut out = std::io::stdout().lock();
     writeln!(out, "done")?;
     out.flush()?;

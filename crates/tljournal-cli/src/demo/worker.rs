@@ -40,7 +40,8 @@ fn check_promise(life: &mut Life) -> Result<(), End> {
         life.violation(format!("commit {last} was promised, and {found} is there"))?;
     }
     life.last = found;
-    Ok(())
+    // The next one counts from here, whether this one lives to tell of a commit or not.
+    Ok(tell(&Tell::Found { number: found })?)
 }
 
 /// One of the two trees, sometimes the one that is there.

@@ -50,6 +50,9 @@ impl Account {
                 self.longest_commit = self.longest_commit.max(took);
                 self.last.insert(who.to_owned(), number);
             }
+            Tell::Found { number } => {
+                self.last.insert(who.to_owned(), number);
+            }
             Tell::Unchanged { took } => {
                 self.unchanged += 1;
                 self.longest_commit = self.longest_commit.max(took);

@@ -72,10 +72,9 @@ impl Storm {
             let pause = next.map_or(WATCH_EVERY, |at| {
                 at.saturating_duration_since(Instant::now())
             });
-            if let Ok(news) = self.news.recv_timeout(pause) {
-                if let Some((slot, generation)) = self.take(news) {
-                    self.start(slot, generation + 1, &command)?;
-                }
+            let news = self.news.recv_timeout(pause).ok();
+            if let Some((slot, generation)) = news.and_then(|news| self.take(news)) {
+                self.start(slot, generation + 1, &command)?;
             }
             self.kill_due();
             self.account.took = begun.elapsed();
@@ -121,7 +120,10 @@ impl Storm {
         }
         let (status, complaint) = self.processes.remove(&slot)?.end();
         match status {
-            Ok(status) if status.signal() == Some(SIGKILL) => self.account.kills += 1,
+            // Those that are let live are killed only because the storm is over.
+            Ok(status) if status.signal() == Some(SIGKILL) => {
+                self.account.kills += u64::from(self.roles[slot].life.is_some());
+            }
             Ok(status) if status.success() => {}
             ended => {
                 let ended =
@@ -164,7 +166,15 @@ const WATCH_EVERY: Duration = Duration::from_millis(100);
 
 /// Notes a line that means nothing, unless it is the beginning of one that was cut off by a kill.
 fn note_unknown(account: &mut Account, who: &str, line: &str) {
-    const WORDS: [&str; 6] = ["commit", "same", "recovered", "read", "waited", "violation"];
+    const WORDS: [&str; 7] = [
+        "commit",
+        "found",
+        "same",
+        "recovered",
+        "read",
+        "waited",
+        "violation",
+    ];
     let word = line.split(' ').next().unwrap_or(line);
     if !WORDS.iter().any(|known| known.starts_with(word)) {
         account.violations.push(format!("{who}: it said {line:?}"));

@@ -16,6 +16,11 @@ pub enum Tell {
         /// How much content was new.
         bytes: u64,
     },
+    /// A process found its predecessors' number, and goes on from there.
+    Found {
+        /// The number.
+        number: u64,
+    },
     /// `commit` returned Ok after this long, and everything was as wanted already.
     Unchanged {
         /// How long it took from the first look to the return.
@@ -54,6 +59,7 @@ impl fmt::Display for Tell {
                 took,
                 bytes,
             } => write!(f, "commit {number} {} {bytes}", took.as_micros()),
+            Self::Found { number } => write!(f, "found {number}"),
             Self::Unchanged { took } => write!(f, "same {}", took.as_micros()),
             Self::Recovered {
                 finished,
@@ -80,6 +86,7 @@ impl FromStr for Tell {
                 took: Duration::from_micros(micros),
                 bytes,
             },
+            ("found", &[number]) => Self::Found { number },
             ("same", &[micros]) => Self::Unchanged {
                 took: Duration::from_micros(micros),
             },

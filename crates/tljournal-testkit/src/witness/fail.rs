@@ -1,5 +1,5 @@
 use std::io;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::io::Errno;
 use tljournal::disk::{Call, Verb, Witness};
@@ -11,7 +11,7 @@ pub struct Fail {
     errno: Errno,
     lasting: bool,
     made: Mutex<u64>,
-    struck: OnceLock<(Verb, String)>,
+    struck: Mutex<Vec<(Verb, String)>>,
 }
 
 impl Fail {
@@ -33,13 +33,17 @@ impl Fail {
             errno,
             lasting,
             made: Mutex::new(0),
-            struck: OnceLock::new(),
+            struck: Mutex::default(),
         }
     }
 
-    /// What failed first; `None` if nothing did.
-    pub fn struck(&self) -> Option<&(Verb, String)> {
-        self.struck.get()
+    /// What failed, in order.
+    #[must_use]
+    pub fn struck(&self) -> Vec<(Verb, String)> {
+        self.struck
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -72,8 +76,11 @@ impl Witness for Fail {
         if !strikes {
             return Ok(());
         }
+        let struck = (call.verb, call.path.to_string());
         self.struck
-            .get_or_init(|| (call.verb, call.path.to_string()));
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(struck);
         Err(self.errno.into())
     }
 }

@@ -1,0 +1,19 @@
+use std::io;
+
+use tljournal::disk::{Call, Witness};
+
+/// Two witnesses of the same calls; the first is told first.
+#[derive(Debug)]
+pub struct Both<A, B>(pub A, pub B);
+
+impl<A: Witness, B: Witness> Witness for Both<A, B> {
+    fn before(&self, call: &Call<'_>) -> io::Result<()> {
+        self.0.before(call)?;
+        self.1.before(call)
+    }
+
+    fn after(&self, call: &Call<'_>, made: Result<(), &io::Error>) {
+        self.0.after(call, made);
+        self.1.after(call, made);
+    }
+}

@@ -1,0 +1,138 @@
+//! Every mutating call of every kind of transaction fails once, and the disk is full from every call on.
+//! What comes of it is a clear error and the old state, or success; the next run works.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that says how much it did"
+)]
+
+use std::sync::Arc;
+
+use rustix::io::Errno;
+use tljournal::Error;
+use tljournal::disk::{Call, Verb, Witness};
+use tljournal_testkit::{Fail, World, check_agreement, check_at_rest, explain};
+use tljournal_tests::{Case, End, all_cases, at_every};
+
+/// A witness that is looked at again afterwards.
+#[derive(Debug)]
+struct Shared(Arc<Fail>);
+
+impl Witness for Shared {
+    fn before(&self, call: &Call<'_>) -> std::io::Result<()> {
+        self.0.before(call)
+    }
+}
+
+/// What the transaction said, after the journal was closed or dropped.
+fn run(world: &World, case: &Case, fail: &Arc<Fail>) -> Result<(), Error> {
+    let journal = case.open(world, Shared(fail.clone()))?;
+    case.run(&journal)
+}
+
+/// Fails one call; false if there is none with this number.
+fn check(case: &Case, fail: Fail, story: &str) -> bool {
+    let world = World::new();
+    case.prepare(&world);
+    let allowed = case.allowed(&world);
+    let fail = Arc::new(fail);
+    let said = run(&world, case, &fail);
+    let struck = fail.struck();
+    if struck.is_empty() {
+        said.unwrap();
+        return false;
+    }
+    let story = format!("{story} ({struck:?})");
+    if let Err(error) = &said {
+        check_error(error, &struck, &story);
+    }
+    let unfinished = matches!(said, Err(Error::Unfinished { .. }));
+    // Whoever is told of a failure finds everything as it was, before anybody recovers anything.
+    if said.is_err() && !unfinished && world.exists("build") {
+        let found = world.snapshot();
+        let old = [allowed.first(), allowed.get(2)];
+        let all: Vec<_> = old
+            .iter()
+            .flatten()
+            .map(|one| found.differences(one))
+            .collect();
+        assert!(all.iter().any(Vec::is_empty), "G1, {story}: {all:?}");
+    }
+    let journal = world.open();
+    let found = world.snapshot();
+    let all: Vec<_> = allowed.iter().map(|one| found.differences(one)).collect();
+    assert!(all.iter().any(Vec::is_empty), "G1, {story}: {all:?}");
+    if said.is_ok() || unfinished {
+        let promised = all.last().unwrap();
+        assert!(promised.is_empty(), "G2, {story}: {promised:?}");
+    }
+    if !case.is_meddled_with() {
+        let wrong = check_agreement(&world, &journal, &case.steps);
+        assert!(wrong.is_empty(), "G9, {story}: {wrong:?}");
+    }
+    journal.recover().unwrap();
+    drop(journal);
+    let wrong = check_at_rest(&world);
+    assert!(wrong.is_empty(), "{story}: {wrong:?}");
+    case.steps.try_commit(&world.open()).unwrap();
+    true
+}
+
+/// The error says what failed, where, and what the system said: one of the calls that did.
+fn check_error(error: &Error, struck: &[(Verb, String)], story: &str) {
+    let text = explain(error);
+    let named = |(verb, path): &(Verb, String)| {
+        text.contains(verb.phrase()) && text.contains(&path.escape_debug().to_string())
+    };
+    assert!(
+        struck.iter().any(named),
+        "G10, {story}: it names none of them: {text}"
+    );
+    assert!(
+        text.contains("os error"),
+        "G10, {story}: it gives no reason: {text}"
+    );
+}
+
+fn fail_everywhere(name: &str, errno: Errno, cases: impl Iterator<Item = Case>) {
+    for case in cases {
+        let count = at_every(1.., |call| {
+            let story = format!("{} with {name} at call {call}", case.name);
+            check(&case, Fail::at(call, errno), &story)
+        });
+        println!("{}: {count} calls failed with {name}", case.name);
+    }
+}
+
+/// Cases in which another program interferes have tests of their own.
+fn plain_cases() -> impl Iterator<Item = Case> {
+    all_cases()
+        .into_iter()
+        .filter(|case| case.end != End::Conflict)
+}
+
+#[test]
+fn g1_g10_any_call_may_fail_with_an_io_error() {
+    fail_everywhere("EIO", Errno::IO, plain_cases());
+}
+
+#[test]
+fn g11_any_call_may_find_no_space() {
+    fail_everywhere(
+        "ENOSPC",
+        Errno::NOSPC,
+        plain_cases().filter(|case| case.end == End::Commit),
+    );
+}
+
+#[test]
+fn g11_the_disk_may_be_full_from_any_call_on() {
+    for case in plain_cases() {
+        let count = at_every(1.., |call| {
+            let story = format!("{} with a full disk from call {call} on", case.name);
+            check(&case, Fail::full_from(call), &story)
+        });
+        println!("{}: the disk was full from {count} calls on", case.name);
+    }
+}

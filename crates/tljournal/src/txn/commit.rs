@@ -168,10 +168,12 @@ impl Transaction {
 
     fn check_all_expects(&self) -> Result<(), Error> {
         for intent in &self.intents {
-            if let Parent::There(parent) = self.engine.home.parent(&intent.place)? {
-                let stat = intent.found.as_ref().and_then(|found| found.stat);
-                self.check_expect(intent, stat.as_ref(), &parent)?;
-            }
+            let (Parent::There(parent)
+            | Parent::Missing {
+                nearest: parent, ..
+            }) = self.engine.home.parent(&intent.place)?;
+            let stat = intent.found.as_ref().and_then(|found| found.stat);
+            self.check_expect(intent, stat.as_ref(), &parent)?;
         }
         Ok(())
     }

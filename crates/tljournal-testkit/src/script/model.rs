@@ -80,28 +80,30 @@ impl Model {
 
     /// Commits a transaction, if it can be, and says how it has to end.
     pub fn commit(&mut self, steps: &Steps) -> Predicted {
-        match self.check(steps) {
-            Err(refused) => refused,
-            Ok(()) => {
-                // The home is there from when the journal was opened for the first time.
-                self.make_dirs("build/x");
-                let changed = steps.steps.iter();
-                let changed = changed.map(|step| (step.path().to_owned(), self.apply(step)));
-                Predicted::Committed(changed.collect())
-            }
+        // The home is there from when the journal was opened for the first time.
+        self.make_dirs("build/x");
+        if let Err(refused) = self.check_adding(steps) {
+            return refused;
         }
+        if !steps.steps.iter().all(|step| self.fits(step)) {
+            return Predicted::Conflict;
+        }
+        let changed = steps.steps.iter();
+        let changed = changed.map(|step| (step.path().to_owned(), self.apply(step)));
+        Predicted::Committed(changed.collect())
     }
 
     /// Rolls a transaction back, if it can be begun, and says how it has to end.
     pub fn roll_back(&mut self, steps: &Steps) -> Predicted {
-        match self.check(steps) {
+        self.make_dirs("build/x");
+        match self.check_adding(steps) {
             Err(refused) => refused,
             Ok(()) => Predicted::RolledBack,
         }
     }
 
-    /// The first thing that stops a transaction, as each change is added.
-    fn check(&self, steps: &Steps) -> Result<(), Predicted> {
+    /// What stops a transaction early, as its changes are added.
+    fn check_adding(&self, steps: &Steps) -> Result<(), Predicted> {
         for (at, step) in steps.steps.iter().enumerate() {
             let overlaps = |other: &Step| {
                 let (a, b) = (step.path(), other.path());
@@ -110,27 +112,35 @@ impl Model {
             if steps.steps[..at].iter().any(overlaps) {
                 return Err(Predicted::Usage);
             }
-            self.check_parents(step.path())?;
-            let there = self.entries.get(step.path());
-            let as_expected = match (step.expect(), there) {
-                (Expect::Any, _) | (Expect::Absent, None) | (Expect::Present, Some(_)) => true,
-                (Expect::Digest(wanted), Some(node)) => match &node.leaf {
-                    Leaf::File(content) => Digest::of(content) == wanted,
-                    Leaf::Dir | Leaf::Link(_) => false,
-                },
-                _ => false,
-            };
-            let fits = match (step, there.map(|node| &node.leaf)) {
-                (_, None) | (Step::Remove { .. }, _) => true,
-                (Step::Put { .. }, Some(leaf)) => matches!(leaf, Leaf::File(_)),
-                (Step::Link { .. }, Some(leaf)) => matches!(leaf, Leaf::Link(_)),
-                (Step::Tree { .. }, Some(leaf)) => matches!(leaf, Leaf::Dir),
-            };
-            if !as_expected || !fits {
-                return Err(Predicted::Conflict);
+            // Behind a link or below a file there is nothing: nothing to remove, and no place to put.
+            if !matches!(step, Step::Remove { .. }) {
+                self.check_parents(step.path())?;
+            }
+            let is_there = self.entries.contains_key(step.path());
+            match step.expect() {
+                Expect::Absent if is_there => return Err(Predicted::Conflict),
+                Expect::Present if !is_there => return Err(Predicted::Conflict),
+                _ => {}
             }
         }
         Ok(())
+    }
+
+    /// Whether what is there is what a change expects, and of the kind that it can replace.
+    fn fits(&self, step: &Step) -> bool {
+        let there = self.entries.get(step.path()).map(|node| &node.leaf);
+        let as_expected = match (step.expect(), there) {
+            (Expect::Digest(wanted), Some(Leaf::File(content))) => Digest::of(content) == wanted,
+            (Expect::Digest(_), _) => false,
+            _ => true,
+        };
+        let is_kind = match (step, there) {
+            (_, None) | (Step::Remove { .. }, _) => true,
+            (Step::Put { .. }, Some(leaf)) => matches!(leaf, Leaf::File(_)),
+            (Step::Link { .. }, Some(leaf)) => matches!(leaf, Leaf::Link(_)),
+            (Step::Tree { .. }, Some(leaf)) => matches!(leaf, Leaf::Dir),
+        };
+        as_expected && is_kind && self.check_parents(step.path()).is_ok()
     }
 
     fn check_parents(&self, path: &str) -> Result<(), Predicted> {

@@ -1,0 +1,209 @@
+//! The rules of the house, where they can be checked by reading.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test that reads the sources"
+)]
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+const LINES_MAX: usize = 450;
+
+fn top() -> Utf8PathBuf {
+    let top = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    top.to_owned()
+}
+
+/// All Rust sources below a directory, with their content.
+fn sources(below: &str) -> Vec<(Utf8PathBuf, String)> {
+    let (mut found, mut waiting) = (Vec::new(), vec![top().join(below)]);
+    while let Some(dir) = waiting.pop() {
+        for entry in dir.read_dir_utf8().unwrap().flatten() {
+            let path = entry.path().to_owned();
+            if path.is_dir() {
+                waiting.push(path);
+            } else if path.extension() == Some("rs") {
+                let content = std::fs::read_to_string(&path).unwrap();
+                found.push((path.strip_prefix(top()).unwrap().to_owned(), content));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The code of a source: no comments, and nothing from its tests on.
+fn code(content: &str) -> String {
+    let end = content.find("#[cfg(test)]").unwrap_or(content.len());
+    let lines = content[..end].lines();
+    let code = lines.map(|line| line.split("//").next().unwrap_or_default());
+    code.collect::<Vec<_>>().join("\n")
+}
+
+/// Which room of the engine a source belongs to: a directory, or a file by itself.
+fn room(path: &Utf8Path) -> String {
+    let inside = path.strip_prefix("crates/tljournal/src").unwrap();
+    let first = inside.components().next().unwrap();
+    first.as_str().trim_end_matches(".rs").to_owned()
+}
+
+fn is_test(path: &Utf8Path) -> bool {
+    path.components().any(|part| part.as_str() == "tests") || path.file_stem() == Some("tests")
+}
+
+/// The sources of the engine outside of some rooms in which a word occurs.
+fn users_of(words: &[&str], but: &[&str]) -> Vec<String> {
+    let engine = sources("crates/tljournal/src").into_iter();
+    let elsewhere =
+        engine.filter(|(path, _)| !is_test(path) && !but.contains(&room(path).as_str()));
+    let uses = elsewhere.flat_map(|(path, content)| {
+        let code = code(&content);
+        let found = words.iter().filter(move |word| code.contains(**word));
+        found
+            .map(move |word| format!("{path}: {word}"))
+            .collect::<Vec<_>>()
+    });
+    uses.collect()
+}
+
+#[test]
+fn only_disk_touches_the_filesystem() {
+    let calls = [
+        "rustix::fs::open",
+        "rustix::fs::rename",
+        "rustix::fs::unlink",
+        "rustix::fs::mkdir",
+        "rustix::fs::fsync",
+        "rustix::fs::syncfs",
+        "rustix::fs::chmod",
+        "rustix::fs::fchmod",
+        "rustix::fs::utimens",
+        "rustix::fs::futimens",
+        "rustix::fs::symlink",
+        "rustix::fs::link",
+        "rustix::fs::ftruncate",
+        "std::fs::write",
+        "std::fs::rename",
+        "std::fs::remove",
+        "std::fs::create_dir",
+        "std::fs::OpenOptions",
+        "File::create",
+        "File::open",
+    ];
+    // `ambient` reads /proc, and nothing else.
+    assert_eq!(users_of(&calls, &["disk"]), [""; 0]);
+}
+
+#[test]
+fn only_the_catalog_speaks_sql() {
+    let words = [
+        "rusqlite", "SELECT ", "INSERT ", "UPDATE ", "DELETE ", "PRAGMA",
+    ];
+    assert_eq!(users_of(&words, &["catalog"]), [""; 0]);
+}
+
+#[test]
+fn the_catalog_does_not_know_that_files_exist() {
+    let catalog = sources("crates/tljournal/src/catalog").into_iter();
+    let names = [
+        "crate::disk::Dir",
+        "crate::disk::Disk",
+        "crate::home",
+        "rustix::fs",
+        "std::fs",
+    ];
+    let knows = catalog
+        .filter(|(path, _)| !is_test(path))
+        .filter(|(_, content)| {
+            let code = code(content);
+            names.iter().any(|name| code.contains(name))
+        });
+    let knows: Vec<_> = knows.map(|(path, _)| path).collect();
+    assert_eq!(knows, [""; 0]);
+}
+
+#[test]
+fn disk_knows_nothing_of_the_rooms_above_it() {
+    let rooms = [
+        "catalog", "home", "txn", "recovery", "apply", "engine", "journal", "tree", "pin",
+    ];
+    let disk = sources("crates/tljournal/src/disk").into_iter();
+    let knows = disk.filter(|(_, content)| {
+        let code = code(content);
+        rooms
+            .iter()
+            .any(|room| code.contains(&format!("crate::{room}")))
+    });
+    let knows: Vec<_> = knows.map(|(path, _)| path).collect();
+    assert_eq!(knows, [""; 0]);
+}
+
+#[test]
+fn time_and_chance_enter_through_one_place() {
+    let words = [
+        "SystemTime::now",
+        "Uuid::now",
+        "Uuid::new_v4",
+        "getrandom",
+        "thread::sleep",
+    ];
+    assert_eq!(users_of(&words, &["ambient"]), [""; 0]);
+}
+
+#[test]
+fn no_file_is_too_long_to_be_read() {
+    let long = |(path, content): (Utf8PathBuf, String)| {
+        let lines = content.lines().count();
+        (lines > LINES_MAX).then(|| format!("{path} has {lines} lines"))
+    };
+    // `disk/dir.rs` is the one list of everything that can be done to a directory.
+    let all = sources("crates").into_iter().chain(sources("tests"));
+    let mut long: Vec<_> = all.filter_map(long).collect();
+    long.retain(|line| !line.starts_with("crates/tljournal/src/disk/dir.rs"));
+    assert_eq!(long, [""; 0]);
+}
+
+#[test]
+fn every_room_is_on_the_map() {
+    let Ok(map) = std::fs::read_to_string(top().join("ARCHITECTURE.md")) else {
+        return;
+    };
+    let rooms = sources("crates/tljournal/src").into_iter();
+    let mut rooms: Vec<_> = rooms.map(|(path, _)| room(&path)).collect();
+    rooms.dedup();
+    rooms.retain(|room| room != "lib" && !map.contains(&format!("`{room}`")));
+    assert_eq!(rooms, [""; 0], "rooms that ARCHITECTURE.md does not name");
+}
+
+#[test]
+fn every_guarantee_is_named_by_a_test() {
+    let all = sources("crates").into_iter().chain(sources("tests"));
+    let mut names = Vec::new();
+    for (_, content) in all {
+        let mut lines = content.lines().map(str::trim);
+        while let Some(line) = lines.next() {
+            let macro_case = line.starts_with('g') && line.contains(": \"");
+            if line.starts_with("fn g") || macro_case {
+                names.push(line.trim_start_matches("fn ").to_owned());
+            }
+        }
+    }
+    for number in 1..=11 {
+        let (begins, within) = (format!("g{number}_"), format!("_g{number}_"));
+        let named = |name: &String| name.starts_with(&begins) || name.contains(&within);
+        assert!(names.iter().any(named), "no test is named after G{number}");
+    }
+}
+
+#[test]
+fn no_test_is_ignored_and_none_sleeps() {
+    let (ignored, sleeps) = (concat!("#[ig", "nore"), concat!("thread::sl", "eep("));
+    let all = sources("tests").into_iter().chain(sources("crates"));
+    let bad = all.filter(|(path, content)| {
+        let in_tests = is_test(path) || path.starts_with("tests");
+        content.contains(ignored) || in_tests && content.contains(sleeps)
+    });
+    let bad: Vec<_> = bad.map(|(path, _)| path).collect();
+    assert_eq!(bad, [""; 0]);
+}

@@ -157,18 +157,14 @@ fn no_file_is_too_long_to_be_read() {
         let lines = content.lines().count();
         (lines > LINES_MAX).then(|| format!("{path} has {lines} lines"))
     };
-    // `disk/dir.rs` is the one list of everything that can be done to a directory.
     let all = sources("crates").into_iter().chain(sources("tests"));
-    let mut long: Vec<_> = all.filter_map(long).collect();
-    long.retain(|line| !line.starts_with("crates/tljournal/src/disk/dir.rs"));
+    let long: Vec<_> = all.filter_map(long).collect();
     assert_eq!(long, [""; 0]);
 }
 
 #[test]
 fn every_room_is_on_the_map() {
-    let Ok(map) = std::fs::read_to_string(top().join("ARCHITECTURE.md")) else {
-        return;
-    };
+    let map = std::fs::read_to_string(top().join("ARCHITECTURE.md")).unwrap();
     let rooms = sources("crates/tljournal/src").into_iter();
     let directories = rooms.filter(|(path, _)| path.components().count() > 4);
     let mut rooms: Vec<_> = directories.map(|(path, _)| room(&path)).collect();
@@ -182,8 +178,7 @@ fn every_guarantee_is_named_by_a_test() {
     let all = sources("crates").into_iter().chain(sources("tests"));
     let mut names = Vec::new();
     for (_, content) in all {
-        let mut lines = content.lines().map(str::trim);
-        while let Some(line) = lines.next() {
+        for line in content.lines().map(str::trim) {
             let macro_case = line.starts_with('g') && line.contains(": \"");
             if line.starts_with("fn g") || macro_case {
                 names.push(line.trim_start_matches("fn ").to_owned());

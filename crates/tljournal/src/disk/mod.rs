@@ -16,8 +16,10 @@
 //! 4. `flock` excludes between any two processes that see the directory.
 //! 5. An inode number with its birth time is never handed out twice.
 
+mod change;
 mod dir;
 mod file;
+mod make;
 mod resolve;
 mod source;
 mod system;

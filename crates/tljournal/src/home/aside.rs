@@ -84,8 +84,15 @@ impl Home {
         names.sort();
         let surplus = names.len().saturating_sub(ASIDE_MAX);
         for name in &names[..surplus] {
-            if !lock::is_locked_within(&self.aside, name)? {
-                self.aside.remove_tree(name)?;
+            // One that cannot be removed must not keep new evidence from being kept.
+            match lock::is_locked_within(&self.aside, name) {
+                Ok(false) => {
+                    if let Err(error) = self.aside.remove_tree(name) {
+                        tracing::warn!(%error, "old evidence cannot be removed");
+                    }
+                }
+                Ok(true) => {}
+                Err(error) => tracing::warn!(%error, "old evidence cannot be looked at"),
             }
         }
         Ok(())

@@ -29,10 +29,15 @@ impl Home {
             Err(error) if error.is(rustix::io::Errno::NOENT) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        match lock::try_exclusive(&dir).map_err(|errno| cannot_lock(&dir, errno))? {
-            true => Ok(Some(Staging { dir })),
-            false => Ok(None),
+        if !lock::try_exclusive(&dir).map_err(|errno| cannot_lock(&dir, errno))? {
+            return Ok(None);
         }
+        // Whoever had it before may have removed it: the lock is worth something only with the name.
+        let there = self.txns.stat(id.to_string())?;
+        let held = dir.own_stat()?.identity;
+        Ok(there
+            .filter(|stat| stat.identity == held)
+            .map(|_| Staging { dir }))
     }
 
     /// The transactions that have a directory, whoever's they are; other names are left alone.

@@ -93,8 +93,11 @@ pub(crate) fn acquire(
         },
         false => wait_in_line(dir, name, (turnstile, file), mode, (begun, wait))?,
     };
-    if mode == Mode::Exclusive {
-        holder::sign(dir, name, &held.file, purpose)?;
+    if mode == Mode::Exclusive
+        && let Err(error) = holder::sign(dir, name, &held.file, purpose)
+    {
+        // Only people read it: a full disk is no reason to go without the lock.
+        tracing::debug!(%error, "the holder of a lock is not written down");
     }
     Ok(held)
 }

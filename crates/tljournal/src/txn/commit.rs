@@ -168,7 +168,6 @@ impl Transaction {
 
     fn check_all_expects(&self) -> Result<(), Error> {
         for intent in &self.intents {
-            // Where the parent is missing so is the target, and a digest can be expected all the same.
             let (Parent::There(parent)
             | Parent::Missing {
                 nearest: parent, ..

@@ -1,0 +1,205 @@
+//! Moves, removes, dates and syncs entries.
+
+use std::ffi::OsStr;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::file::mtime_only;
+use super::{Detail, Dir, DiskError, Synced, Verb};
+use crate::model::{Kind, Timestamp};
+
+impl Dir {
+    /// Renames an entry to a name that must be free.
+    ///
+    /// # Errors
+    /// [`DiskError`]; `EEXIST` when the name is taken, `EXDEV` across filesystems.
+    pub fn rename_new(&self, name: &str, to: &Self, new_name: &str) -> Result<(), DiskError> {
+        self.rename(Verb::RenameNew, name, to, new_name)
+    }
+
+    /// Swaps two entries in one step.
+    ///
+    /// # Errors
+    /// [`DiskError`]; `ENOENT` when one is missing, `EINVAL` where the filesystem cannot.
+    pub fn exchange(&self, name: &str, other: &Self, other_name: &str) -> Result<(), DiskError> {
+        self.rename(Verb::Exchange, name, other, other_name)
+    }
+
+    fn rename(&self, verb: Verb, from: &str, to: &Self, name: &str) -> Result<(), DiskError> {
+        let other = || to.path.join(name);
+        let detail = Detail {
+            other: Some(&other),
+            ..Detail::default()
+        };
+        let flags = Self::rename_flags(verb == Verb::Exchange);
+        self.disk.call(
+            verb,
+            || self.path.join(from),
+            detail,
+            || rustix::fs::renameat_with(&self.fd, from, &to.fd, name, flags),
+        )
+    }
+
+    /// Removes a file or link.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub fn remove_file(&self, name: impl AsRef<OsStr>) -> Result<(), DiskError> {
+        self.unlink(Verb::RemoveFile, name.as_ref(), AtFlags::empty())
+    }
+
+    /// Removes an empty directory.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub fn remove_dir(&self, name: impl AsRef<OsStr>) -> Result<(), DiskError> {
+        self.unlink(Verb::RemoveDir, name.as_ref(), AtFlags::REMOVEDIR)
+    }
+
+    fn unlink(&self, verb: Verb, name: &OsStr, flags: AtFlags) -> Result<(), DiskError> {
+        self.disk.call(
+            verb,
+            || self.shown(name),
+            Detail::default(),
+            || rustix::fs::unlinkat(&self.fd, name.as_bytes(), flags),
+        )
+    }
+
+    /// Removes an entry with everything below it, read-only directories too. Links are not followed.
+    ///
+    /// # Errors
+    /// [`DiskError`] for the first entry that cannot be removed.
+    pub fn remove_tree(&self, name: impl AsRef<OsStr>) -> Result<(), DiskError> {
+        let name = name.as_ref();
+        match self.stat(name)? {
+            None => return Ok(()),
+            Some(stat) if stat.kind != Kind::Dir => return self.remove_file(name),
+            Some(stat) if stat.mode & 0o700 != 0o700 => {
+                self.set_dir_mode(name, stat.mode | 0o700)?
+            }
+            Some(_) => {}
+        }
+        let inside = self.open_child(name)?;
+        let (here, there) = (self.own_stat()?, inside.own_stat()?);
+        if (here.dev, here.mount) != (there.dev, there.mount) {
+            // Somebody mounted something there: its content is not ours to remove.
+            return Err(self.error_at("remove the mount point", name, Errno::BUSY));
+        }
+        for entry in inside.names()? {
+            inside.remove_tree(&entry)?;
+        }
+        self.remove_dir(name)
+    }
+
+    /// Sets the permission bits of a directory below, which need not be readable.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub fn set_dir_mode(&self, name: impl AsRef<OsStr>, mode: u32) -> Result<(), DiskError> {
+        let name = name.as_ref();
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let detail = Detail {
+            offset: mode.into(),
+            ..Detail::default()
+        };
+        self.disk.call(
+            Verb::SetMode,
+            || self.shown(name),
+            detail,
+            || {
+                let fd = rustix::fs::openat(&self.fd, name.as_bytes(), flags, Mode::empty())?;
+                // The magic link leads to what is held, not to what has the name by now.
+                let held = format!("/proc/self/fd/{}", fd.as_raw_fd());
+                rustix::fs::chmod(held.as_str(), Mode::from_raw_mode(mode))
+            },
+        )
+    }
+
+    /// Sets the directory's own permission bits and mtime.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub fn set_own_meta(&self, mode: u32, mtime: Timestamp) -> Result<(), DiskError> {
+        let detail = Detail {
+            offset: mode.into(),
+            ..Detail::default()
+        };
+        self.disk.call(
+            Verb::SetMode,
+            || self.path.clone(),
+            detail,
+            || rustix::fs::fchmod(&self.fd, Mode::from_raw_mode(mode)),
+        )?;
+        self.disk.call(
+            Verb::SetTimes,
+            || self.path.clone(),
+            Detail::default(),
+            || rustix::fs::futimens(&self.fd, &mtime_only(mtime)),
+        )
+    }
+
+    /// Sets the mtime of an entry, of the link itself if it is one.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub fn set_mtime(&self, path: &str, mtime: Timestamp) -> Result<(), DiskError> {
+        self.in_parent(path, |parent, name| {
+            parent.disk.call(
+                Verb::SetTimes,
+                || parent.path.join(name),
+                Detail::default(),
+                || {
+                    let times = mtime_only(mtime);
+                    rustix::fs::utimensat(&parent.fd, name, &times, AtFlags::SYMLINK_NOFOLLOW)
+                },
+            )
+        })
+    }
+
+    /// Makes the directory's entries durable.
+    ///
+    /// # Errors
+    /// [`DiskError`]; trying again would prove nothing.
+    pub fn sync(&self) -> Result<Synced, DiskError> {
+        self.disk.call(
+            Verb::SyncDir,
+            || self.path.clone(),
+            Detail::default(),
+            || rustix::fs::fsync(&self.fd),
+        )?;
+        Ok(Synced::proof())
+    }
+
+    /// Makes the content of a file that is already there durable.
+    ///
+    /// # Errors
+    /// [`DiskError`]; trying again would prove nothing.
+    pub fn sync_file(&self, path: &str) -> Result<Synced, DiskError> {
+        let file = self.open_file(path)?;
+        self.disk.call(
+            Verb::SyncFile,
+            || self.path.join(path),
+            Detail::default(),
+            || rustix::fs::fsync(&file),
+        )?;
+        Ok(Synced::proof())
+    }
+
+    /// Makes everything on the directory's filesystem durable, and reports every write-back error since
+    /// this handle was opened.
+    ///
+    /// # Errors
+    /// [`DiskError`]; trying again would prove nothing.
+    pub fn sync_filesystem(&self) -> Result<Synced, DiskError> {
+        self.disk.call(
+            Verb::SyncFilesystem,
+            || self.path.clone(),
+            Detail::default(),
+            || rustix::fs::syncfs(&self.fd),
+        )?;
+        Ok(Synced::proof())
+    }
+}

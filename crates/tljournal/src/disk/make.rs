@@ -1,0 +1,205 @@
+//! Makes entries.
+
+use std::fs::File;
+use std::io::Write;
+
+use camino::Utf8Path;
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::resolve::open_beneath;
+use super::{Detail, Dir, DiskError, NewFile, Verb};
+
+impl Dir {
+    /// Opens a lock file, made if it is missing; its content is for people.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub fn open_lock_file(&self, path: &str) -> Result<File, DiskError> {
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::NONBLOCK;
+        let open = |flags, mode| open_beneath(&self.fd, path, flags, mode);
+        match open(flags, Mode::empty()) {
+            Err(Errno::NOENT) => self.disk.call(
+                Verb::CreateFile,
+                || self.path.join(path),
+                Detail::default(),
+                || open(flags | OFlags::CREATE, Mode::from_raw_mode(0o644)),
+            ),
+            opened => opened.map_err(|errno| self.error_at("open", path, errno)),
+        }
+        .map(File::from)
+    }
+
+    /// Creates a file that was not there, for reading and writing.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub fn create_file(&self, path: &str, mode: u32) -> Result<NewFile, DiskError> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        let shown = || self.path.join(path);
+        let fd = self
+            .disk
+            .call(Verb::CreateFile, shown, Detail::default(), || {
+                open_beneath(&self.fd, path, flags, Mode::from_raw_mode(mode))
+            })?;
+        Ok(NewFile::new(fd.into(), self.disk.clone(), shown()))
+    }
+
+    /// Replaces what stands in a file of ours that only people read. Not atomic, not durable.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub fn overwrite(&self, file: &File, name: &str, text: &str) -> Result<(), DiskError> {
+        let shown = || self.path.join(name);
+        let cut = Detail {
+            offset: text.len() as u64,
+            ..Detail::default()
+        };
+        let write = Detail {
+            data: text.as_bytes(),
+            ..Detail::default()
+        };
+        self.disk.call(Verb::Write, shown, write, || {
+            rustix::io::pwrite(file, text.as_bytes(), 0)
+        })?;
+        self.disk.call(Verb::Truncate, shown, cut, || {
+            rustix::fs::ftruncate(file, text.len() as u64)
+        })
+    }
+
+    /// Makes sure that a file of ours occupies `bytes`, really written.
+    ///
+    /// # Errors
+    /// [`DiskError`] when there is no room; what was written is removed then.
+    pub fn fill_file(&self, name: &str, bytes: usize) -> Result<(), DiskError> {
+        let mut file = self.create_file(name, 0o600)?;
+        if let Err(source) = file.write_all(&vec![0x5a; bytes]) {
+            self.remove_file(name)?;
+            return Err(DiskError::new(
+                "write",
+                self.path.join(name).as_str(),
+                source,
+            ));
+        }
+        Ok(())
+    }
+
+    /// Opens a file that is there already, to be synced like a new one.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub fn adopt_file(&self, path: &str) -> Result<NewFile, DiskError> {
+        let file = self.open_file(path)?;
+        Ok(NewFile::new(file, self.disk.clone(), self.path.join(path)))
+    }
+
+    /// Makes a directory.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says; `EEXIST` when something has the name.
+    pub fn make_dir(&self, path: &str, mode: u32) -> Result<(), DiskError> {
+        self.in_parent(path, |parent, name| {
+            let detail = Detail {
+                offset: mode.into(),
+                ..Detail::default()
+            };
+            parent.disk.call(
+                Verb::MakeDir,
+                || parent.path.join(name),
+                detail,
+                || rustix::fs::mkdirat(&parent.fd, name, Mode::from_raw_mode(mode)),
+            )
+        })
+    }
+
+    /// Makes a directory if it is missing, and opens it.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub fn ensure_dir(&self, name: &str, mode: u32) -> Result<Self, DiskError> {
+        match self.open_dir(name) {
+            Err(error) if error.is(Errno::NOENT) => {
+                match self.make_dir(name, mode) {
+                    Err(error) if !error.is(Errno::EXIST) => return Err(error),
+                    _ => {}
+                }
+                self.open_dir(name)
+            }
+            opened => opened,
+        }
+    }
+
+    /// Makes a symbolic link.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub fn make_link(&self, target: &str, path: &str) -> Result<(), DiskError> {
+        self.in_parent(path, |parent, name| {
+            let detail = Detail {
+                data: target.as_bytes(),
+                ..Detail::default()
+            };
+            parent.disk.call(
+                Verb::MakeLink,
+                || parent.path.join(name),
+                detail,
+                || rustix::fs::symlinkat(target, &parent.fd, name),
+            )
+        })
+    }
+
+    /// Gives the file at `from` a second name.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub fn hard_link(&self, from: &str, to: &str) -> Result<(), DiskError> {
+        self.in_parent(from, |source, from| {
+            self.in_parent(to, |parent, name| {
+                let other = || parent.path.join(name);
+                let detail = Detail {
+                    other: Some(&other),
+                    ..Detail::default()
+                };
+                parent.disk.call(
+                    Verb::HardLink,
+                    || source.path.join(from),
+                    detail,
+                    || rustix::fs::linkat(&source.fd, from, &parent.fd, name, AtFlags::empty()),
+                )
+            })
+        })
+    }
+
+    /// Gives a file that the caller names, wherever it lies, a second name here.
+    ///
+    /// # Errors
+    /// [`DiskError`]; `EXDEV` across filesystems.
+    pub fn link_from(&self, path: &Utf8Path, name: &str) -> Result<(), DiskError> {
+        let other = || self.path.join(name);
+        let detail = Detail {
+            other: Some(&other),
+            ..Detail::default()
+        };
+        self.disk.call(
+            Verb::HardLink,
+            || path.to_owned(),
+            detail,
+            || {
+                let here = rustix::fs::CWD;
+                rustix::fs::linkat(here, path.as_str(), &self.fd, name, AtFlags::empty())
+            },
+        )
+    }
+
+    /// Runs `act` on the directory that holds `path` and the last component.
+    pub(super) fn in_parent<T>(
+        &self,
+        path: &str,
+        act: impl FnOnce(&Self, &str) -> Result<T, DiskError>,
+    ) -> Result<T, DiskError> {
+        match path.rsplit_once('/') {
+            Some((parent, name)) => act(&self.open_dir(parent)?, name),
+            None => act(self, path),
+        }
+    }
+}

@@ -163,18 +163,6 @@ fn at(nanos: u32) -> Timestamp {
     Timestamp::new(1_500_000_000, nanos)
 }
 
-fn several(label: &str) -> Steps {
-    Steps::new(label)
-        .put_as("build/old.txt", "new", 0o600, at(1))
-        .put("build/fresh.txt", "fresh")
-        .put("build/deep/er/file", "in new directories")
-        .put("Project.lock", "locked again")
-        .put("docs/index/page", "beside the home")
-        .link("build/latest", "1.1.0")
-        .remove("build/dir/bystander")
-        .tree("build/tools", tools_like("two", 0o700))
-}
-
 /// A change of each kind, and little of each.
 fn few(label: &str) -> Steps {
     let tree = TreeSpec::new(0o755, at(3)).file("only", 0o644, at(4), "two");
@@ -184,6 +172,14 @@ fn few(label: &str) -> Steps {
         .link("build/latest", "1.1.0")
         .remove("build/dir/bystander")
         .tree("build/tools", tree)
+}
+
+/// More of everything, in the home and beside it.
+fn several(label: &str) -> Steps {
+    few(label)
+        .put("build/fresh.txt", "fresh")
+        .put("Project.lock", "locked again")
+        .put("docs/index/page", "beside the home")
 }
 
 /// All cases.
@@ -258,7 +254,7 @@ pub fn all() -> Vec<Case> {
         repaired,
         quick("rebuildable-new", tools()),
         with_tools(quick("rebuildable-replace", tools_like("two", 0o755))),
-        with_tools(Case::new("several", several("several"))),
+        with_small(Case::new("several", several("several"))),
         rolled_back,
         edited,
     ]

@@ -145,6 +145,8 @@ impl Catalog {
         if !self.needs_migration()? {
             return Ok(());
         }
+        // On the way to WAL nothing is to lie beside the database: a rollback journal there is never ours.
+        self.conn.pragma_update(None, "journal_mode", "MEMORY")?;
         self.conn.pragma_update(None, "journal_mode", "WAL")?;
         self.conn.pragma_update(None, "synchronous", "FULL")?;
         self.conn

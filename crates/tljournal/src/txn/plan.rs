@@ -169,13 +169,21 @@ impl Transaction {
         let (Some(pin), Some(digest)) = (&found.pin, found.digest) else {
             return Ok(true);
         };
-        let Some(manifest) = self.engine.look(|catalog| catalog.manifest(&digest))? else {
-            // Not recorded yet, so nothing else can tell.
+        let known = match &found.standing {
+            Standing::Unknown(Some((manifest, signature))) => {
+                Some((manifest.clone(), Some(signature.clone())))
+            }
+            _ => {
+                let entry = self.engine.look(|catalog| catalog.entry(&intent.place))?;
+                let vouching =
+                    entry.filter(|entry| !entry.racy && entry.image.identity == pin.identity());
+                let manifest = self.engine.look(|catalog| catalog.manifest(&digest))?;
+                manifest.map(|manifest| (manifest, vouching.and_then(|entry| entry.signature)))
+            }
+        };
+        let Some((manifest, signature)) = known else {
             return Ok(false);
         };
-        let entry = self.engine.look(|catalog| catalog.entry(&intent.place))?;
-        let vouching = entry.filter(|entry| !entry.racy && entry.image.identity == pin.identity());
-        let signature = vouching.and_then(|entry| entry.signature);
         let depth = Depth::Signature;
         let verdict = tree::verify(pin.dir(), &manifest, signature.as_ref(), depth, &|_| {})?;
         Ok(verdict.differences.is_empty())

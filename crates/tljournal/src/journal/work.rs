@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use crate::apply;
 use crate::engine::Engine;
 use crate::error::{Error, UsageError};
 use crate::lock::Mode;
-use crate::model::{RelPath, RunId};
+use crate::model::{RelPath, RunId, TxnId};
 use crate::pin::{self, Pin};
 use crate::recovery::{self, Recovery};
 use crate::tree::{Difference, TreeSource};
@@ -130,17 +131,24 @@ impl Journal {
     /// # Errors
     /// [`Error::Lock`] when the journal was opened with a limit that passed.
     pub fn read(&self) -> Result<Reading<'_>, Error> {
-        let mut lock = self.engine.commit_lock(Mode::Shared, "read")?;
-        let unfinished = self.engine.look(|catalog| catalog.unfinished())?;
-        if unfinished.iter().any(|row| row.state.is_unfinished()) {
+        let unfinished = || {
+            let rows = self.engine.look(|catalog| catalog.unfinished())?;
+            let unfinished = rows.into_iter().filter(|row| row.state.is_unfinished());
+            Ok::<BTreeSet<TxnId>, Error>(unfinished.map(|row| row.id).collect())
+        };
+        // What stays unfinished is beyond reach or stuck; its paths are refused one by one.
+        let mut hopeless = BTreeSet::new();
+        loop {
+            let lock = self.engine.commit_lock(Mode::Shared, "read")?;
+            if unfinished()?.is_subset(&hopeless) {
+                return Ok(Reading::new(&self.engine, lock));
+            }
             drop(lock);
-            let exclusive = self.engine.commit_lock(Mode::Exclusive, "recovery")?;
+            let lock = self.engine.commit_lock(Mode::Exclusive, "recovery")?;
             recovery::finish_unfinished(&self.engine)?;
-            drop(exclusive);
-            // What is unfinished still is beyond reach or stuck; its paths are refused one by one.
-            lock = self.engine.commit_lock(Mode::Shared, "read")?;
+            hopeless = unfinished()?;
+            drop(lock);
         }
-        Ok(Reading::new(&self.engine, lock))
     }
 
     /// Takes a named lock, which means whatever its users agree on. Take several in the order of their

@@ -88,6 +88,8 @@ impl Options {
                 Err(Error::Damaged(Damage::Catalog { source, .. })) => {
                     set_aside = self.set_database_aside(seen, &source)?.or(set_aside);
                 }
+                // Somebody else was mending it at that moment.
+                Err(Error::Replaced { .. }) => {}
                 Err(error) => return Err(error),
             }
         }

@@ -9,6 +9,7 @@
 mod cases;
 mod every;
 mod play;
+mod quiet;
 mod trees;
 mod work;
 
@@ -18,5 +19,6 @@ pub use play::{
     Hook, Mounted, Record, Seen, Strike, aside, events, holding, kill_at, small, steps,
     synced_before_publishing, tear, within,
 };
+pub use quiet::{quiet, start};
 pub use trees::{tools, tools_like};
 pub use work::{Worker, check_after_storm, storm_tree};

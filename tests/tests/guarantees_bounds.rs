@@ -16,16 +16,13 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tljournal::{Conflict, ConflictKind, Error, Expect, LockMode, Unsupported};
 use tljournal_testkit::{Outcome, Steps, World, check_at_rest, explain};
-use tljournal_tests::tools;
+use tljournal_tests::{quiet, start, tools};
 
 /// A process that holds a named lock.
 fn holder(world: &World, name: &str) -> Child {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_hold"))
-        .args([world.root().as_str(), name])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hold"));
+    command.args([world.root().as_str(), name]);
+    let mut child = start(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
     let mut line = String::new();
     BufReader::new(child.stdout.as_mut().unwrap())
         .read_line(&mut line)
@@ -80,6 +77,7 @@ fn with_content() -> World {
 
 #[test]
 fn g9_a_lost_database_is_made_again_and_what_is_on_disk_stays() {
+    let _quiet = quiet();
     let world = with_content();
     for name in [".state.db", ".state.db-wal", ".state.db-shm"] {
         let _ = fs::remove_file(world.path(&format!("build/{name}")));
@@ -255,19 +253,16 @@ struct Tiny(World);
 impl Tiny {
     fn mount(options: &str) -> Option<Self> {
         let world = World::new();
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", options, "tmpfs", world.root().as_str()])
-            .output();
-        match mounted {
-            Ok(mounted) if mounted.status.success() => Some(Self(world)),
-            _ => None,
-        }
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", options, "tmpfs", world.root().as_str()]);
+        let mounted = start(mount.stderr(Stdio::null())).wait().unwrap();
+        mounted.success().then_some(Self(world))
     }
 }
 
 impl Drop for Tiny {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.0.root()).status();
+        let _ = start(Command::new("umount").arg(self.0.root())).wait();
     }
 }
 
@@ -279,6 +274,7 @@ fn g11_a_disk_that_is_really_full_loses_nothing() {
             return;
         };
         let world = &tiny.0;
+        let _quiet = quiet();
         let journal = world.open();
         Steps::new("one")
             .put("build/file", "one")

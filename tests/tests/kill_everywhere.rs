@@ -9,11 +9,11 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 use tljournal_testkit::{Moment, Snapshot, When, World, check_agreement, check_at_rest};
-use tljournal_tests::{Case, End, at_every, case_named};
+use tljournal_tests::{Case, End, at_every, case_named, quiet, start};
 
 #[derive(Debug, PartialEq, Eq)]
 enum Ended {
@@ -22,10 +22,10 @@ enum Ended {
 }
 
 fn run_killed(world: &World, what: &str, moment: Moment) -> Ended {
-    let ran = Command::new(env!("CARGO_BIN_EXE_kill-one"))
-        .args([world.root().as_str(), what, &moment.to_string()])
-        .output()
-        .unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kill-one"));
+    command.args([world.root().as_str(), what, &moment.to_string()]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let ran = start(&mut command).wait_with_output().unwrap();
     let done = ran.stdout == b"done\n";
     match (ran.status.signal(), ran.status.success()) {
         (Some(9), _) => Ended::Killed { done },
@@ -39,6 +39,7 @@ fn run_killed(world: &World, what: &str, moment: Moment) -> Ended {
 
 /// Checks everything that is promised after a kill.
 fn check(world: &World, case: &Case, allowed: &[Snapshot], done: bool, story: &str) {
+    let _quiet = quiet();
     let journal = world.open();
     let found = world.snapshot();
     let all: Vec<_> = allowed.iter().map(|one| found.differences(one)).collect();

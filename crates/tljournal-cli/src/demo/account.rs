@@ -116,10 +116,11 @@ impl Shown<'_> {
             "{BOLD}What many hands and many deaths did to one directory{BOLD:#}"
         )?;
         let mut row = |name: &str, value: &str, more: &str| {
-            writeln!(
-                out,
-                "  {name:<18}{BOLD}{value:>10}{BOLD:#}  {DIM}{more}{DIM:#}"
-            )
+            let more = match more {
+                "" => String::new(),
+                more => format!("  {DIM}{more}{DIM:#}"),
+            };
+            writeln!(out, "  {name:<18}{BOLD}{value:>10}{BOLD:#}{more}")
         };
         row("tree", "", &tree)?;
         let unchanged = format!(

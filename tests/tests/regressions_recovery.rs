@@ -290,3 +290,18 @@ fn a_mount_that_came_again_is_another_one() {
     }
     assert_ne!(seen[0], seen[1]);
 }
+
+/// Whoever opened a new project before anything had been put outside of its home never learnt under which
+/// row such things were recorded: a transaction that a dead process had left half-way was beyond its reach.
+#[test]
+fn a_handle_that_was_there_first_finishes_what_was_begun_later() {
+    let world = World::new();
+    let first = world.open();
+    let strike = Strike::before(Verb::RenameNew, "x.txt");
+    kill_at(KILL_WHEN, &world, &strike, &["put=x.txt=new"]);
+    let reading = first.read().unwrap();
+    let mut text = String::new();
+    let mut file = reading.open("x.txt").unwrap().unwrap();
+    std::io::Read::read_to_string(&mut file, &mut text).unwrap();
+    assert_eq!(text, "new");
+}

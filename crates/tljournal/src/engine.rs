@@ -187,16 +187,11 @@ impl Engine {
 
     /// Makes sure that the root has a row, once.
     fn ensure_root(&self) -> Result<(), Error> {
-        if self.look(|catalog| Ok(catalog.has_root()))? {
+        if self.look(|catalog| catalog.own_root())? != 0 {
             return Ok(());
         }
         let (root, path) = (self.home.root_stat.identity, self.home.root.path().as_str());
-        self.record(Sync::Normal, |catalog| catalog.ensure_root(root, path))?;
-        let mut store = self.store();
-        store
-            .catalog
-            .find_root(root)
-            .map_err(|error| self.note(error))
+        self.record(Sync::Normal, |catalog| catalog.ensure_root(root, path))
     }
 
     /// Ends the run, if it changed anything: records how, and moves the log into the database if nobody

@@ -20,7 +20,7 @@ impl Catalog {
             statement.execute(params![
                 txn,
                 change.n,
-                self.root_of(&change.place),
+                self.root_of(&change.place)?,
                 change.place.path.as_str(),
                 change.op.as_str(),
                 pre.kind,
@@ -73,14 +73,14 @@ impl Catalog {
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
             let path: String = row.get(1)?;
-            found.extend(place(row.get(0)?, &path, self.own_root)?);
+            found.extend(place(row.get(0)?, &path, self.own_root()?)?);
         }
         Ok(found)
     }
 
     fn read_change(&self, row: &Row<'_>) -> Result<Option<Change>, CatalogError> {
         let path: String = row.get(2)?;
-        let Some(place) = place(row.get(1)?, &path, self.own_root)? else {
+        let Some(place) = place(row.get(1)?, &path, self.own_root()?)? else {
             return Ok(None);
         };
         let op: String = row.get(3)?;

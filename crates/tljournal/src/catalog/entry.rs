@@ -44,7 +44,7 @@ impl Catalog {
     pub(crate) fn entry(&self, place: &Place) -> Result<Option<EntryRow>, CatalogError> {
         let sql = format!("{COLUMNS} WHERE root = ?1 AND path = ?2");
         let mut statement = self.conn.prepare_cached(&sql)?;
-        let key = params![self.root_of(place), place.path.as_str()];
+        let key = params![self.root_of(place)?, place.path.as_str()];
         statement
             .query_row(key, |row| Ok(read_entry(row)))
             .optional()?
@@ -59,7 +59,7 @@ impl Catalog {
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
             let path: String = row.get(1)?;
-            if let Some(place) = place(row.get(0)?, &path, self.own_root)? {
+            if let Some(place) = place(row.get(0)?, &path, self.own_root()?)? {
                 found.push((place, read_entry(row)?));
             }
         }
@@ -79,7 +79,7 @@ impl Catalog {
     /// Records that a tree is on the medium, unless it was replaced meanwhile.
     pub(crate) fn settle_entry(&self, place: &Place, txn: i64) -> Result<(), CatalogError> {
         let sql = "UPDATE entry SET unsettled = NULL WHERE root = ?1 AND path = ?2 AND txn = ?3";
-        let key = params![self.root_of(place), place.path.as_str(), txn];
+        let key = params![self.root_of(place)?, place.path.as_str(), txn];
         self.conn.prepare_cached(sql)?.execute(key)?;
         Ok(())
     }
@@ -90,7 +90,7 @@ impl Catalog {
         let sql = "INSERT OR REPLACE INTO entry VALUES
                    (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
         self.conn.prepare_cached(sql)?.execute(params![
-            self.root_of(place),
+            self.root_of(place)?,
             place.path.as_str(),
             entry.txn,
             entry.n,
@@ -122,7 +122,7 @@ impl Catalog {
     pub(crate) fn remove_entry(&self, place: &Place) -> Result<(), CatalogError> {
         self.remove_below(place)?;
         let sql = "DELETE FROM entry WHERE root = ?1 AND path = ?2";
-        let key = params![self.root_of(place), place.path.as_str()];
+        let key = params![self.root_of(place)?, place.path.as_str()];
         self.conn.prepare_cached(sql)?.execute(key)?;
         Ok(())
     }
@@ -132,7 +132,7 @@ impl Catalog {
         let sql = "DELETE FROM entry WHERE root = ?1 AND path >= ?2 AND path < ?3";
         self.conn
             .prepare_cached(sql)?
-            .execute(params![self.root_of(place), from, to])?;
+            .execute(params![self.root_of(place)?, from, to])?;
         Ok(())
     }
 

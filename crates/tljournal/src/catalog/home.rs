@@ -50,22 +50,23 @@ impl Catalog {
         Ok(())
     }
 
-    /// Finds the row of the opener's root, which its places are recorded under.
-    pub(crate) fn find_root(&mut self, root: Identity) -> Result<(), CatalogError> {
-        let sql = "SELECT id FROM root WHERE ino = ?1 AND born = ?2";
-        let found = self
-            .conn
-            .prepare_cached(sql)?
-            .query_row(params![signed(root.ino), root.born.to_string()], |row| {
-                row.get(0)
-            });
-        self.own_root = found.optional()?.unwrap_or(0);
-        Ok(())
+    /// Says which root the opener's places are recorded under.
+    pub(crate) fn set_root(&mut self, root: Identity) {
+        self.root = Some(root);
     }
 
-    /// Whether the opener's root has a row.
-    pub(crate) fn has_root(&self) -> bool {
-        self.own_root != 0
+    /// The row of the opener's root, 0 as long as it has none.
+    pub(crate) fn own_root(&self) -> Result<i64, CatalogError> {
+        if let (None, Some(root)) = (self.root_row.get(), self.root) {
+            let sql = "SELECT id FROM root WHERE ino = ?1 AND born = ?2";
+            let key = params![signed(root.ino), root.born.to_string()];
+            let found = self
+                .conn
+                .prepare_cached(sql)?
+                .query_row(key, |row| row.get(0));
+            self.root_row.set(found.optional()?);
+        }
+        Ok(self.root_row.get().unwrap_or(0))
     }
 
     /// Makes sure that a root has a row.

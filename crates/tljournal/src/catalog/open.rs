@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::time::Duration;
 
 use camino::Utf8Path;
@@ -7,7 +8,7 @@ use rusqlite_migration::{M, Migrations};
 
 use super::codec::HOME;
 use super::{CatalogError, Sync};
-use crate::model::{Anchor, Place};
+use crate::model::{Anchor, Identity, Place};
 
 /// The migrations, oldest first; append only.
 const MIGRATIONS: &[M<'_>] = &[M::up(include_str!(
@@ -30,8 +31,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Catalog {
     pub(super) conn: Connection,
-    /// The row of the opener's root, 0 as long as it has none.
-    pub(super) own_root: i64,
+    /// The opener's root, which its places are recorded under.
+    pub(super) root: Option<Identity>,
+    /// Its row, once it is known to have one: another process may make it at any time.
+    pub(super) root_row: Cell<Option<i64>>,
     sync: Option<Sync>,
 }
 
@@ -92,7 +95,8 @@ impl Catalog {
         conn.set_prepared_statement_cache_capacity(64);
         Ok(Self {
             conn,
-            own_root: 0,
+            root: None,
+            root_row: Cell::new(None),
             sync: None,
         })
     }
@@ -201,10 +205,10 @@ impl Catalog {
     }
 
     /// The `root` column of a place.
-    pub(super) fn root_of(&self, place: &Place) -> i64 {
+    pub(super) fn root_of(&self, place: &Place) -> Result<i64, CatalogError> {
         match place.anchor {
-            Anchor::Home => HOME,
-            Anchor::Root => self.own_root,
+            Anchor::Home => Ok(HOME),
+            Anchor::Root => self.own_root(),
         }
     }
 }

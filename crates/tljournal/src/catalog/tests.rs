@@ -48,7 +48,7 @@ fn fresh(scratch: &Scratch) -> Catalog {
         catalog.ensure_root(identity(2), "/project")
     });
     made.unwrap();
-    catalog.find_root(identity(2)).unwrap();
+    catalog.set_root(identity(2));
     assert_eq!(catalog.home().unwrap(), Some(row));
     catalog
 }

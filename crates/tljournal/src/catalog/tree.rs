@@ -58,7 +58,7 @@ impl Catalog {
                    AND txn.state = 'applied'
                    AND txn.commit_no < (SELECT commit_no FROM txn WHERE uuid = ?3)
                    ORDER BY txn.commit_no DESC LIMIT 1";
-        let key = params![self.root_of(place), place.path.as_str(), txn.to_string()];
+        let key = params![self.root_of(place)?, place.path.as_str(), txn.to_string()];
         let found: Option<Option<Vec<u8>>> = self
             .conn
             .prepare_cached(sql)?

@@ -27,7 +27,7 @@ impl Catalog {
         self.conn.prepare_cached(sql)?.execute(params![
             id.to_string(),
             run,
-            self.own_root,
+            self.own_root()?,
             label,
             began_at
         ])?;

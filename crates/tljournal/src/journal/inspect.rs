@@ -60,7 +60,7 @@ impl Inspection {
                 Utf8PathBuf::from_path_buf(copy.path().join(DATABASE)).map_err(|_| no_journal())?;
             (Catalog::open_read_only(&path, false)?, Some(copy))
         };
-        catalog.find_root(root_stat.identity)?;
+        catalog.set_root(root_stat.identity);
         let map = Map::new(
             (root, root_stat.identity),
             (home, home_stat.identity),

@@ -280,9 +280,7 @@ impl Options {
 fn open_store(home: &Home, expected: &Stat) -> Result<Store, Error> {
     let lock = home.locks.open_lock_file("db")?;
     let mut catalog = Catalog::open(&home.database_path()?)?;
-    if !catalog.needs_migration()? {
-        catalog.find_root(home.root_stat.identity)?;
-    }
+    catalog.set_root(home.root_stat.identity);
     match home.check_database_files()? {
         Some(now) if now.identity == expected.identity => Ok(Store { catalog, lock }),
         _ => Err(Error::Replaced {

@@ -110,7 +110,8 @@ impl Dir {
     /// # Errors
     /// [`DiskError`] as the filesystem says.
     pub fn own_stat(&self) -> Result<Stat, DiskError> {
-        stat_fd(&self.fd).map_err(|errno| self.error("look at", errno))
+        let told = stat_fd(&self.fd).map_err(|errno| self.error("look at", errno));
+        told.map(|stat| self.disk.seen(stat))
     }
 
     /// What its path names now, links followed; `None` if nothing.
@@ -123,7 +124,7 @@ impl Dir {
             self.path.as_str().as_bytes(),
             AtFlags::empty(),
         ) {
-            Ok(stat) => Ok(Some(stat)),
+            Ok(stat) => Ok(Some(self.disk.seen(stat))),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
             Err(errno) => Err(self.error("look at", errno)),
         }
@@ -134,7 +135,8 @@ impl Dir {
     /// # Errors
     /// [`DiskError`] as the filesystem says.
     pub fn stat_open(&self, file: &File) -> Result<Stat, DiskError> {
-        stat_fd(file).map_err(|errno| self.error("look at a file of", errno))
+        let told = stat_fd(file).map_err(|errno| self.error("look at a file of", errno));
+        told.map(|stat| self.disk.seen(stat))
     }
 
     /// What an entry is; `None` if there is none. A link is looked at, not followed.
@@ -144,7 +146,7 @@ impl Dir {
     pub fn stat(&self, path: impl AsRef<OsStr>) -> Result<Option<Stat>, DiskError> {
         let path = path.as_ref();
         match statx(&self.fd, path.as_bytes(), AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(Some(stat)),
+            Ok(stat) => Ok(Some(self.disk.seen(stat))),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(self.error_at("look at", path, errno)),
         }

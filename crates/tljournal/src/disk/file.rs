@@ -136,6 +136,7 @@ impl NewFile {
     /// [`DiskError`] as the filesystem says.
     pub fn stat(&self) -> Result<Stat, DiskError> {
         super::dir::stat_fd(&self.file)
+            .map(|stat| self.disk.seen(stat))
             .map_err(|errno| DiskError::new("look at", self.path.as_str(), errno))
     }
 

@@ -36,7 +36,7 @@ use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::model::{Digest, Hasher, Identity};
+use crate::model::{Digest, Hasher, Identity, Stat};
 
 /// How much of a file is read and hashed at a time.
 const HASH_CHUNK_BYTES: usize = 128 << 10;
@@ -99,6 +99,19 @@ impl Disk {
                 }
             }
         }
+    }
+
+    /// What a `statx` told, as the witness wants it seen.
+    fn seen(&self, mut stat: Stat) -> Stat {
+        if let Some(witness) = &self.witness {
+            witness.found(&mut stat);
+        }
+        stat
+    }
+
+    /// Whether calls have to be made in an order that can be repeated, by one thread.
+    pub(crate) fn is_witnessed(&self) -> bool {
+        self.witness.is_some()
     }
 
     /// Makes one mutating call.

@@ -3,6 +3,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
+/// How often in a row an entry may be moved away while it is opened.
+const RACES_MAX: u32 = 10_000;
+
 /// Opens `path` beneath `dir`, following no symbolic link anywhere.
 ///
 /// Where the kernel has no `openat2`, or a sandbox forbids it, the components are walked one by one.
@@ -14,10 +17,14 @@ pub(super) fn open_beneath(
 ) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    let climbs = path.starts_with('/') || path.split('/').any(|part| part == "..");
+    let mut races = 0;
     loop {
         match rustix::fs::openat2(&dir, path, flags, mode, how) {
             // The kernel could not prove that a concurrent rename did not lead out: ask again.
             Err(Errno::AGAIN | Errno::INTR) => {}
+            // What was found has been moved elsewhere before the kernel looked where it is.
+            Err(Errno::XDEV) if !climbs && races < RACES_MAX => races += 1,
             Err(Errno::NOSYS | Errno::PERM) => return walk(&dir, path, flags, mode),
             opened => return opened,
         }
@@ -48,6 +55,32 @@ fn walk(dir: impl AsFd, path: &str, flags: OFlags, mode: Mode) -> Result<OwnedFd
 )]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_entry_that_is_exchanged_while_it_is_opened_is_opened() {
+        use rustix::fs::{RenameFlags, renameat_with};
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("a")).unwrap();
+        std::fs::write(dir.path().join("a/f"), "one").unwrap();
+        std::fs::write(dir.path().join("g"), "two").unwrap();
+        let top = std::fs::File::open(dir.path()).unwrap();
+        let within = std::fs::File::open(dir.path().join("a")).unwrap();
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    renameat_with(&top, "g", &within, "f", RenameFlags::EXCHANGE).unwrap();
+                }
+            });
+            let opened = (0..100_000)
+                .map(|_| open_beneath(&within, "f", OFlags::RDONLY, Mode::empty()))
+                .find_map(Result::err);
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert_eq!(opened, None);
+        });
+        let climbing = open_beneath(&within, "../g", OFlags::RDONLY, Mode::empty());
+        assert_eq!(climbing.unwrap_err(), Errno::XDEV);
+    }
 
     #[test]
     fn g8_the_walk_without_openat2_follows_no_link_and_does_not_climb() {

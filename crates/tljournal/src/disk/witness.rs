@@ -2,6 +2,8 @@ use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::model::Stat;
+
 /// What a mutating call does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verb {
@@ -88,6 +90,12 @@ pub trait Witness: Send + Sync {
     /// # Errors
     /// An error is returned in place of the call, which is then not made.
     fn before(&self, call: &Call<'_>) -> io::Result<()>;
+
+    /// Told what something was found to be, and may change it: what a simulated power cut has left is made
+    /// of new inodes, and stands for those that the catalog knows.
+    fn found(&self, stat: &mut Stat) {
+        let _ = stat;
+    }
 
     /// Called after the call was made.
     fn after(&self, call: &Call<'_>, made: Result<(), &io::Error>) {

@@ -3,7 +3,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 
 use super::draft::{Content, Draft, root_mode, seal, unsigned};
-use super::spread::spread;
+use super::spread::{readers, spread, writers};
 use super::walk::{Seen, walk};
 use super::{Built, Forbidden, Tick, TreeError};
 use crate::disk::{Dir, NewFile};
@@ -32,7 +32,7 @@ pub(super) fn copy(
             _ => {}
         }
     }
-    let contents = read_files(&seen, &same_as, |buffer, seen| {
+    let contents = read_files(writers(root), &seen, &same_as, |buffer, seen| {
         let path = &seen.path;
         let mode = seen.stat.mode & mode_mask;
         let mut file = root.create_file(path, mode)?;
@@ -59,7 +59,7 @@ pub(super) fn copy(
 pub(crate) fn read(root: &Dir, tick: Tick<'_>) -> Result<Built, TreeError> {
     let seen = walk(root, None)?;
     let same_as = hard_links(&seen);
-    let contents = read_files(&seen, &same_as, |buffer, seen| {
+    let contents = read_files(readers(), &seen, &same_as, |buffer, seen| {
         read_file(root, seen, buffer, tick, |_| Ok(()))
     })?;
     refuse_changed_dirs(root, &seen)?;
@@ -95,6 +95,7 @@ fn hard_links(seen: &[Seen]) -> Vec<Option<u32>> {
 /// Runs `act` on every file, once for each group of hard links; large files come first, so that no core
 /// is left alone with one at the end.
 fn read_files(
+    threads: usize,
     seen: &[Seen],
     same_as: &[Option<u32>],
     act: impl Fn(&mut Vec<u8>, &Seen) -> Result<Content, TreeError> + Sync,
@@ -108,7 +109,7 @@ fn read_files(
         buffer: Vec<u8>,
         contents: Vec<(usize, Content)>,
     }
-    let workers = spread(order.len(), 1, |worker: &mut Worker, number| {
+    let workers = spread(threads, order.len(), 1, |worker: &mut Worker, number| {
         let index = order[number];
         worker.buffer.resize(BUFFER_BYTES, 0);
         let content = act(&mut worker.buffer, &seen[index])?;

@@ -1,19 +1,36 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use crate::disk::Dir;
+
 /// How many threads are worth starting.
-pub(super) fn cores() -> usize {
+fn cores() -> usize {
     // Asking reads several files of the control group, so it is asked once.
     static CORES: OnceLock<usize> = OnceLock::new();
     *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
-/// Runs `step` for every number below `count` on all cores, which take `grain` numbers at a time, and
+/// How many threads are to write below a directory: one in front of a witness, so that the order of its
+/// calls can be repeated.
+pub(super) fn writers(root: &Dir) -> usize {
+    match root.disk().is_witnessed() {
+        true => 1,
+        false => cores(),
+    }
+}
+
+/// How many threads are to read.
+pub(super) fn readers() -> usize {
+    cores()
+}
+
+/// Runs `step` for every number below `count` on so many threads, which take `grain` numbers at a time, and
 /// returns the states that the workers collected their results in.
 ///
 /// # Errors
 /// The error of the lowest number that failed, of those that were tried.
 pub(super) fn spread<S: Default + Send, E: Send>(
+    threads: usize,
     count: usize,
     grain: usize,
     step: impl Fn(&mut S, usize) -> Result<(), E> + Sync,
@@ -40,7 +57,7 @@ pub(super) fn spread<S: Default + Send, E: Send>(
             }
         }
     };
-    let helpers = cores().min(count.div_ceil(grain)).saturating_sub(1);
+    let helpers = threads.min(count.div_ceil(grain)).saturating_sub(1);
     let states = std::thread::scope(|scope| {
         let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();
         let mut states = vec![work()];
@@ -65,7 +82,7 @@ mod tests {
 
     #[test]
     fn every_number_is_taken_once_and_the_first_failure_is_told() {
-        let states: Vec<Vec<usize>> = spread(1000, 7, |seen: &mut Vec<usize>, number| {
+        let states: Vec<Vec<usize>> = spread(4, 1000, 7, |seen: &mut Vec<usize>, number| {
             seen.push(number);
             Ok::<_, ()>(())
         })
@@ -73,7 +90,7 @@ mod tests {
         let mut all = states.concat();
         all.sort_unstable();
         assert_eq!(all, (0..1000).collect::<Vec<_>>());
-        let failed = spread(10, 1, |(): &mut (), number| Err::<(), _>(number));
+        let failed = spread(2, 10, 1, |(): &mut (), number| Err::<(), _>(number));
         assert_eq!(failed, Err(0));
     }
 }

@@ -3,7 +3,7 @@ use std::io::Read;
 
 use super::draft::{Built, Draft, unsigned};
 use super::names::{self, parent};
-use super::spread::cores;
+use super::spread;
 use super::writers::{Contents, Slot, Writers};
 use super::{Tick, TreeError};
 use crate::disk::Dir;
@@ -37,7 +37,7 @@ pub(super) fn unpack(
 ) -> Result<Built, TreeError> {
     let writers = Writers::new(root, tick);
     let nodes = std::thread::scope(|scope| {
-        for _ in 0..cores() {
+        for _ in 0..spread::writers(root) {
             scope.spawn(|| writers.work());
         }
         // Whatever happens below, the writers must see the end of their work.

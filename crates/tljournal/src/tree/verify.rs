@@ -1,6 +1,6 @@
 use super::draft::unsigned;
 use super::look::{Found, Look};
-use super::spread::spread;
+use super::spread::{readers, spread};
 use super::{Difference, Tick, TreeError};
 use crate::disk::Dir;
 use crate::model::{Manifest, Signature};
@@ -51,9 +51,12 @@ pub(crate) fn verify(
         depth,
         tick,
     };
-    let workers = spread(entries.len(), GRAIN, |found: &mut Found, index| {
-        look.at(index, found)
-    })?;
+    let workers = spread(
+        readers(),
+        entries.len(),
+        GRAIN,
+        |found: &mut Found, index| look.at(index, found),
+    )?;
     let mut all = Found::default();
     for found in workers {
         all.differences.extend(found.differences);

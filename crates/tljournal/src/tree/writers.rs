@@ -131,6 +131,9 @@ impl<'a> Writers<'a> {
         if !is_whole {
             self.send_rest(&sender, reader, path)?;
         }
+        if self.root.disk().is_witnessed() {
+            self.drain()?;
+        }
         Ok(slot)
     }
 

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use tljournal::disk::{Verb, Witness};
-use tljournal::{Error, Journal, Timestamp};
-use tljournal_testkit::{Both, Meddle, Model, Seen, Snapshot, Steps, TreeSpec, World};
+use tljournal::{Durability, Error, Journal, Timestamp};
+use tljournal_testkit::{Both, Meddle, Model, Seen, Snapshot, Step, Steps, TreeSpec, World};
 
 use crate::trees::{tools, tools_like};
 
@@ -141,6 +141,15 @@ impl Case {
                 Ok(_) => panic!("an edit was overwritten"),
             },
         }
+    }
+
+    /// Whether a power cut may take back what was promised: it installs a rebuildable tree.
+    #[must_use]
+    pub fn is_rebuildable(&self) -> bool {
+        let rebuildable = |step: &Step| {
+            matches!(step, Step::Tree { durability, .. } if *durability == Durability::Rebuildable)
+        };
+        self.steps.steps.iter().any(rebuildable)
     }
 
     /// Whether another program had its hands in it.

@@ -8,6 +8,7 @@
 
 mod cases;
 mod every;
+mod interrupted;
 mod play;
 mod quiet;
 mod trees;
@@ -15,6 +16,7 @@ mod work;
 
 pub use cases::{Case, EDITED, End, all as all_cases, named as case_named};
 pub use every::at_every;
+pub use interrupted::Interrupted;
 pub use play::{
     Hook, Mounted, Record, Seen, Strike, aside, events, holding, kill_at, small, steps,
     synced_before_publishing, tear, within,

@@ -86,10 +86,10 @@ fn check_path(world: &World, journal: &Journal, disk: &Snapshot, path: &str) -> 
 }
 
 fn journal_stat(world: &World, path: &str) -> Result<tljournal::Stat, String> {
-    use tljournal::disk::{Dir, Disk};
+    use tljournal::disk::Dir;
     let full = world.path(path);
     let parent = full.parent().unwrap_or(Utf8Path::new("/"));
-    let dir = Dir::open(parent, Disk::default()).map_err(|error| explain(&error))?;
+    let dir = Dir::open(parent, world.disk().clone()).map_err(|error| explain(&error))?;
     let stat = dir.stat(full.file_name().unwrap_or_default());
     stat.map_err(|error| explain(&error))?
         .ok_or_else(|| "it is gone".to_owned())

@@ -29,9 +29,11 @@
 )]
 
 mod agreement;
+pub mod crash;
 mod random;
 mod script;
 mod snapshot;
+mod sqlite;
 mod storm;
 mod tree;
 mod witness;
@@ -41,6 +43,7 @@ pub use agreement::{check_agreement, check_at_rest};
 pub use random::Random;
 pub use script::{Act, Model, Node, Outcome, Predicted, Script, Step, Steps};
 pub use snapshot::{Seen, Snapshot, What};
+pub use sqlite::Watch;
 pub use storm::{Account, Role, Storm, Tell, tell};
 pub use tree::{Leaf, TreeSpec};
 pub use witness::{Both, Count, Fail, Kill, Meddle, Moment, When};

@@ -18,29 +18,63 @@ pub const TEST_DIR: &str = "TLJOURNAL_TEST_DIR";
 pub struct World {
     root: Utf8PathBuf,
     owned: bool,
+    disk: Disk,
 }
 
 impl World {
     /// A new and empty project.
     #[must_use]
     pub fn new() -> Self {
-        let base = std::env::var_os(TEST_DIR).map_or_else(std::env::temp_dir, Into::into);
+        Self::below(&std::env::var_os(TEST_DIR).map_or_else(std::env::temp_dir, Into::into))
+    }
+
+    /// A new and empty project on a filesystem in memory, if there is one and no other was asked for.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        let memory = std::path::Path::new("/dev/shm");
+        match std::env::var_os(TEST_DIR) {
+            None if memory.is_dir() => Self::below(memory),
+            _ => Self::new(),
+        }
+    }
+
+    fn below(base: &std::path::Path) -> Self {
         let temp = tempfile::Builder::new()
             .prefix("tljournal-world-")
-            .tempdir_in(&base)
+            .tempdir_in(base)
             .unwrap_or_else(|error| panic!("no world in {}: {error}", base.display()));
         let root = Utf8PathBuf::from_path_buf(temp.keep()).expect("a UTF-8 temporary directory");
         let root = root.canonicalize_utf8().expect("a directory just made");
         fs::create_dir(root.join("project")).expect("a project");
         let root = root.join("project");
-        Self { root, owned: true }
+        Self {
+            root,
+            owned: true,
+            disk: Disk::default(),
+        }
     }
 
     /// The project that somebody else made in this directory, and removes.
     #[must_use]
     pub fn at(root: impl Into<Utf8PathBuf>) -> Self {
-        let root = root.into();
-        Self { root, owned: false }
+        Self {
+            root: root.into(),
+            owned: false,
+            disk: Disk::default(),
+        }
+    }
+
+    /// The same project, whose journal goes to the filesystem this way.
+    #[must_use]
+    pub fn with_disk(mut self, disk: Disk) -> Self {
+        self.disk = disk;
+        self
+    }
+
+    /// How its journal goes to the filesystem.
+    #[must_use]
+    pub fn disk(&self) -> &Disk {
+        &self.disk
     }
 
     /// The project's root.
@@ -73,7 +107,7 @@ impl World {
 
     /// How to open its journal.
     pub fn options(&self) -> Options {
-        Journal::options(&self.root)
+        Journal::options(&self.root).disk(self.disk.clone())
     }
 
     /// Opens its journal for work.

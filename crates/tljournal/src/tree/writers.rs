@@ -131,6 +131,7 @@ impl<'a> Writers<'a> {
         if !is_whole {
             self.send_rest(&sender, reader, path)?;
         }
+        drop(sender);
         if self.root.disk().is_witnessed() {
             self.drain()?;
         }

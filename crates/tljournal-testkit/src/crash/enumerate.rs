@@ -1,0 +1,118 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::image::NodeId;
+use super::record::{Op, Recording};
+use super::state::{Cut, Loss, Pending};
+
+/// Up to how many changes of names every subset is tried.
+const SUBSETS_MAX: usize = 6;
+
+/// Up to how many writes of a file each is tried by itself.
+const WRITES_MAX: usize = 12;
+
+const WHOLE: [Loss; 8] = [
+    Loss::All,
+    Loss::Content,
+    Loss::Zero,
+    Loss::Half,
+    Loss::Torn {
+        sector: 512,
+        odd: true,
+    },
+    Loss::Torn {
+        sector: 512,
+        odd: false,
+    },
+    Loss::Torn {
+        sector: 4096,
+        odd: true,
+    },
+    Loss::Torn {
+        sector: 4096,
+        odd: false,
+    },
+];
+
+type Lost = BTreeSet<usize>;
+type Content = BTreeMap<NodeId, Loss>;
+
+impl Recording {
+    /// The cuts at one moment that are told apart: each change of names lost, and kept, by itself, and in all
+    /// combinations where there are few; each file, and all files, with each loss. Losses of all files come
+    /// with each of those names, those of one file with all names kept and all lost.
+    pub(super) fn cuts(&self, at: usize) -> Vec<Cut> {
+        let pending = self.pending(at);
+        let names = self.lost_names(at, &pending);
+        let (all_files, one_file) = self.lost_content(&pending);
+        let mut cuts = Vec::new();
+        let mut add = |lost: &Lost, content: &Content| {
+            let (lost, content) = (lost.clone(), content.clone());
+            cuts.push(Cut { at, lost, content });
+        };
+        for lost in &names {
+            all_files.iter().for_each(|content| add(lost, content));
+        }
+        for lost in names.iter().take(2) {
+            one_file.iter().for_each(|content| add(lost, content));
+        }
+        cuts
+    }
+
+    /// Nothing, then everything, then the rest.
+    fn lost_names(&self, at: usize, pending: &Pending) -> Vec<Lost> {
+        let mut all = vec![Lost::new()];
+        let each: Vec<Lost> = pending
+            .names
+            .iter()
+            .filter_map(|index| self.lost_with(*index, at, pending))
+            .collect();
+        let everything: Lost = each.iter().flatten().copied().collect();
+        all.push(everything.clone());
+        if each.len() <= SUBSETS_MAX {
+            for bits in 0_u32..1 << each.len() {
+                let chosen = each.iter().enumerate().filter(|(n, _)| bits >> n & 1 == 1);
+                all.push(chosen.flat_map(|(_, lost)| lost.iter().copied()).collect());
+            }
+        } else {
+            all.extend(each.iter().cloned());
+            // All but one are lost; what it follows is kept with it.
+            for kept in &everything {
+                let without = |lost: &&Lost| !lost.contains(kept);
+                all.push(each.iter().filter(without).flatten().copied().collect());
+            }
+        }
+        let mut seen = BTreeSet::new();
+        all.retain(|lost| seen.insert(lost.clone()));
+        all
+    }
+
+    /// What becomes of the content of all files at once, and of each by itself.
+    fn lost_content(&self, pending: &Pending) -> (Vec<Content>, Vec<Content>) {
+        let nodes: Vec<NodeId> = pending.content.keys().copied().collect();
+        let mut all = vec![Content::new()];
+        let mut one = Vec::new();
+        if nodes.is_empty() {
+            return (all, one);
+        }
+        for loss in WHOLE {
+            all.push(nodes.iter().map(|node| (*node, loss)).collect());
+        }
+        for node in &nodes {
+            let others = || nodes.iter().filter(|other| *other != node);
+            one.push(others().map(|other| (*other, Loss::All)).collect());
+            for loss in WHOLE {
+                one.push(Content::from([(*node, loss)]));
+            }
+            let is_write =
+                |index: &&usize| matches!(self.ops[**index], Op::Write { .. } | Op::Truncate { .. });
+            let writes = pending.content[node].iter().filter(is_write).count();
+            if writes > 1 {
+                for number in 0..writes.min(WRITES_MAX) {
+                    one.push(Content::from([(*node, Loss::After(number))]));
+                    one.push(Content::from([(*node, Loss::Without(number))]));
+                }
+            }
+        }
+        (all, one)
+    }
+}

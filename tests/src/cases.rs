@@ -146,9 +146,7 @@ impl Case {
     /// Whether a power cut may take back what was promised: it installs a rebuildable tree.
     #[must_use]
     pub fn is_rebuildable(&self) -> bool {
-        let rebuildable = |step: &Step| {
-            matches!(step, Step::Tree { durability, .. } if *durability == Durability::Rebuildable)
-        };
+        let rebuildable = |step: &Step| matches!(step, Step::Tree { durability, .. } if *durability == Durability::Rebuildable);
         self.steps.steps.iter().any(rebuildable)
     }
 

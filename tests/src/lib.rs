@@ -7,6 +7,7 @@
 )]
 
 mod cases;
+mod counted;
 mod every;
 mod interrupted;
 mod play;
@@ -15,6 +16,7 @@ mod trees;
 mod work;
 
 pub use cases::{Case, EDITED, End, all as all_cases, named as case_named};
+pub use counted::{COUNTED, counted, number};
 pub use every::at_every;
 pub use interrupted::Interrupted;
 pub use play::{

@@ -1,4 +1,5 @@
 use camino::Utf8Path;
+use rusqlite::{Connection, OpenFlags};
 use tljournal::{Image, Journal, Kind};
 
 use crate::script::Steps;
@@ -44,6 +45,23 @@ pub fn check_at_rest(world: &World) -> Vec<String> {
         wrong.push(format!("left over in staging: {left:?}"));
     }
     wrong
+}
+
+/// Whether SQLite finds the database of a journal that nobody uses whole. One line for each thing that is
+/// wrong.
+#[must_use]
+pub fn check_database(world: &World) -> Vec<String> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let told = Connection::open_with_flags(world.path("build/.state.db"), flags).and_then(|conn| {
+        let mut lines = conn.prepare("PRAGMA integrity_check")?;
+        let lines = lines.query_map([], |row| row.get::<_, String>(0))?;
+        lines.collect::<Result<Vec<_>, _>>()
+    });
+    match told {
+        Ok(lines) if lines == ["ok"] => Vec::new(),
+        Ok(lines) => lines,
+        Err(error) => vec![format!("the database cannot be checked: {error}")],
+    }
 }
 
 fn check_path(world: &World, journal: &Journal, disk: &Snapshot, path: &str) -> Result<(), String> {

@@ -39,7 +39,7 @@ mod tree;
 mod witness;
 mod world;
 
-pub use agreement::{check_agreement, check_at_rest};
+pub use agreement::{check_agreement, check_at_rest, check_database};
 pub use random::Random;
 pub use script::{Act, Model, Node, Outcome, Predicted, Script, Step, Steps};
 pub use snapshot::{Seen, Snapshot, What};

@@ -4,10 +4,7 @@
 //! a watched directory is told to its witness, which may refuse it; all else passes through untouched. Only
 //! here, in a crate that no user links, is code that the compiler cannot check.
 
-#![allow(
-    unsafe_code,
-    reason = "SQLite calls this through C function pointers"
-)]
+#![allow(unsafe_code, reason = "SQLite calls this through C function pointers")]
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::io;
@@ -82,7 +79,13 @@ impl Told {
         refused: c_int,
         make: impl FnOnce() -> c_int,
     ) -> c_int {
-        pass(&self.witness, &self.path, (verb, offset, data), refused, make)
+        pass(
+            &self.witness,
+            &self.path,
+            (verb, offset, data),
+            refused,
+            make,
+        )
     }
 }
 
@@ -253,8 +256,13 @@ unsafe extern "C" fn write(
 ) -> c_int {
     // SAFETY: SQLite passes an open file and `amount` readable bytes.
     unsafe {
-        let make =
-            || forward(file, |methods| methods.xWrite, |f, real| f(real, data, amount, offset));
+        let make = || {
+            forward(
+                file,
+                |methods| methods.xWrite,
+                |f, real| f(real, data, amount, offset),
+            )
+        };
         match told(file) {
             None => make(),
             Some(told) => {

@@ -38,8 +38,9 @@ type Content = BTreeMap<NodeId, Loss>;
 
 impl Recording {
     /// The cuts at one moment that are told apart: each change of names lost, and kept, by itself, and in all
-    /// combinations where there are few; each file, and all files, with each loss. Losses of all files come
-    /// with each of those names, those of one file with all names kept and all lost.
+    /// combinations where there are few; all files with each loss, and each file with each loss while all
+    /// others are there or are lost. Losses of all files come with each of those names, those of one file
+    /// with all names kept and all lost.
     pub(super) fn cuts(&self, at: usize) -> Vec<Cut> {
         let pending = self.pending(at);
         let names = self.lost_names(at, &pending);
@@ -98,19 +99,23 @@ impl Recording {
             all.push(nodes.iter().map(|node| (*node, loss)).collect());
         }
         for node in &nodes {
-            let others = || nodes.iter().filter(|other| *other != node);
-            one.push(others().map(|other| (*other, Loss::All)).collect());
-            for loss in WHOLE {
-                one.push(Content::from([(*node, loss)]));
-            }
-            let is_write =
-                |index: &&usize| matches!(self.ops[**index], Op::Write { .. } | Op::Truncate { .. });
+            let is_write = |index: &&usize| {
+                matches!(self.ops[**index], Op::Write { .. } | Op::Truncate { .. })
+            };
             let writes = pending.content[node].iter().filter(is_write).count();
-            if writes > 1 {
-                for number in 0..writes.min(WRITES_MAX) {
-                    one.push(Content::from([(*node, Loss::After(number))]));
-                    one.push(Content::from([(*node, Loss::Without(number))]));
-                }
+            let some = 0..if writes > 1 {
+                writes.min(WRITES_MAX)
+            } else {
+                0
+            };
+            let each = some.flat_map(|number| [Loss::After(number), Loss::Without(number)]);
+            let others = nodes.iter().filter(|other| *other != node);
+            let lost: Content = others.map(|other| (*other, Loss::All)).collect();
+            one.push(lost.clone());
+            for loss in WHOLE.into_iter().chain(each) {
+                let alone = Content::from([(*node, loss)]);
+                one.push(lost.clone().into_iter().chain(alone.clone()).collect());
+                one.push(alone);
             }
         }
         (all, one)

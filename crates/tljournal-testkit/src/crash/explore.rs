@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +13,7 @@ use super::image::{Body, Image};
 use super::lay::{self, Shown, Standing};
 use super::record::{Op, Progress, Recorder, Recording};
 use super::state::Cut;
-use crate::agreement::check_at_rest;
+use crate::agreement::{check_at_rest, check_database};
 use crate::random::Random;
 use crate::sqlite::Watch;
 use crate::world::{World, explain};
@@ -60,6 +61,30 @@ pub struct Report {
     pub found: Vec<Found>,
 }
 
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} calls, {} different states after {} power cuts, {} more after {} cuts in recoveries, {} wrong",
+            self.calls,
+            self.states,
+            self.cuts,
+            self.states_in_recovery,
+            self.recoveries,
+            self.found.len()
+        )
+    }
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.replay)?;
+        self.wrong
+            .iter()
+            .try_for_each(|line| write!(f, "\n    {line}"))
+    }
+}
+
 /// A sync that was recorded.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sync {
@@ -98,7 +123,8 @@ impl<'a> Explorer<'a> {
         let recording = recorded(&world, &recorder, |world, progress| {
             subject.work(world, progress);
         });
-        let there = lay::read(world.root(), &Standing::default()).expect("a world that can be read");
+        let there =
+            lay::read(world.root(), &Standing::default()).expect("a world that can be read");
         let missed = differences(&recording.end, &there);
         assert_eq!(missed, Vec::<String>::new(), "something was not recorded");
         Self { subject, recording }
@@ -164,23 +190,15 @@ impl<'a> Explorer<'a> {
     #[must_use]
     pub fn sabotage(&self, sync: &Sync, how: Sabotage, budget: Budget) -> Option<Found> {
         let mut recording = self.recording.clone();
-        let op = recording.ops.remove(sync.at);
-        if how == Sabotage::Late {
-            let is_next = |op: &Op| {
-                !matches!(
-                    op,
-                    Op::Write { .. }
-                        | Op::Truncate { .. }
-                        | Op::Mode { .. }
-                        | Op::Mtime { .. }
-                        | Op::Told { .. }
-                )
-            };
-            let next = recording.ops[sync.at..].iter().position(is_next)?;
-            recording.ops.insert(sync.at + next + 1, op);
-        }
+        recording.ops[sync.at] = Op::Nothing;
+        let is_next = |op: &Op| matches!(op, Op::Sync { .. } | Op::SyncAll) || op.changes_names();
+        let next = recording.ops[sync.at..].iter().position(is_next);
+        let last = match (how, next) {
+            (Sabotage::Late, Some(next)) => sync.at + next + 1,
+            _ => recording.ops.len(),
+        };
         let search = Search::new(self.subject, budget, &|| {});
-        search.until_found(&recording, sync.at);
+        search.until_found(&recording, &self.recording, sync.at + 1..=last);
         search.finish(&recording).found.pop()
     }
 }
@@ -229,6 +247,7 @@ fn check(
             Ok(()) => {
                 wrong.extend(subject.check(&seen, done, begun));
                 wrong.extend(check_at_rest(&seen));
+                wrong.extend(check_database(&seen));
             }
             Err(error) => wrong.push(format!("it cannot be opened: {}", explain(&error))),
         }
@@ -275,12 +294,20 @@ impl<'a> Search<'a> {
     }
 
     fn finish(self, recording: &Recording) -> Report {
-        let mut report = self.report.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let seen = self.seen.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut report = self
+            .report
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        let seen = self
+            .seen
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
         report.calls = recording.ops.len();
         report.states = seen.states.len();
         report.states_in_recovery = seen.in_recovery.len();
-        report.found.sort_by(|one, other| one.replay.cmp(&other.replay));
+        report
+            .found
+            .sort_by(|one, other| one.replay.cmp(&other.replay));
         report
     }
 
@@ -312,18 +339,34 @@ impl<'a> Search<'a> {
         });
     }
 
-    /// Moments from this one on, until something is found.
-    fn until_found(&self, recording: &Recording, from: usize) {
-        let moments = (from + 1..=recording.ops.len()).chain([0]);
-        let each = self.budget.states;
+    /// The cuts at these moments that take what a sabotaged sync would have saved, until something is found.
+    fn until_found(
+        &self,
+        sabotaged: &Recording,
+        sound: &Recording,
+        moments: RangeInclusive<usize>,
+    ) {
+        let mut cuts = Vec::new();
         for at in moments {
-            let mut random = Random::new(self.budget.seed ^ (at as u64) << 20);
-            for cut in shuffled(recording.cuts(at), each, &mut random) {
-                if !self.report().found.is_empty() {
-                    return;
-                }
-                self.try_cut(recording, &cut, &mut random);
+            let (lost, saved) = (sabotaged.pending(at), sound.pending(at));
+            let takes_more = |cut: &Cut| {
+                cut.lost
+                    .iter()
+                    .any(|name| lost.names.contains(name) && !saved.names.contains(name))
+                    || cut
+                        .content
+                        .keys()
+                        .any(|node| lost.content.get(node) != saved.content.get(node))
+            };
+            cuts.extend(sabotaged.cuts(at).into_iter().filter(takes_more));
+        }
+        let mut random = Random::new(self.budget.seed);
+        for cut in shuffled(cuts, self.budget.states * LOOKED_AT, &mut random) {
+            let enough = self.seen().states.len() >= self.budget.states;
+            if enough || !self.report().found.is_empty() {
+                return;
             }
+            self.try_cut(sabotaged, &cut, &mut random);
         }
     }
 
@@ -353,13 +396,7 @@ impl<'a> Search<'a> {
         self.cut_recovery(cut, &recovery, (begun, done), random);
     }
 
-    fn cut_recovery(
-        &self,
-        cut: &Cut,
-        recovery: &Recording,
-        told: (u32, u32),
-        random: &mut Random,
-    ) {
+    fn cut_recovery(&self, cut: &Cut, recovery: &Recording, told: (u32, u32), random: &mut Random) {
         for _ in 0..CUTS_IN_RECOVERY {
             let at = random.below(recovery.ops.len() as u64 + 1) as usize;
             let cuts = recovery.cuts(at);
@@ -409,12 +446,20 @@ fn differences(one: &Image, other: &Image) -> Vec<String> {
             };
             (path, (node.identity, node.mode, content))
         };
-        image.walk().into_iter().map(look).collect::<BTreeMap<_, _>>()
+        image
+            .walk()
+            .into_iter()
+            .map(look)
+            .collect::<BTreeMap<_, _>>()
     };
     let (one, other) = (look(one), look(other));
     let paths: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
     let differs = |path: &&&String| one.get(**path) != other.get(**path);
-    paths.iter().filter(differs).map(|path| (*path).clone()).collect()
+    paths
+        .iter()
+        .filter(differs)
+        .map(|path| (*path).clone())
+        .collect()
 }
 
 fn hash(state: &Image) -> u64 {
@@ -443,7 +488,9 @@ fn tell(now: &Image, op: &Op) -> String {
         Op::Add { at, .. } => format!("add {}", name(at)),
         Op::Remove { at, .. } => format!("remove {}", name(at)),
         Op::Move { from, to, .. } => format!("rename {} to {}", name(from), name(to)),
-        Op::Exchange { names, .. } => format!("exchange {} and {}", name(&names[0]), name(&names[1])),
+        Op::Exchange { names, .. } => {
+            format!("exchange {} and {}", name(&names[0]), name(&names[1]))
+        }
         Op::Write { node, offset, data } => {
             format!("write {} bytes at {offset} of {}", data.len(), path(*node))
         }
@@ -452,13 +499,17 @@ fn tell(now: &Image, op: &Op) -> String {
         Op::Mtime { node, .. } => format!("set the mtime of {}", path(*node)),
         Op::Sync { node } => format!("sync {}", path(*node)),
         Op::SyncAll => "sync everything".to_owned(),
+        Op::Nothing => "nothing".to_owned(),
         Op::Told { begun, done } => format!("-- {begun} begun, {done} done"),
     }
 }
 
 /// A path without the ids in it.
 fn starred(path: &str) -> String {
-    let is_id = |part: &str| part.len() == 36 && part.bytes().filter(|byte| *byte == b'-').count() == 4;
-    let parts = path.split('/').map(|part| if is_id(part) { "*" } else { part });
+    let is_id =
+        |part: &str| part.len() == 36 && part.bytes().filter(|byte| *byte == b'-').count() == 4;
+    let parts = path
+        .split('/')
+        .map(|part| if is_id(part) { "*" } else { part });
     parts.collect::<Vec<_>>().join("/")
 }

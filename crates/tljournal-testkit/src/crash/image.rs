@@ -45,7 +45,9 @@ impl Image {
     /// What a path below the root names; the root itself is the empty one.
     pub(super) fn find(&self, path: &str) -> Option<NodeId> {
         let parts = path.split('/').filter(|part| !part.is_empty());
-        parts.into_iter().try_fold(ROOT, |at, part| self.entries(at)?.get(part).copied())
+        parts
+            .into_iter()
+            .try_fold(ROOT, |at, part| self.entries(at)?.get(part).copied())
     }
 
     /// Every name with its inode, parents first; files with several names come once for each.
@@ -55,7 +57,11 @@ impl Image {
         while let Some((path, node)) = found.get(next).cloned() {
             next += 1;
             for (name, child) in self.entries(node).into_iter().flatten() {
-                let below = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
+                let below = if path.is_empty() {
+                    name.clone()
+                } else {
+                    format!("{path}/{name}")
+                };
                 found.push((below, *child));
             }
         }
@@ -100,7 +106,7 @@ impl Image {
             }
             Op::Mode { node, mode } => self.nodes[*node].mode = *mode,
             Op::Mtime { node, mtime } => self.nodes[*node].mtime = *mtime,
-            Op::Sync { .. } | Op::SyncAll | Op::Told { .. } => {}
+            Op::Sync { .. } | Op::SyncAll | Op::Nothing | Op::Told { .. } => {}
         }
     }
 

@@ -21,7 +21,10 @@ pub(super) struct Standing {
 impl Standing {
     /// The identity that an inode is shown with.
     pub(super) fn stands_for(&self, real: Identity) -> Identity {
-        let identities = self.identities.lock().unwrap_or_else(PoisonError::into_inner);
+        let identities = self
+            .identities
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         identities.get(&real).copied().unwrap_or(real)
     }
 
@@ -110,7 +113,11 @@ pub(super) fn lay(image: &Image, root: &Utf8Path, boot: u64) -> io::Result<Stand
     lay_out(image, root, boot).map_err(io::Error::other)
 }
 
-fn lay_out(image: &Image, root: &Utf8Path, boot: u64) -> Result<Standing, Box<dyn Error + Send + Sync>> {
+fn lay_out(
+    image: &Image,
+    root: &Utf8Path,
+    boot: u64,
+) -> Result<Standing, Box<dyn Error + Send + Sync>> {
     let top = Dir::open(root, Disk::default())?;
     let everything = image.walk();
     let mut first: HashMap<NodeId, &str> = HashMap::new();

@@ -23,9 +23,17 @@ pub struct Recording {
 #[derive(Debug, Clone)]
 pub(super) enum Op {
     /// A name was given to something new, or a further name to a file.
-    Add { at: Name, node: NodeId, dir: Touched },
+    Add {
+        at: Name,
+        node: NodeId,
+        dir: Touched,
+    },
     /// A name was taken away.
-    Remove { at: Name, node: NodeId, dir: Touched },
+    Remove {
+        at: Name,
+        node: NodeId,
+        dir: Touched,
+    },
     /// Something got another name, and what had that name is gone.
     Move {
         from: Name,
@@ -55,8 +63,29 @@ pub(super) enum Op {
     Sync { node: NodeId },
     /// Everything became durable.
     SyncAll,
+    /// Nothing, in place of a sync that was sabotaged.
+    Nothing,
     /// The work under test said how far it is.
     Told { begun: u32, done: u32 },
+}
+
+impl Op {
+    /// Whether it is a change of names.
+    pub(super) fn changes_names(&self) -> bool {
+        match self {
+            Self::Add { .. } | Self::Remove { .. } | Self::Move { .. } | Self::Exchange { .. } => {
+                true
+            }
+            Self::Write { .. }
+            | Self::Truncate { .. }
+            | Self::Mode { .. }
+            | Self::Mtime { .. }
+            | Self::Sync { .. }
+            | Self::SyncAll
+            | Self::Nothing
+            | Self::Told { .. } => false,
+        }
+    }
 }
 
 /// A name in a directory.

@@ -66,7 +66,7 @@ impl Recording {
                 Op::Add { .. } | Op::Remove { .. } | Op::Move { .. } | Op::Exchange { .. } => {
                     pending.names.push(index);
                 }
-                Op::Told { .. } => {}
+                Op::Nothing | Op::Told { .. } => {}
             }
         }
         pending
@@ -74,7 +74,12 @@ impl Recording {
 
     /// What goes with a change of a name that is lost: every later one of the same name or inode. `None`
     /// if one of them is durable.
-    pub(super) fn lost_with(&self, lost: usize, at: usize, pending: &Pending) -> Option<BTreeSet<usize>> {
+    pub(super) fn lost_with(
+        &self,
+        lost: usize,
+        at: usize,
+        pending: &Pending,
+    ) -> Option<BTreeSet<usize>> {
         let mut all = BTreeSet::from([lost]);
         for index in lost + 1..at {
             let follows = |earlier: &usize| are_related(&self.ops[*earlier], &self.ops[index]);
@@ -99,7 +104,10 @@ impl Recording {
                 | Op::Mode { node, .. }
                 | Op::Mtime { node, .. } => {
                     cut.content.contains_key(node)
-                        && pending.content.get(node).is_some_and(|of| of.contains(&index))
+                        && pending
+                            .content
+                            .get(node)
+                            .is_some_and(|of| of.contains(&index))
                 }
                 _ => cut.lost.contains(&index),
             };
@@ -126,7 +134,11 @@ impl Recording {
             Op::Told { begun, done } => Some((*begun, *done)),
             _ => None,
         };
-        self.ops[..at].iter().rev().find_map(told).unwrap_or_default()
+        self.ops[..at]
+            .iter()
+            .rev()
+            .find_map(told)
+            .unwrap_or_default()
     }
 }
 
@@ -230,7 +242,9 @@ impl fmt::Display for Cut {
         }
         if !self.content.is_empty() {
             let content = self.content.iter();
-            let content: Vec<_> = content.map(|(node, loss)| format!("{node}:{loss}")).collect();
+            let content: Vec<_> = content
+                .map(|(node, loss)| format!("{node}:{loss}"))
+                .collect();
             write!(f, " content={}", content.join(","))?;
         }
         Ok(())
@@ -251,7 +265,8 @@ impl FromStr for Cut {
                 "content" => {
                     for one in value.split(',') {
                         let (node, loss) = one.split_once(':').ok_or_else(bad)?;
-                        cut.content.insert(number(node)?, loss.parse().map_err(|()| bad())?);
+                        cut.content
+                            .insert(number(node)?, loss.parse().map_err(|()| bad())?);
                     }
                 }
                 _ => return Err(bad()),

@@ -1,0 +1,137 @@
+//! Runs everything that shows that the guarantees hold, as far as it goes, and sums up what was tried.
+//!
+//! `cargo run -p tljournal-tests --bin prove`, with the names of suites to run only those. What a suite prints
+//! goes to `target/proof/`. As root, so that filesystems can be mounted.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Write};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use tljournal_tests::COUNTED;
+
+/// A test program, with what makes it go as far as it can.
+struct Suite {
+    name: &'static str,
+    test: &'static str,
+    settings: &'static [(&'static str, &'static str)],
+}
+
+const SUITES: [Suite; 4] = [
+    Suite {
+        name: "power cuts in memory",
+        test: "power_cuts",
+        settings: &[("TLJOURNAL_CRASH_STATES", "4000")],
+    },
+    Suite {
+        name: "kills at every call",
+        test: "kill_everywhere",
+        settings: &[],
+    },
+    Suite {
+        name: "faults of every call",
+        test: "fail_everywhere",
+        settings: &[],
+    },
+    Suite {
+        name: "storms",
+        test: "storm",
+        settings: &[("TLJOURNAL_STORM_SECONDS", "60")],
+    },
+];
+
+/// Where the output of the suites is kept.
+const OUTPUT: &str = "target/proof";
+
+/// What came of a suite.
+struct Done {
+    name: &'static str,
+    held: bool,
+    took: Duration,
+    counts: BTreeMap<String, u64>,
+}
+
+fn main() -> io::Result<ExitCode> {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let is_wanted =
+        |suite: &&Suite| wanted.is_empty() || wanted.iter().any(|name| name == suite.test);
+    let suites: Vec<_> = SUITES.iter().filter(is_wanted).collect();
+    fs::create_dir_all(OUTPUT)?;
+    let bar = ProgressBar::new(suites.len() as u64);
+    let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {elapsed} {msg}");
+    bar.set_style(style.map_err(io::Error::other)?);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    let mut all = Vec::new();
+    for suite in suites {
+        all.push(run(suite, &bar)?);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let mut out = io::stdout().lock();
+    for done in &all {
+        let verdict = if done.held { "held" } else { "BROKEN" };
+        let seconds = done.took.as_secs();
+        writeln!(
+            out,
+            "{:<24} {verdict:<8} {seconds:>6} s   {}",
+            done.name,
+            told(&done.counts)
+        )?;
+    }
+    let broken = all.iter().any(|done| !done.held);
+    writeln!(out, "What they printed is in {OUTPUT}.")?;
+    Ok(ExitCode::from(u8::from(broken)))
+}
+
+fn run(suite: &Suite, bar: &ProgressBar) -> io::Result<Done> {
+    let begun = Instant::now();
+    let mut kept = File::create(format!("{OUTPUT}/{}.txt", suite.test))?;
+    let mut command = Command::new(env!("CARGO"));
+    command.args([
+        "test",
+        "-p",
+        "tljournal-tests",
+        "--test",
+        suite.test,
+        "--",
+        "--nocapture",
+    ]);
+    command.envs(suite.settings.iter().copied());
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(kept.try_clone()?)
+        .spawn()?;
+    let mut counts = BTreeMap::new();
+    bar.set_message(suite.name);
+    for line in child
+        .stdout
+        .take()
+        .into_iter()
+        .flat_map(|out| BufReader::new(out).lines())
+    {
+        let line = line?;
+        writeln!(kept, "{line}")?;
+        let counted = line.find(COUNTED).map(|at| &line[at + COUNTED.len()..]);
+        let counted = counted.and_then(|counted| counted.split_once(' '));
+        if let Some((Ok(count), what)) = counted.map(|(count, what)| (count.parse::<u64>(), what)) {
+            *counts.entry(what.to_owned()).or_default() += count;
+            bar.set_message(format!("{}: {}", suite.name, told(&counts)));
+        }
+    }
+    let held = child.wait()?.success();
+    Ok(Done {
+        name: suite.name,
+        held,
+        took: begun.elapsed(),
+        counts,
+    })
+}
+
+fn told(counts: &BTreeMap<String, u64>) -> String {
+    let told = counts
+        .iter()
+        .map(|(what, count)| format!("{} {what}", HumanCount(*count)));
+    told.collect::<Vec<_>>().join(", ")
+}

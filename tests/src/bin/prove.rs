@@ -3,6 +3,11 @@
 //! `cargo run -p tljournal-tests --bin prove`, with the names of suites to run only those. What a suite prints
 //! goes to `target/proof/`. As root, so that filesystems can be mounted.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "what it writes is for people, and may be torn"
+)]
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};

@@ -8,6 +8,7 @@
 
 mod cases;
 mod every;
+pub mod hostile;
 mod play;
 mod quiet;
 mod trees;

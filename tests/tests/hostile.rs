@@ -57,7 +57,9 @@ fn run(target: &str, rounds: u64) {
     }
     let seed = number("TLJOURNAL_HOSTILE_SEED").unwrap_or(1);
     for round in 0..number("TLJOURNAL_HOSTILE_ROUNDS").unwrap_or(rounds) {
-        let _tell = Tell(format!("{target}: TLJOURNAL_HOSTILE_SEED={seed}, round {round}"));
+        let _tell = Tell(format!(
+            "{target}: TLJOURNAL_HOSTILE_SEED={seed}, round {round}"
+        ));
         let mut random = Random::new(seed.wrapping_mul(1 << 32).wrapping_add(round));
         body(&make(&mut random, &kept));
     }

@@ -71,7 +71,10 @@ impl Site {
         match done {
             Ok(()) => {
                 let found = self.journal.verify(TREE, true).expect("a verified tree");
-                assert!(found.is_empty(), "what was installed is not there: {found:?}");
+                assert!(
+                    found.is_empty(),
+                    "what was installed is not there: {found:?}"
+                );
             }
             Err(_) => {
                 let now = self.world.snapshot();

@@ -12,7 +12,11 @@ pub fn describe(bytes: &[u8]) {
             let told = error.to_string();
             assert!(!told.is_empty());
             // A message is for people: it does not grow beyond what was read.
-            assert!(told.len() <= 1024 + 12 * bytes.len(), "{} bytes", told.len());
+            assert!(
+                told.len() <= 1024 + 12 * bytes.len(),
+                "{} bytes",
+                told.len()
+            );
             return;
         }
     };

@@ -197,7 +197,10 @@ enum Blob {
     Zeros(u8),
     Bytes(Vec<u8>),
     /// A good manifest with another byte in it.
-    Bent { at: u16, byte: u8 },
+    Bent {
+        at: u16,
+        byte: u8,
+    },
     None,
 }
 
@@ -456,7 +459,9 @@ impl Row {
                         .map_or(Value::Null, |blob| blob.value(database)),
                     unsettled.as_ref().map_or(Value::Null, |_| Value::from(1)),
                     unsettled.as_ref().map_or(Value::Null, |_| text("a boot")),
-                    unsettled.as_ref().map_or(Value::Null, |mount| mount.value(0)),
+                    unsettled
+                        .as_ref()
+                        .map_or(Value::Null, |mount| mount.value(0)),
                 ]);
                 insert(database, "entry", values)
             }
@@ -545,7 +550,11 @@ impl Blob {
             Self::Bent { at, byte } => {
                 let mut bytes = nth(database, "encoded", 0);
                 let at = *at as usize % bytes.len().max(1);
-                bytes.iter_mut().skip(at).take(1).for_each(|there| *there = *byte);
+                bytes
+                    .iter_mut()
+                    .skip(at)
+                    .take(1)
+                    .for_each(|there| *there = *byte);
                 bytes
             }
         }

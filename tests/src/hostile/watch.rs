@@ -116,7 +116,11 @@ impl Watch {
 impl fmt::Debug for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = String::from_utf8_lossy(&self.content);
-        write!(f, "inode {} mode {:o} {:?}", self.ino, self.mode, self.exact)?;
+        write!(
+            f,
+            "inode {} mode {:o} {:?}",
+            self.ino, self.mode, self.exact
+        )?;
         write!(f, " {:.80?}", text)
     }
 }

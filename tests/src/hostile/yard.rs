@@ -68,7 +68,10 @@ fn look(options: Options) {
     let history = found.history();
     let _ = history.status();
     let _ = history.events(None, 50);
-    for txn in history.transactions(&TxnFilter::latest(20)).unwrap_or_default() {
+    for txn in history
+        .transactions(&TxnFilter::latest(20))
+        .unwrap_or_default()
+    {
         let _ = history.changes(txn.number);
     }
     for path in PATHS {
@@ -83,7 +86,10 @@ fn look(options: Options) {
 fn read_all(journal: &Journal) {
     let history = journal.history();
     let _ = history.status();
-    for txn in history.transactions(&TxnFilter::default()).unwrap_or_default() {
+    for txn in history
+        .transactions(&TxnFilter::default())
+        .unwrap_or_default()
+    {
         let _ = history.changes(txn.number);
         let _ = history.events(Some(txn.number), 50);
     }

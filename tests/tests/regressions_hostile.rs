@@ -7,11 +7,14 @@
 )]
 
 use std::fs;
+use std::io::Cursor;
 use std::os::unix::fs::symlink;
+use std::process::Command;
 
 use rusqlite::Connection;
-use tljournal::Error;
-use tljournal_testkit::{Steps, World};
+use tljournal::disk::{Dir, Disk};
+use tljournal::{Error, SourceEntry, Timestamp, TreeOptions, TreeSource};
+use tljournal_testkit::{Steps, World, explain};
 use tljournal_tests::within;
 
 fn with_content() -> World {
@@ -98,4 +101,72 @@ fn g9_a_database_with_views_or_triggers_is_set_aside() {
         assert!(kept, "{script}");
         assert_eq!(content, "one");
     }
+}
+
+/// Thousands of directories in each other ended the process when they were removed: one call in another
+/// for each of them.
+#[test]
+fn g7_directories_in_each_other_without_end_are_kept() {
+    let world = with_content();
+    let journal = world.open();
+    let build = Dir::open(&world.path("build"), Disk::default()).unwrap();
+    let mut at = build;
+    for _ in 0..5_000 {
+        at.make_dir("d", 0o755).unwrap();
+        at = at.open_dir("d").unwrap();
+    }
+    let steps = Steps::new("rm").remove("build/d");
+    steps.try_commit(&journal).unwrap();
+    assert!(!world.exists("build/d"));
+    journal.close().unwrap();
+    let journal = world.open();
+    let steps = Steps::new("two").put("build/file", "two");
+    steps.try_commit(&journal).unwrap();
+    let removed = Command::new("rm").arg("-r").arg(world.outside()).status();
+    assert!(removed.unwrap().success());
+}
+
+fn install(world: &World, archive: Vec<u8>) -> Error {
+    let journal = world.open();
+    let source = TreeSource::stream(Cursor::new(archive));
+    let done = journal.install("build/tools", source, TreeOptions::default());
+    done.map(drop).unwrap_err()
+}
+
+/// A header that claims a sparse file of exabytes had the disk filled with zeros.
+#[test]
+fn g11_a_file_that_is_larger_than_the_disk_is_refused_before_the_disk_is_full() {
+    let mut header = tar::Header::new_gnu();
+    header.set_path("huge").unwrap();
+    header.set_entry_type(tar::EntryType::GNUSparse);
+    header.set_mode(0o644);
+    header.set_size(0);
+    // In base 256, which has no limit that matters: 2^62 bytes.
+    let real = &mut header.as_gnu_mut().unwrap().realsize;
+    (real[0], real[4]) = (0x80, 0x40);
+    header.set_cksum();
+    let mut archive = header.as_bytes().to_vec();
+    archive.resize(3 * 512, 0);
+    let world = with_content();
+    let error = within("a claim of exabytes", move || install(&world, archive));
+    assert!(
+        explain(&error).contains("No space left"),
+        "{}",
+        explain(&error)
+    );
+}
+
+/// Names of 4 KiB cost 4 KiB of memory each, without an end, and in the end a list that SQLite refuses.
+#[test]
+fn a_list_of_entries_without_end_is_refused() {
+    let world = with_content();
+    let journal = world.open();
+    let time = Timestamp::new(1, 2);
+    let file = SourceEntry::file("f", 0o644, time, std::io::empty());
+    let long = format!("{}/", "n".repeat(250)).repeat(15);
+    let link = move |n: u64| Ok(SourceEntry::hard_link(format!("{long}{n}"), "f"));
+    let source = TreeSource::entries(std::iter::once(Ok(file)).chain((0..).map(link)));
+    let done = journal.install("build/tools", source, TreeOptions::default());
+    let error = done.map(drop).unwrap_err();
+    assert!(explain(&error).contains("128 MiB"), "{}", explain(&error));
 }

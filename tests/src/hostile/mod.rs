@@ -9,6 +9,7 @@ mod database;
 mod describe;
 mod manifest;
 mod rows;
+mod values;
 mod watch;
 mod yard;
 

@@ -9,6 +9,7 @@
 mod cases;
 mod counted;
 mod every;
+pub mod hostile;
 mod interrupted;
 mod play;
 mod quiet;

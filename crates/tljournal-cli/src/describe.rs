@@ -7,58 +7,80 @@ use camino::Utf8PathBuf;
 use serde::Deserialize;
 use tljournal::{Durability, Expect, OnPinned, RelPath, Timestamp};
 
-use crate::failure::Failure;
 use crate::time;
 
 /// One transaction, as somebody described it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Description {
+pub struct Description {
     /// What it is called.
-    pub(crate) label: Option<String>,
+    pub label: Option<String>,
     /// What it is to do.
-    pub(crate) changes: Vec<Described>,
+    pub changes: Vec<Described>,
 }
 
 /// One change.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Raw")]
-pub(crate) struct Described {
-    pub(crate) path: RelPath,
-    pub(crate) expect: Expect,
-    pub(crate) action: Action,
+pub struct Described {
+    /// Where it is.
+    pub path: RelPath,
+    /// What must be there before it.
+    pub expect: Expect,
+    /// What it does.
+    pub action: Action,
 }
 
 /// What a change does.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Action {
+pub enum Action {
+    /// A file.
     Put {
+        /// Where its content comes from.
         content: Content,
+        /// Permission bits.
         mode: Option<u32>,
+        /// When it changed last.
         mtime: Option<Timestamp>,
     },
+    /// Nothing any more.
     Remove,
+    /// A symbolic link.
     Link {
+        /// Where it points.
         target: String,
     },
+    /// A tree.
     Tree {
+        /// A directory or archive.
         from: Utf8PathBuf,
+        /// How much of it a power cut may take back.
         durability: Durability,
+        /// What to do if somebody holds the tree that it replaces.
         on_pinned: OnPinned,
+        /// Whether setuid, setgid and sticky bits are kept.
         keep_special_bits: bool,
     },
 }
 
 /// Where the content of a file comes from.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Content {
+pub enum Content {
+    /// It stands in the description.
     Text(String),
+    /// This file has it.
     File(Utf8PathBuf),
 }
 
+/// A text is no description: what is wrong, and where.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct DescribeError(String);
+
 impl Action {
     /// The word for the receipt.
-    pub(crate) fn verb(&self) -> &'static str {
+    #[must_use]
+    pub fn verb(&self) -> &'static str {
         match self {
             Self::Put { .. } => "put",
             Self::Remove => "rm",
@@ -72,12 +94,12 @@ impl Description {
     /// Reads a description.
     ///
     /// # Errors
-    /// Says what is wrong at which line and column.
-    pub(crate) fn parse(text: &[u8]) -> Result<Self, Failure> {
+    /// [`DescribeError`] says what is wrong at which line and column.
+    pub fn parse(text: &[u8]) -> Result<Self, DescribeError> {
         let read: Self = serde_json::from_slice(text)
-            .map_err(|error| Failure::Usage(format!("the description is not right: {error}")))?;
+            .map_err(|error| DescribeError(format!("the description is not right: {error}")))?;
         if read.changes.is_empty() {
-            return Err(Failure::Usage("the description has no changes".to_owned()));
+            return Err(DescribeError("the description has no changes".to_owned()));
         }
         Ok(read)
     }
@@ -200,7 +222,10 @@ impl Raw {
 }
 
 /// Reads permission bits in octal.
-pub(crate) fn parse_mode(text: &str) -> Result<u32, String> {
+///
+/// # Errors
+/// Says what is no mode, and what one looks like.
+pub fn parse_mode(text: &str) -> Result<u32, String> {
     let digits = text.strip_prefix("0o").unwrap_or(text);
     let octal = !digits.is_empty() && digits.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
     let bits = u32::from_str_radix(digits, 8).ok();

@@ -24,6 +24,12 @@ pub(crate) enum Failure {
     },
 }
 
+impl From<tljournal_cli::describe::DescribeError> for Failure {
+    fn from(error: tljournal_cli::describe::DescribeError) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
 impl Failure {
     /// A failure of the system while doing something.
     pub(crate) fn io(what: impl Into<String>, source: io::Error) -> Self {

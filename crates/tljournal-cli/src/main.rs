@@ -8,7 +8,6 @@
 mod args;
 mod commands;
 mod demo;
-mod describe;
 mod exit;
 mod failure;
 mod files;
@@ -17,10 +16,11 @@ mod output;
 mod progress;
 mod session;
 mod text;
-mod time;
 mod trace;
 
 use std::process::ExitCode;
+
+use tljournal_cli::{describe, time};
 
 fn main() -> ExitCode {
     let cli = match args::parse() {

@@ -8,7 +8,7 @@ const NANOS: i128 = 1_000_000_000;
 ///
 /// # Errors
 /// Says which forms there are.
-pub(crate) fn parse(text: &str) -> Result<Timestamp, String> {
+pub fn parse(text: &str) -> Result<Timestamp, String> {
     let wrong = || {
         format!(
             "`{}` is not a time: use RFC 3339, such as 2025-01-02T03:04:05.123456789Z, or @secs.nanos",
@@ -25,7 +25,8 @@ pub(crate) fn parse(text: &str) -> Result<Timestamp, String> {
 }
 
 /// Writes what [`parse`] reads, to the nanosecond.
-pub(crate) fn exact(time: Timestamp) -> String {
+#[must_use]
+pub fn exact(time: Timestamp) -> String {
     match jiff::Timestamp::from_nanosecond(time.as_nanos()) {
         Ok(time) => time.to_string(),
         // Filesystems can store years that RFC 3339 cannot write.
@@ -34,7 +35,8 @@ pub(crate) fn exact(time: Timestamp) -> String {
 }
 
 /// Writes a time for people, to the second, in UTC.
-pub(crate) fn short(time: Timestamp) -> String {
+#[must_use]
+pub fn short(time: Timestamp) -> String {
     match jiff::Timestamp::from_second(time.secs()) {
         Ok(time) => time.to_string().replace('T', " "),
         Err(_) => format!("@{time}"),

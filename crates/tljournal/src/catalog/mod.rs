@@ -8,7 +8,8 @@
 //!
 //! Three sets of features, as ext4 has them: what an older version may ignore, what it may read past,
 //! and what it must refuse. Only the last refuses a database, and leaves the file as it is. Migrations
-//! only add; `user_version` counts them.
+//! only add; `user_version` counts them. Whoever adds views or triggers has to refuse older versions, which
+//! take them for damage.
 //!
 //! # Corruption
 //!

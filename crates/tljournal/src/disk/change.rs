@@ -8,7 +8,7 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::file::mtime_only;
-use super::{Detail, Dir, DiskError, Synced, Verb};
+use super::{Detail, Dir, DiskError, LEVELS_MAX, Synced, Verb};
 use crate::model::{Kind, Timestamp};
 
 impl Dir {
@@ -71,9 +71,13 @@ impl Dir {
     /// Removes an entry with everything below it, read-only directories too. Links are not followed.
     ///
     /// # Errors
-    /// [`DiskError`] for the first entry that cannot be removed.
+    /// [`DiskError`] for the first entry that cannot be removed; `ENAMETOOLONG` for one that is nested more
+    /// than 512 levels deep.
     pub fn remove_tree(&self, name: impl AsRef<OsStr>) -> Result<(), DiskError> {
-        let name = name.as_ref();
+        self.remove_down_to(name.as_ref(), LEVELS_MAX)
+    }
+
+    fn remove_down_to(&self, name: &OsStr, levels: u32) -> Result<(), DiskError> {
         match self.stat(name)? {
             None => return Ok(()),
             Some(stat) if stat.kind != Kind::Dir => return self.remove_file(name),
@@ -82,6 +86,9 @@ impl Dir {
             }
             Some(_) => {}
         }
+        if levels == 0 {
+            return Err(self.error_at("remove", name, Errno::NAMETOOLONG));
+        }
         let inside = self.open_child(name)?;
         let (here, there) = (self.own_stat()?, inside.own_stat()?);
         if (here.dev, here.mount) != (there.dev, there.mount) {
@@ -89,7 +96,7 @@ impl Dir {
             return Err(self.error_at("remove the mount point", name, Errno::BUSY));
         }
         for entry in inside.names()? {
-            inside.remove_tree(&entry)?;
+            inside.remove_down_to(&entry, levels - 1)?;
         }
         self.remove_dir(name)
     }

@@ -14,7 +14,8 @@ impl Dir {
     /// Opens a lock file, made if it is missing; its content is for people.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] as the filesystem says; `EMLINK` for a file that has a second name, because what is
+    /// written here would show there too.
     pub fn open_lock_file(&self, path: &str) -> Result<File, DiskError> {
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::NONBLOCK;
         let open = |flags, mode| open_beneath(&self.fd, path, flags, mode);
@@ -28,6 +29,10 @@ impl Dir {
             opened => opened.map_err(|errno| self.error_at("open", path, errno)),
         }
         .map(File::from)
+        .and_then(|file| match self.stat_open(&file)?.links {
+            0 | 1 => Ok(file),
+            _ => Err(self.error_at("open", path, Errno::MLINK)),
+        })
     }
 
     /// Creates a file that was not there, for reading and writing.

@@ -38,6 +38,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::model::{Digest, Hasher, Identity, Stat};
 
+/// How deep directories are gone into: each level keeps a handle, and a piece of the stack.
+pub(crate) const LEVELS_MAX: u32 = 512;
+
 /// How much of a file is read and hashed at a time.
 const HASH_CHUNK_BYTES: usize = 128 << 10;
 

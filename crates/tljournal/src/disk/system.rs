@@ -65,6 +65,20 @@ impl Dir {
         })
     }
 
+    /// Refuses content that is larger than everything that is free here, before it fills the filesystem.
+    ///
+    /// # Errors
+    /// [`DiskError`] with `ENOSPC` if it is.
+    pub fn refuse_larger_than_free(&self, name: &str, bytes: u64) -> Result<(), DiskError> {
+        let told = rustix::fs::fstatvfs(self).map_err(|errno| self.error("look at", errno))?;
+        let free = told.f_bfree.saturating_mul(told.f_frsize);
+        // Some filesystems do not know their size.
+        match told.f_blocks > 0 && bytes > free {
+            true => Err(self.error_at("write", name, Errno::NOSPC)),
+            false => Ok(()),
+        }
+    }
+
     /// Tries out, in this directory, what its filesystem can do. Only one process at a time may.
     ///
     /// # Errors

@@ -2,6 +2,7 @@ use std::fs::File;
 
 use super::Home;
 use super::layout::{DATABASE, FOREIGN_JOURNAL, SHM, WAL};
+use crate::disk::Dir;
 use crate::error::{Damage, Error};
 use crate::model::{Identity, Kind, Stat};
 
@@ -36,25 +37,7 @@ impl Home {
     /// Refuses planted files where SQLite will write: the database and its companions are regular files
     /// with one name, and ours.
     pub(crate) fn check_database_files(&self) -> Result<Option<Stat>, Error> {
-        for name in [WAL, SHM] {
-            self.check_own_file(name)?;
-        }
-        self.check_own_file(DATABASE)
-    }
-
-    fn check_own_file(&self, name: &str) -> Result<Option<Stat>, Error> {
-        let Some(stat) = self.dir.stat(name)? else {
-            return Ok(None);
-        };
-        let found = match stat.kind {
-            Kind::File if stat.links > 1 => "a file with a second name",
-            Kind::File => return Ok(Some(stat)),
-            Kind::Link => "a symbolic link",
-            Kind::Dir => "a directory",
-            Kind::Other => "a special file",
-        };
-        let path = self.dir.path().join(name).to_string();
-        Err(Damage::Planted { path, found }.into())
+        check_database_files(&self.dir)
     }
 
     /// Whether a rollback journal lies beside the database. Ours never has one, and SQLite would replay
@@ -74,4 +57,28 @@ impl Home {
         }
         Ok(())
     }
+}
+
+/// Refuses planted files where SQLite reads or writes: it follows links to the companions of a database,
+/// and makes what they lead to, even for a reader.
+pub(crate) fn check_database_files(home: &Dir) -> Result<Option<Stat>, Error> {
+    for name in [WAL, SHM] {
+        check_own_file(home, name)?;
+    }
+    check_own_file(home, DATABASE)
+}
+
+fn check_own_file(home: &Dir, name: &str) -> Result<Option<Stat>, Error> {
+    let Some(stat) = home.stat(name)? else {
+        return Ok(None);
+    };
+    let found = match stat.kind {
+        Kind::File if stat.links > 1 => "a file with a second name",
+        Kind::File => return Ok(Some(stat)),
+        Kind::Link => "a symbolic link",
+        Kind::Dir => "a directory",
+        Kind::Other => "a special file",
+    };
+    let path = home.path().join(name).to_string();
+    Err(Damage::Planted { path, found }.into())
 }

@@ -15,6 +15,7 @@ mod layout;
 mod place;
 mod staging;
 
+pub(crate) use fence::check_database_files;
 pub(crate) use layout::{DAMAGED, DATABASE, Home, SHM, WAL};
 pub(crate) use place::{Map, Parent};
 pub(crate) use staging::{Staging, spot_name};

@@ -188,9 +188,12 @@ impl Home {
         }
     }
 
-    /// Whether this opener may touch a place that a row names.
+    /// Whether this opener may touch a place that a row names. What lies in the home is known by its place
+    /// there; a row that names it by another way is not ours.
     pub(crate) fn may_touch(&self, place: &Place) -> bool {
         self.map.may_touch(place)
+            && (place.anchor == Anchor::Home
+                || self.place(&place.path).is_ok_and(|own| own == *place))
     }
 
     /// The path that the caller knows a place by.

@@ -8,7 +8,7 @@ use super::history::History;
 use crate::catalog::Catalog;
 use crate::disk::{Dir, Disk, DiskError};
 use crate::error::{Error, UsageError};
-use crate::home::{DATABASE, Map, SHM, WAL};
+use crate::home::{DATABASE, Map, SHM, WAL, check_database_files};
 use crate::lock;
 use crate::model::{Anchor, Place, RelPath};
 use crate::tree::Difference;
@@ -39,7 +39,7 @@ impl Inspection {
             }
             opened => opened?,
         };
-        if dir.stat(DATABASE)?.is_none_or(|stat| stat.size == 0) {
+        if check_database_files(&dir)?.is_none_or(|stat| stat.size == 0) {
             return Err(no_journal().into());
         }
         let path = dir.real_path()?.join(DATABASE);

@@ -8,7 +8,7 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
 use super::holder;
-use crate::disk::{Dir, DiskError};
+use crate::disk::{Dir, DiskError, LEVELS_MAX};
 use crate::model::Kind;
 
 /// How a lock is held.
@@ -190,14 +190,20 @@ pub(crate) fn unlock(what: impl AsFd) -> Result<(), Errno> {
 ///
 /// Meant for what was renamed out of its place: whoever pins a tree checks afterwards that the path
 /// still names it, so nobody can begin to hold what is found free here.
+///
+/// What is nested too deeply to be looked at counts as locked: it stays.
 pub(crate) fn is_locked_within(dir: &Dir, name: impl AsRef<OsStr>) -> Result<bool, DiskError> {
-    let name = name.as_ref();
+    is_locked_down_to(dir, name.as_ref(), LEVELS_MAX)
+}
+
+fn is_locked_down_to(dir: &Dir, name: &OsStr, levels: u32) -> Result<bool, DiskError> {
     if dir.stat(name)?.is_none_or(|stat| stat.kind != Kind::Dir) {
         return Ok(false);
     }
     let inside = match dir.open_child(name) {
         // Nobody can have opened what its owner cannot, and removing it mends the mode.
         Err(error) if error.is(Errno::ACCESS) => return Ok(false),
+        _ if levels == 0 => return Ok(true),
         opened => opened?,
     };
     let free = try_exclusive(&inside)
@@ -206,7 +212,7 @@ pub(crate) fn is_locked_within(dir: &Dir, name: impl AsRef<OsStr>) -> Result<boo
         return Ok(true);
     }
     for entry in inside.names()? {
-        if is_locked_within(&inside, &entry)? {
+        if is_locked_down_to(&inside, &entry, levels - 1)? {
             return Ok(true);
         }
     }

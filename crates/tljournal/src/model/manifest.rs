@@ -120,7 +120,7 @@ impl Manifest {
             } => size,
             _ => 0,
         };
-        self.0.iter().map(bytes).sum()
+        self.0.iter().map(bytes).fold(0, u64::saturating_add)
     }
 
     /// The digest that names the manifest.
@@ -177,7 +177,11 @@ impl Manifest {
             let path = rest.text()?;
             let mode = u32::from_le_bytes(rest.array()?);
             let secs = i64::from_le_bytes(rest.array()?);
-            let mtime = Timestamp::new(secs, u32::from_le_bytes(rest.array()?));
+            let nanos = u32::from_le_bytes(rest.array()?);
+            let mtime = Timestamp::new(secs, nanos);
+            if mtime.nanos() != nanos {
+                return Err(ManifestError("a time has too many nanoseconds"));
+            }
             let kind = match rest.take(1)? {
                 b"d" => EntryKind::Dir,
                 b"f" => EntryKind::File {
@@ -280,6 +284,27 @@ mod tests {
         for end in 0..bytes.len() {
             assert!(Manifest::decode(&bytes[..end]).is_err(), "cut at {end}");
         }
+    }
+
+    /// An encoding that was not canonical was read: the manifest had another digest than its bytes.
+    #[test]
+    fn a_time_with_too_many_nanoseconds_is_no_second_encoding() {
+        let mut bytes = Manifest::new(vec![dir("")]).unwrap().encode();
+        let nanos = bytes.len() - 5;
+        assert_eq!(bytes[nanos..nanos + 4], 8_u32.to_le_bytes());
+        bytes[nanos..nanos + 4].copy_from_slice(&1_000_000_000_u32.to_le_bytes());
+        assert!(Manifest::decode(&bytes).is_err());
+    }
+
+    /// The sizes of a hostile manifest overflowed.
+    #[test]
+    fn sizes_beyond_all_numbers_are_as_many_bytes_as_there_are() {
+        let mut large = file("a", None);
+        if let EntryKind::File { size, .. } = &mut large.kind {
+            *size = u64::MAX;
+        }
+        let manifest = Manifest::new(vec![dir(""), large, file("b", None)]).unwrap();
+        assert_eq!(manifest.bytes(), u64::MAX);
     }
 
     #[test]

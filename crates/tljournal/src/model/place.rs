@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::RelPath;
 
 /// What the paths of a [`Place`] are resolved from.
@@ -23,5 +25,45 @@ impl Place {
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
         self.anchor == other.anchor && self.path.overlaps(&other.path)
+    }
+
+    /// What is kept for a place that contains this one or lies in it, if any does.
+    #[must_use]
+    pub fn overlapping<'a, T>(&self, places: &'a BTreeMap<Self, T>) -> Option<&'a T> {
+        let anchor = self.anchor;
+        let above = |path| places.get(&Self { anchor, path });
+        self.path.ancestors().find_map(above).or_else(|| {
+            // No name sorts before this one, so that whatever lies below begins here.
+            let path = self.path.join("\u{1}").ok()?;
+            let (first, kept) = places.range(Self { anchor, path }..).next()?;
+            first.overlaps(self).then_some(kept)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_overlaps_is_found_among_many() {
+        let place = |anchor, path| Place {
+            anchor,
+            path: RelPath::new(path).unwrap(),
+        };
+        let paths = ["a-b", "a/b/c", "a0", "d", "e/\u{1}", "f/\u{1}/x"];
+        let places: BTreeMap<_, _> = paths
+            .iter()
+            .map(|path| (place(Anchor::Home, path), *path))
+            .collect();
+        let names = [
+            "a", "a/b", "a/b/c", "a/b/c/d", "a/c", "a-", "a-b/x", "d", "d/e", "dd", "e", "f", "g",
+        ];
+        for name in names {
+            let one = place(Anchor::Home, name);
+            let slowly = places.keys().any(|other| other.overlaps(&one));
+            assert_eq!(one.overlapping(&places).is_some(), slowly, "{name}");
+            assert_eq!(place(Anchor::Root, name).overlapping(&places), None);
+        }
     }
 }

@@ -57,10 +57,14 @@ fn add<R: Read>(
                 return special("a sparse file in a format that GNU tar gave up");
             }
             Some(map) => {
+                unpacker.expect_bytes(&member.path, map.size())?;
                 expanded = map.expand(reader);
                 Content::File(&mut expanded)
             }
-            None => Content::File(reader),
+            None => {
+                unpacker.expect_bytes(&member.path, reader.left())?;
+                Content::File(reader)
+            }
         },
         EntryType::Directory => Content::Dir,
         EntryType::Symlink => Content::Link(&member.link),

@@ -41,6 +41,12 @@ pub enum TreeError {
         /// What it clashes with.
         why: &'static str,
     },
+    /// There are so many entries, or names so long, that the list of them would not fit into the catalog.
+    #[error("failed to stage `{entry}`: the list of all entries is longer than 128 MiB with it")]
+    TooMany {
+        /// The first entry beyond the limit.
+        entry: String,
+    },
     /// A hard link names something that is no earlier file of the tree.
     #[error(
         "failed to stage the hard link `{entry}`: `{target}` is not an earlier file of the tree"

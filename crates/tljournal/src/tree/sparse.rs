@@ -76,6 +76,11 @@ impl Map {
         Ok(())
     }
 
+    /// How long the file is with its holes.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
     /// The file with its holes as zeros, from the content of an archive member.
     pub(super) fn expand<R: Read>(self, inner: R) -> Expanded<R> {
         Expanded {

@@ -68,10 +68,15 @@ impl<R: Read> TarReader<R> {
                 EntryType::GNULongLink => extended.link = Some(self.text()?),
                 EntryType::XHeader => extended.pax = Pax::parse(&self.bytes()?)?,
                 // Defaults for all members; what trees need is never in them.
-                EntryType::XGlobalHeader => {}
+                EntryType::XGlobalHeader => drop(self.bytes()?),
                 _ => return self.member(&header, extended).map(Some),
             }
         }
+    }
+
+    /// How long the content of the current member is, as far as it was not read.
+    pub(super) fn left(&self) -> u64 {
+        self.left
     }
 
     /// Reads what follows the end marker, so that a decompressor gets to its checksum and a writer into a

@@ -12,6 +12,13 @@ use crate::model::{Entry, EntryKind, EntrySignature, Timestamp};
 /// Mode of directories that an archive implies and does not list.
 const IMPLIED_MODE: u32 = 0o755;
 
+/// How long the list of all entries may be: a million and more of them.
+const LIST_BYTES_MAX: usize = 128 << 20;
+/// What one of them takes besides its names.
+const ENTRY_BYTES: usize = 77;
+/// From which size on a file is compared with what is free.
+const LARGE_BYTES_MIN: u64 = 1 << 20;
+
 /// One entry as a source lists it.
 pub(super) struct Item<'a> {
     pub(super) path: &'a [u8],
@@ -47,9 +54,10 @@ pub(super) fn unpack(
             mode_mask,
             writers: &writers,
             nodes: BTreeMap::new(),
+            listed_bytes: 0,
             pending: Vec::new(),
         };
-        unpacker.nodes.insert(String::new(), Node::implied_dir());
+        unpacker.insert(String::new(), Node::implied_dir())?;
         feed(&mut unpacker)?;
         unpacker.settle()?;
         Ok::<_, TreeError>(unpacker.nodes)
@@ -63,6 +71,8 @@ pub(super) struct Unpacker<'a> {
     mode_mask: u32,
     writers: &'a Writers<'a>,
     nodes: BTreeMap<String, Node>,
+    /// How long the list of all entries would be, about.
+    listed_bytes: usize,
     /// Hard links that are made once the files are written: from, to.
     pending: Vec<(String, String)>,
 }
@@ -126,6 +136,27 @@ impl Unpacker<'_> {
             (_, None) => {}
         }
         let node = self.make(&path, item)?;
+        self.insert(path, node)
+    }
+
+    /// Refuses a file that would fill the filesystem, however it is claimed.
+    pub(super) fn expect_bytes(&self, raw: &[u8], bytes: u64) -> Result<(), TreeError> {
+        if bytes >= LARGE_BYTES_MIN {
+            self.root
+                .refuse_larger_than_free(&names::shown(raw), bytes)?;
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, path: String, node: Node) -> Result<(), TreeError> {
+        self.listed_bytes += path.len() + ENTRY_BYTES;
+        if let NodeKind::Link(target, _) = &node.kind {
+            self.listed_bytes += target.len();
+        }
+        if self.listed_bytes > LIST_BYTES_MAX {
+            let entry = names::shown(path);
+            return Err(TreeError::TooMany { entry });
+        }
         self.nodes.insert(path, node);
         Ok(())
     }
@@ -205,8 +236,7 @@ impl Unpacker<'_> {
         }
         self.ensure_parents(dir)?;
         self.root.make_dir(dir, 0o700)?;
-        self.nodes.insert(dir.to_owned(), Node::implied_dir());
-        Ok(())
+        self.insert(dir.to_owned(), Node::implied_dir())
     }
 }
 

@@ -8,7 +8,7 @@ use crate::catalog::Sync;
 use crate::engine::{Engine, Moment};
 use crate::error::{Conflict, ConflictKind, Error, UsageError};
 use crate::home::Staging;
-use crate::model::{Change, Expect, RelPath, TxnId, TxnState};
+use crate::model::{Change, Expect, Place, RelPath, TxnId, TxnState};
 
 /// A transaction to which changes are being added.
 ///
@@ -22,6 +22,8 @@ pub struct Transaction {
     pub(super) engine: Arc<Engine>,
     pub(super) label: String,
     pub(super) intents: Vec<Intent>,
+    /// The places of the intents, with the paths that the caller knows them by.
+    taken: BTreeMap<Place, RelPath>,
     /// The number of the next change; those that failed keep theirs.
     pub(super) next: u32,
     pub(super) live: Option<Live>,
@@ -52,6 +54,7 @@ impl Transaction {
             engine,
             label,
             intents: Vec::new(),
+            taken: BTreeMap::new(),
             next: 0,
             live: None,
             moment: None,
@@ -92,12 +95,8 @@ impl Transaction {
     ) -> Result<Intent, Error> {
         self.engine.check_usable()?;
         let place = self.engine.home.place(&path)?;
-        if let Some(other) = self
-            .intents
-            .iter()
-            .find(|other| other.place.overlaps(&place))
-        {
-            let (path, other) = (path.to_string(), other.path.to_string());
+        if let Some(other) = place.overlapping(&self.taken) {
+            let (path, other) = (path.to_string(), other.to_string());
             return Err(UsageError::Overlap { path, other }.into());
         }
         let n = self.next;
@@ -132,6 +131,12 @@ impl Transaction {
             found: None,
             staged: None,
         })
+    }
+
+    /// Takes a change among the others.
+    pub(super) fn keep(&mut self, intent: Intent) {
+        self.taken.insert(intent.place.clone(), intent.path.clone());
+        self.intents.push(intent);
     }
 
     /// Begins the trace of the transaction: its row, then its directory, locked.

@@ -74,7 +74,7 @@ impl Transaction {
         if intent.found.is_none() {
             self.stage(&mut intent)?;
         }
-        self.intents.push(intent);
+        self.keep(intent);
         Ok(())
     }
 

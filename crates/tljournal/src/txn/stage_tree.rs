@@ -76,7 +76,7 @@ impl Transaction {
         if intent.found.is_none() {
             self.stage_tree(&mut intent)?;
         }
-        self.intents.push(intent);
+        self.keep(intent);
         Ok(())
     }
 

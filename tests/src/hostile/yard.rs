@@ -1,0 +1,105 @@
+use std::fs;
+
+use tljournal::{Journal, Options, TxnFilter};
+use tljournal_testkit::{Steps, World};
+
+use crate::play::small;
+
+/// What lies beside the project and must never be touched.
+pub(super) const VICTIM: &str = "precious, and not of the project";
+
+/// What a person keeps in the project, at a path that no input names.
+pub(super) const KEPT: (&str, &str) = ("build/keep/mine", "what a person keeps");
+
+/// A project with something of everything, and a directory beside it that is none of its business.
+pub(super) fn yard() -> World {
+    let world = World::new();
+    let outside = world.outside().join("outside");
+    fs::create_dir_all(outside.join("dir")).expect("a directory beside the project");
+    for name in ["victim", "dir/victim", "old.txt", "0", "1"] {
+        fs::write(outside.join(name), VICTIM).expect("a file beside the project");
+    }
+    world.write(KEPT.0, KEPT.1);
+    world.link("../../outside", "build/out");
+    let journal = world.open();
+    let steps = Steps::new("first")
+        .put("build/old.txt", "old")
+        .put("build/dir/other", "other")
+        .put("Project.lock", "locked")
+        .link("build/latest", "1.0.0")
+        .tree("build/tools", small("one"));
+    steps.try_commit(&journal).expect("a first commit");
+    let steps = Steps::new("second").rebuildable("build/quick", small("quick"));
+    steps.try_commit(&journal).expect("a second commit");
+    journal.close().expect("a close");
+    world
+}
+
+/// Does with a project whatever a user would: looks, opens it for work, looks again, changes something,
+/// closes, and opens it once more. What is refused is refused.
+pub(super) fn use_as(options: &dyn Fn() -> Options) {
+    look(options());
+    for round in 0..2 {
+        let Ok(journal) = options().work() else {
+            continue;
+        };
+        read_all(&journal);
+        let steps = Steps::new("use").put("build/mine", format!("{round}"));
+        let _ = steps.try_commit(&journal);
+        let _ = journal.recover();
+        let _ = journal.close();
+        look(options());
+    }
+}
+
+const PATHS: [&str; 6] = [
+    "build/old.txt",
+    "build/tools",
+    "build/quick",
+    "build/latest",
+    "Project.lock",
+    "build/mine",
+];
+
+fn look(options: Options) {
+    let Ok(found) = options.inspect() else {
+        return;
+    };
+    let history = found.history();
+    let _ = history.status();
+    let _ = history.events(None, 50);
+    for txn in history
+        .transactions(&TxnFilter::latest(20))
+        .unwrap_or_default()
+    {
+        let _ = history.changes(txn.number);
+    }
+    for path in PATHS {
+        let _ = history.entry(path);
+        if let Ok(Some(manifest)) = history.manifest(path) {
+            let _ = manifest.bytes();
+        }
+        let _ = found.verify(path, true);
+    }
+}
+
+fn read_all(journal: &Journal) {
+    let history = journal.history();
+    let _ = history.status();
+    for txn in history
+        .transactions(&TxnFilter::default())
+        .unwrap_or_default()
+    {
+        let _ = history.changes(txn.number);
+        let _ = history.events(Some(txn.number), 50);
+    }
+    for path in PATHS {
+        let _ = history.entry(path);
+        let _ = history.manifest(path);
+        let _ = journal.verify(path, false);
+        let _ = journal.pin(path);
+        if let Ok(reading) = journal.read() {
+            let _ = reading.open(path);
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Bugs that hostile input found: planted files, hostile databases, archives that claim too much.
+
+#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests look at the filesystem from outside of the engine, and play the other programs"
+)]
+
+use std::fs;
+use std::io::Cursor;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use rusqlite::Connection;
+use tljournal::disk::{Dir, Disk};
+use tljournal::{Error, SourceEntry, Timestamp, TreeOptions, TreeSource};
+use tljournal_testkit::{Steps, World, explain};
+use tljournal_tests::within;
+
+fn with_content() -> World {
+    let world = World::new();
+    let journal = world.open();
+    let steps = Steps::new("one").put("build/file", "one");
+    steps.try_commit(&journal).unwrap();
+    journal.close().unwrap();
+    world
+}
+
+/// Who wrote down that it holds a lock wrote through a planted hard link into somebody else's file.
+#[test]
+fn g8_nothing_is_written_through_a_second_name_of_a_lock_file() {
+    for name in ["commit", "commit.turnstile", "db", "runs"] {
+        let world = with_content();
+        let victim = world.outside().join("victim");
+        fs::write(&victim, "precious").unwrap();
+        let lock = world.path("build/.state/lock").join(name);
+        fs::remove_file(&lock).unwrap();
+        fs::hard_link(&victim, &lock).unwrap();
+        let said = world.try_open().and_then(|journal| {
+            let steps = Steps::new("two").put("build/file", "two");
+            steps.try_commit(&journal)
+        });
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious", "{name}");
+        assert!(
+            matches!(said, Err(Error::Disk(_) | Error::Lock(_))),
+            "{said:?}"
+        );
+    }
+}
+
+/// A reader had SQLite make the file that a planted link in place of the log led to.
+#[test]
+fn g8_who_inspects_makes_nothing_where_a_planted_log_leads() {
+    for name in [".state.db-wal", ".state.db-shm", ".state.db"] {
+        let world = with_content();
+        // An index is there while somebody has the database open.
+        let _open = world.open();
+        let victim = world.outside().join("victim");
+        let planted = world.path("build").join(name);
+        let _ = fs::remove_file(&planted);
+        symlink(&victim, &planted).unwrap();
+        let said = world.options().inspect();
+        assert!(matches!(said, Err(Error::Damaged(_))), "{name}: {said:?}");
+        assert!(!victim.exists(), "{name}");
+    }
+}
+
+const ENDLESS: &str = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c)";
+
+/// A view in place of a table never came to its end, and a trigger did what it liked.
+#[test]
+fn g9_a_database_with_views_or_triggers_is_set_aside() {
+    let scripts = [
+        format!(
+            "ALTER TABLE home RENAME TO h; CREATE VIEW home AS {ENDLESS}
+             SELECT x AS ino, x AS born, 0 AS incompat, 0 AS compat_read FROM c WHERE x < 0"
+        ),
+        format!(
+            "ALTER TABLE run RENAME TO r; CREATE VIEW run AS {ENDLESS}
+             SELECT x AS id, x AS uuid, x AS pid, NULL AS ended_at FROM c WHERE x < 0"
+        ),
+        format!(
+            "CREATE TRIGGER t AFTER INSERT ON txn BEGIN INSERT INTO event (at, kind, detail)
+             SELECT 'x', 'x', 'x' FROM ({ENDLESS} SELECT x FROM c); END"
+        ),
+        "CREATE TRIGGER t AFTER INSERT ON txn BEGIN DELETE FROM event; END".to_owned(),
+    ];
+    for script in scripts {
+        let world = with_content();
+        let database = Connection::open(world.path("build/.state.db")).unwrap();
+        database.execute_batch(&script).unwrap();
+        drop(database);
+        let (content, kept) = within("a hostile schema", move || {
+            let _refused = world.options().inspect();
+            let journal = world.open();
+            let steps = Steps::new("two").put("build/other", "two");
+            steps.try_commit(&journal).unwrap();
+            let kept = journal.recovery().database_set_aside.is_some();
+            (world.read("build/file"), kept)
+        });
+        assert!(kept, "{script}");
+        assert_eq!(content, "one");
+    }
+}
+
+/// Thousands of directories in each other ended the process when they were removed: one call in another
+/// for each of them.
+#[test]
+fn g7_directories_in_each_other_without_end_are_kept() {
+    let world = with_content();
+    let journal = world.open();
+    let build = Dir::open(&world.path("build"), Disk::default()).unwrap();
+    let mut at = build;
+    for _ in 0..5_000 {
+        at.make_dir("d", 0o755).unwrap();
+        at = at.open_dir("d").unwrap();
+    }
+    let steps = Steps::new("rm").remove("build/d");
+    steps.try_commit(&journal).unwrap();
+    assert!(!world.exists("build/d"));
+    journal.close().unwrap();
+    let journal = world.open();
+    let steps = Steps::new("two").put("build/file", "two");
+    steps.try_commit(&journal).unwrap();
+    let removed = Command::new("rm").arg("-r").arg(world.outside()).status();
+    assert!(removed.unwrap().success());
+}
+
+fn install(world: &World, archive: Vec<u8>) -> Error {
+    let journal = world.open();
+    let source = TreeSource::stream(Cursor::new(archive));
+    let done = journal.install("build/tools", source, TreeOptions::default());
+    done.map(drop).unwrap_err()
+}
+
+/// A header that claims a sparse file of exabytes had the disk filled with zeros.
+#[test]
+fn g11_a_file_that_is_larger_than_the_disk_is_refused_before_the_disk_is_full() {
+    let mut header = tar::Header::new_gnu();
+    header.set_path("huge").unwrap();
+    header.set_entry_type(tar::EntryType::GNUSparse);
+    header.set_mode(0o644);
+    header.set_size(0);
+    // In base 256, which has no limit that matters: 2^62 bytes.
+    let real = &mut header.as_gnu_mut().unwrap().realsize;
+    (real[0], real[4]) = (0x80, 0x40);
+    header.set_cksum();
+    let mut archive = header.as_bytes().to_vec();
+    archive.resize(3 * 512, 0);
+    let world = with_content();
+    let error = within("a claim of exabytes", move || install(&world, archive));
+    assert!(
+        explain(&error).contains("No space left"),
+        "{}",
+        explain(&error)
+    );
+}
+
+/// Names of 4 KiB cost 4 KiB of memory each, without an end, and in the end a list that SQLite refuses.
+#[test]
+fn a_list_of_entries_without_end_is_refused() {
+    let world = with_content();
+    let journal = world.open();
+    let time = Timestamp::new(1, 2);
+    let file = SourceEntry::file("f", 0o644, time, std::io::empty());
+    let long = format!("{}/", "n".repeat(250)).repeat(15);
+    let link = move |n: u64| Ok(SourceEntry::hard_link(format!("{long}{n}"), "f"));
+    let source = TreeSource::entries(std::iter::once(Ok(file)).chain((0..).map(link)));
+    let done = journal.install("build/tools", source, TreeOptions::default());
+    let error = done.map(drop).unwrap_err();
+    assert!(explain(&error).contains("128 MiB"), "{}", explain(&error));
+}

@@ -8,22 +8,26 @@
 
 mod cases;
 mod counted;
+mod drive;
 mod every;
 pub mod hostile;
 mod interrupted;
 mod play;
+mod promised;
 mod quiet;
 mod trees;
 mod work;
 
 pub use cases::{Case, EDITED, End, all as all_cases, named as case_named};
 pub use counted::{COUNTED, counted, number};
+pub use drive::{Drive, Format, Running, Shelf};
 pub use every::at_every;
 pub use interrupted::Interrupted;
 pub use play::{
     Hook, Mounted, Record, Seen, Strike, aside, events, holding, kill_at, small, steps,
     synced_before_publishing, tear, within,
 };
+pub use promised::Promised;
 pub use quiet::{quiet, start};
 pub use trees::{tools, tools_like};
 pub use work::{Worker, check_after_storm, storm_tree};

@@ -7,13 +7,13 @@ use tljournal::{Digest, Error, Journal, Timestamp};
 use tljournal_testkit::{Random, Snapshot, Steps, Tell, TreeSpec, World, tell};
 
 /// Where the storm's tree is.
-const TREE: &str = "build/tools";
+pub(crate) const TREE: &str = "build/tools";
 
 /// The two files that always have one content.
-const PAIR: [&str; 2] = ["build/state/left", "lock"];
+pub(crate) const PAIR: [&str; 2] = ["build/state/left", "lock"];
 
 /// The link that always leads somewhere.
-const LINK: &str = "build/latest";
+pub(crate) const LINK: &str = "build/latest";
 
 const FILES: usize = 24;
 
@@ -198,18 +198,18 @@ impl Worker {
 }
 
 /// What a tree looks like from its root.
-fn expected(tree: &TreeSpec) -> Snapshot {
+pub(crate) fn expected(tree: &TreeSpec) -> Snapshot {
     let mut model = tljournal_testkit::Model::default();
     model.commit(&Steps::new("tree").tree("build/tools", tree.clone()));
     model.snapshot().below(TREE)
 }
 
-fn is_whole(text: &str) -> bool {
+pub(crate) fn is_whole(text: &str) -> bool {
     text.split_once('\n')
         .is_some_and(|(text, seal)| Digest::of(text.as_bytes()).to_string() == seal)
 }
 
-fn pair_differs(journal: &Journal) -> Result<Option<String>, Error> {
+pub(crate) fn pair_differs(journal: &Journal) -> Result<Option<String>, Error> {
     let reading = journal.read()?;
     let read = |path| -> Result<Option<String>, Error> {
         let file = reading.open(path)?;

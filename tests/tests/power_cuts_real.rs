@@ -1,0 +1,247 @@
+//! Real power cuts: at random moments of a storm what is on the medium is cloned, and afterwards each
+//! clone is mounted and recovered. Half of the recoveries are cut too.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a test that plays other programs and says how much it did"
+)]
+
+use std::fs::File;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tljournal::Recovery;
+use tljournal_testkit::{Account, Moment, Random, Role, Steps, Storm, When, World};
+use tljournal_tests::{Drive, Format, Promised, Running, Shelf, storm_tree};
+
+/// Repeats the storms and chooses the moments, as far as the machine is as fast.
+const SEED: &str = "TLJOURNAL_CUT_SEED";
+
+/// How many storms there are on each filesystem.
+const ROUNDS: &str = "TLJOURNAL_CUT_ROUNDS";
+
+/// How often the power fails in a storm, at most.
+const CUTS_MAX: usize = 10;
+
+/// How long a storm goes on.
+const LENGTH: Duration = Duration::from_millis(2500);
+
+/// How long after the storm has told how it stands the power may fail.
+const DELAY: std::ops::Range<Duration> = Duration::ZERO..Duration::from_millis(40);
+
+/// A recovery that is cut is killed at one of these calls, or comes to its end before.
+const RECOVERY_CALLS: u64 = 30;
+
+fn environment(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// Mounts and processes that are started all the time do not go together.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// What came out of all rounds.
+#[derive(Debug, Default)]
+struct Total {
+    cuts: u32,
+    promising: u32,
+    cut_recoveries: u32,
+    commits: u64,
+    recovered: Recovery,
+    violations: Vec<String>,
+}
+
+/// The power failed: what is on the medium, and what was promised before.
+struct Cut<'a> {
+    drive: Drive<'a>,
+    promised: Promised,
+}
+
+fn cut_power(format: Format) {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let seed = environment(SEED).unwrap_or_else(Random::fresh_seed);
+    println!("{SEED}={seed}");
+    let Some(shelf) = Shelf::new() else { return };
+    let mut random = Random::new(seed);
+    let mut total = Total::default();
+    let rounds = environment(ROUNDS).unwrap_or(1);
+    for _ in 0..rounds {
+        let Some(drive) = shelf.drive(format) else {
+            return;
+        };
+        let way = random.pick(format.ways()).unwrap();
+        for (number, cut) in storm(&drive, way, &mut random, &mut total)
+            .into_iter()
+            .enumerate()
+        {
+            let wrong = check(&cut, number, &mut random, &mut total);
+            if !wrong.is_empty() {
+                let story = format!("cut {number} of a storm on {format:?} ({way})");
+                let kept = cut.drive.keep();
+                total
+                    .violations
+                    .push(format!("{story}, {kept}:\n{}", wrong.join("\n")));
+            }
+        }
+    }
+    println!(
+        "{format:?}: {rounds} storms, {} commits, {} cuts ({} with promises), {} recoveries cut, \
+         {} violations, {:?}",
+        total.commits,
+        total.cuts,
+        total.promising,
+        total.cut_recoveries,
+        total.violations.len(),
+        total.recovered
+    );
+    assert!(
+        total.violations.is_empty(),
+        "{SEED}={seed}\n{}",
+        total.violations.join("\n")
+    );
+    assert!(total.promising > 0, "no cut came after a commit: {total:?}");
+}
+
+/// Has processes work on a drive, and cuts its power again and again.
+fn storm<'a>(drive: &Drive<'a>, way: &str, random: &mut Random, total: &mut Total) -> Vec<Cut<'a>> {
+    let running = drive.power_up(way).unwrap();
+    let world = World::at(running.root().join("project"));
+    std::fs::create_dir(world.root()).unwrap();
+    File::open(running.root()).unwrap().sync_all().unwrap();
+    let has_tree = random.chance(1, 2);
+    if has_tree {
+        let journal = world.open();
+        let steps = Steps::new("tree").tree("build/tools", storm_tree(0));
+        steps.try_commit(&journal).unwrap();
+        journal.close().unwrap();
+    }
+    let seed = random.next();
+    let command = |role: &Role, generation: u64, last: u64| {
+        let mixed = seed ^ generation << 16 ^ u64::from(role.name.bytes().last().unwrap());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_storm-one"));
+        command.args([world.root().as_str(), &role.name]);
+        command.args([last.to_string(), mixed.to_string()]);
+        command
+    };
+    let mut cuts = Vec::new();
+    let cut = |account: &Account| {
+        if cuts.len() == CUTS_MAX || random.chance(1, 3) {
+            return;
+        }
+        // Not always right after somebody has told something, which is when the storm tells how it stands.
+        std::thread::park_timeout(random.duration(&DELAY));
+        let promised = Promised::by(account, has_tree);
+        if random.chance(1, 2) {
+            running.flush();
+        }
+        let drive = drive.cut(&format!("cut-{}.img", cuts.len()));
+        cuts.push(Cut { drive, promised });
+    };
+    let account = Storm::new(roles(), LENGTH, seed).run(command, cut).unwrap();
+    println!("{account}");
+    total.commits += account.commits;
+    total.violations.extend(account.violations);
+    cuts
+}
+
+fn roles() -> Vec<Role> {
+    let worker = |number| Role {
+        name: format!("worker-{number}"),
+        life: Some(Duration::from_millis(200)..Duration::from_millis(1500)),
+    };
+    let reader = Role {
+        name: "reader-1".to_owned(),
+        life: None,
+    };
+    (1..=4).map(worker).chain([reader]).collect()
+}
+
+/// Turns the power on again, and recovers; or has the power fail once more meanwhile.
+fn check(cut: &Cut<'_>, number: usize, random: &mut Random, total: &mut Total) -> Vec<String> {
+    total.cuts += 1;
+    total.promising += u32::from(cut.promised.anything());
+    let again;
+    let (mut running, mut wrong) = power_up(&cut.drive, &cut.promised);
+    if random.chance(1, 2) {
+        total.cut_recoveries += u32::from(recover_until(&running, random));
+        again = cut.drive.cut(&format!("again-{number}.img"));
+        drop(running);
+        let (second, also_wrong) = power_up(&again, &cut.promised);
+        running = second;
+        wrong.extend(also_wrong);
+    }
+    let world = World::at(running.root().join("project"));
+    wrong.extend(cut.promised.check_recovered(&world, &mut total.recovered));
+    wrong
+}
+
+fn power_up(drive: &Drive<'_>, promised: &Promised) -> (Running, Vec<String>) {
+    let running = drive.power_up(drive.ways()[0]).unwrap();
+    let world = World::at(running.root().join("project"));
+    let wrong = promised.check_unrecovered(&world);
+    (running, wrong)
+}
+
+/// Recovers in a process that is killed at one of its calls; whether it got that far.
+fn recover_until(running: &Running, random: &mut Random) -> bool {
+    let moment = Moment {
+        when: *random.pick(&[When::Before, When::After]).unwrap(),
+        call: random.below(RECOVERY_CALLS) + 1,
+    };
+    let root = running.root().join("project");
+    let ran = Command::new(env!("CARGO_BIN_EXE_kill-one"))
+        .args([root.as_str(), "recover", &moment.to_string()])
+        .output()
+        .unwrap();
+    let killed = ran.status.signal() == Some(9);
+    let complaint = String::from_utf8_lossy(&ran.stderr);
+    assert!(killed || ran.status.success(), "at {moment}: {complaint}");
+    killed
+}
+
+#[test]
+fn g1_g2_g3_power_cuts_on_ext4_take_nothing_back() {
+    cut_power(Format::Ext4);
+}
+
+#[test]
+fn g1_g2_g3_power_cuts_on_xfs_take_nothing_back() {
+    cut_power(Format::Xfs);
+}
+
+#[test]
+fn g1_g2_g3_power_cuts_on_btrfs_take_nothing_back() {
+    cut_power(Format::Btrfs);
+}
+
+/// Otherwise the tests above would prove nothing.
+#[test]
+fn a_power_cut_loses_what_was_not_synced_and_nothing_else() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(shelf) = Shelf::new() else { return };
+    for format in [Format::Ext4, Format::Xfs, Format::Btrfs] {
+        let Some(drive) = shelf.drive(format) else {
+            continue;
+        };
+        let running = drive.power_up(format.ways()[0]).unwrap();
+        for name in ["kept", "lost"] {
+            std::fs::write(running.root().join(name), name).unwrap();
+        }
+        let sync = |name| File::open(running.root().join(name)).unwrap().sync_all();
+        sync("kept").unwrap();
+        // What the drive does by itself does not bring what it was never given.
+        running.flush();
+        let cut = drive.cut("cut.img");
+        drop(running);
+        let running = cut.power_up(format.ways()[0]).unwrap();
+        let read = |name| std::fs::read_to_string(running.root().join(name)).unwrap_or_default();
+        assert_eq!(
+            (read("kept").as_str(), read("lost").as_str()),
+            ("kept", ""),
+            "{format:?}"
+        );
+    }
+}

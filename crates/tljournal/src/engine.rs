@@ -11,7 +11,7 @@ use crate::ambient::{self, ProcessFacts};
 use crate::catalog::{Catalog, CatalogError, Sync};
 use crate::disk::DiskError;
 use crate::error::{Conflict, ConflictKind, Error, UsageError};
-use crate::home::{DAMAGED, Home};
+use crate::home::Home;
 use crate::lock::{self, Held, Mode, RunByte, Runs, Wait};
 use crate::model::{Identity, RunId};
 
@@ -241,7 +241,7 @@ impl Engine {
     fn note(&self, error: CatalogError) -> Error {
         if matches!(error, CatalogError::Corrupt(_)) && !self.failed.swap(true, Ordering::AcqRel) {
             tracing::error!(%error, "the catalog is damaged");
-            if let Err(error) = self.home.state.open_lock_file(DAMAGED) {
+            if let Err(error) = self.home.mark_damaged(self.database) {
                 tracing::error!(%error, "cannot leave a note about it");
             }
         }

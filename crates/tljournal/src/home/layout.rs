@@ -13,8 +13,8 @@ pub(crate) const WAL: &str = ".state.db-wal";
 pub(crate) const SHM: &str = ".state.db-shm";
 /// A journal of another mode, which must not be replayed into the database.
 pub(crate) const FOREIGN_JOURNAL: &str = ".state.db-journal";
-/// Says that a statement found the database damaged.
-pub(crate) const DAMAGED: &str = "damaged";
+/// A mark that a database is damaged begins so.
+pub(super) const DAMAGED_PREFIX: &str = "damaged-";
 /// Everything that is the journal's own begins so in the home.
 pub(super) const OWN_PREFIX: &str = ".state";
 /// What is staged beside its target begins so.

@@ -8,7 +8,7 @@ use crate::catalog::{Catalog, CatalogError, HomeRow};
 use crate::disk::Disk;
 use crate::engine::{Engine, Store};
 use crate::error::{Damage, Error};
-use crate::home::{DAMAGED, Home};
+use crate::home::Home;
 use crate::lock::{self, Mode, Runs, Wait};
 use crate::model::{Identity, RelPath, Stat};
 use crate::recovery::{self, Recovery};
@@ -118,8 +118,8 @@ impl Options {
     }
 
     fn open_engine(&self, home: Home) -> Result<(Engine, Recovery), Error> {
-        if home.check_database_files()?.is_some() {
-            Self::refuse_damaged(&home)?;
+        if let Some(found) = home.check_database_files()? {
+            Self::refuse_damaged(&home, found.identity)?;
             self.remove_foreign_journal(&home)?;
         }
         let store = match self.open_ready(&home)? {
@@ -152,10 +152,10 @@ impl Options {
     }
 
     /// Refuses a database that some statement found damaged.
-    fn refuse_damaged(home: &Home) -> Result<(), Error> {
-        match home.state.stat(DAMAGED)? {
-            Some(_) => Err(CatalogError::Corrupt("a statement found it damaged".to_owned()).into()),
-            None => Ok(()),
+    fn refuse_damaged(home: &Home, found: Identity) -> Result<(), Error> {
+        match home.is_marked_damaged(found)? {
+            true => Err(CatalogError::Corrupt("a statement found it damaged".to_owned()).into()),
+            false => Ok(()),
         }
     }
 
@@ -189,9 +189,7 @@ impl Options {
             .check_database_files()?
             .is_none_or(|stat| stat.size == 0);
         if is_new {
-            if home.state.stat(DAMAGED)?.is_some() {
-                home.state.remove_file(DAMAGED)?;
-            }
+            home.forget_damage()?;
             // The rows that would tell what these are went with the database: they are evidence.
             for id in home.staged_ids()? {
                 if home.claim_staging(id)?.is_some() {
@@ -260,16 +258,17 @@ impl Options {
         let lock = home.locks.open_lock_file("db")?;
         let failed = |errno| crate::disk::DiskError::new("lock", "lock/db", errno);
         lock::wait_exclusive(&lock).map_err(failed)?;
-        if home.check_database_files()?.map(|stat| stat.identity) != seen {
+        let found = home.check_database_files()?.map(|stat| stat.identity);
+        let Some(damaged) = found.filter(|_| found == seen) else {
             return Ok(None);
-        }
+        };
         // The mark says that the rest has to follow, should this be cut short: without its log a
         // database is an older one.
-        drop(home.state.open_lock_file(DAMAGED)?);
+        home.mark_damaged(damaged)?;
         let _synced = home.state.sync()?;
         let kept = home.set_database_aside()?;
         let _synced = home.dir.sync()?;
-        home.state.remove_file(DAMAGED)?;
+        home.forget_damage()?;
         tracing::warn!(kept, why = %why, "the database was set aside and a new one is begun");
         Ok(Some(kept))
     }
@@ -279,10 +278,14 @@ impl Options {
 /// looked at.
 fn open_store(home: &Home, expected: &Stat) -> Result<Store, Error> {
     let lock = home.locks.open_lock_file("db")?;
-    let mut catalog = Catalog::open(&home.database_path()?)?;
-    catalog.set_root(home.root_stat.identity);
+    let opened = Catalog::open(&home.database_path()?);
+    // Whatever came of it, it says something of this database only if it still is the one.
     match home.check_database_files()? {
-        Some(now) if now.identity == expected.identity => Ok(Store { catalog, lock }),
+        Some(now) if now.identity == expected.identity => {
+            let mut catalog = opened?;
+            catalog.set_root(home.root_stat.identity);
+            Ok(Store { catalog, lock })
+        }
         _ => Err(Error::Replaced {
             path: Utf8Path::new(home.dir.path()).to_string(),
         }),

@@ -10,6 +10,7 @@ mod cases;
 mod every;
 mod play;
 mod quiet;
+mod state;
 mod trees;
 mod work;
 
@@ -20,5 +21,6 @@ pub use play::{
     synced_before_publishing, tear, within,
 };
 pub use quiet::{quiet, start};
+pub use state::{State, state_of};
 pub use trees::{tools, tools_like};
 pub use work::{Worker, check_after_storm, storm_tree};

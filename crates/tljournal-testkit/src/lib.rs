@@ -1,9 +1,10 @@
 //! Test support for transactions of `tljournal`.
 //!
-//! Four things that go together:
+//! Five things that go together:
 //!
 //! - witnesses of the disk that [`Count`] the engine's mutating calls, [`Kill`] the process before or
 //!   after one of them, or make one [`Fail`];
+//! - [`kill_at_call`], which does the same to any program at any system call that others can see;
 //! - a [`World`], a project in a temporary directory, and [`Snapshot`]s of it that can be compared;
 //! - [`Script`]s: transactions as data, which run on a journal and on a reference [`Model`] that says
 //!   what has to come out;
@@ -29,6 +30,7 @@
 )]
 
 mod agreement;
+mod calls;
 mod random;
 mod script;
 mod snapshot;
@@ -38,6 +40,7 @@ mod witness;
 mod world;
 
 pub use agreement::{check_agreement, check_at_rest};
+pub use calls::{Traced, kill_at_call};
 pub use random::Random;
 pub use script::{Act, Model, Node, Outcome, Predicted, Script, Step, Steps};
 pub use snapshot::{Seen, Snapshot, What};

@@ -11,8 +11,8 @@ mod every;
 mod play;
 mod quiet;
 mod state;
+mod storm;
 mod trees;
-mod work;
 
 pub use cases::{Case, EDITED, End, all as all_cases, named as case_named};
 pub use every::at_every;
@@ -22,5 +22,7 @@ pub use play::{
 };
 pub use quiet::{quiet, start};
 pub use state::{State, state_of};
+pub use storm::{
+    Done, Survivor, Vandal, Worker, check_after_storm, check_after_vandal, storm_tree,
+};
 pub use trees::{tools, tools_like};
-pub use work::{Worker, check_after_storm, storm_tree};

@@ -8,7 +8,7 @@
 //! - a [`World`], a project in a temporary directory, and [`Snapshot`]s of it that can be compared;
 //! - [`Script`]s: transactions as data, which run on a journal and on a reference [`Model`] that says
 //!   what has to come out;
-//! - [`Storm`]s of processes that are killed at random, which tell what they saw line by line.
+//! - [`Storm`]s of processes that are stopped and killed at random, which tell what they saw line by line.
 //!
 //! ```
 //! use tljournal_testkit::{Model, Steps, World};
@@ -44,7 +44,7 @@ pub use calls::{Traced, kill_at_call};
 pub use random::Random;
 pub use script::{Act, Model, Node, Outcome, Predicted, Script, Step, Steps};
 pub use snapshot::{Seen, Snapshot, What};
-pub use storm::{Account, Role, Storm, Tell, tell};
+pub use storm::{Account, Role, Stops, Storm, Tell, Waits, tell};
 pub use tree::{Leaf, TreeSpec};
 pub use witness::{Both, Count, Fail, Kill, Meddle, Moment, When};
 pub use world::{TEST_DIR, World, explain};

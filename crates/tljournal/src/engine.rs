@@ -223,6 +223,16 @@ impl Engine {
         Ok(())
     }
 
+    /// Says what an error comes from if the directory that this was opened for is not there any more.
+    pub(crate) fn explain(&self, error: Error) -> Error {
+        match (error, self.home.check_in_place()) {
+            (Error::Disk(_) | Error::Catalog(_), Err(replaced @ Error::Replaced { .. })) => {
+                replaced
+            }
+            (error, _) => error,
+        }
+    }
+
     /// Refuses every further use of this handle but reading: its database is in a state that only opening
     /// it again can tell.
     pub(crate) fn fail(&self) {

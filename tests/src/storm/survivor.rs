@@ -102,6 +102,9 @@ impl Survivor {
                 let text = format!("what was committed {wrong}: {there:?}, not {text:?}");
                 tell(&Tell::Violation(text))?;
             }
+            if quiet && held.is_some() {
+                tell(&Tell::Read)?;
+            }
             tell(&Tell::Waited(took))?;
             tell(&Tell::Committed {
                 number: self.number,
@@ -115,16 +118,16 @@ impl Survivor {
     /// Tells what was refused, without what is different each time.
     fn refused(&self, what: &str, error: &Error) -> Done {
         let text = explain(error).replace(self.world.root().as_str(), "");
-        let mut words: Vec<_> = text.split('/').collect();
-        let is_id = |word: &&str| word.matches('-').count() == 4 && word.len() >= 36;
-        words.iter_mut().for_each(|word| {
-            if is_id(word) {
-                *word = "ID";
+        let is_id = |word: &str| word.matches('-').count() == 4 && word.len() == 36;
+        let words = text.split_inclusive(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+        let plain = words.map(|word| {
+            let end = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+            match is_id(end) {
+                true => word.replace(end, "ID"),
+                false => word.to_owned(),
             }
         });
-        Ok(tell(&Tell::Refused(format!(
-            "{what}: {}",
-            words.join("/")
-        )))?)
+        let text = plain.collect::<String>();
+        Ok(tell(&Tell::Refused(format!("{what}: {text}")))?)
     }
 }

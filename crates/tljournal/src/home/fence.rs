@@ -1,27 +1,34 @@
 use std::fs::File;
 
 use super::Home;
-use super::layout::{DATABASE, FOREIGN_JOURNAL, SHM, WAL};
+use super::layout::{ASIDE, DATABASE, FOREIGN_JOURNAL, LOCK, SHM, STATE, TXN, WAL};
 use crate::error::{Damage, Error};
 use crate::model::{Identity, Kind, Stat};
 
 impl Home {
-    /// Makes sure that the names still lead to what is held: root, home, `.state`, the commit lock and
-    /// the database. A lock on a file that was renamed away excludes nobody.
-    pub(crate) fn fence(&self, commit_lock: &File, database: Identity) -> Result<(), Error> {
-        let same = |now: Option<Stat>, held: &Stat| {
-            now.is_some_and(|now| now.identity == held.identity && now.dev == held.dev)
-        };
-        let replaced = |path: String| Err(Error::Replaced { path });
+    /// Makes sure that the names still lead to the directories that are held.
+    pub(crate) fn check_in_place(&self) -> Result<(), Error> {
         for (dir, held) in [(&self.root, &self.root_stat), (&self.dir, &self.home_stat)] {
-            if !same(dir.stat_by_path()?, held) {
+            if !is_same(dir.stat_by_path()?, held) {
                 return replaced(dir.path().to_string());
             }
         }
-        if !same(self.dir.stat(".state")?, &self.state_stat) {
+        if !is_same(self.dir.stat(STATE)?, &self.state_stat) {
             return replaced(self.state.path().to_string());
         }
-        if !same(
+        for (dir, name) in [(&self.txns, TXN), (&self.locks, LOCK), (&self.aside, ASIDE)] {
+            if !is_same(self.state.stat(name)?, &dir.own_stat()?) {
+                return replaced(dir.path().to_string());
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the names still lead to what is held: the directories, the commit lock and the
+    /// database. A lock on a file that was renamed away excludes nobody.
+    pub(crate) fn fence(&self, commit_lock: &File, database: Identity) -> Result<(), Error> {
+        self.check_in_place()?;
+        if !is_same(
             self.state.stat("lock/commit")?,
             &self.locks.stat_open(commit_lock)?,
         ) {
@@ -74,4 +81,12 @@ impl Home {
         }
         Ok(())
     }
+}
+
+fn is_same(now: Option<Stat>, held: &Stat) -> bool {
+    now.is_some_and(|now| now.identity == held.identity && now.dev == held.dev)
+}
+
+fn replaced<T>(path: String) -> Result<T, Error> {
+    Err(Error::Replaced { path })
 }

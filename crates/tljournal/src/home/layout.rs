@@ -20,15 +20,15 @@ pub(super) const OWN_PREFIX: &str = ".state";
 /// What is staged beside its target begins so.
 pub(super) const BESIDE_PREFIX: &str = ".tljournal-";
 
-const STATE: &str = ".state";
-const TXN: &str = "txn";
-const LOCK: &str = "lock";
-const ASIDE: &str = "aside";
+pub(super) const STATE: &str = ".state";
+pub(super) const TXN: &str = "txn";
+pub(super) const LOCK: &str = "lock";
+pub(super) const ASIDE: &str = "aside";
 const RESERVE: &str = "reserve";
 const RESERVE_BYTES: usize = 1 << 20;
 
 /// The open directories of a journal.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Home {
     pub(crate) root: Dir,
     pub(crate) dir: Dir,

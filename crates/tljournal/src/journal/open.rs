@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use rustix::io::Errno;
 
 use super::inspect::Inspection;
 use super::work::Journal;
@@ -76,10 +77,18 @@ impl Options {
     pub fn work(self) -> Result<Journal, Error> {
         let span = tracing::debug_span!("open", root = %self.root, home = %self.home);
         let _in_span = span.enter();
-        let mut set_aside = None;
+        let (mut set_aside, mut last) = (None, None);
         for _ in 0..OPEN_TRIES {
-            let home = self.open_home()?;
+            let home = match self.open_home() {
+                // Somebody may have removed it at that moment; if not, it fails again.
+                Err(Error::Disk(error)) if error.is(Errno::NOENT) => {
+                    last = Some(error.into());
+                    continue;
+                }
+                opened => opened?,
+            };
             let seen = home.check_database_files()?.map(|stat| stat.identity);
+            let held = home.clone();
             match self.open_engine(home) {
                 Ok((engine, mut recovery)) => {
                     recovery.database_set_aside = set_aside;
@@ -88,13 +97,14 @@ impl Options {
                 Err(Error::Damaged(Damage::Catalog { source, .. })) => {
                     set_aside = self.set_database_aside(seen, &source)?.or(set_aside);
                 }
-                // Somebody else was mending it at that moment.
-                Err(Error::Replaced { .. }) => {}
+                // Somebody else was mending the database at that moment, or took everything away.
+                Err(error @ Error::Replaced { .. }) => last = Some(error),
+                Err(error) if held.check_in_place().is_err() => last = Some(error),
                 Err(error) => return Err(error),
             }
         }
         let path = self.home.to_string();
-        Err(Error::Replaced { path })
+        Err(last.unwrap_or(Error::Replaced { path }))
     }
 
     /// Opens to look only: nothing is recovered, created or written.

@@ -14,7 +14,7 @@ mod state;
 mod storm;
 mod trees;
 
-pub use cases::{Case, EDITED, End, all as all_cases, named as case_named};
+pub use cases::{Case, EDITED, End, WITHOUT_CALLS, all as all_cases, named as case_named};
 pub use every::at_every;
 pub use play::{
     Hook, Mounted, Record, Seen, Strike, aside, events, holding, kill_at, small, steps,

@@ -361,3 +361,27 @@ fn g10_who_works_in_a_home_that_was_removed_is_told_so() {
         assert!(matches!(done, Err(Error::Replaced { .. })), "{done:?}");
     }
 }
+
+/// SQLite goes on writing to a log that was removed under it, and nobody would ever read that: a commit was
+/// confirmed, and what the catalog was told of it was gone with the process.
+#[test]
+fn g2_g9_a_log_that_was_removed_is_not_written_any_more() {
+    for name in [".state.db", ".state.db-wal", ".state.db-shm"] {
+        let world = World::new();
+        let journal = world.open();
+        let steps = |text| Steps::new("new").put("build/a", text);
+        steps("old").try_commit(&journal).unwrap();
+        std::fs::remove_file(world.path("build").join(name)).unwrap();
+        let done = steps("new").try_commit(&journal).map(drop);
+        assert!(
+            matches!(done, Err(Error::Replaced { .. })),
+            "{name}: {done:?}"
+        );
+        assert_eq!(world.read("build/a"), "old", "{name}");
+        drop(journal);
+        let journal = world.open();
+        steps("new").try_commit(&journal).unwrap();
+        let entry = journal.history().entry("build/a").unwrap();
+        assert!(entry.is_some(), "{name}: it is not known");
+    }
+}

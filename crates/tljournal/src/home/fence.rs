@@ -5,6 +5,13 @@ use super::layout::{ASIDE, DATABASE, FOREIGN_JOURNAL, LOCK, SHM, STATE, TXN, WAL
 use crate::error::{Damage, Error};
 use crate::model::{Identity, Kind, Stat};
 
+/// Which inodes the database, its log and the index of that are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DatabaseFiles {
+    pub(crate) database: Identity,
+    companions: [Option<Identity>; 2],
+}
+
 impl Home {
     /// Makes sure that the names still lead to the directories that are held.
     pub(crate) fn check_in_place(&self) -> Result<(), Error> {
@@ -24,18 +31,25 @@ impl Home {
         Ok(())
     }
 
-    /// Makes sure that the names still lead to what is held: the directories, the commit lock and the
-    /// database. A lock on a file that was renamed away excludes nobody.
-    pub(crate) fn fence(&self, commit_lock: &File, database: Identity) -> Result<(), Error> {
+    /// Makes sure that the names still lead to what is held: the directories, the commit lock, the database
+    /// and its companions. What is written to a file that was removed tells nobody anything.
+    pub(crate) fn fence(&self, commit_lock: &File, files: DatabaseFiles) -> Result<(), Error> {
+        self.fence_lock(commit_lock)?;
+        match self.database_files()? == files {
+            true => Ok(()),
+            false => replaced(self.dir.path().join(DATABASE).to_string()),
+        }
+    }
+
+    /// Makes sure that the names still lead to the directories and the commit lock that are held. A lock
+    /// on a file that was renamed away excludes nobody.
+    pub(crate) fn fence_lock(&self, commit_lock: &File) -> Result<(), Error> {
         self.check_in_place()?;
         if !is_same(
             self.state.stat("lock/commit")?,
             &self.locks.stat_open(commit_lock)?,
         ) {
             return replaced(self.locks.path().join("commit").to_string());
-        }
-        if self.dir.stat(DATABASE)?.map(|stat| stat.identity) != Some(database) {
-            return replaced(self.dir.path().join(DATABASE).to_string());
         }
         Ok(())
     }
@@ -47,6 +61,18 @@ impl Home {
             self.check_own_file(name)?;
         }
         self.check_own_file(DATABASE)
+    }
+
+    /// Which files the database and its companions are now.
+    pub(crate) fn database_files(&self) -> Result<DatabaseFiles, Error> {
+        let identity = |name| Ok::<_, Error>(self.check_own_file(name)?.map(|stat| stat.identity));
+        match identity(DATABASE)? {
+            Some(database) => Ok(DatabaseFiles {
+                database,
+                companions: [identity(WAL)?, identity(SHM)?],
+            }),
+            None => replaced(self.dir.path().join(DATABASE).to_string()),
+        }
     }
 
     fn check_own_file(&self, name: &str) -> Result<Option<Stat>, Error> {

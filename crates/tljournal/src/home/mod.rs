@@ -16,6 +16,7 @@ mod layout;
 mod place;
 mod staging;
 
+pub(crate) use fence::DatabaseFiles;
 pub(crate) use layout::{DATABASE, Home, SHM, WAL};
 pub(crate) use place::{Map, Parent};
 pub(crate) use staging::{Staging, spot_name};

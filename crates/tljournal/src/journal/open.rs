@@ -10,7 +10,7 @@ use crate::disk::Disk;
 use crate::engine::{Engine, Store};
 use crate::error::{Damage, Error};
 use crate::home::Home;
-use crate::lock::{self, Mode, Runs, Wait};
+use crate::lock::{self, Held, Mode, Runs, Wait};
 use crate::model::{Identity, RelPath, Stat};
 use crate::recovery::{self, Recovery};
 
@@ -95,7 +95,10 @@ impl Options {
                     return Ok(Journal::new(engine, recovery));
                 }
                 Err(Error::Damaged(Damage::Catalog { source, .. })) => {
-                    set_aside = self.set_database_aside(seen, &source)?.or(set_aside);
+                    match self.set_database_aside(seen, &source) {
+                        Err(error @ Error::Replaced { .. }) => last = Some(error),
+                        kept => set_aside = kept?.or(set_aside),
+                    }
                 }
                 // Somebody else was mending the database at that moment, or took everything away.
                 Err(error @ Error::Replaced { .. }) => last = Some(error),
@@ -136,16 +139,26 @@ impl Options {
             Some(store) => store,
             None => self.make_ready(&home)?,
         };
-        let Some(database) = home.check_database_files()? else {
-            return Err(Error::Replaced {
-                path: home.dir.path().to_string(),
-            });
-        };
+        let files = home.database_files()?;
+        if files.database != store.database {
+            let path = home.dir.path().to_string();
+            return Err(Error::Replaced { path });
+        }
         let runs = Runs::open(&home.locks)?;
-        let engine = Engine::new(home, runs, store, database.identity, self.lock_wait);
+        let engine = Engine::new(home, runs, store, files, self.lock_wait);
         engine.home.keep_reserve();
         let recovery = recovery::recover(&engine)?;
         Ok((engine, recovery))
+    }
+
+    /// Takes the commit lock of a home that is still the one at its path.
+    fn commit_lock(&self, home: &Home, purpose: &str) -> Result<Held, Error> {
+        let wait = Wait {
+            limit: self.lock_wait,
+        };
+        let held = lock::acquire(&home.locks, "commit", Mode::Exclusive, purpose, wait)?;
+        home.fence_lock(held.file())?;
+        Ok(held)
     }
 
     /// Sets a rollback journal aside that lies beside the database: ours leaves none, and SQLite would
@@ -154,10 +167,7 @@ impl Options {
         if !home.has_foreign_journal()? {
             return Ok(());
         }
-        let wait = Wait {
-            limit: self.lock_wait,
-        };
-        let _lock = lock::acquire(&home.locks, "commit", Mode::Exclusive, "open", wait)?;
+        let _lock = self.commit_lock(home, "open")?;
         home.set_foreign_journal_aside()
     }
 
@@ -187,10 +197,7 @@ impl Options {
     /// Makes, migrates or takes over a database, under the commit lock: whoever comes second finds it
     /// done.
     fn make_ready(&self, home: &Home) -> Result<Store, Error> {
-        let wait = Wait {
-            limit: self.lock_wait,
-        };
-        let _lock = lock::acquire(&home.locks, "commit", Mode::Exclusive, "open", wait)?;
+        let _lock = self.commit_lock(home, "open")?;
         if let Some(store) = self.open_ready(home)? {
             return Ok(store);
         }
@@ -255,16 +262,7 @@ impl Options {
         why: &CatalogError,
     ) -> Result<Option<String>, Error> {
         let home = self.open_home()?;
-        let wait = Wait {
-            limit: self.lock_wait,
-        };
-        let _lock = lock::acquire(
-            &home.locks,
-            "commit",
-            Mode::Exclusive,
-            "set a damaged database aside",
-            wait,
-        )?;
+        let _lock = self.commit_lock(&home, "set a damaged database aside")?;
         let lock = home.locks.open_lock_file("db")?;
         let failed = |errno| crate::disk::DiskError::new("lock", "lock/db", errno);
         lock::wait_exclusive(&lock).map_err(failed)?;
@@ -294,7 +292,12 @@ fn open_store(home: &Home, expected: &Stat) -> Result<Store, Error> {
         Some(now) if now.identity == expected.identity => {
             let mut catalog = opened?;
             catalog.set_root(home.root_stat.identity);
-            Ok(Store { catalog, lock })
+            let database = now.identity;
+            Ok(Store {
+                catalog,
+                lock,
+                database,
+            })
         }
         _ => Err(Error::Replaced {
             path: Utf8Path::new(home.dir.path()).to_string(),

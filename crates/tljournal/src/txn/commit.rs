@@ -114,7 +114,7 @@ impl Prepared {
         };
         engine
             .home
-            .fence(lock.file(), engine.database)
+            .fence(lock.file(), engine.files)
             .map_err(unfinished)?;
         let work = Committed {
             row: live.row,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::ambient::{self, ProcessFacts};
 use crate::catalog::{Catalog, CatalogError, Sync};
 use crate::disk::DiskError;
-use crate::error::{Conflict, ConflictKind, Error, UsageError};
+use crate::error::{Conflict, ConflictKind, Damage, Error, UsageError};
 use crate::home::{DatabaseFiles, Home};
 use crate::lock::{self, Held, Mode, RunByte, Runs, Wait};
 use crate::model::{Identity, RunId};
@@ -225,13 +225,21 @@ impl Engine {
         Ok(())
     }
 
-    /// Says what an error comes from if the directory that this was opened for is not there any more.
+    /// Says what an error comes from if the directory that this was opened for, or its database, is not
+    /// there any more.
     pub(crate) fn explain(&self, error: Error) -> Error {
-        match (error, self.home.check_in_place()) {
-            (Error::Disk(_) | Error::Catalog(_), Err(replaced @ Error::Replaced { .. })) => {
-                replaced
+        let in_place = || {
+            self.home.check_in_place()?;
+            self.home.check_files(self.files)
+        };
+        match error {
+            Error::Disk(_) | Error::Catalog(_) | Error::Damaged(Damage::Catalog { .. }) => {
+                match in_place() {
+                    Err(replaced @ Error::Replaced { .. }) => replaced,
+                    _ => error,
+                }
             }
-            (error, _) => error,
+            error => error,
         }
     }
 

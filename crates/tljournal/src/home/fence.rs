@@ -35,6 +35,11 @@ impl Home {
     /// and its companions. What is written to a file that was removed tells nobody anything.
     pub(crate) fn fence(&self, commit_lock: &File, files: DatabaseFiles) -> Result<(), Error> {
         self.fence_lock(commit_lock)?;
+        self.check_files(files)
+    }
+
+    /// Makes sure that the database and its companions are still these files.
+    pub(crate) fn check_files(&self, files: DatabaseFiles) -> Result<(), Error> {
         match self.database_files()? == files {
             true => Ok(()),
             false => replaced(self.dir.path().join(DATABASE).to_string()),

@@ -31,7 +31,7 @@ const EVERY: &str = "TLJOURNAL_KILL_EVERY";
 const SEED: &str = "TLJOURNAL_KILL_SEED";
 
 /// How large the share is if nobody says.
-const EVERY_DEFAULT: u64 = 24;
+const EVERY_DEFAULT: u64 = 32;
 
 /// The moments that a run tries.
 #[derive(Debug, Clone, Copy)]

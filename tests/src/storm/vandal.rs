@@ -1,5 +1,5 @@
 use std::fs;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
@@ -9,8 +9,11 @@ use tljournal_testkit::{Random, Tell, World, tell};
 
 use super::Done;
 
-/// How long it looks at what it did before it does more.
-const PAUSE: std::ops::Range<Duration> = Duration::from_millis(20)..Duration::from_millis(200);
+/// How long it looks away at a time.
+const PAUSE: std::ops::Range<Duration> = Duration::from_millis(1)..Duration::from_millis(30);
+
+/// How often the others have to get something done before it acts again.
+const PROGRESS: usize = 5;
 
 /// A program that knows nothing of the journal and removes, moves and cleans the build directory.
 #[derive(Debug)]
@@ -96,8 +99,25 @@ impl Vandal {
         Ok(what)
     }
 
+    /// Waits until the others have got something done, however slow they are.
     fn pause(&mut self) {
-        let _ = self.nothing.1.recv_timeout(self.random.duration(&PAUSE));
+        let (mut seen, mut changes) = (self.done_by_others(), 0);
+        while changes < PROGRESS {
+            let _ = self.nothing.1.recv_timeout(self.random.duration(&PAUSE));
+            let now = self.done_by_others();
+            changes += usize::from(now != seen);
+            seen = now;
+        }
+    }
+
+    /// Which files lie beside the home: each commit brings new ones.
+    fn done_by_others(&self) -> Vec<(u64, i64)> {
+        let entries = fs::read_dir(self.world.root()).into_iter().flatten();
+        let metas = entries.flatten().filter_map(|entry| entry.metadata().ok());
+        let files = metas.filter(fs::Metadata::is_file);
+        let mut which: Vec<_> = files.map(|meta| (meta.ino(), meta.ctime_nsec())).collect();
+        which.sort_unstable();
+        which
     }
 
     fn away(&self) -> Utf8PathBuf {

@@ -36,6 +36,10 @@ pub enum End {
 /// it says then.
 pub const EDITED: (&str, &str) = ("build/old.txt", "an edit that must not be lost");
 
+/// The cases that find everything as wanted without a call that changes anything: there is nothing to kill
+/// and nothing to fail.
+pub const WITHOUT_CALLS: [&str; 2] = ["put-unchanged", "remove-nothing"];
+
 impl Case {
     fn new(name: &'static str, steps: Steps) -> Self {
         Self {

@@ -15,10 +15,11 @@ mod interrupted;
 mod play;
 mod promised;
 mod quiet;
+mod state;
+mod storm;
 mod trees;
-mod work;
 
-pub use cases::{Case, EDITED, End, all as all_cases, named as case_named};
+pub use cases::{Case, EDITED, End, WITHOUT_CALLS, all as all_cases, named as case_named};
 pub use counted::{COUNTED, counted, number};
 pub use drive::{Drive, Format, Running, Shelf};
 pub use every::at_every;
@@ -29,5 +30,8 @@ pub use play::{
 };
 pub use promised::Promised;
 pub use quiet::{quiet, start};
+pub use state::{State, state_of};
+pub use storm::{
+    Done, Survivor, Vandal, Worker, check_after_storm, check_after_vandal, storm_tree,
+};
 pub use trees::{tools, tools_like};
-pub use work::{Worker, check_after_storm, storm_tree};

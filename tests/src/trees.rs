@@ -2,7 +2,7 @@ use tljournal::Timestamp;
 use tljournal_testkit::TreeSpec;
 
 /// A tree with whatever is difficult: a read-only directory, an empty one, links to nowhere and to
-/// above, names with spaces and newlines, an empty file, one longer than a chunk, times with
+/// above, names with spaces and newlines, a file with two names, an empty one, one longer than a chunk, times with
 /// nanoseconds and from before 1970.
 #[must_use]
 pub fn tools() -> TreeSpec {
@@ -18,6 +18,7 @@ pub fn tools_like(version: &str, mode: u32) -> TreeSpec {
         .dir("bin", 0o755, at(1))
         .file("bin/run", 0o755, at(2), format!("#!/bin/sh\n{version}\n"))
         .file("bin/long", 0o644, at(3), long)
+        .hard_link("bin/walk", "bin/run")
         .dir("empty", 0o700, Timestamp::new(-86_400, 5))
         .file("nothing", 0o600, at(4), "")
         .dir("sealed", 0o555, at(6))

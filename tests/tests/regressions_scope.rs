@@ -310,3 +310,78 @@ fn g8_what_is_mounted_inside_a_tree_is_not_deleted_when_it_is_replaced() {
     assert_eq!(content.ok().as_deref(), Some("precious"), "{replaced:?}");
     drop((mounted, view_of));
 }
+
+/// A commit that changed nothing looked only at the home that it held, and said Ok when that one had been
+/// moved away or removed: what it confirmed was not at its path.
+#[test]
+fn g1_g9_nothing_is_found_as_wanted_in_a_home_that_is_not_there() {
+    let take_away: [fn(&World); 2] = [
+        |world| std::fs::rename(world.path("build"), world.outside().join("away")).unwrap(),
+        |world| std::fs::remove_dir_all(world.path("build")).unwrap(),
+    ];
+    for take_away in take_away {
+        let world = World::new();
+        let steps = Steps::new("same").put("build/a", "a").put("beside", "b");
+        let journal = world.open();
+        steps.try_commit(&journal).unwrap();
+        take_away(&world);
+        let beside = Steps::new("same").put("beside", "b");
+        for steps in [&steps, &beside] {
+            let done = steps
+                .try_commit(&journal)
+                .map(|receipt| receipt.changed_anything());
+            assert!(matches!(done, Err(Error::Replaced { .. })), "{done:?}");
+        }
+        drop(journal);
+        steps.try_commit(&world.open()).unwrap();
+        assert_eq!(world.read("build/a"), "a");
+    }
+}
+
+/// Who staged or committed while the build directory was removed was told that some lock file could not be
+/// created.
+#[test]
+fn g10_who_works_in_a_home_that_was_removed_is_told_so() {
+    for staged in [false, true] {
+        let world = World::new();
+        let journal = world.open();
+        let steps = Steps::new("new").put("build/a", "a");
+        let remove = || std::fs::remove_dir_all(world.path("build")).unwrap();
+        let done = match staged {
+            true => {
+                let prepared = steps.prepare(&journal).unwrap();
+                remove();
+                prepared.commit().map(drop)
+            }
+            false => {
+                remove();
+                steps.prepare(&journal).map(drop)
+            }
+        };
+        assert!(matches!(done, Err(Error::Replaced { .. })), "{done:?}");
+    }
+}
+
+/// SQLite goes on writing to a log that was removed under it, and nobody would ever read that: a commit was
+/// confirmed, and what the catalog was told of it was gone with the process.
+#[test]
+fn g2_g9_a_log_that_was_removed_is_not_written_any_more() {
+    for name in [".state.db", ".state.db-wal", ".state.db-shm"] {
+        let world = World::new();
+        let journal = world.open();
+        let steps = |text| Steps::new("new").put("build/a", text);
+        steps("old").try_commit(&journal).unwrap();
+        std::fs::remove_file(world.path("build").join(name)).unwrap();
+        let done = steps("new").try_commit(&journal).map(drop);
+        assert!(
+            matches!(done, Err(Error::Replaced { .. })),
+            "{name}: {done:?}"
+        );
+        assert_eq!(world.read("build/a"), "old", "{name}");
+        drop(journal);
+        let journal = world.open();
+        steps("new").try_commit(&journal).unwrap();
+        let entry = journal.history().entry("build/a").unwrap();
+        assert!(entry.is_some(), "{name}: it is not known");
+    }
+}

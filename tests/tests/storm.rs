@@ -1,4 +1,5 @@
-//! Eight processes at once, killed at random, and readers that check all the time.
+//! Processes at once, stopped and killed at random, readers that check all the time, and a vandal that
+//! removes the build directory under them.
 
 #![allow(
     clippy::unwrap_used,
@@ -6,12 +7,13 @@
     reason = "a test that says how much it did"
 )]
 
+use std::ops::Range;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tljournal_testkit::{Random, Role, Storm, World};
-use tljournal_tests::check_after_storm;
+use tljournal_testkit::{Account, Random, Role, Stops, Storm, World};
+use tljournal_tests::{check_after_storm, check_after_vandal};
 
 /// Repeats a storm: its seed.
 const SEED: &str = "TLJOURNAL_STORM_SEED";
@@ -26,7 +28,12 @@ fn number(name: &str) -> Option<u64> {
 /// A storm starts processes all the time, which is no quiet time to check what another one has left.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-fn storm(roles: Vec<Role>) {
+/// Lets the roles storm, each process begun with these words, and checks what is left.
+fn storm(
+    roles: Vec<Role>,
+    begin: &[&str],
+    check: impl FnOnce(&World, &Account) -> Vec<String>,
+) -> Account {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let seed = number(SEED).unwrap_or_else(Random::fresh_seed);
     println!("{SEED}={seed}");
@@ -34,7 +41,9 @@ fn storm(roles: Vec<Role>) {
     let length = Duration::from_secs(number(SECONDS).unwrap_or(5));
     let command = |role: &Role, generation: u64, last: u64| {
         let mixed = seed ^ generation << 16 ^ u64::from(role.name.bytes().last().unwrap());
-        let mut command = Command::new(env!("CARGO_BIN_EXE_storm-one"));
+        let words = [begin, &[env!("CARGO_BIN_EXE_storm-one")]].concat();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]);
         command.args([world.root().as_str(), &role.name]);
         command.args([last.to_string(), mixed.to_string()]);
         command
@@ -44,13 +53,7 @@ fn storm(roles: Vec<Role>) {
         .unwrap();
     println!("{account}");
     let mut wrong = account.violations.clone();
-    wrong.extend(check_after_storm(&world));
-    for (role, last) in &account.last {
-        let found: u64 = world.read(&format!("build/state/{role}")).parse().unwrap();
-        if found != *last && found != last + 1 {
-            wrong.push(format!("G2: {role} was promised {last}, {found} is there"));
-        }
-    }
+    wrong.extend(check(&world, &account));
     if !wrong.is_empty() {
         let kept = world.keep();
         panic!(
@@ -58,29 +61,118 @@ fn storm(roles: Vec<Role>) {
             wrong.join("\n")
         );
     }
-    assert!(account.reads > 0 && account.commits > 0, "{account}");
+    account
 }
 
-fn roles(kind: &str, count: u32, life: Option<std::ops::Range<Duration>>) -> Vec<Role> {
-    let role = |number| Role {
-        name: format!("{kind}-{number}"),
-        life: life.clone(),
-    };
+/// Everything is right when the storm is over, and what was promised last is there.
+fn check_all(world: &World, account: &Account) -> Vec<String> {
+    let mut wrong = check_after_storm(world);
+    for (role, last) in &account.last {
+        // Who was killed before its first commit has no number.
+        let path = format!("build/state/{role}");
+        let found: u64 = match world.exists(&path) {
+            true => world.read(&path).parse().unwrap(),
+            false => 0,
+        };
+        if found != *last && found != last + 1 {
+            wrong.push(format!("G2: {role} was promised {last}, {found} is there"));
+        }
+    }
+    if account.reads == 0 || account.commits == 0 {
+        wrong.push("nobody did anything".to_owned());
+    }
+    wrong
+}
+
+fn ms(range: Range<u64>) -> Range<Duration> {
+    Duration::from_millis(range.start)..Duration::from_millis(range.end)
+}
+
+fn roles(count: u32, role: impl Fn(u32) -> Role) -> Vec<Role> {
     (1..=count).map(role).collect()
 }
 
 #[test]
 fn g1_g2_g3_g7_processes_that_are_killed_at_random_leave_everything_right() {
-    let life = Duration::from_millis(5)..Duration::from_millis(700);
-    let mut all = roles("worker", 8, Some(life));
-    all.extend(roles("reader", 2, None));
-    storm(all);
+    let worker = |n| Role::new(format!("worker-{n}")).living(ms(5..700));
+    let reader = |n| Role::new(format!("reader-{n}"));
+    storm(
+        [roles(8, worker), roles(2, reader)].concat(),
+        &[],
+        check_all,
+    );
 }
 
 #[test]
 fn g6_readers_may_be_killed_too_and_hold_nobody_up() {
-    let life = Duration::from_millis(20)..Duration::from_millis(200);
-    let mut all = roles("reader", 4, Some(life));
-    all.extend(roles("worker", 2, None));
-    storm(all);
+    let reader = |n| Role::new(format!("reader-{n}")).living(ms(20..200));
+    let worker = |n| Role::new(format!("worker-{n}"));
+    storm(
+        [roles(4, reader), roles(2, worker)].concat(),
+        &[],
+        check_all,
+    );
+}
+
+#[test]
+fn g1_g6_processes_that_are_stopped_and_continued_at_random_go_on() {
+    let stops = Stops {
+        after: ms(20..400),
+        long: ms(5..200),
+    };
+    let worker = |n| {
+        let role = Role::new(format!("worker-{n}")).stopped(stops.clone());
+        match n % 2 {
+            0 => role.living(ms(50..1500)),
+            _ => role,
+        }
+    };
+    let reader = |n| Role::new(format!("reader-{n}")).stopped(stops.clone());
+    let account = storm(
+        [roles(6, worker), roles(2, reader)].concat(),
+        &[],
+        check_all,
+    );
+    assert!(account.stops > 0, "{account}");
+}
+
+#[test]
+fn g1_g9_g10_who_loses_the_home_is_told_so_and_begins_again() {
+    let survivor = |n| {
+        let role = Role::new(format!("survivor-{n}"));
+        match n % 2 {
+            0 => role.living(ms(50..1500)),
+            _ => role,
+        }
+    };
+    let all = [roles(6, survivor), vec![Role::new("vandal-1")]].concat();
+    let account = storm(all, &[], |world, account| {
+        let mut wrong = check_after_vandal(world);
+        // Those are the commits of which something can be said.
+        if account.reads == 0 {
+            wrong.push("nobody did anything".to_owned());
+        }
+        wrong
+    });
+    let told = |word: &str| account.refusals.keys().any(|what| what.contains(word));
+    assert!(told("the vandal"), "{account}");
+}
+
+/// Every process is the first one of a pid namespace of its own: all of them have the same pid.
+#[test]
+fn g6_processes_with_equal_pids_are_told_apart() {
+    let unshare = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"];
+    let mut tried = Command::new(unshare[0]);
+    tried.args(&unshare[1..]).arg("true");
+    if !tried.output().is_ok_and(|tried| tried.status.success()) {
+        println!("skipped: there are no pid namespaces here");
+        return;
+    }
+    let worker = |n| Role::new(format!("worker-{n}")).living(ms(50..900));
+    let reader = |n| Role::new(format!("reader-{n}"));
+    storm(
+        [roles(6, worker), roles(1, reader)].concat(),
+        &unshare,
+        check_all,
+    );
 }

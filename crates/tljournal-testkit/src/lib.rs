@@ -1,13 +1,14 @@
 //! Test support for transactions of `tljournal`.
 //!
-//! Four things that go together:
+//! Five things that go together:
 //!
 //! - witnesses of the disk that [`Count`] the engine's mutating calls, [`Kill`] the process before or
 //!   after one of them, or make one [`Fail`];
+//! - [`kill_at_call`], which does the same to any program at any system call that others can see;
 //! - a [`World`], a project in a temporary directory, and [`Snapshot`]s of it that can be compared;
 //! - [`Script`]s: transactions as data, which run on a journal and on a reference [`Model`] that says
 //!   what has to come out;
-//! - [`Storm`]s of processes that are killed at random, which tell what they saw line by line.
+//! - [`Storm`]s of processes that are stopped and killed at random, which tell what they saw line by line.
 //!
 //! ```
 //! use tljournal_testkit::{Model, Steps, World};
@@ -29,6 +30,7 @@
 )]
 
 mod agreement;
+mod calls;
 pub mod crash;
 mod random;
 mod script;
@@ -40,11 +42,12 @@ mod witness;
 mod world;
 
 pub use agreement::{check_agreement, check_at_rest, check_database};
+pub use calls::{Traced, kill_at_call};
 pub use random::Random;
 pub use script::{Act, Model, Node, Outcome, Predicted, Script, Step, Steps};
 pub use snapshot::{Seen, Snapshot, What};
 pub use sqlite::Watch;
-pub use storm::{Account, Role, Storm, Tell, tell};
+pub use storm::{Account, Role, Stops, Storm, Tell, Waits, tell};
 pub use tree::{Leaf, TreeSpec};
 pub use witness::{Both, Count, Fail, Kill, Meddle, Moment, When};
 pub use world::{TEST_DIR, World, explain};

@@ -21,6 +21,8 @@ pub enum Leaf {
     File(Vec<u8>),
     /// A symbolic link to this target.
     Link(String),
+    /// A second name of the file with this path, which sorts before it.
+    Same(String),
 }
 
 impl TreeSpec {
@@ -56,6 +58,31 @@ impl TreeSpec {
         self.with(path, 0, mtime, Leaf::Link(target.to_owned()))
     }
 
+    /// With a second name of a file that it has already, and that sorts before it.
+    ///
+    /// # Panics
+    /// When there is no such file.
+    #[must_use]
+    pub fn hard_link(self, path: &str, target: &str) -> Self {
+        let (_, mode, mtime, _) = self.entry(target);
+        let (mode, mtime) = (*mode, *mtime);
+        self.with(path, mode, mtime, Leaf::Same(target.to_owned()))
+    }
+
+    /// The entry that a path has, by whichever of its names.
+    fn entry(&self, path: &str) -> &(String, u32, Timestamp, Leaf) {
+        let found = self.entries.iter().find(|entry| entry.0 == path);
+        found.unwrap_or_else(|| panic!("{path} is not in the tree"))
+    }
+
+    /// What an entry holds, by whichever of its names.
+    pub(crate) fn content<'a>(&'a self, leaf: &'a Leaf) -> &'a Leaf {
+        match leaf {
+            Leaf::Same(target) => &self.entry(target).3,
+            leaf => leaf,
+        }
+    }
+
     fn with(mut self, path: &str, mode: u32, mtime: Timestamp, leaf: Leaf) -> Self {
         self.entries.push((path.to_owned(), mode, mtime, leaf));
         self
@@ -72,6 +99,7 @@ impl TreeSpec {
                     SourceEntry::file(path, mode, mtime, std::io::Cursor::new(content))
                 }
                 Leaf::Link(target) => SourceEntry::link(path, target, mtime),
+                Leaf::Same(target) => SourceEntry::hard_link(path, target),
             })
         }))
     }
@@ -82,6 +110,9 @@ impl TreeSpec {
     /// When the entries are no tree.
     #[must_use]
     pub fn manifest(&self) -> Manifest {
+        let mut sorted: Vec<_> = self.entries.iter().map(|entry| &entry.0).collect();
+        sorted.sort();
+        let position = |path: &String| sorted.binary_search(&path).ok();
         let entry = |(path, mode, mtime, leaf): &(String, u32, Timestamp, Leaf)| Entry {
             path: if path == "." {
                 String::new()
@@ -90,12 +121,15 @@ impl TreeSpec {
             },
             mode: *mode,
             mtime: *mtime,
-            kind: match leaf {
-                Leaf::Dir => EntryKind::Dir,
+            kind: match self.content(leaf) {
+                Leaf::Dir | Leaf::Same(_) => EntryKind::Dir,
                 Leaf::File(content) => EntryKind::File {
                     size: content.len() as u64,
                     digest: Digest::of(content),
-                    same_as: None,
+                    same_as: match leaf {
+                        Leaf::Same(target) => position(target).map(|first| first as u32),
+                        _ => None,
+                    },
                 },
                 Leaf::Link(target) => EntryKind::Link {
                     target: target.clone(),
@@ -134,6 +168,7 @@ impl TreeSpec {
                     fs::set_permissions(&path, mode).expect("a mode");
                 }
                 Leaf::Link(target) => symlink(target, &path).expect("a new link"),
+                Leaf::Same(target) => fs::hard_link(at(target), &path).expect("a new name"),
             }
         }
         // From the inside out, so that each directory's own times and modes are set last.

@@ -10,8 +10,8 @@ use std::time::Duration;
 use crate::ambient::{self, ProcessFacts};
 use crate::catalog::{Catalog, CatalogError, Sync};
 use crate::disk::DiskError;
-use crate::error::{Conflict, ConflictKind, Error, UsageError};
-use crate::home::{DAMAGED, Home};
+use crate::error::{Conflict, ConflictKind, Damage, Error, UsageError};
+use crate::home::{DatabaseFiles, Home};
 use crate::lock::{self, Held, Mode, RunByte, Runs, Wait};
 use crate::model::{Identity, RunId};
 
@@ -20,8 +20,8 @@ use crate::model::{Identity, RunId};
 pub(crate) struct Engine {
     pub(crate) home: Home,
     pub(crate) runs: Runs,
-    /// Which inode `.state.db` is.
-    pub(crate) database: Identity,
+    /// Which inodes `.state.db` and its companions are.
+    pub(crate) files: DatabaseFiles,
     /// How long to wait for the commit lock.
     pub(crate) lock_wait: Option<Duration>,
     store: Mutex<Store>,
@@ -48,6 +48,8 @@ pub(crate) struct Moment {
 pub(crate) struct Store {
     pub(crate) catalog: Catalog,
     pub(crate) lock: File,
+    /// Which inode the database is.
+    pub(crate) database: Identity,
 }
 
 /// The run of this handle. It has a byte from its first use, and a row from its first change.
@@ -68,13 +70,13 @@ impl Engine {
         home: Home,
         runs: Runs,
         store: Store,
-        database: Identity,
+        files: DatabaseFiles,
         lock_wait: Option<Duration>,
     ) -> Self {
         Self {
             home,
             runs,
-            database,
+            files,
             lock_wait,
             store: Mutex::new(store),
             run: Mutex::default(),
@@ -101,7 +103,7 @@ impl Engine {
         act: impl Fn(&Catalog) -> Result<T, CatalogError>,
     ) -> Result<T, Error> {
         let mut store = self.store();
-        let Store { catalog, lock } = &mut *store;
+        let Store { catalog, lock, .. } = &mut *store;
         let failed = |errno| DiskError::new("lock", "lock/db", errno);
         lock::wait_exclusive(&*lock).map_err(failed)?;
         let recorded = match catalog.write(sync, &act) {
@@ -137,7 +139,7 @@ impl Engine {
             limit: self.lock_wait,
         };
         let held = lock::acquire(&self.home.locks, "commit", mode, purpose, wait)?;
-        self.home.fence(held.file(), self.database)?;
+        self.home.fence(held.file(), self.files)?;
         if held.waited >= NOTABLE_WAIT && mode == Mode::Exclusive {
             let detail = format!("{:.1} s for \"{purpose}\"", held.waited.as_secs_f64());
             self.record_in_run(Sync::Normal, |catalog, run| {
@@ -223,6 +225,24 @@ impl Engine {
         Ok(())
     }
 
+    /// Says what an error comes from if the directory that this was opened for, or its database, is not
+    /// there any more.
+    pub(crate) fn explain(&self, error: Error) -> Error {
+        let in_place = || {
+            self.home.check_in_place()?;
+            self.home.check_files(self.files)
+        };
+        match error {
+            Error::Disk(_) | Error::Catalog(_) | Error::Damaged(Damage::Catalog { .. }) => {
+                match in_place() {
+                    Err(replaced @ Error::Replaced { .. }) => replaced,
+                    _ => error,
+                }
+            }
+            error => error,
+        }
+    }
+
     /// Refuses every further use of this handle but reading: its database is in a state that only opening
     /// it again can tell.
     pub(crate) fn fail(&self) {
@@ -241,7 +261,7 @@ impl Engine {
     fn note(&self, error: CatalogError) -> Error {
         if matches!(error, CatalogError::Corrupt(_)) && !self.failed.swap(true, Ordering::AcqRel) {
             tracing::error!(%error, "the catalog is damaged");
-            if let Err(error) = self.home.state.open_lock_file(DAMAGED) {
+            if let Err(error) = self.home.mark_damaged(self.files.database) {
                 tracing::error!(%error, "cannot leave a note about it");
             }
         }

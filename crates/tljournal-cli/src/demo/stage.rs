@@ -70,6 +70,7 @@ fn roles(args: &Args) -> Vec<Role> {
     let role = |kind: &str, number: u32, life| Role {
         name: format!("{kind}-{number}"),
         life,
+        stops: None,
     };
     let workers = (1..=args.processes).map(|number| role("worker", number, Some(LIFE)));
     let readers = (1..=READERS).map(|number| role("reader", number, None));

@@ -65,7 +65,7 @@ impl Model {
             what: match &node.leaf {
                 Leaf::Dir => What::Dir,
                 Leaf::File(content) => What::File(Digest::of(content)),
-                Leaf::Link(target) => What::Link(target.clone()),
+                Leaf::Link(target) | Leaf::Same(target) => What::Link(target.clone()),
             },
             mode: node.mode,
             mtime: node.mtime,
@@ -147,7 +147,9 @@ impl Model {
         for parent in parents(path) {
             match self.entries.get(parent).map(|node| &node.leaf) {
                 None | Some(Leaf::Dir) => {}
-                Some(Leaf::File(_) | Leaf::Link(_)) => return Err(Predicted::Conflict),
+                Some(Leaf::File(_) | Leaf::Link(_) | Leaf::Same(_)) => {
+                    return Err(Predicted::Conflict);
+                }
             }
         }
         Ok(())
@@ -222,7 +224,7 @@ fn tree_at(root: &str, tree: &TreeSpec) -> BTreeMap<String, Node> {
                 inside => format!("{root}/{inside}"),
             };
             let mode = (!matches!(leaf, Leaf::Link(_))).then_some(*mode);
-            let (leaf, mtime) = (leaf.clone(), Some(*mtime));
+            let (leaf, mtime) = (tree.content(leaf).clone(), Some(*mtime));
             (path, Node { leaf, mode, mtime })
         })
         .collect()

@@ -3,6 +3,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::tell::Tell;
+use super::waits::Waits;
 
 /// What happened in a storm.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +18,8 @@ pub struct Account {
     pub bytes: u64,
     /// Processes that were killed.
     pub kills: u64,
+    /// Times that a process was stopped for a while.
+    pub stops: u64,
     /// Processes that were started.
     pub starts: u64,
     /// Transactions that a dead process left past their commit point, and another one finished.
@@ -29,6 +32,10 @@ pub struct Account {
     pub longest_commit: Duration,
     /// The longest wait for a lock.
     pub longest_wait: Duration,
+    /// How long was waited, by the kind of role.
+    pub waits: BTreeMap<String, Waits>,
+    /// What was refused, as the roles call it, and how often.
+    pub refusals: BTreeMap<String, u64>,
     /// How long it went on.
     pub took: Duration,
     /// The promises that were broken.
@@ -38,7 +45,7 @@ pub struct Account {
 }
 
 impl Account {
-    pub(super) fn add(&mut self, who: &str, told: Tell) {
+    pub(super) fn add(&mut self, kind: &str, who: &str, told: Tell) {
         match told {
             Tell::Committed {
                 number,
@@ -65,7 +72,11 @@ impl Account {
                 self.rolled_back += u64::from(rolled_back);
             }
             Tell::Read => self.reads += 1,
-            Tell::Waited(long) => self.longest_wait = self.longest_wait.max(long),
+            Tell::Waited(long) => {
+                self.longest_wait = self.longest_wait.max(long);
+                self.waits.entry(kind.to_owned()).or_default().add(long);
+            }
+            Tell::Refused(what) => *self.refusals.entry(what).or_default() += 1,
             Tell::Violation(text) => self.violations.push(format!("{who}: {text}")),
         }
     }
@@ -75,12 +86,13 @@ impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "seed {}: {} commits, {} unchanged, {} kills of {} processes, {} finished, {} rolled back, \
+            "seed {}: {} commits, {} unchanged, {} kills and {} stops of {} processes, {} finished, {} rolled back, \
              {} reads, longest commit {:.3} s, longest wait {:.3} s, {} violations in {:.1} s",
             self.seed,
             self.commits,
             self.unchanged,
             self.kills,
+            self.stops,
             self.starts,
             self.finished,
             self.rolled_back,
@@ -89,6 +101,13 @@ impl fmt::Display for Account {
             self.longest_wait.as_secs_f64(),
             self.violations.len(),
             self.took.as_secs_f64(),
-        )
+        )?;
+        for (kind, waits) in &self.waits {
+            write!(f, "\n  {kind}: {waits}")?;
+        }
+        for (what, count) in &self.refusals {
+            write!(f, "\n  refused {count} times: {what}")?;
+        }
+        Ok(())
     }
 }

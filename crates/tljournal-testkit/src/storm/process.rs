@@ -4,6 +4,8 @@ use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use rustix::process::{Pid, Signal, kill_process};
+
 /// What comes from a process of the storm.
 #[derive(Debug)]
 pub(super) struct News {
@@ -20,6 +22,11 @@ pub(super) struct Process {
     pub(super) generation: u64,
     /// When it is to be killed, if it is.
     pub(super) dies: Option<Instant>,
+    /// When it is to be stopped, or continued if it is stopped.
+    pub(super) turns: Option<Instant>,
+    pub(super) stopped: bool,
+    /// When it spoke last, or was continued.
+    pub(super) heard: Instant,
     errors: JoinHandle<String>,
 }
 
@@ -30,7 +37,7 @@ impl Process {
     pub(super) fn start(
         mut command: Command,
         from: (usize, u64),
-        dies: Option<Instant>,
+        (dies, turns): (Option<Instant>, Option<Instant>),
         news: &Sender<News>,
     ) -> io::Result<Self> {
         command
@@ -66,8 +73,24 @@ impl Process {
             child,
             generation,
             dies,
+            turns,
+            stopped: false,
+            heard: Instant::now(),
             errors,
         })
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Stops it, or lets it go on.
+    pub(super) fn set_stopped(&mut self, stopped: bool) {
+        let signal = if stopped { Signal::STOP } else { Signal::CONT };
+        // It may have ended by itself just now; it is there, at least as a zombie, until it is waited for.
+        let _ = kill_process(Pid::from_child(&self.child), signal);
+        self.stopped = stopped;
+        self.heard = Instant::now();
     }
 
     pub(super) fn kill(&mut self) {

@@ -1,26 +1,18 @@
 use std::collections::BTreeMap;
 use std::io;
-use std::ops::Range;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use super::account::Account;
+use super::evidence;
 use super::process::{News, Process};
+use super::role::Role;
 use super::tell::Tell;
 use crate::random::Random;
 
-/// One of the processes of a storm, which has a successor whenever it ends.
-#[derive(Debug, Clone)]
-pub struct Role {
-    /// What it is called in accounts.
-    pub name: String,
-    /// How long it may live before it is killed; `None` lets it live to the end.
-    pub life: Option<Range<Duration>>,
-}
-
-/// Processes that work at once and are killed at random.
+/// Processes that work at once and are stopped and killed at random.
 #[derive(Debug)]
 pub struct Storm {
     roles: Vec<Role>,
@@ -68,7 +60,8 @@ impl Storm {
         }
         let mut told = begun;
         while Instant::now() < end {
-            let next = self.processes.values().filter_map(|process| process.dies);
+            let due = |process: &Process| [process.dies, process.turns];
+            let next = self.processes.values().flat_map(due).flatten();
             let next = next.chain([end, Instant::now() + WATCH_EVERY]).min();
             let pause = next.map_or(WATCH_EVERY, |at| {
                 at.saturating_duration_since(Instant::now())
@@ -77,13 +70,15 @@ impl Storm {
             if let Some((slot, generation)) = news.and_then(|news| self.take(news)) {
                 self.start(slot, generation + 1, &command)?;
             }
-            self.kill_due();
+            self.strike_due();
+            self.end_silence();
             self.account.took = begun.elapsed();
             if told.elapsed() >= WATCH_EVERY {
                 told = Instant::now();
                 watch(&self.account);
             }
         }
+        self.calm();
         self.stop();
         self.account.took = begun.elapsed();
         Ok(self.account)
@@ -97,10 +92,14 @@ impl Storm {
     ) -> io::Result<()> {
         let role = &self.roles[slot];
         let last = self.account.last.get(&role.name).copied().unwrap_or(0);
-        let life = role.life.as_ref().map(|life| self.random.duration(life));
-        let dies = life.map(|life| Instant::now() + life);
+        let now = Instant::now();
+        let life = role.life.as_ref();
+        let dies = life.map(|life| now + self.random.duration(life));
+        let stops = role.stops.as_ref();
+        let turns = stops.map(|stops| now + self.random.duration(&stops.after));
         let command = command(role, generation, last);
-        let process = Process::start(command, (slot, generation), dies, &self.sender)?;
+        let due = (dies, turns);
+        let process = Process::start(command, (slot, generation), due, &self.sender)?;
         self.processes.insert(slot, process);
         self.account.starts += 1;
         Ok(())
@@ -109,10 +108,14 @@ impl Storm {
     /// Takes what a process says; which one has ended, if it did.
     fn take(&mut self, News { from, line }: News) -> Option<(usize, u64)> {
         let (slot, generation) = from;
-        let name = self.roles[slot].name.clone();
+        let role = &self.roles[slot];
+        let (kind, name) = (role.kind().to_owned(), role.name.clone());
+        if let Some(process) = self.processes.get_mut(&slot) {
+            process.heard = Instant::now();
+        }
         if let Some(line) = line {
             match line.parse::<Tell>() {
-                Ok(told) => self.account.add(&name, told),
+                Ok(told) => self.account.add(&kind, &name, told),
                 // A process may be killed in the middle of a line, and only then.
                 Err(()) => note_unknown(&mut self.account, &name, &line),
             }
@@ -139,13 +142,67 @@ impl Storm {
         Some(from)
     }
 
-    fn kill_due(&mut self) {
+    /// Kills, stops and continues those whose time has come.
+    fn strike_due(&mut self) {
         let now = Instant::now();
-        for process in self.processes.values_mut() {
+        for (slot, process) in &mut self.processes {
             if process.dies.is_some_and(|at| at <= now) {
                 process.kill();
-                process.dies = None;
+                (process.dies, process.turns) = (None, None);
             }
+            if process.turns.is_some_and(|at| at <= now) {
+                process.set_stopped(!process.stopped);
+                self.account.stops += u64::from(process.stopped);
+                process.turns = self.roles[*slot].stops.as_ref().map(|stops| {
+                    let next = if process.stopped {
+                        &stops.long
+                    } else {
+                        &stops.after
+                    };
+                    now + self.random.duration(next)
+                });
+            }
+        }
+    }
+
+    /// Kills who has said nothing for so long that it never will.
+    fn end_silence(&mut self) {
+        for (slot, process) in &mut self.processes {
+            if !process.stopped && process.heard.elapsed() > SILENCE_MAX {
+                let found = evidence::of_silence(process.pid());
+                let name = &self.roles[*slot].name;
+                let text = format!("{name}: it says nothing any more:\n  {found}");
+                self.account.violations.push(text);
+                process.kill();
+                (process.dies, process.turns) = (None, None);
+                process.heard = Instant::now();
+            }
+        }
+    }
+
+    /// Lets everybody go on, and hears everybody once more: nobody waits for ever.
+    fn calm(&mut self) {
+        for process in self.processes.values_mut() {
+            (process.dies, process.turns) = (None, None);
+            process.set_stopped(false);
+        }
+        // What was said before the calm does not count.
+        while let Ok(news) = self.news.try_recv() {
+            let _ = self.take(news);
+        }
+        let begun = Instant::now();
+        for process in self.processes.values_mut() {
+            process.heard = begun;
+        }
+        while self
+            .processes
+            .values()
+            .any(|process| process.heard <= begun)
+        {
+            if let Ok(news) = self.news.recv_timeout(WATCH_EVERY) {
+                let _ = self.take(news);
+            }
+            self.end_silence();
         }
     }
 
@@ -156,7 +213,9 @@ impl Storm {
         }
         while !self.processes.is_empty() {
             match self.news.recv() {
-                Ok(news) => drop(self.take(news)),
+                Ok(news) => {
+                    let _ = self.take(news);
+                }
                 Err(_) => return,
             }
         }
@@ -165,18 +224,22 @@ impl Storm {
 
 const SIGKILL: i32 = 9;
 
+/// How long a process that was not stopped may say nothing. Whatever it waits for takes far less.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+
 /// How often whoever watches is told.
 const WATCH_EVERY: Duration = Duration::from_millis(100);
 
 /// Notes a line that means nothing, unless it is the beginning of one that was cut off by a kill.
 fn note_unknown(account: &mut Account, who: &str, line: &str) {
-    const WORDS: [&str; 7] = [
+    const WORDS: [&str; 8] = [
         "commit",
         "found",
         "same",
         "recovered",
         "read",
         "waited",
+        "refused",
         "violation",
     ];
     let word = line.split(' ').next().unwrap_or(line);

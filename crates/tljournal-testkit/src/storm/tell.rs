@@ -37,6 +37,8 @@ pub enum Tell {
     Read,
     /// A lock was waited for.
     Waited(Duration),
+    /// Something was refused, as it may be: what, in few words.
+    Refused(String),
     /// A promise was broken.
     Violation(String),
 }
@@ -67,6 +69,7 @@ impl fmt::Display for Tell {
             } => write!(f, "recovered {finished} {rolled_back}"),
             Self::Read => f.write_str("read"),
             Self::Waited(long) => write!(f, "waited {}", long.as_micros()),
+            Self::Refused(text) => write!(f, "refused {}", text.escape_debug()),
             Self::Violation(text) => write!(f, "violation {}", text.escape_debug()),
         }
     }
@@ -96,6 +99,7 @@ impl FromStr for Tell {
             },
             ("read", &[]) => Self::Read,
             ("waited", &[micros]) => Self::Waited(Duration::from_micros(micros)),
+            ("refused", _) => Self::Refused(rest.to_owned()),
             ("violation", _) => Self::Violation(rest.to_owned()),
             _ => return Err(()),
         })

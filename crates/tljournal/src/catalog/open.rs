@@ -39,13 +39,13 @@ pub(crate) struct Catalog {
 }
 
 impl Catalog {
-    /// Opens a database for reading and writing, and creates it if it is missing.
+    /// Opens a database for reading and writing. It is there, be it empty: nothing is created here, where
+    /// nobody holds a lock.
     ///
     /// What is there is only read, so that a newer format is left byte-identical. `path` must lead
     /// through no link.
     pub(crate) fn open(path: &Utf8Path) -> Result<Self, CatalogError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-            | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NOFOLLOW
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let catalog = Self::connect(path.as_str(), flags)?;

@@ -22,6 +22,7 @@ fn scratch() -> Scratch {
     let dir = tempfile::tempdir().unwrap();
     let real = std::fs::canonicalize(dir.path()).unwrap();
     let path = Utf8PathBuf::from_path_buf(real.join(".state.db")).unwrap();
+    std::fs::write(&path, "").unwrap();
     Scratch { _dir: dir, path }
 }
 

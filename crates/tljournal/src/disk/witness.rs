@@ -42,6 +42,26 @@ pub enum Verb {
 }
 
 impl Verb {
+    /// All of them.
+    pub const ALL: [Self; 16] = [
+        Self::CreateFile,
+        Self::Write,
+        Self::Truncate,
+        Self::SetMode,
+        Self::SetTimes,
+        Self::MakeDir,
+        Self::MakeLink,
+        Self::HardLink,
+        Self::RenameNew,
+        Self::Exchange,
+        Self::RenameOver,
+        Self::RemoveFile,
+        Self::RemoveDir,
+        Self::SyncFile,
+        Self::SyncDir,
+        Self::SyncFilesystem,
+    ];
+
     /// The verb in an error: "failed to {phrase} `path`".
     #[must_use]
     pub fn phrase(self) -> &'static str {

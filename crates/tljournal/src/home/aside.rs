@@ -1,10 +1,10 @@
 use super::Home;
-use super::layout::{DATABASE, FOREIGN_JOURNAL, SHM, WAL};
+use super::layout::{DAMAGED_PREFIX, DATABASE, FOREIGN_JOURNAL, SHM, WAL};
 use crate::ambient;
 use crate::disk::{Dir, DiskError};
 use crate::error::Error;
 use crate::lock;
-use crate::model::{Kind, Stat};
+use crate::model::{Identity, Kind, Stat};
 use crate::tree::{self, TreeSource};
 
 /// How many things are kept aside; the oldest goes first.
@@ -79,6 +79,29 @@ impl Home {
         Ok(dir.path().to_string())
     }
 
+    /// Marks a database as damaged, by its identity: whatever has its name by now is another one.
+    pub(crate) fn mark_damaged(&self, database: Identity) -> Result<(), DiskError> {
+        self.state.open_lock_file(&damage_mark(database)).map(drop)
+    }
+
+    /// Whether a database is marked as damaged.
+    pub(crate) fn is_marked_damaged(&self, database: Identity) -> Result<bool, DiskError> {
+        Ok(self.state.stat(damage_mark(database))?.is_some())
+    }
+
+    /// Removes the marks of databases that are gone. The caller holds the commit lock.
+    pub(crate) fn forget_damage(&self) -> Result<(), DiskError> {
+        for name in self.state.names()? {
+            if let Some(name) = name
+                .to_str()
+                .filter(|name| name.starts_with(DAMAGED_PREFIX))
+            {
+                self.state.remove_file(name)?;
+            }
+        }
+        Ok(())
+    }
+
     fn thin_aside(&self) -> Result<(), Error> {
         let mut names = self.aside.names()?;
         names.sort();
@@ -97,6 +120,11 @@ impl Home {
         }
         Ok(())
     }
+}
+
+fn damage_mark(database: Identity) -> String {
+    let born = database.born.as_nanos();
+    format!("{DAMAGED_PREFIX}{}-{born}", database.ino)
 }
 
 /// A name that begins with the time, so that names sort by age.

@@ -1,35 +1,61 @@
 use std::fs::File;
 
 use super::Home;
-use super::layout::{DATABASE, FOREIGN_JOURNAL, SHM, WAL};
+use super::layout::{ASIDE, DATABASE, FOREIGN_JOURNAL, LOCK, SHM, STATE, TXN, WAL};
 use crate::disk::Dir;
 use crate::error::{Damage, Error};
 use crate::model::{Identity, Kind, Stat};
 
+/// Which inodes the database, its log and the index of that are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DatabaseFiles {
+    pub(crate) database: Identity,
+    companions: [Option<Identity>; 2],
+}
+
 impl Home {
-    /// Makes sure that the names still lead to what is held: root, home, `.state`, the commit lock and
-    /// the database. A lock on a file that was renamed away excludes nobody.
-    pub(crate) fn fence(&self, commit_lock: &File, database: Identity) -> Result<(), Error> {
-        let same = |now: Option<Stat>, held: &Stat| {
-            now.is_some_and(|now| now.identity == held.identity && now.dev == held.dev)
-        };
-        let replaced = |path: String| Err(Error::Replaced { path });
+    /// Makes sure that the names still lead to the directories that are held.
+    pub(crate) fn check_in_place(&self) -> Result<(), Error> {
         for (dir, held) in [(&self.root, &self.root_stat), (&self.dir, &self.home_stat)] {
-            if !same(dir.stat_by_path()?, held) {
+            if !is_same(dir.stat_by_path()?, held) {
                 return replaced(dir.path().to_string());
             }
         }
-        if !same(self.dir.stat(".state")?, &self.state_stat) {
+        if !is_same(self.dir.stat(STATE)?, &self.state_stat) {
             return replaced(self.state.path().to_string());
         }
-        if !same(
+        for (dir, name) in [(&self.txns, TXN), (&self.locks, LOCK), (&self.aside, ASIDE)] {
+            if !is_same(self.state.stat(name)?, &dir.own_stat()?) {
+                return replaced(dir.path().to_string());
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the names still lead to what is held: the directories, the commit lock, the database
+    /// and its companions. What is written to a file that was removed tells nobody anything.
+    pub(crate) fn fence(&self, commit_lock: &File, files: DatabaseFiles) -> Result<(), Error> {
+        self.fence_lock(commit_lock)?;
+        self.check_files(files)
+    }
+
+    /// Makes sure that the database and its companions are still these files.
+    pub(crate) fn check_files(&self, files: DatabaseFiles) -> Result<(), Error> {
+        match self.database_files()? == files {
+            true => Ok(()),
+            false => replaced(self.dir.path().join(DATABASE).to_string()),
+        }
+    }
+
+    /// Makes sure that the names still lead to the directories and the commit lock that are held. A lock
+    /// on a file that was renamed away excludes nobody.
+    pub(crate) fn fence_lock(&self, commit_lock: &File) -> Result<(), Error> {
+        self.check_in_place()?;
+        if !is_same(
             self.state.stat("lock/commit")?,
             &self.locks.stat_open(commit_lock)?,
         ) {
             return replaced(self.locks.path().join("commit").to_string());
-        }
-        if self.dir.stat(DATABASE)?.map(|stat| stat.identity) != Some(database) {
-            return replaced(self.dir.path().join(DATABASE).to_string());
         }
         Ok(())
     }
@@ -38,6 +64,19 @@ impl Home {
     /// with one name, and ours.
     pub(crate) fn check_database_files(&self) -> Result<Option<Stat>, Error> {
         check_database_files(&self.dir)
+    }
+
+    /// Which files the database and its companions are now.
+    pub(crate) fn database_files(&self) -> Result<DatabaseFiles, Error> {
+        let own = |name| check_own_file(&self.dir, name);
+        let identity = |name| Ok::<_, Error>(own(name)?.map(|stat| stat.identity));
+        match identity(DATABASE)? {
+            Some(database) => Ok(DatabaseFiles {
+                database,
+                companions: [identity(WAL)?, identity(SHM)?],
+            }),
+            None => replaced(self.dir.path().join(DATABASE).to_string()),
+        }
     }
 
     /// Whether a rollback journal lies beside the database. Ours never has one, and SQLite would replay
@@ -81,4 +120,12 @@ fn check_own_file(home: &Dir, name: &str) -> Result<Option<Stat>, Error> {
     };
     let path = home.path().join(name).to_string();
     Err(Damage::Planted { path, found }.into())
+}
+
+fn is_same(now: Option<Stat>, held: &Stat) -> bool {
+    now.is_some_and(|now| now.identity == held.identity && now.dev == held.dev)
+}
+
+fn replaced<T>(path: String) -> Result<T, Error> {
+    Err(Error::Replaced { path })
 }

@@ -13,22 +13,22 @@ pub(crate) const WAL: &str = ".state.db-wal";
 pub(crate) const SHM: &str = ".state.db-shm";
 /// A journal of another mode, which must not be replayed into the database.
 pub(crate) const FOREIGN_JOURNAL: &str = ".state.db-journal";
-/// Says that a statement found the database damaged.
-pub(crate) const DAMAGED: &str = "damaged";
+/// A mark that a database is damaged begins so.
+pub(super) const DAMAGED_PREFIX: &str = "damaged-";
 /// Everything that is the journal's own begins so in the home.
 pub(super) const OWN_PREFIX: &str = ".state";
 /// What is staged beside its target begins so.
 pub(super) const BESIDE_PREFIX: &str = ".tljournal-";
 
-const STATE: &str = ".state";
-const TXN: &str = "txn";
-const LOCK: &str = "lock";
-const ASIDE: &str = "aside";
+pub(super) const STATE: &str = ".state";
+pub(super) const TXN: &str = "txn";
+pub(super) const LOCK: &str = "lock";
+pub(super) const ASIDE: &str = "aside";
 const RESERVE: &str = "reserve";
 const RESERVE_BYTES: usize = 1 << 20;
 
 /// The open directories of a journal.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Home {
     pub(crate) root: Dir,
     pub(crate) dir: Dir,

@@ -5,6 +5,7 @@
 //! <home>/.state/txn/<id>/<n> before apply the new content, after it what it replaced
 //! <home>/.state/lock/        lock files
 //! <home>/.state/aside/       evidence, bounded
+//! <home>/.state/damaged-<..> says that the database with this identity is damaged
 //! <home>/.state/reserve      given up when the disk is full
 //! <dir>/.tljournal-<id>-<n>  the same as txn/<id>/<n>, for a target on another filesystem
 //! ```
@@ -15,7 +16,7 @@ mod layout;
 mod place;
 mod staging;
 
-pub(crate) use fence::check_database_files;
-pub(crate) use layout::{DAMAGED, DATABASE, Home, SHM, WAL};
+pub(crate) use fence::{DatabaseFiles, check_database_files};
+pub(crate) use layout::{DATABASE, Home, SHM, WAL};
 pub(crate) use place::{Map, Parent};
 pub(crate) use staging::{Staging, spot_name};

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use rustix::io::Errno;
 
 use super::inspect::Inspection;
 use super::work::Journal;
@@ -8,8 +9,8 @@ use crate::catalog::{Catalog, CatalogError, HomeRow};
 use crate::disk::Disk;
 use crate::engine::{Engine, Store};
 use crate::error::{Damage, Error};
-use crate::home::{DAMAGED, Home};
-use crate::lock::{self, Mode, Runs, Wait};
+use crate::home::Home;
+use crate::lock::{self, Held, Mode, Runs, Wait};
 use crate::model::{Identity, RelPath, Stat};
 use crate::recovery::{self, Recovery};
 
@@ -76,25 +77,37 @@ impl Options {
     pub fn work(self) -> Result<Journal, Error> {
         let span = tracing::debug_span!("open", root = %self.root, home = %self.home);
         let _in_span = span.enter();
-        let mut set_aside = None;
+        let (mut set_aside, mut last) = (None, None);
         for _ in 0..OPEN_TRIES {
-            let home = self.open_home()?;
+            let home = match self.open_home() {
+                // Somebody may have removed it at that moment; if not, it fails again.
+                Err(Error::Disk(error)) if error.is(Errno::NOENT) => {
+                    last = Some(error.into());
+                    continue;
+                }
+                opened => opened?,
+            };
             let seen = home.check_database_files()?.map(|stat| stat.identity);
+            let held = home.clone();
             match self.open_engine(home) {
                 Ok((engine, mut recovery)) => {
                     recovery.database_set_aside = set_aside;
                     return Ok(Journal::new(engine, recovery));
                 }
                 Err(Error::Damaged(Damage::Catalog { source, .. })) => {
-                    set_aside = self.set_database_aside(seen, &source)?.or(set_aside);
+                    match self.set_database_aside(seen, &source) {
+                        Err(error @ Error::Replaced { .. }) => last = Some(error),
+                        kept => set_aside = kept?.or(set_aside),
+                    }
                 }
-                // Somebody else was mending it at that moment.
-                Err(Error::Replaced { .. }) => {}
+                // Somebody else was mending the database at that moment, or took everything away.
+                Err(error @ Error::Replaced { .. }) => last = Some(error),
+                Err(error) if held.check_in_place().is_err() => last = Some(error),
                 Err(error) => return Err(error),
             }
         }
         let path = self.home.to_string();
-        Err(Error::Replaced { path })
+        Err(last.unwrap_or(Error::Replaced { path }))
     }
 
     /// Opens to look only: nothing is recovered, created or written.
@@ -118,24 +131,34 @@ impl Options {
     }
 
     fn open_engine(&self, home: Home) -> Result<(Engine, Recovery), Error> {
-        if home.check_database_files()?.is_some() {
-            Self::refuse_damaged(&home)?;
+        if let Some(found) = home.check_database_files()? {
+            Self::refuse_damaged(&home, found.identity)?;
             self.remove_foreign_journal(&home)?;
         }
         let store = match self.open_ready(&home)? {
             Some(store) => store,
             None => self.make_ready(&home)?,
         };
-        let Some(database) = home.check_database_files()? else {
-            return Err(Error::Replaced {
-                path: home.dir.path().to_string(),
-            });
-        };
+        let files = home.database_files()?;
+        if files.database != store.database {
+            let path = home.dir.path().to_string();
+            return Err(Error::Replaced { path });
+        }
         let runs = Runs::open(&home.locks)?;
-        let engine = Engine::new(home, runs, store, database.identity, self.lock_wait);
+        let engine = Engine::new(home, runs, store, files, self.lock_wait);
         engine.home.keep_reserve();
         let recovery = recovery::recover(&engine)?;
         Ok((engine, recovery))
+    }
+
+    /// Takes the commit lock of a home that is still the one at its path.
+    fn commit_lock(&self, home: &Home, purpose: &str) -> Result<Held, Error> {
+        let wait = Wait {
+            limit: self.lock_wait,
+        };
+        let held = lock::acquire(&home.locks, "commit", Mode::Exclusive, purpose, wait)?;
+        home.fence_lock(held.file())?;
+        Ok(held)
     }
 
     /// Sets a rollback journal aside that lies beside the database: ours leaves none, and SQLite would
@@ -144,18 +167,15 @@ impl Options {
         if !home.has_foreign_journal()? {
             return Ok(());
         }
-        let wait = Wait {
-            limit: self.lock_wait,
-        };
-        let _lock = lock::acquire(&home.locks, "commit", Mode::Exclusive, "open", wait)?;
+        let _lock = self.commit_lock(home, "open")?;
         home.set_foreign_journal_aside()
     }
 
     /// Refuses a database that some statement found damaged.
-    fn refuse_damaged(home: &Home) -> Result<(), Error> {
-        match home.state.stat(DAMAGED)? {
-            Some(_) => Err(CatalogError::Corrupt("a statement found it damaged".to_owned()).into()),
-            None => Ok(()),
+    fn refuse_damaged(home: &Home, found: Identity) -> Result<(), Error> {
+        match home.is_marked_damaged(found)? {
+            true => Err(CatalogError::Corrupt("a statement found it damaged".to_owned()).into()),
+            false => Ok(()),
         }
     }
 
@@ -177,10 +197,7 @@ impl Options {
     /// Makes, migrates or takes over a database, under the commit lock: whoever comes second finds it
     /// done.
     fn make_ready(&self, home: &Home) -> Result<Store, Error> {
-        let wait = Wait {
-            limit: self.lock_wait,
-        };
-        let _lock = lock::acquire(&home.locks, "commit", Mode::Exclusive, "open", wait)?;
+        let _lock = self.commit_lock(home, "open")?;
         if let Some(store) = self.open_ready(home)? {
             return Ok(store);
         }
@@ -189,9 +206,7 @@ impl Options {
             .check_database_files()?
             .is_none_or(|stat| stat.size == 0);
         if is_new {
-            if home.state.stat(DAMAGED)?.is_some() {
-                home.state.remove_file(DAMAGED)?;
-            }
+            home.forget_damage()?;
             // The rows that would tell what these are went with the database: they are evidence.
             for id in home.staged_ids()? {
                 if home.claim_staging(id)?.is_some() {
@@ -247,29 +262,21 @@ impl Options {
         why: &CatalogError,
     ) -> Result<Option<String>, Error> {
         let home = self.open_home()?;
-        let wait = Wait {
-            limit: self.lock_wait,
-        };
-        let _lock = lock::acquire(
-            &home.locks,
-            "commit",
-            Mode::Exclusive,
-            "set a damaged database aside",
-            wait,
-        )?;
+        let _lock = self.commit_lock(&home, "set a damaged database aside")?;
         let lock = home.locks.open_lock_file("db")?;
         let failed = |errno| crate::disk::DiskError::new("lock", "lock/db", errno);
         lock::wait_exclusive(&lock).map_err(failed)?;
-        if home.check_database_files()?.map(|stat| stat.identity) != seen {
+        let found = home.check_database_files()?.map(|stat| stat.identity);
+        let Some(damaged) = found.filter(|_| found == seen) else {
             return Ok(None);
-        }
+        };
         // The mark says that the rest has to follow, should this be cut short: without its log a
         // database is an older one.
-        drop(home.state.open_lock_file(DAMAGED)?);
+        home.mark_damaged(damaged)?;
         let _synced = home.state.sync()?;
         let kept = home.set_database_aside()?;
         let _synced = home.dir.sync()?;
-        home.state.remove_file(DAMAGED)?;
+        home.forget_damage()?;
         tracing::warn!(kept, why = %why, "the database was set aside and a new one is begun");
         Ok(Some(kept))
     }
@@ -279,10 +286,19 @@ impl Options {
 /// looked at.
 fn open_store(home: &Home, expected: &Stat) -> Result<Store, Error> {
     let lock = home.locks.open_lock_file("db")?;
-    let mut catalog = Catalog::open(&home.database_path()?)?;
-    catalog.set_root(home.root_stat.identity);
+    let opened = Catalog::open(&home.database_path()?);
+    // Whatever came of it, it says something of this database only if it still is the one.
     match home.check_database_files()? {
-        Some(now) if now.identity == expected.identity => Ok(Store { catalog, lock }),
+        Some(now) if now.identity == expected.identity => {
+            let mut catalog = opened?;
+            catalog.set_root(home.root_stat.identity);
+            let database = now.identity;
+            Ok(Store {
+                catalog,
+                lock,
+                database,
+            })
+        }
         _ => Err(Error::Replaced {
             path: Utf8Path::new(home.dir.path()).to_string(),
         }),

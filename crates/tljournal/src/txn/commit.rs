@@ -30,12 +30,18 @@ impl Prepared {
     /// - [`Error::Replaced`]: not committed, or (if the directory was moved away in that very moment)
     ///   finished wherever it is now; open the journal again.
     /// - all others: not committed, everything is as it was.
-    pub fn commit(mut self) -> Result<Receipt, Error> {
+    pub fn commit(self) -> Result<Receipt, Error> {
+        let engine = self.txn.engine.clone();
+        self.try_commit().map_err(|error| engine.explain(error))
+    }
+
+    fn try_commit(mut self) -> Result<Receipt, Error> {
         let label = self.txn.label.clone();
         let span = tracing::info_span!("commit", label, changes = self.txn.intents.len());
         let _in_span = span.enter();
         self.txn.engine.check_usable()?;
         if self.txn.is_unchanged()? {
+            self.txn.engine.home.check_in_place()?;
             return Ok(self.txn.receipt(&Plan::default(), None));
         }
         loop {
@@ -108,7 +114,7 @@ impl Prepared {
         };
         engine
             .home
-            .fence(lock.file(), engine.database)
+            .fence(lock.file(), engine.files)
             .map_err(unfinished)?;
         let work = Committed {
             row: live.row,

@@ -31,7 +31,8 @@ impl Transaction {
     /// [`Error::Disk`] when a sync fails. It is not tried again, because a second sync would prove
     /// nothing: the transaction is rolled back.
     pub fn prepare(mut self) -> Result<Prepared, Error> {
-        self.make_durable()?;
+        let made = self.make_durable();
+        made.map_err(|error| self.engine.explain(error))?;
         Ok(Prepared { txn: self })
     }
 

@@ -69,6 +69,11 @@ impl Transaction {
     }
 
     fn add(&mut self, path: RelPath, wanted: Wanted, expect: Expect) -> Result<(), Error> {
+        let added = self.try_add(path, wanted, expect);
+        added.map_err(|error| self.engine.explain(error))
+    }
+
+    fn try_add(&mut self, path: RelPath, wanted: Wanted, expect: Expect) -> Result<(), Error> {
         let mut intent = self.admit(path, expect, wanted)?;
         intent.found = self.find(&intent)?;
         if intent.found.is_none() {

@@ -69,9 +69,19 @@ impl Transaction {
         source: TreeSource,
         options: TreeOptions,
     ) -> Result<(), Error> {
+        let added = self.try_tree(path.try_into()?, source, options);
+        added.map_err(|error| self.engine.explain(error))
+    }
+
+    fn try_tree(
+        &mut self,
+        path: RelPath,
+        source: TreeSource,
+        options: TreeOptions,
+    ) -> Result<(), Error> {
         let expect = options.expect;
         let wanted = Wanted::Tree(WantedTree { source, options });
-        let mut intent = self.admit(path.try_into()?, expect, wanted)?;
+        let mut intent = self.admit(path, expect, wanted)?;
         self.find_tree(&mut intent)?;
         if intent.found.is_none() {
             self.stage_tree(&mut intent)?;

@@ -1,0 +1,362 @@
+//! The command is killed before and after every system call that others can see, for every kind of
+//! transaction and in the recovery after it: SQLite's writes and all locks are among them. The next one
+//! has to find everything right without help.
+//!
+//! All moments together take minutes, so each run takes its share of them: `TLJOURNAL_KILL_EVERY=1` tries
+//! all, and `TLJOURNAL_KILL_SEED` repeats a share.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a test that plays the other programs, and says how much it did"
+)]
+
+use std::collections::BTreeMap;
+use std::io;
+use std::process::{Command, Output, Stdio};
+use std::sync::Mutex;
+
+use serde_json::{Value, json};
+use tljournal::{Durability, Timestamp};
+use tljournal_testkit::{
+    Moment, Random, Snapshot, Step, Traced, TreeSpec, When, World, kill_at_call,
+};
+use tljournal_tests::{Case, End, at_every, case_named, quiet, start, state_of};
+
+/// Every how many moments one is tried.
+const EVERY: &str = "TLJOURNAL_KILL_EVERY";
+
+/// Repeats a share of the moments.
+const SEED: &str = "TLJOURNAL_KILL_SEED";
+
+/// How large the share is if nobody says.
+const EVERY_DEFAULT: u64 = 32;
+
+/// The moments that a run tries.
+#[derive(Debug, Clone, Copy)]
+struct Share {
+    every: u64,
+    seed: u64,
+}
+
+impl Share {
+    fn of_this_run() -> Self {
+        let number = |name| std::env::var(name).ok()?.parse().ok();
+        let every = number(EVERY).unwrap_or(EVERY_DEFAULT).max(1);
+        let seed = number(SEED).unwrap_or_else(Random::fresh_seed);
+        println!("{EVERY}={every} {SEED}={seed}");
+        Self { every, seed }
+    }
+
+    fn moments(self, sides: &[When]) -> impl Iterator<Item = Moment> {
+        let all = Moment::all().filter(|moment| sides.contains(&moment.when));
+        let first = self.seed % self.every;
+        all.skip(first as usize).step_by(self.every as usize)
+    }
+}
+
+/// A transaction as it is typed.
+struct Typed {
+    case: Case,
+    args: Vec<String>,
+}
+
+impl Typed {
+    /// Brings a new world to where the command is typed.
+    fn prepare(case: &Case) -> (World, Self) {
+        let _quiet = quiet();
+        let world = World::new();
+        case.prepare(&world);
+        // A home makes a journal of it.
+        world.make_dir("build");
+        let steps = &case.steps.steps;
+        let args = match &steps[..] {
+            [] => vec!["init".to_owned()],
+            [step] => words(&world, step),
+            steps => {
+                let changes = steps.iter().enumerate();
+                let changes: Vec<_> = changes
+                    .map(|(n, step)| described(&world, step, n))
+                    .collect();
+                let file = world.outside().join("description");
+                std::fs::write(&file, json!({ "changes": changes }).to_string()).unwrap();
+                vec!["apply".to_owned(), file.into()]
+            }
+        };
+        let case = case.clone();
+        (world, Self { case, args })
+    }
+}
+
+fn time(mtime: Timestamp) -> String {
+    format!("@{mtime}")
+}
+
+/// Writes a tree beside the project, for the command to take.
+fn source(world: &World, tree: &TreeSpec, n: usize) -> String {
+    let path = world.outside().join(format!("source-{n}"));
+    tree.write_to(&path);
+    path.into()
+}
+
+/// One change as a command of its own.
+fn words(world: &World, step: &Step) -> Vec<String> {
+    let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+    match step {
+        Step::Put {
+            path,
+            content,
+            mode,
+            mtime,
+            ..
+        } => {
+            let from = world.outside().join("payload");
+            std::fs::write(&from, content).unwrap();
+            let (mode, mtime) = (format!("{mode:o}"), time(*mtime));
+            let from = from.as_str();
+            words(&[
+                "put", path, "--from", from, "--mode", &mode, "--mtime", &mtime,
+            ])
+        }
+        Step::Link { path, target, .. } => words(&["link", target, path]),
+        Step::Remove { path, .. } => words(&["rm", path]),
+        Step::Tree {
+            path,
+            tree,
+            durability,
+            ..
+        } => {
+            let mut args: Vec<String> = words(&["tree", "install", path, "--from"]);
+            args.push(source(world, tree, 0));
+            if *durability == Durability::Rebuildable {
+                args.push("--rebuildable".to_owned());
+            }
+            args
+        }
+    }
+}
+
+/// One change of several.
+fn described(world: &World, step: &Step, n: usize) -> Value {
+    match step {
+        Step::Put {
+            path,
+            content,
+            mode,
+            mtime,
+            ..
+        } => {
+            let content = std::str::from_utf8(content).unwrap();
+            let mode = format!("{mode:04o}");
+            json!({ "put": path, "content": content, "mode": mode, "mtime": time(*mtime) })
+        }
+        Step::Link { path, target, .. } => json!({ "link": path, "target": target }),
+        Step::Remove { path, .. } => json!({ "remove": path }),
+        Step::Tree { path, tree, .. } => json!({ "tree": path, "from": source(world, tree, n) }),
+    }
+}
+
+fn command(world: &World, args: &[impl AsRef<str>]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tljournal"));
+    command.args(["--root", world.root().as_str()]);
+    command.args(args.iter().map(AsRef::as_ref));
+    command
+}
+
+/// Runs the command as anybody does.
+fn plain(world: &World, args: &[impl AsRef<str>]) -> Output {
+    let mut command = command(world, args);
+    command.stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    start(&mut command).wait_with_output().unwrap()
+}
+
+/// Runs it and kills it there; `None` if it came to its end before.
+fn killed(world: &World, args: &[impl AsRef<str>], moment: Moment) -> Option<Traced> {
+    let command = command(world, args);
+    let traced = kill_at_call(&command, moment, |command| Ok(start(command))).unwrap();
+    match (traced.call, traced.code) {
+        (Some(_), None) => Some(traced),
+        (None, Some(0)) => None,
+        _ => panic!("at {moment}: {traced:?}"),
+    }
+}
+
+/// What is at a path and below it.
+fn cut(snapshot: &Snapshot, path: &str) -> Snapshot {
+    let below = snapshot.below(path);
+    match snapshot.get(path) {
+        Some(seen) => below.with(".", seen.clone()),
+        None => below,
+    }
+}
+
+fn is_one_of(found: &Snapshot, allowed: &[Snapshot]) -> Result<(), String> {
+    let all: Vec<_> = allowed.iter().map(|one| found.differences(one)).collect();
+    match all.iter().any(Vec::is_empty) {
+        true => Ok(()),
+        false => Err(format!("it is none of what it may be: {all:#?}")),
+    }
+}
+
+/// Checks everything that is promised after a kill, and that the command works afterwards.
+fn check(world: &World, typed: &Typed, allowed: &[Snapshot], promised: bool, story: &str) {
+    let works = |args: &[String]| {
+        let ran = plain(world, args);
+        assert!(ran.status.success(), "{story}: {args:?}: {ran:?}");
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    let works_as = |args: &[&str]| works(&args.iter().map(|&arg| arg.into()).collect::<Vec<_>>());
+    // Before anybody mends anything each path is old or new.
+    let found = world.snapshot();
+    for path in typed.case.steps.paths() {
+        let each: Vec<_> = allowed.iter().map(|one| cut(one, path)).collect();
+        let whole = is_one_of(&cut(&found, path), &each);
+        assert_eq!(whole, Ok(()), "G3, {story}: {path}");
+    }
+    works_as(&["recover"]);
+    let found = world.snapshot();
+    assert_eq!(is_one_of(&found, allowed), Ok(()), "G1, {story}");
+    if promised {
+        let new = &allowed[allowed.len() - 1..];
+        assert_eq!(is_one_of(&found, new), Ok(()), "G2, {story}");
+    }
+    let again = works_as(&["recover"]);
+    assert_eq!(again, "nothing to recover\n", "{story}");
+    found.assert_matches(&world.snapshot());
+    let left = world.left_in_staging();
+    assert!(left.is_empty(), "{story}: left over in staging: {left:?}");
+    works(&typed.args);
+    let new = &allowed[allowed.len() - 1..];
+    assert_eq!(is_one_of(&world.snapshot(), new), Ok(()), "{story}");
+    for step in &typed.case.steps.steps {
+        if matches!(step, Step::Tree { .. }) {
+            works_as(&["tree", "verify", "--full", step.path()]);
+        }
+    }
+}
+
+/// Says that nothing can be tried where processes may not be traced.
+fn can_trace() -> bool {
+    let first = Moment {
+        when: When::Before,
+        call: 1,
+    };
+    match kill_at_call(&Command::new("true"), first, |command| Ok(start(command))) {
+        Ok(_) => true,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            println!("skipped: processes cannot be traced here: {error}");
+            false
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn kill_everywhere(case: &Case) {
+    if !can_trace() {
+        return;
+    }
+    let share = Share::of_this_run();
+    let (states, calls) = (Mutex::new(BTreeMap::new()), Mutex::new(BTreeMap::new()));
+    let moments = share.moments(&[When::Before, When::After]);
+    let kills = at_every(moments, |moment| {
+        let (world, typed) = Typed::prepare(case);
+        let allowed = case.allowed(&world);
+        let Some(traced) = killed(&world, &typed.args, moment) else {
+            return false;
+        };
+        let call = traced.call.unwrap_or_default();
+        *calls.lock().unwrap().entry(call).or_insert(0) += 1;
+        let state = {
+            let _quiet = quiet();
+            state_of(&world)
+        };
+        states.lock().unwrap().entry(state).or_insert(moment);
+        let story = format!("{} killed at {moment} ({call})", case.name);
+        check(&world, &typed, &allowed, !traced.out.is_empty(), &story);
+        true
+    });
+    // Recovery is killed once for each state that it can find.
+    let states = states.into_inner().unwrap();
+    let again: usize = states
+        .values()
+        .map(|first| kill_recovery(case, *first, share))
+        .sum();
+    let calls = calls.into_inner().unwrap();
+    println!(
+        "{}: {kills} kills, {again} more in recoveries: {calls:?}",
+        case.name
+    );
+    assert!(kills > 0, "{} makes no call that others can see", case.name);
+}
+
+fn kill_recovery(case: &Case, first: Moment, share: Share) -> usize {
+    // What comes after a call comes before the next one: here that side is enough.
+    at_every(share.moments(&[When::Before]), |moment| {
+        let (world, typed) = Typed::prepare(case);
+        let allowed = case.allowed(&world);
+        let Some(traced) = killed(&world, &typed.args, first) else {
+            // Threads sync at once: a kill between two of them may not come again.
+            return false;
+        };
+        let Some(again) = killed(&world, &["recover"], moment) else {
+            return false;
+        };
+        let story = format!(
+            "{} killed at {first} ({:?}), its recovery at {moment} ({:?})",
+            case.name, traced.call, again.call
+        );
+        check(&world, &typed, &allowed, !traced.out.is_empty(), &story);
+        true
+    })
+}
+
+macro_rules! cases {
+    ($($test:ident: $case:literal,)*) => {$(
+        #[test]
+        fn $test() {
+            kill_everywhere(&case_named($case));
+        }
+    )*
+
+        /// What changes nothing, and what the command cannot do, is left out.
+        #[test]
+        fn no_case_is_forgotten() {
+            let tested = [$($case),*];
+            let all = tljournal_tests::all_cases().into_iter();
+            let missing = all
+                .filter(|case| case.end == End::Commit && !tested.contains(&case.name))
+                .map(|case| case.name);
+            let missing: Vec<_> = missing.collect();
+            assert_eq!(missing, ["put-unchanged", "remove-nothing", "tree-unchanged"]);
+        }
+    };
+}
+
+cases! {
+    g1_the_first_transaction_ever: "first-ever",
+    g1_a_new_file: "put-new",
+    g1_a_replaced_file: "put-replace",
+    g1_files_in_new_directories: "put-in-new-parents",
+    g1_a_file_beside_the_home: "put-beside-home",
+    g1_a_file_that_is_adopted: "adopt",
+    g1_a_removed_file: "remove-file",
+    g1_a_removed_link: "remove-link",
+    g1_a_removed_tree: "remove-tree",
+    g1_a_new_link: "link-new",
+    g1_a_flipped_link: "link-flip",
+    g1_a_new_tree: "tree-new",
+    g1_a_replaced_tree: "tree-replace",
+    g1_a_repaired_tree: "tree-repair",
+    g1_a_new_rebuildable_tree: "rebuildable-new",
+    g1_a_replaced_rebuildable_tree: "rebuildable-replace",
+    g1_several_changes_at_once: "several",
+}
+
+#[test]
+fn g1_the_journal_itself() {
+    let mut init = case_named("first-ever");
+    (init.name, init.steps) = ("init", tljournal_testkit::Steps::new("init"));
+    kill_everywhere(&init);
+}

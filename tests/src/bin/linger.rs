@@ -1,0 +1,22 @@
+//! Opens a journal, stages a file, and commits when a line comes: `linger ROOT PATH`. Says its pid with how
+//! many transactions it rolled back and how many runs it found dead, and then `done`.
+
+use std::io::Write;
+
+use tljournal::{Expect, Journal};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut args = std::env::args().skip(1);
+    let mut next = || args.next().ok_or("linger ROOT PATH");
+    let journal = Journal::open(next()?)?;
+    let (rolled_back, dead_runs) = (journal.recovery().rolled_back, journal.recovery().dead_runs);
+    let mut txn = journal.begin("linger");
+    txn.put(next()?.as_str(), "content".as_bytes(), Expect::Any)?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{} {rolled_back} {dead_runs}", std::process::id())?;
+    out.flush()?;
+    std::io::stdin().read_line(&mut String::new())?;
+    txn.prepare()?.commit()?;
+    writeln!(out, "done")?;
+    Ok(())
+}

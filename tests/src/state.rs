@@ -1,0 +1,31 @@
+use tljournal_testkit::World;
+
+/// What decides about what a recovery does: how many transactions the catalog knows to be staging, and
+/// past their commit point, and what lies in staging.
+pub type State = (Option<(usize, usize)>, Vec<String>);
+
+/// What a process that died has left.
+#[must_use]
+pub fn state_of(world: &World) -> State {
+    (rows(world), staged_shape(world))
+}
+
+fn rows(world: &World) -> Option<(usize, usize)> {
+    let found = world.options().inspect().ok()?;
+    let status = found.history().status().ok()?;
+    Some((status.staging.len(), status.unfinished.len()))
+}
+
+fn staged_shape(world: &World) -> Vec<String> {
+    let mut shape = Vec::new();
+    for id in world.left_in_staging() {
+        let Ok(entries) = std::fs::read_dir(world.path("build/.state/txn").join(id)) else {
+            continue;
+        };
+        shape.push("/".to_owned());
+        let name = |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
+        shape.extend(entries.flatten().map(name));
+    }
+    shape.sort();
+    shape
+}

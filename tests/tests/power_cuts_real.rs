@@ -114,7 +114,7 @@ fn storm<'a>(
     let running = drive.power_up(way).unwrap();
     let world = World::at(running.root().join("project"));
     std::fs::create_dir(world.root()).unwrap();
-    File::open(running.root()).unwrap().sync_all().unwrap();
+    running.sync();
     let has_tree = random.chance(1, 2);
     if has_tree {
         let journal = world.open();

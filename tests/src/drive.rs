@@ -4,6 +4,8 @@
 //! image is a file on an ext4 whose page cache plays the drive's own: what was written and not flushed is
 //! there only. The image of that lies on a shelf, an xfs that clones a file in one step: the clone is
 //! what would be on the medium had the power failed at that moment.
+//!
+//! All of this is mounted for the thread that made the shelf, and what that starts: nobody else can hold it.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -12,9 +14,11 @@ use std::path::Path;
 use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use nix::sched::{CloneFlags, unshare};
 use rustix::fs::{ioctl_ficlone, statvfs};
-use rustix::mount::{UnmountFlags, unmount};
+use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 use tempfile::TempDir;
+use tljournal::disk::{Dir, Disk};
 use tljournal_testkit::TEST_DIR;
 
 /// A filesystem that can be put on a drive.
@@ -62,6 +66,9 @@ const SHELF_BYTES: u64 = 4 << 30;
 /// How much of that is really used at most.
 const SHELF_BYTES_USED: u64 = 2 << 30;
 
+/// Ids of mounts that are handed out once begin here.
+const UNIQUE_MOUNTS: u64 = 1 << 31;
+
 const DRIVE_BYTES: u64 = 1 << 30;
 
 /// xfs wants at least 300 MiB.
@@ -74,6 +81,15 @@ impl Shelf {
     /// When there is no temporary directory.
     #[must_use]
     pub fn new() -> Option<Self> {
+        let root = Dir::open(Utf8Path::new("/"), Disk::default()).and_then(|root| root.own_stat());
+        if root.is_ok_and(|root| root.mount < UNIQUE_MOUNTS) {
+            skip(
+                "this kernel hands out the ids of mounts again, as if a copy were the original"
+                    .into(),
+            );
+            return None;
+        }
+        stay_alone().map_err(skip).ok()?;
         let dir = tempfile::Builder::new()
             .prefix("tljournal-shelf-")
             .tempdir_in(base())
@@ -204,6 +220,15 @@ impl Running {
         &self.disk.at
     }
 
+    /// Makes everything on it durable, as whoever begins something on it may want.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn sync(&self) {
+        let root = File::open(self.root()).expect("a root");
+        rustix::fs::syncfs(root).expect("a sync");
+    }
+
     /// Has the drive write its cache to the medium, as it may at any time. The filesystem on it is not asked
     /// for anything.
     ///
@@ -237,6 +262,14 @@ impl Drop for Loop {
             let _ = unmount(self.at.as_str(), UnmountFlags::DETACH);
         }
     }
+}
+
+/// Mounts what is mounted from now on for this thread only.
+fn stay_alone() -> Result<(), String> {
+    let alone = unshare(CloneFlags::CLONE_NEWNS);
+    alone.map_err(|errno| format!("no mounts of its own: {errno}"))?;
+    let flags = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    mount_change("/", flags).map_err(|errno| format!("no private mounts: {errno}"))
 }
 
 /// Memory, if there is enough: syncs are many then.

@@ -25,12 +25,12 @@ const SEED: &str = "TLJOURNAL_CUT_SEED";
 const ROUNDS: &str = "TLJOURNAL_CUT_ROUNDS";
 
 /// How often the power fails in a storm, at most.
-const CUTS_MAX: usize = 10;
+const CUTS_MAX: usize = 8;
 
 /// How long a storm goes on.
-const LENGTH: Duration = Duration::from_millis(2500);
+const LENGTH: Duration = Duration::from_millis(1500);
 
-/// How long after the storm has told how it stands the power may fail.
+/// How long after the storm has told how it stands the power fails, unless it does so at once.
 const DELAY: std::ops::Range<Duration> = Duration::ZERO..Duration::from_millis(40);
 
 /// A recovery that is cut is killed at one of these calls, or comes to its end before.
@@ -67,16 +67,14 @@ fn cut_power(format: Format) {
     let Some(shelf) = Shelf::new() else { return };
     let mut random = Random::new(seed);
     let mut total = Total::default();
-    let rounds = environment(ROUNDS).unwrap_or(1);
-    for _ in 0..rounds {
+    let rounds = environment(ROUNDS).unwrap_or(2);
+    for round in 0..rounds {
         let Some(drive) = shelf.drive(format) else {
             return;
         };
         let way = random.pick(format.ways()).unwrap();
-        for (number, cut) in storm(&drive, way, &mut random, &mut total)
-            .into_iter()
-            .enumerate()
-        {
+        let cuts = storm(&drive, way, roles(round), &mut random, &mut total);
+        for (number, cut) in cuts.into_iter().enumerate() {
             let wrong = check(&cut, number, &mut random, &mut total);
             if !wrong.is_empty() {
                 let story = format!("cut {number} of a storm on {format:?} ({way})");
@@ -106,11 +104,17 @@ fn cut_power(format: Format) {
 }
 
 /// Has processes work on a drive, and cuts its power again and again.
-fn storm<'a>(drive: &Drive<'a>, way: &str, random: &mut Random, total: &mut Total) -> Vec<Cut<'a>> {
+fn storm<'a>(
+    drive: &Drive<'a>,
+    way: &str,
+    roles: Vec<Role>,
+    random: &mut Random,
+    total: &mut Total,
+) -> Vec<Cut<'a>> {
     let running = drive.power_up(way).unwrap();
     let world = World::at(running.root().join("project"));
     std::fs::create_dir(world.root()).unwrap();
-    File::open(running.root()).unwrap().sync_all().unwrap();
+    running.sync();
     let has_tree = random.chance(1, 2);
     if has_tree {
         let journal = world.open();
@@ -131,8 +135,10 @@ fn storm<'a>(drive: &Drive<'a>, way: &str, random: &mut Random, total: &mut Tota
         if cuts.len() == CUTS_MAX || random.chance(1, 3) {
             return;
         }
-        // Not always right after somebody has told something, which is when the storm tells how it stands.
-        std::thread::park_timeout(random.duration(&DELAY));
+        // At once is right after somebody has told something, before anybody has synced anything else.
+        if random.chance(1, 2) {
+            std::thread::park_timeout(random.duration(&DELAY));
+        }
         let promised = Promised::by(account, has_tree);
         if random.chance(1, 2) {
             running.flush();
@@ -140,23 +146,29 @@ fn storm<'a>(drive: &Drive<'a>, way: &str, random: &mut Random, total: &mut Tota
         let drive = drive.cut(&format!("cut-{}.img", cuts.len()));
         cuts.push(Cut { drive, promised });
     };
-    let account = Storm::new(roles(), LENGTH, seed).run(command, cut).unwrap();
+    let account = Storm::new(roles, LENGTH, seed).run(command, cut).unwrap();
     println!("{account}");
     total.commits += account.commits;
     total.violations.extend(account.violations);
     cuts
 }
 
-fn roles() -> Vec<Role> {
+/// In turns one process alone, so that nobody else syncs what it forgot, and several.
+fn roles(round: u64) -> Vec<Role> {
     let worker = |number| Role {
         name: format!("worker-{number}"),
         life: Some(Duration::from_millis(200)..Duration::from_millis(1500)),
+        stops: None,
     };
     let reader = Role {
         name: "reader-1".to_owned(),
         life: None,
+        stops: None,
     };
-    (1..=4).map(worker).chain([reader]).collect()
+    match round % 2 {
+        0 => vec![worker(1)],
+        _ => (1..=4).map(worker).chain([reader]).collect(),
+    }
 }
 
 /// Turns the power on again, and recovers; or has the power fail once more meanwhile.

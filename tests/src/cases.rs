@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use tljournal::disk::{Verb, Witness};
 use tljournal::{Error, Journal, Timestamp};
-use tljournal_testkit::{Both, Meddle, Model, Seen, Snapshot, Steps, TreeSpec, World};
+use tljournal_testkit::{Both, Count, Lack, Meddle, Model, Seen, Snapshot, Steps, TreeSpec, World};
 
 use crate::trees::{tools, tools_like};
 
@@ -19,7 +19,12 @@ pub struct Case {
     pub steps: Steps,
     /// How it ends.
     pub end: End,
+    /// Whether the filesystem can exchange two entries.
+    pub exchanges: bool,
 }
+
+/// What the name of a case ends with in which the filesystem cannot exchange two entries.
+const WITHOUT_EXCHANGE: &str = "-without-exchange";
 
 /// How the transaction of a [`Case`] ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +49,7 @@ impl Case {
             meddle: None,
             steps,
             end: End::Commit,
+            exchanges: true,
         }
     }
 
@@ -60,7 +66,7 @@ impl Case {
         if self.setup.is_empty() {
             return;
         }
-        let journal = world.open();
+        let journal = self.reopen(world);
         for steps in &self.setup {
             steps.try_commit(&journal).expect("a setup that commits");
         }
@@ -114,7 +120,7 @@ impl Case {
     /// As the journal says.
     pub fn open(&self, world: &World, witness: impl Witness + 'static) -> Result<Journal, Error> {
         if self.end != End::Conflict {
-            return world.open_witnessed(&Arc::new(witness));
+            return self.open_lacking(world, witness);
         }
         let (there, scratch) = (world.path(EDITED.0), world.outside().join("edit"));
         // As editors save: a new file, renamed over the old one.
@@ -123,7 +129,39 @@ impl Case {
             std::fs::rename(&scratch, &there).expect("a replaced file");
         };
         let meddle = Meddle::before_first(Verb::Exchange, save);
-        world.open_witnessed(&Arc::new(Both(witness, meddle)))
+        match self.exchanges {
+            true => world.open_witnessed(&Arc::new(Both(witness, meddle))),
+            // The attempt to exchange is refused after that, and the witness is not told.
+            false => {
+                let lacking = Both(Lack::of_exchange(), witness);
+                world.open_witnessed(&Arc::new(Both(meddle, lacking)))
+            }
+        }
+    }
+
+    /// Opens the journal as whoever comes next does, or to recover.
+    ///
+    /// # Panics
+    /// When it cannot be opened.
+    #[must_use]
+    pub fn reopen(&self, world: &World) -> Journal {
+        let opened = self.open_lacking(world, Count::default());
+        opened.expect("a journal that opens")
+    }
+
+    /// Opens the journal on a filesystem that can do what it can in this case.
+    ///
+    /// # Errors
+    /// As the journal says.
+    pub fn open_lacking(
+        &self,
+        world: &World,
+        witness: impl Witness + 'static,
+    ) -> Result<Journal, Error> {
+        match self.exchanges {
+            true => world.open_witnessed(&Arc::new(witness)),
+            false => world.open_witnessed(&Arc::new(Both(Lack::of_exchange(), witness))),
+        }
     }
 
     /// Runs the transaction to its end.
@@ -266,6 +304,11 @@ pub fn all() -> Vec<Case> {
 /// If there is none.
 #[must_use]
 pub fn named(name: &str) -> Case {
-    let found = all().into_iter().find(|case| case.name == name);
-    found.unwrap_or_else(|| panic!("no case is called {name}"))
+    let plain = name.strip_suffix(WITHOUT_EXCHANGE);
+    let found = all()
+        .into_iter()
+        .find(|case| case.name == plain.unwrap_or(name));
+    let mut case = found.unwrap_or_else(|| panic!("no case is called {name}"));
+    case.exchanges = plain.is_none();
+    case
 }

@@ -129,7 +129,7 @@ impl Engine {
 
     /// Takes the lock under which changes are checked and applied, and readers see one moment.
     pub(crate) fn commit_lock(&self, mode: Mode, purpose: &str) -> Result<Held, Error> {
-        if self.readers().contains(&std::thread::current().id()) {
+        if self.is_reading() {
             let kind = ConflictKind::WouldDeadlock;
             return Err(Conflict::at("lock/commit", kind).into());
         }
@@ -251,6 +251,11 @@ impl Engine {
     /// Notes that this thread shares the commit lock, and would wait for itself to get it again.
     pub(crate) fn note_reader(&self) {
         self.readers().push(std::thread::current().id());
+    }
+
+    /// Whether this thread shares the commit lock already.
+    pub(crate) fn is_reading(&self) -> bool {
+        self.readers().contains(&std::thread::current().id())
     }
 
     /// Notes that a thread has given its share back.

@@ -5,9 +5,11 @@ use rustix::io::Errno;
 use super::decide::{Direction, Step, decide};
 use super::finish::parent_at;
 use super::look::{Evidence, Seen, shape};
-use crate::disk::Dir;
+use crate::catalog::{Sync, WEAKER_PROMISE};
+use crate::disk::{Dir, DiskError};
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::home::out_name;
 use crate::model::{Anchor, Change, Image, Kind, Op, Place, RelPath, Spot, TxnId};
 
 /// How it went with all changes of a transaction.
@@ -67,8 +69,8 @@ fn step(engine: &Engine, id: TxnId, change: &Change, direction: Direction) -> Re
     };
     let mut seen = Evidence::look(engine, id, change)?;
     for _ in 0..LOOKS_MAX {
-        let step = decide(direction, shape, seen.target, seen.spot);
-        tracing::trace!(path = %change.place.path, ?direction, ?seen.target, ?seen.spot, ?step);
+        let step = decide(direction, shape, seen.target, seen.spot, seen.out);
+        tracing::trace!(path = %change.place.path, ?direction, ?seen.target, ?seen.spot, ?seen.out, ?step);
         let moved = match (step, &seen.parent, &seen.spot_at) {
             (Step::Done, parent, _) => {
                 finish_dir(change, seen.target, parent.as_ref())?;
@@ -79,9 +81,17 @@ fn step(engine: &Engine, id: TxnId, change: &Change, direction: Direction) -> Re
                 let target = change.place.path.name();
                 make_movable(change, &seen, parent, (spot, spot_name))?;
                 match step {
-                    Step::Exchange => spot.exchange(spot_name, parent, target),
+                    Step::Exchange => match spot.exchange(spot_name, parent, target) {
+                        Err(error) if error.is_missing_feature() => {
+                            announce_renames(engine, change, &error)?;
+                            parent.rename_new(target, spot, &out_name(spot_name))
+                        }
+                        exchanged => exchanged,
+                    },
                     Step::Publish => spot.rename_new(spot_name, parent, target),
                     Step::TakeOut => parent.rename_new(target, spot, spot_name),
+                    Step::Stow => spot.rename_new(&out_name(spot_name), spot, spot_name),
+                    Step::Return => spot.rename_new(&out_name(spot_name), parent, target),
                     Step::Done | Step::Blocked => Ok(()),
                 }
             }
@@ -97,13 +107,35 @@ fn step(engine: &Engine, id: TxnId, change: &Change, direction: Direction) -> Re
     Ok(false)
 }
 
+/// Says that a path is going to be missing for an instant. Of the home's own filesystem that was said
+/// when the home was made.
+fn announce_renames(engine: &Engine, change: &Change, error: &DiskError) -> Result<(), Error> {
+    let path = engine.home.shown(&change.place);
+    tracing::debug!(path, %error, "replacing it by renames");
+    let home = engine.look(|catalog| catalog.home())?;
+    if home.is_some_and(|home| !home.features.exchange) {
+        return Ok(());
+    }
+    let detail = "its filesystem cannot exchange two entries: it was missing for an instant, for \
+                  whoever does not take the shared lock";
+    tracing::warn!(path, "{detail}");
+    engine.record(Sync::Normal, |catalog| {
+        catalog.put_event((None, None), WEAKER_PROMISE, Some(&path), detail)
+    })
+}
+
 /// Whether a change that was staged beside its target shows no trace of itself at all.
 fn is_unreachable(engine: &Engine, id: TxnId, change: &Change) -> Result<bool, Error> {
     if change.spot == Spot::Home || change.new.is_none() || change.op == Op::Adopt {
         return Ok(false);
     }
     let seen = Evidence::look(engine, id, change)?;
-    Ok(seen.spot == Seen::Absent && seen.target != Seen::New)
+    Ok((seen.spot, seen.out) == (Seen::Absent, Seen::Absent) && seen.target != Seen::New)
+}
+
+/// Whether an exchange that is made by renames was cut short between them.
+pub(crate) fn is_midway(engine: &Engine, id: TxnId, change: &Change) -> Result<bool, Error> {
+    Ok(Evidence::look(engine, id, change)?.out != Seen::Absent)
 }
 
 /// Lets directories that their owner may not write be moved: the kernel has to change their `..`.

@@ -4,7 +4,7 @@ use crate::catalog::{EntryRow, Sync};
 use crate::disk::Dir;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::home::Staging;
+use crate::home::{Staging, out_name};
 use crate::lock;
 use crate::model::{Change, Kind, Op, Spot, Stat, TxnId};
 use crate::tree::{self, Depth};
@@ -30,20 +30,8 @@ pub(crate) fn discard(
         let Some((dir, name)) = engine.home.spot(id, change)? else {
             continue;
         };
-        let Some(stat) = dir.stat(&name)? else {
-            continue;
-        };
-        if lock::is_locked_within(&dir, &name)? {
-            tracing::info!(path = %engine.home.shown(&change.place), "the replaced tree is pinned");
-            all_gone = false;
-        } else if is_drift(engine, id, change, (&dir, &name, &stat), replaced)? {
-            keep_aside(engine, change, (&dir, &name, &stat))?;
-        } else if change.spot == Spot::Home {
-            // Renamed before it is deleted, so that half of it is not taken for somebody's edit if this
-            // is cut short.
-            dir.rename_new(&name, &dir, &format!("{name}{GONE}"))?;
-        } else {
-            dir.remove_tree(&name)?;
+        for name in [out_name(&name), name] {
+            all_gone &= discard_one(engine, id, change, (&dir, &name), replaced)?;
         }
     }
     for name in staging.dir.names()? {
@@ -59,6 +47,33 @@ pub(crate) fn discard(
         engine.home.txns.remove_dir(id.to_string())?;
     }
     Ok(all_gone)
+}
+
+/// Deletes what a change has left under one name; false if somebody holds it.
+fn discard_one(
+    engine: &Engine,
+    id: TxnId,
+    change: &Change,
+    (dir, name): (&Dir, &str),
+    replaced: &BTreeMap<u32, EntryRow>,
+) -> Result<bool, Error> {
+    let Some(stat) = dir.stat(name)? else {
+        return Ok(true);
+    };
+    if lock::is_locked_within(dir, name)? {
+        tracing::info!(path = %engine.home.shown(&change.place), "the replaced tree is pinned");
+        return Ok(false);
+    }
+    if is_drift(engine, id, change, (dir, name, &stat), replaced)? {
+        keep_aside(engine, change, (dir, name, &stat))?;
+    } else if change.spot == Spot::Home {
+        // Renamed before it is deleted, so that half of it is not taken for somebody's edit if this is
+        // cut short.
+        dir.rename_new(name, dir, &format!("{name}{GONE}"))?;
+    } else {
+        dir.remove_tree(name)?;
+    }
+    Ok(true)
 }
 
 /// What the name of an entry ends with that is being deleted.

@@ -106,6 +106,9 @@ const TXN: &str =
                    run.uuid, pid, host, argv, started_at, run.ended_at, outcome
                    FROM txn JOIN run ON run.id = txn.run ";
 
+/// The kind of the events that tell what is promised less than elsewhere, and why.
+pub(crate) const WEAKER_PROMISE: &str = "weaker promise";
+
 impl Catalog {
     /// Transactions, the latest first.
     pub(crate) fn history(&self, filter: &TxnFilter) -> Result<Vec<TxnRecord>, CatalogError> {

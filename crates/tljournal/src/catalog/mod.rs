@@ -26,6 +26,7 @@ mod txn;
 
 pub(crate) use codec::RowError;
 pub(crate) use entry::{EntryRow, Unsettled};
+pub(crate) use history::WEAKER_PROMISE;
 pub use history::{ChangeRecord, EventRecord, RunRecord, TxnFilter, TxnRecord};
 pub(crate) use home::HomeRow;
 pub(crate) use open::Catalog;

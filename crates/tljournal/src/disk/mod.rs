@@ -180,6 +180,15 @@ impl DiskError {
             .unwrap_or_else(|error| Self::new("write", path, error))
     }
 
+    /// Whether the filesystem, or the kernel, does not know what it was asked to do.
+    #[must_use]
+    pub fn is_missing_feature(&self) -> bool {
+        use rustix::io::Errno;
+        [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP]
+            .iter()
+            .any(|errno| self.is(*errno))
+    }
+
     /// Whether space, inodes or quota ran out.
     #[must_use]
     pub fn is_full(&self) -> bool {

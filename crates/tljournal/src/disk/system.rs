@@ -65,6 +65,32 @@ impl Dir {
         })
     }
 
+    /// Tries out, in this directory, whether a rename can be told to replace nothing. Only one process at
+    /// a time may.
+    ///
+    /// # Errors
+    /// [`DiskError`] when not even files can be made.
+    pub fn renames_replace_nothing(&self, scratch: &str) -> Result<bool, DiskError> {
+        let renamed = format!("{scratch}.to");
+        for name in [scratch, renamed.as_str()] {
+            // Whoever tried this before may have died over it.
+            if self.stat(name)?.is_some() {
+                self.remove_file(name)?;
+            }
+        }
+        drop(self.create_file(scratch, 0o600)?);
+        match self.rename_new(scratch, self, &renamed) {
+            Ok(()) => self.remove_file(&renamed).map(|()| true),
+            Err(error) => {
+                self.remove_file(scratch)?;
+                if error.is_missing_feature() {
+                    return Ok(false);
+                }
+                Err(error)
+            }
+        }
+    }
+
     /// Tries out, in this directory, what its filesystem can do. Only one process at a time may.
     ///
     /// # Errors
@@ -87,8 +113,7 @@ impl Dir {
             drop(self.create_file(&two, 0o600)?);
             let exchange = match self.exchange(&one, self, &two) {
                 Ok(()) => true,
-                Err(error) if error.is(Errno::INVAL) || error.is(Errno::NOSYS) => false,
-                Err(error) if error.is(Errno::OPNOTSUPP) => false,
+                Err(error) if error.is_missing_feature() => false,
                 Err(error) => return Err(error),
             };
             Ok(Features {

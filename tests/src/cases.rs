@@ -4,7 +4,7 @@ use tljournal::disk::{Verb, Witness};
 use tljournal::{Error, Journal, Timestamp};
 use tljournal_testkit::{Both, Count, Lack, Meddle, Model, Seen, Snapshot, Steps, TreeSpec, World};
 
-use crate::trees::{tools, tools_like};
+use crate::trees::{tools, tools_like, tools_reshaped};
 
 /// One kind of transaction, with what is there before it.
 #[derive(Debug, Clone)]
@@ -288,6 +288,7 @@ pub fn all() -> Vec<Case> {
         Case::new("link-flip", Steps::new("ln").link("build/latest", "2.0.0")),
         tree("tree-new", tools()),
         with_tools(tree("tree-replace", tools_like("two", 0o555))),
+        with_tools(tree("tree-reshape", tools_reshaped())),
         with_tools(tree("tree-unchanged", tools())),
         repaired,
         quick("rebuildable-new", tools()),

@@ -20,5 +20,5 @@ pub use play::{
     synced_before_publishing, tear, within,
 };
 pub use quiet::{quiet, start};
-pub use trees::{tools, tools_like};
+pub use trees::{tools, tools_like, tools_reshaped};
 pub use work::{Worker, check_after_storm, storm_tree};

@@ -1,6 +1,7 @@
 //! What regression tests play with: a witness that calls back, one that remembers, small trees, bounds
 //! on time, mounts, and processes that are killed at a call that is named.
 
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
@@ -171,8 +172,13 @@ impl Mounted {
     /// An empty filesystem in memory; `None` where mounting is not allowed, which is told.
     #[must_use]
     pub fn tmpfs(at: Utf8PathBuf) -> Option<Self> {
-        let size = c"size=16m";
-        let done = mount("tmpfs", at.as_str(), "tmpfs", MountFlags::empty(), size);
+        Self::tmpfs_with(at, c"size=16m")
+    }
+
+    /// The same with other options.
+    #[must_use]
+    pub fn tmpfs_with(at: Utf8PathBuf, options: &CStr) -> Option<Self> {
+        let done = mount("tmpfs", at.as_str(), "tmpfs", MountFlags::empty(), options);
         Self::done(at, done)
     }
 
@@ -180,6 +186,29 @@ impl Mounted {
     #[must_use]
     pub fn bind(from: &Utf8Path, at: Utf8PathBuf) -> Option<Self> {
         let done = mount_bind(from.as_str(), at.as_str());
+        Self::done(at, done)
+    }
+
+    /// An overlay over the directory `lower`, with an upper layer that is empty; `scratch` is for that.
+    /// `None` where mounting is not allowed, which is told.
+    ///
+    /// # Panics
+    /// When the directories cannot be made.
+    #[must_use]
+    pub fn overlay(lower: &Utf8Path, scratch: &Utf8Path, at: Utf8PathBuf) -> Option<Self> {
+        let (upper, work) = (scratch.join("upper"), scratch.join("work"));
+        for dir in [&upper, &work, &at] {
+            std::fs::create_dir_all(dir).unwrap_or_else(|error| panic!("{dir}: {error}"));
+        }
+        let layers = format!("lowerdir={lower},upperdir={upper},workdir={work}");
+        let layers = CString::new(layers).expect("no NUL in a path");
+        let done = mount(
+            "overlay",
+            at.as_str(),
+            "overlay",
+            MountFlags::empty(),
+            layers.as_c_str(),
+        );
         Self::done(at, done)
     }
 

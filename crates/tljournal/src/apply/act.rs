@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use rustix::io::Errno;
 
 use super::decide::{Direction, Step, decide};
-use super::finish::parent_at;
+use super::in_place::{Phase, in_order, step_dir, step_parent};
 use super::look::{Evidence, Seen, shape};
 use crate::catalog::{Sync, WEAKER_PROMISE};
 use crate::disk::{Dir, DiskError};
@@ -37,20 +37,18 @@ pub(crate) fn run(
     direction: Direction,
 ) -> Result<Outcome, Error> {
     let mut outcome = Outcome::Done;
-    // Directories before what goes into them, outermost first.
-    let mut in_order: Vec<_> = changes.iter().collect();
-    in_order.sort_by_key(|change| (change.op != Op::Parent, &change.place));
+    let mut in_order = in_order(changes);
     if direction == Direction::Back {
         in_order.reverse();
     }
-    for change in in_order {
+    for (phase, change) in in_order {
         if direction == Direction::Forward && is_unreachable(engine, id, change)? {
             return Ok(Outcome::Unreachable(change.place.clone()));
         }
-        let done = match change.op {
-            Op::Adopt => true,
-            Op::Parent => step_parent(engine, change, direction)?,
-            Op::Put | Op::Link | Op::Tree | Op::Remove => step(engine, id, change, direction)?,
+        let done = match phase {
+            Phase::Parent => step_parent(engine, change, direction)?,
+            Phase::Open | Phase::Drop | Phase::Close => step_dir(engine, change, phase, direction)?,
+            Phase::Entry | Phase::Create => step(engine, id, change, direction)?,
         };
         if !done {
             outcome = Outcome::Blocked(change.place.clone());
@@ -126,7 +124,8 @@ fn announce_renames(engine: &Engine, change: &Change, error: &DiskError) -> Resu
 
 /// Whether a change that was staged beside its target shows no trace of itself at all.
 fn is_unreachable(engine: &Engine, id: TxnId, change: &Change) -> Result<bool, Error> {
-    if change.spot == Spot::Home || change.new.is_none() || change.op == Op::Adopt {
+    let stays = matches!(change.op, Op::Adopt | Op::Fill | Op::Dir);
+    if change.spot == Spot::Home || change.new.is_none() || stays {
         return Ok(false);
     }
     let seen = Evidence::look(engine, id, change)?;
@@ -191,34 +190,6 @@ fn finish_dir(change: &Change, target: Seen, parent: Option<&Dir>) -> Result<(),
     Ok(())
 }
 
-/// Makes a missing parent directory, or removes it again if nothing came into it. False if something
-/// that is no directory has its name.
-fn step_parent(engine: &Engine, change: &Change, direction: Direction) -> Result<bool, Error> {
-    let Some(parent) = parent_at(engine, &change.place)? else {
-        return Ok(direction == Direction::Back);
-    };
-    let name = change.place.path.name();
-    match direction {
-        Direction::Forward => match parent.make_dir(name, 0o755) {
-            Err(error) if error.is(Errno::EXIST) => Ok(parent
-                .stat(name)?
-                .is_some_and(|stat| stat.kind == Kind::Dir)),
-            made => Ok(made.map(|()| true)?),
-        },
-        Direction::Back => match parent.remove_dir(name) {
-            // XFS answers EEXIST where others answer ENOTEMPTY.
-            Err(error)
-                if [Errno::NOENT, Errno::NOTEMPTY, Errno::EXIST, Errno::NOTDIR]
-                    .iter()
-                    .any(|errno| error.is(*errno)) =>
-            {
-                Ok(true)
-            }
-            removed => Ok(removed.map(|()| true)?),
-        },
-    }
-}
-
 /// From how many directories on one sync of the whole filesystem is cheaper.
 const DIRS_ONE_BY_ONE_MAX: usize = 8;
 
@@ -228,6 +199,10 @@ pub(crate) fn settle(engine: &Engine, changes: &[Change]) -> Result<(), Error> {
     for change in changes.iter().filter(|change| change.op != Op::Adopt) {
         let key = (change.place.anchor, change.place.path.parent());
         *dirs.entry(key).or_default() |= change.spot != Spot::Home;
+        if matches!(change.op, Op::Fill | Op::Dir) {
+            let own = (change.place.anchor, Some(change.place.path.clone()));
+            *dirs.entry(own).or_default() |= change.spot != Spot::Home;
+        }
     }
     let all_at_home = dirs
         .iter()

@@ -31,7 +31,13 @@ pub(crate) fn discard(
             continue;
         };
         for name in [out_name(&name), name] {
-            all_gone &= discard_one(engine, id, change, (&dir, &name), replaced)?;
+            let whole = changes.iter().find(|whole| {
+                let inside = change.op == Op::Part && whole.op == Op::Fill;
+                inside
+                    && change.place.anchor == whole.place.anchor
+                    && change.place.path.is_within(&whole.place.path)
+            });
+            all_gone &= discard_one(engine, id, (change, whole), (&dir, &name), replaced)?;
         }
     }
     for name in staging.dir.names()? {
@@ -53,7 +59,7 @@ pub(crate) fn discard(
 fn discard_one(
     engine: &Engine,
     id: TxnId,
-    change: &Change,
+    (change, whole): (&Change, Option<&Change>),
     (dir, name): (&Dir, &str),
     replaced: &BTreeMap<u32, EntryRow>,
 ) -> Result<bool, Error> {
@@ -65,7 +71,10 @@ fn discard_one(
         return Ok(false);
     }
     if is_drift(engine, id, change, (dir, name, &stat), replaced)? {
-        keep_aside(engine, change, (dir, name, &stat))?;
+        match whole.filter(|_| change.spot == Spot::Home) {
+            Some(whole) => keep_part_aside(engine, id, (change, whole), (dir, name))?,
+            None => keep_aside(engine, change, (dir, name, &stat))?,
+        }
     } else if change.spot == Spot::Home {
         // Renamed before it is deleted, so that half of it is not taken for somebody's edit if this is
         // cut short.
@@ -132,6 +141,29 @@ fn keep_aside(
             kept
         }
     };
+    record_drift(engine, change, &kept)
+}
+
+/// Keeps what was replaced within a tree that was filled in place: together with the rest of it, under the
+/// path that it had there.
+fn keep_part_aside(
+    engine: &Engine,
+    id: TxnId,
+    (change, whole): (&Change, &Change),
+    (dir, name): (&Dir, &str),
+) -> Result<(), Error> {
+    let Some(inside) = change.place.path.below(&whole.place.path) else {
+        return Ok(());
+    };
+    let group = format!("{id}-{}", whole.place.path.name());
+    let (kept, is_first) = engine.home.set_aside_within(&group, dir, name, &inside)?;
+    match is_first {
+        true => record_drift(engine, whole, &kept),
+        false => Ok(()),
+    }
+}
+
+fn record_drift(engine: &Engine, change: &Change, kept: &str) -> Result<(), Error> {
     let path = engine.home.shown(&change.place);
     tracing::warn!(
         path,

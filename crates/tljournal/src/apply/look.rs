@@ -82,7 +82,7 @@ impl Evidence {
 /// What a change does, as far as renames go; `None` if it makes none.
 pub(super) fn shape(change: &Change) -> Option<Shape> {
     use crate::model::Op;
-    if matches!(change.op, Op::Parent | Op::Adopt) {
+    if matches!(change.op, Op::Parent | Op::Adopt | Op::Fill | Op::Dir) {
         return None;
     }
     match (&change.pre, &change.new) {

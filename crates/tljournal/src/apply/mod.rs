@@ -21,6 +21,7 @@ mod act;
 mod decide;
 mod discard;
 mod finish;
+mod in_place;
 mod look;
 
 pub(crate) use act::{Outcome, is_midway, run, settle};

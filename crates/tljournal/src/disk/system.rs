@@ -13,6 +13,8 @@ pub struct FilesystemKind {
     pub unsuitable: Option<&'static str>,
     /// Whether `syncfs` reaches the medium.
     pub syncfs_reaches_medium: bool,
+    /// Whether it is an overlay, whose lower layer is copied up by the first change.
+    pub is_overlay: bool,
 }
 
 /// What a filesystem was found to be able to do, by trying.
@@ -62,6 +64,7 @@ impl Dir {
             },
             unsuitable,
             syncfs_reaches_medium: name != "fuse",
+            is_overlay: name == "overlay",
         })
     }
 

@@ -212,6 +212,42 @@ impl Mounted {
         Self::done(at, done)
     }
 
+    /// A new filesystem of this kind in a sparse file of so many bytes, `mkfs` having these options besides.
+    /// `None` where it cannot be made or mounted, which is told.
+    ///
+    /// # Panics
+    /// When the file cannot be made.
+    #[must_use]
+    pub fn image(kind: &str, options: &[&str], bytes: u64, at: Utf8PathBuf) -> Option<Self> {
+        let image = at.with_extension("image");
+        let file = std::fs::File::create(&image).unwrap_or_else(|error| panic!("{image}: {error}"));
+        file.set_len(bytes).expect("a sparse file");
+        std::fs::create_dir_all(&at).unwrap_or_else(|error| panic!("{at}: {error}"));
+        let run = |program: &str, arguments: &[&str]| {
+            let ran = Command::new(program).args(arguments).output()?;
+            match ran.status.success() {
+                true => Ok(()),
+                false => Err(io::Error::other(
+                    String::from_utf8_lossy(&ran.stderr).into_owned(),
+                )),
+            }
+        };
+        let made = run(
+            &format!("mkfs.{kind}"),
+            &[options, &["-q", image.as_str()]].concat(),
+        );
+        let mounted =
+            made.and_then(|()| run("mount", &["-o", "loop", image.as_str(), at.as_str()]));
+        match mounted {
+            Ok(()) => Self::done(at, Ok(())),
+            Err(error) => {
+                let text = format!("skipped: no {kind} at {at}: {error}\n");
+                let _ = io::Write::write_all(&mut io::stderr(), text.as_bytes());
+                None
+            }
+        }
+    }
+
     fn done(at: Utf8PathBuf, done: rustix::io::Result<()>) -> Option<Self> {
         match done {
             Ok(()) => {

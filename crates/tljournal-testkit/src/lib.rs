@@ -3,7 +3,7 @@
 //! Four things that go together:
 //!
 //! - witnesses of the disk that [`Count`] the engine's mutating calls, [`Kill`] the process before or
-//!   after one of them, make one [`Fail`], or [`Lack`] something that not every
+//!   after one of them, make one [`Fail`], cut writes [`Short`], or [`Lack`] something that not every
 //!   filesystem can do;
 //! - a [`World`], a project in a temporary directory, and [`Snapshot`]s of it that can be compared;
 //! - [`Script`]s: transactions as data, which run on a journal and on a reference [`Model`] that says
@@ -44,5 +44,5 @@ pub use script::{Act, Model, Node, Outcome, Predicted, Script, Step, Steps};
 pub use snapshot::{Seen, Snapshot, What};
 pub use storm::{Account, Role, Storm, Tell, tell};
 pub use tree::{Leaf, TreeSpec};
-pub use witness::{Both, Count, Fail, Kill, Lack, Meddle, Moment, When};
+pub use witness::{Both, Count, Fail, Kill, Lack, Meddle, Moment, Short, When};
 pub use world::{TEST_DIR, World, explain};

@@ -12,6 +12,11 @@ impl<A: Witness, B: Witness> Witness for Both<A, B> {
         self.1.before(call)
     }
 
+    fn write_bytes_max(&self) -> Option<usize> {
+        let (one, two) = (self.0.write_bytes_max(), self.1.write_bytes_max());
+        one.into_iter().chain(two).min()
+    }
+
     fn after(&self, call: &Call<'_>, made: Result<(), &io::Error>) {
         self.0.after(call, made);
         self.1.after(call, made);

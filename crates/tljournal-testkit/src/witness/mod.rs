@@ -6,6 +6,7 @@ mod fail;
 mod kill;
 mod lack;
 mod meddle;
+mod short;
 
 pub use both::Both;
 pub use count::Count;
@@ -13,3 +14,4 @@ pub use fail::Fail;
 pub use kill::{Kill, Moment, When};
 pub use lack::Lack;
 pub use meddle::Meddle;
+pub use short::Short;

@@ -169,6 +169,7 @@ impl NewFile {
 
 impl Write for NewFile {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let data = &data[..self.disk.write_bytes_max().min(data.len())];
         let detail = Detail {
             offset: self.written,
             data,

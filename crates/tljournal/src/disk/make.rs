@@ -60,7 +60,7 @@ impl Dir {
             ..Detail::default()
         };
         self.disk.call(Verb::Write, shown, write, || {
-            rustix::io::pwrite(file, text.as_bytes(), 0)
+            rustix::io::retry_on_intr(|| rustix::io::pwrite(file, text.as_bytes(), 0))
         })?;
         self.disk.call(Verb::Truncate, shown, cut, || {
             rustix::fs::ftruncate(file, text.len() as u64)

@@ -101,6 +101,13 @@ impl Disk {
         }
     }
 
+    /// How much of a write is made at once.
+    fn write_bytes_max(&self) -> usize {
+        let witness = self.witness.as_ref();
+        let cut = witness.and_then(|witness| witness.write_bytes_max());
+        cut.unwrap_or(usize::MAX)
+    }
+
     /// Makes one mutating call.
     fn call<T>(
         &self,

@@ -89,6 +89,11 @@ pub trait Witness: Send + Sync {
     /// An error is returned in place of the call, which is then not made.
     fn before(&self, call: &Call<'_>) -> io::Result<()>;
 
+    /// How much of a write is made: the rest is left to the next one, as the kernel may do.
+    fn write_bytes_max(&self) -> Option<usize> {
+        None
+    }
+
     /// Called after the call was made.
     fn after(&self, call: &Call<'_>, made: Result<(), &io::Error>) {
         let _ = (call, made);

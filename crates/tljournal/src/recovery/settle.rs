@@ -52,7 +52,16 @@ pub(crate) fn settle_trees(engine: &Engine) -> Result<(), Error> {
     for waiting in waiting(engine)? {
         if was_written_here(engine, &waiting.entry) {
             if let Some(tree) = apply::open_tree(engine, &waiting.place)? {
-                let _synced = tree.sync_filesystem()?;
+                let identity = waiting.entry.image.identity;
+                if engine.has_failed_to_sync(&waiting.place, identity)? {
+                    // What it replaced is kept until a later boot can tell what the medium has.
+                    continue;
+                }
+                let synced = tree.sync_filesystem();
+                if synced.is_err() {
+                    engine.note_failed_sync(&waiting.place, identity);
+                }
+                let _synced = synced?;
             }
             record_settled(engine, &waiting)?;
         }

@@ -363,8 +363,7 @@ fn unchanged<'e>(old: &ByPath<'e>, new: &ByPath<'e>) -> BTreeSet<&'e str> {
         _ => false,
     };
     let same = |(path, (group, _)): &(&&'e str, &(Vec<&'e str>, &Entry))| {
-        old.get(*path).is_some_and(|(before, _)| before == group)
-            && group.iter().all(alike)
+        old.get(*path).is_some_and(|(before, _)| before == group) && group.iter().all(alike)
     };
     new.iter().filter(same).map(|(path, _)| *path).collect()
 }

@@ -19,12 +19,16 @@ pub struct Case {
     pub steps: Steps,
     /// How it ends.
     pub end: End,
-    /// Whether the filesystem can exchange two entries.
-    pub exchanges: bool,
+    /// What the kernel or the filesystem cannot do.
+    pub lack: Option<Lack>,
 }
 
-/// What the name of a case ends with in which the filesystem cannot exchange two entries.
-const WITHOUT_EXCHANGE: &str = "-without-exchange";
+/// What the name of a case ends with in which something is missing.
+const WITHOUT: [(&str, fn() -> Lack); 3] = [
+    ("-without-exchange", Lack::of_exchange),
+    ("-without-openat2", Lack::of_openat2),
+    ("-without-birth-times", Lack::of_birth_times),
+];
 
 /// How the transaction of a [`Case`] ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +53,7 @@ impl Case {
             meddle: None,
             steps,
             end: End::Commit,
-            exchanges: true,
+            lack: None,
         }
     }
 
@@ -129,13 +133,10 @@ impl Case {
             std::fs::rename(&scratch, &there).expect("a replaced file");
         };
         let meddle = Meddle::before_first(Verb::Exchange, save);
-        match self.exchanges {
-            true => world.open_witnessed(&Arc::new(Both(witness, meddle))),
+        match self.lack {
+            None => world.open_witnessed(&Arc::new(Both(witness, meddle))),
             // The attempt to exchange is refused after that, and the witness is not told.
-            false => {
-                let lacking = Both(Lack::of_exchange(), witness);
-                world.open_witnessed(&Arc::new(Both(meddle, lacking)))
-            }
+            Some(lack) => world.open_witnessed(&Arc::new(Both(meddle, Both(lack, witness)))),
         }
     }
 
@@ -158,9 +159,9 @@ impl Case {
         world: &World,
         witness: impl Witness + 'static,
     ) -> Result<Journal, Error> {
-        match self.exchanges {
-            true => world.open_witnessed(&Arc::new(witness)),
-            false => world.open_witnessed(&Arc::new(Both(Lack::of_exchange(), witness))),
+        match self.lack {
+            None => world.open_witnessed(&Arc::new(witness)),
+            Some(lack) => world.open_witnessed(&Arc::new(Both(lack, witness))),
         }
     }
 
@@ -305,11 +306,12 @@ pub fn all() -> Vec<Case> {
 /// If there is none.
 #[must_use]
 pub fn named(name: &str) -> Case {
-    let plain = name.strip_suffix(WITHOUT_EXCHANGE);
-    let found = all()
-        .into_iter()
-        .find(|case| case.name == plain.unwrap_or(name));
+    let lacking = WITHOUT
+        .iter()
+        .find_map(|(without, lack)| Some((name.strip_suffix(without)?, lack())));
+    let plain = lacking.map_or(name, |(plain, _)| plain);
+    let found = all().into_iter().find(|case| case.name == plain);
     let mut case = found.unwrap_or_else(|| panic!("no case is called {name}"));
-    case.exchanges = plain.is_none();
+    case.lack = lacking.map(|(_, lack)| lack);
     case
 }

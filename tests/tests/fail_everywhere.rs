@@ -117,8 +117,14 @@ fn fail_everywhere(name: &str, errno: Errno, cases: impl Iterator<Item = Case>) 
 /// Cases in which another program interferes have tests of their own. Where nothing can be exchanged only
 /// what replaces something goes another way.
 fn plain_cases() -> impl Iterator<Item = Case> {
-    let replacing = ["put-replace", "tree-replace", "several"];
-    let without = replacing.map(|name| case_named(&format!("{name}-without-exchange")));
+    let without = [
+        "put-replace-without-exchange",
+        "tree-replace-without-exchange",
+        "several-without-exchange",
+        "several-without-openat2",
+        "several-without-birth-times",
+    ];
+    let without = without.map(case_named);
     let plain = all_cases()
         .into_iter()
         .filter(|case| case.end != End::Conflict);

@@ -194,5 +194,7 @@ cases! {
     g1_a_tree_replaced_without_exchange: "tree-replace-without-exchange",
     g1_a_flipped_link_without_exchange: "link-flip-without-exchange",
     g1_a_replaced_rebuildable_tree_without_exchange: "rebuildable-replace-without-exchange",
+    g1_a_replaced_tree_without_birth_times: "tree-replace-without-birth-times",
+    g1_a_replaced_file_without_openat2: "put-replace-without-openat2",
     g9_an_edit_in_the_middle_without_exchange: "conflict-without-exchange",
 }

@@ -216,3 +216,58 @@ fn g1_a_torn_tree_is_put_back_without_exchange_wherever_that_is_cut_short() {
         assert!(wrong.is_empty(), "cut at {cut}: {wrong:?}");
     }
 }
+
+#[test]
+fn g9_a_home_without_birth_times_says_so_once_and_everything_works() {
+    let world = World::new();
+    let open = || {
+        world
+            .open_witnessed(&Arc::new(Lack::of_birth_times()))
+            .unwrap()
+    };
+    drop(open());
+    let journal = open();
+    let said = events(&journal, "weaker promise");
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].detail.contains("birth times"), "{said:?}");
+    assert!(!journal.history().status().unwrap().birth_times);
+    drop(journal);
+    for case in tljournal_tests::all_cases() {
+        check_lacking(&format!("{}-without-birth-times", case.name));
+    }
+}
+
+#[test]
+fn g8_a_kernel_without_openat2_is_as_good() {
+    for case in tljournal_tests::all_cases() {
+        check_lacking(&format!("{}-without-openat2", case.name));
+    }
+    // Links on the way are not followed there either.
+    let world = World::new();
+    world.make_dir("elsewhere");
+    world.link("../elsewhere", "build/way");
+    let journal = world.open_witnessed(&Arc::new(Lack::of_openat2())).unwrap();
+    let said = Steps::new("out")
+        .put("build/way/file", "1")
+        .try_commit(&journal)
+        .unwrap_err();
+    assert!(matches!(said, Error::Conflict(_)), "{}", explain(&said));
+    assert!(!world.exists("elsewhere/file"));
+}
+
+fn check_lacking(name: &str) {
+    let case = tljournal_tests::case_named(name);
+    let world = World::new();
+    case.prepare(&world);
+    let allowed = case.allowed(&world);
+    let journal = case.open(&world, Count::default()).unwrap();
+    case.run(&journal).unwrap();
+    journal.recover().unwrap();
+    journal.close().unwrap();
+    let differences = world.snapshot().differences(allowed.last().unwrap());
+    assert!(differences.is_empty(), "{name}: {differences:#?}");
+    if case.end == tljournal_tests::End::Commit {
+        let receipt = case.steps.try_commit(&case.reopen(&world)).unwrap();
+        assert!(!receipt.changed_anything(), "G4, {name}");
+    }
+}

@@ -135,7 +135,8 @@ impl NewFile {
     /// # Errors
     /// [`DiskError`] as the filesystem says.
     pub fn stat(&self) -> Result<Stat, DiskError> {
-        super::dir::stat_fd(&self.file)
+        self.disk
+            .stat_fd(&self.file)
             .map_err(|errno| DiskError::new("look at", self.path.as_str(), errno))
     }
 

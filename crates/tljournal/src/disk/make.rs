@@ -7,7 +7,6 @@ use camino::Utf8Path;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::resolve::open_beneath;
 use super::{Detail, Dir, DiskError, NewFile, Verb};
 
 impl Dir {
@@ -17,7 +16,7 @@ impl Dir {
     /// [`DiskError`] as the filesystem says.
     pub fn open_lock_file(&self, path: &str) -> Result<File, DiskError> {
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::NONBLOCK;
-        let open = |flags, mode| open_beneath(&self.fd, path, flags, mode);
+        let open = |flags, mode| self.open_beneath(path, flags, mode);
         match open(flags, Mode::empty()) {
             Err(Errno::NOENT) => self.disk.call(
                 Verb::CreateFile,
@@ -40,7 +39,7 @@ impl Dir {
         let fd = self
             .disk
             .call(Verb::CreateFile, shown, Detail::default(), || {
-                open_beneath(&self.fd, path, flags, Mode::from_raw_mode(mode))
+                self.open_beneath(path, flags, Mode::from_raw_mode(mode))
             })?;
         Ok(NewFile::new(fd.into(), self.disk.clone(), shown()))
     }

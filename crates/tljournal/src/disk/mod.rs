@@ -28,15 +28,18 @@ mod witness;
 pub use dir::Dir;
 pub use file::{NewFile, Synced, Unsynced};
 pub use system::{Features, FilesystemKind};
-pub use witness::{Call, Verb, Witness};
+pub use witness::{Call, Lacks, Verb, Witness};
 
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::model::{Digest, Hasher, Identity};
+use rustix::fs::AtFlags;
+
+use crate::model::{Digest, Hasher, Identity, Stat};
 
 /// How much of a file is read and hashed at a time.
 const HASH_CHUNK_BYTES: usize = 128 << 10;
@@ -84,7 +87,7 @@ impl Disk {
     /// [`DiskError`] when it cannot be read.
     pub fn hash(&self, file: &File, path: &Utf8Path) -> Result<Digest, DiskError> {
         let mut hasher = Hasher::default();
-        let size = dir::stat_fd(file).map_or(0, |stat| stat.size);
+        let size = self.stat_fd(file).map_or(0, |stat| stat.size);
         // One byte more than a small file has, so that its end is seen at once.
         let small = usize::try_from(size + 1).unwrap_or(HASH_CHUNK_BYTES);
         let mut chunk = vec![0; small.min(HASH_CHUNK_BYTES)];
@@ -99,6 +102,17 @@ impl Disk {
                 }
             }
         }
+    }
+
+    /// What is missing.
+    fn lacks(&self) -> Lacks {
+        let witness = self.witness.as_ref();
+        witness.map(|witness| witness.lacks()).unwrap_or_default()
+    }
+
+    /// What an open file or directory is.
+    fn stat_fd(&self, fd: impl AsFd) -> rustix::io::Result<Stat> {
+        dir::statx(fd, b"", AtFlags::EMPTY_PATH, self.lacks())
     }
 
     /// How much of a write is made at once.

@@ -3,6 +3,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
+use super::Lacks;
+
 /// Opens `path` beneath `dir`, following no symbolic link anywhere.
 ///
 /// Where the kernel has no `openat2`, or a sandbox forbids it, the components are walked one by one.
@@ -11,9 +13,13 @@ pub(super) fn open_beneath(
     path: &str,
     flags: OFlags,
     mode: Mode,
+    lacks: Lacks,
 ) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    if lacks.openat2 {
+        return walk(&dir, path, flags, mode);
+    }
     loop {
         match rustix::fs::openat2(&dir, path, flags, mode, how) {
             // The kernel could not prove that a concurrent rename did not lead out: ask again.

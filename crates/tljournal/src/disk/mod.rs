@@ -11,8 +11,9 @@
 //! 2. `fsync` of a file makes its content and inode durable, `fsync` of a directory the entries made in
 //!    it before; `syncfs` does both for everything, and reports write-back errors that happened since
 //!    its handle was opened. Nothing is assumed durable without them, and no order either.
-//! 3. A failed `fsync` is final: the pages are marked clean. It is never tried again; the staged
-//!    content is given up.
+//! 3. A failed `fsync` of content is final: the pages are marked clean. It is never tried again; the staged
+//!    content is given up. One of a directory is final until the filesystem is mounted anew: names are in its
+//!    own journal, and it stops when that cannot be written (on ext2, which has none, a name could get lost).
 //! 4. `flock` excludes between any two processes that see the directory.
 //! 5. An inode number with its birth time is never handed out twice.
 

@@ -23,13 +23,6 @@ pub struct Case {
     pub lack: Option<Lack>,
 }
 
-/// What the name of a case ends with in which something is missing.
-const WITHOUT: [(&str, fn() -> Lack); 3] = [
-    ("-without-exchange", Lack::of_exchange),
-    ("-without-openat2", Lack::of_openat2),
-    ("-without-birth-times", Lack::of_birth_times),
-];
-
 /// How the transaction of a [`Case`] ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -306,9 +299,11 @@ pub fn all() -> Vec<Case> {
 /// If there is none.
 #[must_use]
 pub fn named(name: &str) -> Case {
-    let lacking = WITHOUT
-        .iter()
-        .find_map(|(without, lack)| Some((name.strip_suffix(without)?, lack())));
+    // What the name ends with says what is missing.
+    let without = |what, lack| Some((name.strip_suffix(what)?, lack));
+    let lacking = without("-without-exchange", Lack::of_exchange())
+        .or(without("-without-openat2", Lack::of_openat2()))
+        .or(without("-without-birth-times", Lack::of_birth_times()));
     let plain = lacking.map_or(name, |(plain, _)| plain);
     let found = all().into_iter().find(|case| case.name == plain);
     let mut case = found.unwrap_or_else(|| panic!("no case is called {name}"));

@@ -2,9 +2,11 @@ use std::sync::Arc;
 
 use tljournal::disk::{Verb, Witness};
 use tljournal::{Durability, Error, Journal, Timestamp};
-use tljournal_testkit::{Both, Meddle, Model, Seen, Snapshot, Step, Steps, TreeSpec, World};
+use tljournal_testkit::{
+    Both, Count, Lack, Meddle, Model, Seen, Snapshot, Step, Steps, TreeSpec, World,
+};
 
-use crate::trees::{tools, tools_like};
+use crate::trees::{tools, tools_like, tools_reshaped};
 
 /// One kind of transaction, with what is there before it.
 #[derive(Debug, Clone)]
@@ -19,6 +21,8 @@ pub struct Case {
     pub steps: Steps,
     /// How it ends.
     pub end: End,
+    /// What the kernel or the filesystem cannot do.
+    pub lack: Option<Lack>,
 }
 
 /// How the transaction of a [`Case`] ends.
@@ -48,6 +52,7 @@ impl Case {
             meddle: None,
             steps,
             end: End::Commit,
+            lack: None,
         }
     }
 
@@ -64,7 +69,7 @@ impl Case {
         if self.setup.is_empty() {
             return;
         }
-        let journal = world.open();
+        let journal = self.reopen(world);
         for steps in &self.setup {
             steps.try_commit(&journal).expect("a setup that commits");
         }
@@ -118,7 +123,7 @@ impl Case {
     /// As the journal says.
     pub fn open(&self, world: &World, witness: impl Witness + 'static) -> Result<Journal, Error> {
         if self.end != End::Conflict {
-            return world.open_witnessed(&Arc::new(witness));
+            return self.open_lacking(world, witness);
         }
         let (there, scratch) = (world.path(EDITED.0), world.outside().join("edit"));
         // As editors save: a new file, renamed over the old one.
@@ -127,7 +132,36 @@ impl Case {
             std::fs::rename(&scratch, &there).expect("a replaced file");
         };
         let meddle = Meddle::before_first(Verb::Exchange, save);
-        world.open_witnessed(&Arc::new(Both(witness, meddle)))
+        match self.lack {
+            None => world.open_witnessed(&Arc::new(Both(witness, meddle))),
+            // The attempt to exchange is refused after that, and the witness is not told.
+            Some(lack) => world.open_witnessed(&Arc::new(Both(meddle, Both(lack, witness)))),
+        }
+    }
+
+    /// Opens the journal as whoever comes next does, or to recover.
+    ///
+    /// # Panics
+    /// When it cannot be opened.
+    #[must_use]
+    pub fn reopen(&self, world: &World) -> Journal {
+        let opened = self.open_lacking(world, Count::default());
+        opened.expect("a journal that opens")
+    }
+
+    /// Opens the journal on a filesystem that can do what it can in this case.
+    ///
+    /// # Errors
+    /// As the journal says.
+    pub fn open_lacking(
+        &self,
+        world: &World,
+        witness: impl Witness + 'static,
+    ) -> Result<Journal, Error> {
+        match self.lack {
+            None => world.open_witnessed(&Arc::new(witness)),
+            Some(lack) => world.open_witnessed(&Arc::new(Both(lack, witness))),
+        }
     }
 
     /// Runs the transaction to its end.
@@ -261,6 +295,7 @@ pub fn all() -> Vec<Case> {
         Case::new("link-flip", Steps::new("ln").link("build/latest", "2.0.0")),
         tree("tree-new", tools()),
         with_tools(tree("tree-replace", tools_like("two", 0o555))),
+        with_tools(tree("tree-reshape", tools_reshaped())),
         with_tools(tree("tree-unchanged", tools())),
         repaired,
         quick("rebuildable-new", tools()),
@@ -277,6 +312,14 @@ pub fn all() -> Vec<Case> {
 /// If there is none.
 #[must_use]
 pub fn named(name: &str) -> Case {
-    let found = all().into_iter().find(|case| case.name == name);
-    found.unwrap_or_else(|| panic!("no case is called {name}"))
+    // What the name ends with says what is missing.
+    let without = |what, lack| Some((name.strip_suffix(what)?, lack));
+    let lacking = without("-without-exchange", Lack::of_exchange())
+        .or(without("-without-openat2", Lack::of_openat2()))
+        .or(without("-without-birth-times", Lack::of_birth_times()));
+    let plain = lacking.map_or(name, |(plain, _)| plain);
+    let found = all().into_iter().find(|case| case.name == plain);
+    let mut case = found.unwrap_or_else(|| panic!("no case is called {name}"));
+    case.lack = lacking.map(|(_, lack)| lack);
+    case
 }

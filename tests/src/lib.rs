@@ -34,4 +34,4 @@ pub use state::{State, state_of};
 pub use storm::{
     Done, Survivor, Vandal, Worker, check_after_storm, check_after_vandal, storm_tree,
 };
-pub use trees::{tools, tools_like};
+pub use trees::{tools, tools_like, tools_reshaped};

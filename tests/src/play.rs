@@ -1,6 +1,7 @@
 //! What regression tests play with: a witness that calls back, one that remembers, small trees, bounds
 //! on time, mounts, and processes that are killed at a call that is named.
 
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
@@ -171,8 +172,13 @@ impl Mounted {
     /// An empty filesystem in memory; `None` where mounting is not allowed, which is told.
     #[must_use]
     pub fn tmpfs(at: Utf8PathBuf) -> Option<Self> {
-        let size = c"size=16m";
-        let done = mount("tmpfs", at.as_str(), "tmpfs", MountFlags::empty(), size);
+        Self::tmpfs_with(at, c"size=16m")
+    }
+
+    /// The same with other options.
+    #[must_use]
+    pub fn tmpfs_with(at: Utf8PathBuf, options: &CStr) -> Option<Self> {
+        let done = mount("tmpfs", at.as_str(), "tmpfs", MountFlags::empty(), options);
         Self::done(at, done)
     }
 
@@ -181,6 +187,65 @@ impl Mounted {
     pub fn bind(from: &Utf8Path, at: Utf8PathBuf) -> Option<Self> {
         let done = mount_bind(from.as_str(), at.as_str());
         Self::done(at, done)
+    }
+
+    /// An overlay over the directory `lower`, with an upper layer that is empty; `scratch` is for that.
+    /// `None` where mounting is not allowed, which is told.
+    ///
+    /// # Panics
+    /// When the directories cannot be made.
+    #[must_use]
+    pub fn overlay(lower: &Utf8Path, scratch: &Utf8Path, at: Utf8PathBuf) -> Option<Self> {
+        let (upper, work) = (scratch.join("upper"), scratch.join("work"));
+        for dir in [&upper, &work, &at] {
+            std::fs::create_dir_all(dir).unwrap_or_else(|error| panic!("{dir}: {error}"));
+        }
+        let layers = format!("lowerdir={lower},upperdir={upper},workdir={work}");
+        let layers = CString::new(layers).expect("no NUL in a path");
+        let done = mount(
+            "overlay",
+            at.as_str(),
+            "overlay",
+            MountFlags::empty(),
+            layers.as_c_str(),
+        );
+        Self::done(at, done)
+    }
+
+    /// A new filesystem of this kind in a sparse file of so many bytes, `mkfs` having these options besides.
+    /// `None` where it cannot be made or mounted, which is told.
+    ///
+    /// # Panics
+    /// When the file cannot be made.
+    #[must_use]
+    pub fn image(kind: &str, options: &[&str], bytes: u64, at: Utf8PathBuf) -> Option<Self> {
+        let image = at.with_extension("image");
+        let file = std::fs::File::create(&image).unwrap_or_else(|error| panic!("{image}: {error}"));
+        file.set_len(bytes).expect("a sparse file");
+        std::fs::create_dir_all(&at).unwrap_or_else(|error| panic!("{at}: {error}"));
+        let run = |program: &str, arguments: &[&str]| {
+            let ran = Command::new(program).args(arguments).output()?;
+            match ran.status.success() {
+                true => Ok(()),
+                false => Err(io::Error::other(
+                    String::from_utf8_lossy(&ran.stderr).into_owned(),
+                )),
+            }
+        };
+        let made = run(
+            &format!("mkfs.{kind}"),
+            &[options, &["-q", image.as_str()]].concat(),
+        );
+        let mounted =
+            made.and_then(|()| run("mount", &["-o", "loop", image.as_str(), at.as_str()]));
+        match mounted {
+            Ok(()) => Self::done(at, Ok(())),
+            Err(error) => {
+                let text = format!("skipped: no {kind} at {at}: {error}\n");
+                let _ = io::Write::write_all(&mut io::stderr(), text.as_bytes());
+                None
+            }
+        }
     }
 
     fn done(at: Utf8PathBuf, done: rustix::io::Result<()>) -> Option<Self> {

@@ -26,3 +26,22 @@ pub fn tools_like(version: &str, mode: u32) -> TreeSpec {
         .link("sealed/nowhere", "missing/target", at(8))
         .link("up", "../../elsewhere", at(9))
 }
+
+/// Another one at the same place: a file for a directory and the other way round, a directory less, and a
+/// new one; the rest stays, or differs by its time or mode alone.
+#[must_use]
+pub fn tools_reshaped() -> TreeSpec {
+    let at = |nanos| Timestamp::new(1_600_000_000, nanos);
+    TreeSpec::new(0o755, at(77))
+        .dir("bin", 0o755, at(1))
+        .file("bin/run", 0o755, at(20), "#!/bin/sh\ntwo\n")
+        .file("bin/long", 0o644, at(3), "one".repeat(100_000))
+        .file("empty", 0o600, at(21), "no directory any more")
+        .dir("nothing", 0o555, at(22))
+        .file("nothing/something", 0o444, at(23), "in what was a file")
+        .dir("new", 0o700, at(24))
+        .dir("new/deep", 0o500, at(25))
+        .file("new/deep/file", 0o644, at(26), "deep")
+        .file("new-file", 0o644, at(27), "beside a new directory")
+        .link("up", "../elsewhere", at(9))
+}

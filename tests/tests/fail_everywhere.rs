@@ -12,32 +12,41 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use tljournal::Error;
 use tljournal::disk::{Call, Verb, Witness};
-use tljournal_testkit::{Fail, World, check_agreement, check_at_rest, explain};
+use tljournal_testkit::{Fail, Short, World, check_agreement, check_at_rest, explain};
 use tljournal_tests::{Case, End, all_cases, at_every, case_named};
 
 /// A witness that is looked at again afterwards.
 #[derive(Debug)]
-struct Shared(Arc<Fail>);
+struct Shared(Arc<Fail>, Option<Short>);
 
 impl Witness for Shared {
     fn before(&self, call: &Call<'_>) -> std::io::Result<()> {
         self.0.before(call)
     }
+
+    fn write_bytes_max(&self) -> Option<usize> {
+        self.1.and_then(|short| short.write_bytes_max())
+    }
 }
 
 /// What the transaction said, after the journal was closed or dropped.
-fn run(world: &World, case: &Case, fail: &Arc<Fail>) -> Result<(), Error> {
-    let journal = case.open(world, Shared(fail.clone()))?;
+fn run(world: &World, case: &Case, shared: Shared) -> Result<(), Error> {
+    let journal = case.open(world, shared)?;
     case.run(&journal)
 }
 
 /// Fails one call; false if there is none with this number.
 fn check(case: &Case, fail: Fail, story: &str) -> bool {
+    check_short(case, fail, None, story)
+}
+
+/// The same where writes end early.
+fn check_short(case: &Case, fail: Fail, short: Option<Short>, story: &str) -> bool {
     let world = World::new();
     case.prepare(&world);
     let allowed = case.allowed(&world);
     let fail = Arc::new(fail);
-    let said = run(&world, case, &fail);
+    let said = run(&world, case, Shared(fail.clone(), short));
     let struck = fail.struck();
     if struck.is_empty() {
         said.unwrap();
@@ -59,7 +68,7 @@ fn check(case: &Case, fail: Fail, story: &str) -> bool {
             .collect();
         assert!(all.iter().any(Vec::is_empty), "G1, {story}: {all:?}");
     }
-    let journal = world.open();
+    let journal = case.reopen(&world);
     let found = world.snapshot();
     let all: Vec<_> = allowed.iter().map(|one| found.differences(one)).collect();
     assert!(all.iter().any(Vec::is_empty), "G1, {story}: {all:?}");
@@ -75,7 +84,7 @@ fn check(case: &Case, fail: Fail, story: &str) -> bool {
     drop(journal);
     let wrong = check_at_rest(&world);
     assert!(wrong.is_empty(), "{story}: {wrong:?}");
-    case.steps.try_commit(&world.open()).unwrap();
+    case.steps.try_commit(&case.reopen(&world)).unwrap();
     true
 }
 
@@ -105,11 +114,21 @@ fn fail_everywhere(name: &str, errno: Errno, cases: impl Iterator<Item = Case>) 
     }
 }
 
-/// Cases in which another program interferes have tests of their own.
+/// Cases in which another program interferes have tests of their own. Where nothing can be exchanged only
+/// what replaces something goes another way.
 fn plain_cases() -> impl Iterator<Item = Case> {
-    all_cases()
+    let without = [
+        "put-replace-without-exchange",
+        "tree-replace-without-exchange",
+        "several-without-exchange",
+        "several-without-openat2",
+        "several-without-birth-times",
+    ];
+    let without = without.map(case_named);
+    let plain = all_cases()
         .into_iter()
-        .filter(|case| case.end != End::Conflict)
+        .filter(|case| case.end != End::Conflict);
+    plain.chain(without)
 }
 
 #[test]
@@ -119,9 +138,50 @@ fn g1_g10_any_call_may_fail_with_an_io_error() {
 
 #[test]
 fn g11_any_call_may_find_no_space() {
-    // What comes of an error does not depend on which it is: one case for each way it can go is enough.
-    let some = ["first-ever", "tree-replace", "several"].map(case_named);
-    fail_everywhere("ENOSPC", Errno::NOSPC, some.into_iter());
+    fail_everywhere("ENOSPC", Errno::NOSPC, plain_cases());
+}
+
+/// What comes of an error depends on which it is in few places: cases that make every kind of call will do.
+fn varied_cases() -> impl Iterator<Item = Case> {
+    [
+        "first-ever",
+        "put-replace",
+        "adopt",
+        "remove-tree",
+        "tree-new",
+    ]
+    .into_iter()
+    .map(case_named)
+}
+
+#[test]
+fn g1_g10_any_call_may_fail_for_any_reason() {
+    for (name, errno) in [
+        ("EDQUOT", Errno::DQUOT),
+        ("EACCES", Errno::ACCESS),
+        ("EROFS", Errno::ROFS),
+        ("EMFILE", Errno::MFILE),
+        ("EINTR", Errno::INTR),
+    ] {
+        fail_everywhere(name, errno, varied_cases());
+    }
+}
+
+#[test]
+fn g1_writes_may_end_early_and_the_disk_be_full_then() {
+    for name in ["first-ever", "tree-new"] {
+        let (case, never) = (case_named(name), Fail::at(u64::MAX, Errno::IO));
+        let short = Some(Short::after(1000));
+        assert!(!check_short(&case, never, short, name));
+    }
+    for name in ["put-replace", "several"] {
+        let case = case_named(name);
+        let count = at_every(1.., |call| {
+            let story = format!("{name} with writes of 2 bytes, full from call {call} on");
+            check_short(&case, Fail::full_from(call), Some(Short::after(2)), &story)
+        });
+        println!("{name}: writes ended early, and the disk was full from {count} calls on");
+    }
 }
 
 #[test]

@@ -3,8 +3,9 @@
 //! Five things that go together:
 //!
 //! - witnesses of the disk that [`Count`] the engine's mutating calls, [`Kill`] the process before or
-//!   after one of them, or make one [`Fail`];
-//! - [`kill_at_call`], which does the same to any program at any system call that others can see;
+//!   after one of them, make one [`Fail`], cut writes [`Short`], or [`Lack`] something that not every
+//!   filesystem can do;
+//! - [`kill_at_call`], which kills any program at any system call that others can see;
 //! - a [`World`], a project in a temporary directory, and [`Snapshot`]s of it that can be compared;
 //! - [`Script`]s: transactions as data, which run on a journal and on a reference [`Model`] that says
 //!   what has to come out;
@@ -49,5 +50,5 @@ pub use snapshot::{Seen, Snapshot, What};
 pub use sqlite::Watch;
 pub use storm::{Account, Role, Stops, Storm, Tell, Waits, tell};
 pub use tree::{Leaf, TreeSpec};
-pub use witness::{Both, Count, Fail, Kill, Meddle, Moment, When};
+pub use witness::{Both, Count, Fail, Kill, Lack, Meddle, Moment, Short, When};
 pub use world::{TEST_DIR, World, explain};

@@ -8,12 +8,12 @@ use std::thread::ThreadId;
 use std::time::Duration;
 
 use crate::ambient::{self, ProcessFacts};
-use crate::catalog::{Catalog, CatalogError, Sync};
+use crate::catalog::{Catalog, CatalogError, FAILED_SYNC, Sync};
 use crate::disk::DiskError;
 use crate::error::{Conflict, ConflictKind, Damage, Error, UsageError};
 use crate::home::{DatabaseFiles, Home};
 use crate::lock::{self, Held, Mode, RunByte, Runs, Wait};
-use crate::model::{Identity, RunId};
+use crate::model::{Identity, Place, RunId};
 
 /// A journal that is open for work.
 #[derive(Debug)]
@@ -115,6 +115,30 @@ impl Engine {
         recorded.map_err(|error| self.note(error))
     }
 
+    /// Notes that something that is in place could not be synced. A second sync would prove nothing, because
+    /// its pages count as written now: whoever wants it to be durable has to write it again.
+    pub(crate) fn note_failed_sync(&self, place: &Place, identity: Identity) {
+        let path = self.home.shown(place);
+        let detail = failed_sync(identity);
+        tracing::warn!(path, "{detail}");
+        let noted = self.record(Sync::Full, |catalog| {
+            catalog.put_event((None, None), FAILED_SYNC, Some(&path), &detail)
+        });
+        if let Err(error) = noted {
+            tracing::error!(path, %error, "that a sync failed is not recorded");
+        }
+    }
+
+    /// Whether a sync of what is in place there has failed before.
+    pub(crate) fn has_failed_to_sync(
+        &self,
+        place: &Place,
+        identity: Identity,
+    ) -> Result<bool, Error> {
+        let (path, detail) = (self.home.shown(place), failed_sync(identity));
+        self.look(|catalog| catalog.has_event(FAILED_SYNC, &path, &detail))
+    }
+
     /// Notes where the catalog stands, to find out later whether anything was committed meanwhile.
     pub(crate) fn moment(&self) -> Result<Moment, Error> {
         // The own writes are read first: one that happens in between makes the moment look old.
@@ -131,7 +155,7 @@ impl Engine {
 
     /// Takes the lock under which changes are checked and applied, and readers see one moment.
     pub(crate) fn commit_lock(&self, mode: Mode, purpose: &str) -> Result<Held, Error> {
-        if self.readers().contains(&std::thread::current().id()) {
+        if self.is_reading() {
             let kind = ConflictKind::WouldDeadlock;
             return Err(Conflict::at("lock/commit", kind).into());
         }
@@ -273,6 +297,11 @@ impl Engine {
         self.readers().push(std::thread::current().id());
     }
 
+    /// Whether this thread shares the commit lock already.
+    pub(crate) fn is_reading(&self) -> bool {
+        self.readers().contains(&std::thread::current().id())
+    }
+
     /// Notes that a thread has given its share back.
     pub(crate) fn forget_reader(&self, reader: ThreadId) {
         let mut readers = self.readers();
@@ -292,6 +321,14 @@ impl Engine {
     fn live_run(&self) -> MutexGuard<'_, LiveRun> {
         self.run.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is told of an inode that could not be synced; names it, so that another one at its path is trusted.
+fn failed_sync(identity: Identity) -> String {
+    let Identity { ino, born } = identity;
+    format!(
+        "its content may not be on the medium (inode {ino}, made at {born}); it has to be written again"
+    )
 }
 
 impl Drop for Engine {

@@ -93,10 +93,26 @@ fn print(out: &mut dyn Write, seen: &Seen) -> io::Result<()> {
             "unsettled  {WARN}{trees}{WARN:#}; `tljournal recover` puts them on the medium"
         )?;
     }
+    for promise in weaker_promises(status) {
+        writeln!(out, "weaker     {WARN}{promise}{WARN:#}")?;
+    }
     match status.unfinished.is_empty() && status.stuck.is_empty() {
         true => writeln!(out, "{GOOD}everything committed is in place{GOOD:#}"),
         false => writeln!(out, "{BAD}not everything committed is in place{BAD:#}"),
     }
+}
+
+/// What the filesystem of the home cannot do, and what comes of it.
+fn weaker_promises(status: &Status) -> Vec<&'static str> {
+    let exchanges =
+        "what is replaced is missing for an instant, for whoever does not take the shared lock";
+    let birth_times = "directories are told apart by their inode numbers alone";
+    let promises = [
+        (status.exchanges, exchanges),
+        (status.birth_times, birth_times),
+    ];
+    let weaker = promises.into_iter().filter(|(kept, _)| !kept);
+    weaker.map(|(_, promise)| promise).collect()
 }
 
 fn ids(out: &mut dyn Write, word: &str, ids: &[TxnId], what: &str) -> io::Result<()> {
@@ -130,5 +146,6 @@ fn as_json(seen: &Seen) -> Value {
         "unfinished": ids(&status.unfinished),
         "stuck": ids(&status.stuck),
         "unsettled_trees": status.unsettled_trees,
+        "weaker_promises": weaker_promises(status),
     })
 }

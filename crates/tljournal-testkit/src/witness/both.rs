@@ -1,6 +1,6 @@
 use std::io;
 
-use tljournal::disk::{Call, Witness};
+use tljournal::disk::{Call, Lacks, Witness};
 
 /// Two witnesses of the same calls; the first is told first.
 #[derive(Debug)]
@@ -10,6 +10,19 @@ impl<A: Witness, B: Witness> Witness for Both<A, B> {
     fn before(&self, call: &Call<'_>) -> io::Result<()> {
         self.0.before(call)?;
         self.1.before(call)
+    }
+
+    fn lacks(&self) -> Lacks {
+        let (one, two) = (self.0.lacks(), self.1.lacks());
+        Lacks {
+            openat2: one.openat2 || two.openat2,
+            birth_times: one.birth_times || two.birth_times,
+        }
+    }
+
+    fn write_bytes_max(&self) -> Option<usize> {
+        let (one, two) = (self.0.write_bytes_max(), self.1.write_bytes_max());
+        one.into_iter().chain(two).min()
     }
 
     fn after(&self, call: &Call<'_>, made: Result<(), &io::Error>) {

@@ -3,11 +3,13 @@ use std::collections::BTreeMap;
 use rustix::io::Errno;
 
 use super::decide::{Direction, Step, decide};
-use super::finish::parent_at;
+use super::in_place::{Phase, in_order, step_dir, step_parent};
 use super::look::{Evidence, Seen, shape};
-use crate::disk::Dir;
+use crate::catalog::{Sync, WEAKER_PROMISE};
+use crate::disk::{Dir, DiskError};
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::home::out_name;
 use crate::model::{Anchor, Change, Image, Kind, Op, Place, RelPath, Spot, TxnId};
 
 /// How it went with all changes of a transaction.
@@ -35,20 +37,18 @@ pub(crate) fn run(
     direction: Direction,
 ) -> Result<Outcome, Error> {
     let mut outcome = Outcome::Done;
-    // Directories before what goes into them, outermost first.
-    let mut in_order: Vec<_> = changes.iter().collect();
-    in_order.sort_by_key(|change| (change.op != Op::Parent, &change.place));
+    let mut in_order = in_order(changes);
     if direction == Direction::Back {
         in_order.reverse();
     }
-    for change in in_order {
+    for (phase, change) in in_order {
         if direction == Direction::Forward && is_unreachable(engine, id, change)? {
             return Ok(Outcome::Unreachable(change.place.clone()));
         }
-        let done = match change.op {
-            Op::Adopt => true,
-            Op::Parent => step_parent(engine, change, direction)?,
-            Op::Put | Op::Link | Op::Tree | Op::Remove => step(engine, id, change, direction)?,
+        let done = match phase {
+            Phase::Parent => step_parent(engine, change, direction)?,
+            Phase::Open | Phase::Drop | Phase::Close => step_dir(engine, change, phase, direction)?,
+            Phase::Entry | Phase::Create => step(engine, id, change, direction)?,
         };
         if !done {
             outcome = Outcome::Blocked(change.place.clone());
@@ -67,8 +67,8 @@ fn step(engine: &Engine, id: TxnId, change: &Change, direction: Direction) -> Re
     };
     let mut seen = Evidence::look(engine, id, change)?;
     for _ in 0..LOOKS_MAX {
-        let step = decide(direction, shape, seen.target, seen.spot);
-        tracing::trace!(path = %change.place.path, ?direction, ?seen.target, ?seen.spot, ?step);
+        let step = decide(direction, shape, seen.target, seen.spot, seen.out);
+        tracing::trace!(path = %change.place.path, ?direction, ?seen.target, ?seen.spot, ?seen.out, ?step);
         let moved = match (step, &seen.parent, &seen.spot_at) {
             (Step::Done, parent, _) => {
                 finish_dir(change, seen.target, parent.as_ref())?;
@@ -79,9 +79,17 @@ fn step(engine: &Engine, id: TxnId, change: &Change, direction: Direction) -> Re
                 let target = change.place.path.name();
                 make_movable(change, &seen, parent, (spot, spot_name))?;
                 match step {
-                    Step::Exchange => spot.exchange(spot_name, parent, target),
+                    Step::Exchange => match spot.exchange(spot_name, parent, target) {
+                        Err(error) if error.is_missing_feature() => {
+                            announce_renames(engine, change, &error)?;
+                            parent.rename_new(target, spot, &out_name(spot_name))
+                        }
+                        exchanged => exchanged,
+                    },
                     Step::Publish => spot.rename_new(spot_name, parent, target),
                     Step::TakeOut => parent.rename_new(target, spot, spot_name),
+                    Step::Stow => spot.rename_new(&out_name(spot_name), spot, spot_name),
+                    Step::Return => spot.rename_new(&out_name(spot_name), parent, target),
                     Step::Done | Step::Blocked => Ok(()),
                 }
             }
@@ -97,13 +105,36 @@ fn step(engine: &Engine, id: TxnId, change: &Change, direction: Direction) -> Re
     Ok(false)
 }
 
+/// Says that a path is going to be missing for an instant. Of the home's own filesystem that was said
+/// when the home was made.
+fn announce_renames(engine: &Engine, change: &Change, error: &DiskError) -> Result<(), Error> {
+    let path = engine.home.shown(&change.place);
+    tracing::debug!(path, %error, "replacing it by renames");
+    let home = engine.look(|catalog| catalog.home())?;
+    if home.is_some_and(|home| !home.features.exchange) {
+        return Ok(());
+    }
+    let detail = "its filesystem cannot exchange two entries: it was missing for an instant, for \
+                  whoever does not take the shared lock";
+    tracing::warn!(path, "{detail}");
+    engine.record(Sync::Normal, |catalog| {
+        catalog.put_event((None, None), WEAKER_PROMISE, Some(&path), detail)
+    })
+}
+
 /// Whether a change that was staged beside its target shows no trace of itself at all.
 fn is_unreachable(engine: &Engine, id: TxnId, change: &Change) -> Result<bool, Error> {
-    if change.spot == Spot::Home || change.new.is_none() || change.op == Op::Adopt {
+    let stays = matches!(change.op, Op::Adopt | Op::Fill | Op::Dir);
+    if change.spot == Spot::Home || change.new.is_none() || stays {
         return Ok(false);
     }
     let seen = Evidence::look(engine, id, change)?;
-    Ok(seen.spot == Seen::Absent && seen.target != Seen::New)
+    Ok((seen.spot, seen.out) == (Seen::Absent, Seen::Absent) && seen.target != Seen::New)
+}
+
+/// Whether an exchange that is made by renames was cut short between them.
+pub(crate) fn is_midway(engine: &Engine, id: TxnId, change: &Change) -> Result<bool, Error> {
+    Ok(Evidence::look(engine, id, change)?.out != Seen::Absent)
 }
 
 /// Lets directories that their owner may not write be moved: the kernel has to change their `..`.
@@ -159,34 +190,6 @@ fn finish_dir(change: &Change, target: Seen, parent: Option<&Dir>) -> Result<(),
     Ok(())
 }
 
-/// Makes a missing parent directory, or removes it again if nothing came into it. False if something
-/// that is no directory has its name.
-fn step_parent(engine: &Engine, change: &Change, direction: Direction) -> Result<bool, Error> {
-    let Some(parent) = parent_at(engine, &change.place)? else {
-        return Ok(direction == Direction::Back);
-    };
-    let name = change.place.path.name();
-    match direction {
-        Direction::Forward => match parent.make_dir(name, 0o755) {
-            Err(error) if error.is(Errno::EXIST) => Ok(parent
-                .stat(name)?
-                .is_some_and(|stat| stat.kind == Kind::Dir)),
-            made => Ok(made.map(|()| true)?),
-        },
-        Direction::Back => match parent.remove_dir(name) {
-            // XFS answers EEXIST where others answer ENOTEMPTY.
-            Err(error)
-                if [Errno::NOENT, Errno::NOTEMPTY, Errno::EXIST, Errno::NOTDIR]
-                    .iter()
-                    .any(|errno| error.is(*errno)) =>
-            {
-                Ok(true)
-            }
-            removed => Ok(removed.map(|()| true)?),
-        },
-    }
-}
-
 /// From how many directories on one sync of the whole filesystem is cheaper.
 const DIRS_ONE_BY_ONE_MAX: usize = 8;
 
@@ -196,6 +199,10 @@ pub(crate) fn settle(engine: &Engine, changes: &[Change]) -> Result<(), Error> {
     for change in changes.iter().filter(|change| change.op != Op::Adopt) {
         let key = (change.place.anchor, change.place.path.parent());
         *dirs.entry(key).or_default() |= change.spot != Spot::Home;
+        if matches!(change.op, Op::Fill | Op::Dir) {
+            let own = (change.place.anchor, Some(change.place.path.clone()));
+            *dirs.entry(own).or_default() |= change.spot != Spot::Home;
+        }
     }
     let all_at_home = dirs
         .iter()

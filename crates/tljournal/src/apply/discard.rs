@@ -4,7 +4,7 @@ use crate::catalog::{EntryRow, Sync};
 use crate::disk::Dir;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::home::Staging;
+use crate::home::{Staging, out_name};
 use crate::lock;
 use crate::model::{Change, Kind, Op, Spot, Stat, TxnId};
 use crate::tree::{self, Depth};
@@ -30,20 +30,14 @@ pub(crate) fn discard(
         let Some((dir, name)) = engine.home.spot(id, change)? else {
             continue;
         };
-        let Some(stat) = dir.stat(&name)? else {
-            continue;
-        };
-        if lock::is_locked_within(&dir, &name)? {
-            tracing::info!(path = %engine.home.shown(&change.place), "the replaced tree is pinned");
-            all_gone = false;
-        } else if is_drift(engine, id, change, (&dir, &name, &stat), replaced)? {
-            keep_aside(engine, change, (&dir, &name, &stat))?;
-        } else if change.spot == Spot::Home {
-            // Renamed before it is deleted, so that half of it is not taken for somebody's edit if this
-            // is cut short.
-            dir.rename_new(&name, &dir, &format!("{name}{GONE}"))?;
-        } else {
-            dir.remove_tree(&name)?;
+        for name in [out_name(&name), name] {
+            let whole = changes.iter().find(|whole| {
+                let inside = change.op == Op::Part && whole.op == Op::Fill;
+                inside
+                    && change.place.anchor == whole.place.anchor
+                    && change.place.path.is_within(&whole.place.path)
+            });
+            all_gone &= discard_one(engine, id, (change, whole), (&dir, &name), replaced)?;
         }
     }
     for name in staging.dir.names()? {
@@ -59,6 +53,36 @@ pub(crate) fn discard(
         engine.home.txns.remove_dir(id.to_string())?;
     }
     Ok(all_gone)
+}
+
+/// Deletes what a change has left under one name; false if somebody holds it.
+fn discard_one(
+    engine: &Engine,
+    id: TxnId,
+    (change, whole): (&Change, Option<&Change>),
+    (dir, name): (&Dir, &str),
+    replaced: &BTreeMap<u32, EntryRow>,
+) -> Result<bool, Error> {
+    let Some(stat) = dir.stat(name)? else {
+        return Ok(true);
+    };
+    if lock::is_locked_within(dir, name)? {
+        tracing::info!(path = %engine.home.shown(&change.place), "the replaced tree is pinned");
+        return Ok(false);
+    }
+    if is_drift(engine, id, change, (dir, name, &stat), replaced)? {
+        match whole.filter(|_| change.spot == Spot::Home) {
+            Some(whole) => keep_part_aside(engine, id, (change, whole), (dir, name))?,
+            None => keep_aside(engine, change, (dir, name, &stat))?,
+        }
+    } else if change.spot == Spot::Home {
+        // Renamed before it is deleted, so that half of it is not taken for somebody's edit if this is
+        // cut short.
+        dir.rename_new(name, dir, &format!("{name}{GONE}"))?;
+    } else {
+        dir.remove_tree(name)?;
+    }
+    Ok(true)
 }
 
 /// What the name of an entry ends with that is being deleted.
@@ -117,6 +141,29 @@ fn keep_aside(
             kept
         }
     };
+    record_drift(engine, change, &kept)
+}
+
+/// Keeps what was replaced within a tree that was filled in place: together with the rest of it, under the
+/// path that it had there.
+fn keep_part_aside(
+    engine: &Engine,
+    id: TxnId,
+    (change, whole): (&Change, &Change),
+    (dir, name): (&Dir, &str),
+) -> Result<(), Error> {
+    let Some(inside) = change.place.path.below(&whole.place.path) else {
+        return Ok(());
+    };
+    let group = format!("{id}-{}", whole.place.path.name());
+    let (kept, is_first) = engine.home.set_aside_within(&group, dir, name, &inside)?;
+    match is_first {
+        true => record_drift(engine, whole, &kept),
+        false => Ok(()),
+    }
+}
+
+fn record_drift(engine: &Engine, change: &Change, kept: &str) -> Result<(), Error> {
     let path = engine.home.shown(&change.place);
     tracing::warn!(
         path,

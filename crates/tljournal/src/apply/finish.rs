@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::act::{Outcome, run, settle};
 use super::decide::Direction;
 use crate::ambient;
-use crate::catalog::{EntryRow, Sync, Unsettled};
+use crate::catalog::{EntryRow, Sync, Unsettled, WEAKER_PROMISE};
 use crate::disk::Dir;
 use crate::engine::Engine;
 use crate::error::{Damage, Error};
@@ -11,6 +11,7 @@ use crate::home::Parent;
 use crate::model::{
     Change, Digest, Durability, Kind, Op, Place, Signature, Stat, Timestamp, TxnId, TxnState,
 };
+use crate::tree::{self, Depth};
 
 /// What the process that staged a tree knows of it besides its changes; whoever recovers does not.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +39,10 @@ pub(crate) enum Ending {
     /// Somebody else's work at this place was in the way, and everything is as it was.
     TakenBack(Place),
 }
+
+/// What is told of a tree that was filled in place.
+const FILLED: &str = "it lies in the lower layer of an overlay and cannot be exchanged: it was changed in \
+                      place, entry by entry, and whoever looked at it meanwhile saw some of both";
 
 /// Below this age a change made in the same tick of the filesystem's clock would not be seen.
 pub(crate) const RACY_NANOS: i128 = 20_000_000;
@@ -132,9 +137,14 @@ impl Committed<'_> {
     /// Records that everything is in place, and what stands there now.
     pub(crate) fn record_applied(&self, engine: &Engine, known: &Known) -> Result<(), Error> {
         let mut entries = Vec::new();
-        for change in self.changes.iter().filter(|change| change.op != Op::Parent) {
+        let has_entry = |change: &&Change| !matches!(change.op, Op::Parent | Op::Dir | Op::Part);
+        for change in self.changes.iter().filter(has_entry) {
             entries.push((change, self.entry_after(engine, change, known)?));
         }
+        let filled = self.changes.iter().filter(|change| change.op == Op::Fill);
+        let filled: Vec<_> = filled
+            .map(|change| engine.home.shown(&change.place))
+            .collect();
         engine.record(Sync::Normal, |catalog| {
             for (look, manifest) in &known.sources {
                 catalog.put_source(look, manifest)?;
@@ -147,6 +157,10 @@ impl Committed<'_> {
                     Some(entry) => catalog.put_entry(&change.place, entry)?,
                     None => catalog.remove_entry(&change.place)?,
                 }
+            }
+            for path in &filled {
+                let txn = (None, Some(self.row));
+                catalog.put_event(txn, WEAKER_PROMISE, Some(path), FILLED)?;
             }
             catalog.move_txn(self.row, TxnState::Committed, TxnState::Applied, None)
         })?;
@@ -164,14 +178,18 @@ impl Committed<'_> {
             return Ok(None);
         };
         let there = stat_at(engine, &change.place)?.filter(|stat| image.is_same_inode(stat));
-        let signature = known.signatures.get(&change.n);
+        let read = match change.op {
+            Op::Fill => sign(engine, change)?,
+            _ => None,
+        };
+        let signature = known.signatures.get(&change.n).or(read.as_ref());
         let ctime = there.map_or(Timestamp::default(), |stat| stat.ctime);
         let newest = match change.op {
             // The rename of its root does not touch what is in a tree.
-            Op::Tree => signature.and_then(Signature::newest),
+            Op::Tree | Op::Fill => signature.and_then(Signature::newest),
             Op::Adopt => signature.map_or(Some(ctime), Signature::newest),
             // The rename has just set the ctime itself.
-            Op::Put | Op::Link | Op::Remove | Op::Parent => None,
+            Op::Put | Op::Link | Op::Remove | Op::Parent | Op::Dir | Op::Part => None,
         };
         let unsettled = (change.durability == Durability::Rebuildable).then(|| Unsettled {
             boot: ambient::boot_id().to_owned(),
@@ -188,6 +206,25 @@ impl Committed<'_> {
             signature: signature.cloned(),
             unsettled,
         }))
+    }
+}
+
+/// Verifies a tree that was filled in place, and signs it; `None` if it is not what it was to be.
+fn sign(engine: &Engine, change: &Change) -> Result<Option<Signature>, Error> {
+    let (Some(digest), Some(root)) = (change.digest, open_tree(engine, &change.place)?) else {
+        return Ok(None);
+    };
+    let Some(manifest) = engine.look(|catalog| catalog.manifest(&digest))? else {
+        return Ok(None);
+    };
+    let verdict = tree::verify(&root, &manifest, None, Depth::Full, &|_| {})?;
+    match verdict.differences.first() {
+        None => Ok(verdict.refreshed),
+        Some(difference) => {
+            let path = engine.home.shown(&change.place);
+            tracing::warn!(path, %difference, "somebody changed the tree while it was filled");
+            Ok(None)
+        }
     }
 }
 

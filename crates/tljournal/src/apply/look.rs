@@ -5,6 +5,7 @@ use super::finish::parent_at;
 use crate::disk::Dir;
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::home::out_name;
 use crate::model::{Change, Stat, TxnId};
 
 /// What something on disk is to a change.
@@ -36,6 +37,8 @@ impl Seen {
 pub(super) struct Evidence {
     pub(super) target: Seen,
     pub(super) spot: Seen,
+    /// What was taken out of the target, between the renames that make an exchange.
+    pub(super) out: Seen,
     /// The directory that holds the target; `None` if it is missing.
     pub(super) parent: Option<Dir>,
     /// The directory that holds the spot, and the name there; `None` if it is missing.
@@ -49,6 +52,7 @@ impl Evidence {
         let mut evidence = Self {
             target: Seen::Absent,
             spot: Seen::Absent,
+            out: Seen::Absent,
             parent,
             spot_at,
         };
@@ -67,6 +71,9 @@ impl Evidence {
         }
         if let Some((dir, name)) = &self.spot_at {
             self.spot = look(dir, name)?;
+            if shape(change) == Some(Shape::Replace) {
+                self.out = look(dir, &out_name(name))?;
+            }
         }
         Ok(())
     }
@@ -75,7 +82,7 @@ impl Evidence {
 /// What a change does, as far as renames go; `None` if it makes none.
 pub(super) fn shape(change: &Change) -> Option<Shape> {
     use crate::model::Op;
-    if matches!(change.op, Op::Parent | Op::Adopt) {
+    if matches!(change.op, Op::Parent | Op::Adopt | Op::Fill | Op::Dir) {
         return None;
     }
     match (&change.pre, &change.new) {

@@ -11,6 +11,9 @@
 //! | replaces | the new content | what it replaced |
 //! | removes | nothing | what it removed |
 //!
+//! Where a filesystem cannot exchange, three renames do, by way of a third name. The path is missing
+//! between the first two of them, for whoever does not share the commit lock.
+//!
 //! What came out of an exchange is compared with what the expectation saw: an editor that saved in
 //! between loses nothing, because the change is then taken back.
 
@@ -18,9 +21,10 @@ mod act;
 mod decide;
 mod discard;
 mod finish;
+mod in_place;
 mod look;
 
-pub(crate) use act::{Outcome, run, settle};
+pub(crate) use act::{Outcome, is_midway, run, settle};
 pub(crate) use decide::Direction;
 pub(crate) use discard::discard;
 pub(crate) use finish::{Committed, Ending, Known, RACY_NANOS, is_settled, open_tree, stat_at};

@@ -106,6 +106,12 @@ const TXN: &str =
                    run.uuid, pid, host, argv, started_at, run.ended_at, outcome
                    FROM txn JOIN run ON run.id = txn.run ";
 
+/// The kind of the events that tell what may not have reached the medium, and never will.
+pub(crate) const FAILED_SYNC: &str = "failed sync";
+
+/// The kind of the events that tell what is promised less than elsewhere, and why.
+pub(crate) const WEAKER_PROMISE: &str = "weaker promise";
+
 impl Catalog {
     /// Transactions, the latest first.
     pub(crate) fn history(&self, filter: &TxnFilter) -> Result<Vec<TxnRecord>, CatalogError> {
@@ -184,6 +190,19 @@ impl Catalog {
             });
         }
         Ok(found)
+    }
+
+    /// Whether exactly this was recorded of a path.
+    pub(crate) fn has_event(
+        &self,
+        kind: &str,
+        path: &str,
+        detail: &str,
+    ) -> Result<bool, CatalogError> {
+        let sql =
+            "SELECT EXISTS (SELECT 1 FROM event WHERE kind = ?1 AND path = ?2 AND detail = ?3)";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        Ok(statement.query_row(params![kind, path, detail], |row| row.get(0))?)
     }
 
     /// Records something worth knowing.

@@ -28,6 +28,7 @@ mod txn;
 pub(crate) use codec::RowError;
 pub(crate) use entry::{EntryRow, Unsettled};
 pub use history::{ChangeRecord, EventRecord, RunRecord, TxnFilter, TxnRecord};
+pub(crate) use history::{FAILED_SYNC, WEAKER_PROMISE};
 pub(crate) use home::HomeRow;
 pub(crate) use open::Catalog;
 pub(crate) use txn::TxnRow;

@@ -162,9 +162,15 @@ impl Catalog {
         if !self.needs_migration()? {
             return Ok(());
         }
-        // On the way to WAL nothing is to lie beside the database: a rollback journal there is never ours.
-        self.conn.pragma_update(None, "journal_mode", "MEMORY")?;
-        self.conn.pragma_update(None, "journal_mode", "WAL")?;
+        let mode: String = self
+            .conn
+            .pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+        // Whoever began this may have died over it; others are connected, and WAL cannot be left then.
+        if mode != "wal" {
+            // On the way there nothing is to lie beside the database: a rollback journal is never ours.
+            self.conn.pragma_update(None, "journal_mode", "MEMORY")?;
+            self.conn.pragma_update(None, "journal_mode", "WAL")?;
+        }
         self.conn.pragma_update(None, "synchronous", "FULL")?;
         self.conn
             .pragma_update(None, "application_id", APPLICATION_ID)?;

@@ -214,3 +214,16 @@ fn g8_rows_with_paths_that_climb_are_damage() {
         );
     }
 }
+
+/// Whoever made a new database may die between the switch to WAL and the commit of the schema. The next one
+/// left WAL to come back to it, which cannot be done while anybody is connected, and is not waited for.
+#[test]
+fn a_database_without_a_schema_is_migrated_while_others_have_it_open() {
+    let scratch = scratch();
+    let maker = Connection::open(&scratch.path).unwrap();
+    maker.pragma_update(None, "journal_mode", "WAL").unwrap();
+    let other = Catalog::open(&scratch.path).unwrap();
+    assert!(other.needs_migration().unwrap());
+    fresh(&scratch);
+    assert!(!other.needs_migration().unwrap());
+}

@@ -28,6 +28,46 @@ impl Dir {
         self.rename(Verb::Exchange, name, other, other_name)
     }
 
+    /// Whether a directory below can be moved: an overlay cannot move one of its lower layer. Asked by
+    /// renaming it over a directory that is not empty, which no filesystem does.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub fn can_move(&self, name: &str, over: &Self, not_empty: &str) -> Result<bool, DiskError> {
+        let other = || over.path.join(not_empty);
+        let detail = Detail {
+            other: Some(&other),
+            ..Detail::default()
+        };
+        let path = || self.path.join(name);
+        let asked = self.disk.call(Verb::RenameOver, path, detail, || {
+            rustix::fs::renameat(&self.fd, name, &over.fd, not_empty)
+        });
+        match asked {
+            Err(error) if error.is(Errno::XDEV) => Ok(false),
+            Err(error) if error.is(Errno::NOTEMPTY) || error.is(Errno::EXIST) => Ok(true),
+            asked => asked.map(|()| true),
+        }
+    }
+
+    /// Has an overlay copy a file or link of its lower layer up, which gives it another birth time. The
+    /// entry itself is not touched.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub fn copy_up(&self, name: &str, scratch: &Self, scratch_name: &str) -> Result<(), DiskError> {
+        let other = || scratch.path.join(scratch_name);
+        let detail = Detail {
+            other: Some(&other),
+            ..Detail::default()
+        };
+        let path = || self.path.join(name);
+        self.disk.call(Verb::HardLink, path, detail, || {
+            rustix::fs::linkat(&self.fd, name, &scratch.fd, scratch_name, AtFlags::empty())
+        })?;
+        scratch.remove_file(scratch_name)
+    }
+
     fn rename(&self, verb: Verb, from: &str, to: &Self, name: &str) -> Result<(), DiskError> {
         let other = || to.path.join(name);
         let detail = Detail {

@@ -10,7 +10,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
 
 use super::resolve::open_beneath;
-use super::{Disk, DiskError};
+use super::{Disk, DiskError, Lacks};
 use crate::model::{Identity, Kind, Stat, Timestamp};
 
 /// An open directory: everything below it is reached through it, and nothing else is.
@@ -45,7 +45,8 @@ impl Dir {
     /// # Errors
     /// [`DiskError`] as the filesystem says; `ELOOP` when a link is on the way.
     pub fn open_dir(&self, path: &str) -> Result<Self, DiskError> {
-        let fd = open_beneath(&self.fd, path, DIR_FLAGS, Mode::empty())
+        let fd = self
+            .open_beneath(path, DIR_FLAGS, Mode::empty())
             .map_err(|errno| self.error_at("open the directory", path, errno))?;
         Ok(self.child(fd, path))
     }
@@ -85,6 +86,16 @@ impl Dir {
         })
     }
 
+    /// Opens what lies beneath, through no link.
+    pub(super) fn open_beneath(
+        &self,
+        path: &str,
+        flags: OFlags,
+        mode: Mode,
+    ) -> Result<OwnedFd, Errno> {
+        open_beneath(&self.fd, path, flags, mode, self.disk.lacks())
+    }
+
     fn child(&self, fd: OwnedFd, path: &str) -> Self {
         Self {
             fd: Arc::new(fd),
@@ -110,8 +121,9 @@ impl Dir {
     /// # Errors
     /// [`DiskError`] as the filesystem says.
     pub fn own_stat(&self) -> Result<Stat, DiskError> {
-        let told = stat_fd(&self.fd).map_err(|errno| self.error("look at", errno));
-        told.map(|stat| self.disk.seen(stat))
+        self.disk
+            .stat_fd(&self.fd)
+            .map_err(|errno| self.error("look at", errno))
     }
 
     /// What its path names now, links followed; `None` if nothing.
@@ -123,6 +135,7 @@ impl Dir {
             rustix::fs::CWD,
             self.path.as_str().as_bytes(),
             AtFlags::empty(),
+            self.disk.lacks(),
         ) {
             Ok(stat) => Ok(Some(self.disk.seen(stat))),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
@@ -135,8 +148,9 @@ impl Dir {
     /// # Errors
     /// [`DiskError`] as the filesystem says.
     pub fn stat_open(&self, file: &File) -> Result<Stat, DiskError> {
-        let told = stat_fd(file).map_err(|errno| self.error("look at a file of", errno));
-        told.map(|stat| self.disk.seen(stat))
+        self.disk
+            .stat_fd(file)
+            .map_err(|errno| self.error("look at a file of", errno))
     }
 
     /// What an entry is; `None` if there is none. A link is looked at, not followed.
@@ -145,7 +159,8 @@ impl Dir {
     /// [`DiskError`] when the filesystem cannot say.
     pub fn stat(&self, path: impl AsRef<OsStr>) -> Result<Option<Stat>, DiskError> {
         let path = path.as_ref();
-        match statx(&self.fd, path.as_bytes(), AtFlags::SYMLINK_NOFOLLOW) {
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        match statx(&self.fd, path.as_bytes(), flags, self.disk.lacks()) {
             Ok(stat) => Ok(Some(self.disk.seen(stat))),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(self.error_at("look at", path, errno)),
@@ -184,7 +199,7 @@ impl Dir {
     /// [`DiskError`] as the filesystem says.
     pub fn open_file(&self, path: &str) -> Result<File, DiskError> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        open_beneath(&self.fd, path, flags, Mode::empty())
+        self.open_beneath(path, flags, Mode::empty())
             .map(File::from)
             .map_err(|errno| self.error_at("open", path, errno))
     }
@@ -242,15 +257,16 @@ impl AsFd for Dir {
     }
 }
 
-pub(super) fn stat_fd(fd: impl AsFd) -> Result<Stat, Errno> {
-    statx(fd, b"", AtFlags::EMPTY_PATH)
-}
-
 /// `STATX_MNT_ID_UNIQUE`, and `STATX_MNT_ID` for kernels without it, which hand an id out again; rustix
 /// has no name for either.
 const MOUNT_ID: StatxFlags = StatxFlags::from_bits_retain(0x4000 | 0x1000);
 
-fn statx(dir: impl AsFd, path: &[u8], flags: AtFlags) -> Result<Stat, Errno> {
+pub(super) fn statx(
+    dir: impl AsFd,
+    path: &[u8],
+    flags: AtFlags,
+    lacks: Lacks,
+) -> Result<Stat, Errno> {
     let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME | MOUNT_ID;
     let told = rustix::fs::statx(dir, path, flags, wanted)?;
     let mask = StatxFlags::from_bits_retain(told.stx_mask);
@@ -264,7 +280,7 @@ fn statx(dir: impl AsFd, path: &[u8], flags: AtFlags) -> Result<Stat, Errno> {
         },
         identity: Identity {
             ino: told.stx_ino,
-            born: if mask.contains(StatxFlags::BTIME) {
+            born: if mask.contains(StatxFlags::BTIME) && !lacks.birth_times {
                 time(told.stx_btime)
             } else {
                 Timestamp::default()

@@ -135,8 +135,8 @@ impl NewFile {
     /// # Errors
     /// [`DiskError`] as the filesystem says.
     pub fn stat(&self) -> Result<Stat, DiskError> {
-        super::dir::stat_fd(&self.file)
-            .map(|stat| self.disk.seen(stat))
+        self.disk
+            .stat_fd(&self.file)
             .map_err(|errno| DiskError::new("look at", self.path.as_str(), errno))
     }
 
@@ -170,6 +170,7 @@ impl NewFile {
 
 impl Write for NewFile {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let data = &data[..self.disk.write_bytes_max().min(data.len())];
         let detail = Detail {
             offset: self.written,
             data,

@@ -7,7 +7,6 @@ use camino::Utf8Path;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::resolve::open_beneath;
 use super::{Detail, Dir, DiskError, NewFile, Verb};
 
 impl Dir {
@@ -18,7 +17,7 @@ impl Dir {
     /// written here would show there too.
     pub fn open_lock_file(&self, path: &str) -> Result<File, DiskError> {
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::NONBLOCK;
-        let open = |flags, mode| open_beneath(&self.fd, path, flags, mode);
+        let open = |flags, mode| self.open_beneath(path, flags, mode);
         match open(flags, Mode::empty()) {
             Err(Errno::NOENT) => self.disk.call(
                 Verb::CreateFile,
@@ -45,7 +44,7 @@ impl Dir {
         let fd = self
             .disk
             .call(Verb::CreateFile, shown, Detail::default(), || {
-                open_beneath(&self.fd, path, flags, Mode::from_raw_mode(mode))
+                self.open_beneath(path, flags, Mode::from_raw_mode(mode))
             })?;
         Ok(NewFile::new(fd.into(), self.disk.clone(), shown()))
     }
@@ -65,7 +64,7 @@ impl Dir {
             ..Detail::default()
         };
         self.disk.call(Verb::Write, shown, write, || {
-            rustix::io::pwrite(file, text.as_bytes(), 0)
+            rustix::io::retry_on_intr(|| rustix::io::pwrite(file, text.as_bytes(), 0))
         })?;
         self.disk.call(Verb::Truncate, shown, cut, || {
             rustix::fs::ftruncate(file, text.len() as u64)

@@ -11,8 +11,9 @@
 //! 2. `fsync` of a file makes its content and inode durable, `fsync` of a directory the entries made in
 //!    it before; `syncfs` does both for everything, and reports write-back errors that happened since
 //!    its handle was opened. Nothing is assumed durable without them, and no order either.
-//! 3. A failed `fsync` is final: the pages are marked clean. It is never tried again; the staged
-//!    content is given up.
+//! 3. A failed `fsync` of content is final: the pages are marked clean. It is never tried again; the staged
+//!    content is given up. One of a directory is final until the filesystem is mounted anew: names are in its
+//!    own journal, and it stops when that cannot be written (on ext2, which has none, a name could get lost).
 //! 4. `flock` excludes between any two processes that see the directory.
 //! 5. An inode number with its birth time is never handed out twice.
 
@@ -28,13 +29,16 @@ mod witness;
 pub use dir::Dir;
 pub use file::{NewFile, Synced, Unsynced};
 pub use system::{Features, FilesystemKind};
-pub use witness::{Call, Verb, Witness};
+pub use witness::{Call, Lacks, Verb, Witness};
 
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
+
+use rustix::fs::AtFlags;
 
 use crate::model::{Digest, Hasher, Identity, Stat};
 
@@ -87,7 +91,7 @@ impl Disk {
     /// [`DiskError`] when it cannot be read.
     pub fn hash(&self, file: &File, path: &Utf8Path) -> Result<Digest, DiskError> {
         let mut hasher = Hasher::default();
-        let size = dir::stat_fd(file).map_or(0, |stat| stat.size);
+        let size = self.stat_fd(file).map_or(0, |stat| stat.size);
         // One byte more than a small file has, so that its end is seen at once.
         let small = usize::try_from(size + 1).unwrap_or(HASH_CHUNK_BYTES);
         let mut chunk = vec![0; small.min(HASH_CHUNK_BYTES)];
@@ -115,6 +119,24 @@ impl Disk {
     /// Whether calls have to be made in an order that can be repeated, by one thread.
     pub(crate) fn is_witnessed(&self) -> bool {
         self.witness.is_some()
+    }
+
+    /// What is missing.
+    fn lacks(&self) -> Lacks {
+        let witness = self.witness.as_ref();
+        witness.map(|witness| witness.lacks()).unwrap_or_default()
+    }
+
+    /// What an open file or directory is.
+    fn stat_fd(&self, fd: impl AsFd) -> rustix::io::Result<Stat> {
+        dir::statx(fd, b"", AtFlags::EMPTY_PATH, self.lacks()).map(|stat| self.seen(stat))
+    }
+
+    /// How much of a write is made at once.
+    fn write_bytes_max(&self) -> usize {
+        let witness = self.witness.as_ref();
+        let cut = witness.and_then(|witness| witness.write_bytes_max());
+        cut.unwrap_or(usize::MAX)
     }
 
     /// Makes one mutating call.
@@ -194,6 +216,15 @@ impl DiskError {
         error
             .downcast()
             .unwrap_or_else(|error| Self::new("write", path, error))
+    }
+
+    /// Whether the filesystem, or the kernel, does not know what it was asked to do.
+    #[must_use]
+    pub fn is_missing_feature(&self) -> bool {
+        use rustix::io::Errno;
+        [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP]
+            .iter()
+            .any(|errno| self.is(*errno))
     }
 
     /// Whether space, inodes or quota ran out.

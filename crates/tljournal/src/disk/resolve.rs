@@ -3,6 +3,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
+use super::Lacks;
+
 /// How often in a row an entry may be moved away while it is opened.
 const RACES_MAX: u32 = 10_000;
 
@@ -14,9 +16,13 @@ pub(super) fn open_beneath(
     path: &str,
     flags: OFlags,
     mode: Mode,
+    lacks: Lacks,
 ) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    if lacks.openat2 {
+        return walk(&dir, path, flags, mode);
+    }
     let climbs = path.starts_with('/') || path.split('/').any(|part| part == "..");
     let mut races = 0;
     loop {
@@ -73,12 +79,26 @@ mod tests {
                 }
             });
             let opened = (0..100_000)
-                .map(|_| open_beneath(&within, "f", OFlags::RDONLY, Mode::empty()))
+                .map(|_| {
+                    open_beneath(
+                        &within,
+                        "f",
+                        OFlags::RDONLY,
+                        Mode::empty(),
+                        Lacks::default(),
+                    )
+                })
                 .find_map(Result::err);
             done.store(true, std::sync::atomic::Ordering::Relaxed);
             assert_eq!(opened, None);
         });
-        let climbing = open_beneath(&within, "../g", OFlags::RDONLY, Mode::empty());
+        let climbing = open_beneath(
+            &within,
+            "../g",
+            OFlags::RDONLY,
+            Mode::empty(),
+            Lacks::default(),
+        );
         assert_eq!(climbing.unwrap_err(), Errno::XDEV);
     }
 

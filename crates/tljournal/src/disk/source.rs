@@ -4,7 +4,6 @@ use std::os::fd::AsFd;
 use camino::Utf8Path;
 use rustix::fs::{Mode, OFlags};
 
-use super::dir::stat_fd;
 use super::{Disk, DiskError};
 use crate::model::Stat;
 
@@ -25,6 +24,7 @@ impl Disk {
     /// # Errors
     /// [`DiskError`] as the filesystem says.
     pub fn stat_open(&self, file: impl AsFd, path: &str) -> Result<Stat, DiskError> {
-        stat_fd(file).map_err(|errno| DiskError::new("look at", path, errno))
+        self.stat_fd(file)
+            .map_err(|errno| DiskError::new("look at", path, errno))
     }
 }

@@ -13,6 +13,8 @@ pub struct FilesystemKind {
     pub unsuitable: Option<&'static str>,
     /// Whether `syncfs` reaches the medium.
     pub syncfs_reaches_medium: bool,
+    /// Whether it is an overlay, whose lower layer is copied up by the first change.
+    pub is_overlay: bool,
 }
 
 /// What a filesystem was found to be able to do, by trying.
@@ -62,6 +64,7 @@ impl Dir {
             },
             unsuitable,
             syncfs_reaches_medium: name != "fuse",
+            is_overlay: name == "overlay",
         })
     }
 
@@ -76,6 +79,32 @@ impl Dir {
         match told.f_blocks > 0 && bytes > free {
             true => Err(self.error_at("write", name, Errno::NOSPC)),
             false => Ok(()),
+        }
+    }
+
+    /// Tries out, in this directory, whether a rename can be told to replace nothing. Only one process at
+    /// a time may.
+    ///
+    /// # Errors
+    /// [`DiskError`] when not even files can be made.
+    pub fn renames_replace_nothing(&self, scratch: &str) -> Result<bool, DiskError> {
+        let renamed = format!("{scratch}.to");
+        for name in [scratch, renamed.as_str()] {
+            // Whoever tried this before may have died over it.
+            if self.stat(name)?.is_some() {
+                self.remove_file(name)?;
+            }
+        }
+        drop(self.create_file(scratch, 0o600)?);
+        match self.rename_new(scratch, self, &renamed) {
+            Ok(()) => self.remove_file(&renamed).map(|()| true),
+            Err(error) => {
+                self.remove_file(scratch)?;
+                if error.is_missing_feature() {
+                    return Ok(false);
+                }
+                Err(error)
+            }
         }
     }
 
@@ -101,8 +130,7 @@ impl Dir {
             drop(self.create_file(&two, 0o600)?);
             let exchange = match self.exchange(&one, self, &two) {
                 Ok(()) => true,
-                Err(error) if error.is(Errno::INVAL) || error.is(Errno::NOSYS) => false,
-                Err(error) if error.is(Errno::OPNOTSUPP) => false,
+                Err(error) if error.is_missing_feature() => false,
                 Err(error) => return Err(error),
             };
             Ok(Features {

@@ -100,6 +100,15 @@ pub struct Call<'a> {
     pub data: &'a [u8],
 }
 
+/// What a kernel or a filesystem may be without, besides whole kinds of calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lacks {
+    /// The kernel does not know `openat2`, or a sandbox forbids it.
+    pub openat2: bool,
+    /// Inodes do not know when they were made.
+    pub birth_times: bool,
+}
+
 /// Stands between the engine and the filesystem.
 ///
 /// Told of every mutating call, in order, from the thread that makes it. SQLite's own writes do not
@@ -115,6 +124,16 @@ pub trait Witness: Send + Sync {
     /// of new inodes, and stands for those that the catalog knows.
     fn found(&self, stat: &mut Stat) {
         let _ = stat;
+    }
+
+    /// What is to be missing.
+    fn lacks(&self) -> Lacks {
+        Lacks::default()
+    }
+
+    /// How much of a write is made: the rest is left to the next one, as the kernel may do.
+    fn write_bytes_max(&self) -> Option<usize> {
+        None
     }
 
     /// Called after the call was made.

@@ -4,7 +4,7 @@ use crate::ambient;
 use crate::disk::{Dir, DiskError};
 use crate::error::Error;
 use crate::lock;
-use crate::model::{Identity, Kind, Stat};
+use crate::model::{Identity, Kind, RelPath, Stat};
 use crate::tree::{self, TreeSource};
 
 /// How many things are kept aside; the oldest goes first.
@@ -20,6 +20,30 @@ impl Home {
         dir.rename_new(name, &self.aside, &aside)?;
         self.thin_aside()?;
         Ok(self.aside.path().join(&aside).to_string())
+    }
+
+    /// Moves an entry into a group of evidence, under a path of its own there; returns where the group is,
+    /// and whether it is new.
+    pub(crate) fn set_aside_within(
+        &self,
+        group: &str,
+        dir: &Dir,
+        name: &str,
+        path: &RelPath,
+    ) -> Result<(String, bool), Error> {
+        let is_new = self.aside.stat(group)?.is_none();
+        let mut at = self.aside.ensure_dir(group, 0o755)?;
+        let kept = at.path().to_string();
+        for part in path
+            .parent()
+            .iter()
+            .flat_map(|parent| parent.as_str().split('/'))
+        {
+            at = at.ensure_dir(part, 0o755)?;
+        }
+        dir.rename_new(name, &at, path.name())?;
+        self.thin_aside()?;
+        Ok((kept, is_new))
     }
 
     /// Copies an entry of another filesystem among the evidence, and returns where the copy is.

@@ -98,7 +98,7 @@ impl Home {
     /// Tries what the filesystem can do, in the staging room.
     pub(crate) fn try_features(&self) -> Result<Features, Error> {
         refuse_unsuitable(&self.dir)?;
-        let refuse = |reason| {
+        let refuse = |reason| -> Result<Features, Error> {
             let filesystem = self.dir.filesystem()?.name;
             let path = self.dir.path().to_string();
             Err(Unsupported::Filesystem {
@@ -112,11 +112,10 @@ impl Home {
         if !self.locks.flock_excludes("probe")? {
             return refuse("two processes cannot exclude each other");
         }
-        let features = self.locks.try_features("probe.exchange")?;
-        match features.exchange {
-            true => Ok(features),
-            false => refuse("a directory cannot be replaced in one step"),
+        if !self.locks.renames_replace_nothing("probe.rename")? {
+            return refuse("nothing can be renamed without the danger of replacing something else");
         }
+        Ok(self.locks.try_features("probe.exchange")?)
     }
 
     /// Makes sure that the reserve is there; without it a full disk is met a little earlier.

@@ -3,6 +3,7 @@
 //! ```text
 //! <home>/.state.db           the catalog, with -wal and -shm
 //! <home>/.state/txn/<id>/<n> before apply the new content, after it what it replaced
+//! <home>/.state/txn/<id>/<n>.out  what was taken out of its place, where nothing can be exchanged
 //! <home>/.state/lock/        lock files
 //! <home>/.state/aside/       evidence, bounded
 //! <home>/.state/damaged-<..> says that the database with this identity is damaged
@@ -19,4 +20,4 @@ mod staging;
 pub(crate) use fence::{DatabaseFiles, check_database_files};
 pub(crate) use layout::{DATABASE, Home, SHM, WAL};
 pub(crate) use place::{Map, Parent};
-pub(crate) use staging::{Staging, spot_name};
+pub(crate) use staging::{Staging, out_name, spot_name};

@@ -87,6 +87,11 @@ pub(crate) fn spot_name(spot: &Spot, id: TxnId, n: u32) -> String {
     }
 }
 
+/// The name of what was taken out of a target, between the renames that make an exchange.
+pub(crate) fn out_name(spot_name: &str) -> String {
+    format!("{spot_name}.out")
+}
+
 fn cannot_lock(dir: &Dir, errno: rustix::io::Errno) -> crate::disk::DiskError {
     crate::disk::DiskError::new("lock", dir.path().as_str(), errno)
 }

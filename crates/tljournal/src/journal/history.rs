@@ -59,6 +59,10 @@ pub struct Status {
     pub unsettled_trees: u32,
     /// The latest end of a transaction.
     pub last_end: Option<Timestamp>,
+    /// Whether what is replaced is never missing: the home's filesystem can exchange two entries.
+    pub exchanges: bool,
+    /// Whether the home's filesystem keeps birth times, by which inodes are told apart.
+    pub birth_times: bool,
 }
 
 impl<'a> History<'a> {
@@ -174,6 +178,7 @@ impl<'a> History<'a> {
             let ids =
                 |rows: Vec<crate::catalog::TxnRow>| rows.into_iter().map(|row| row.id).collect();
             let latest = catalog.history(&TxnFilter::latest(1))?;
+            let home = catalog.home()?;
             Ok(Status {
                 latest: latest.first().map_or(0, |txn| txn.number),
                 staging: ids(catalog.staging()?),
@@ -182,6 +187,8 @@ impl<'a> History<'a> {
                 open_runs: catalog.open_runs()?.len() as u32,
                 unsettled_trees: catalog.unsettled()?.len() as u32,
                 last_end: latest.first().and_then(|txn| txn.ended_at),
+                exchanges: home.is_none_or(|home| home.features.exchange),
+                birth_times: home.is_none_or(|home| home.features.birth_times),
             })
         })
     }

@@ -5,8 +5,8 @@ use rustix::io::Errno;
 
 use super::inspect::Inspection;
 use super::work::Journal;
-use crate::catalog::{Catalog, CatalogError, HomeRow};
-use crate::disk::Disk;
+use crate::catalog::{Catalog, CatalogError, HomeRow, WEAKER_PROMISE};
+use crate::disk::{Disk, Features};
 use crate::engine::{Engine, Store};
 use crate::error::{Damage, Error};
 use crate::home::Home;
@@ -236,6 +236,10 @@ impl Options {
                 catalog.strand_unfinished()?;
                 catalog.distrust_all()?;
             }
+            for promise in weaker_promises(features) {
+                tracing::warn!(home = %home.dir.path(), "{promise}");
+                catalog.put_event((None, None), WEAKER_PROMISE, None, promise)?;
+            }
             catalog.set_home(row)
         })?;
         if is_new {
@@ -280,6 +284,22 @@ impl Options {
         tracing::warn!(kept, why = %why, "the database was set aside and a new one is begun");
         Ok(Some(kept))
     }
+}
+
+/// What is promised less in a home than elsewhere, because its filesystem cannot do it.
+fn weaker_promises(features: Features) -> impl Iterator<Item = &'static str> {
+    let exchange = "the filesystem cannot exchange two entries: what is replaced is missing for an \
+                    instant, for whoever does not take the shared lock";
+    let birth_times = "the filesystem keeps no birth times: a directory is told from another one by its \
+                       inode number alone, which may be handed out again";
+    let missing = [
+        (features.exchange, exchange),
+        (features.birth_times, birth_times),
+    ];
+    missing
+        .into_iter()
+        .filter(|(there, _)| !there)
+        .map(|(_, promise)| promise)
 }
 
 /// Opens the database by the real path of the held home, and makes sure that it is the file that was

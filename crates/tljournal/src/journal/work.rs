@@ -9,7 +9,7 @@ use crate::apply;
 use crate::engine::Engine;
 use crate::error::{Error, UsageError};
 use crate::lock::Mode;
-use crate::model::{RelPath, RunId, TxnId};
+use crate::model::{Kind, RelPath, RunId, TxnId};
 use crate::pin::{self, Pin};
 use crate::recovery::{self, Recovery};
 use crate::tree::{Difference, TreeSource};
@@ -98,7 +98,22 @@ impl Journal {
     /// [`Error::Conflict`] instead of a wait that could be for ever; [`Error::Usage`], [`Error::Disk`].
     pub fn pin(&self, path: &str) -> Result<Option<Pin>, Error> {
         let place = self.engine.home.place(&RelPath::new(path)?)?;
-        pin::pin(&self.engine, &place)
+        loop {
+            if let Some(pin) = pin::pin(&self.engine, &place)? {
+                return Ok(Some(pin));
+            }
+            // Where nothing can be exchanged it may be missing only while it is being replaced.
+            let exchanges = self.history().status()?.exchanges;
+            if exchanges || self.engine.is_reading() {
+                return Ok(None);
+            }
+            let moment = self.read()?;
+            let there = apply::stat_at(&self.engine, &place)?;
+            drop(moment);
+            if there.is_none_or(|stat| stat.kind != Kind::Dir) {
+                return Ok(None);
+            }
+        }
     }
 
     /// Compares the tree at a path with what was installed there: every signature, or all the content if

@@ -26,16 +26,26 @@ pub enum Op {
     Parent,
     /// Records what is there already; touches nothing.
     Adopt,
+    /// Changes a tree in place, or empties and removes it, where its filesystem cannot move it: its
+    /// root. The rest of it are changes of their own.
+    Fill,
+    /// A directory within such a tree.
+    Dir,
+    /// An entry within such a tree: published, replaced or taken away.
+    Part,
 }
 
 impl Op {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 9] = [
         Self::Put,
         Self::Link,
         Self::Tree,
         Self::Remove,
         Self::Parent,
         Self::Adopt,
+        Self::Fill,
+        Self::Dir,
+        Self::Part,
     ];
 
     /// The word for people and for the catalog.
@@ -48,6 +58,9 @@ impl Op {
             Self::Remove => "remove",
             Self::Parent => "parent",
             Self::Adopt => "adopt",
+            Self::Fill => "fill",
+            Self::Dir => "dir",
+            Self::Part => "part",
         }
     }
 

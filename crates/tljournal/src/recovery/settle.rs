@@ -52,7 +52,16 @@ pub(crate) fn settle_trees(engine: &Engine) -> Result<(), Error> {
     for waiting in waiting(engine)? {
         if was_written_here(engine, &waiting.entry) {
             if let Some(tree) = apply::open_tree(engine, &waiting.place)? {
-                let _synced = tree.sync_filesystem()?;
+                let identity = waiting.entry.image.identity;
+                if engine.has_failed_to_sync(&waiting.place, identity)? {
+                    // What it replaced is kept until a later boot can tell what the medium has.
+                    continue;
+                }
+                let synced = tree.sync_filesystem();
+                if synced.is_err() {
+                    engine.note_failed_sync(&waiting.place, identity);
+                }
+                let _synced = synced?;
             }
             record_settled(engine, &waiting)?;
         }
@@ -99,6 +108,12 @@ pub(super) fn check_after_reboot(engine: &Engine, report: &mut Recovery) -> Resu
 /// Checks one tree; true if it was torn and is gone.
 fn check(engine: &Engine, waiting: &Waiting) -> Result<bool, Error> {
     let place = &waiting.place;
+    let changes = std::slice::from_ref(&waiting.change);
+    if apply::is_midway(engine, waiting.id, &waiting.change)? {
+        // The one before was being put back.
+        apply::run(engine, waiting.id, changes, Direction::Back)?;
+        apply::settle(engine, changes)?;
+    }
     let there = apply::stat_at(engine, place)?;
     let is_earlier = |stat: &Stat| {
         waiting
@@ -120,7 +135,6 @@ fn check(engine: &Engine, waiting: &Waiting) -> Result<bool, Error> {
         return Ok(false);
     };
     let torn = is_tree_torn(engine, &root, &waiting.change)?;
-    let changes = std::slice::from_ref(&waiting.change);
     if !torn || apply::run(engine, waiting.id, changes, Direction::Back)? != Outcome::Done {
         let _synced = root.sync_filesystem()?;
         return record_settled(engine, waiting).map(|()| false);

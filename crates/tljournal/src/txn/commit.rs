@@ -45,12 +45,12 @@ impl Prepared {
             return Ok(self.txn.receipt(&Plan::default(), None));
         }
         loop {
-            let alone = self.txn.respect_pins()?;
+            let mut alone = self.txn.respect_pins()?;
             let lock = self.txn.engine.commit_lock(Mode::Exclusive, &label)?;
             recovery::finish_unfinished(&self.txn.engine)?;
             self.txn.refuse_stuck()?;
             self.txn.settle_replaced()?;
-            let plan = self.txn.plan()?;
+            let mut plan = self.txn.plan()?;
             if !plan.restage.is_empty() {
                 drop((lock, alone));
                 self.txn.restage(&plan.restage)?;
@@ -63,6 +63,7 @@ impl Prepared {
             if !self.txn.still_alone(&alone)? {
                 continue;
             }
+            self.txn.fill_in_place(&mut plan, &mut alone)?;
             return self.carry_out(plan, lock, alone);
         }
     }
@@ -134,6 +135,7 @@ impl Prepared {
             }
         }
         drop((lock, alone));
+        self.txn.pin_filled(&plan);
         self.txn.remove_moved();
         self.txn.tidy(&plan);
         Ok(self.txn.receipt(&plan, Some(id)))
@@ -297,7 +299,7 @@ impl Transaction {
             if !plan
                 .changes
                 .iter()
-                .any(|change| change.n == intent.n && change.op != Op::Adopt)
+                .any(|change| change.n == intent.n && !matches!(change.op, Op::Adopt | Op::Fill))
             {
                 // Staged, and not needed after all: its pin would keep it.
                 intent.staged = None;
@@ -334,10 +336,9 @@ impl Transaction {
                 .staged
                 .and_then(|staged| staged.tree)
                 .map(|tree| tree.pin);
-            let pin = if changed {
-                staged
-            } else {
-                intent.found.and_then(|found| found.pin)
+            let pin = match staged {
+                Some(staged) if changed => Some(staged),
+                _ => intent.found.and_then(|found| found.pin),
             };
             receipt
                 .pins

@@ -25,6 +25,22 @@ impl Transaction {
         }
     }
 
+    /// Whether what was found can be made durable, if it has to be: not if a sync of it failed before, which
+    /// another one would not mend.
+    pub(super) fn may_adopt(&self, intent: &Intent, found: &Found) -> Result<bool, Error> {
+        match (&found.standing, &found.stat) {
+            (Standing::Recorded | Standing::Refreshable(_, Trust::Untouched), _) | (_, None) => {
+                Ok(true)
+            }
+            (Standing::Refreshable(_, Trust::Rewritten) | Standing::Unknown(_), Some(stat)) => {
+                let failed = self
+                    .engine
+                    .has_failed_to_sync(&intent.place, stat.identity)?;
+                Ok(!failed)
+            }
+        }
+    }
+
     fn find_nothing(&self, intent: &Intent) -> Result<Found, Error> {
         let standing = match self.engine.look(|catalog| catalog.entry(&intent.place))? {
             None => Standing::Recorded,

@@ -48,6 +48,7 @@
 
 mod begin;
 mod commit;
+mod fill;
 mod found;
 mod intent;
 mod payload;

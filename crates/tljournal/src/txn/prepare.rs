@@ -57,7 +57,11 @@ impl Transaction {
         }
         for intent in &self.intents {
             if let Some(found) = &intent.found {
-                self.sync_found(intent, found)?;
+                let synced = self.sync_found(intent, found);
+                if let (Err(_), Some(stat)) = (&synced, &found.stat) {
+                    self.engine.note_failed_sync(&intent.place, stat.identity);
+                }
+                synced?;
             }
         }
         self.let_signatures_age();

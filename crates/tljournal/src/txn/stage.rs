@@ -75,7 +75,10 @@ impl Transaction {
 
     fn try_add(&mut self, path: RelPath, wanted: Wanted, expect: Expect) -> Result<(), Error> {
         let mut intent = self.admit(path, expect, wanted)?;
-        intent.found = self.find(&intent)?;
+        intent.found = match self.find(&intent)? {
+            Some(found) if self.may_adopt(&intent, &found)? => Some(found),
+            _ => None,
+        };
         if intent.found.is_none() {
             self.stage(&mut intent)?;
         }

@@ -150,12 +150,15 @@ impl Transaction {
             (Some(entry), Some(fresh)) => refreshed(entry, fresh),
             (None, fresh) => Standing::Unknown(Some((manifest.clone(), fresh.unwrap_or_default()))),
         };
-        intent.found = Some(Found {
+        let found = Found {
             stat: Some(stat),
             digest: Some(digest),
             standing,
             pin: Some(pin),
-        });
+        };
+        if self.may_adopt(intent, &found)? {
+            intent.found = Some(found);
+        }
         Ok(())
     }
 

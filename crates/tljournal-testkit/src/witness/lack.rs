@@ -1,0 +1,60 @@
+use std::io;
+
+use rustix::io::Errno;
+use tljournal::disk::{Call, Lacks, Verb, Witness};
+
+/// Plays a kernel or a filesystem that cannot do one thing: every such call is refused.
+///
+/// Put it in front of a witness that counts, which is then not told of what was refused.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Lack {
+    call: Option<(Verb, Errno)>,
+    lacks: Lacks,
+}
+
+impl Lack {
+    /// Answers this to every call with this verb.
+    #[must_use]
+    pub fn of(verb: Verb, errno: Errno) -> Self {
+        let call = Some((verb, errno));
+        Self {
+            call,
+            ..Self::default()
+        }
+    }
+
+    /// A filesystem that cannot exchange two entries.
+    #[must_use]
+    pub fn of_exchange() -> Self {
+        Self::of(Verb::Exchange, Errno::INVAL)
+    }
+
+    /// A kernel without `openat2`.
+    #[must_use]
+    pub fn of_openat2() -> Self {
+        let mut lack = Self::default();
+        lack.lacks.openat2 = true;
+        lack
+    }
+
+    /// A filesystem without birth times.
+    #[must_use]
+    pub fn of_birth_times() -> Self {
+        let mut lack = Self::default();
+        lack.lacks.birth_times = true;
+        lack
+    }
+}
+
+impl Witness for Lack {
+    fn before(&self, call: &Call<'_>) -> io::Result<()> {
+        match self.call {
+            Some((verb, errno)) if call.verb == verb => Err(errno.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn lacks(&self) -> Lacks {
+        self.lacks
+    }
+}

@@ -1,7 +1,7 @@
 use std::sync::OnceLock;
 
 use tljournal_testkit::crash::{Progress, Subject, check_one_of};
-use tljournal_testkit::{Snapshot, Steps, World};
+use tljournal_testkit::{Lack, Snapshot, Steps, World};
 
 use crate::cases::{Case, End};
 
@@ -22,6 +22,10 @@ impl Interrupted {
 }
 
 impl Subject for Interrupted {
+    fn lack(&self) -> Lack {
+        self.case.lack.unwrap_or_default()
+    }
+
     fn prepare(&self, world: &World) {
         self.case.prepare(world);
         self.allowed.get_or_init(|| self.case.allowed(world));

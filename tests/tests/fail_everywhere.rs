@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use tljournal::Error;
 use tljournal::disk::{Call, Verb, Witness};
 use tljournal_testkit::{Fail, Short, World, check_agreement, check_at_rest, explain};
-use tljournal_tests::{Case, End, all_cases, at_every, case_named};
+use tljournal_tests::{Case, End, all_cases, at_every, case_named, counted};
 
 /// A witness that is looked at again afterwards.
 #[derive(Debug)]
@@ -111,6 +111,7 @@ fn fail_everywhere(name: &str, errno: Errno, cases: impl Iterator<Item = Case>) 
             check(&case, Fail::at(call, errno), &story)
         });
         println!("{}: {count} calls failed with {name}", case.name);
+        counted(count, "calls that failed");
     }
 }
 
@@ -181,6 +182,7 @@ fn g1_writes_may_end_early_and_the_disk_be_full_then() {
             check_short(&case, Fail::full_from(call), Some(Short::after(2)), &story)
         });
         println!("{name}: writes ended early, and the disk was full from {count} calls on");
+        counted(count, "calls that a full disk began at");
     }
 }
 
@@ -192,5 +194,6 @@ fn g11_the_disk_may_be_full_from_any_call_on() {
             check(&case, Fail::full_from(call), &story)
         });
         println!("{}: the disk was full from {count} calls on", case.name);
+        counted(count, "calls that a full disk began at");
     }
 }

@@ -180,7 +180,7 @@ fn g8_a_hostile_row_does_not_lead_recovery_out_of_the_root() {
 fn leave_committed(world: &World, case: &str) {
     for moment in Moment::all() {
         let done = Command::new(env!("CARGO_BIN_EXE_kill-one"))
-            .args([world.root().as_str(), case, &moment.to_string()])
+            .args([world.root().as_str(), "run", case, &moment.to_string()])
             .stdout(Stdio::null())
             .status()
             .unwrap();

@@ -10,6 +10,7 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 use tljournal_testkit::Random;
+use tljournal_tests::counted;
 use tljournal_tests::hostile::TARGETS;
 
 fn number(name: &str) -> Option<u64> {
@@ -55,6 +56,7 @@ fn run(target: &str, rounds: u64) {
         let _tell = Tell(path.to_string());
         body(content);
     }
+    let mut done = kept.len();
     let seed = number("TLJOURNAL_HOSTILE_SEED").unwrap_or(1);
     for round in 0..number("TLJOURNAL_HOSTILE_ROUNDS").unwrap_or(rounds) {
         let _tell = Tell(format!(
@@ -62,7 +64,9 @@ fn run(target: &str, rounds: u64) {
         ));
         let mut random = Random::new(seed.wrapping_mul(1 << 32).wrapping_add(round));
         body(&make(&mut random, &kept));
+        done += 1;
     }
+    counted(done, "hostile inputs");
 }
 
 /// Random bytes, or something that was kept with a few bytes changed, moved or gone.

@@ -17,7 +17,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use tljournal::disk::Call;
 use tljournal_testkit::{When, World};
 use tljournal_tests::hostile::Watch;
-use tljournal_tests::{Case, End, Hook, all_cases, at_every, case_named};
+use tljournal_tests::{Case, End, Hook, all_cases, at_every, case_named, counted};
 
 /// What is replaced by a link: `*` is the directory of the transaction.
 const PLACES: [&str; 22] = [
@@ -167,7 +167,8 @@ fn g8_no_link_is_followed_in_any_transaction() {
     let sentinel = Sentinel::new();
     for (at, case) in all_cases().iter().enumerate() {
         let place = |k: u64| PLACES[(k as usize * 7 + at) % PLACES.len()];
-        at_every(1.., |k| run(&sentinel, case, place(k), k));
+        let count = at_every(1.., |k| run(&sentinel, case, place(k), k));
+        counted(count, "links swapped in");
     }
 }
 

@@ -13,7 +13,9 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 use tljournal_testkit::{Moment, Snapshot, When, World, check_agreement, check_at_rest};
-use tljournal_tests::{Case, End, WITHOUT_CALLS, at_every, case_named, quiet, start, state_of};
+use tljournal_tests::{
+    Case, End, WITHOUT_CALLS, at_every, case_named, counted, quiet, start, state_of,
+};
 
 #[derive(Debug, PartialEq, Eq)]
 enum Ended {
@@ -103,6 +105,8 @@ fn kill_everywhere(name: &str) {
         .map(|first| kill_recovery(name, &case, *first))
         .sum();
     println!("{name}: {kills} kills, {again} more in recoveries");
+    counted(kills, "kills");
+    counted(again, "kills in recoveries");
     assert!(kills > 0, "{name} makes no call that changes anything");
 }
 

@@ -142,6 +142,7 @@ fn kill_at(name: &str, moments: impl Iterator<Item = Moment> + Send) {
         true
     });
     println!("{name}: {kills} kills on an overlay");
+    tljournal_tests::counted(kills, "kills on an overlay");
     assert!(kills > 0);
 }
 
@@ -193,6 +194,7 @@ fn g1_any_call_may_fail_on_a_tree_of_the_lower_layer() {
             true
         });
         println!("{name}: {count} calls failed with {errno} on an overlay");
+        tljournal_tests::counted(count, "calls that failed on an overlay");
     }
 }
 

@@ -23,6 +23,14 @@ const STATES: &str = "TLJOURNAL_CRASH_STATES";
 /// Tries one cut again, and tells what was done until then: `CASE: at=N ..`, as a failure prints it.
 const REPLAY: &str = "TLJOURNAL_CRASH_REPLAY";
 
+/// On a filesystem that cannot exchange, transactions go another way.
+const LACKING: [&str; 4] = [
+    "put-replace-without-exchange",
+    "several-without-exchange",
+    "tree-replace-without-exchange",
+    "rebuildable-replace-without-exchange",
+];
+
 fn budget(states: u64) -> Budget {
     let states = number(STATES).unwrap_or(states);
     let seed = number(SEED).unwrap_or(1);
@@ -58,12 +66,14 @@ fn explore(name: &str, subject: &dyn Subject, budget: Budget) -> Vec<String> {
 fn g1_g2_every_cut_leaves_all_or_nothing() {
     let budget = budget(60);
     let mut wrong = Vec::new();
-    for case in all_cases() {
-        // In that one another program has its hands in while it is recorded.
-        if case.end != End::Conflict {
-            let name = case.name;
-            wrong.extend(explore(name, &Interrupted::new(case), budget));
-        }
+    // In one of them another program has its hands in while it is recorded.
+    let plain = all_cases()
+        .into_iter()
+        .filter(|case| case.end != End::Conflict);
+    let lacking = LACKING.map(case_named);
+    for case in plain.chain(lacking) {
+        let name = case.name;
+        wrong.extend(explore(name, &Interrupted::new(case), budget));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

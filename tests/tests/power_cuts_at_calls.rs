@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tljournal_testkit::crash::Subject;
 use tljournal_testkit::{Moment, Random, When, World, check_at_rest, explain};
-use tljournal_tests::{Case, Drive, End, Format, Interrupted, Running, Shelf, all_cases};
+use tljournal_tests::{Case, Drive, End, Format, Interrupted, Running, Shelf, all_cases, counted};
 
 /// Chooses the moments; with the same seed they are the same.
 const SEED: &str = "TLJOURNAL_CUT_SEED";
@@ -65,6 +65,7 @@ fn cut_at_calls(format: Format) {
         "{format:?}: {moments} moments, {killed} before the end, {} wrong",
         wrong.len()
     );
+    counted(moments as usize, "power cuts at single calls");
     assert!(wrong.is_empty(), "{SEED}={seed}\n{}", wrong.join("\n"));
     assert!(killed > 0, "every process came to its end");
 }
@@ -102,7 +103,7 @@ impl Trial<'_> {
     fn kill(&self, world: &World) -> (bool, bool) {
         let moment = self.moment.to_string();
         let ran = Command::new(env!("CARGO_BIN_EXE_kill-one"))
-            .args([world.root().as_str(), self.case.name, &moment])
+            .args([world.root().as_str(), "run", self.case.name, &moment])
             .output()
             .unwrap();
         let killed = ran.status.signal() == Some(9);

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tljournal::Recovery;
 use tljournal_testkit::{Account, Moment, Random, Role, Steps, Storm, When, World};
-use tljournal_tests::{Drive, Format, Promised, Running, Shelf, storm_tree};
+use tljournal_tests::{Drive, Format, Promised, Running, Shelf, counted, storm_tree};
 
 /// Repeats the storms and chooses the moments, as far as the machine is as fast.
 const SEED: &str = "TLJOURNAL_CUT_SEED";
@@ -95,6 +95,8 @@ fn cut_power(format: Format) {
         total.violations.len(),
         total.recovered
     );
+    counted(total.cuts as usize, "power cuts in storms");
+    counted(total.cut_recoveries as usize, "power cuts in recoveries");
     assert!(
         total.violations.is_empty(),
         "{SEED}={seed}\n{}",
@@ -205,7 +207,7 @@ fn recover_until(running: &Running, random: &mut Random) -> bool {
     };
     let root = running.root().join("project");
     let ran = Command::new(env!("CARGO_BIN_EXE_kill-one"))
-        .args([root.as_str(), "recover", &moment.to_string()])
+        .args([root.as_str(), "recover", "several", &moment.to_string()])
         .output()
         .unwrap();
     let killed = ran.status.signal() == Some(9);

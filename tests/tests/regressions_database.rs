@@ -141,7 +141,12 @@ fn kill_while_set_aside(reason: &str) -> u32 {
         let world = half_applied();
         world.write(reason, "");
         let ran = Command::new(env!("CARGO_BIN_EXE_kill-one"))
-            .args([world.root().as_str(), "recover", &moment.to_string()])
+            .args([
+                world.root().as_str(),
+                "recover",
+                "several",
+                &moment.to_string(),
+            ])
             .output()
             .unwrap();
         if ran.status.signal() != Some(9) {

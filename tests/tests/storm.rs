@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tljournal_testkit::{Account, Random, Role, Stops, Storm, World};
-use tljournal_tests::{check_after_storm, check_after_vandal};
+use tljournal_tests::{check_after_storm, check_after_vandal, counted};
 
 /// Repeats a storm: its seed.
 const SEED: &str = "TLJOURNAL_STORM_SEED";
@@ -52,6 +52,9 @@ fn storm(
         .run(command, |_| {})
         .unwrap();
     println!("{account}");
+    counted(account.commits as usize, "commits");
+    counted(account.kills as usize, "kills");
+    counted(account.reads as usize, "reads that were checked");
     let mut wrong = account.violations.clone();
     wrong.extend(check(&world, &account));
     if !wrong.is_empty() {

@@ -22,7 +22,7 @@ use tljournal::{Durability, Timestamp};
 use tljournal_testkit::{
     Moment, Random, Snapshot, Step, Traced, TreeSpec, When, World, kill_at_call,
 };
-use tljournal_tests::{Case, End, at_every, case_named, quiet, start, state_of};
+use tljournal_tests::{Case, End, at_every, case_named, counted, quiet, start, state_of};
 
 /// Every how many moments one is tried.
 const EVERY: &str = "TLJOURNAL_KILL_EVERY";
@@ -284,6 +284,8 @@ fn kill_everywhere(case: &Case) {
         .map(|first| kill_recovery(case, *first, share))
         .sum();
     let calls = calls.into_inner().unwrap();
+    counted(kills, "kills");
+    counted(again, "kills in recoveries");
     println!(
         "{}: {kills} kills, {again} more in recoveries: {calls:?}",
         case.name
@@ -348,6 +350,7 @@ cases! {
     g1_a_flipped_link: "link-flip",
     g1_a_new_tree: "tree-new",
     g1_a_replaced_tree: "tree-replace",
+    g1_a_tree_of_another_shape: "tree-reshape",
     g1_a_repaired_tree: "tree-repair",
     g1_a_new_rebuildable_tree: "rebuildable-new",
     g1_a_replaced_rebuildable_tree: "rebuildable-replace",

@@ -20,31 +20,65 @@ use tljournal_tests::COUNTED;
 /// A test program, with what makes it go as far as it can.
 struct Suite {
     name: &'static str,
+    package: &'static str,
     test: &'static str,
-    settings: &'static [(&'static str, &'static str)],
+    setting: Option<(&'static str, &'static str)>,
 }
 
-const SUITES: [Suite; 4] = [
+/// A suite of the package of integration tests.
+const fn suite(
+    name: &'static str,
+    test: &'static str,
+    setting: Option<(&'static str, &'static str)>,
+) -> Suite {
+    let package = "tljournal-tests";
     Suite {
-        name: "power cuts in memory",
-        test: "power_cuts",
-        settings: &[("TLJOURNAL_CRASH_STATES", "4000")],
-    },
+        name,
+        package,
+        test,
+        setting,
+    }
+}
+
+const SUITES: [Suite; 17] = [
+    suite(
+        "power cuts in memory",
+        "power_cuts",
+        Some(("TLJOURNAL_CRASH_STATES", "6000")),
+    ),
+    suite(
+        "power cuts in storms",
+        "power_cuts_real",
+        Some(("TLJOURNAL_CUT_ROUNDS", "16")),
+    ),
+    suite(
+        "power cuts at calls",
+        "power_cuts_at_calls",
+        Some(("TLJOURNAL_CUT_MOMENTS", "120")),
+    ),
+    suite("kills at calls", "kill_everywhere", None),
     Suite {
-        name: "kills at every call",
-        test: "kill_everywhere",
-        settings: &[],
+        name: "kills of the command",
+        package: "tljournal-cli",
+        test: "kill",
+        setting: Some(("TLJOURNAL_KILL_EVERY", "4")),
     },
-    Suite {
-        name: "faults of every call",
-        test: "fail_everywhere",
-        settings: &[],
-    },
-    Suite {
-        name: "storms",
-        test: "storm",
-        settings: &[("TLJOURNAL_STORM_SECONDS", "60")],
-    },
+    suite("calls reached", "reach", None),
+    suite("faults of calls", "fail_everywhere", None),
+    suite("faults of syncs", "failed_sync", None),
+    suite("full disks", "full_disk", None),
+    suite("missing features", "weaker_promises", None),
+    suite("overlay", "overlay", None),
+    suite("storms", "storm", Some(("TLJOURNAL_STORM_SECONDS", "60"))),
+    suite("namespaces", "namespaces", None),
+    suite(
+        "hostile input",
+        "hostile",
+        Some(("TLJOURNAL_HOSTILE_ROUNDS", "2000")),
+    ),
+    suite("hostile links", "hostile_links", None),
+    suite("hostile sizes", "hostile_bounds", None),
+    suite("model", "model", None),
 ];
 
 /// Where the output of the suites is kept.
@@ -103,7 +137,7 @@ fn run(suite: &Suite, bar: &ProgressBar) -> io::Result<Done> {
         "--",
         "--nocapture",
     ]);
-    command.envs(suite.settings.iter().copied());
+    command.envs(suite.setting);
     let mut child = command
         .stdout(Stdio::piped())
         .stderr(kept.try_clone()?)

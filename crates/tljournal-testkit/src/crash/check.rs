@@ -1,6 +1,7 @@
 use super::record::Progress;
 use crate::script::{Model, Steps};
 use crate::snapshot::Snapshot;
+use crate::witness::Lack;
 use crate::world::World;
 use crate::{check_agreement, explain};
 
@@ -9,6 +10,11 @@ use crate::{check_agreement, explain};
 /// The work of [`Steps`] is one transaction. Whoever embeds the engine writes the same for transactions of
 /// their own: see the example `power_cuts` of this crate.
 pub trait Subject: Sync {
+    /// What the filesystem cannot do that the work happens on.
+    fn lack(&self) -> Lack {
+        Lack::default()
+    }
+
     /// Brings a new project to where the work begins. All of this is durable.
     fn prepare(&self, world: &World);
 

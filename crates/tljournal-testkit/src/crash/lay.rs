@@ -4,10 +4,11 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use camino::Utf8Path;
-use tljournal::disk::{Call, Dir, Disk, DiskError, Witness};
+use tljournal::disk::{Call, Dir, Disk, DiskError, Lacks, Witness};
 use tljournal::{Identity, Kind, Stat};
 
 use super::image::{Body, Image, Node, NodeId, ROOT};
+use crate::witness::Lack;
 
 /// Which inodes of a directory that was laid out stand for which recorded ones; a witness that shows the
 /// engine the recorded ones.
@@ -16,9 +17,19 @@ pub(super) struct Standing {
     identities: Mutex<HashMap<Identity, Identity>>,
     /// A cut is followed by another boot, and a mount of its own.
     mount: u64,
+    /// What the filesystem cannot do.
+    pub(super) lack: Lack,
 }
 
 impl Standing {
+    /// Everything stands for itself.
+    pub(super) fn lacking(lack: Lack) -> Self {
+        Self {
+            lack,
+            ..Self::default()
+        }
+    }
+
     /// The identity that an inode is shown with.
     pub(super) fn stands_for(&self, real: Identity) -> Identity {
         let identities = self
@@ -40,8 +51,12 @@ impl Standing {
 pub(super) struct Shown(pub(super) Arc<Standing>);
 
 impl Witness for Shown {
-    fn before(&self, _: &Call<'_>) -> std::io::Result<()> {
-        Ok(())
+    fn before(&self, call: &Call<'_>) -> io::Result<()> {
+        self.0.lack.before(call)
+    }
+
+    fn lacks(&self) -> Lacks {
+        self.0.lack.lacks()
     }
 
     fn found(&self, stat: &mut Stat) {
@@ -108,16 +123,21 @@ fn node(stat: &Stat, standing: &Standing, body: Body) -> Node {
     }
 }
 
-/// Makes an empty directory look like an image, as it is seen after a boot of its own.
-pub(super) fn lay(image: &Image, root: &Utf8Path, boot: u64) -> io::Result<Standing> {
-    lay_out(image, root, boot).map_err(io::Error::other)
+/// Makes an empty directory look like an image, as it is seen after a boot of its own, on a filesystem that
+/// lacks something.
+pub(super) fn lay(image: &Image, root: &Utf8Path, boot: u64, lack: Lack) -> io::Result<Standing> {
+    let identities = lay_out(image, root).map_err(io::Error::other)?;
+    Ok(Standing {
+        identities: Mutex::new(identities),
+        mount: boot,
+        lack,
+    })
 }
 
 fn lay_out(
     image: &Image,
     root: &Utf8Path,
-    boot: u64,
-) -> Result<Standing, Box<dyn Error + Send + Sync>> {
+) -> Result<HashMap<Identity, Identity>, Box<dyn Error + Send + Sync>> {
     let top = Dir::open(root, Disk::default())?;
     let everything = image.walk();
     let mut first: HashMap<NodeId, &str> = HashMap::new();
@@ -160,8 +180,5 @@ fn lay_out(
         };
         identities.extend(stat.map(|stat| (stat.identity, node.identity)));
     }
-    Ok(Standing {
-        identities: Mutex::new(identities),
-        mount: boot,
-    })
+    Ok(identities)
 }

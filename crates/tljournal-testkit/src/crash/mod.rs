@@ -23,7 +23,9 @@ mod explore;
 mod image;
 mod lay;
 mod record;
+mod search;
 mod state;
+mod story;
 
 pub use check::{Subject, check_one_of};
 pub use explore::{Budget, Explorer, Found, Report, Sabotage, Sync};

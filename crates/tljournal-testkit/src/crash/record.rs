@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use tljournal::disk::{Call, Verb, Witness};
+use tljournal::disk::{Call, Lacks, Verb, Witness};
 use tljournal::{Stat, Timestamp};
 
 use super::image::{Body, Image, Node, NodeId};
@@ -281,8 +281,12 @@ impl Recorder {
 }
 
 impl Witness for Recorder {
-    fn before(&self, _: &Call<'_>) -> io::Result<()> {
-        Ok(())
+    fn before(&self, call: &Call<'_>) -> io::Result<()> {
+        self.standing.lack.before(call)
+    }
+
+    fn lacks(&self) -> Lacks {
+        self.standing.lack.lacks()
     }
 
     fn after(&self, call: &Call<'_>, made: Result<(), &io::Error>) {

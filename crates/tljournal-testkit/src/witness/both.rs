@@ -1,5 +1,6 @@
 use std::io;
 
+use tljournal::Stat;
 use tljournal::disk::{Call, Lacks, Witness};
 
 /// Two witnesses of the same calls; the first is told first.
@@ -10,6 +11,11 @@ impl<A: Witness, B: Witness> Witness for Both<A, B> {
     fn before(&self, call: &Call<'_>) -> io::Result<()> {
         self.0.before(call)?;
         self.1.before(call)
+    }
+
+    fn found(&self, stat: &mut Stat) {
+        self.0.found(stat);
+        self.1.found(stat);
     }
 
     fn lacks(&self) -> Lacks {

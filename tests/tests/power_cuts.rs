@@ -134,7 +134,11 @@ fn g1_g2_transactions_that_build_on_each_other_are_cut_anywhere() {
 
 #[test]
 fn g2_a_sync_that_is_left_out_or_comes_late_is_noticed() {
-    let budget = budget(25);
+    let budget = Budget {
+        seed: number(SEED).unwrap_or(1),
+        states: 25,
+        recoveries: 0,
+    };
     let mut noticed: BTreeMap<String, Option<String>> = BTreeMap::new();
     for name in [
         "put-replace",

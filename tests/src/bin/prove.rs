@@ -130,13 +130,13 @@ fn run(suite: &Suite, bar: &ProgressBar) -> io::Result<Done> {
     let mut command = Command::new(env!("CARGO"));
     command.args([
         "test",
+        "--release",
         "-p",
-        "tljournal-tests",
+        suite.package,
         "--test",
         suite.test,
-        "--",
-        "--nocapture",
     ]);
+    command.args(["--", "--nocapture"]);
     command.envs(suite.setting);
     let mut child = command
         .stdout(Stdio::piped())

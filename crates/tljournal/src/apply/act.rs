@@ -10,7 +10,7 @@ use crate::disk::{Dir, DiskError};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::home::out_name;
-use crate::model::{Anchor, Change, Image, Kind, Op, Place, RelPath, Spot, TxnId};
+use crate::model::{Anchor, Change, Image, Kind, Op, Place, RelPath, Spot, Stat, TxnId};
 
 /// How it went with all changes of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +41,18 @@ pub(crate) fn run(
     if direction == Direction::Back {
         in_order.reverse();
     }
+    if direction == Direction::Back {
+        engine.home.remake_staging(id, changes)?;
+    }
+    let mut parents = Vec::new();
     for (phase, change) in in_order {
+        match phase {
+            Phase::Parent => parents.push(change),
+            _ if direction == Direction::Forward => {
+                sync_parents(engine, &std::mem::take(&mut parents))?;
+            }
+            _ => {}
+        }
         if direction == Direction::Forward && is_unreachable(engine, id, change)? {
             return Ok(Outcome::Unreachable(change.place.clone()));
         }
@@ -58,6 +69,25 @@ pub(crate) fn run(
         }
     }
     Ok(outcome)
+}
+
+/// Makes the directories durable that were made for others, before anything is moved into them: what was
+/// moved into one that a power cut takes would be gone with it.
+fn sync_parents(engine: &Engine, parents: &[&Change]) -> Result<(), Error> {
+    let mut above: Vec<_> = parents
+        .iter()
+        .map(|change| (change.place.anchor, change.place.path.parent()))
+        .collect();
+    above.sort();
+    above.dedup();
+    for (anchor, path) in above {
+        let anchor = engine.home.anchor(anchor);
+        let _synced = match path {
+            None => anchor.sync()?,
+            Some(path) => anchor.open_dir(path.as_str())?.sync()?,
+        };
+    }
+    Ok(())
 }
 
 /// Brings one change to its end; false if it is blocked.
@@ -177,16 +207,17 @@ fn finish_dir(change: &Change, target: Seen, parent: Option<&Dir>) -> Result<(),
     if image.kind != Kind::Dir {
         return Ok(());
     }
-    if image.mode & 0o700 != 0o700 {
-        parent.set_dir_mode(name, image.mode)?;
+    let locked = image.mode & 0o700 != 0o700;
+    let is_moved = |stat: Stat| stat.mtime != image.mtime;
+    if !locked && !parent.stat(name)?.is_some_and(is_moved) {
+        return Ok(());
     }
-    if parent
-        .stat(name)?
-        .is_some_and(|stat| stat.mtime != image.mtime)
-    {
-        parent.set_mtime(name, image.mtime)?;
-        parent.open_dir(name)?.sync()?;
+    if locked {
+        parent.set_dir_mode(name, image.mode | 0o700)?;
     }
+    let dir = parent.open_dir(name)?;
+    dir.set_own_meta(image.mode, image.mtime)?;
+    dir.sync()?;
     Ok(())
 }
 

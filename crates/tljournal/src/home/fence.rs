@@ -79,6 +79,21 @@ impl Home {
         }
     }
 
+    /// Makes the directories of a new home durable, up to the root: a power cut that takes one of them takes
+    /// everything that was promised in it.
+    pub(crate) fn sync_layout(&self) -> Result<(), Error> {
+        self.state.sync()?;
+        self.dir.sync()?;
+        let below = self.dir.path().strip_prefix(self.root.path());
+        let levels = below.map_or(1, |below| below.components().count());
+        let mut dir = self.dir.clone();
+        for _ in 0..levels {
+            dir = dir.parent()?;
+            dir.sync()?;
+        }
+        Ok(())
+    }
+
     /// Whether a rollback journal lies beside the database. Ours never has one, and SQLite would replay
     /// it.
     pub(crate) fn has_foreign_journal(&self) -> Result<bool, Error> {

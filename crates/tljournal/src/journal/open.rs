@@ -228,6 +228,9 @@ impl Options {
             .catalog
             .home()?
             .is_some_and(|known| known.identity != row.identity);
+        if is_new {
+            home.sync_layout()?;
+        }
         store.catalog.write(crate::catalog::Sync::Full, |catalog| {
             if moved {
                 tracing::warn!(

@@ -36,10 +36,11 @@ impl Catalog {
 
     /// Moves a staging transaction to `committed`; false if it is not staging any more.
     pub(crate) fn commit_txn(&self, row: i64) -> Result<bool, CatalogError> {
-        let sql = "UPDATE txn SET state = 'committed',
+        let sql = "UPDATE txn SET state = 'committed', ended_at = ?2,
                    commit_no = (SELECT coalesce(max(commit_no), 0) + 1 FROM txn)
                    WHERE id = ?1 AND state = 'staging'";
-        Ok(self.conn.prepare_cached(sql)?.execute([row])? == 1)
+        let moved = params![row, ambient::now().to_string()];
+        Ok(self.conn.prepare_cached(sql)?.execute(moved)? == 1)
     }
 
     /// Moves a transaction from one state to another; false if it was not in the first.

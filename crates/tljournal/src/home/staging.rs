@@ -21,6 +21,15 @@ impl Home {
         Ok(Staging { dir })
     }
 
+    /// Makes the directory of a transaction that is taken back, if a power cut took it: what is taken out
+    /// of its target has to go somewhere.
+    pub(crate) fn remake_staging(&self, id: TxnId, changes: &[Change]) -> Result<(), Error> {
+        if changes.iter().any(|change| change.spot == Spot::Home) {
+            self.txns.ensure_dir(&id.to_string(), 0o755)?;
+        }
+        Ok(())
+    }
+
     /// Locks the directory of a transaction that nobody has locked. `None` if somebody has, or if it is
     /// not there.
     pub(crate) fn claim_staging(&self, id: TxnId) -> Result<Option<Staging>, Error> {

@@ -68,7 +68,7 @@ fn finish_into(engine: &Engine, report: &mut Recovery) -> Result<(), Error> {
         };
         tracing::info!(txn = %row.id, label = row.label, state = row.state.as_str(), "finishing");
         let ended = match row.state {
-            TxnState::Committed if settle::is_torn(engine, row.id, &changes)? => {
+            TxnState::Committed if settle::is_torn(engine, (row.row, row.id), &changes)? => {
                 work.give_up(engine, "a power cut tore a tree that it was to install")
             }
             TxnState::Committed => work.finish(engine, &Known::default()),

@@ -125,16 +125,19 @@ fn check(engine: &Engine, waiting: &Waiting) -> Result<bool, Error> {
         .as_ref()
         .is_none_or(|stat| !waiting.entry.image.is_same_inode(stat))
     {
-        // The one before, from a recovery that was cut short; or nothing or a tree of somebody else's.
-        return match there.filter(is_earlier) {
-            Some(stat) => record_earlier(engine, waiting, &stat).map(|()| true),
-            None => record_settled(engine, waiting).map(|()| false),
+        // The one before, or nothing, from a recovery that was cut short; or a tree of somebody else's.
+        return match there {
+            None => record_absent(engine, waiting).map(|()| true),
+            Some(stat) if is_earlier(&stat) => {
+                record_earlier(engine, waiting, &stat).map(|()| true)
+            }
+            Some(_) => record_settled(engine, waiting).map(|()| false),
         };
     }
     let Some(root) = apply::open_tree(engine, place)? else {
         return Ok(false);
     };
-    let torn = is_tree_torn(engine, &root, &waiting.change)?;
+    let torn = is_tree_torn(engine, &root, &waiting.change, waiting.entry.txn)?;
     if !torn || apply::run(engine, waiting.id, changes, Direction::Back)? != Outcome::Done {
         let _synced = root.sync_filesystem()?;
         return record_settled(engine, waiting).map(|()| false);
@@ -147,9 +150,13 @@ fn check(engine: &Engine, waiting: &Waiting) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// Whether a rebuildable tree of a transaction that is to be finished, wherever it is by now, is torn: it
-/// was never synced, and a power cut may have come before the medium had it.
-pub(super) fn is_torn(engine: &Engine, id: TxnId, changes: &[Change]) -> Result<bool, Error> {
+/// Whether a rebuildable tree of a transaction that is to be finished, wherever it is by now, is torn or
+/// gone: it was never synced, and a power cut may have come before the medium had it.
+pub(super) fn is_torn(
+    engine: &Engine,
+    (row, id): (i64, TxnId),
+    changes: &[Change],
+) -> Result<bool, Error> {
     let rebuildable = |change: &&Change| change.durability == Durability::Rebuildable;
     for change in changes.iter().filter(rebuildable) {
         let Some(new) = change.new else { continue };
@@ -157,18 +164,28 @@ pub(super) fn is_torn(engine: &Engine, id: TxnId, changes: &[Change]) -> Result<
         if let Some((dir, name)) = engine.home.spot(id, change)? {
             trees.extend(dir.open_dir(&name).ok());
         }
+        let mut is_there = false;
         for tree in trees {
-            if new.is_same_inode(&tree.own_stat()?) && is_tree_torn(engine, &tree, change)? {
-                return Ok(true);
+            if new.is_same_inode(&tree.own_stat()?) {
+                is_there = true;
+                if is_tree_torn(engine, &tree, change, row)? {
+                    return Ok(true);
+                }
             }
+        }
+        if !is_there {
+            return Ok(true);
         }
     }
     Ok(false)
 }
 
-/// Whether a tree has lost what was written to it. A person's edit does not look like that: it has a time
-/// of its own, and what a power cut leaves has ours.
-fn is_tree_torn(engine: &Engine, root: &Dir, change: &Change) -> Result<bool, Error> {
+/// Whether a tree has lost what was written to it by a transaction. A person's edit does not look like that:
+/// it is later than the transaction, and what a power cut leaves has the mtime that is wanted, or one from
+/// when it was staged.
+fn is_tree_torn(engine: &Engine, root: &Dir, change: &Change, txn: i64) -> Result<bool, Error> {
+    let record = engine.look(|catalog| catalog.txn_record(txn))?;
+    let committed = record.and_then(|record| record.ended_at);
     let Some(digest) = change.digest else {
         return Ok(false);
     };
@@ -177,14 +194,17 @@ fn is_tree_torn(engine: &Engine, root: &Dir, change: &Change) -> Result<bool, Er
     };
     let verdict = tree::verify(root, &manifest, None, Depth::Full, &|_| {})?;
     let differences = &verdict.differences;
+    let is_later = |other: &Difference| match other.what {
+        DifferenceKind::Mtime { found, .. } => committed.is_some_and(|at| found >= at),
+        _ => false,
+    };
     let is_edited = |path: &str| {
-        let mtime = |other: &Difference| matches!(other.what, DifferenceKind::Mtime { .. });
-        differences
-            .iter()
-            .any(|other| other.path == path && mtime(other))
+        let mut here = differences.iter().filter(|other| other.path == path);
+        here.any(is_later)
     };
     Ok(differences.iter().any(|difference| match difference.what {
         DifferenceKind::Content | DifferenceKind::Size { .. } => !is_edited(&difference.path),
+        DifferenceKind::Mtime { .. } => !is_later(difference),
         DifferenceKind::Missing => !is_edited(parent_of(&difference.path)),
         _ => false,
     }))

@@ -97,10 +97,14 @@ impl Transaction {
             .iter()
             .filter_map(|intent| intent.staged.as_ref())
             .filter(|staged| staged.tree.is_some());
-        let removes =
-            |intent: &Intent| intent.found.is_none() && matches!(intent.wanted, Wanted::Nothing);
-        // What is removed goes into the transaction's directory, which has to be there then.
-        if staged.is_empty() && !self.intents.iter().any(removes) {
+        // What is removed or replaced goes into the transaction's directory, which has to be there then, be
+        // it for a tree that is not synced itself.
+        let takes_out = |intent: &Intent| {
+            let staged = intent.staged.as_ref();
+            let at_home = staged.is_some_and(|staged| staged.spot == Spot::Home && !staged.synced);
+            intent.found.is_none() && (at_home || matches!(intent.wanted, Wanted::Nothing))
+        };
+        if !self.intents.iter().any(takes_out) {
             return Ok(());
         }
         let one_by_one = trees.clone().count() == 0 && files().count() <= FILES_ONE_BY_ONE_MAX;

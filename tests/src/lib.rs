@@ -1,5 +1,5 @@
-//! What the integration tests share: the cases that are killed and refused at every call, and the work
-//! of a process in a storm.
+//! What the integration tests share: the cases that are interrupted at every call, the processes of storms,
+//! drives whose power can be cut, and what is done with hostile input.
 
 #![allow(
     clippy::disallowed_methods,

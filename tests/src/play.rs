@@ -296,14 +296,6 @@ impl Strike {
         let when = When::After;
         Self { when, verb, part }
     }
-
-    /// Whether this is the call.
-    #[must_use]
-    pub fn is(&self, when: When, call: &Call<'_>) -> bool {
-        let other = call.other.as_deref().map_or("", Utf8Path::as_str);
-        let named = call.path.as_str().contains(self.part) || other.contains(self.part);
-        self.when == when && self.verb == call.verb && named
-    }
 }
 
 /// Runs the program `kill-when`, with one transaction, and has it killed.

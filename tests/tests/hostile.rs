@@ -10,18 +10,13 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 use tljournal_testkit::Random;
-use tljournal_tests::counted;
 use tljournal_tests::hostile::TARGETS;
-
-fn number(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    Some(text.parse().expect("a number"))
-}
+use tljournal_tests::{counted, number};
 
 /// Says what fails, if something does.
-struct Tell(String);
+struct OnPanic(String);
 
-impl Drop for Tell {
+impl Drop for OnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
             println!("it was {}", self.0);
@@ -53,13 +48,13 @@ fn run(target: &str, rounds: u64) {
     let kept = kept(target);
     assert!(!kept.is_empty(), "there are no seeds for {target}");
     for (path, content) in &kept {
-        let _tell = Tell(path.to_string());
+        let _tell = OnPanic(path.to_string());
         body(content);
     }
     let mut done = kept.len();
     let seed = number("TLJOURNAL_HOSTILE_SEED").unwrap_or(1);
     for round in 0..number("TLJOURNAL_HOSTILE_ROUNDS").unwrap_or(rounds) {
-        let _tell = Tell(format!(
+        let _tell = OnPanic(format!(
             "{target}: TLJOURNAL_HOSTILE_SEED={seed}, round {round}"
         ));
         let mut random = Random::new(seed.wrapping_mul(1 << 32).wrapping_add(round));

@@ -13,7 +13,9 @@ use std::sync::{Mutex, PoisonError};
 
 use tljournal_testkit::crash::Subject;
 use tljournal_testkit::{Moment, Random, When, World, check_at_rest, explain};
-use tljournal_tests::{Case, Drive, End, Format, Interrupted, Running, Shelf, all_cases, counted};
+use tljournal_tests::{
+    Case, Drive, End, Format, Interrupted, Running, Shelf, all_cases, counted, number,
+};
 
 /// Chooses the moments; with the same seed they are the same.
 const SEED: &str = "TLJOURNAL_CUT_SEED";
@@ -24,16 +26,12 @@ const MOMENTS: &str = "TLJOURNAL_CUT_MOMENTS";
 /// From here on most transactions have come to their end.
 const CALLS: u64 = 50;
 
-fn environment(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
-
 /// Processes that are started while another test mounts would hold its mounts.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 fn cut_at_calls(format: Format) {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let seed = environment(SEED).unwrap_or_else(Random::fresh_seed);
+    let seed = number(SEED).unwrap_or_else(Random::fresh_seed);
     println!("{SEED}={seed}");
     let Some(shelf) = Shelf::new() else { return };
     let Some(fresh) = shelf.drive(format) else {
@@ -42,7 +40,7 @@ fn cut_at_calls(format: Format) {
     let mut random = Random::new(seed);
     let cases = all_cases().into_iter();
     let cases: Vec<_> = cases.filter(|case| case.end != End::Conflict).collect();
-    let (moments, mut killed, mut wrong) = (environment(MOMENTS).unwrap_or(10), 0, Vec::new());
+    let (moments, mut killed, mut wrong) = (number(MOMENTS).unwrap_or(10), 0, Vec::new());
     for _ in 0..moments {
         let case = random.pick(&cases).unwrap();
         let moment = Moment {

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tljournal::Recovery;
 use tljournal_testkit::{Account, Moment, Random, Role, Steps, Storm, When, World};
-use tljournal_tests::{Drive, Format, Promised, Running, Shelf, counted, storm_tree};
+use tljournal_tests::{Drive, Format, Promised, Running, Shelf, counted, number, storm_tree};
 
 /// Repeats the storms and chooses the moments, as far as the machine is as fast.
 const SEED: &str = "TLJOURNAL_CUT_SEED";
@@ -35,10 +35,6 @@ const DELAY: std::ops::Range<Duration> = Duration::ZERO..Duration::from_millis(4
 
 /// A recovery that is cut is killed at one of these calls, or comes to its end before.
 const RECOVERY_CALLS: u64 = 30;
-
-fn environment(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
 
 /// Mounts and processes that are started all the time do not go together.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -62,22 +58,22 @@ struct Cut<'a> {
 
 fn cut_power(format: Format) {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let seed = environment(SEED).unwrap_or_else(Random::fresh_seed);
+    let seed = number(SEED).unwrap_or_else(Random::fresh_seed);
     println!("{SEED}={seed}");
     let Some(shelf) = Shelf::new() else { return };
     let mut random = Random::new(seed);
     let mut total = Total::default();
-    let rounds = environment(ROUNDS).unwrap_or(2);
+    let rounds = number(ROUNDS).unwrap_or(2);
     for round in 0..rounds {
         let Some(drive) = shelf.drive(format) else {
             return;
         };
         let way = random.pick(format.ways()).unwrap();
         let cuts = storm(&drive, way, roles(round), &mut random, &mut total);
-        for (number, cut) in cuts.into_iter().enumerate() {
-            let wrong = check(&cut, number, &mut random, &mut total);
+        for (at, cut) in cuts.into_iter().enumerate() {
+            let wrong = check(&cut, at, &mut random, &mut total);
             if !wrong.is_empty() {
-                let story = format!("cut {number} of a storm on {format:?} ({way})");
+                let story = format!("cut {at} of a storm on {format:?} ({way})");
                 let kept = cut.drive.keep();
                 total
                     .violations
@@ -174,14 +170,14 @@ fn roles(round: u64) -> Vec<Role> {
 }
 
 /// Turns the power on again, and recovers; or has the power fail once more meanwhile.
-fn check(cut: &Cut<'_>, number: usize, random: &mut Random, total: &mut Total) -> Vec<String> {
+fn check(cut: &Cut<'_>, at: usize, random: &mut Random, total: &mut Total) -> Vec<String> {
     total.cuts += 1;
     total.promising += u32::from(cut.promised.anything());
     let again;
     let (mut running, mut wrong) = power_up(&cut.drive, &cut.promised);
     if random.chance(1, 2) {
         total.cut_recoveries += u32::from(recover_until(&running, random));
-        again = cut.drive.cut(&format!("again-{number}.img"));
+        again = cut.drive.cut(&format!("again-{at}.img"));
         drop(running);
         let (second, also_wrong) = power_up(&again, &cut.promised);
         running = second;

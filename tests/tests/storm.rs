@@ -13,17 +13,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tljournal_testkit::{Account, Random, Role, Stops, Storm, World};
-use tljournal_tests::{check_after_storm, check_after_vandal, counted};
+use tljournal_tests::{check_after_storm, check_after_vandal, counted, number};
 
 /// Repeats a storm: its seed.
 const SEED: &str = "TLJOURNAL_STORM_SEED";
 
 /// How many seconds a storm goes on.
 const SECONDS: &str = "TLJOURNAL_STORM_SECONDS";
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
 
 /// A storm starts processes all the time, which is no quiet time to check what another one has left.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());

@@ -57,7 +57,7 @@ fn main() -> std::io::Result<()> {
         states: 500,
         recoveries: 20,
     };
-    let report = explorer.explore(budget, &|| {});
+    let report = explorer.explore(budget);
     let mut out = std::io::stdout().lock();
     writeln!(out, "{report}")?;
     for found in &report.found {

@@ -1,6 +1,6 @@
 //! Test support for transactions of `tljournal`.
 //!
-//! Five things that go together:
+//! Six things that go together:
 //!
 //! - witnesses of the disk that [`Count`] the engine's mutating calls, [`Kill`] the process before or
 //!   after one of them, make one [`Fail`], cut writes [`Short`], or [`Lack`] something that not every
@@ -9,7 +9,8 @@
 //! - a [`World`], a project in a temporary directory, and [`Snapshot`]s of it that can be compared;
 //! - [`Script`]s: transactions as data, which run on a journal and on a reference [`Model`] that says
 //!   what has to come out;
-//! - [`Storm`]s of processes that are stopped and killed at random, which tell what they saw line by line.
+//! - [`Storm`]s of processes that are stopped and killed at random, which tell what they saw line by line;
+//! - [`crash`]: power cuts, in memory, of any work that is done through a world.
 //!
 //! ```
 //! use tljournal_testkit::{Model, Steps, World};
@@ -47,7 +48,6 @@ pub use calls::{Traced, kill_at_call};
 pub use random::Random;
 pub use script::{Act, Model, Node, Outcome, Predicted, Script, Step, Steps};
 pub use snapshot::{Seen, Snapshot, What};
-pub use sqlite::Watch;
 pub use storm::{Account, Role, Stops, Storm, Tell, Waits, tell};
 pub use tree::{Leaf, TreeSpec};
 pub use witness::{Both, Count, Fail, Kill, Lack, Meddle, Moment, Short, When};

@@ -23,13 +23,13 @@ static WATCHED: Mutex<Vec<(Utf8PathBuf, Arc<dyn Witness>)>> = Mutex::new(Vec::ne
 /// As long as this lives, SQLite's calls below a directory go past a witness.
 #[derive(Debug)]
 #[must_use = "nothing is watched any more when this is dropped"]
-pub struct Watch {
+pub(crate) struct Watch {
     dir: Utf8PathBuf,
 }
 
 impl Watch {
     /// Watches a directory. Databases have to be opened afterwards.
-    pub fn new(dir: &Utf8Path, witness: Arc<dyn Witness>) -> Self {
+    pub(crate) fn new(dir: &Utf8Path, witness: Arc<dyn Witness>) -> Self {
         register();
         let dir = dir.to_owned();
         watched().push((dir.clone(), witness));

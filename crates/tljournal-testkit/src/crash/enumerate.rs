@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::image::NodeId;
-use super::record::{Op, Recording};
+use super::record::Recording;
 use super::state::{Cut, Loss, Pending};
 
 /// Up to how many changes of names every subset is tried.
@@ -99,9 +99,7 @@ impl Recording {
             all.push(nodes.iter().map(|node| (*node, loss)).collect());
         }
         for node in &nodes {
-            let is_write = |index: &&usize| {
-                matches!(self.ops[**index], Op::Write { .. } | Op::Truncate { .. })
-            };
+            let is_write = |index: &&usize| self.ops[**index].is_write();
             let writes = pending.content[node].iter().filter(is_write).count();
             let some = 0..if writes > 1 {
                 writes.min(WRITES_MAX)

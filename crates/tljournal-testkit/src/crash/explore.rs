@@ -72,7 +72,7 @@ impl fmt::Display for Found {
 
 /// A sync that was recorded.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Sync {
+pub struct RecordedSync {
     /// Which call it was.
     pub at: usize,
     /// What was synced: a path, with ids as `*`.
@@ -115,9 +115,10 @@ impl<'a> Explorer<'a> {
         Self { subject, recording }
     }
 
-    /// Tries as much as the budget allows. `tick` is called after each state.
-    pub fn explore(&self, budget: Budget, tick: &(dyn Fn() + std::marker::Sync)) -> Report {
-        let search = Search::new(self.subject, budget, tick);
+    /// Tries as much as the budget allows.
+    #[must_use]
+    pub fn explore(&self, budget: Budget) -> Report {
+        let search = Search::new(self.subject, budget);
         search.all(&self.recording);
         search.finish(&self.recording)
     }
@@ -157,14 +158,14 @@ impl<'a> Explorer<'a> {
 
     /// The syncs of the work, in order.
     #[must_use]
-    pub fn syncs(&self) -> Vec<Sync> {
+    pub fn syncs(&self) -> Vec<RecordedSync> {
         let mut now = self.recording.start.clone();
         let mut syncs = Vec::new();
         for (at, op) in self.recording.ops.iter().enumerate() {
             let what = tell(&now, op);
             now.apply(op);
-            if matches!(op, Op::Sync { .. } | Op::SyncAll) {
-                syncs.push(Sync { at, what });
+            if op.is_sync() {
+                syncs.push(RecordedSync { at, what });
             }
         }
         syncs
@@ -173,16 +174,16 @@ impl<'a> Explorer<'a> {
     /// Looks for a state that is not recovered as promised when one sync is sabotaged; `None` if there is
     /// none within the budget.
     #[must_use]
-    pub fn sabotage(&self, sync: &Sync, how: Sabotage, budget: Budget) -> Option<Found> {
+    pub fn sabotage(&self, sync: &RecordedSync, how: Sabotage, budget: Budget) -> Option<Found> {
         let mut recording = self.recording.clone();
         recording.ops[sync.at] = Op::Nothing;
-        let is_next = |op: &Op| matches!(op, Op::Sync { .. } | Op::SyncAll) || op.changes_names();
+        let is_next = |op: &Op| op.is_sync() || op.changes_names();
         let next = recording.ops[sync.at..].iter().position(is_next);
         let last = match (how, next) {
             (Sabotage::Late, Some(next)) => sync.at + next + 1,
             _ => recording.ops.len(),
         };
-        let search = Search::new(self.subject, budget, &|| {});
+        let search = Search::new(self.subject, budget);
         search.until_found(&recording, &self.recording, sync.at + 1..=last);
         search.finish(&recording).found.pop()
     }

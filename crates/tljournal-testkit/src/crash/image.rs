@@ -44,10 +44,8 @@ impl Image {
 
     /// What a path below the root names; the root itself is the empty one.
     pub(super) fn find(&self, path: &str) -> Option<NodeId> {
-        let parts = path.split('/').filter(|part| !part.is_empty());
-        parts
-            .into_iter()
-            .try_fold(ROOT, |at, part| self.entries(at)?.get(part).copied())
+        let mut parts = path.split('/').filter(|part| !part.is_empty());
+        parts.try_fold(ROOT, |at, part| self.entries(at)?.get(part).copied())
     }
 
     /// Every name with its inode, parents first; files with several names come once for each.

@@ -18,7 +18,7 @@ pub(super) struct Standing {
     /// A cut is followed by another boot, and a mount of its own.
     mount: u64,
     /// What the filesystem cannot do.
-    pub(super) lack: Lack,
+    lack: Lack,
 }
 
 impl Standing {
@@ -38,29 +38,20 @@ impl Standing {
             .unwrap_or_else(PoisonError::into_inner);
         identities.get(&real).copied().unwrap_or(real)
     }
-
-    /// Shows an inode as the recorded one.
-    pub(super) fn found(&self, stat: &mut Stat) {
-        stat.identity = self.stands_for(stat.identity);
-        stat.mount = stat.mount.wrapping_add(self.mount);
-    }
 }
 
-/// Shows a directory that was laid out.
-#[derive(Debug)]
-pub(super) struct Shown(pub(super) Arc<Standing>);
-
-impl Witness for Shown {
+impl Witness for Standing {
     fn before(&self, call: &Call<'_>) -> io::Result<()> {
-        self.0.lack.before(call)
-    }
-
-    fn lacks(&self) -> Lacks {
-        self.0.lack.lacks()
+        self.lack.before(call)
     }
 
     fn found(&self, stat: &mut Stat) {
-        self.0.found(stat);
+        stat.identity = self.stands_for(stat.identity);
+        stat.mount = stat.mount.wrapping_add(self.mount);
+    }
+
+    fn lacks(&self) -> Lacks {
+        self.lack.lacks()
     }
 }
 
@@ -114,7 +105,7 @@ pub(super) fn read(root: &Utf8Path, standing: &Standing) -> Result<Image, DiskEr
     Ok(image)
 }
 
-fn node(stat: &Stat, standing: &Standing, body: Body) -> Node {
+pub(super) fn node(stat: &Stat, standing: &Standing, body: Body) -> Node {
     Node {
         identity: standing.stands_for(stat.identity),
         mode: stat.mode,

@@ -1,5 +1,5 @@
-//! Power cuts, all of them: what reaches the filesystem is recorded, every state that a cut may leave is
-//! built from the recording, and what the engine makes of each is checked.
+//! Power cuts: what reaches the filesystem is recorded, states that a cut may leave are built from the
+//! recording, and what the engine makes of each is checked.
 //!
 //! # The fault model
 //!
@@ -28,6 +28,5 @@ mod state;
 mod story;
 
 pub use check::{Subject, check_one_of};
-pub use explore::{Budget, Explorer, Found, Report, Sabotage, Sync};
-pub use record::{Progress, Recording};
-pub use state::Cut;
+pub use explore::{Budget, Explorer, Found, RecordedSync, Report, Sabotage};
+pub use record::Progress;

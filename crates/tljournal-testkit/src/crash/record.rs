@@ -7,12 +7,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 use tljournal::disk::{Call, Lacks, Verb, Witness};
 use tljournal::{Stat, Timestamp};
 
-use super::image::{Body, Image, Node, NodeId};
-use super::lay::{Standing, stat_of};
+use super::image::{Body, Image, NodeId};
+use super::lay::{self, Standing, stat_of};
 
 /// What was done to the filesystem, in order, from an image of what was there before.
 #[derive(Debug, Clone)]
-pub struct Recording {
+pub(super) struct Recording {
     pub(super) start: Image,
     pub(super) ops: Vec<Op>,
     /// The state of everything that was made, which the end of the recording must agree with.
@@ -70,6 +70,16 @@ pub(super) enum Op {
 }
 
 impl Op {
+    /// Whether it changes what is in a file.
+    pub(super) fn is_write(&self) -> bool {
+        matches!(self, Self::Write { .. } | Self::Truncate { .. })
+    }
+
+    /// Whether it makes something durable.
+    pub(super) fn is_sync(&self) -> bool {
+        matches!(self, Self::Sync { .. } | Self::SyncAll)
+    }
+
     /// Whether it is a change of names.
     pub(super) fn changes_names(&self) -> bool {
         match self {
@@ -108,12 +118,12 @@ pub(super) struct Touched {
 /// the last [`begin`](Self::begin).
 #[derive(Debug)]
 pub struct Progress {
-    pub(super) recorder: Option<Arc<Recorder>>,
+    recorder: Arc<Recorder>,
     told: Mutex<(u32, u32)>,
 }
 
 impl Progress {
-    pub(super) fn new(recorder: Option<Arc<Recorder>>) -> Self {
+    pub(super) fn new(recorder: Arc<Recorder>) -> Self {
         let told = Mutex::default();
         Self { recorder, told }
     }
@@ -131,10 +141,8 @@ impl Progress {
     fn tell(&self, change: impl FnOnce(&mut (u32, u32))) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut told);
-        if let Some(recorder) = &self.recorder {
-            let (begun, done) = *told;
-            recorder.lock().ops.push(Op::Told { begun, done });
-        }
+        let (begun, done) = *told;
+        self.recorder.lock().ops.push(Op::Told { begun, done });
     }
 }
 
@@ -182,8 +190,16 @@ impl Recorder {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn inside<'a>(&self, path: &'a Utf8Path) -> Option<&'a str> {
-        path.strip_prefix(&self.root).ok().map(Utf8Path::as_str)
+    /// A path below the root; `..` leads back on the same way, as no link is on it.
+    fn inside(&self, path: &Utf8Path) -> Option<String> {
+        let mut parts = Vec::new();
+        for part in path.strip_prefix(&self.root).ok()?.components() {
+            match part.as_str() {
+                ".." => drop(parts.pop()?),
+                part => parts.push(part),
+            }
+        }
+        Some(parts.join("/"))
     }
 
     fn touched(&self, log: &Log, path: &str) -> Option<(Name, Touched)> {
@@ -197,8 +213,9 @@ impl Recorder {
 
     /// What a call did, if it was to something below the root.
     fn op(&self, log: &mut Log, call: &Call<'_>) -> Option<Op> {
-        let path = self.inside(call.path)?;
+        let path = &*self.inside(call.path)?;
         let other = call.other.as_deref().and_then(|other| self.inside(other));
+        let other = other.as_deref();
         let there = log.now.find(path);
         Some(match call.verb {
             Verb::CreateFile | Verb::MakeDir | Verb::MakeLink => {
@@ -212,9 +229,11 @@ impl Recorder {
                     Verb::MakeLink => Body::Link(String::from_utf8_lossy(call.data).into_owned()),
                     _ => Body::File(Arc::default()),
                 };
-                let node = log.now.insert(self.node(&stat, body.clone()));
+                let node = log
+                    .now
+                    .insert(lay::node(&stat, &self.standing, body.clone()));
                 // The same number names it in every image.
-                let same = log.start.insert(self.node(&stat, body));
+                let same = log.start.insert(lay::node(&stat, &self.standing, body));
                 assert_eq!(node, same, "both images number what is made alike");
                 Op::Add { at, node, dir }
             }
@@ -269,24 +288,15 @@ impl Recorder {
             Verb::SyncFilesystem => Op::SyncAll,
         })
     }
-
-    fn node(&self, stat: &Stat, body: Body) -> Node {
-        Node {
-            identity: self.standing.stands_for(stat.identity),
-            mode: stat.mode,
-            mtime: stat.mtime,
-            body,
-        }
-    }
 }
 
 impl Witness for Recorder {
     fn before(&self, call: &Call<'_>) -> io::Result<()> {
-        self.standing.lack.before(call)
+        self.standing.before(call)
     }
 
     fn lacks(&self) -> Lacks {
-        self.standing.lack.lacks()
+        self.standing.lacks()
     }
 
     fn after(&self, call: &Call<'_>, made: Result<(), &io::Error>) {

@@ -10,7 +10,7 @@ use tljournal::disk::{Disk, Witness};
 use super::check::Subject;
 use super::explore::{Budget, Found, Report};
 use super::image::{Body, Image};
-use super::lay::{self, Shown};
+use super::lay;
 use super::record::{Progress, Recorder, Recording};
 use super::state::Cut;
 use crate::agreement::{check_at_rest, check_database};
@@ -33,7 +33,7 @@ pub(super) fn recorded(
     let witness: Arc<dyn Witness> = recorder.clone();
     let watch = Watch::new(world.root(), witness.clone());
     let seen = World::at(world.root()).with_disk(Disk::witnessed(witness));
-    act(&seen, &Progress::new(Some(recorder.clone())));
+    act(&seen, &Progress::new(recorder.clone()));
     drop(watch);
     recorder.finish()
 }
@@ -54,9 +54,13 @@ pub(super) fn check(
     let checked = catch_unwind(AssertUnwindSafe(|| {
         let mut opened = Ok(());
         let recovery = recorded(&world, &recorder, |world, _| {
-            opened = world.try_open().and_then(tljournal::Journal::close);
+            opened = world.try_open().and_then(|journal| {
+                // Puts rebuildable trees on the medium: until then what they replaced is kept.
+                journal.recover()?;
+                journal.close()
+            });
         });
-        let seen = World::at(world.root()).with_disk(Disk::witnessed(Arc::new(Shown(standing))));
+        let seen = World::at(world.root()).with_disk(Disk::witnessed(standing));
         match opened {
             Ok(()) => {
                 wrong.extend(subject.check(&seen, done, begun));
@@ -80,7 +84,6 @@ pub(super) fn check(
 pub(super) struct Search<'a> {
     subject: &'a dyn Subject,
     budget: Budget,
-    tick: &'a (dyn Fn() + std::marker::Sync),
     seen: Mutex<Seen>,
     report: Mutex<Report>,
 }
@@ -93,15 +96,10 @@ struct Seen {
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn new(
-        subject: &'a dyn Subject,
-        budget: Budget,
-        tick: &'a (dyn Fn() + std::marker::Sync),
-    ) -> Self {
+    pub(super) fn new(subject: &'a dyn Subject, budget: Budget) -> Self {
         Self {
             subject,
             budget,
-            tick,
             seen: Mutex::default(),
             report: Mutex::default(),
         }
@@ -125,17 +123,18 @@ impl<'a> Search<'a> {
         report
     }
 
-    /// Every moment, from all cores.
+    /// Moments in an order that follows from the seed, from all cores, until the budget is used up.
     pub(super) fn all(&self, recording: &Recording) {
         let moments = recording.ops.len() + 1;
         let each = (self.budget.states * LOOKED_AT).div_ceil(moments);
+        let mut random = Random::new(self.budget.seed);
+        let order = shuffled((0..moments).collect(), moments, &mut random);
         let next = AtomicUsize::new(0);
         let work = || {
             loop {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                if at >= moments {
+                let Some(&at) = order.get(next.fetch_add(1, Ordering::Relaxed)) else {
                     return;
-                }
+                };
                 let mut random = Random::new(self.budget.seed ^ (at as u64) << 20);
                 for cut in shuffled(recording.cuts(at), each, &mut random) {
                     if self.seen().states.len() >= self.budget.states {
@@ -198,7 +197,6 @@ impl<'a> Search<'a> {
             return;
         }
         let (wrong, recovery) = check(self.subject, &state, 1, (begun, done));
-        (self.tick)();
         if !wrong.is_empty() {
             let replay = cut.to_string();
             return self.report().found.push(Found { replay, wrong });
@@ -222,7 +220,6 @@ impl<'a> Search<'a> {
                 continue;
             }
             let (wrong, _) = check(self.subject, &state, 2, told);
-            (self.tick)();
             if !wrong.is_empty() {
                 let replay = format!("{cut} then {second}");
                 self.report().found.push(Found { replay, wrong });
@@ -240,7 +237,7 @@ impl<'a> Search<'a> {
 }
 
 /// Up to so many of these, chosen and ordered by chance.
-fn shuffled(mut cuts: Vec<Cut>, count: usize, random: &mut Random) -> Vec<Cut> {
+fn shuffled<T>(mut cuts: Vec<T>, count: usize, random: &mut Random) -> Vec<T> {
     for at in 0..cuts.len().min(count) {
         let other = at + random.below((cuts.len() - at) as u64) as usize;
         cuts.swap(at, other);

@@ -10,7 +10,7 @@ use super::record::{Name, Op, Recording};
 ///
 /// Written `at=37 lost=12,15 content=4:zero`, it can be replayed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Cut {
+pub(super) struct Cut {
     /// How many calls were made.
     pub(super) at: usize,
     /// Which changes of names did not reach the medium.
@@ -146,18 +146,18 @@ fn lose(image: &mut Image, node: NodeId, ops: &[&Op], loss: Loss) {
     if loss == Loss::All {
         return;
     }
-    let is_write = |op: &&&Op| matches!(op, Op::Write { .. } | Op::Truncate { .. });
-    let writes: Vec<_> = ops.iter().filter(is_write).copied().collect();
-    for op in ops.iter().filter(|op| !is_write(op)) {
+    let writes: Vec<_> = ops.iter().filter(|op| op.is_write()).collect();
+    for op in ops.iter().filter(|op| !op.is_write()) {
         image.apply(op);
     }
     let Body::File(before) = &image.nodes[node].body else {
         return;
     };
     let before = before.clone();
-    let with = |some: &mut dyn Iterator<Item = &&Op>| {
+    let with = |is_kept: &dyn Fn(usize) -> bool| {
         let mut content = (*before).clone();
-        for op in some {
+        let kept = writes.iter().enumerate();
+        for (_, op) in kept.filter(|(number, _)| is_kept(*number)) {
             match op {
                 Op::Write { offset, data, .. } => write(&mut content, *offset as usize, data),
                 Op::Truncate { size, .. } => content.resize(*size as usize, 0),
@@ -166,7 +166,7 @@ fn lose(image: &mut Image, node: NodeId, ops: &[&Op], loss: Loss) {
         }
         content
     };
-    let mut content = with(&mut writes.iter());
+    let mut content = with(&|_| true);
     match loss {
         Loss::All => {}
         Loss::Content => content = (*before).clone(),
@@ -195,12 +195,8 @@ fn lose(image: &mut Image, node: NodeId, ops: &[&Op], loss: Loss) {
                 }
             }
         }
-        Loss::After(count) => content = with(&mut writes.iter().take(count)),
-        Loss::Without(lost) => {
-            let mut rest = writes.iter().enumerate();
-            let mut rest = rest.by_ref().filter(|(number, _)| *number != lost);
-            content = with(&mut rest.by_ref().map(|(_, op)| op));
-        }
+        Loss::After(count) => content = with(&|number| number < count),
+        Loss::Without(lost) => content = with(&|number| number != lost),
     }
     image.nodes[node].body = Body::File(Arc::new(content));
 }

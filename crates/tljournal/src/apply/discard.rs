@@ -30,13 +30,16 @@ pub(crate) fn discard(
         let Some((dir, name)) = engine.home.spot(id, change)? else {
             continue;
         };
+        let is_whole = |whole: &&Change| {
+            whole.op == Op::Fill
+                && change.place.anchor == whole.place.anchor
+                && change.place.path.is_within(&whole.place.path)
+        };
+        let whole = match change.op {
+            Op::Part => changes.iter().find(is_whole),
+            _ => None,
+        };
         for name in [out_name(&name), name] {
-            let whole = changes.iter().find(|whole| {
-                let inside = change.op == Op::Part && whole.op == Op::Fill;
-                inside
-                    && change.place.anchor == whole.place.anchor
-                    && change.place.path.is_within(&whole.place.path)
-            });
             all_gone &= discard_one(engine, id, (change, whole), (&dir, &name), replaced)?;
         }
     }

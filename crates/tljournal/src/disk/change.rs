@@ -46,7 +46,8 @@ impl Dir {
         match asked {
             Err(error) if error.is(Errno::XDEV) => Ok(false),
             Err(error) if error.is(Errno::NOTEMPTY) || error.is(Errno::EXIST) => Ok(true),
-            asked => asked.map(|()| true),
+            // Somebody has emptied that directory meanwhile: the one that was asked about goes back.
+            asked => asked.and_then(|()| over.rename_new(not_empty, self, name).map(|()| true)),
         }
     }
 

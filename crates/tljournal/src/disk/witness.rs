@@ -111,8 +111,8 @@ pub struct Lacks {
 
 /// Stands between the engine and the filesystem.
 ///
-/// Told of every mutating call, in order, from the thread that makes it. SQLite's own writes do not
-/// come past here.
+/// Told of every mutating call of the engine, in order, from the thread that makes it. What SQLite does by
+/// itself is not among them: the test support brings it here, by a layer around SQLite's VFS.
 pub trait Witness: Send + Sync {
     /// Called before the call is made.
     ///

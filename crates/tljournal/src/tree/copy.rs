@@ -3,7 +3,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 
 use super::draft::{Content, Draft, root_mode, seal, unsigned};
-use super::spread::{readers, spread, writers};
+use super::spread::{cores, spread, writers};
 use super::walk::{Seen, walk};
 use super::{Built, Forbidden, Tick, TreeError};
 use crate::disk::{Dir, NewFile};
@@ -59,7 +59,7 @@ pub(super) fn copy(
 pub(crate) fn read(root: &Dir, tick: Tick<'_>) -> Result<Built, TreeError> {
     let seen = walk(root, None)?;
     let same_as = hard_links(&seen);
-    let contents = read_files(readers(), &seen, &same_as, |buffer, seen| {
+    let contents = read_files(cores(), &seen, &same_as, |buffer, seen| {
         read_file(root, seen, buffer, tick, |_| Ok(()))
     })?;
     refuse_changed_dirs(root, &seen)?;

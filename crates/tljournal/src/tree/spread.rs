@@ -4,7 +4,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use crate::disk::Dir;
 
 /// How many threads are worth starting.
-fn cores() -> usize {
+pub(super) fn cores() -> usize {
     // Asking reads several files of the control group, so it is asked once.
     static CORES: OnceLock<usize> = OnceLock::new();
     *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
@@ -17,11 +17,6 @@ pub(super) fn writers(root: &Dir) -> usize {
         true => 1,
         false => cores(),
     }
-}
-
-/// How many threads are to read.
-pub(super) fn readers() -> usize {
-    cores()
 }
 
 /// Runs `step` for every number below `count` on so many threads, which take `grain` numbers at a time, and

@@ -1,6 +1,6 @@
 use super::draft::unsigned;
 use super::look::{Found, Look};
-use super::spread::{readers, spread};
+use super::spread::{cores, spread};
 use super::{Difference, Tick, TreeError};
 use crate::disk::Dir;
 use crate::model::{Manifest, Signature};
@@ -51,12 +51,9 @@ pub(crate) fn verify(
         depth,
         tick,
     };
-    let workers = spread(
-        readers(),
-        entries.len(),
-        GRAIN,
-        |found: &mut Found, index| look.at(index, found),
-    )?;
+    let workers = spread(cores(), entries.len(), GRAIN, |found: &mut Found, index| {
+        look.at(index, found)
+    })?;
     let mut all = Found::default();
     for found in workers {
         all.differences.extend(found.differences);

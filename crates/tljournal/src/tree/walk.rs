@@ -3,7 +3,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use rustix::io::Errno;
 
 use super::names::{self, join};
-use super::spread::readers;
+use super::spread::cores;
 use super::{Forbidden, TreeError};
 use crate::disk::Dir;
 use crate::model::{Kind, Stat};
@@ -37,7 +37,7 @@ pub(super) fn walk(top: &Dir, forbidden: Option<Forbidden>) -> Result<Vec<Seen>,
     state.waiting.push(String::new());
     drop(state);
     std::thread::scope(|scope| {
-        for _ in 1..readers() {
+        for _ in 1..cores() {
             scope.spawn(|| walk.work());
         }
         walk.work();

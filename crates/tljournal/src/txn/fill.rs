@@ -81,12 +81,13 @@ impl Transaction {
                 continue;
             }
             let place = change.place.clone();
-            if !alone.contains_key(&place) {
-                if lock::is_locked_within(&parent, &name)? {
-                    let holder = "somebody, and cannot be exchanged here".to_owned();
-                    let kind = ConflictKind::Pinned { holder };
-                    return Err(Conflict::at(self.engine.home.shown(&place), kind).into());
-                }
+            let is_held = alone.contains_key(&place);
+            if is_pinned(&parent, &name, is_held)? {
+                let holder = "somebody, and cannot be exchanged here".to_owned();
+                let kind = ConflictKind::Pinned { holder };
+                return Err(Conflict::at(self.engine.home.shown(&place), kind).into());
+            }
+            if !is_held {
                 let held = pin::hold_alone(&self.engine, &place, false)?;
                 alone.extend(held.map(|held| (place, held)));
             }
@@ -131,7 +132,7 @@ impl Transaction {
                 ..new
             }),
             durability: Durability::Durable,
-            drift: change.drift || change.op == Op::Tree && !is_ours,
+            drift: change.drift || !is_ours && (change.op == Op::Tree || accounted.is_some()),
             ..change.clone()
         };
         let last = plan.changes.iter().map(|change| change.n + 1).max();
@@ -211,13 +212,13 @@ impl Filling<'_> {
             }
             touched.insert(parent_of(path));
             let waiting = self.take(path, entry)?;
-            self.push(path, Op::Part, pre, Some(waiting));
+            self.push(path, Op::Part, pre, Some(waiting))?;
         }
         for (path, (_, entry)) in old.iter().filter(|(path, _)| !path.is_empty()) {
             if entry.kind != EntryKind::Dir && !new.contains_key(path) {
                 touched.insert(parent_of(path));
                 let pre = self.pre(path)?;
-                self.push(path, Op::Part, pre, None);
+                self.push(path, Op::Part, pre, None)?;
             }
         }
         self.split_dirs(&old, &new, touched)
@@ -249,13 +250,13 @@ impl Filling<'_> {
                 .map(|(_, entry)| entry)
                 .filter(|entry| is_dir(entry));
             match wanted {
-                None => self.push(path, Op::Dir, Some(pre), None),
+                None => self.push(path, Op::Dir, Some(pre), None)?,
                 Some(wanted)
                     if touched.contains(path)
                         || (wanted.mode, wanted.mtime) != (entry.mode, entry.mtime) =>
                 {
                     let (mode, mtime) = (wanted.mode, wanted.mtime);
-                    self.push(path, Op::Dir, Some(pre), Some(Image { mode, mtime, ..pre }));
+                    self.push(path, Op::Dir, Some(pre), Some(Image { mode, mtime, ..pre }))?;
                 }
                 Some(_) => {}
             }
@@ -301,10 +302,14 @@ impl Filling<'_> {
         })
     }
 
-    fn push(&mut self, path: &str, op: Op, pre: Option<Image>, new: Option<Image>) {
-        let Ok(path) = self.change.place.path.join(path) else {
-            return;
-        };
+    fn push(
+        &mut self,
+        path: &str,
+        op: Op,
+        pre: Option<Image>,
+        new: Option<Image>,
+    ) -> Result<(), Error> {
+        let path = self.change.place.path.join(path)?;
         self.made.push(Change {
             n: self.next,
             place: Place {
@@ -319,6 +324,7 @@ impl Filling<'_> {
             ..self.change.clone()
         });
         self.next += 1;
+        Ok(())
     }
 }
 
@@ -402,11 +408,26 @@ fn copy_up(dir: &Dir, name: &str, spots: &Dir, scratch: &str) -> Result<Option<S
     Ok(dir.stat(name)?)
 }
 
+/// Whether somebody has pinned a tree or a directory in it; its root may be held by the asker.
+fn is_pinned(parent: &Dir, name: &str, is_held: bool) -> Result<bool, Error> {
+    if !is_held {
+        return Ok(lock::is_locked_within(parent, name)?);
+    }
+    let tree = parent.open_dir(name)?;
+    for inside in tree.names()? {
+        if lock::is_locked_within(&tree, &inside)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Whether a directory can be moved to the spots.
 fn can_move(parent: &Dir, name: &str, spots: &Dir, probe: &str) -> Result<bool, Error> {
     spots.make_dir(probe, 0o700)?;
     spots.make_dir(&format!("{probe}/in-it"), 0o700)?;
-    let can = parent.can_move(name, spots, probe);
+    // After an error nobody knows what has that name.
+    let can = parent.can_move(name, spots, probe)?;
     spots.remove_tree(probe)?;
-    Ok(can?)
+    Ok(can)
 }

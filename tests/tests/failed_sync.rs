@@ -122,7 +122,9 @@ fn g2_a_tree_that_could_not_be_synced_is_written_again_and_not_adopted() {
     let steps = Steps::new("tree").tree("build/t", small("one"));
     world.make_dir("build");
     small("one").write_to(&world.path("build/t"));
-    let (hook, _) = failing(2);
+    // The home is made, and synced, before.
+    world.open().close().unwrap();
+    let (hook, _) = failing(1);
     let journal = world.open_witnessed(&Arc::new(Hook(hook))).unwrap();
     let said = steps.try_commit(&journal).unwrap_err();
     assert!(matches!(said, Error::Disk(_)), "{}", explain(&said));

@@ -41,6 +41,8 @@ pub(crate) struct Home {
     pub(crate) state_stat: Stat,
     pub(crate) map: Map,
     pub(crate) syncfs_reaches_medium: bool,
+    /// Whether something in it may lie in the lower layer of an overlay.
+    pub(crate) is_overlay: bool,
 }
 
 impl Home {
@@ -80,13 +82,15 @@ impl Home {
             (home, home_stat.identity),
             territory,
         );
+        let filesystem = dir.filesystem()?;
         Ok(Self {
             root: root_dir,
             txns: sub(TXN)?,
             locks: sub(LOCK)?,
             aside: sub(ASIDE)?,
             state_stat: state.own_stat()?,
-            syncfs_reaches_medium: dir.filesystem()?.syncfs_reaches_medium,
+            syncfs_reaches_medium: filesystem.syncfs_reaches_medium,
+            is_overlay: filesystem.is_overlay,
             state,
             dir,
             root_stat,

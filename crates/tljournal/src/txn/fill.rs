@@ -55,6 +55,9 @@ impl Transaction {
             let (Some(pre), false) = (change.pre, change.op == Op::Adopt) else {
                 continue;
             };
+            if change.spot == Spot::Home && !self.engine.home.is_overlay {
+                continue;
+            }
             let Parent::There(parent) = self.engine.home.parent(&change.place)? else {
                 continue;
             };

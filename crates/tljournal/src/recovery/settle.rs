@@ -8,7 +8,7 @@ use crate::disk::Dir;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::lock::Mode;
-use crate::model::{Change, Durability, Image, Op, Place, Stat, TxnId};
+use crate::model::{Change, Durability, Image, Op, Place, Signature, Stat, Timestamp, TxnId};
 use crate::tree::{self, Depth, Difference, DifferenceKind};
 
 /// A tree that may not be on the medium yet, with the change that installed it.
@@ -137,7 +137,13 @@ fn check(engine: &Engine, waiting: &Waiting) -> Result<bool, Error> {
     let Some(root) = apply::open_tree(engine, place)? else {
         return Ok(false);
     };
-    let torn = is_tree_torn(engine, &root, &waiting.change, waiting.entry.txn)?;
+    // By the clock of the filesystem, if whoever staged it has said so.
+    let signature = waiting.entry.signature.as_ref();
+    let staged = match signature.and_then(Signature::newest) {
+        Some(newest) => Some(newest),
+        None => ended_at(engine, waiting.entry.txn)?,
+    };
+    let torn = is_tree_torn(engine, &root, &waiting.change, staged)?;
     if !torn || apply::run(engine, waiting.id, changes, Direction::Back)? != Outcome::Done {
         let _synced = root.sync_filesystem()?;
         return record_settled(engine, waiting).map(|()| false);
@@ -158,6 +164,7 @@ pub(super) fn is_torn(
     changes: &[Change],
 ) -> Result<bool, Error> {
     let rebuildable = |change: &&Change| change.durability == Durability::Rebuildable;
+    let staged = ended_at(engine, row)?;
     for change in changes.iter().filter(rebuildable) {
         let Some(new) = change.new else { continue };
         let mut trees = Vec::from_iter(apply::open_tree(engine, &change.place)?);
@@ -168,7 +175,7 @@ pub(super) fn is_torn(
         for tree in trees {
             if new.is_same_inode(&tree.own_stat()?) {
                 is_there = true;
-                if is_tree_torn(engine, &tree, change, row)? {
+                if is_tree_torn(engine, &tree, change, staged)? {
                     return Ok(true);
                 }
             }
@@ -180,12 +187,21 @@ pub(super) fn is_torn(
     Ok(false)
 }
 
-/// Whether a tree has lost what was written to it by a transaction. A person's edit does not look like that:
-/// it is later than the transaction, and what a power cut leaves has the mtime that is wanted, or one from
-/// when it was staged.
-fn is_tree_torn(engine: &Engine, root: &Dir, change: &Change, txn: i64) -> Result<bool, Error> {
+/// When a transaction was committed, or put in place since.
+fn ended_at(engine: &Engine, txn: i64) -> Result<Option<Timestamp>, Error> {
     let record = engine.look(|catalog| catalog.txn_record(txn))?;
-    let committed = record.and_then(|record| record.ended_at);
+    Ok(record.and_then(|record| record.ended_at))
+}
+
+/// Whether a tree has lost what was written to it by a transaction. A person's edit does not look like that:
+/// it is later than what was `staged`, and what a power cut leaves has the mtime that is wanted, or one
+/// from then.
+fn is_tree_torn(
+    engine: &Engine,
+    root: &Dir,
+    change: &Change,
+    staged: Option<Timestamp>,
+) -> Result<bool, Error> {
     let Some(digest) = change.digest else {
         return Ok(false);
     };
@@ -195,7 +211,7 @@ fn is_tree_torn(engine: &Engine, root: &Dir, change: &Change, txn: i64) -> Resul
     let verdict = tree::verify(root, &manifest, None, Depth::Full, &|_| {})?;
     let differences = &verdict.differences;
     let is_later = |other: &Difference| match other.what {
-        DifferenceKind::Mtime { found, .. } => committed.is_some_and(|at| found >= at),
+        DifferenceKind::Mtime { found, .. } => staged.is_some_and(|staged| found > staged),
         _ => false,
     };
     let is_edited = |path: &str| {

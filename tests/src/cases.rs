@@ -6,6 +6,8 @@ use tljournal_testkit::{
     Both, Count, Lack, Meddle, Model, Seen, Snapshot, Step, Steps, TreeSpec, World,
 };
 
+use twoliter_state::State;
+
 use crate::trees::{tools, tools_like, tools_reshaped};
 
 /// One kind of transaction, with what is there before it.
@@ -19,11 +21,16 @@ pub struct Case {
     pub meddle: Option<fn(&World)>,
     /// The transaction.
     pub steps: Steps,
+    /// What makes it, if that is more than to commit the steps, which say then what comes of it.
+    pub act: Option<Act>,
     /// How it ends.
     pub end: End,
     /// What the kernel or the filesystem cannot do.
     pub lack: Option<Lack>,
 }
+
+/// Something that users of the engine do with it.
+pub type Act = fn(&State) -> Result<(), twoliter_state::Error>;
 
 /// How the transaction of a [`Case`] ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,9 +58,16 @@ impl Case {
             setup: vec![before()],
             meddle: None,
             steps,
+            act: None,
             end: End::Commit,
             lack: None,
         }
+    }
+
+    /// Has its transaction made this way. The steps say what comes of it.
+    fn made_by(mut self, act: Act) -> Self {
+        self.act = Some(act);
+        self
     }
 
     fn after(mut self, steps: Steps) -> Self {
@@ -169,6 +183,12 @@ impl Case {
     /// # Errors
     /// As the journal says; a conflict that is expected is none.
     pub fn run(&self, journal: &Journal) -> Result<(), Error> {
+        if let Some(act) = self.act {
+            return act(&State::with(journal.clone())).map_err(|error| match error {
+                twoliter_state::Error::Journal(error) => error,
+                other => panic!("not the journal refused: {other}"),
+            });
+        }
         let prepared = self.steps.prepare(journal)?;
         match self.end {
             End::Commit => prepared.commit().map(drop),

@@ -189,6 +189,11 @@ impl Engine {
         Err(DiskError::new("find a free byte in", "lock/runs", rustix::io::Errno::AGAIN).into())
     }
 
+    /// The run in whose name this handle vouches: its own.
+    pub(crate) fn claimant(&self) -> Result<RunId, Error> {
+        self.run_id()
+    }
+
     /// Records something together with the row of this handle's run, which is made if it is the first.
     pub(crate) fn record_in_run<T>(
         &self,

@@ -11,9 +11,12 @@ use super::{CatalogError, Sync};
 use crate::model::{Anchor, Identity, Place};
 
 /// The migrations, oldest first; append only.
-const MIGRATIONS: &[M<'_>] = &[M::up(include_str!(
-    "../../../../migrations/0001_catalog.sql"
-))];
+const MIGRATIONS: &[M<'_>] = &[
+    M::up(include_str!("../../../../migrations/0001_catalog.sql")),
+    M::up(include_str!(
+        "../../../../migrations/0002_runs_and_vouchers.sql"
+    )),
+];
 
 /// "tljl", which says whose database it is.
 const APPLICATION_ID: i32 = 0x746c_6a6c;

@@ -17,9 +17,9 @@ use crate::txn::{Transaction, TreeOptions};
 
 /// A journal that is open for work.
 ///
-/// May be shared between threads. Dropping it ends the run; [`Journal::close`] does the same and says
-/// what went wrong.
-#[derive(Debug)]
+/// May be shared between threads; a clone is the same handle. Dropping the last one ends the run;
+/// [`Journal::close`] does the same and says what went wrong.
+#[derive(Debug, Clone)]
 pub struct Journal {
     engine: Arc<Engine>,
     recovery: Recovery,

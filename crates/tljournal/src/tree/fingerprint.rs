@@ -2,7 +2,7 @@ use super::source::Opened;
 use super::walk::walk;
 use super::{Forbidden, TreeError, TreeSource};
 use crate::disk::Disk;
-use crate::model::{Digest, Hasher, Kind, Stat, Timestamp};
+use crate::model::{Anchor, Digest, Hasher, Kind, Place, Stat, Timestamp};
 
 /// What a source that can be read again looks like from outside.
 ///
@@ -17,6 +17,25 @@ pub(crate) struct Fingerprint {
     pub(crate) dev: u64,
     /// Of all files, or of the archive.
     pub(crate) total_bytes: u64,
+}
+
+impl Fingerprint {
+    /// The fingerprint of whatever is known by a key. It holds for one place: what a key stands for need not
+    /// come out the same twice, and what stands elsewhere must not be compared with what came out here.
+    pub(crate) fn of_key(key: Digest, place: &Place) -> Self {
+        let mut sum = Sum::default();
+        sum.text("key");
+        sum.text(&key.hex());
+        sum.number(u64::from(place.anchor == Anchor::Home));
+        sum.text(place.path.as_str());
+        sum.flush();
+        Self {
+            digest: sum.hasher.finish(),
+            newest: Timestamp::default(),
+            dev: 0,
+            total_bytes: 0,
+        }
+    }
 }
 
 /// Takes the fingerprint of a source without reading any content; `None` for one that can be read once.

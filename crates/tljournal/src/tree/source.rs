@@ -8,12 +8,13 @@ use rustix::io::Errno;
 
 use super::TreeError;
 use crate::disk::{Dir, Disk};
-use crate::model::Timestamp;
+use crate::model::{Digest, Timestamp};
 
 /// Where a tree comes from.
 pub struct TreeSource {
     origin: Origin,
     special_bits: bool,
+    key: Option<Digest>,
 }
 
 type Reader = Box<dyn Read + Send>;
@@ -65,6 +66,7 @@ impl TreeSource {
         Self {
             origin,
             special_bits: false,
+            key: None,
         }
     }
 
@@ -103,6 +105,20 @@ impl TreeSource {
     pub fn keep_special_bits(mut self) -> Self {
         self.special_bits = true;
         self
+    }
+
+    /// Recognises the source by this key instead of by what it looks like: sources with one key have the
+    /// same content, as far as their user is concerned. A tree that was installed from one is found again,
+    /// at the same path, without reading any of them.
+    #[must_use]
+    pub fn known_as(mut self, key: impl AsRef<[u8]>) -> Self {
+        self.key = Some(Digest::of(key.as_ref()));
+        self
+    }
+
+    /// The digest of the key that the source is known by.
+    pub(crate) fn key(&self) -> Option<Digest> {
+        self.key
     }
 
     /// What the source is, for messages.

@@ -8,7 +8,9 @@ use crate::ambient;
 use crate::apply::{self, RACY_NANOS};
 use crate::catalog::EntryRow;
 use crate::error::Error;
-use crate::model::{Digest, Durability, Expect, Image, Manifest, PathError, RelPath, Signature};
+use crate::model::{
+    Digest, Durability, Expect, Image, Manifest, PathError, Place, RelPath, Signature,
+};
 use crate::pin::{self, Pin};
 use crate::tree::{self, Depth, Fingerprint, TreeSource};
 
@@ -95,7 +97,7 @@ impl Transaction {
         let Wanted::Tree(wanted) = &intent.wanted else {
             return Ok(());
         };
-        let Some(look) = self.fingerprint(&wanted.source)? else {
+        let Some(look) = self.fingerprint(&wanted.source, &intent.place)? else {
             return Ok(());
         };
         let known = self
@@ -166,7 +168,7 @@ impl Transaction {
     pub(super) fn stage_tree(&mut self, intent: &mut Intent) -> Result<(), Error> {
         let (spot, dir, name) = self.open_spot(intent)?;
         let look = match &intent.wanted {
-            Wanted::Tree(wanted) => self.settled_look(&wanted.source)?,
+            Wanted::Tree(wanted) => self.settled_look(&wanted.source, &intent.place)?,
             _ => None,
         };
         let own = &self.engine.home.state_stat;
@@ -208,7 +210,14 @@ impl Transaction {
         Ok(())
     }
 
-    fn fingerprint(&self, source: &TreeSource) -> Result<Option<Fingerprint>, Error> {
+    fn fingerprint(
+        &self,
+        source: &TreeSource,
+        place: &Place,
+    ) -> Result<Option<Fingerprint>, Error> {
+        if let Some(key) = source.key() {
+            return Ok(Some(Fingerprint::of_key(key, place)));
+        }
         let own = &self.engine.home.state_stat;
         let disk = self.engine.home.dir.disk();
         Ok(tree::fingerprint(source, disk, (own.dev, own.identity))?)
@@ -216,9 +225,13 @@ impl Transaction {
 
     /// What a source looks like, once it has been left alone for long enough that a later change would
     /// show. `None` for a source that cannot be recognised.
-    fn settled_look(&mut self, source: &TreeSource) -> Result<Option<Digest>, Error> {
+    fn settled_look(
+        &mut self,
+        source: &TreeSource,
+        place: &Place,
+    ) -> Result<Option<Digest>, Error> {
         for _ in 0..2 {
-            let Some(look) = self.fingerprint(source)? else {
+            let Some(look) = self.fingerprint(source, place)? else {
                 return Ok(None);
             };
             // On one filesystem its own clock decides; elsewhere the wall clock, with a wide margin.

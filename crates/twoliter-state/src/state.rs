@@ -1,0 +1,42 @@
+use camino::Utf8PathBuf;
+use tljournal::Journal;
+
+use crate::Error;
+
+/// The state of a project: its journal, in the words of twoliter.
+///
+/// One for each process is enough; it may be shared between threads.
+#[derive(Debug)]
+pub struct State {
+    pub(crate) journal: Journal,
+}
+
+impl State {
+    /// Opens the state of the project in this directory.
+    ///
+    /// # Errors
+    /// As for [`Journal::open`].
+    pub fn open(project: impl Into<Utf8PathBuf>) -> Result<Self, Error> {
+        Ok(Self::with(Journal::open(project)?))
+    }
+
+    /// The state that this journal keeps.
+    #[must_use]
+    pub fn with(journal: Journal) -> Self {
+        Self { journal }
+    }
+
+    /// The journal below.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Ends the run.
+    ///
+    /// # Errors
+    /// As for [`Journal::close`].
+    pub fn close(self) -> Result<(), Error> {
+        Ok(self.journal.close()?)
+    }
+}

@@ -1,0 +1,15 @@
+-- What a run is for, which run it was started by, and where the output of its command went.
+ALTER TABLE run ADD COLUMN label TEXT;
+ALTER TABLE run ADD COLUMN parent TEXT; -- the uuid of a run; it may have no row
+ALTER TABLE run ADD COLUMN log TEXT;    -- below the home
+
+-- A live run's claim that a file is right. It is worth nothing any more once its run has ended.
+CREATE TABLE voucher (
+    run        TEXT    NOT NULL, -- the uuid of a run; it may have no row
+    root       INTEGER NOT NULL,
+    path       TEXT    NOT NULL, -- of the file
+    digest     BLOB    NOT NULL, -- over everything that was verified
+    since      TEXT    NOT NULL,
+    revoked    TEXT,             -- why it is not worth anything any more
+    PRIMARY KEY (root, path, run)
+) STRICT, WITHOUT ROWID;

@@ -57,5 +57,7 @@ pub use model::{
 };
 pub use pin::Pin;
 pub use recovery::Recovery;
-pub use tree::{Difference, DifferenceKind, SourceContent, SourceEntry, TreeError, TreeSource};
+pub use tree::{
+    Difference, DifferenceKind, SourceContent, SourceEntry, TreeError, TreeSource, decoded,
+};
 pub use txn::{OnPinned, Payload, Prepared, Receipt, Transaction, TreeOptions};

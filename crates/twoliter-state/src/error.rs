@@ -2,6 +2,13 @@
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The system has no thread for an asynchronous call.
+    #[cfg(feature = "tokio")]
+    #[error("failed to start a thread")]
+    Thread {
+        /// Why.
+        source: std::io::Error,
+    },
     /// The journal says so.
     #[error(transparent)]
     Journal(#[from] tljournal::Error),

@@ -6,6 +6,7 @@
 
 #[cfg(feature = "tokio")]
 mod asynchronous;
+mod digest;
 mod error;
 mod state;
 mod tools;

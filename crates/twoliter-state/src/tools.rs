@@ -6,8 +6,9 @@
 //! directory; here every run verifies instead, and installs if anything is not as it should be.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::io::{self, Cursor, Read};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use camino::{Utf8Component, Utf8Path};
 use tar::EntryType;
@@ -15,6 +16,7 @@ use tljournal::{
     Digest, Durability, Installed, SourceEntry, Timestamp, TreeOptions, TreeSource, decoded,
 };
 
+use crate::digest::digest_of;
 use crate::{Error, State};
 
 /// The entry of the archive whose mtime everything gets that has none of its own.
@@ -26,11 +28,14 @@ const MODE: u32 = 0o755;
 /// How long the unpacked scripts may be together; upstream's are 250 KB.
 const SCRIPTS_BYTES_MAX: u64 = 64 << 20;
 
+/// Begins to read a program.
+type Open = dyn Fn() -> Box<dyn Read + Send> + Send + Sync;
+
 /// The tools that are embedded in a program: an archive of scripts, and programs that lie beside them.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Tools {
     archive: &'static [u8],
-    programs: Vec<(&'static str, &'static [u8])>,
+    programs: Vec<(String, Arc<Open>)>,
     identity: OnceLock<Digest>,
 }
 
@@ -45,16 +50,22 @@ impl Tools {
         }
     }
 
-    /// With this program.
+    /// With this program, whose content is read from the beginning whenever it is needed: the bytes of
+    /// `include_bytes!`, or a decompressor over them.
     #[must_use]
-    pub fn program(mut self, name: &'static str, content: &'static [u8]) -> Self {
+    pub fn program<R: Read + Send + 'static>(
+        mut self,
+        name: impl Into<String>,
+        open: impl Fn() -> R + Send + Sync + 'static,
+    ) -> Self {
         self.identity = OnceLock::new();
-        self.programs.push((name, content));
+        let open = Arc::new(move || Box::new(open()) as Box<dyn Read + Send>);
+        self.programs.push((name.into(), open));
         self
     }
 
     /// Recognised by this digest, which must be another one whenever the payload is: computed by a build
-    /// script, it spares every run to hash more than 100 MB.
+    /// script, it spares every run to read and hash more than 100 MB.
     #[must_use]
     pub fn known_as(mut self, identity: Digest) -> Self {
         self.identity = OnceLock::from(identity);
@@ -62,25 +73,29 @@ impl Tools {
     }
 
     /// What the payload is recognised by: a digest over all of it, if no other was given.
-    pub fn identity(&self) -> Digest {
-        *self.identity.get_or_init(|| {
-            let mut list = format!("{}\n", Digest::of(self.archive));
-            for (name, content) in &self.programs {
-                list.push_str(&format!("{} {name}\n", Digest::of(content)));
-            }
-            Digest::of(list.as_bytes())
-        })
+    ///
+    /// # Errors
+    /// Whatever the readers of the programs say.
+    pub fn identity(&self) -> io::Result<Digest> {
+        if let Some(identity) = self.identity.get() {
+            return Ok(*identity);
+        }
+        let mut list = format!("{}\n", Digest::of(self.archive));
+        for (name, open) in &self.programs {
+            list.push_str(&format!("{} {name}\n", digest_of(open())?));
+        }
+        Ok(*self.identity.get_or_init(|| Digest::of(list.as_bytes())))
     }
 
     /// The payload as a source, which is read only if it has to be.
-    fn source(&self) -> TreeSource {
-        let this = self.clone();
+    fn source(&self) -> io::Result<TreeSource> {
+        let (this, identity) = (self.clone(), self.identity()?);
         let entries = std::iter::once_with(move || this.entries());
         let entries = entries.flat_map(|read| match read {
             Ok(entries) => entries.into_iter().map(Ok).collect(),
             Err(error) => vec![Err(error)],
         });
-        TreeSource::entries(entries).known_as(self.identity().to_string())
+        Ok(TreeSource::entries(entries).known_as(identity.to_string()))
     }
 
     fn entries(&self) -> io::Result<Vec<SourceEntry>> {
@@ -113,15 +128,22 @@ impl Tools {
         let date = date.ok_or_else(|| bad(format!("there is no `{DATES_THE_REST}`")))?;
         dirs.remove("");
         let programs = self.programs.iter();
-        let program = |(name, content): &(&str, &'static [u8])| {
-            SourceEntry::file(*name, MODE, date, Cursor::new(*content))
-        };
-        entries.extend(programs.map(program));
+        entries.extend(programs.map(|(name, open)| SourceEntry::file(name, MODE, date, open())));
         entries.extend(
             dirs.into_iter()
                 .map(|dir| SourceEntry::dir(dir, MODE, date)),
         );
         Ok(entries)
+    }
+}
+
+impl fmt::Debug for Tools {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let programs: Vec<_> = self.programs.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Tools")
+            .field("programs", &programs)
+            .field("identity", &self.identity)
+            .finish_non_exhaustive()
     }
 }
 
@@ -139,12 +161,14 @@ impl State {
     /// whole.
     ///
     /// # Errors
-    /// As for [`Journal::install`](tljournal::Journal::install).
+    /// [`Error::Tools`] when the payload cannot be read, and otherwise as for
+    /// [`Journal::install`](tljournal::Journal::install).
     pub fn install_tools(&self, dir: &str, tools: &Tools) -> Result<Installed, Error> {
         let options = TreeOptions {
             durability: Durability::Rebuildable,
             ..TreeOptions::default()
         };
-        Ok(self.journal.install(dir, tools.source(), options)?)
+        let source = tools.source().map_err(|source| Error::Tools { source })?;
+        Ok(self.journal.install(dir, source, options)?)
     }
 }

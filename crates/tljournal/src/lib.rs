@@ -37,6 +37,7 @@ mod engine;
 mod error;
 mod home;
 mod journal;
+mod lineage;
 mod lock;
 mod model;
 mod pin;
@@ -44,10 +45,12 @@ mod recovery;
 mod tree;
 mod txn;
 
+pub use ambient::redacted;
 pub use catalog::{CatalogError, ChangeRecord, EventRecord, RunRecord, TxnFilter, TxnRecord};
 pub use error::{Conflict, ConflictKind, Damage, Error, Unsupported, UsageError};
 pub use journal::{
-    EntryView, History, Inspection, Installed, Journal, NamedLock, Options, Reading, Status,
+    EntryView, History, Inspection, Installed, Journal, NamedLock, Options, Reading, Run, RunLog,
+    Status,
 };
 pub use lock::{LockError, Mode as LockMode};
 pub use model::{

@@ -109,7 +109,7 @@ impl TxnFilter {
 
 /// The columns of a run; the last three are younger than the first format.
 const RUN: &str = "run.uuid, pid, host, argv, started_at, run.ended_at, outcome";
-const RUN_LATER: &str = "run.label, run.parent, run.log";
+const RUN_LATER: &str = "run.purpose, run.parent, run.log";
 const RUN_LATER_MISSING: &str = "NULL, NULL, NULL";
 
 /// The kind of the events that tell what may not have reached the medium, and never will.

@@ -42,7 +42,7 @@ impl Catalog {
 
     /// Records what a run is for.
     pub(crate) fn label_run(&self, row: i64, label: &str) -> Result<(), CatalogError> {
-        let sql = "UPDATE run SET label = ?2 WHERE id = ?1";
+        let sql = "UPDATE run SET purpose = ?2 WHERE id = ?1";
         self.conn
             .prepare_cached(sql)?
             .execute(params![row, label])?;

@@ -102,7 +102,7 @@ impl TxnFilter {
 }
 
 const TXN: &str =
-    "SELECT txn.id, txn.uuid, label, state, began_at, txn.ended_at, commit_no, reason,
+    "SELECT txn.id, txn.uuid, txn.label, state, began_at, txn.ended_at, commit_no, reason,
                    run.uuid, pid, host, argv, started_at, run.ended_at, outcome
                    FROM txn JOIN run ON run.id = txn.run ";
 

@@ -173,6 +173,11 @@ impl Engine {
         Ok(held)
     }
 
+    /// Whether this handle holds a lock that others may wait for.
+    pub(crate) fn holds_lock(&self) -> bool {
+        self.held.load(Ordering::Acquire) > 0
+    }
+
     /// The id of this handle's run, alive from now on.
     pub(crate) fn run_id(&self) -> Result<RunId, Error> {
         let mut run = self.live_run();

@@ -58,4 +58,6 @@ pub use model::{
 pub use pin::Pin;
 pub use recovery::Recovery;
 pub use tree::{Difference, DifferenceKind, SourceContent, SourceEntry, TreeError, TreeSource};
-pub use txn::{OnPinned, Payload, Prepared, Receipt, Transaction, TreeOptions};
+pub use txn::{
+    Accept, OnPinned, Payload, PopulateOptions, Prepared, Receipt, Transaction, TreeOptions,
+};

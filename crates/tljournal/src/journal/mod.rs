@@ -8,6 +8,7 @@ mod compare;
 mod history;
 mod inspect;
 mod open;
+mod populate;
 mod reading;
 mod work;
 

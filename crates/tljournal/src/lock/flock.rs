@@ -1,13 +1,13 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::AsFd;
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
 use super::holder;
+use super::wait::{Wait, wait_for};
 use crate::disk::{Dir, DiskError, LEVELS_MAX};
 use crate::model::Kind;
 
@@ -53,18 +53,8 @@ impl Held {
     }
 }
 
-/// How to wait for a lock.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Wait {
-    /// Give up after this long; never, if `None`.
-    pub(crate) limit: Option<Duration>,
-}
-
 /// What the name of a lock's turnstile ends with.
 pub(crate) const TURNSTILE: &str = ".turnstile";
-
-/// After how long a waiter is told who it waits for.
-const NOTICE_AFTER: Duration = Duration::from_secs(1);
 
 /// Takes the lock `name`, a file of `dir`, through a description of its own.
 ///
@@ -102,8 +92,6 @@ pub(crate) fn acquire(
     Ok(held)
 }
 
-/// Blocks in a thread of its own, so that the caller can speak up and give up; what it gets after that
-/// is released at once.
 fn wait_in_line(
     dir: &Dir,
     name: &str,
@@ -111,54 +99,15 @@ fn wait_in_line(
     mode: Mode,
     (begun, wait): (Instant, Wait),
 ) -> Result<Held, LockError> {
-    let span = tracing::debug_span!("lock_wait", lock = name, ?mode);
-    let _in_span = span.enter();
-    let (sender, receiver) = sync_channel(1);
     let block = move || {
-        let got = flock_blocking(&turnstile, Mode::Exclusive)
+        flock_blocking(&turnstile, Mode::Exclusive)
             .and_then(|()| flock_blocking(&file, mode))
-            .map(|()| file);
-        // Nobody is listening any more: the file closes, and with it the lock goes.
-        let _ = sender.send(got);
+            .map(|()| file)
     };
-    std::thread::Builder::new()
-        .name("tljournal-lock".to_owned())
-        .spawn(block)
-        .map_err(|source| {
-            DiskError::new("wait for the lock", dir.path().join(name).as_str(), source)
-        })?;
-    let mut told = false;
-    loop {
-        let waited = begun.elapsed();
-        let until_notice = (!told).then(|| NOTICE_AFTER.saturating_sub(waited));
-        let until_limit = wait.limit.map(|limit| limit.saturating_sub(waited));
-        let got = match [until_notice, until_limit].into_iter().flatten().min() {
-            Some(pause) => receiver.recv_timeout(pause),
-            None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
-        };
-        let waited = begun.elapsed();
-        match got {
-            Ok(Ok(file)) => {
-                tracing::debug!(waited_ms = waited.as_millis() as u64, "got the lock");
-                return Ok(Held { file, waited });
-            }
-            Ok(Err(errno)) => return Err(cannot_lock(dir, name, errno).into()),
-            Err(RecvTimeoutError::Disconnected) => {
-                return Err(cannot_lock(dir, name, Errno::CANCELED).into());
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-        }
-        let holder = holder::describe(dir, name);
-        if wait.limit.is_some_and(|limit| limit <= waited) {
-            return Err(LockError::Timeout {
-                lock: name.to_owned(),
-                waited,
-                holder,
-            });
-        }
-        tracing::warn!("waiting for the lock `{name}`, held by {holder}");
-        told = true;
-    }
+    let failed = |errno| cannot_lock(dir, name, errno);
+    let holder = || holder::describe(dir, name);
+    let (file, waited) = wait_for(name, (begun, wait), block, failed, holder)?;
+    Ok(Held { file, waited })
 }
 
 /// Locks a directory or file exclusively if nobody has locked it.

@@ -7,11 +7,12 @@
 //! | `lock/commit` | `flock`, shared or exclusive, with turnstile | by readers of one moment; while changes are checked and applied |
 //! | `lock/db` | `flock`, exclusive | for each write of SQLite |
 //! | `lock/name/<name>` | `flock`, shared or exclusive, with turnstile | as long as its user likes |
+//! | `lock/keys` | one OFD byte lock for each key that is populated now | from before the tree is looked at again until it is in place |
 //! | `lock/runs` | one OFD byte lock for each live run | from before the run's row exists until it ends |
 //! | `txn/<id>` | `flock`, exclusive | by the transaction that stages there, and by whoever deletes it |
 //! | a tree's root directory | `flock`, shared | by whoever pinned the tree |
 //!
-//! The kinds do not see each other, so each file has one kind. Order: named locks (sorted), `commit`,
+//! The kinds do not see each other, so each file has one kind. Order: keys, named locks (sorted), `commit`,
 //! `db`. Waiting is blocking, never polling: a poller starves. The turnstile is a second lock that is
 //! passed through on the way in: whoever waits for the lock holds it, so that readers that overlap for
 //! ever cannot keep a writer out.
@@ -20,11 +21,15 @@
 
 mod flock;
 mod holder;
+mod keys;
 mod runs;
+mod wait;
 
 pub(crate) use flock::{
-    Held, TURNSTILE, Wait, acquire, is_locked_within, try_exclusive, try_shared, unlock,
-    wait_exclusive, wait_shared,
+    Held, TURNSTILE, acquire, is_locked_within, try_exclusive, try_shared, unlock, wait_exclusive,
+    wait_shared,
 };
 pub use flock::{LockError, Mode};
+pub(crate) use keys::KeyByte;
 pub(crate) use runs::{RunByte, Runs};
+pub(crate) use wait::Wait;

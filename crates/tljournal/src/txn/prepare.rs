@@ -73,9 +73,10 @@ impl Transaction {
     fn refuse_still_written(&self) -> Result<(), Error> {
         for intent in &self.intents {
             let staged = intent.staged.as_ref();
-            let (Wanted::Tree(wanted), Some(tree)) =
-                (&intent.wanted, staged.and_then(|staged| staged.tree.as_ref()))
-            else {
+            let (Wanted::Tree(wanted), Some(tree)) = (
+                &intent.wanted,
+                staged.and_then(|staged| staged.tree.as_ref()),
+            ) else {
                 continue;
             };
             if !wanted.source.is_filled() || intent.found.is_some() {

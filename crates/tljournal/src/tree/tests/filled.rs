@@ -83,5 +83,8 @@ fn special_files_are_refused_when_somebody_else_made_them() {
         assert!(made.success());
         Ok(())
     }));
-    assert!(refused.contains("`fifo`: it is a device, fifo"), "{refused}");
+    assert!(
+        refused.contains("`fifo`: it is a device, fifo"),
+        "{refused}"
+    );
 }

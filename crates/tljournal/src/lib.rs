@@ -63,4 +63,6 @@ pub use recovery::Recovery;
 pub use tree::{
     Difference, DifferenceKind, SourceContent, SourceEntry, TreeError, TreeSource, decoded,
 };
-pub use txn::{OnPinned, Payload, Prepared, Receipt, Transaction, TreeOptions};
+pub use txn::{
+    Accept, OnPinned, Payload, PopulateOptions, Prepared, Receipt, Transaction, TreeOptions,
+};

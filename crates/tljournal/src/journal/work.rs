@@ -25,7 +25,7 @@ use crate::txn::{Transaction, TreeOptions};
 /// [`Journal::close`] does the same and says what went wrong.
 #[derive(Debug, Clone)]
 pub struct Journal {
-    engine: Arc<Engine>,
+    pub(super) engine: Arc<Engine>,
     recovery: Recovery,
 }
 
@@ -83,6 +83,11 @@ impl Journal {
     ) -> Result<Installed, Error> {
         let mut txn = self.begin(&format!("install {path}"));
         txn.tree(path, source, options)?;
+        Self::put_in_place(txn, path)
+    }
+
+    /// Commits the transaction that brings one tree.
+    pub(super) fn put_in_place(txn: Transaction, path: &str) -> Result<Installed, Error> {
         let mut receipt = txn.prepare()?.commit()?;
         match receipt.take_pin(path) {
             Some(pin) => Ok(Installed {

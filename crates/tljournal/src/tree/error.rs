@@ -81,6 +81,12 @@ pub enum TreeError {
         /// Where the journal lies in it.
         entry: String,
     },
+    /// Whoever was to fill the tree failed.
+    #[error("failed to fill the tree")]
+    Fill {
+        /// What was said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A source that can be read once was read before.
     #[error("failed to read {origin}: it can be read only once, and was")]
     AlreadyRead {

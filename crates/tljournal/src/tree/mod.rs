@@ -8,6 +8,7 @@
 //! directory -- walk -- copy (every core) --------------------------+
 //! archive ---- compression -- archive --+                          +-- draft -- Built
 //! entries -----------------------------+-- unpack -- writers ------+
+//! filled by the caller ------- walk -- read (every core) ----------+
 //! ```
 //!
 //! What always holds:
@@ -28,7 +29,7 @@
 //! | question | verb | file |
 //! |---|---|---|
 //! | is the source what it was? | `fingerprint` | `fingerprint.rs` |
-//! | fill a directory from it | `build` | `build.rs`, `copy.rs`, `unpack.rs` |
+//! | fill a directory from it | `build` | `build.rs`, `copy.rs`, `filled.rs`, `unpack.rs` |
 //! | is the tree what its manifest says? | `verify` | `verify.rs`, `look.rs` |
 //! | what is there? | `read` | `copy.rs` |
 //!
@@ -41,6 +42,7 @@ mod copy;
 mod difference;
 mod draft;
 mod error;
+mod filled;
 mod fingerprint;
 mod look;
 mod names;

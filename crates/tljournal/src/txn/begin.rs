@@ -130,6 +130,7 @@ impl Transaction {
             wanted,
             found: None,
             staged: None,
+            look: None,
         })
     }
 

@@ -6,6 +6,7 @@
 mod archives;
 mod directories;
 mod entries;
+mod filled;
 mod hostile;
 mod properties;
 mod sparse;

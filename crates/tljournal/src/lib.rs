@@ -43,6 +43,7 @@ mod pin;
 mod recovery;
 mod tree;
 mod txn;
+mod voucher;
 
 pub use catalog::{CatalogError, ChangeRecord, EventRecord, RunRecord, TxnFilter, TxnRecord};
 pub use error::{Conflict, ConflictKind, Damage, Error, Unsupported, UsageError};
@@ -59,3 +60,4 @@ pub use pin::Pin;
 pub use recovery::Recovery;
 pub use tree::{Difference, DifferenceKind, SourceContent, SourceEntry, TreeError, TreeSource};
 pub use txn::{OnPinned, Payload, Prepared, Receipt, Transaction, TreeOptions};
+pub use voucher::{Tags, Voucher};

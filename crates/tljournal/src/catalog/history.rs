@@ -102,7 +102,7 @@ impl TxnFilter {
 }
 
 const TXN: &str =
-    "SELECT txn.id, txn.uuid, label, state, began_at, txn.ended_at, commit_no, reason,
+    "SELECT txn.id, txn.uuid, txn.label, state, began_at, txn.ended_at, commit_no, reason,
                    run.uuid, pid, host, argv, started_at, run.ended_at, outcome
                    FROM txn JOIN run ON run.id = txn.run ";
 
@@ -239,14 +239,23 @@ fn read_txn(row: &Row<'_>) -> Result<TxnRecord, CatalogError> {
         ended_at: moment(5)?,
         commit_no: row.get(6)?,
         reason: row.get(7)?,
-        run: RunRecord {
-            id: parse(&text(8)?, "run id")?,
-            pid: row.get(9)?,
-            host: text(10)?,
-            argv: text(11)?,
-            started_at: time(&text(12)?)?,
-            ended_at: moment(13)?,
-            outcome: row.get(14)?,
-        },
+        run: read_run(row, 8)?,
+    })
+}
+
+/// The columns that [`read_run`] reads.
+pub(super) const RUN: &str = "run.uuid, pid, host, argv, started_at, run.ended_at, outcome";
+
+/// Reads what is known of a run from these columns on.
+pub(super) fn read_run(row: &Row<'_>, at: usize) -> Result<RunRecord, CatalogError> {
+    let ended_at: Option<String> = row.get(at + 5)?;
+    Ok(RunRecord {
+        id: parse(&row.get::<_, String>(at)?, "run id")?,
+        pid: row.get(at + 1)?,
+        host: row.get(at + 2)?,
+        argv: row.get(at + 3)?,
+        started_at: time(&row.get::<_, String>(at + 4)?)?,
+        ended_at: ended_at.map(|text| time(&text)).transpose()?,
+        outcome: row.get(at + 6)?,
     })
 }

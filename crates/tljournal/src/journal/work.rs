@@ -14,6 +14,7 @@ use crate::pin::{self, Pin};
 use crate::recovery::{self, Recovery};
 use crate::tree::{Difference, TreeSource};
 use crate::txn::{Transaction, TreeOptions};
+use crate::voucher::Tags;
 
 /// A journal that is open for work.
 ///
@@ -180,6 +181,14 @@ impl Journal {
         limit: Option<Duration>,
     ) -> Result<NamedLock, Error> {
         NamedLock::acquire(&self.engine, name, mode, purpose, limit)
+    }
+
+    /// Tags that belong together: small files that are there because a live run vouches for them.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a path that is outside the territory or the journal's own.
+    pub fn tags(&self, paths: impl IntoIterator<Item = RelPath>) -> Result<Tags<'_>, Error> {
+        Tags::new(self, &self.engine, paths)
     }
 
     /// What is known of the past and of what stands where.

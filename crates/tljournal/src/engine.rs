@@ -178,7 +178,6 @@ impl Engine {
         Ok(held)
     }
 
-
     /// The id of this handle's run, alive from now on.
     pub(crate) fn run_id(&self) -> Result<RunId, Error> {
         let mut run = self.live_run();

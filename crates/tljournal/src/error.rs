@@ -105,6 +105,12 @@ pub enum UsageError {
         /// The path.
         path: String,
     },
+    /// A file is not one of the tags that are changed together.
+    #[error("`{path}` is not among the tags that are vouched for together")]
+    NotATag {
+        /// The path.
+        path: String,
+    },
     /// Several ids begin so.
     #[error("several transactions have ids that begin with `{name}`")]
     Ambiguous {

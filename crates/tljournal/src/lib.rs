@@ -44,6 +44,7 @@ mod pin;
 mod recovery;
 mod tree;
 mod txn;
+mod voucher;
 
 pub use ambient::redacted;
 pub use catalog::{CatalogError, ChangeRecord, EventRecord, RunRecord, TxnFilter, TxnRecord};
@@ -66,3 +67,4 @@ pub use tree::{
 pub use txn::{
     Accept, OnPinned, Payload, PopulateOptions, Prepared, Receipt, Transaction, TreeOptions,
 };
+pub use voucher::{Tags, Voucher};

@@ -82,6 +82,11 @@ fn own() -> MutexGuard<'static, Vec<Identity>> {
     OWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Whether this process has pinned anything.
+pub(crate) fn holds_any() -> bool {
+    !own().is_empty()
+}
+
 fn is_own(identity: Identity) -> bool {
     own().contains(&identity)
 }

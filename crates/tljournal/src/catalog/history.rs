@@ -158,6 +158,16 @@ impl Catalog {
         Ok(format!("{RUN}, {later}"))
     }
 
+    /// What is known of a run; `None` if it has no row.
+    pub(crate) fn run_record(&self, run: RunId) -> Result<Option<RunRecord>, CatalogError> {
+        let sql = format!("SELECT {} FROM run WHERE uuid = ?1", self.run_columns()?);
+        let mut statement = self.conn.prepare_cached(&sql)?;
+        statement
+            .query_row([run.to_string()], |row| Ok(read_run(row, 0)))
+            .optional()?
+            .transpose()
+    }
+
     /// Runs, the latest first.
     pub(crate) fn runs(&self, limit: u32) -> Result<Vec<RunRecord>, CatalogError> {
         let run = self.run_columns()?;

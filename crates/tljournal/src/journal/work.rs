@@ -18,6 +18,7 @@ use crate::pin::{self, Pin};
 use crate::recovery::{self, Recovery};
 use crate::tree::{Difference, TreeSource};
 use crate::txn::{Transaction, TreeOptions};
+use crate::voucher::Tags;
 
 /// A journal that is open for work.
 ///
@@ -220,6 +221,14 @@ impl Journal {
     /// [`Error::Disk`], [`Error::Catalog`] when it cannot be recorded.
     pub fn run(&self, label: &str) -> Result<Run, Error> {
         Run::begin(&self.engine, label)
+    }
+
+    /// Tags that belong together: small files that are there because a live run vouches for them.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a path that is outside the territory or the journal's own.
+    pub fn tags(&self, paths: impl IntoIterator<Item = RelPath>) -> Result<Tags<'_>, Error> {
+        Tags::new(self, &self.engine, paths)
     }
 
     /// What is known of the past and of what stands where.

@@ -7,9 +7,9 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
-use super::{LockError, Mode};
 use super::runs::byte;
 use super::wait::{Awaited, Wait, wait_for};
+use super::{LockError, Mode};
 use crate::disk::{Dir, DiskError};
 use crate::model::Digest;
 

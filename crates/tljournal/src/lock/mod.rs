@@ -9,12 +9,14 @@
 //! | `lock/name/<name>` | `flock`, shared or exclusive, with turnstile | as long as its user likes |
 //! | a file that a caller names | `flock`, shared or exclusive, as flock(1) does: no turnstile | as long as its user likes |
 //! | `lock/keys` | one OFD byte lock for each key that is populated now | from before the tree is looked at again until it is in place |
+//! | `lock/vouchers` | `flock`, exclusive, with turnstile | while vouchers and the files they are for are changed |
 //! | `lock/runs` | one OFD byte lock for each live run | from before the run's row exists until it ends |
 //! | `txn/<id>` | `flock`, exclusive | by the transaction that stages there, and by whoever deletes it |
 //! | a tree's root directory | `flock`, shared | by whoever pinned the tree |
 //!
 //! The kinds do not see each other, so each file has one kind. Order: keys, files that a caller names (sorted),
-//! named locks (sorted), `commit`, `db`. Waiting is blocking, never polling: a poller starves. The turnstile is a second lock that is
+//! named locks (sorted), `vouchers`, `commit`, `db`. Waiting is blocking, never polling: a poller starves.
+//! The turnstile is a second lock that is
 //! passed through on the way in: whoever waits for the lock holds it, so that readers that overlap for
 //! ever cannot keep a writer out.
 //!

@@ -57,7 +57,9 @@ pub use model::{
 };
 pub use pin::Pin;
 pub use recovery::Recovery;
-pub use tree::{Difference, DifferenceKind, SourceContent, SourceEntry, TreeError, TreeSource};
+pub use tree::{
+    Difference, DifferenceKind, Layer, SourceContent, SourceEntry, TreeError, TreeSource,
+};
 pub use txn::{
     Accept, OnPinned, Payload, PopulateOptions, Prepared, Receipt, Transaction, TreeOptions,
 };

@@ -7,6 +7,7 @@
 //! ```text
 //! directory -- walk -- copy (every core) --------------------------+
 //! archive ---- compression -- archive --+                          +-- draft -- Built
+//! layers ----- compression (ahead, every core) -- archive --+
 //! entries -----------------------------+-- unpack -- writers ------+
 //! filled by the caller ------- walk -- read (every core) ----------+
 //! ```
@@ -29,12 +30,13 @@
 //! | question | verb | file |
 //! |---|---|---|
 //! | is the source what it was? | `fingerprint` | `fingerprint.rs` |
-//! | fill a directory from it | `build` | `build.rs`, `copy.rs`, `filled.rs`, `unpack.rs` |
+//! | fill a directory from it | `build` | `build.rs`, `copy.rs`, `filled.rs`, `layers.rs`, `unpack.rs` |
 //! | is the tree what its manifest says? | `verify` | `verify.rs`, `look.rs` |
 //! | what is there? | `read` | `copy.rs` |
 //!
 //! [`Manifest`]: crate::model::Manifest
 
+mod ahead;
 mod archive;
 mod build;
 mod compression;
@@ -44,6 +46,7 @@ mod draft;
 mod error;
 mod filled;
 mod fingerprint;
+mod layers;
 mod look;
 mod names;
 mod pax;
@@ -54,11 +57,13 @@ mod tar_reader;
 mod unpack;
 mod verify;
 mod walk;
+mod whiteout;
 mod writers;
 
 pub use compression::decoded;
 pub use difference::{Difference, DifferenceKind};
 pub use error::TreeError;
+pub use layers::Layer;
 pub use source::{SourceContent, SourceEntry, TreeSource};
 
 pub(crate) use build::build;

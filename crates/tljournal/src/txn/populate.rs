@@ -45,7 +45,7 @@ pub(crate) enum Looked {
     /// It is there, which this transaction says.
     There(Transaction),
     /// It is not.
-    Absent(Box<Absent>),
+    Absent(Absent),
 }
 
 /// A tree that is not as it is wanted, with the transaction that can bring it.
@@ -64,7 +64,7 @@ impl Transaction {
 
     fn looked(mut self, intent: Intent) -> Looked {
         if intent.found.is_none() {
-            return Looked::Absent(Box::new(Absent { txn: self, intent }));
+            return Looked::Absent(Absent { txn: self, intent });
         }
         self.keep(intent);
         Looked::There(self)

@@ -8,6 +8,7 @@ mod directories;
 mod entries;
 mod filled;
 mod hostile;
+mod layers;
 mod properties;
 mod sparse;
 mod verdicts;

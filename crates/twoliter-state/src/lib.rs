@@ -5,7 +5,9 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod kits;
 mod state;
 
 pub use error::Error;
+pub use kits::{Kit, KitOptions, LayoutError};
 pub use state::State;

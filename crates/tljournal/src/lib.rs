@@ -37,17 +37,21 @@ mod engine;
 mod error;
 mod home;
 mod journal;
+mod lineage;
 mod lock;
 mod model;
 mod pin;
 mod recovery;
 mod tree;
 mod txn;
+mod voucher;
 
+pub use ambient::redacted;
 pub use catalog::{CatalogError, ChangeRecord, EventRecord, RunRecord, TxnFilter, TxnRecord};
 pub use error::{Conflict, ConflictKind, Damage, Error, Unsupported, UsageError};
 pub use journal::{
-    EntryView, History, Inspection, Installed, Journal, NamedLock, Options, Reading, Status,
+    EntryView, History, Inspection, Installed, Journal, NamedLock, Options, Reading, Run, RunLog,
+    Status,
 };
 pub use lock::{LockError, Mode as LockMode};
 pub use model::{
@@ -58,8 +62,9 @@ pub use model::{
 pub use pin::Pin;
 pub use recovery::Recovery;
 pub use tree::{
-    Difference, DifferenceKind, Layer, SourceContent, SourceEntry, TreeError, TreeSource,
+    Difference, DifferenceKind, Layer, SourceContent, SourceEntry, TreeError, TreeSource, decoded,
 };
 pub use txn::{
     Accept, OnPinned, Payload, PopulateOptions, Prepared, Receipt, Transaction, TreeOptions,
 };
+pub use voucher::{Tags, Voucher};

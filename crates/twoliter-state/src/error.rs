@@ -4,6 +4,19 @@ use crate::LayoutError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The tools that are embedded in the program cannot be read.
+    #[error("failed to read the embedded tools")]
+    Tools {
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The system has no thread for an asynchronous call.
+    #[cfg(feature = "tokio")]
+    #[error("failed to start a thread")]
+    Thread {
+        /// Why.
+        source: std::io::Error,
+    },
     /// An image could not be pulled.
     #[error("failed to pull the image for `{path}`")]
     Pull {

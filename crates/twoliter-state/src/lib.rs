@@ -4,10 +4,17 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "tokio")]
+mod asynchronous;
+mod digest;
 mod error;
 mod kits;
 mod state;
+mod tools;
 
+#[cfg(feature = "tokio")]
+pub use asynchronous::AsyncState;
 pub use error::Error;
 pub use kits::{Kit, KitOptions, LayoutError};
 pub use state::State;
+pub use tools::Tools;

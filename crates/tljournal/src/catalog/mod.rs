@@ -24,6 +24,7 @@ mod open;
 mod run;
 mod tree;
 mod txn;
+mod voucher;
 
 pub(crate) use codec::RowError;
 pub(crate) use entry::{EntryRow, Unsettled};
@@ -32,6 +33,7 @@ pub(crate) use history::{FAILED_SYNC, WEAKER_PROMISE};
 pub(crate) use home::HomeRow;
 pub(crate) use open::Catalog;
 pub(crate) use txn::TxnRow;
+pub(crate) use voucher::{VoucherChange, VoucherRow};
 
 /// Whether a write of the catalog is synced before it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

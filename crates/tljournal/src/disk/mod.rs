@@ -24,6 +24,7 @@ mod make;
 mod resolve;
 mod source;
 mod system;
+mod watch;
 mod witness;
 
 pub use dir::Dir;

@@ -1,12 +1,14 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::catalog::{
-    Catalog, CatalogError, ChangeRecord, EntryRow, EventRecord, TxnFilter, TxnRecord,
+    Catalog, CatalogError, ChangeRecord, EntryRow, EventRecord, RunRecord, TxnFilter, TxnRecord,
 };
 use crate::engine::Engine;
 use crate::error::{Error, UsageError};
 use crate::home::Map;
+use crate::lock::Runs;
 use crate::model::{Digest, Image, Kind, Manifest, RelPath, Timestamp, TxnId};
+use crate::voucher::{self, Voucher};
 
 /// What is known of the past and of what stands where.
 ///
@@ -20,7 +22,7 @@ pub struct History<'a> {
 #[derive(Debug)]
 enum Source<'a> {
     Work(&'a Engine),
-    Copy(&'a Mutex<Catalog>, &'a Map),
+    Copy(&'a Mutex<Catalog>, &'a Map, Option<&'a Runs>),
 }
 
 /// What the catalog says of a path.
@@ -72,9 +74,13 @@ impl<'a> History<'a> {
         }
     }
 
-    pub(super) fn of_copy(catalog: &'a Mutex<Catalog>, map: &'a Map) -> Self {
+    pub(super) fn of_copy(
+        catalog: &'a Mutex<Catalog>,
+        map: &'a Map,
+        runs: Option<&'a Runs>,
+    ) -> Self {
         Self {
-            source: Source::Copy(catalog, map),
+            source: Source::Copy(catalog, map, runs),
         }
     }
 
@@ -84,7 +90,7 @@ impl<'a> History<'a> {
     ) -> Result<T, Error> {
         match self.source {
             Source::Work(engine) => engine.look(act),
-            Source::Copy(catalog, _) => Ok(act(&catalog
+            Source::Copy(catalog, ..) => Ok(act(&catalog
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner))?),
         }
@@ -96,6 +102,14 @@ impl<'a> History<'a> {
     /// [`Error::Catalog`] or [`Error::Damaged`] when the catalog cannot be read; so for all of these.
     pub fn transactions(&self, filter: &TxnFilter) -> Result<Vec<TxnRecord>, Error> {
         self.look(|catalog| catalog.history(filter))
+    }
+
+    /// Runs, the latest first.
+    ///
+    /// # Errors
+    /// As for [`History::transactions`].
+    pub fn runs(&self, limit: u32) -> Result<Vec<RunRecord>, Error> {
+        self.look(|catalog| catalog.runs(limit))
     }
 
     /// The transaction with this number, id, or unique beginning of an id of at least four digits.
@@ -145,7 +159,7 @@ impl<'a> History<'a> {
     pub fn entry(&self, path: &str) -> Result<Option<EntryView>, Error> {
         let place = match self.source {
             Source::Work(engine) => engine.home.place(&RelPath::new(path)?)?,
-            Source::Copy(_, map) => map.place(&RelPath::new(path)?)?,
+            Source::Copy(_, map, _) => map.place(&RelPath::new(path)?)?,
         };
         Ok(self.look(|catalog| catalog.entry(&place))?.map(view))
     }
@@ -163,6 +177,26 @@ impl<'a> History<'a> {
             }) => self.look(|catalog| catalog.manifest(&digest)),
             _ => Ok(None),
         }
+    }
+
+    /// Who vouches for what: all tags, with revoked vouchers and those of dead runs that nobody has cleared.
+    ///
+    /// # Errors
+    /// As for [`History::transactions`].
+    pub fn vouchers(&self) -> Result<Vec<Voucher>, Error> {
+        let shown = |place: &_| match self.source {
+            Source::Work(engine) => engine.home.shown(place),
+            Source::Copy(_, map, _) => map.shown(place),
+        };
+        let alive = |run| match self.source {
+            Source::Work(engine) => Ok(engine.runs.is_alive(run)?),
+            Source::Copy(_, _, runs) => Ok(runs.map_or(Ok(false), |runs| runs.is_alive(run))?),
+        };
+        let process = |run| self.look(|catalog| catalog.run_record(run));
+        let rows = self.look(|catalog| catalog.all_vouchers())?;
+        rows.into_iter()
+            .map(|row| voucher::view(row, shown, alive, process))
+            .collect()
     }
 
     /// How the journal is doing.

@@ -9,15 +9,20 @@ use crate::catalog::Catalog;
 use crate::disk::{Dir, Disk, DiskError};
 use crate::error::{Error, UsageError};
 use crate::home::{DATABASE, Map, SHM, WAL, check_database_files};
-use crate::lock;
+use crate::lock::{self, Runs};
 use crate::model::{Anchor, Place, RelPath};
 use crate::tree::Difference;
+
+/// Where the locks are, in the home.
+const LOCKS: &str = ".state/lock";
 
 /// A journal that is open to be looked at. Nothing on disk is changed by it.
 #[derive(Debug)]
 pub struct Inspection {
     catalog: Mutex<Catalog>,
     map: Map,
+    /// Tells who lives, where somebody can.
+    runs: Option<Runs>,
     root: Dir,
     home: Dir,
     at_home: bool,
@@ -69,6 +74,11 @@ impl Inspection {
         Ok(Self {
             catalog: Mutex::new(catalog),
             map,
+            runs: dir
+                .open_dir(LOCKS)
+                .and_then(Runs::open_to_look)
+                .ok()
+                .filter(|_| at_home),
             root: root_dir,
             home: dir,
             at_home,
@@ -79,7 +89,7 @@ impl Inspection {
     /// What is known of the past and of what stands where.
     #[must_use]
     pub fn history(&self) -> History<'_> {
-        History::of_copy(&self.catalog, &self.map)
+        History::of_copy(&self.catalog, &self.map, self.runs.as_ref())
     }
 
     /// Whether the database belongs to this directory, and not to one that it was copied from.

@@ -1,13 +1,13 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
 use super::holder;
-use super::wait::{Wait, wait_for};
+use super::wait::{self, Awaited, Wait};
 use crate::disk::{Dir, DiskError, LEVELS_MAX};
 use crate::model::Kind;
 
@@ -48,13 +48,36 @@ pub(crate) struct Held {
 }
 
 impl Held {
+    pub(super) fn new(file: File, waited: Duration) -> Self {
+        Self { file, waited }
+    }
+
     pub(crate) fn file(&self) -> &File {
         &self.file
     }
 }
 
+impl Drop for Held {
+    /// Gives it back explicitly: a process that inherited the description would keep it otherwise.
+    fn drop(&mut self) {
+        if let Err(errno) = unlock(&self.file) {
+            tracing::debug!(%errno, "a lock is given back by closing it only");
+        }
+    }
+}
+
 /// What the name of a lock's turnstile ends with.
 pub(crate) const TURNSTILE: &str = ".turnstile";
+
+const NAME_CHARS_MAX: usize = 100;
+
+/// Whether a text can be the name of a lock.
+pub(crate) fn is_name(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let begins = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    let taken = text.ends_with(TURNSTILE);
+    begins && !taken && text.len() <= NAME_CHARS_MAX && text.chars().all(plain)
+}
 
 /// Takes the lock `name`, a file of `dir`, through a description of its own.
 ///
@@ -68,21 +91,14 @@ pub(crate) fn acquire(
 ) -> Result<Held, LockError> {
     let turnstile = dir.open_lock_file(&format!("{name}{TURNSTILE}"))?;
     let file = dir.open_lock_file(name)?;
-    let begun = Instant::now();
-    let free = try_flock(&turnstile, Mode::Exclusive).and_then(|passed| {
-        if passed {
-            try_flock(&file, mode)
-        } else {
-            Ok(false)
-        }
-    });
-    let held = match free.map_err(|errno| cannot_lock(dir, name, errno))? {
-        true => Held {
-            file,
-            waited: Duration::ZERO,
-        },
-        false => wait_in_line(dir, name, (turnstile, file), mode, (begun, wait))?,
+    let awaited = Awaited {
+        name,
+        path: dir.path().join(name),
+        mode,
+        holder: &|| holder::describe(dir, name),
     };
+    let (file, waited) = wait::in_line(&awaited, vec![turnstile], file, wait)?;
+    let held = Held::new(file, waited);
     if mode == Mode::Exclusive
         && let Err(error) = holder::sign(dir, name, &held.file, purpose)
     {
@@ -90,24 +106,6 @@ pub(crate) fn acquire(
         tracing::debug!(%error, "the holder of a lock is not written down");
     }
     Ok(held)
-}
-
-fn wait_in_line(
-    dir: &Dir,
-    name: &str,
-    (turnstile, file): (File, File),
-    mode: Mode,
-    (begun, wait): (Instant, Wait),
-) -> Result<Held, LockError> {
-    let block = move || {
-        flock_blocking(&turnstile, Mode::Exclusive)
-            .and_then(|()| flock_blocking(&file, mode))
-            .map(|()| file)
-    };
-    let failed = |errno| cannot_lock(dir, name, errno);
-    let holder = || holder::describe(dir, name);
-    let (file, waited) = wait_for(name, (begun, wait), block, failed, holder)?;
-    Ok(Held { file, waited })
 }
 
 /// Locks a directory or file exclusively if nobody has locked it.
@@ -168,7 +166,7 @@ fn is_locked_down_to(dir: &Dir, name: &OsStr, levels: u32) -> Result<bool, DiskE
     Ok(false)
 }
 
-fn try_flock(file: impl AsFd, mode: Mode) -> Result<bool, Errno> {
+pub(super) fn try_flock(file: impl AsFd, mode: Mode) -> Result<bool, Errno> {
     let operation = match mode {
         Mode::Shared => FlockOperation::NonBlockingLockShared,
         Mode::Exclusive => FlockOperation::NonBlockingLockExclusive,
@@ -180,16 +178,12 @@ fn try_flock(file: impl AsFd, mode: Mode) -> Result<bool, Errno> {
     }
 }
 
-fn flock_blocking(file: impl AsFd, mode: Mode) -> Result<(), Errno> {
+pub(super) fn flock_blocking(file: impl AsFd, mode: Mode) -> Result<(), Errno> {
     let operation = match mode {
         Mode::Shared => FlockOperation::LockShared,
         Mode::Exclusive => FlockOperation::LockExclusive,
     };
     rustix::io::retry_on_intr(|| rustix::fs::flock(file.as_fd(), operation))
-}
-
-fn cannot_lock(dir: &Dir, name: &str, errno: Errno) -> DiskError {
-    DiskError::new("lock", dir.path().join(name).as_str(), errno)
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
-use super::LockError;
 use super::runs::byte;
-use super::wait::{Wait, wait_for};
+use super::wait::{Awaited, Wait, wait_for};
+use super::{LockError, Mode};
 use crate::disk::{Dir, DiskError};
 use crate::model::Digest;
 
@@ -57,10 +57,13 @@ impl KeyByte {
                 Err(errno) => return Err(rustix::io::Errno::from_raw_os_error(errno as i32)),
             }
         };
-        let failed = |errno: rustix::io::Errno| {
-            DiskError::new("lock", dir.path().join(FILE).as_str(), errno)
+        let awaited = Awaited {
+            name: what,
+            path: dir.path().join(FILE),
+            mode: Mode::Exclusive,
+            holder: &holder,
         };
-        let (file, _) = wait_for(what, (begun, wait), block, failed, holder)?;
+        let (file, _) = wait_for(&awaited, block, (begun, wait))?;
         Ok(Self::new(file))
     }
 

@@ -10,7 +10,24 @@ use crate::model::RunId;
 /// Keeps a run alive: its byte of `lock/runs`, locked through a description of its own.
 #[derive(Debug)]
 pub(crate) struct RunByte {
-    _file: File,
+    file: File,
+    at: i64,
+}
+
+impl RunByte {
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+impl Drop for RunByte {
+    /// Gives it back explicitly: a process that inherited the description would keep the run alive.
+    fn drop(&mut self) {
+        let unlock = byte(self.at, libc::F_UNLCK);
+        if let Err(errno) = fcntl(&self.file, FcntlArg::F_OFD_SETLK(&unlock)) {
+            tracing::debug!(%errno, "a run's byte is given back by closing it only");
+        }
+    }
 }
 
 /// Asks which runs are alive, through a description that holds no byte itself: who asks through the
@@ -31,22 +48,49 @@ impl Runs {
         })
     }
 
+    /// The same where nothing may be made or written.
+    pub(crate) fn open_to_look(dir: Dir) -> Result<Self, DiskError> {
+        let asking = dir.open_file(FILE)?;
+        Ok(Self { dir, asking })
+    }
+
     /// Makes a run alive. `None` if its byte is taken, which only a colliding id can cause.
     pub(crate) fn enter(&self, run: RunId) -> Result<Option<RunByte>, DiskError> {
         let file = self.dir.open_lock_file(FILE)?;
-        let lock = byte(run.lock_byte(), libc::F_WRLCK);
-        match fcntl(&file, FcntlArg::F_OFD_SETLK(&lock)) {
-            Ok(_) => Ok(Some(RunByte { _file: file })),
+        let at = run.lock_byte();
+        match fcntl(&file, FcntlArg::F_OFD_SETLK(&byte(at, libc::F_WRLCK))) {
+            Ok(_) => Ok(Some(RunByte { file, at })),
             Err(Errno::EAGAIN | Errno::EACCES) => Ok(None),
             Err(errno) => Err(self.error(errno)),
         }
     }
 
-    /// Whether a run is alive now.
+    /// Whether a run is alive now. Whoever waits for its end is not taken for it: they share the byte.
     pub(crate) fn is_alive(&self, run: RunId) -> Result<bool, DiskError> {
-        let mut lock = byte(run.lock_byte(), libc::F_WRLCK);
+        let mut lock = byte(run.lock_byte(), libc::F_RDLCK);
         fcntl(&self.asking, FcntlArg::F_OFD_GETLK(&mut lock)).map_err(|errno| self.error(errno))?;
         Ok(i32::from(lock.l_type) != libc::F_UNLCK)
+    }
+
+    /// Has somebody told, from a thread of its own, when a run has ended.
+    pub(crate) fn when_ended(
+        &self,
+        run: RunId,
+        tell: impl FnOnce() + Send + 'static,
+    ) -> Result<(), DiskError> {
+        let file = self.dir.open_lock_file(FILE)?;
+        let block = move || {
+            let lock = byte(run.lock_byte(), libc::F_RDLCK);
+            while fcntl(&file, FcntlArg::F_OFD_SETLKW(&lock)) == Err(Errno::EINTR) {}
+            drop(file);
+            tell();
+        };
+        let spawned = std::thread::Builder::new()
+            .name("tljournal-run".to_owned())
+            .spawn(block);
+        let path = self.dir.path().join(FILE);
+        spawned.map_err(|source| DiskError::new("wait for a run in", path.as_str(), source))?;
+        Ok(())
     }
 
     fn error(&self, errno: Errno) -> DiskError {
@@ -69,6 +113,24 @@ mod tests {
     use super::*;
     use crate::ambient;
     use crate::disk::Disk;
+
+    #[test]
+    fn whoever_waits_for_the_end_of_a_run_does_not_keep_it_alive() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = camino::Utf8PathBuf::from_path_buf(temp.path().to_path_buf()).unwrap();
+        let runs = Runs::open(&Dir::open(&path, Disk::default()).unwrap()).unwrap();
+        let run = ambient::fresh_run_id();
+        let held = runs.enter(run).unwrap().unwrap();
+        let (sender, ended) = std::sync::mpsc::channel();
+        runs.when_ended(run, move || sender.send(()).unwrap())
+            .unwrap();
+        let waiter = runs.dir.open_lock_file(FILE).unwrap();
+        drop(held);
+        ended.recv().unwrap();
+        let shared = byte(run.lock_byte(), libc::F_RDLCK);
+        fcntl(&waiter, FcntlArg::F_OFD_SETLK(&shared)).unwrap();
+        assert!(!runs.is_alive(run).unwrap());
+    }
 
     #[test]
     fn g6_a_run_is_alive_exactly_while_its_byte_is_held() {

@@ -1,10 +1,15 @@
+use std::os::fd::AsFd;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
+use camino::Utf8PathBuf;
 use rustix::io::Errno;
 
-use super::LockError;
+use super::flock::{LockError, Mode, flock_blocking, try_flock};
 use crate::disk::DiskError;
+
+/// After how long a waiter is told who it waits for.
+const NOTICE_AFTER: Duration = Duration::from_secs(1);
 
 /// How to wait for a lock.
 #[derive(Debug, Clone, Copy, Default)]
@@ -13,25 +18,65 @@ pub(crate) struct Wait {
     pub(crate) limit: Option<Duration>,
 }
 
-/// After how long a waiter is told who it waits for.
-const NOTICE_AFTER: Duration = Duration::from_secs(1);
+/// A lock, for whoever waits for it.
+pub(crate) struct Awaited<'a> {
+    /// What people call it.
+    pub(crate) name: &'a str,
+    /// Where it is, for errors of the system.
+    pub(crate) path: Utf8PathBuf,
+    pub(crate) mode: Mode,
+    /// Who holds it, for people.
+    pub(crate) holder: &'a dyn Fn() -> String,
+}
+
+impl Awaited<'_> {
+    fn failed(&self, errno: Errno) -> LockError {
+        DiskError::new("lock", self.path.as_str(), errno).into()
+    }
+}
+
+/// Locks `file` once it has passed through the turnstiles, each held until then; says how long that took.
+pub(crate) fn in_line<F: AsFd + Send + 'static>(
+    awaited: &Awaited<'_>,
+    turnstiles: Vec<F>,
+    file: F,
+    wait: Wait,
+) -> Result<(F, Duration), LockError> {
+    let begun = Instant::now();
+    let mut free = true;
+    for turnstile in &turnstiles {
+        free =
+            free && try_flock(turnstile, Mode::Exclusive).map_err(|errno| awaited.failed(errno))?;
+    }
+    if free && try_flock(&file, awaited.mode).map_err(|errno| awaited.failed(errno))? {
+        return Ok((file, Duration::ZERO));
+    }
+    let mode = awaited.mode;
+    let block = move || {
+        let mut turnstiles = turnstiles.iter();
+        turnstiles.try_for_each(|turnstile| flock_blocking(turnstile, Mode::Exclusive))?;
+        flock_blocking(&file, mode)?;
+        Ok(file)
+    };
+    wait_for(awaited, block, (begun, wait))
+}
 
 /// Blocks in a thread of its own, so that the caller can speak up and give up; what it gets after that
 /// is released at once.
 pub(super) fn wait_for<T: Send + 'static>(
-    name: &str,
-    (begun, wait): (Instant, Wait),
+    awaited: &Awaited<'_>,
     block: impl FnOnce() -> Result<T, Errno> + Send + 'static,
-    failed: impl Fn(Errno) -> DiskError,
-    holder: impl Fn() -> String,
+    (begun, wait): (Instant, Wait),
 ) -> Result<(T, Duration), LockError> {
-    let span = tracing::debug_span!("lock_wait", lock = name);
+    let Awaited { name, mode, .. } = *awaited;
+    let span = tracing::debug_span!("lock_wait", lock = name, ?mode);
     let _in_span = span.enter();
     let (sender, receiver) = sync_channel(1);
-    let thread = std::thread::Builder::new().name("tljournal-lock".to_owned());
     // If nobody is listening any more, what was locked is closed, and with it the lock goes.
-    let spawned = thread.spawn(move || drop(sender.send(block())));
-    spawned.map_err(|_| failed(Errno::AGAIN))?;
+    std::thread::Builder::new()
+        .name("tljournal-lock".to_owned())
+        .spawn(move || drop(sender.send(block())))
+        .map_err(|source| DiskError::new("wait for the lock", awaited.path.as_str(), source))?;
     let mut told = false;
     loop {
         let waited = begun.elapsed();
@@ -47,11 +92,11 @@ pub(super) fn wait_for<T: Send + 'static>(
                 tracing::debug!(waited_ms = waited.as_millis() as u64, "got the lock");
                 return Ok((locked, waited));
             }
-            Ok(Err(errno)) => return Err(failed(errno).into()),
-            Err(RecvTimeoutError::Disconnected) => return Err(failed(Errno::CANCELED).into()),
+            Ok(Err(errno)) => return Err(awaited.failed(errno)),
+            Err(RecvTimeoutError::Disconnected) => return Err(awaited.failed(Errno::CANCELED)),
             Err(RecvTimeoutError::Timeout) => {}
         }
-        let holder = holder();
+        let holder = (awaited.holder)();
         if wait.limit.is_some_and(|limit| limit <= waited) {
             return Err(LockError::Timeout {
                 lock: name.to_owned(),

@@ -60,6 +60,7 @@ mod walk;
 mod whiteout;
 mod writers;
 
+pub use compression::decoded;
 pub use difference::{Difference, DifferenceKind};
 pub use error::TreeError;
 pub use layers::Layer;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use super::intent::{Intent, Wanted};
 use crate::ambient;
 use crate::apply::{self, discard};
-use crate::catalog::Sync;
+use crate::catalog::{Sync, VoucherChange};
 use crate::engine::{Engine, Moment};
 use crate::error::{Conflict, ConflictKind, Error, UsageError};
 use crate::home::Staging;
@@ -29,6 +29,8 @@ pub struct Transaction {
     pub(super) live: Option<Live>,
     /// The state of the catalog before anything was looked at.
     pub(super) moment: Option<Moment>,
+    /// Recorded with the commit, if there is one.
+    pub(crate) vouchers: Vec<VoucherChange>,
 }
 
 /// The trace that a transaction leaves from its first staged content on.
@@ -58,6 +60,7 @@ impl Transaction {
             next: 0,
             live: None,
             moment: None,
+            vouchers: Vec::new(),
         }
     }
 

@@ -88,12 +88,17 @@ impl Prepared {
             return Ok(self.txn.receipt(&plan, None));
         };
         let id = live.id;
+        let vouchers = &self.txn.vouchers;
         let committed = engine.record(Sync::Full, |catalog| {
             for manifest in &plan.manifests {
                 catalog.put_manifest(manifest)?;
             }
             catalog.insert_changes(live.row, &plan.changes)?;
-            catalog.commit_txn(live.row)
+            let committed = catalog.commit_txn(live.row)?;
+            if committed {
+                catalog.change_vouchers(vouchers, Some(live.row))?;
+            }
+            Ok(committed)
         });
         if let Err(Error::Catalog(CatalogError::Sql { .. })) = &committed {
             // Whether the record reached the medium cannot be known: recovery will see, and until then

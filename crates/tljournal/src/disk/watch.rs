@@ -1,0 +1,53 @@
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+
+use super::{Dir, DiskError};
+
+/// Tells when a file is closed by somebody who could have written it, until this is dropped.
+#[derive(Debug)]
+#[must_use = "nothing is told any more when this is dropped"]
+pub(crate) struct Watch {
+    events: Arc<OwnedFd>,
+    id: i32,
+}
+
+impl Dir {
+    /// Has somebody told, from a thread of its own, whenever a file is closed that was open for writing,
+    /// until they say that it is enough.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the system says: it gives out a limited number of watches.
+    pub(crate) fn watch(
+        &self,
+        name: &str,
+        tell: impl Fn() -> bool + Send + 'static,
+    ) -> Result<Watch, DiskError> {
+        let failed = |errno| self.error_at("watch", name, errno);
+        let events = Arc::new(inotify::init(CreateFlags::CLOEXEC).map_err(failed)?);
+        let path = format!("/proc/self/fd/{}/{name}", self.fd.as_raw_fd());
+        let id = inotify::add_watch(&events, path, WatchFlags::CLOSE_WRITE).map_err(failed)?;
+        let watch = Watch { events, id };
+        let events = watch.events.clone();
+        let listen = move || {
+            let mut event = [0_u8; 4096];
+            // The watch's own end is an event too.
+            while rustix::io::retry_on_intr(|| rustix::io::read(&events, &mut event)).is_ok()
+                && tell()
+            {}
+        };
+        let spawned = std::thread::Builder::new()
+            .name("tljournal-watch".to_owned())
+            .spawn(listen);
+        spawned.map_err(|source| DiskError::new("watch", self.path.join(name).as_str(), source))?;
+        Ok(watch)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // Fails only if the file is gone, which has ended it.
+        let _ = inotify::remove_watch(&self.events, self.id);
+    }
+}

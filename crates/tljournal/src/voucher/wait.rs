@@ -1,0 +1,136 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use super::LOCK;
+use super::look::Seen;
+use crate::catalog::Sync;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::lock::LockError;
+use crate::model::{Digest, Place, RelPath, RunId};
+
+/// A wait for other runs to end or to withdraw what they vouch for.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    begun: Instant,
+    told: bool,
+    /// The runs whose end is waited for.
+    watched: BTreeSet<RunId>,
+    bell: Sender<()>,
+    rung: Receiver<()>,
+}
+
+/// After how long a waiter is told who it waits for.
+const NOTICE_AFTER: Duration = Duration::from_secs(1);
+
+impl Waiting {
+    pub(super) fn begin() -> Self {
+        let (bell, rung) = channel();
+        Self {
+            begun: Instant::now(),
+            told: false,
+            watched: BTreeSet::new(),
+            bell,
+            rung,
+        }
+    }
+
+    /// Blocks until nobody vouches for tags at these places under any other digest; somebody else may be
+    /// quicker then.
+    pub(super) fn wait(
+        &mut self,
+        engine: &Engine,
+        places: &BTreeMap<RelPath, Place>,
+        digest: Digest,
+    ) -> Result<(), Error> {
+        let bell = self.bell.clone();
+        // Before the first look, so that nothing is missed after it.
+        let watch = engine.home.locks.watch(LOCK, move || bell.send(()).is_ok());
+        if let Err(error) = &watch {
+            tracing::debug!(%error, "only the end of a run can be waited for");
+        }
+        loop {
+            let seen = Seen::look(engine, places.values())?;
+            let runs = seen.in_the_way(digest);
+            if runs.is_empty() {
+                return self.note(engine);
+            }
+            for run in runs {
+                if self.watched.insert(run) {
+                    let bell = self.bell.clone();
+                    engine.runs.when_ended(run, move || {
+                        // Nobody is waiting any more: then it is not of interest.
+                        let _ = bell.send(());
+                    })?;
+                }
+            }
+            self.block(engine, &seen, digest)?;
+        }
+    }
+
+    /// Has others learn afterwards of a long wait.
+    fn note(&self, engine: &Engine) -> Result<(), Error> {
+        let waited = self.begun.elapsed();
+        if waited < NOTICE_AFTER {
+            return Ok(());
+        }
+        let detail = format!("{:.1} s to vouch for other tags", waited.as_secs_f64());
+        engine.record_in_run(Sync::Normal, |catalog, run| {
+            catalog.put_event((Some(run), None), "lock wait", Some(LOCK), &detail)
+        })
+    }
+
+    /// Blocks until anything has happened, and says meanwhile who is waited for.
+    fn block(&mut self, engine: &Engine, seen: &Seen, digest: Digest) -> Result<(), Error> {
+        loop {
+            let waited = self.begun.elapsed();
+            let until_notice = (!self.told).then(|| NOTICE_AFTER.saturating_sub(waited));
+            let until_limit = engine.lock_wait.map(|limit| limit.saturating_sub(waited));
+            let pause = [until_notice, until_limit].into_iter().flatten().min();
+            let rung = match pause {
+                Some(pause) => self.rung.recv_timeout(pause),
+                None => self.rung.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            if rung.is_ok() {
+                return Ok(());
+            }
+            let (waited, holder) = (self.begun.elapsed(), who(engine, seen, digest));
+            if engine.lock_wait.is_some_and(|limit| limit <= waited) {
+                let lock = LOCK.to_owned();
+                return Err(LockError::Timeout {
+                    lock,
+                    waited,
+                    holder,
+                }
+                .into());
+            }
+            tracing::warn!("waiting to vouch for other tags until this has ended: {holder}");
+            self.told = true;
+        }
+    }
+}
+
+/// Says who vouches for something else, for what and since when.
+fn who(engine: &Engine, seen: &Seen, digest: Digest) -> String {
+    let mut said = Vec::new();
+    for run in seen.in_the_way(digest) {
+        let since = seen.others.iter().find(|row| row.run == run);
+        let Some(row) = since else { continue };
+        let record = engine
+            .look(|catalog| catalog.run_record(run))
+            .ok()
+            .flatten();
+        let what = record.map_or_else(
+            || "a process that has told nothing of itself".to_owned(),
+            |record| format!("process {} ({})", record.pid, record.argv.escape_debug()),
+        );
+        let held = crate::ambient::now().as_nanos() - row.since.as_nanos();
+        let seconds = Duration::from_nanos(u64::try_from(held).unwrap_or(0)).as_secs_f64();
+        let path = engine.home.shown(&row.place);
+        said.push(format!(
+            "{what}, which vouches for `{path}` under another digest, for {seconds:.1} s"
+        ));
+    }
+    said.join(" and ")
+}

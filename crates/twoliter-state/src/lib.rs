@@ -8,11 +8,13 @@
 mod asynchronous;
 mod digest;
 mod error;
+mod kits;
 mod state;
 mod tools;
 
 #[cfg(feature = "tokio")]
 pub use asynchronous::AsyncState;
 pub use error::Error;
+pub use kits::{Kit, KitOptions, LayoutError};
 pub use state::State;
 pub use tools::Tools;

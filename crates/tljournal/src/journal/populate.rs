@@ -6,7 +6,7 @@ use crate::error::{Conflict, ConflictKind, Error};
 use crate::lock::{KeyByte, Wait};
 use crate::model::{Digest, RelPath, Timestamp};
 use crate::tree::{Fingerprint, TreeSource};
-use crate::txn::{Looked, PopulateOptions, WantedTree};
+use crate::txn::{PopulateOptions, WantedTree};
 
 impl Journal {
     /// Installs a tree that is known by a key, as a transaction of its own, and pins it; of all that want it
@@ -33,16 +33,13 @@ impl Journal {
             source: source.known_as(key.as_ref()),
             options: options.tree,
         };
-        let absent = match self.begin(&label).look_for(rel.clone(), wanted)? {
-            Looked::There(txn) => return Self::put_in_place(txn, path),
-            Looked::Absent(absent) => absent,
-        };
+        let mut look = self.begin(&label).look_for(rel.clone(), wanted)?;
+        if look.has_found() {
+            return Self::put_in_place(look.bring(None)?, path);
+        }
         let _held = self.take_key(&rel, Digest::of(key.as_ref()), &label, options.wait)?;
-        let txn = match absent.look_again()? {
-            Looked::There(txn) => txn,
-            Looked::Absent(absent) => absent.bring(options.accept.as_ref())?,
-        };
-        Self::put_in_place(txn, path)
+        look.again()?;
+        Self::put_in_place(look.bring(options.accept.as_ref())?, path)
     }
 
     /// Takes the key of a place; what was there may be another tree afterwards.

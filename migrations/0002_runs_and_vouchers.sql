@@ -1,5 +1,6 @@
--- What a run is for, which run it was started by, and where the output of its command went.
-ALTER TABLE run ADD COLUMN label TEXT;
+-- What a run is for, which run it was started by, and where the output of its command went. (A column
+-- called `label` would make queries of older versions, which join runs and transactions, ambiguous.)
+ALTER TABLE run ADD COLUMN purpose TEXT;
 ALTER TABLE run ADD COLUMN parent TEXT; -- the uuid of a run; it may have no row
 ALTER TABLE run ADD COLUMN log TEXT;    -- below the home
 

@@ -305,3 +305,16 @@ fn a_handle_that_was_there_first_finishes_what_was_begun_later() {
     std::io::Read::read_to_string(&mut file, &mut text).unwrap();
     assert_eq!(text, "new");
 }
+
+/// The directories that a transaction makes on the way to its targets lie above a territory that names a
+/// target: whoever came next with the same territory took them for somebody else's, and what was committed
+/// did not get into place.
+#[test]
+fn g1_a_territory_whose_parents_are_missing_is_finished_by_whoever_has_the_same() {
+    let world = World::new();
+    let strike = Strike::before(Verb::RenameNew, "deep/er/out/f");
+    kill_at(KILL_WHEN, &world, &strike, &["put=deep/er/out/f=new"]);
+    let journal = open_in(&world, "deep/er/out");
+    assert_eq!(journal.recovery().finished, 1);
+    assert_eq!(world.read("deep/er/out/f"), "new");
+}

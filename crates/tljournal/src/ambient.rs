@@ -39,6 +39,18 @@ pub(crate) fn let_clock_advance(by: Duration) {
     std::thread::sleep(by);
 }
 
+/// How much of a command line is shown.
+const COMMAND_CHARS_MAX: usize = 200;
+
+/// The environment variable that names the runs around a process.
+pub(crate) const RUNS: &str = "TLJOURNAL_RUN";
+
+/// What the environment says of the runs around this process.
+pub(crate) fn inherited_runs() -> String {
+    let text = std::env::var_os(RUNS).unwrap_or_default();
+    text.to_string_lossy().into_owned()
+}
+
 /// The id of this boot of the machine; empty where `/proc` is not mounted.
 pub(crate) fn boot_id() -> &'static str {
     static BOOT: OnceLock<String> = OnceLock::new();
@@ -63,7 +75,6 @@ pub(crate) struct ProcessFacts {
 impl ProcessFacts {
     pub(crate) fn gather() -> Self {
         let args = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
-        let argv = redact_all(args);
         Self {
             pid: std::process::id(),
             host: rustix::system::uname()
@@ -75,9 +86,15 @@ impl ProcessFacts {
             cwd: std::env::current_dir()
                 .map(|dir| dir.to_string_lossy().into_owned())
                 .unwrap_or_default(),
-            argv: argv.join(" "),
+            argv: redacted(args),
         }
     }
+}
+
+/// A command line as it may be told and stored: what looks like a secret in it is hidden.
+#[must_use]
+pub fn redacted(args: impl IntoIterator<Item = String>) -> String {
+    redact_all(args.into_iter()).join(" ")
 }
 
 /// Hides what looks like a secret among arguments, also where it follows its option.
@@ -128,19 +145,79 @@ pub(crate) fn describe_process(pid: u32) -> Option<String> {
     Some(format!("process {pid} ({name}){stopped}"))
 }
 
-/// The processes that hold a lock on this inode, as far as this pid namespace shows them.
-pub(crate) fn lock_holders(ino: u64) -> Vec<u32> {
-    let inode = format!(":{ino}");
-    let mut pids: Vec<u32> = proc_text("/proc/locks")
-        .lines()
-        .map(|line| line.split_whitespace().collect::<Vec<_>>())
-        .filter(|words| !words.contains(&"->"))
-        .filter(|words| words.get(5).is_some_and(|file| file.ends_with(&inode)))
-        .filter_map(|words| words.get(4)?.parse().ok())
+/// The command line of a process, without secrets, and not longer than people read.
+pub(crate) fn command_line(pid: u32) -> Option<String> {
+    let text = proc_text(&format!("/proc/{pid}/cmdline"));
+    let args = text.split_terminator('\0').map(str::to_owned);
+    let line: String = redacted(args)
+        .escape_debug()
+        .take(COMMAND_CHARS_MAX)
         .collect();
-    pids.sort_unstable();
-    pids.dedup();
-    pids
+    (!line.is_empty()).then_some(line)
+}
+
+/// Who keeps a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Keeper {
+    pub(crate) pid: u32,
+    /// Whether the lock is shared.
+    pub(crate) shared: bool,
+    /// Whether it was taken by another process, which is gone.
+    pub(crate) inherited: bool,
+}
+
+/// The processes that took a lock on this inode and live, as far as this pid namespace shows them.
+pub(crate) fn lock_holders(ino: u64) -> Vec<Keeper> {
+    let locks = proc_text("/proc/locks");
+    let keepers = locks.lines().filter_map(|line| {
+        let (pid, shared) = lock_on(line, ino)?;
+        Some(Keeper {
+            pid: pid.parse().ok().filter(|pid| *pid > 0)?,
+            shared,
+            inherited: false,
+        })
+    });
+    let mut keepers: Vec<_> = keepers.collect();
+    keepers.sort_unstable();
+    keepers.dedup();
+    keepers
+}
+
+/// The processes that have a locked description of this inode open, whoever locked it.
+pub(crate) fn lock_heirs(ino: u64) -> Vec<Keeper> {
+    let named = |dir: std::fs::DirEntry| dir.file_name().to_str()?.parse().ok();
+    let entries = |path: &str| std::fs::read_dir(path).into_iter().flatten().flatten();
+    let keeps = |pid: u32| {
+        entries(&format!("/proc/{pid}/fdinfo")).find_map(|fd| {
+            let info = std::fs::read_to_string(fd.path()).ok()?;
+            let mut locks = info.lines().filter_map(|line| line.strip_prefix("lock:"));
+            let (_, shared) = locks.find_map(|lock| lock_on(lock, ino))?;
+            Some(Keeper {
+                pid,
+                shared,
+                inherited: true,
+            })
+        })
+    };
+    let mut keepers: Vec<_> = entries("/proc")
+        .filter_map(named)
+        .filter_map(keeps)
+        .collect();
+    keepers.sort_unstable();
+    keepers
+}
+
+/// Who took the lock that a line of `/proc` tells of, and whether it is shared, if it is on this inode.
+fn lock_on(line: &str, ino: u64) -> Option<(&str, bool)> {
+    let words: Vec<_> = line.split_whitespace().collect();
+    let [_, _, _, kind, pid, file, ..] = words[..] else {
+        return None;
+    };
+    let is_on = file
+        .rsplit_once(':')
+        .is_some_and(|(_, on)| on == ino.to_string());
+    // Who waits has an arrow in its line.
+    (is_on && !words.contains(&"->")).then_some((pid, kind == "READ"))
 }
 
 fn proc_text(path: &str) -> String {
@@ -150,6 +227,16 @@ fn proc_text(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_about_a_lock_tells_who_took_it_and_how() {
+        let line = "12: FLOCK  ADVISORY  READ  77 fe:00:1001 0 EOF";
+        assert_eq!(lock_on(line, 1001), Some(("77", true)));
+        assert_eq!(lock_on(line, 100), None);
+        let waiting = "12: -> FLOCK  ADVISORY  WRITE 77 fe:00:1001 0 EOF";
+        assert_eq!(lock_on(waiting, 1001), None);
+        assert_eq!(lock_on("", 1), None);
+    }
 
     #[test]
     fn secrets_in_arguments_are_hidden() {

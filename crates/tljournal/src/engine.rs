@@ -2,6 +2,7 @@
 //! every room above needs of them together: to record something, and to look something up.
 
 use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
@@ -12,6 +13,7 @@ use crate::catalog::{Catalog, CatalogError, FAILED_SYNC, Sync};
 use crate::disk::DiskError;
 use crate::error::{Conflict, ConflictKind, Damage, Error, UsageError};
 use crate::home::{DatabaseFiles, Home};
+use crate::lineage::{self, Ancestor, Lineage, Loan, Thing};
 use crate::lock::{self, Held, Mode, RunByte, Runs, Wait};
 use crate::model::{Identity, Place, RunId};
 
@@ -32,6 +34,8 @@ pub(crate) struct Engine {
     own_writes: AtomicU64,
     /// The threads that share the commit lock through this handle.
     readers: Mutex<Vec<ThreadId>>,
+    /// The runs around this process.
+    pub(crate) lineage: Lineage,
 }
 
 /// Where the catalog stood. Two equal and quiet ones have seen nothing committed, and nothing being
@@ -84,6 +88,7 @@ impl Engine {
             failed: AtomicBool::new(false),
             own_writes: AtomicU64::new(0),
             readers: Mutex::default(),
+            lineage: Lineage::of_this_process(),
         }
     }
 
@@ -189,9 +194,59 @@ impl Engine {
         Err(DiskError::new("find a free byte in", "lock/runs", rustix::io::Errno::AGAIN).into())
     }
 
-    /// The run in whose name this handle vouches: its own.
+    /// What keeps this handle's run alive, if it has begun, for whoever is to inherit it.
+    pub(crate) fn with_run_file<T>(&self, act: impl FnOnce(Option<BorrowedFd<'_>>) -> T) -> T {
+        let run = self.live_run();
+        act(run.entered.as_ref().map(|(_, byte)| byte.file().as_fd()))
+    }
+
+    /// The runs around this process that live, in this home; the outermost first.
+    fn ancestors(&self) -> Result<Vec<&Ancestor>, Error> {
+        let mut living = Vec::new();
+        for ancestor in &self.lineage.0 {
+            if self.runs.is_alive(ancestor.run)? {
+                living.push(ancestor);
+            }
+        }
+        Ok(living)
+    }
+
+    /// The run that this one was started by.
+    fn parent(&self) -> Result<Option<RunId>, Error> {
+        Ok(self.ancestors()?.last().map(|ancestor| ancestor.run))
+    }
+
+    /// Whether an ancestor holds something so that this handle need not ask for it, or never can.
+    pub(crate) fn loan(&self, thing: &Thing, mode: Mode) -> Result<Loan, Error> {
+        Ok(lineage::loan(self.ancestors()?.into_iter(), thing, mode))
+    }
+
+    /// The run around this process that has pinned a tree, if one has.
+    pub(crate) fn pinned_above(&self, tree: Identity) -> Result<Option<RunId>, Error> {
+        let (ancestors, tree) = (self.ancestors()?, Thing::Tree(tree));
+        let mut pinned = ancestors
+            .iter()
+            .filter(|ancestor| ancestor.mode_of(&tree).is_some());
+        Ok(pinned.next().map(|ancestor| ancestor.run))
+    }
+
+    /// Whether this handle, or a run around it, holds a lock that somebody may wait for.
+    pub(crate) fn keeps_others_waiting(&self) -> Result<bool, Error> {
+        if self.held.load(Ordering::Acquire) > 0 {
+            return Ok(true);
+        }
+        let ancestors = self.ancestors()?;
+        let mut held = ancestors.iter().flat_map(|ancestor| &ancestor.holds);
+        Ok(held.any(|held| !matches!(held.thing, Thing::Tree(_))))
+    }
+
+    /// The run in whose name this handle vouches: the innermost around it, because the vouchers of a shell
+    /// task have to outlive the command that wrote them; else its own.
     pub(crate) fn claimant(&self) -> Result<RunId, Error> {
-        self.run_id()
+        match self.parent()? {
+            Some(run) => Ok(run),
+            None => self.run_id(),
+        }
     }
 
     /// Records something together with the row of this handle's run, which is made if it is the first.
@@ -207,9 +262,9 @@ impl Engine {
             drop(run);
             return self.record(sync, |catalog| act(catalog, row));
         }
-        let facts = ProcessFacts::gather();
+        let (facts, parent) = (ProcessFacts::gather(), self.parent()?);
         let (row, done) = self.record(sync, |catalog| {
-            let row = catalog.insert_run(id, &facts)?;
+            let row = catalog.insert_run(id, parent, &facts)?;
             Ok((row, act(catalog, row)?))
         })?;
         run.row = Some(row);

@@ -3,7 +3,7 @@
 use crate::catalog::CatalogError;
 use crate::disk::DiskError;
 use crate::lock::LockError;
-use crate::model::{Expect, PathError, TxnId};
+use crate::model::{Expect, PathError, RunId, TxnId};
 use crate::tree::TreeError;
 
 /// Why the journal did not do what it was asked.
@@ -193,6 +193,22 @@ pub enum ConflictKind {
     Stuck {
         /// The stuck transaction.
         txn: TxnId,
+    },
+    /// A lock is wanted alone that a run around this process shares.
+    #[error(
+        "run {run}, which this process belongs to, shares it and cannot give it back before this process has ended; have it taken exclusively there"
+    )]
+    SharedAbove {
+        /// The run that shares it.
+        run: RunId,
+    },
+    /// A tree is to be replaced when nobody holds it, and a run around this process does.
+    #[error(
+        "the tree is pinned by run {run}, which this process belongs to and which keeps it until this process has ended"
+    )]
+    PinnedAbove {
+        /// The run that pinned it.
+        run: RunId,
     },
     /// A pin, lock or key is needed that another may hold while it waits for what is held here.
     #[error(

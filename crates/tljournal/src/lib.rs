@@ -37,6 +37,7 @@ mod engine;
 mod error;
 mod home;
 mod journal;
+mod lineage;
 mod lock;
 mod model;
 mod pin;
@@ -45,10 +46,12 @@ mod tree;
 mod txn;
 mod voucher;
 
+pub use ambient::redacted;
 pub use catalog::{CatalogError, ChangeRecord, EventRecord, RunRecord, TxnFilter, TxnRecord};
 pub use error::{Conflict, ConflictKind, Damage, Error, Unsupported, UsageError};
 pub use journal::{
-    EntryView, History, Inspection, Installed, Journal, NamedLock, Options, Reading, Status,
+    EntryView, History, Inspection, Installed, Journal, NamedLock, Options, Reading, Run, RunLog,
+    Status,
 };
 pub use lock::{LockError, Mode as LockMode};
 pub use model::{
@@ -58,6 +61,8 @@ pub use model::{
 };
 pub use pin::Pin;
 pub use recovery::Recovery;
-pub use tree::{Difference, DifferenceKind, SourceContent, SourceEntry, TreeError, TreeSource};
+pub use tree::{
+    Difference, DifferenceKind, SourceContent, SourceEntry, TreeError, TreeSource, decoded,
+};
 pub use txn::{OnPinned, Payload, Prepared, Receipt, Transaction, TreeOptions};
 pub use voucher::{Tags, Voucher};

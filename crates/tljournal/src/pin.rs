@@ -4,14 +4,16 @@
 //! follows the inode through exchange and rename, and dies with its holder. What is pinned is replaced
 //! by exchange and stays whole where it then lies; only what can be locked exclusively is ever deleted.
 
+use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::disk::{Dir, DiskError};
 use crate::engine::Engine;
 use crate::error::{Conflict, ConflictKind, Error};
 use crate::home::Parent;
-use crate::lock;
+use crate::lock::{self, Awaited, Mode, Wait};
 use crate::model::{Identity, Kind, Place};
 
 /// A hold on a tree: what it holds stays on disk, whole, until this is dropped.
@@ -34,7 +36,7 @@ impl Pin {
     /// it lives, also after another tree has taken its place.
     #[must_use]
     pub fn path(&self) -> String {
-        use std::os::fd::{AsFd, AsRawFd};
+        use std::os::fd::AsRawFd;
         format!(
             "/proc/{}/fd/{}",
             std::process::id(),
@@ -63,6 +65,10 @@ impl Pin {
 
 impl Drop for Pin {
     fn drop(&mut self) {
+        // Explicitly: a process that inherited the description would keep the tree otherwise.
+        if let Err(errno) = lock::unlock(&self.dir) {
+            tracing::debug!(%errno, "a pin is given back by closing it only");
+        }
         let mut own = own();
         if let Some(at) = own.iter().position(|other| *other == self.identity) {
             own.swap_remove(at);
@@ -89,7 +95,11 @@ fn is_own(identity: Identity) -> bool {
 ///
 /// Whoever holds it alone is about to replace or delete it: that is waited for, unless this handle holds
 /// a lock that the other may be waiting for.
-pub(crate) fn pin(engine: &Engine, place: &Place) -> Result<Option<Pin>, Error> {
+pub(crate) fn pin(
+    engine: &Engine,
+    place: &Place,
+    limit: Option<Duration>,
+) -> Result<Option<Pin>, Error> {
     loop {
         let Some(dir) = open_tree(engine, place)? else {
             return Ok(None);
@@ -100,8 +110,7 @@ pub(crate) fn pin(engine: &Engine, place: &Place) -> Result<Option<Pin>, Error> 
                 let path = engine.home.shown(place);
                 return Err(Conflict::at(path, ConflictKind::WouldDeadlock).into());
             }
-            tracing::debug!(path = %place.path, "waiting for the tree to be replaced");
-            lock::wait_shared(&dir).map_err(error)?;
+            wait_shared(engine, place, &dir, limit)?;
         }
         // The lock holds the inode; only if the path still names it does it hold the tree.
         let identity = dir.own_stat()?.identity;
@@ -134,8 +143,11 @@ pub(crate) fn hold_alone(
                 let holder = holders(&dir)?;
                 return Err(Conflict::at(path, ConflictKind::Pinned { holder }).into());
             }
-            let own = is_own(dir.own_stat()?.identity);
-            if own || engine.held.load(Ordering::Acquire) > 0 {
+            let identity = dir.own_stat()?.identity;
+            if let Some(run) = engine.pinned_above(identity)? {
+                return Err(Conflict::at(path, ConflictKind::PinnedAbove { run }).into());
+            }
+            if is_own(identity) || engine.keeps_others_waiting()? {
                 return Err(Conflict::at(path, ConflictKind::WouldDeadlock).into());
             }
             tracing::warn!("waiting for `{path}`, pinned by {}", holders(&dir)?);
@@ -203,16 +215,29 @@ fn still_names(engine: &Engine, place: &Place, identity: Identity) -> Result<boo
     Ok(now.is_some_and(|now| now.identity == identity))
 }
 
+/// Waits for whoever holds a tree alone, because it is being replaced or deleted.
+fn wait_shared(
+    engine: &Engine,
+    place: &Place,
+    dir: &Dir,
+    limit: Option<Duration>,
+) -> Result<(), Error> {
+    let ino = dir.own_stat()?.identity.ino;
+    let awaited = Awaited {
+        name: &engine.home.shown(place),
+        path: dir.path().to_owned(),
+        mode: Mode::Shared,
+        holder: &|| lock::of_inode(ino),
+    };
+    // The lock belongs to the description, which this is another handle of.
+    let same = dir.as_fd().try_clone_to_owned();
+    let same = same.map_err(|source| DiskError::new("lock", dir.path().as_str(), source))?;
+    lock::in_line(&awaited, Vec::new(), same, Wait { limit })?;
+    Ok(())
+}
+
 fn holders(dir: &Dir) -> Result<String, Error> {
-    let pids = crate::ambient::lock_holders(dir.own_stat()?.identity.ino);
-    let said: Vec<_> = pids
-        .iter()
-        .filter_map(|pid| crate::ambient::describe_process(*pid))
-        .collect();
-    Ok(match said.is_empty() {
-        true => "a process that is not visible from here".to_owned(),
-        false => said.join(" and "),
-    })
+    Ok(lock::of_inode(dir.own_stat()?.identity.ino))
 }
 
 fn cannot_lock(dir: &Dir, errno: rustix::io::Errno) -> DiskError {

@@ -2,6 +2,19 @@
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The tools that are embedded in the program cannot be read.
+    #[error("failed to read the embedded tools")]
+    Tools {
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The system has no thread for an asynchronous call.
+    #[cfg(feature = "tokio")]
+    #[error("failed to start a thread")]
+    Thread {
+        /// Why.
+        source: std::io::Error,
+    },
     /// The journal says so.
     #[error(transparent)]
     Journal(#[from] tljournal::Error),

@@ -45,8 +45,14 @@ pub struct RunRecord {
     pub started_at: Timestamp,
     /// When it ended, if it said so or was found dead.
     pub ended_at: Option<Timestamp>,
-    /// How it ended.
+    /// How it ended: `ok`, `exited 3`, `killed by signal 9`, `failed`, `found dead`.
     pub outcome: Option<String>,
+    /// What it is for, if it said so.
+    pub label: Option<String>,
+    /// The run that it was started by; it may never have had a row.
+    pub parent: Option<RunId>,
+    /// Where the output of its command went, below the home: this file, or this with `.out` and `.err`.
+    pub log: Option<String>,
 }
 
 /// One change of a transaction, as history tells it.
@@ -101,10 +107,10 @@ impl TxnFilter {
     }
 }
 
-const TXN: &str =
-    "SELECT txn.id, txn.uuid, txn.label, state, began_at, txn.ended_at, commit_no, reason,
-                   run.uuid, pid, host, argv, started_at, run.ended_at, outcome
-                   FROM txn JOIN run ON run.id = txn.run ";
+/// The columns of a run; the last three are younger than the first format.
+const RUN: &str = "run.uuid, pid, host, argv, started_at, run.ended_at, outcome";
+const RUN_LATER: &str = "run.purpose, run.parent, run.log";
+const RUN_LATER_MISSING: &str = "NULL, NULL, NULL";
 
 /// The kind of the events that tell what may not have reached the medium, and never will.
 pub(crate) const FAILED_SYNC: &str = "failed sync";
@@ -115,7 +121,7 @@ pub(crate) const WEAKER_PROMISE: &str = "weaker promise";
 impl Catalog {
     /// Transactions, the latest first.
     pub(crate) fn history(&self, filter: &TxnFilter) -> Result<Vec<TxnRecord>, CatalogError> {
-        let sql = format!("{TXN} ORDER BY txn.id DESC LIMIT ?1");
+        let sql = format!("{} ORDER BY txn.id DESC LIMIT ?1", self.select_txn()?);
         let mut statement = self.conn.prepare_cached(&sql)?;
         let mut rows = statement.query([filter.limit.map_or(-1, i64::from)])?;
         let mut found = Vec::new();
@@ -127,13 +133,42 @@ impl Catalog {
 
     /// The transaction with this number.
     pub(crate) fn txn_record(&self, number: i64) -> Result<Option<TxnRecord>, CatalogError> {
-        let mut statement = self
-            .conn
-            .prepare_cached(&format!("{TXN} WHERE txn.id = ?1"))?;
+        let sql = format!("{} WHERE txn.id = ?1", self.select_txn()?);
+        let mut statement = self.conn.prepare_cached(&sql)?;
         statement
             .query_row([number], |row| Ok(read_txn(row)))
             .optional()?
             .transpose()
+    }
+
+    fn select_txn(&self) -> Result<String, CatalogError> {
+        let run = self.run_columns()?;
+        Ok(format!(
+            "SELECT txn.id, txn.uuid, txn.label, state, began_at, txn.ended_at, commit_no, reason, {run}
+             FROM txn JOIN run ON run.id = txn.run"
+        ))
+    }
+
+    /// What is selected of a run. A database that is only looked at may be of the first format.
+    pub(super) fn run_columns(&self) -> Result<String, CatalogError> {
+        let later = match self.knows_what_runs_are_for()? {
+            true => RUN_LATER,
+            false => RUN_LATER_MISSING,
+        };
+        Ok(format!("{RUN}, {later}"))
+    }
+
+    /// Runs, the latest first.
+    pub(crate) fn runs(&self, limit: u32) -> Result<Vec<RunRecord>, CatalogError> {
+        let run = self.run_columns()?;
+        let sql = format!("SELECT {run} FROM run ORDER BY id DESC LIMIT ?1");
+        let mut statement = self.conn.prepare_cached(&sql)?;
+        let mut rows = statement.query([limit])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(read_run(row, 0)?);
+        }
+        Ok(found)
     }
 
     /// The numbers of the transactions whose ids begin so, at most two.
@@ -225,37 +260,38 @@ impl Catalog {
 
 fn read_txn(row: &Row<'_>) -> Result<TxnRecord, CatalogError> {
     let text = |at| row.get::<_, String>(at);
-    let moment = |at| -> Result<Option<Timestamp>, CatalogError> {
-        row.get::<_, Option<String>>(at)?
-            .map(|text| time(&text))
-            .transpose()
-    };
     Ok(TxnRecord {
         number: row.get(0)?,
         id: parse(&text(1)?, "transaction id")?,
         label: text(2)?,
         state: text(3)?,
         began_at: time(&text(4)?)?,
-        ended_at: moment(5)?,
+        ended_at: maybe_time(row, 5)?,
         commit_no: row.get(6)?,
         reason: row.get(7)?,
         run: read_run(row, 8)?,
     })
 }
 
-/// The columns that [`read_run`] reads.
-pub(super) const RUN: &str = "run.uuid, pid, host, argv, started_at, run.ended_at, outcome";
-
-/// Reads what is known of a run from these columns on.
+/// Reads a run whose columns begin at `at`.
 pub(super) fn read_run(row: &Row<'_>, at: usize) -> Result<RunRecord, CatalogError> {
-    let ended_at: Option<String> = row.get(at + 5)?;
+    let text = |n: usize| row.get::<_, String>(at + n);
+    let parent: Option<String> = row.get(at + 8)?;
     Ok(RunRecord {
-        id: parse(&row.get::<_, String>(at)?, "run id")?,
+        id: parse(&text(0)?, "run id")?,
         pid: row.get(at + 1)?,
-        host: row.get(at + 2)?,
-        argv: row.get(at + 3)?,
-        started_at: time(&row.get::<_, String>(at + 4)?)?,
-        ended_at: ended_at.map(|text| time(&text)).transpose()?,
+        host: text(2)?,
+        argv: text(3)?,
+        started_at: time(&text(4)?)?,
+        ended_at: maybe_time(row, at + 5)?,
         outcome: row.get(at + 6)?,
+        label: row.get(at + 7)?,
+        parent: parent.map(|parent| parse(&parent, "run id")).transpose()?,
+        log: row.get(at + 9)?,
     })
+}
+
+fn maybe_time(row: &Row<'_>, at: usize) -> Result<Option<Timestamp>, CatalogError> {
+    let text: Option<String> = row.get(at)?;
+    text.map(|text| time(&text)).transpose()
 }

@@ -148,6 +148,11 @@ impl Catalog {
         }
     }
 
+    /// Whether runs have labels, parents and logs: a database that is only looked at is never migrated.
+    pub(super) fn knows_what_runs_are_for(&self) -> Result<bool, CatalogError> {
+        Ok(self.schema_version()? >= 2)
+    }
+
     fn schema_version(&self) -> Result<i64, CatalogError> {
         Ok(self
             .conn

@@ -14,11 +14,16 @@ pub(crate) struct OpenRun {
 }
 
 impl Catalog {
-    /// Records that a run began; returns its row.
-    pub(crate) fn insert_run(&self, id: RunId, facts: &ProcessFacts) -> Result<i64, CatalogError> {
+    /// Records that a run began, and the run that it was started by; returns its row.
+    pub(crate) fn insert_run(
+        &self,
+        id: RunId,
+        parent: Option<RunId>,
+        facts: &ProcessFacts,
+    ) -> Result<i64, CatalogError> {
         self.conn.execute(
-            "INSERT INTO run (uuid, pid, host, boot, uid, cwd, argv, version, started_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO run (uuid, pid, host, boot, uid, cwd, argv, version, started_at, parent)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             params![
                 id.to_string(),
                 facts.pid,
@@ -29,9 +34,26 @@ impl Catalog {
                 facts.argv,
                 env!("CARGO_PKG_VERSION"),
                 ambient::now().to_string(),
+                parent.map(|parent| parent.to_string()),
             ],
         )?;
         Ok(self.conn.last_insert_rowid())
+    }
+
+    /// Records what a run is for.
+    pub(crate) fn label_run(&self, row: i64, label: &str) -> Result<(), CatalogError> {
+        let sql = "UPDATE run SET purpose = ?2 WHERE id = ?1";
+        self.conn
+            .prepare_cached(sql)?
+            .execute(params![row, label])?;
+        Ok(())
+    }
+
+    /// Records where the output of a run's command goes, below the home.
+    pub(crate) fn set_run_log(&self, row: i64, log: &str) -> Result<(), CatalogError> {
+        let sql = "UPDATE run SET log = ?2 WHERE id = ?1";
+        self.conn.prepare_cached(sql)?.execute(params![row, log])?;
+        Ok(())
     }
 
     /// Records how a run ended.

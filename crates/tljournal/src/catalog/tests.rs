@@ -176,7 +176,7 @@ fn changes_come_back_as_they_were_recorded() {
     let run = crate::ambient::fresh_run_id();
     let id = crate::ambient::fresh_txn_id();
     let facts = crate::ambient::ProcessFacts::gather();
-    let run = catalog.insert_run(run, &facts).unwrap();
+    let run = catalog.insert_run(run, None, &facts).unwrap();
     let row = catalog.begin_txn(id, run, "label").unwrap();
     catalog
         .insert_changes(row, std::slice::from_ref(&change))
@@ -196,7 +196,7 @@ fn g8_rows_with_paths_that_climb_are_damage() {
     let catalog = fresh(&scratch);
     let run = crate::ambient::fresh_run_id();
     let run = catalog
-        .insert_run(run, &crate::ambient::ProcessFacts::gather())
+        .insert_run(run, None, &crate::ambient::ProcessFacts::gather())
         .unwrap();
     let row = catalog
         .begin_txn(crate::ambient::fresh_txn_id(), run, "")
@@ -226,4 +226,65 @@ fn a_database_without_a_schema_is_migrated_while_others_have_it_open() {
     assert!(other.needs_migration().unwrap());
     fresh(&scratch);
     assert!(!other.needs_migration().unwrap());
+}
+
+#[test]
+fn g10_a_copy_of_the_first_format_is_read_although_it_cannot_be_migrated() {
+    let scratch = scratch();
+    let old = Connection::open(&scratch.path).unwrap();
+    let sql = include_str!("../../../../migrations/0001_catalog.sql");
+    old.execute_batch(sql).unwrap();
+    let id = crate::ambient::fresh_run_id();
+    old.execute_batch(&format!(
+        "PRAGMA application_id = {}; PRAGMA user_version = 1;
+         INSERT INTO run (uuid, pid, host, boot, uid, cwd, argv, version, started_at)
+         VALUES ('{id}', 7, 'h', 'b', 0, '/', 'make', '0.1.0', '1.5');
+         INSERT INTO root (id, ino, born, path) VALUES (1, 2, '1.0', '/project');
+         INSERT INTO txn (uuid, run, root, label, state, began_at)
+         VALUES ('{}', 1, 1, 'a label', 'applied', '2.5');",
+        0x746c_6a6c,
+        crate::ambient::fresh_txn_id(),
+    ))
+    .unwrap();
+    drop(old);
+    let catalog = Catalog::open_read_only(&scratch.path, true).unwrap();
+    let runs = catalog.runs(9).unwrap();
+    assert_eq!((runs[0].id, runs[0].argv.as_str()), (id, "make"));
+    assert_eq!(
+        (&runs[0].label, runs[0].parent, &runs[0].log),
+        (&None, None, &None)
+    );
+    let txns = catalog.history(&TxnFilter::latest(9)).unwrap();
+    assert_eq!((txns[0].label.as_str(), txns[0].run.id), ("a label", id));
+    assert!(catalog.txn_record(1).unwrap().is_some());
+}
+
+#[test]
+fn a_run_tells_what_it_is_for_who_started_it_and_where_its_output_went() {
+    let scratch = scratch();
+    let mut catalog = fresh(&scratch);
+    let (outer, inner) = (
+        crate::ambient::fresh_run_id(),
+        crate::ambient::fresh_run_id(),
+    );
+    let facts = crate::ambient::ProcessFacts::gather();
+    let made: Result<(), CatalogError> = catalog.write(Sync::Normal, |catalog| {
+        catalog.insert_run(outer, None, &facts)?;
+        let row = catalog.insert_run(inner, Some(outer), &facts)?;
+        catalog.label_run(row, "vendor")?;
+        catalog.set_run_log(row, ".state/log/x")?;
+        catalog.end_run(row, "exited 3")
+    });
+    made.unwrap();
+    let runs = catalog.runs(1).unwrap();
+    assert_eq!(
+        (runs.len(), runs[0].id, runs[0].parent),
+        (1, inner, Some(outer))
+    );
+    let told = (&runs[0].label, &runs[0].log, &runs[0].outcome);
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(
+        told,
+        (&text("vendor"), &text(".state/log/x"), &text("exited 3"))
+    );
 }

@@ -1,7 +1,7 @@
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::codec::{bad, digest, parse, place, time};
-use super::history::{RUN, RunRecord, read_run};
+use super::history::{RunRecord, read_run};
 use super::{Catalog, CatalogError};
 use crate::ambient;
 use crate::model::{Digest, Place, RunId, Timestamp};
@@ -40,8 +40,12 @@ impl Catalog {
         self.read_vouchers(&mut rows)
     }
 
-    /// All vouchers; those of other roots are left out.
+    /// All vouchers; those of other roots are left out. A database that is only looked at may be of the first
+    /// format, which has none.
     pub(crate) fn all_vouchers(&self) -> Result<Vec<VoucherRow>, CatalogError> {
+        if !self.knows_what_runs_are_for()? {
+            return Ok(Vec::new());
+        }
         let sql = format!("{COLUMNS} ORDER BY root, path, since, run");
         let mut statement = self.conn.prepare_cached(&sql)?;
         let mut rows = statement.query([])?;
@@ -72,7 +76,7 @@ impl Catalog {
 
     /// What is known of a run; `None` if it has no row.
     pub(crate) fn run_record(&self, run: RunId) -> Result<Option<RunRecord>, CatalogError> {
-        let sql = format!("SELECT {RUN} FROM run WHERE uuid = ?1");
+        let sql = format!("SELECT {} FROM run WHERE uuid = ?1", self.run_columns()?);
         let mut statement = self.conn.prepare_cached(&sql)?;
         statement
             .query_row([run.to_string()], |row| Ok(read_run(row, 0)))

@@ -131,16 +131,7 @@ impl Dir {
     /// # Errors
     /// [`DiskError`] when the filesystem cannot say.
     pub fn stat_by_path(&self) -> Result<Option<Stat>, DiskError> {
-        match statx(
-            rustix::fs::CWD,
-            self.path.as_str().as_bytes(),
-            AtFlags::empty(),
-            self.disk.lacks(),
-        ) {
-            Ok(stat) => Ok(Some(self.disk.seen(stat))),
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
-            Err(errno) => Err(self.error("look at", errno)),
-        }
+        self.disk.stat_at(&self.path)
     }
 
     /// What an open file of this directory is.
@@ -260,6 +251,16 @@ impl AsFd for Dir {
 /// `STATX_MNT_ID_UNIQUE`, and `STATX_MNT_ID` for kernels without it, which hand an id out again; rustix
 /// has no name for either.
 const MOUNT_ID: StatxFlags = StatxFlags::from_bits_retain(0x4000 | 0x1000);
+
+/// What a path names now, links followed; `None` if nothing.
+pub(super) fn stat_by_path(disk: &Disk, path: &Utf8Path) -> Result<Option<Stat>, Errno> {
+    let (here, path) = (rustix::fs::CWD, path.as_str().as_bytes());
+    match statx(here, path, AtFlags::empty(), disk.lacks()) {
+        Ok(stat) => Ok(Some(disk.seen(stat))),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
 
 pub(super) fn statx(
     dir: impl AsFd,

@@ -3,8 +3,9 @@ use std::os::fd::AsFd;
 
 use camino::Utf8Path;
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
-use super::{Disk, DiskError};
+use super::{Detail, Disk, DiskError, Verb};
 use crate::model::Stat;
 
 impl Disk {
@@ -17,6 +18,36 @@ impl Disk {
         rustix::fs::open(path.as_str(), flags, Mode::empty())
             .map(File::from)
             .map_err(|errno| DiskError::new("open", path.as_str(), errno))
+    }
+
+    /// Opens a file or directory to lock it, by a path that the caller vouches for: links on the way are
+    /// followed. A file is made if nothing is there.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub fn open_lock_at(&self, path: &Utf8Path) -> Result<File, DiskError> {
+        // As flock(1) does; what is a fifo or a terminal must not make the caller wait or listen.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+        let open = |flags, mode| rustix::fs::open(path.as_str(), flags, mode);
+        match open(flags, Mode::empty()) {
+            Err(Errno::NOENT) => self.call(
+                Verb::CreateFile,
+                || path.to_owned(),
+                Detail::default(),
+                || open(flags | OFlags::CREATE, Mode::from_raw_mode(0o666)),
+            ),
+            opened => opened.map_err(|errno| DiskError::new("open", path.as_str(), errno)),
+        }
+        .map(File::from)
+    }
+
+    /// What is at a path, links followed; `None` if nothing.
+    ///
+    /// # Errors
+    /// [`DiskError`] when the filesystem cannot say.
+    pub fn stat_at(&self, path: &Utf8Path) -> Result<Option<Stat>, DiskError> {
+        super::dir::stat_by_path(self, path)
+            .map_err(|errno| DiskError::new("look at", path.as_str(), errno))
     }
 
     /// What an open file is; `path` is for the message.

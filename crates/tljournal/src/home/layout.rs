@@ -23,6 +23,8 @@ pub(super) const BESIDE_PREFIX: &str = ".tljournal-";
 pub(super) const STATE: &str = ".state";
 pub(super) const TXN: &str = "txn";
 pub(super) const LOCK: &str = "lock";
+/// The directory of logs.
+pub(crate) const LOG: &str = "log";
 pub(super) const ASIDE: &str = "aside";
 const RESERVE: &str = "reserve";
 const RESERVE_BYTES: usize = 1 << 20;

@@ -5,6 +5,7 @@
 //! <home>/.state/txn/<id>/<n> before apply the new content, after it what it replaced
 //! <home>/.state/txn/<id>/<n>.out  what was taken out of its place, where nothing can be exchanged
 //! <home>/.state/lock/        lock files
+//! <home>/.state/log/<run>     the output of a run's command; .out and .err if they are two
 //! <home>/.state/aside/       evidence, bounded
 //! <home>/.state/damaged-<..> says that the database with this identity is damaged
 //! <home>/.state/reserve      given up when the disk is full
@@ -14,10 +15,11 @@
 mod aside;
 mod fence;
 mod layout;
+mod logs;
 mod place;
 mod staging;
 
 pub(crate) use fence::{DatabaseFiles, check_database_files};
-pub(crate) use layout::{DATABASE, Home, SHM, WAL};
+pub(crate) use layout::{DATABASE, Home, LOG, SHM, WAL};
 pub(crate) use place::{Map, Parent};
 pub(crate) use staging::{Staging, out_name, spot_name};

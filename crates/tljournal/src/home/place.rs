@@ -120,6 +120,12 @@ impl Map {
         }
     }
 
+    /// Whether a place is a directory that leads to what this opener may touch.
+    pub(crate) fn is_above_territory(&self, place: &Place) -> bool {
+        let path = self.path_from_root(place);
+        path.is_some_and(|path| self.territory.iter().any(|own| own.is_within(&path)))
+    }
+
     /// The path that the caller knows a place by.
     pub(crate) fn shown(&self, place: &Place) -> String {
         match self.path_from_root(place) {
@@ -194,6 +200,11 @@ impl Home {
         self.map.may_touch(place)
             && (place.anchor == Anchor::Home
                 || self.place(&place.path).is_ok_and(|own| own == *place))
+    }
+
+    /// See [`Map::is_above_territory`].
+    pub(crate) fn is_above_territory(&self, place: &Place) -> bool {
+        self.map.is_above_territory(place)
     }
 
     /// The path that the caller knows a place by.

@@ -1,7 +1,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::catalog::{
-    Catalog, CatalogError, ChangeRecord, EntryRow, EventRecord, TxnFilter, TxnRecord,
+    Catalog, CatalogError, ChangeRecord, EntryRow, EventRecord, RunRecord, TxnFilter, TxnRecord,
 };
 use crate::engine::Engine;
 use crate::error::{Error, UsageError};
@@ -102,6 +102,14 @@ impl<'a> History<'a> {
     /// [`Error::Catalog`] or [`Error::Damaged`] when the catalog cannot be read; so for all of these.
     pub fn transactions(&self, filter: &TxnFilter) -> Result<Vec<TxnRecord>, Error> {
         self.look(|catalog| catalog.history(filter))
+    }
+
+    /// Runs, the latest first.
+    ///
+    /// # Errors
+    /// As for [`History::transactions`].
+    pub fn runs(&self, limit: u32) -> Result<Vec<RunRecord>, Error> {
+        self.look(|catalog| catalog.runs(limit))
     }
 
     /// The transaction with this number, id, or unique beginning of an id of at least four digits.

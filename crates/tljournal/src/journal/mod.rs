@@ -7,13 +7,17 @@
 mod compare;
 mod history;
 mod inspect;
+mod named;
 mod open;
 mod reading;
+mod run;
 mod work;
 
 use compare::compare;
 pub use history::{EntryView, History, Status};
 pub use inspect::Inspection;
+pub use named::NamedLock;
 pub use open::Options;
-pub use reading::{NamedLock, Reading};
+pub use reading::Reading;
+pub use run::{Run, RunLog};
 pub use work::{Installed, Journal};

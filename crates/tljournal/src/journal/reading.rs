@@ -1,13 +1,11 @@
 use std::fs::File;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use super::history::EntryView;
 use crate::engine::Engine;
-use crate::error::{Error, UsageError};
+use crate::error::Error;
 use crate::home::Parent;
-use crate::lock::{self, Held, Mode, Wait};
+use crate::lock::Held;
 use crate::model::RelPath;
 use crate::recovery;
 
@@ -59,68 +57,6 @@ impl<'a> Reading<'a> {
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
         self.engine.forget_reader(self.reader);
-        self.engine.held.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// A named lock, held until this is dropped.
-#[derive(Debug)]
-#[must_use = "the lock is released when this is dropped"]
-pub struct NamedLock {
-    engine: Arc<Engine>,
-    name: String,
-    held: Held,
-}
-
-const NAME_CHARS_MAX: usize = 100;
-
-impl NamedLock {
-    pub(super) fn acquire(
-        engine: &Arc<Engine>,
-        name: &str,
-        mode: Mode,
-        purpose: &str,
-        limit: Option<Duration>,
-    ) -> Result<Self, Error> {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        let begins = name.starts_with(|c: char| c.is_ascii_alphanumeric());
-        let taken = name.ends_with(lock::TURNSTILE);
-        if !begins || taken || name.len() > NAME_CHARS_MAX || !name.chars().all(plain) {
-            return Err(UsageError::LockName {
-                name: name.escape_debug().to_string(),
-            }
-            .into());
-        }
-        let names = engine.home.locks.ensure_dir("name", 0o755)?;
-        let held = lock::acquire(&names, name, mode, purpose, Wait { limit })?;
-        engine.held.fetch_add(1, Ordering::AcqRel);
-        Ok(Self {
-            engine: engine.clone(),
-            name: name.to_owned(),
-            held,
-        })
-    }
-
-    /// Its name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// How long it took to get it.
-    #[must_use]
-    pub fn waited(&self) -> Duration {
-        self.held.waited
-    }
-
-    /// Gives the lock back.
-    pub fn release(self) {
-        drop(self);
-    }
-}
-
-impl Drop for NamedLock {
-    fn drop(&mut self) {
         self.engine.held.fetch_sub(1, Ordering::AcqRel);
     }
 }

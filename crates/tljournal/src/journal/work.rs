@@ -2,9 +2,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use camino::Utf8Path;
+
 use super::history::History;
+use super::named::NamedLock;
 use super::open::Options;
-use super::reading::{NamedLock, Reading};
+use super::reading::Reading;
+use super::run::Run;
 use crate::apply;
 use crate::engine::Engine;
 use crate::error::{Error, UsageError};
@@ -98,9 +102,17 @@ impl Journal {
     /// # Errors
     /// [`Error::Conflict`] instead of a wait that could be for ever; [`Error::Usage`], [`Error::Disk`].
     pub fn pin(&self, path: &str) -> Result<Option<Pin>, Error> {
+        self.pin_within(path, None)
+    }
+
+    /// Pins the tree at a path as [`Journal::pin`] does, and waits no longer than `limit`.
+    ///
+    /// # Errors
+    /// As for [`Journal::pin`], and [`Error::Lock`] when it was being replaced for that long.
+    pub fn pin_within(&self, path: &str, limit: Option<Duration>) -> Result<Option<Pin>, Error> {
         let place = self.engine.home.place(&RelPath::new(path)?)?;
         loop {
-            if let Some(pin) = pin::pin(&self.engine, &place)? {
+            if let Some(pin) = pin::pin(&self.engine, &place, limit)? {
                 return Ok(Some(pin));
             }
             // Where nothing can be exchanged it may be missing only while it is being replaced.
@@ -134,7 +146,7 @@ impl Journal {
             .engine
             .look(|catalog| catalog.manifest(&digest))?
             .ok_or_else(not_a_tree)?;
-        let Some(pin) = pin::pin(&self.engine, &place)? else {
+        let Some(pin) = pin::pin(&self.engine, &place, None)? else {
             return Ok(vec![Difference::missing()]);
         };
         super::compare(pin.dir(), &entry, &manifest, full)
@@ -168,11 +180,12 @@ impl Journal {
     }
 
     /// Takes a named lock, which means whatever its users agree on. Take several in the order of their
-    /// names, and before any transaction is committed.
+    /// names, and before any transaction is committed. What a run around this process holds is borrowed.
     ///
     /// # Errors
     /// [`Error::Lock`] when it was not free within `limit`, naming who holds it; [`Error::Usage`] for a
-    /// name that is none.
+    /// name that is none; [`Error::Conflict`] when it is wanted alone, and a run around this process
+    /// shares it.
     pub fn lock(
         &self,
         name: &str,
@@ -189,6 +202,28 @@ impl Journal {
     /// [`Error::Usage`] for a path that is outside the territory or the journal's own.
     pub fn tags(&self, paths: impl IntoIterator<Item = RelPath>) -> Result<Tags<'_>, Error> {
         Tags::new(self, &self.engine, paths)
+    }
+
+    /// Locks a file that any program may lock with flock(2) or flock(1), wherever it lies; made if it is
+    /// missing, and never written to. Take several in the order of their paths, and before named locks.
+    ///
+    /// # Errors
+    /// As for [`Journal::lock`], and [`Error::Disk`] when it cannot be opened.
+    pub fn lock_file(
+        &self,
+        path: &Utf8Path,
+        mode: Mode,
+        limit: Option<Duration>,
+    ) -> Result<NamedLock, Error> {
+        NamedLock::acquire_file(&self.engine, path, mode, limit)
+    }
+
+    /// Begins a run that a command is to inherit, and writes down what it is for.
+    ///
+    /// # Errors
+    /// [`Error::Disk`], [`Error::Catalog`] when it cannot be recorded.
+    pub fn run(&self, label: &str) -> Result<Run, Error> {
+        Run::begin(&self.engine, label)
     }
 
     /// What is known of the past and of what stands where.
@@ -232,8 +267,16 @@ impl Journal {
     /// # Errors
     /// Whatever stops it; nothing that was committed is in danger.
     pub fn close(self) -> Result<(), Error> {
+        self.close_with("ok")
+    }
+
+    /// Ends the run as [`Journal::close`] does, with another word for how it ended.
+    ///
+    /// # Errors
+    /// As for [`Journal::close`].
+    pub fn close_with(self, outcome: &str) -> Result<(), Error> {
         match Arc::into_inner(self.engine) {
-            Some(engine) => engine.finish_run("ok"),
+            Some(engine) => engine.finish_run(outcome),
             // Transactions or locks of this handle are still open: the run ends with the last of them.
             None => Ok(()),
         }

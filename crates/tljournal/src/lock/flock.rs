@@ -1,13 +1,13 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::AsFd;
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
 use super::holder;
+use super::wait::{self, Awaited, Wait};
 use crate::disk::{Dir, DiskError, LEVELS_MAX};
 use crate::model::Kind;
 
@@ -48,23 +48,36 @@ pub(crate) struct Held {
 }
 
 impl Held {
+    pub(super) fn new(file: File, waited: Duration) -> Self {
+        Self { file, waited }
+    }
+
     pub(crate) fn file(&self) -> &File {
         &self.file
     }
 }
 
-/// How to wait for a lock.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Wait {
-    /// Give up after this long; never, if `None`.
-    pub(crate) limit: Option<Duration>,
+impl Drop for Held {
+    /// Gives it back explicitly: a process that inherited the description would keep it otherwise.
+    fn drop(&mut self) {
+        if let Err(errno) = unlock(&self.file) {
+            tracing::debug!(%errno, "a lock is given back by closing it only");
+        }
+    }
 }
 
 /// What the name of a lock's turnstile ends with.
 pub(crate) const TURNSTILE: &str = ".turnstile";
 
-/// After how long a waiter is told who it waits for.
-const NOTICE_AFTER: Duration = Duration::from_secs(1);
+const NAME_CHARS_MAX: usize = 100;
+
+/// Whether a text can be the name of a lock.
+pub(crate) fn is_name(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let begins = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    let taken = text.ends_with(TURNSTILE);
+    begins && !taken && text.len() <= NAME_CHARS_MAX && text.chars().all(plain)
+}
 
 /// Takes the lock `name`, a file of `dir`, through a description of its own.
 ///
@@ -78,21 +91,14 @@ pub(crate) fn acquire(
 ) -> Result<Held, LockError> {
     let turnstile = dir.open_lock_file(&format!("{name}{TURNSTILE}"))?;
     let file = dir.open_lock_file(name)?;
-    let begun = Instant::now();
-    let free = try_flock(&turnstile, Mode::Exclusive).and_then(|passed| {
-        if passed {
-            try_flock(&file, mode)
-        } else {
-            Ok(false)
-        }
-    });
-    let held = match free.map_err(|errno| cannot_lock(dir, name, errno))? {
-        true => Held {
-            file,
-            waited: Duration::ZERO,
-        },
-        false => wait_in_line(dir, name, (turnstile, file), mode, (begun, wait))?,
+    let awaited = Awaited {
+        name,
+        path: dir.path().join(name),
+        mode,
+        holder: &|| holder::describe(dir, name),
     };
+    let (file, waited) = wait::in_line(&awaited, vec![turnstile], file, wait)?;
+    let held = Held::new(file, waited);
     if mode == Mode::Exclusive
         && let Err(error) = holder::sign(dir, name, &held.file, purpose)
     {
@@ -100,65 +106,6 @@ pub(crate) fn acquire(
         tracing::debug!(%error, "the holder of a lock is not written down");
     }
     Ok(held)
-}
-
-/// Blocks in a thread of its own, so that the caller can speak up and give up; what it gets after that
-/// is released at once.
-fn wait_in_line(
-    dir: &Dir,
-    name: &str,
-    (turnstile, file): (File, File),
-    mode: Mode,
-    (begun, wait): (Instant, Wait),
-) -> Result<Held, LockError> {
-    let span = tracing::debug_span!("lock_wait", lock = name, ?mode);
-    let _in_span = span.enter();
-    let (sender, receiver) = sync_channel(1);
-    let block = move || {
-        let got = flock_blocking(&turnstile, Mode::Exclusive)
-            .and_then(|()| flock_blocking(&file, mode))
-            .map(|()| file);
-        // Nobody is listening any more: the file closes, and with it the lock goes.
-        let _ = sender.send(got);
-    };
-    std::thread::Builder::new()
-        .name("tljournal-lock".to_owned())
-        .spawn(block)
-        .map_err(|source| {
-            DiskError::new("wait for the lock", dir.path().join(name).as_str(), source)
-        })?;
-    let mut told = false;
-    loop {
-        let waited = begun.elapsed();
-        let until_notice = (!told).then(|| NOTICE_AFTER.saturating_sub(waited));
-        let until_limit = wait.limit.map(|limit| limit.saturating_sub(waited));
-        let got = match [until_notice, until_limit].into_iter().flatten().min() {
-            Some(pause) => receiver.recv_timeout(pause),
-            None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
-        };
-        let waited = begun.elapsed();
-        match got {
-            Ok(Ok(file)) => {
-                tracing::debug!(waited_ms = waited.as_millis() as u64, "got the lock");
-                return Ok(Held { file, waited });
-            }
-            Ok(Err(errno)) => return Err(cannot_lock(dir, name, errno).into()),
-            Err(RecvTimeoutError::Disconnected) => {
-                return Err(cannot_lock(dir, name, Errno::CANCELED).into());
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-        }
-        let holder = holder::describe(dir, name);
-        if wait.limit.is_some_and(|limit| limit <= waited) {
-            return Err(LockError::Timeout {
-                lock: name.to_owned(),
-                waited,
-                holder,
-            });
-        }
-        tracing::warn!("waiting for the lock `{name}`, held by {holder}");
-        told = true;
-    }
 }
 
 /// Locks a directory or file exclusively if nobody has locked it.
@@ -219,7 +166,7 @@ fn is_locked_down_to(dir: &Dir, name: &OsStr, levels: u32) -> Result<bool, DiskE
     Ok(false)
 }
 
-fn try_flock(file: impl AsFd, mode: Mode) -> Result<bool, Errno> {
+pub(super) fn try_flock(file: impl AsFd, mode: Mode) -> Result<bool, Errno> {
     let operation = match mode {
         Mode::Shared => FlockOperation::NonBlockingLockShared,
         Mode::Exclusive => FlockOperation::NonBlockingLockExclusive,
@@ -231,16 +178,12 @@ fn try_flock(file: impl AsFd, mode: Mode) -> Result<bool, Errno> {
     }
 }
 
-fn flock_blocking(file: impl AsFd, mode: Mode) -> Result<(), Errno> {
+pub(super) fn flock_blocking(file: impl AsFd, mode: Mode) -> Result<(), Errno> {
     let operation = match mode {
         Mode::Shared => FlockOperation::LockShared,
         Mode::Exclusive => FlockOperation::LockExclusive,
     };
     rustix::io::retry_on_intr(|| rustix::fs::flock(file.as_fd(), operation))
-}
-
-fn cannot_lock(dir: &Dir, name: &str, errno: Errno) -> DiskError {
-    DiskError::new("lock", dir.path().join(name).as_str(), errno)
 }
 
 #[cfg(test)]

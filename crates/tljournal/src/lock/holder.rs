@@ -1,12 +1,15 @@
 use std::fs::File;
 use std::time::Duration;
 
-use crate::ambient;
+use crate::ambient::{self, Keeper};
 use crate::disk::{Dir, DiskError};
 use crate::model::Timestamp;
 
 /// Longest description that is read back, in bytes.
 const TEXT_BYTES_MAX: u64 = 1024;
+
+/// How many processes that hold the same lock are named.
+const NAMED_MAX: usize = 3;
 
 /// Writes into an exclusively held lock file who holds it.
 pub(super) fn sign(dir: &Dir, name: &str, file: &File, purpose: &str) -> Result<(), DiskError> {
@@ -23,32 +26,72 @@ pub(super) fn describe(dir: &Dir, name: &str) -> String {
         .ok()
         .flatten()
         .map_or(0, |stat| stat.identity.ino);
-    let pids = ambient::lock_holders(ino);
+    let keepers = keepers(ino);
+    // Only who holds it alone signs; what a sharer finds in the file is of somebody before it.
+    if keepers.iter().any(|keeper| keeper.shared) {
+        return tell(&keepers, true);
+    }
     let text = dir
         .read_small(name, TEXT_BYTES_MAX)
         .ok()
         .flatten()
         .unwrap_or_default();
     let text = String::from_utf8_lossy(&text).into_owned();
-    let signed = text.trim_end().splitn(3, '\t').collect::<Vec<_>>();
-    let mut said: Vec<String> = pids
-        .iter()
-        .filter_map(|pid| ambient::describe_process(*pid))
-        .collect();
-    if said.is_empty() {
-        said.push("a process that is not visible from here".to_owned());
-    }
-    let mut said = said.join(" and ");
-    if let [pid, since, purpose] = signed[..] {
-        let exclusive = pids.is_empty() || pids.iter().any(|holder| holder.to_string() == pid);
-        if let (true, Ok(since)) = (exclusive, since.parse::<Timestamp>()) {
-            let held = ambient::now().as_nanos() - since.as_nanos();
-            let held = Duration::from_nanos(u64::try_from(held).unwrap_or(0));
-            said.push_str(&format!(
-                ", for \"{purpose}\", for {:.1} s",
-                held.as_secs_f64()
-            ));
+    match text.trim_end().splitn(3, '\t').collect::<Vec<_>>()[..] {
+        [pid, since, purpose] if is_of(&keepers, pid) => {
+            format!("{}{}", tell(&keepers, false), told(since, purpose))
         }
+        _ => tell(&keepers, true),
     }
-    said
+}
+
+/// Says who holds a lock on an inode that nobody signs.
+pub(crate) fn of_inode(ino: u64) -> String {
+    tell(&keepers(ino), true)
+}
+
+/// Who took the lock, if that lives; else its heirs, who inherited it from a process that is gone.
+fn keepers(ino: u64) -> Vec<Keeper> {
+    match ambient::lock_holders(ino) {
+        takers if takers.is_empty() => ambient::lock_heirs(ino),
+        takers => takers,
+    }
+}
+
+/// Whether what is signed with this pid is about one of them: about the one who took it, if it lives.
+fn is_of(keepers: &[Keeper], pid: &str) -> bool {
+    let took = |keeper: &Keeper| keeper.inherited || keeper.pid.to_string() == pid;
+    keepers.is_empty() || keepers.iter().any(took)
+}
+
+fn told(since: &str, purpose: &str) -> String {
+    let Ok(since) = since.parse::<Timestamp>() else {
+        return String::new();
+    };
+    let held = ambient::now().as_nanos() - since.as_nanos();
+    let held = Duration::from_nanos(u64::try_from(held).unwrap_or(0));
+    format!(", for \"{purpose}\", for {:.1} s", held.as_secs_f64())
+}
+
+fn tell(keepers: &[Keeper], with_command: bool) -> String {
+    let describe = |keeper: &Keeper| {
+        let mut said = ambient::describe_process(keeper.pid)?;
+        if with_command && let Some(command) = ambient::command_line(keeper.pid) {
+            said.push_str(&format!(": \"{command}\""));
+        }
+        if keeper.inherited {
+            said.push_str(", which inherited it from a process that has ended");
+        }
+        Some(said)
+    };
+    let mut said: Vec<String> = keepers.iter().filter_map(describe).collect();
+    if said.is_empty() {
+        return "a process that is not visible from here".to_owned();
+    }
+    let more = said.len().saturating_sub(NAMED_MAX);
+    said.truncate(NAMED_MAX);
+    if more > 0 {
+        said.push(format!("{more} more"));
+    }
+    said.join(" and ")
 }

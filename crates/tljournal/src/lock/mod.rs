@@ -8,24 +8,34 @@
 //! | `lock/db` | `flock`, exclusive | for each write of SQLite |
 //! | `lock/name/<name>` | `flock`, shared or exclusive, with turnstile | as long as its user likes |
 //! | `lock/vouchers` | `flock`, exclusive, with turnstile | while vouchers and the files they are for are changed |
+//! | a file that a caller names | `flock`, shared or exclusive, as flock(1) does: no turnstile | as long as its user likes |
 //! | `lock/runs` | one OFD byte lock for each live run | from before the run's row exists until it ends |
 //! | `txn/<id>` | `flock`, exclusive | by the transaction that stages there, and by whoever deletes it |
 //! | a tree's root directory | `flock`, shared | by whoever pinned the tree |
 //!
-//! The kinds do not see each other, so each file has one kind. Order: named locks (sorted),
-//! `vouchers`, `commit`, `db`. Waiting is blocking, never polling: a poller starves. The turnstile is a second lock that is
+//! The kinds do not see each other, so each file has one kind. Order: files that a caller names (sorted),
+//! named locks (sorted), `vouchers`, `commit`, `db`. Waiting is blocking, never polling: a poller starves. The turnstile is a second lock that is
 //! passed through on the way in: whoever waits for the lock holds it, so that readers that overlap for
 //! ever cannot keep a writer out.
 //!
 //! What a holder writes into a lock file is read by people only.
+//!
+//! A lock belongs to an open file description, which children can inherit: then it is held until the last
+//! of them has closed it, or any of them has given it back. So whoever holds one gives it back explicitly,
+//! and an heir touches nothing that it inherited.
 
+mod by_path;
 mod flock;
 mod holder;
 mod runs;
+mod wait;
 
+pub(crate) use by_path::ByPath;
 pub(crate) use flock::{
-    Held, TURNSTILE, Wait, acquire, is_locked_within, try_exclusive, try_shared, unlock,
-    wait_exclusive, wait_shared,
+    Held, acquire, is_locked_within, is_name, try_exclusive, try_shared, unlock, wait_exclusive,
+    wait_shared,
 };
 pub use flock::{LockError, Mode};
+pub(crate) use holder::of_inode;
 pub(crate) use runs::{RunByte, Runs};
+pub(crate) use wait::{Awaited, Wait, in_line};

@@ -10,7 +10,24 @@ use crate::model::RunId;
 /// Keeps a run alive: its byte of `lock/runs`, locked through a description of its own.
 #[derive(Debug)]
 pub(crate) struct RunByte {
-    _file: File,
+    file: File,
+    at: i64,
+}
+
+impl RunByte {
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+impl Drop for RunByte {
+    /// Gives it back explicitly: a process that inherited the description would keep the run alive.
+    fn drop(&mut self) {
+        let unlock = byte(self.at, libc::F_UNLCK);
+        if let Err(errno) = fcntl(&self.file, FcntlArg::F_OFD_SETLK(&unlock)) {
+            tracing::debug!(%errno, "a run's byte is given back by closing it only");
+        }
+    }
 }
 
 /// Asks which runs are alive, through a description that holds no byte itself: who asks through the
@@ -40,9 +57,9 @@ impl Runs {
     /// Makes a run alive. `None` if its byte is taken, which only a colliding id can cause.
     pub(crate) fn enter(&self, run: RunId) -> Result<Option<RunByte>, DiskError> {
         let file = self.dir.open_lock_file(FILE)?;
-        let lock = byte(run.lock_byte(), libc::F_WRLCK);
-        match fcntl(&file, FcntlArg::F_OFD_SETLK(&lock)) {
-            Ok(_) => Ok(Some(RunByte { _file: file })),
+        let at = run.lock_byte();
+        match fcntl(&file, FcntlArg::F_OFD_SETLK(&byte(at, libc::F_WRLCK))) {
+            Ok(_) => Ok(Some(RunByte { file, at })),
             Err(Errno::EAGAIN | Errno::EACCES) => Ok(None),
             Err(errno) => Err(self.error(errno)),
         }

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use crate::catalog::TxnRow;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::model::{Change, RunId, Spot, TxnId, TxnState};
+use crate::model::{Change, Op, RunId, Spot, TxnId, TxnState};
 
 /// What is known of a transaction that was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +109,12 @@ pub(super) fn changes_within_reach(
     Ok(changes.filter(|changes| {
         changes
             .iter()
-            .all(|change| engine.home.may_touch(&change.place) && spot_is_near(change))
+            .all(|change| is_within_reach(engine, change) && spot_is_near(change))
     }))
+}
+
+/// Whether this opener may make a change: also the parents of what it may make itself.
+fn is_within_reach(engine: &Engine, change: &Change) -> bool {
+    engine.home.may_touch(&change.place)
+        || change.op == Op::Parent && engine.home.is_above_territory(&change.place)
 }

@@ -13,7 +13,10 @@ const XZ_MEMORY_MAX: u64 = 160 << 20;
 
 /// The tar archive in `reader`, which its first bytes tell to be compressed with gzip, zlib, zstd or xz,
 /// or not at all.
-pub(super) fn decoded<'a>(mut reader: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+///
+/// # Errors
+/// What the reader says of its first bytes, and what the decompressor says of them.
+pub fn decoded<'a>(mut reader: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     let mut first = [0; 512];
     let mut count = 0;
     while count < first.len() {

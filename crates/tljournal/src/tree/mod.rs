@@ -54,6 +54,7 @@ mod verify;
 mod walk;
 mod writers;
 
+pub use compression::decoded;
 pub use difference::{Difference, DifferenceKind};
 pub use error::TreeError;
 pub use source::{SourceContent, SourceEntry, TreeSource};

@@ -124,7 +124,7 @@ impl Transaction {
         };
         let entry = self.engine.look(|catalog| catalog.entry(&intent.place))?;
         // Taken before it is verified, so that what was verified is what is held.
-        let Some(pin) = pin::pin(&self.engine, &intent.place)? else {
+        let Some(pin) = pin::pin(&self.engine, &intent.place, None)? else {
             return Ok(());
         };
         let entry = entry.filter(|entry| entry.image.identity == pin.identity());

@@ -1,0 +1,130 @@
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use camino::Utf8Path;
+
+use crate::engine::Engine;
+use crate::error::{Conflict, ConflictKind, Error, UsageError};
+use crate::lineage::{Holding, Loan, Thing};
+use crate::lock::{self, ByPath, Held, Mode, Wait};
+
+/// A named lock or a locked file, held until this is dropped; or borrowed from a run around this
+/// process, and then worth as much as that run's hold on it.
+#[derive(Debug)]
+#[must_use = "the lock is released when this is dropped"]
+pub struct NamedLock {
+    engine: Arc<Engine>,
+    name: String,
+    holding: Holding,
+    /// `None` if it is borrowed.
+    held: Option<Held>,
+}
+
+impl NamedLock {
+    pub(super) fn acquire(
+        engine: &Arc<Engine>,
+        name: &str,
+        mode: Mode,
+        purpose: &str,
+        limit: Option<Duration>,
+    ) -> Result<Self, Error> {
+        if !lock::is_name(name) {
+            return Err(UsageError::LockName {
+                name: name.escape_debug().to_string(),
+            }
+            .into());
+        }
+        let thing = Thing::Named(name.to_owned());
+        let held = match is_lent(engine, name, &thing, mode)? {
+            true => None,
+            false => {
+                let names = engine.home.locks.ensure_dir("name", 0o755)?;
+                let wait = Wait { limit };
+                Some(lock::acquire(&names, name, mode, purpose, wait)?)
+            }
+        };
+        Ok(Self::new(engine, name, Holding { thing, mode }, held))
+    }
+
+    pub(super) fn acquire_file(
+        engine: &Arc<Engine>,
+        path: &Utf8Path,
+        mode: Mode,
+        limit: Option<Duration>,
+    ) -> Result<Self, Error> {
+        let (begun, disk) = (Instant::now(), engine.home.dir.disk());
+        loop {
+            let file = ByPath::open(disk, path)?;
+            let thing = Thing::File(file.identity);
+            let held = match is_lent(engine, path.as_str(), &thing, mode)? {
+                true => None,
+                false => {
+                    let limit = limit.map(|limit| limit.saturating_sub(begun.elapsed()));
+                    match file.lock(mode, Wait { limit })? {
+                        Some(held) => Some(held),
+                        // Somebody has put another file there: that one has to be locked.
+                        None => continue,
+                    }
+                }
+            };
+            let holding = Holding { thing, mode };
+            return Ok(Self::new(engine, path.as_str(), holding, held));
+        }
+    }
+
+    fn new(engine: &Arc<Engine>, name: &str, holding: Holding, held: Option<Held>) -> Self {
+        engine.held.fetch_add(1, Ordering::AcqRel);
+        Self {
+            engine: engine.clone(),
+            name: name.to_owned(),
+            holding,
+            held,
+        }
+    }
+
+    /// Its name, or its path.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How long it took to get it.
+    #[must_use]
+    pub fn waited(&self) -> Duration {
+        self.held
+            .as_ref()
+            .map_or(Duration::ZERO, |held| held.waited)
+    }
+
+    /// Whether a run around this process holds it, and lends it.
+    #[must_use]
+    pub fn is_borrowed(&self) -> bool {
+        self.held.is_none()
+    }
+
+    /// Gives the lock back; a borrowed one stays with its holder.
+    pub fn release(self) {
+        drop(self);
+    }
+
+    /// What heirs need to keep it, and how it is told to them; `None` if it is borrowed.
+    pub(super) fn to_hand_down(&self) -> Option<(&File, &Holding)> {
+        Some((self.held.as_ref()?.file(), &self.holding))
+    }
+}
+
+fn is_lent(engine: &Engine, name: &str, thing: &Thing, mode: Mode) -> Result<bool, Error> {
+    match engine.loan(thing, mode)? {
+        Loan::None => Ok(false),
+        Loan::Borrowed => Ok(true),
+        Loan::Never(run) => Err(Conflict::at(name, ConflictKind::SharedAbove { run }).into()),
+    }
+}
+
+impl Drop for NamedLock {
+    fn drop(&mut self) {
+        self.engine.held.fetch_sub(1, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,141 @@
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::process::{Child, Command};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::io::FdFlags;
+
+use super::named::NamedLock;
+use crate::ambient;
+use crate::catalog::Sync;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::home::LOG;
+use crate::lineage::{Ancestor, Holding, Lineage};
+use crate::model::RunId;
+use crate::pin::Pin;
+
+/// A run that a command and everything it starts belong to, with what is held for them.
+///
+/// What it holds is held as long as the command lives, even if this process is killed: the command
+/// inherits the descriptors, and never touches them. When this is dropped everything is given back, also
+/// if something that the command left behind still has them open.
+#[derive(Debug)]
+#[must_use = "everything it holds is released when this is dropped"]
+pub struct Run {
+    engine: Arc<Engine>,
+    id: RunId,
+    locks: Vec<NamedLock>,
+    pins: Vec<Pin>,
+}
+
+/// The output of a command, in a file of the home.
+#[derive(Debug)]
+pub struct RunLog {
+    /// What the command writes to: every write is appended.
+    pub writer: File,
+    /// Where it is followed.
+    pub reader: File,
+}
+
+impl Run {
+    /// Begins the run of this handle in the catalog, with what it is for.
+    pub(super) fn begin(engine: &Arc<Engine>, label: &str) -> Result<Self, Error> {
+        engine.record_in_run(Sync::Normal, |catalog, row| catalog.label_run(row, label))?;
+        Ok(Self {
+            engine: engine.clone(),
+            id: engine.run_id()?,
+            locks: Vec::new(),
+            pins: Vec::new(),
+        })
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> RunId {
+        self.id
+    }
+
+    /// Holds a lock for the command.
+    pub fn hand_down_lock(&mut self, lock: NamedLock) {
+        self.locks.push(lock);
+    }
+
+    /// Holds a tree for the command.
+    pub fn hand_down_pin(&mut self, pin: Pin) {
+        self.pins.push(pin);
+    }
+
+    /// Makes files in `.state/log/` for the command's output: one if there is one suffix, which is empty
+    /// or begins with a dot. Logs of runs that have ended are thinned before.
+    ///
+    /// # Errors
+    /// [`Error::Disk`] when they cannot be made, [`Error::Catalog`] when they cannot be recorded.
+    pub fn logs(&self, suffixes: &[&str]) -> Result<Vec<RunLog>, Error> {
+        let home = &self.engine.home;
+        home.thin_logs(|run| self.engine.runs.is_alive(run))?;
+        let dir = home.state.ensure_dir(LOG, 0o755)?;
+        let mut logs = Vec::new();
+        for suffix in suffixes {
+            // Output may hold secrets, and nobody can look through it before it is written.
+            let (writer, reader) = dir.create_log(&format!("{}{suffix}", self.id), 0o600)?;
+            logs.push(RunLog { writer, reader });
+        }
+        let log = format!(".state/{LOG}/{}", self.id);
+        self.engine
+            .record_in_run(Sync::Normal, |catalog, row| catalog.set_run_log(row, &log))?;
+        Ok(logs)
+    }
+
+    /// Starts the command, with everything that is held for it.
+    ///
+    /// A command that another thread starts at that moment in another way inherits the same, and keeps it
+    /// if this process is killed.
+    ///
+    /// # Errors
+    /// As for [`Command::spawn`].
+    pub fn spawn(&self, command: &mut Command) -> std::io::Result<Child> {
+        // Two at a time would close the descriptors of each other.
+        static ONE: Mutex<()> = Mutex::new(());
+        let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        command.env(ambient::RUNS, self.lineage().to_string());
+        self.engine.with_run_file(|run| {
+            let held: Vec<BorrowedFd<'_>> = run
+                .into_iter()
+                .chain(self.locks.iter().filter_map(|lock| {
+                    let (file, _) = lock.to_hand_down()?;
+                    Some(file.as_fd())
+                }))
+                .chain(self.pins.iter().map(|pin| pin.dir().as_fd()))
+                .collect();
+            let inherit = |flags| {
+                held.iter()
+                    .try_for_each(|fd| rustix::io::fcntl_setfd(fd, flags))
+            };
+            let spawned = inherit(FdFlags::empty())
+                .map_err(std::io::Error::from)
+                .and_then(|()| command.spawn());
+            inherit(FdFlags::CLOEXEC)?;
+            spawned
+        })
+    }
+
+    /// The runs around the command: those around this process, and this one.
+    fn lineage(&self) -> Lineage {
+        let locks = self.locks.iter().filter_map(NamedLock::to_hand_down);
+        let pins = self.pins.iter().map(|pin| Holding::of_tree(pin.identity()));
+        let holds = locks.map(|(_, holding)| holding.clone()).chain(pins);
+        let own = Ancestor {
+            run: self.id,
+            holds: holds.collect(),
+        };
+        let mut lineage = self.engine.lineage.clone();
+        lineage.0.push(own);
+        lineage
+    }
+
+    /// Gives back everything that is held for the command.
+    pub fn release(self) {
+        drop(self);
+    }
+}

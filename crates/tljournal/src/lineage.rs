@@ -1,0 +1,277 @@
+//! The runs around this process, and what they hold.
+//!
+//! A run that starts a command names itself and what it holds in the environment variable
+//! `TLJOURNAL_RUN`, after those around itself. A journal that is opened below borrows what its ancestors
+//! hold: to wait for one of them, which in turn waits for this process to end, would be for ever. A run
+//! of another home names itself there too; here it is simply not alive.
+
+use std::fmt;
+
+use crate::ambient;
+use crate::lock::{self, Mode};
+use crate::model::{Identity, RunId, Timestamp};
+
+/// Longest variable that is read, in bytes.
+const TEXT_BYTES_MAX: usize = 64 << 10;
+
+/// What a run can hold for its heirs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Thing {
+    /// A named lock.
+    Named(String),
+    /// A lock file that somebody named by its path.
+    File(Identity),
+    /// A pinned tree.
+    Tree(Identity),
+}
+
+/// Something that a run holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Holding {
+    pub(crate) thing: Thing,
+    pub(crate) mode: Mode,
+}
+
+impl Holding {
+    /// The hold on a pinned tree.
+    pub(crate) fn of_tree(identity: Identity) -> Self {
+        Self {
+            thing: Thing::Tree(identity),
+            mode: Mode::Shared,
+        }
+    }
+}
+
+/// A run around this process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ancestor {
+    pub(crate) run: RunId,
+    pub(crate) holds: Vec<Holding>,
+}
+
+/// All of them, the outermost first; some may have ended, or belong to another home.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Lineage(pub(crate) Vec<Ancestor>);
+
+/// What ancestors that live have to do with something that is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Loan {
+    /// None of them holds it: it has to be asked for.
+    None,
+    /// It is had without asking.
+    Borrowed,
+    /// This one shares it, so that nobody below can ever have it alone.
+    Never(RunId),
+}
+
+impl Lineage {
+    /// The runs around this process. What cannot be understood is told and left out.
+    pub(crate) fn of_this_process() -> Self {
+        let text = ambient::inherited_runs();
+        let (lineage, rubbish) = Self::parse(&text);
+        for word in rubbish {
+            tracing::warn!(
+                "`{}` in the variable {} is no run, and is ignored",
+                word.escape_debug(),
+                ambient::RUNS
+            );
+        }
+        lineage
+    }
+
+    fn parse(text: &str) -> (Self, Vec<&str>) {
+        if text.len() > TEXT_BYTES_MAX {
+            return (Self::default(), vec!["a text that is too long"]);
+        }
+        let (mut ancestors, mut rubbish) = (Vec::new(), Vec::new());
+        for word in text.split_whitespace() {
+            match parse_ancestor(word) {
+                Some(ancestor) => ancestors.push(ancestor),
+                None => rubbish.push(word),
+            }
+        }
+        (Self(ancestors), rubbish)
+    }
+}
+
+impl Ancestor {
+    /// How it holds something.
+    pub(crate) fn mode_of(&self, thing: &Thing) -> Option<Mode> {
+        let held = self.holds.iter().filter(|held| held.thing == *thing);
+        held.map(|held| held.mode)
+            .max_by_key(|mode| *mode == Mode::Exclusive)
+    }
+}
+
+/// What may be done about something that is wanted, when these ancestors live.
+pub(crate) fn loan<'a>(
+    living: impl Iterator<Item = &'a Ancestor>,
+    thing: &Thing,
+    mode: Mode,
+) -> Loan {
+    let mut loan = Loan::None;
+    for ancestor in living {
+        match (ancestor.mode_of(thing), mode) {
+            (None, _) => {}
+            (Some(Mode::Exclusive), _) => return Loan::Borrowed,
+            (Some(Mode::Shared), Mode::Shared) => loan = Loan::Borrowed,
+            (Some(Mode::Shared), Mode::Exclusive) => loan = Loan::Never(ancestor.run),
+        }
+    }
+    loan
+}
+
+fn parse_ancestor(word: &str) -> Option<Ancestor> {
+    let mut parts = word.split(',');
+    let run = parts.next()?.parse().ok()?;
+    let holds = parts.map(parse_holding).collect::<Option<_>>()?;
+    Some(Ancestor { run, holds })
+}
+
+fn parse_holding(text: &str) -> Option<Holding> {
+    if let Some(tree) = text.strip_prefix("pin=") {
+        return Some(Holding::of_tree(parse_identity(tree)?));
+    }
+    let (what, mode) = match text.strip_suffix(":shared") {
+        Some(what) => (what, Mode::Shared),
+        None => (text, Mode::Exclusive),
+    };
+    let thing = match what.strip_prefix("file=") {
+        Some(file) => Thing::File(parse_identity(file)?),
+        None if lock::is_name(what) => Thing::Named(what.to_owned()),
+        None => return None,
+    };
+    Some(Holding { thing, mode })
+}
+
+fn parse_identity(text: &str) -> Option<Identity> {
+    let (ino, born) = text.split_once('.')?;
+    let born: Timestamp = born.parse().ok()?;
+    Some(Identity {
+        ino: ino.parse().ok()?,
+        born,
+    })
+}
+
+impl fmt::Display for Lineage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, ancestor) in self.0.iter().enumerate() {
+            let space = if n > 0 { " " } else { "" };
+            write!(f, "{space}{}", ancestor.run)?;
+            for held in &ancestor.holds {
+                write!(f, ",{held}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Holding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.thing {
+            Thing::Tree(Identity { ino, born }) => return write!(f, "pin={ino}.{born}"),
+            Thing::Named(name) => write!(f, "{name}")?,
+            Thing::File(Identity { ino, born }) => write!(f, "file={ino}.{born}")?,
+        }
+        match self.mode {
+            Mode::Shared => write!(f, ":shared"),
+            Mode::Exclusive => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "01920000-0000-7000-8000-000000000001";
+    const TWO: &str = "01920000-0000-7000-8000-000000000002";
+
+    fn ancestor(run: &str, holds: &[(Thing, Mode)]) -> Ancestor {
+        let holds = holds.iter().cloned();
+        Ancestor {
+            run: run.parse().unwrap(),
+            holds: holds.map(|(thing, mode)| Holding { thing, mode }).collect(),
+        }
+    }
+
+    fn named(name: &str) -> Thing {
+        Thing::Named(name.to_owned())
+    }
+
+    fn all_kinds() -> Lineage {
+        let identity = Identity {
+            ino: 7,
+            born: Timestamp::new(-1, 5),
+        };
+        Lineage(vec![
+            ancestor(
+                ONE,
+                &[
+                    (named("vendor"), Mode::Exclusive),
+                    (named("a.b-c_d"), Mode::Shared),
+                    (Thing::File(identity), Mode::Exclusive),
+                    (Thing::File(identity), Mode::Shared),
+                    (Thing::Tree(identity), Mode::Shared),
+                ],
+            ),
+            ancestor(TWO, &[]),
+        ])
+    }
+
+    #[test]
+    fn a_lineage_reads_what_it_writes() {
+        let lineage = all_kinds();
+        let text = lineage.to_string();
+        assert_eq!(Lineage::parse(&text), (lineage, vec![]));
+        assert_eq!(Lineage::parse(""), (Lineage::default(), vec![]));
+    }
+
+    #[test]
+    fn g8_rubbish_is_left_out_and_the_rest_is_read() {
+        for rubbish in [
+            "x".to_owned(),
+            format!("{ONE},"),
+            format!("{ONE},../x"),
+            format!("{ONE},a:alone"),
+            format!("{ONE},pin=7"),
+            format!("{ONE},pin=x.1.1"),
+            format!("{ONE},file=-1.1.1"),
+            format!("{ONE},a.turnstile"),
+        ] {
+            let text = format!("{rubbish} {TWO}");
+            let (read, left_out) = Lineage::parse(&text);
+            assert_eq!(read, Lineage(vec![ancestor(TWO, &[])]), "{rubbish}");
+            assert_eq!(left_out, [rubbish]);
+        }
+        let long = "x".repeat(TEXT_BYTES_MAX + 1);
+        assert_eq!(Lineage::parse(&long).0, Lineage::default());
+    }
+
+    #[test]
+    fn what_an_ancestor_holds_alone_is_lent_in_every_way_and_what_it_shares_is_shared() {
+        let (run, other) = (ONE.parse().unwrap(), TWO.parse().unwrap());
+        use Mode::{Exclusive, Shared};
+        // What the outer holds, what the inner holds, what is wanted, what comes of it.
+        let table = [
+            (None, None, Shared, Loan::None),
+            (None, None, Exclusive, Loan::None),
+            (Some(Exclusive), None, Exclusive, Loan::Borrowed),
+            (Some(Exclusive), None, Shared, Loan::Borrowed),
+            (Some(Shared), None, Shared, Loan::Borrowed),
+            (Some(Shared), None, Exclusive, Loan::Never(run)),
+            (None, Some(Shared), Exclusive, Loan::Never(other)),
+            (Some(Exclusive), Some(Shared), Exclusive, Loan::Borrowed),
+            (Some(Shared), Some(Exclusive), Exclusive, Loan::Borrowed),
+        ];
+        for (outer, inner, wanted, expected) in table {
+            let holds = |mode: Option<Mode>| -> Vec<_> {
+                mode.iter().map(|mode| (named("a"), *mode)).collect()
+            };
+            let living = [ancestor(ONE, &holds(outer)), ancestor(TWO, &holds(inner))];
+            let found = loan(living.iter(), &named("a"), wanted);
+            assert_eq!(found, expected, "{outer:?} {inner:?} {wanted:?}");
+            assert_eq!(loan(living.iter(), &named("b"), wanted), Loan::None);
+        }
+    }
+}

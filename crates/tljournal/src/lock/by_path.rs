@@ -1,0 +1,50 @@
+use std::fs::File;
+
+use camino::Utf8Path;
+
+use super::flock::{Held, LockError, Mode};
+use super::holder;
+use super::wait::{self, Awaited, Wait};
+use crate::disk::Disk;
+use crate::model::Identity;
+
+/// A lock file that the caller named by its path, open and not locked yet.
+///
+/// Any program that calls flock(2) on that path excludes this one, flock(1) too. Such a program knows no
+/// turnstile, so readers that overlap for ever can keep a writer out; and nothing is written into the
+/// file, which may be anybody's.
+pub(crate) struct ByPath<'a> {
+    disk: &'a Disk,
+    path: &'a Utf8Path,
+    file: File,
+    pub(crate) identity: Identity,
+}
+
+impl<'a> ByPath<'a> {
+    /// Opens the file, made if it is missing.
+    pub(crate) fn open(disk: &'a Disk, path: &'a Utf8Path) -> Result<Self, LockError> {
+        let file = disk.open_lock_at(path)?;
+        let identity = disk.stat_open(&file, path.as_str())?.identity;
+        Ok(Self {
+            disk,
+            path,
+            file,
+            identity,
+        })
+    }
+
+    /// Locks it. `None` if the path does not name it any more: whoever locks the file that is there now
+    /// is not excluded.
+    pub(crate) fn lock(self, mode: Mode, wait: Wait) -> Result<Option<Held>, LockError> {
+        let awaited = Awaited {
+            name: self.path.as_str(),
+            path: self.path.to_owned(),
+            mode,
+            holder: &|| holder::of_inode(self.identity.ino),
+        };
+        let (file, waited) = wait::in_line(&awaited, Vec::new(), self.file, wait)?;
+        let named = self.disk.stat_at(self.path)?.map(|stat| stat.identity);
+        let held = Held::new(file, waited);
+        Ok((named == Some(self.identity)).then_some(held))
+    }
+}

@@ -1,0 +1,113 @@
+use std::os::fd::AsFd;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
+
+use camino::Utf8PathBuf;
+use rustix::io::Errno;
+
+use super::flock::{LockError, Mode, flock_blocking, try_flock};
+use crate::disk::DiskError;
+
+/// After how long a waiter is told who it waits for.
+const NOTICE_AFTER: Duration = Duration::from_secs(1);
+
+/// How to wait for a lock.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wait {
+    /// Give up after this long; never, if `None`.
+    pub(crate) limit: Option<Duration>,
+}
+
+/// A lock, for whoever waits for it.
+pub(crate) struct Awaited<'a> {
+    /// What people call it.
+    pub(crate) name: &'a str,
+    /// Where it is, for errors of the system.
+    pub(crate) path: Utf8PathBuf,
+    pub(crate) mode: Mode,
+    /// Who holds it, for people.
+    pub(crate) holder: &'a dyn Fn() -> String,
+}
+
+impl Awaited<'_> {
+    fn failed(&self, errno: Errno) -> LockError {
+        DiskError::new("lock", self.path.as_str(), errno).into()
+    }
+}
+
+/// Locks `file` once it has passed through the turnstiles, each held until then; says how long that took.
+pub(crate) fn in_line<F: AsFd + Send + 'static>(
+    awaited: &Awaited<'_>,
+    turnstiles: Vec<F>,
+    file: F,
+    wait: Wait,
+) -> Result<(F, Duration), LockError> {
+    let begun = Instant::now();
+    let mut free = true;
+    for turnstile in &turnstiles {
+        free =
+            free && try_flock(turnstile, Mode::Exclusive).map_err(|errno| awaited.failed(errno))?;
+    }
+    if free && try_flock(&file, awaited.mode).map_err(|errno| awaited.failed(errno))? {
+        return Ok((file, Duration::ZERO));
+    }
+    block(awaited, turnstiles, file, (begun, wait))
+}
+
+/// Blocks in a thread of its own, so that the caller can speak up and give up; what it gets after that
+/// is released at once.
+fn block<F: AsFd + Send + 'static>(
+    awaited: &Awaited<'_>,
+    turnstiles: Vec<F>,
+    file: F,
+    (begun, wait): (Instant, Wait),
+) -> Result<(F, Duration), LockError> {
+    let Awaited { name, mode, .. } = *awaited;
+    let span = tracing::debug_span!("lock_wait", lock = name, ?mode);
+    let _in_span = span.enter();
+    let (sender, receiver) = sync_channel(1);
+    let block = move || {
+        let passed = turnstiles
+            .iter()
+            .try_for_each(|turnstile| flock_blocking(turnstile, Mode::Exclusive));
+        let got = passed
+            .and_then(|()| flock_blocking(&file, mode))
+            .map(|()| file);
+        // Nobody is listening any more: the file closes, and with it the lock goes.
+        let _ = sender.send(got);
+    };
+    std::thread::Builder::new()
+        .name("tljournal-lock".to_owned())
+        .spawn(block)
+        .map_err(|source| DiskError::new("wait for the lock", awaited.path.as_str(), source))?;
+    let mut told = false;
+    loop {
+        let waited = begun.elapsed();
+        let until_notice = (!told).then(|| NOTICE_AFTER.saturating_sub(waited));
+        let until_limit = wait.limit.map(|limit| limit.saturating_sub(waited));
+        let got = match [until_notice, until_limit].into_iter().flatten().min() {
+            Some(pause) => receiver.recv_timeout(pause),
+            None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        let waited = begun.elapsed();
+        match got {
+            Ok(Ok(file)) => {
+                tracing::debug!(waited_ms = waited.as_millis() as u64, "got the lock");
+                return Ok((file, waited));
+            }
+            Ok(Err(errno)) => return Err(awaited.failed(errno)),
+            Err(RecvTimeoutError::Disconnected) => return Err(awaited.failed(Errno::CANCELED)),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        let holder = (awaited.holder)();
+        if wait.limit.is_some_and(|limit| limit <= waited) {
+            return Err(LockError::Timeout {
+                lock: name.to_owned(),
+                waited,
+                holder,
+            });
+        }
+        tracing::warn!("waiting for the lock `{name}`, held by {holder}");
+        told = true;
+    }
+}

@@ -1,0 +1,101 @@
+//! The same calls for asynchronous code.
+
+use std::sync::Arc;
+
+use camino::Utf8PathBuf;
+use tljournal::Installed;
+use tokio::sync::oneshot;
+
+use crate::{Error, State, Tools};
+
+/// The state of a project, for tasks of tokio.
+///
+/// Each call owns what it works with and runs to its end on a thread of its own: a future that is dropped
+/// loses the answer and nothing else, no transaction is left half done. (It is not tokio's pool of
+/// blocking threads: that one holds up the end of its runtime, and a wait for a lock can be long.)
+#[derive(Debug, Clone)]
+pub struct AsyncState {
+    state: Arc<State>,
+}
+
+impl AsyncState {
+    /// Opens the state of the project in this directory.
+    ///
+    /// # Errors
+    /// As for [`State::open`].
+    pub async fn open(project: impl Into<Utf8PathBuf>) -> Result<Self, Error> {
+        let project = project.into();
+        let state = on_a_thread(move || State::open(project)).await?;
+        Ok(Self::from(state))
+    }
+
+    /// The state itself, for calls that do not wait.
+    #[must_use]
+    pub fn blocking(&self) -> &State {
+        &self.state
+    }
+
+    /// Does something with the state on a thread of its own.
+    ///
+    /// # Errors
+    /// What it says, or that the system cannot make a thread.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&State) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let state = self.state.clone();
+        on_a_thread(move || work(&state)).await
+    }
+
+    /// As [`State::install_tools`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn install_tools(&self, dir: &str, tools: Tools) -> Result<Installed, Error> {
+        let dir = dir.to_owned();
+        self.run(move |state| state.install_tools(&dir, &tools))
+            .await
+    }
+
+    /// Ends the run, if this is its last handle.
+    ///
+    /// # Errors
+    /// As for [`State::close`].
+    pub async fn close(self) -> Result<(), Error> {
+        match Arc::into_inner(self.state) {
+            Some(state) => on_a_thread(move || state.close()).await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<State> for AsyncState {
+    fn from(state: State) -> Self {
+        let state = Arc::new(state);
+        Self { state }
+    }
+}
+
+/// Runs something to its end on a thread, whether anybody waits for it or not.
+async fn on_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let (answer, answered) = oneshot::channel();
+    let thread = std::thread::Builder::new()
+        .name("twoliter-state".to_owned())
+        .spawn(move || {
+            // Nobody may be there any more to hear it.
+            let _ = answer.send(work());
+        })
+        .map_err(|source| Error::Thread { source })?;
+    match answered.await {
+        Ok(done) => done,
+        // It ended without an answer, so it panicked: here as there.
+        Err(_) => match thread.join() {
+            Err(panic) => std::panic::resume_unwind(panic),
+            Ok(()) => Err(Error::Thread {
+                source: std::io::ErrorKind::Interrupted.into(),
+            }),
+        },
+    }
+}

@@ -240,6 +240,19 @@ impl Engine {
         Ok(held.any(|held| !matches!(held.thing, Thing::Tree(_))))
     }
 
+    /// Whether this process, or a run around it, holds anything that somebody may wait for.
+    pub(crate) fn holds_anything(&self) -> Result<bool, Error> {
+        let held = self.held.load(Ordering::Acquire) > 0 || crate::pin::holds_any();
+        let above = |ancestor: &&Ancestor| !ancestor.holds.is_empty();
+        Ok(held || self.ancestors()?.iter().any(above))
+    }
+
+    /// Whether a run ends only after this process: its own, or one around it.
+    pub(crate) fn is_around(&self, run: RunId) -> Result<bool, Error> {
+        let above = |ancestor: &&Ancestor| ancestor.run == run;
+        Ok(self.run_id()? == run || self.ancestors()?.iter().any(above))
+    }
+
     /// The run in whose name this handle vouches: the innermost around it, because the vouchers of a shell
     /// task have to outlive the command that wrote them; else its own.
     pub(crate) fn claimant(&self) -> Result<RunId, Error> {

@@ -6,7 +6,7 @@ use camino::Utf8PathBuf;
 use tljournal::Installed;
 use tokio::sync::oneshot;
 
-use crate::{Error, State, Tools};
+use crate::{Error, State, Tools, Verified};
 
 /// The state of a project, for tasks of tokio.
 ///
@@ -54,6 +54,26 @@ impl AsyncState {
     pub async fn install_tools(&self, dir: &str, tools: Tools) -> Result<Installed, Error> {
         let dir = dir.to_owned();
         self.run(move |state| state.install_tools(&dir, &tools))
+            .await
+    }
+
+    /// As [`State::write_tags`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn write_tags(&self, dir: &str, verified: Verified) -> Result<bool, Error> {
+        let dir = dir.to_owned();
+        self.run(move |state| state.write_tags(&dir, &verified))
+            .await
+    }
+
+    /// As [`State::cleanup_existing_tags`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn cleanup_existing_tags(&self, dir: &str) -> Result<bool, Error> {
+        let dir = dir.to_owned();
+        self.run(move |state| state.cleanup_existing_tags(&dir))
             .await
     }
 

@@ -1,7 +1,7 @@
 //! The command line as it is typed.
 
 use camino::Utf8PathBuf;
-use clap::{ArgAction, Args, Parser};
+use clap::{ArgAction, Args, CommandFactory, Parser};
 use std::time::Duration;
 use tljournal::RelPath;
 
@@ -69,13 +69,24 @@ pub(crate) fn parse() -> Result<Cli, Exit> {
         let asked = !error.use_stderr();
         let json = std::env::args_os().any(|arg| arg == "--json");
         if json && !asked {
-            output::print_usage_error(&error.to_string());
+            output::print_usage_error(&error.to_string(), wrong_usage());
         } else {
             // Whoever does not read the help does not miss it.
             let _ = error.print();
         }
-        if asked { Exit::Done } else { Exit::Usage }
+        if asked { Exit::Done } else { wrong_usage() }
     })
+}
+
+/// What a wrong command line means: to one that runs another command 2 could be that one's own.
+fn wrong_usage() -> Exit {
+    let lenient = Cli::command().ignore_errors(true);
+    let found = lenient.try_get_matches().ok();
+    let name = found.as_ref().and_then(|found| found.subcommand_name());
+    match name {
+        Some("exec" | "pin") => Exit::Passed(125),
+        _ => Exit::Usage,
+    }
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -86,7 +97,6 @@ fn seconds(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {

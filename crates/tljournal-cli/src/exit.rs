@@ -10,21 +10,23 @@ use crate::failure::Failure;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// What was asked for is so.
-    Done = 0,
+    Done,
     /// Nothing had to be done, or nothing was found, where that was asked.
-    Nothing = 1,
+    Nothing,
     /// The call or its input is wrong.
-    Usage = 2,
+    Usage,
     /// What is on disk is not what was expected.
-    Conflict = 3,
+    Conflict,
     /// A lock was not free in time.
-    Locked = 4,
+    Locked,
     /// Something is damaged.
-    Damaged = 5,
+    Damaged,
     /// The system refused.
-    System = 6,
+    System,
     /// Committed, and not yet in place.
-    Unfinished = 7,
+    Unfinished,
+    /// A command that was run ended so, or could not be run.
+    Passed(u8),
 }
 
 /// The exit status of commands that change something, for their `--help`.
@@ -93,6 +95,21 @@ Exit status:
   6  the system failed: disk, permissions, unsupported filesystem or format";
 
 impl Exit {
+    /// The code.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Nothing => 1,
+            Self::Usage => 2,
+            Self::Conflict => 3,
+            Self::Locked => 4,
+            Self::Damaged => 5,
+            Self::System => 6,
+            Self::Unfinished => 7,
+            Self::Passed(code) => code,
+        }
+    }
+
     /// The word for programs.
     pub(crate) fn word(self) -> &'static str {
         match self {
@@ -104,6 +121,7 @@ impl Exit {
             Self::Damaged => "damaged",
             Self::System => "system",
             Self::Unfinished => "unfinished",
+            Self::Passed(_) => "command",
         }
     }
 
@@ -113,7 +131,7 @@ impl Exit {
             Failure::Journal(error) => Self::of_journal(error),
             Failure::Usage(_) => Self::Usage,
             Failure::Nothing(_) => Self::Nothing,
-            Failure::Io { .. } => Self::System,
+            Failure::Io { .. } | Failure::Command { .. } => Self::System,
         }
     }
 
@@ -136,7 +154,7 @@ impl Exit {
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        Self::from(exit.code())
     }
 }
 
@@ -145,7 +163,7 @@ mod tests {
     use super::*;
 
     fn code(error: Error) -> u8 {
-        Exit::of(&error.into()) as u8
+        Exit::of(&error.into()).code()
     }
 
     #[test]

@@ -14,6 +14,14 @@ pub(crate) enum Failure {
     /// What was asked for is not there.
     #[error("{0}")]
     Nothing(String),
+    /// A command could not be started.
+    #[error("failed to run `{command}`")]
+    Command {
+        /// Its name, escaped.
+        command: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The user's own files, or the terminal.
     #[error("failed to {what}")]
     Io {

@@ -13,6 +13,8 @@ pub(crate) fn for_failure(failure: &Failure, home: Option<&Utf8Path>) -> Option<
     let own = match failure {
         Failure::Journal(error) => for_journal(error),
         Failure::Usage(_) | Failure::Nothing(_) | Failure::Io { .. } => None,
+        // It is about the command, and not about the journal.
+        Failure::Command { .. } => return None,
     };
     own.or_else(|| for_system(failure.system()?, home))
 }
@@ -21,7 +23,7 @@ fn for_journal(error: &Error) -> Option<String> {
     let hint = match error {
         Error::Conflict(conflict) => return for_conflict(conflict),
         Error::Lock(LockError::Timeout { .. }) => {
-            "wait longer with --lock-wait, or look at that process; the lock goes when it ends"
+            "wait longer with --lock-wait (exec and pin: --wait), or look at that process; the lock goes when it ends"
         }
         Error::Usage(UsageError::NotATree { .. }) => {
             "`tljournal log` lists what was installed; PATH is relative to the root"

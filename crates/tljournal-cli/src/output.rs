@@ -76,13 +76,17 @@ impl Output {
 
     /// Says why a command failed, and what can be done about it.
     pub(crate) fn fail(self, failure: &Failure, home: Option<&Utf8Path>) -> Exit {
-        let exit = Exit::of(failure);
+        self.fail_as(failure, Exit::of(failure), home)
+    }
+
+    /// The same, for a command that ends with another code.
+    pub(crate) fn fail_as(self, failure: &Failure, exit: Exit, home: Option<&Utf8Path>) -> Exit {
         let causes = failure.causes();
         let hint = hint::for_failure(failure, home);
         if self.json {
             let error = json!({
-                "code": exit as u8,
-                "kind": exit.word(),
+                "code": exit.code(),
+                "kind": Exit::of(failure).word(),
                 "message": failure.to_string(),
                 "causes": causes,
                 "hint": hint,
@@ -102,10 +106,9 @@ impl Output {
 }
 
 /// Says as JSON what is wrong with the command line.
-pub(crate) fn print_usage_error(text: &str) {
-    let exit = Exit::Usage;
+pub(crate) fn print_usage_error(text: &str, exit: Exit) {
     let message = text.trim_end().trim_start_matches("error: ");
-    let error = json!({"code": exit as u8, "kind": exit.word(), "message": message, "causes": [], "hint": null});
+    let error = json!({"code": exit.code(), "kind": Exit::Usage.word(), "message": message, "causes": [], "hint": null});
     to_stderr(&format!("{}\n", json!({"schema": SCHEMA, "error": error})));
 }
 

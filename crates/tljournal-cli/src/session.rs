@@ -1,5 +1,7 @@
 //! One use of the command: which project it is about, and how to open its journal.
 
+use std::time::Duration;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use tljournal::{Error, Inspection, Journal, Options, Recovery, UsageError};
 
@@ -63,6 +65,11 @@ impl Session {
         Ok(inspection)
     }
 
+    /// How long to wait for a lock, if the command does not say.
+    pub(crate) fn lock_wait(&self) -> Option<Duration> {
+        self.global.lock_wait
+    }
+
     /// The path that the user knows a change by.
     pub(crate) fn shown(&self, path: &str, in_home: bool) -> String {
         match in_home {
@@ -78,7 +85,12 @@ impl Session {
 
     /// Ends the use of a journal. What was committed stays so, whatever happens here.
     pub(crate) fn close(&self, journal: Journal) {
-        if let Err(error) = journal.close() {
+        self.close_with(journal, "ok");
+    }
+
+    /// The same, with another word for how the run ended.
+    pub(crate) fn close_with(&self, journal: Journal, outcome: &str) {
+        if let Err(error) = journal.close_with(outcome) {
             let failure = Failure::from(error);
             let causes = failure.causes().join(": ");
             let text = format!(

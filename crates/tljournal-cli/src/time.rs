@@ -1,5 +1,7 @@
 //! Times as people and programs write them.
 
+use std::time::Duration;
+
 use tljournal::Timestamp;
 
 const NANOS: i128 = 1_000_000_000;
@@ -22,6 +24,22 @@ pub fn parse(text: &str) -> Result<Timestamp, String> {
     let nanos = time.as_nanosecond();
     let secs = i64::try_from(nanos.div_euclid(NANOS)).map_err(|_| wrong())?;
     Ok(Timestamp::new(secs, nanos.rem_euclid(NANOS) as u32))
+}
+
+/// Reads a length of time: seconds, or with units (`90s`, `5m`, `1h 30m`).
+///
+/// # Errors
+/// Says which forms there are.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || {
+        let shown = text.escape_debug();
+        format!("`{shown}` is not a length of time: use seconds, or units such as 90s or 5m")
+    };
+    if let Ok(seconds) = text.parse() {
+        return Duration::try_from_secs_f64(seconds).map_err(|_| wrong());
+    }
+    let span: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
+    Duration::try_from(span).map_err(|_| wrong())
 }
 
 /// Writes what [`parse`] reads, to the nanosecond.
@@ -65,6 +83,19 @@ mod tests {
         );
         let far = Timestamp::new(i64::MAX, 1);
         assert_eq!(parse(&exact(far)), Ok(far));
+    }
+
+    #[test]
+    fn a_length_of_time_is_seconds_or_has_units() {
+        let millis = |text| duration(text).map(|found| found.as_millis());
+        assert_eq!(millis("90"), Ok(90_000));
+        assert_eq!(millis("0.25"), Ok(250));
+        assert_eq!(millis("90s"), Ok(90_000));
+        assert_eq!(millis("5m"), Ok(300_000));
+        assert_eq!(millis("1h 30m"), Ok(5_400_000));
+        for bad in ["", "-1", "-5m", "nan", "inf", "1e300", "5 x", "1mo"] {
+            assert!(duration(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -62,7 +62,9 @@ pub use model::{
 pub use pin::Pin;
 pub use recovery::Recovery;
 pub use tree::{
-    Difference, DifferenceKind, SourceContent, SourceEntry, TreeError, TreeSource, decoded,
+    Difference, DifferenceKind, Layer, SourceContent, SourceEntry, TreeError, TreeSource, decoded,
 };
-pub use txn::{OnPinned, Payload, Prepared, Receipt, Transaction, TreeOptions};
+pub use txn::{
+    Accept, OnPinned, Payload, PopulateOptions, Prepared, Receipt, Transaction, TreeOptions,
+};
 pub use voucher::{Tags, Voucher};

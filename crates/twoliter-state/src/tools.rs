@@ -13,7 +13,8 @@ use std::sync::{Arc, OnceLock};
 use camino::{Utf8Component, Utf8Path};
 use tar::EntryType;
 use tljournal::{
-    Digest, Durability, Installed, SourceEntry, Timestamp, TreeOptions, TreeSource, decoded,
+    ConflictKind, Digest, Durability, Installed, PopulateOptions, SourceEntry, Timestamp,
+    TreeOptions, TreeSource, decoded,
 };
 
 use crate::digest::digest_of;
@@ -156,8 +157,9 @@ impl State {
     /// Makes the directory `dir`, below the project, exactly the payload, and holds it: what is installed
     /// there next leaves the files of this one in place for as long as the pin lives.
     ///
-    /// If it is the payload already nothing is touched. What somebody changed is put right. Its data is
-    /// not synced, as it can be installed again: after a power cut the next opening sees whether it is
+    /// If it is the payload already nothing is touched. What somebody changed is put right. Of all that find
+    /// it missing or damaged at the same time one installs, and the others wait for that. Its data is not
+    /// synced, as it can be installed again: after a power cut the next opening sees whether it is
     /// whole.
     ///
     /// # Errors
@@ -168,7 +170,21 @@ impl State {
             durability: Durability::Rebuildable,
             ..TreeOptions::default()
         };
-        let source = tools.source().map_err(|source| Error::Tools { source })?;
-        Ok(self.journal.install(dir, source, options)?)
+        let unreadable = |source| Error::Tools { source };
+        let key = tools.identity().map_err(unreadable)?.to_string();
+        let source = || tools.source().map_err(unreadable);
+        let once = PopulateOptions {
+            tree: options.clone(),
+            ..PopulateOptions::default()
+        };
+        match self.journal.populate(dir, key, source()?, once) {
+            // Whoever holds a lock must not wait for the others' work, but can do it once more.
+            Err(tljournal::Error::Conflict(conflict))
+                if matches!(conflict.kind, ConflictKind::WouldDeadlock) =>
+            {
+                Ok(self.journal.install(dir, source()?, options)?)
+            }
+            installed => Ok(installed?),
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! One file for each command.
 
 mod apply;
+mod exec;
 mod init;
 mod link;
 mod log;
+mod pin;
 mod put;
 mod recover;
 mod rm;
@@ -34,6 +36,8 @@ pub(crate) enum Command {
     /// Install, verify and show trees
     #[command(subcommand)]
     Tree(tree::Command),
+    Exec(exec::Args),
+    Pin(pin::Args),
     Recover(recover::Args),
     Status(status::Args),
     Log(log::Args),
@@ -50,6 +54,8 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<Exit, Failure> 
         Command::Link(args) => link::run(session, args),
         Command::Apply(args) => apply::run(session, args),
         Command::Tree(command) => tree::run(session, command),
+        Command::Exec(args) => Ok(exec::run(session, &args)),
+        Command::Pin(args) => Ok(pin::run(session, &args)),
         Command::Recover(args) => recover::run(session, &args),
         Command::Status(_) => status::run(session),
         Command::Log(args) => log::run(session, &args),

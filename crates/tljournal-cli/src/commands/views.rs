@@ -45,6 +45,9 @@ fn run_json(run: &RunRecord) -> Value {
         "started_at": time::exact(run.started_at),
         "ended_at": run.ended_at.map(time::exact),
         "outcome": run.outcome,
+        "label": run.label,
+        "parent": run.parent.map(|parent| parent.to_string()),
+        "log": run.log,
     })
 }
 

@@ -150,12 +150,22 @@ impl Catalog {
     }
 
     /// What is selected of a run. A database that is only looked at may be of the first format.
-    pub(super) fn run_columns(&self) -> Result<String, CatalogError> {
+    fn run_columns(&self) -> Result<String, CatalogError> {
         let later = match self.knows_what_runs_are_for()? {
             true => RUN_LATER,
             false => RUN_LATER_MISSING,
         };
         Ok(format!("{RUN}, {later}"))
+    }
+
+    /// What is known of a run; `None` if it has no row.
+    pub(crate) fn run_record(&self, run: RunId) -> Result<Option<RunRecord>, CatalogError> {
+        let sql = format!("SELECT {} FROM run WHERE uuid = ?1", self.run_columns()?);
+        let mut statement = self.conn.prepare_cached(&sql)?;
+        statement
+            .query_row([run.to_string()], |row| Ok(read_run(row, 0)))
+            .optional()?
+            .transpose()
     }
 
     /// Runs, the latest first.
@@ -274,7 +284,7 @@ fn read_txn(row: &Row<'_>) -> Result<TxnRecord, CatalogError> {
 }
 
 /// Reads a run whose columns begin at `at`.
-pub(super) fn read_run(row: &Row<'_>, at: usize) -> Result<RunRecord, CatalogError> {
+fn read_run(row: &Row<'_>, at: usize) -> Result<RunRecord, CatalogError> {
     let text = |n: usize| row.get::<_, String>(at + n);
     let parent: Option<String> = row.get(at + 8)?;
     Ok(RunRecord {

@@ -1,7 +1,6 @@
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Row, params};
 
 use super::codec::{bad, digest, parse, place, time};
-use super::history::{RunRecord, read_run};
 use super::{Catalog, CatalogError};
 use crate::ambient;
 use crate::model::{Digest, Place, RunId, Timestamp};
@@ -72,16 +71,6 @@ impl Catalog {
             }
         }
         Ok(())
-    }
-
-    /// What is known of a run; `None` if it has no row.
-    pub(crate) fn run_record(&self, run: RunId) -> Result<Option<RunRecord>, CatalogError> {
-        let sql = format!("SELECT {} FROM run WHERE uuid = ?1", self.run_columns()?);
-        let mut statement = self.conn.prepare_cached(&sql)?;
-        statement
-            .query_row([run.to_string()], |row| Ok(read_run(row, 0)))
-            .optional()?
-            .transpose()
     }
 
     fn put_voucher(&self, at: &Place, run: RunId, digest: &Digest) -> Result<(), CatalogError> {

@@ -9,6 +9,7 @@ mod history;
 mod inspect;
 mod named;
 mod open;
+mod populate;
 mod reading;
 mod run;
 mod work;

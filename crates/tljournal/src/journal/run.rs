@@ -25,6 +25,7 @@ use crate::pin::Pin;
 pub struct Run {
     engine: Arc<Engine>,
     id: RunId,
+    label: String,
     locks: Vec<NamedLock>,
     pins: Vec<Pin>,
 }
@@ -45,6 +46,7 @@ impl Run {
         Ok(Self {
             engine: engine.clone(),
             id: engine.run_id()?,
+            label: label.to_owned(),
             locks: Vec::new(),
             pins: Vec::new(),
         })
@@ -54,6 +56,12 @@ impl Run {
     #[must_use]
     pub fn id(&self) -> RunId {
         self.id
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.label
     }
 
     /// Holds a lock for the command.

@@ -26,7 +26,7 @@ use crate::voucher::Tags;
 /// [`Journal::close`] does the same and says what went wrong.
 #[derive(Debug, Clone)]
 pub struct Journal {
-    engine: Arc<Engine>,
+    pub(super) engine: Arc<Engine>,
     recovery: Recovery,
 }
 
@@ -84,6 +84,11 @@ impl Journal {
     ) -> Result<Installed, Error> {
         let mut txn = self.begin(&format!("install {path}"));
         txn.tree(path, source, options)?;
+        Self::put_in_place(txn, path)
+    }
+
+    /// Commits the transaction that brings one tree.
+    pub(super) fn put_in_place(txn: Transaction, path: &str) -> Result<Installed, Error> {
         let mut receipt = txn.prepare()?.commit()?;
         match receipt.take_pin(path) {
             Some(pin) => Ok(Installed {
@@ -196,14 +201,6 @@ impl Journal {
         NamedLock::acquire(&self.engine, name, mode, purpose, limit)
     }
 
-    /// Tags that belong together: small files that are there because a live run vouches for them.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] for a path that is outside the territory or the journal's own.
-    pub fn tags(&self, paths: impl IntoIterator<Item = RelPath>) -> Result<Tags<'_>, Error> {
-        Tags::new(self, &self.engine, paths)
-    }
-
     /// Locks a file that any program may lock with flock(2) or flock(1), wherever it lies; made if it is
     /// missing, and never written to. Take several in the order of their paths, and before named locks.
     ///
@@ -224,6 +221,14 @@ impl Journal {
     /// [`Error::Disk`], [`Error::Catalog`] when it cannot be recorded.
     pub fn run(&self, label: &str) -> Result<Run, Error> {
         Run::begin(&self.engine, label)
+    }
+
+    /// Tags that belong together: small files that are there because a live run vouches for them.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a path that is outside the territory or the journal's own.
+    pub fn tags(&self, paths: impl IntoIterator<Item = RelPath>) -> Result<Tags<'_>, Error> {
+        Tags::new(self, &self.engine, paths)
     }
 
     /// What is known of the past and of what stands where.

@@ -7,14 +7,16 @@
 //! | `lock/commit` | `flock`, shared or exclusive, with turnstile | by readers of one moment; while changes are checked and applied |
 //! | `lock/db` | `flock`, exclusive | for each write of SQLite |
 //! | `lock/name/<name>` | `flock`, shared or exclusive, with turnstile | as long as its user likes |
-//! | `lock/vouchers` | `flock`, exclusive, with turnstile | while vouchers and the files they are for are changed |
 //! | a file that a caller names | `flock`, shared or exclusive, as flock(1) does: no turnstile | as long as its user likes |
+//! | `lock/keys` | one OFD byte lock for each key that is populated now | from before the tree is looked at again until it is in place |
+//! | `lock/vouchers` | `flock`, exclusive, with turnstile | while vouchers and the files they are for are changed |
 //! | `lock/runs` | one OFD byte lock for each live run | from before the run's row exists until it ends |
 //! | `txn/<id>` | `flock`, exclusive | by the transaction that stages there, and by whoever deletes it |
 //! | a tree's root directory | `flock`, shared | by whoever pinned the tree |
 //!
-//! The kinds do not see each other, so each file has one kind. Order: files that a caller names (sorted),
-//! named locks (sorted), `vouchers`, `commit`, `db`. Waiting is blocking, never polling: a poller starves. The turnstile is a second lock that is
+//! The kinds do not see each other, so each file has one kind. Order: keys, files that a caller names (sorted),
+//! named locks (sorted), `vouchers`, `commit`, `db`. Waiting is blocking, never polling: a poller starves.
+//! The turnstile is a second lock that is
 //! passed through on the way in: whoever waits for the lock holds it, so that readers that overlap for
 //! ever cannot keep a writer out.
 //!
@@ -27,6 +29,7 @@
 mod by_path;
 mod flock;
 mod holder;
+mod keys;
 mod runs;
 mod wait;
 
@@ -37,5 +40,6 @@ pub(crate) use flock::{
 };
 pub use flock::{LockError, Mode};
 pub(crate) use holder::of_inode;
+pub(crate) use keys::KeyByte;
 pub(crate) use runs::{RunByte, Runs};
 pub(crate) use wait::{Awaited, Wait, in_line};

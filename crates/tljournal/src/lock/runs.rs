@@ -98,7 +98,7 @@ impl Runs {
     }
 }
 
-fn byte(at: i64, kind: libc::c_int) -> libc::flock {
+pub(super) fn byte(at: i64, kind: libc::c_int) -> libc::flock {
     libc::flock {
         l_type: kind as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,

@@ -51,34 +51,31 @@ pub(crate) fn in_line<F: AsFd + Send + 'static>(
     if free && try_flock(&file, awaited.mode).map_err(|errno| awaited.failed(errno))? {
         return Ok((file, Duration::ZERO));
     }
-    block(awaited, turnstiles, file, (begun, wait))
+    let mode = awaited.mode;
+    let block = move || {
+        let mut turnstiles = turnstiles.iter();
+        turnstiles.try_for_each(|turnstile| flock_blocking(turnstile, Mode::Exclusive))?;
+        flock_blocking(&file, mode)?;
+        Ok(file)
+    };
+    wait_for(awaited, block, (begun, wait))
 }
 
 /// Blocks in a thread of its own, so that the caller can speak up and give up; what it gets after that
 /// is released at once.
-fn block<F: AsFd + Send + 'static>(
+pub(super) fn wait_for<T: Send + 'static>(
     awaited: &Awaited<'_>,
-    turnstiles: Vec<F>,
-    file: F,
+    block: impl FnOnce() -> Result<T, Errno> + Send + 'static,
     (begun, wait): (Instant, Wait),
-) -> Result<(F, Duration), LockError> {
+) -> Result<(T, Duration), LockError> {
     let Awaited { name, mode, .. } = *awaited;
     let span = tracing::debug_span!("lock_wait", lock = name, ?mode);
     let _in_span = span.enter();
     let (sender, receiver) = sync_channel(1);
-    let block = move || {
-        let passed = turnstiles
-            .iter()
-            .try_for_each(|turnstile| flock_blocking(turnstile, Mode::Exclusive));
-        let got = passed
-            .and_then(|()| flock_blocking(&file, mode))
-            .map(|()| file);
-        // Nobody is listening any more: the file closes, and with it the lock goes.
-        let _ = sender.send(got);
-    };
+    // If nobody is listening any more, what was locked is closed, and with it the lock goes.
     std::thread::Builder::new()
         .name("tljournal-lock".to_owned())
-        .spawn(block)
+        .spawn(move || drop(sender.send(block())))
         .map_err(|source| DiskError::new("wait for the lock", awaited.path.as_str(), source))?;
     let mut told = false;
     loop {
@@ -91,9 +88,9 @@ fn block<F: AsFd + Send + 'static>(
         };
         let waited = begun.elapsed();
         match got {
-            Ok(Ok(file)) => {
+            Ok(Ok(locked)) => {
                 tracing::debug!(waited_ms = waited.as_millis() as u64, "got the lock");
-                return Ok((file, waited));
+                return Ok((locked, waited));
             }
             Ok(Err(errno)) => return Err(awaited.failed(errno)),
             Err(RecvTimeoutError::Disconnected) => return Err(awaited.failed(Errno::CANCELED)),

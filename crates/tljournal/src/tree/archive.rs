@@ -8,23 +8,28 @@ use super::names;
 use super::tar_reader::{Member, TarReader};
 use super::unpack::{Content, Item, Unpacker};
 
+/// Where an archive is damaged of which no entry could be read.
+pub(super) const BEGINNING: &str = "its beginning";
+
 /// Unpacks every member of the archive in `reader`; `archive` names it in messages.
 pub(super) fn feed(
     reader: impl Read,
     archive: &str,
     unpacker: &mut Unpacker<'_>,
 ) -> Result<(), TreeError> {
-    let mut place = "its beginning".to_owned();
-    let damaged = |place: &str, source: io::Error| match source.raw_os_error() {
-        Some(_) => TreeError::read(archive.trim_matches('`'), source),
-        None => TreeError::Damaged {
-            archive: archive.to_owned(),
-            place: place.to_owned(),
-            source,
-        },
-    };
-    let decoded = decoded(reader).map_err(|error| damaged(&place, error))?;
-    let mut reader = TarReader::new(decoded);
+    let decoded = decoded(reader).map_err(|error| damaged(archive, BEGINNING, error))?;
+    feed_plain(decoded, archive, unpacker)
+}
+
+/// The same for one that is not compressed any more.
+pub(super) fn feed_plain(
+    reader: impl Read,
+    archive: &str,
+    unpacker: &mut Unpacker<'_>,
+) -> Result<(), TreeError> {
+    let mut place = BEGINNING.to_owned();
+    let damaged = |place: &str, source| damaged(archive, place, source);
+    let mut reader = TarReader::new(reader);
     loop {
         let next = reader.next_member();
         let Some(member) = next.map_err(|error| damaged(&place, error))? else {
@@ -37,6 +42,18 @@ pub(super) fn feed(
         })?;
     }
     reader.finish().map_err(|error| damaged(&place, error))
+}
+
+/// The system's own words are no damage of the archive.
+pub(super) fn damaged(archive: &str, place: &str, source: io::Error) -> TreeError {
+    match source.raw_os_error() {
+        Some(_) => TreeError::read(archive.trim_matches('`'), source),
+        None => TreeError::Damaged {
+            archive: archive.to_owned(),
+            place: place.to_owned(),
+            source,
+        },
+    }
 }
 
 fn add<R: Read>(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use super::source::Opened;
 use super::unpack::{Content, Item, Unpacker, unpack};
 use super::{Built, Forbidden, SourceContent, SourceEntry, Tick, TreeError, TreeSource};
-use super::{archive, copy};
+use super::{archive, copy, filled, layers};
 use crate::disk::Dir;
 
 /// Fills the empty directory `root` from the source.
@@ -22,8 +22,16 @@ pub(crate) fn build(
     let name = source.describe();
     match source.open(root.disk())? {
         Opened::Dir(dir) => copy::copy(&dir, root, mode_mask, forbidden, tick),
+        Opened::Fill(fill) => filled::filled(fill, root, tick),
         Opened::Stream(reader) => unpack(root, mode_mask, tick, |unpacker| {
             archive::feed(reader, &name, unpacker)
+        }),
+        Opened::Layers(wanted) => unpack(root, mode_mask, tick, |unpacker| {
+            layers::feed(wanted.layers, root.disk(), unpacker)?;
+            for entry in wanted.top {
+                add(entry, unpacker)?;
+            }
+            Ok(())
         }),
         Opened::Entries(entries) => unpack(root, mode_mask, tick, |unpacker| {
             for entry in entries {

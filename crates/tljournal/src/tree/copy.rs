@@ -57,6 +57,11 @@ pub(super) fn copy(
 
 /// Reads the tree that is there, content and all.
 pub(crate) fn read(root: &Dir, tick: Tick<'_>) -> Result<Built, TreeError> {
+    read_draft(root, tick)?.describe()
+}
+
+/// The same, to be described.
+pub(super) fn read_draft(root: &Dir, tick: Tick<'_>) -> Result<Draft, TreeError> {
     let seen = walk(root, None)?;
     let same_as = hard_links(&seen);
     let contents = read_files(cores(), &seen, &same_as, |buffer, seen| {
@@ -69,7 +74,7 @@ pub(crate) fn read(root: &Dir, tick: Tick<'_>) -> Result<Built, TreeError> {
         .collect();
     let mut draft = draft(seen, &same_as, &contents, 0o7777);
     draft.signature = signature;
-    draft.describe()
+    Ok(draft)
 }
 
 /// For each entry the first one that is the same inode, if that is another one. Names outside the tree do

@@ -1,7 +1,7 @@
 use std::io;
 
 use crate::disk::DiskError;
-use crate::model::ManifestError;
+use crate::model::{Digest, ManifestError};
 
 use super::names;
 
@@ -80,6 +80,22 @@ pub enum TreeError {
         origin: String,
         /// Where the journal lies in it.
         entry: String,
+    },
+    /// A layer is not the file that its digest names.
+    #[error("failed to read `{path}`: its content is {found}, and was to be {expected}")]
+    Mismatch {
+        /// The layer.
+        path: String,
+        /// What its content was to be.
+        expected: Digest,
+        /// What it is.
+        found: Digest,
+    },
+    /// Whoever was to fill the tree failed.
+    #[error("failed to fill the tree")]
+    Fill {
+        /// What was said.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A source that can be read once was read before.
     #[error("failed to read {origin}: it can be read only once, and was")]

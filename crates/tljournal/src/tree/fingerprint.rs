@@ -66,7 +66,9 @@ pub(crate) fn fingerprint(
             sum.stat(&stat);
             sum.flush();
         }
-        Opened::Stream(_) | Opened::Entries(_) => return Ok(None),
+        Opened::Stream(_) | Opened::Entries(_) | Opened::Fill(_) | Opened::Layers(_) => {
+            return Ok(None);
+        }
     }
     Ok(Some(Fingerprint {
         digest: sum.hasher.finish(),

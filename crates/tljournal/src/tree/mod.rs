@@ -7,7 +7,9 @@
 //! ```text
 //! directory -- walk -- copy (every core) --------------------------+
 //! archive ---- compression -- archive --+                          +-- draft -- Built
+//! layers ----- compression (ahead, every core) -- archive --+
 //! entries -----------------------------+-- unpack -- writers ------+
+//! filled by the caller ------- walk -- read (every core) ----------+
 //! ```
 //!
 //! What always holds:
@@ -28,12 +30,13 @@
 //! | question | verb | file |
 //! |---|---|---|
 //! | is the source what it was? | `fingerprint` | `fingerprint.rs` |
-//! | fill a directory from it | `build` | `build.rs`, `copy.rs`, `unpack.rs` |
+//! | fill a directory from it | `build` | `build.rs`, `copy.rs`, `filled.rs`, `layers.rs`, `unpack.rs` |
 //! | is the tree what its manifest says? | `verify` | `verify.rs`, `look.rs` |
 //! | what is there? | `read` | `copy.rs` |
 //!
 //! [`Manifest`]: crate::model::Manifest
 
+mod ahead;
 mod archive;
 mod build;
 mod compression;
@@ -41,7 +44,9 @@ mod copy;
 mod difference;
 mod draft;
 mod error;
+mod filled;
 mod fingerprint;
+mod layers;
 mod look;
 mod names;
 mod pax;
@@ -52,11 +57,13 @@ mod tar_reader;
 mod unpack;
 mod verify;
 mod walk;
+mod whiteout;
 mod writers;
 
 pub use compression::decoded;
 pub use difference::{Difference, DifferenceKind};
 pub use error::TreeError;
+pub use layers::Layer;
 pub use source::{SourceContent, SourceEntry, TreeSource};
 
 pub(crate) use build::build;

@@ -7,6 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use rustix::io::Errno;
 
 use super::TreeError;
+use super::layers::Layer;
 use crate::disk::{Dir, Disk};
 use crate::model::{Digest, Timestamp};
 
@@ -19,6 +20,16 @@ pub struct TreeSource {
 
 type Reader = Box<dyn Read + Send>;
 type Entries = Box<dyn Iterator<Item = io::Result<SourceEntry>> + Send>;
+/// What went wrong where the caller's own code was at work.
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// Fills the empty directory whose path it is given.
+pub(super) type Fill = Box<dyn FnOnce(&Utf8Path) -> Result<(), BoxError> + Send>;
+
+/// Archives, one upon the other, and what is put on top of them.
+pub(super) struct Layers {
+    pub(super) layers: Vec<Layer>,
+    pub(super) top: Vec<SourceEntry>,
+}
 
 enum Origin {
     Dir(Utf8PathBuf),
@@ -26,6 +37,8 @@ enum Origin {
     At(Utf8PathBuf),
     Stream(Option<Reader>),
     Entries(Option<Entries>),
+    Filled(Option<Fill>),
+    Layers(Option<Layers>),
 }
 
 /// A source, ready to be read.
@@ -34,6 +47,8 @@ pub(super) enum Opened {
     File(Arc<File>),
     Stream(Reader),
     Entries(Entries),
+    Fill(Fill),
+    Layers(Layers),
 }
 
 /// One entry of a tree that the caller lists.
@@ -100,6 +115,31 @@ impl TreeSource {
         Self::new(Origin::Entries(Some(Box::new(entries.into_iter()))))
     }
 
+    /// A tree that the caller fills: `fill` gets the path of an empty directory, which child processes can
+    /// use too, and leaves there what is to be installed, with its times and modes. It can be run once.
+    ///
+    /// What is found afterwards is read, hashed and installed as it is, setuid bits included. Whoever still
+    /// writes there by then makes the installation fail.
+    pub fn filled<F, E>(fill: F) -> Self
+    where
+        F: FnOnce(&Utf8Path) -> Result<(), E> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let fill = |path: &Utf8Path| fill(path).map_err(Into::into);
+        Self::new(Origin::Filled(Some(Box::new(fill))))
+    }
+
+    /// Layers of a container image, the lowest first, and entries that are put `top` of them.
+    ///
+    /// What a layer has replaces whatever a lower one has at that path, a directory with all that is in it;
+    /// two directories become one. `.wh.NAME` takes NAME of the lower layers away, `.wh..wh..opq` everything
+    /// that they have in its directory; neither is part of the tree. They can be read once, and are not
+    /// recognised without a [key](Self::known_as).
+    pub fn layers(layers: impl IntoIterator<Item = Layer>, top: Vec<SourceEntry>) -> Self {
+        let layers = layers.into_iter().collect();
+        Self::new(Origin::Layers(Some(Layers { layers, top })))
+    }
+
     /// Keeps setuid, setgid and sticky bits, which are dropped otherwise.
     #[must_use]
     pub fn keep_special_bits(mut self) -> Self {
@@ -130,13 +170,23 @@ impl TreeSource {
             }
             Origin::Stream(_) => "the archive on the input stream".to_owned(),
             Origin::Entries(_) => "the list of entries".to_owned(),
+            Origin::Filled(_) => "what the caller fills in".to_owned(),
+            Origin::Layers(_) => "the layers".to_owned(),
         }
     }
 
     /// Whether it lies in a filesystem, where it can be read again. (A fifo at the path of an archive
     /// cannot: it has no fingerprint.)
     pub(crate) fn is_repeatable(&self) -> bool {
-        !matches!(self.origin, Origin::Stream(_) | Origin::Entries(_))
+        matches!(
+            self.origin,
+            Origin::Dir(_) | Origin::Archive(_) | Origin::At(_)
+        )
+    }
+
+    /// Whether somebody else than this room writes the tree.
+    pub(crate) fn is_filled(&self) -> bool {
+        matches!(self.origin, Origin::Filled(_))
     }
 
     /// The permission bits that are taken over.
@@ -148,6 +198,8 @@ impl TreeSource {
         let opened = match &mut self.origin {
             Origin::Stream(reader) => reader.take().map(Opened::Stream),
             Origin::Entries(entries) => entries.take().map(Opened::Entries),
+            Origin::Filled(fill) => fill.take().map(Opened::Fill),
+            Origin::Layers(layers) => layers.take().map(Opened::Layers),
             _ => return self.open_path(disk),
         };
         opened.ok_or_else(|| TreeError::AlreadyRead {
@@ -169,7 +221,7 @@ impl TreeSource {
                 Err(error) if error.is(Errno::NOTDIR) => file(path),
                 opened => opened,
             },
-            Origin::Stream(_) | Origin::Entries(_) => {
+            Origin::Stream(_) | Origin::Entries(_) | Origin::Filled(_) | Origin::Layers(_) => {
                 let origin = self.describe();
                 return Err(TreeError::AlreadyRead { origin });
             }

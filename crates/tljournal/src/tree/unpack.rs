@@ -54,6 +54,7 @@ pub(super) fn unpack(
             mode_mask,
             writers: &writers,
             nodes: BTreeMap::new(),
+            layer: None,
             listed_bytes: 0,
             pending: Vec::new(),
         };
@@ -67,44 +68,54 @@ pub(super) fn unpack(
 
 /// Takes the entries of a source one after the other.
 pub(super) struct Unpacker<'a> {
-    root: &'a Dir,
+    pub(super) root: &'a Dir,
     mode_mask: u32,
     writers: &'a Writers<'a>,
-    nodes: BTreeMap<String, Node>,
+    pub(super) nodes: BTreeMap<String, Node>,
+    /// The layer that is added, if there are several.
+    pub(super) layer: Option<u32>,
     /// How long the list of all entries would be, about.
     listed_bytes: usize,
     /// Hard links that are made once the files are written: from, to.
     pending: Vec<(String, String)>,
 }
 
-struct Node {
+pub(super) struct Node {
     mode: u32,
     mtime: Timestamp,
-    kind: NodeKind,
+    pub(super) kind: NodeKind,
+    /// The layer that it comes from.
+    pub(super) layer: u32,
 }
 
-enum NodeKind {
+pub(super) enum NodeKind {
     Dir { is_implied: bool },
     File(Slot),
     Link(String, EntrySignature),
 }
 
 impl Node {
-    fn implied_dir() -> Self {
+    pub(super) fn implied_dir() -> Self {
         Self {
             mode: IMPLIED_MODE,
             mtime: Timestamp::default(),
             kind: NodeKind::Dir { is_implied: true },
+            layer: 0,
         }
     }
 }
 
 impl Unpacker<'_> {
     /// Adds one entry: a later file or link replaces an earlier one, a later directory gives an earlier
-    /// one its mode and mtime.
+    /// one its mode and mtime. A directory and something else at one path clash, unless they come from
+    /// layers.
     pub(super) fn add(&mut self, item: Item<'_>) -> Result<(), TreeError> {
         let path = names::clean(item.path)?;
+        if self.is_whiteout(&path)? {
+            return Ok(());
+        }
         self.ensure_parents(&path)?;
+        self.make_room(&path, &item.content)?;
         let there = self.nodes.get(&path);
         let is_dir = there.map(|node| matches!(node.kind, NodeKind::Dir { .. }));
         match (&item.content, is_dir) {
@@ -148,7 +159,8 @@ impl Unpacker<'_> {
         Ok(())
     }
 
-    fn insert(&mut self, path: String, node: Node) -> Result<(), TreeError> {
+    pub(super) fn insert(&mut self, path: String, mut node: Node) -> Result<(), TreeError> {
+        node.layer = self.layer.unwrap_or_default();
         self.listed_bytes += path.len() + ENTRY_BYTES;
         if let NodeKind::Link(target, _) = &node.kind {
             self.listed_bytes += target.len();
@@ -181,6 +193,7 @@ impl Unpacker<'_> {
             mode: if is_link { 0 } else { mode },
             mtime,
             kind,
+            layer: 0,
         })
     }
 
@@ -196,6 +209,7 @@ impl Unpacker<'_> {
             mode: file.mode,
             mtime: file.mtime,
             kind: NodeKind::File(slot),
+            layer: 0,
         };
         self.pending.push((from, path.to_owned()));
         Ok(node)
@@ -210,7 +224,7 @@ impl Unpacker<'_> {
     }
 
     /// Waits for the writers, then makes the hard links that wait for them.
-    fn settle(&mut self) -> Result<(), TreeError> {
+    pub(super) fn settle(&mut self) -> Result<(), TreeError> {
         self.writers.drain()?;
         for (from, to) in self.pending.drain(..) {
             self.root.hard_link(&from, &to)?;
@@ -221,22 +235,25 @@ impl Unpacker<'_> {
     /// Makes the directories above `path` that nobody listed so far.
     fn ensure_parents(&mut self, path: &str) -> Result<(), TreeError> {
         let dir = parent(path);
-        match self.nodes.get(dir).map(|node| &node.kind) {
-            Some(NodeKind::Dir { .. }) => return Ok(()),
-            Some(NodeKind::File(_)) => {
-                return Err(TreeError::clash(path, "it lies below a file"));
-            }
-            Some(NodeKind::Link(..)) => {
-                return Err(TreeError::Leaves {
-                    entry: names::shown(path),
-                    why: "it lies below a symbolic link",
-                });
-            }
-            None => {}
+        if self.has_dir(dir, path)? {
+            return Ok(());
         }
         self.ensure_parents(dir)?;
         self.root.make_dir(dir, 0o700)?;
         self.insert(dir.to_owned(), Node::implied_dir())
+    }
+
+    /// Whether there is a directory at `dir`, which lies above `path`. Nothing may lie below anything else.
+    pub(super) fn has_dir(&self, dir: &str, path: &str) -> Result<bool, TreeError> {
+        match self.nodes.get(dir).map(|node| &node.kind) {
+            Some(NodeKind::Dir { .. }) => Ok(true),
+            Some(NodeKind::File(_)) => Err(TreeError::clash(path, "it lies below a file")),
+            Some(NodeKind::Link(..)) => Err(TreeError::Leaves {
+                entry: names::shown(path),
+                why: "it lies below a symbolic link",
+            }),
+            None => Ok(false),
+        }
     }
 }
 

@@ -133,6 +133,7 @@ impl Transaction {
             wanted,
             found: None,
             staged: None,
+            look: None,
         })
     }
 

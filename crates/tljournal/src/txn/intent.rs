@@ -19,6 +19,8 @@ pub(super) struct Intent {
     pub(super) found: Option<Found>,
     /// The new content where it waits.
     pub(super) staged: Option<Staged>,
+    /// What the source of a tree looked like when the tree was made from it, if it can be recognised by that.
+    pub(super) look: Option<Digest>,
 }
 
 /// What is to be there.
@@ -102,6 +104,4 @@ pub(super) struct StagedTree {
     pub(super) signature: Signature,
     /// Taken while nobody else could reach the tree; the receipt hands it on.
     pub(super) pin: Pin,
-    /// What the source looked like, if it can be recognised by that.
-    pub(super) look: Option<Digest>,
 }

@@ -53,6 +53,7 @@ mod found;
 mod intent;
 mod payload;
 mod plan;
+mod populate;
 mod prepare;
 mod receipt;
 mod stage;
@@ -60,6 +61,10 @@ mod stage_tree;
 
 pub use begin::Transaction;
 pub use payload::Payload;
+pub use populate::{Accept, PopulateOptions};
 pub use prepare::Prepared;
 pub use receipt::Receipt;
 pub use stage_tree::{OnPinned, TreeOptions};
+
+pub(crate) use populate::Looked;
+pub(crate) use stage_tree::WantedTree;

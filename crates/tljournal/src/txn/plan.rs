@@ -13,8 +13,8 @@ use crate::disk::{Dir, DiskError};
 use crate::error::{Conflict, ConflictKind, Error};
 use crate::home::{Parent, spot_name};
 use crate::model::{
-    Change, Durability, Expect, Identity, Image, Kind, Manifest, Op, Place, Spot, Stat, Timestamp,
-    TxnId,
+    Change, Digest, Durability, Expect, Identity, Image, Kind, Manifest, Op, Place, Spot, Stat,
+    Timestamp, TxnId,
 };
 use crate::pin;
 use crate::tree::{self, Depth};
@@ -84,7 +84,7 @@ impl Transaction {
                 );
             }
             if let Some(staged) = &intent.staged {
-                plan.note_tree(&change, staged);
+                plan.note_tree(&change, intent.look, staged);
             }
             plan.changes.push(change);
         }
@@ -255,28 +255,16 @@ impl Plan {
             durability: Durability::Durable,
             drift: false,
         });
-        self.note_source(intent);
+        self.known.sources.extend(intent.look.zip(found.digest));
     }
 
-    /// Records which manifest the source of an intent has, if it was staged to find that out.
-    fn note_source(&mut self, intent: &Intent) {
-        let Some(staged) = &intent.staged else { return };
-        if let (Some(tree), Some(digest)) = (&staged.tree, staged.digest) {
-            self.known
-                .sources
-                .extend(tree.look.map(|look| (look, digest)));
-        }
-    }
-
-    fn note_tree(&mut self, change: &Change, staged: &Staged) {
+    fn note_tree(&mut self, change: &Change, look: Option<Digest>, staged: &Staged) {
         if let (Some(tree), Some(digest)) = (&staged.tree, staged.digest) {
             self.manifests.push(tree.manifest.clone());
             self.known
                 .signatures
                 .insert(change.n, tree.signature.clone());
-            self.known
-                .sources
-                .extend(tree.look.map(|look| (look, digest)));
+            self.known.sources.extend(look.map(|look| (look, digest)));
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::home::Parent;
 use crate::model::{Durability, EntryKind, Kind, Manifest, Spot};
 use crate::recovery;
+use crate::tree::{self, Depth, TreeError};
 
 /// A transaction whose content is on the medium: it can be committed at any time.
 ///
@@ -65,6 +66,32 @@ impl Transaction {
             }
         }
         self.let_signatures_age();
+        self.refuse_still_written()
+    }
+
+    /// Refuses a tree that somebody whom its caller left behind still writes: it is not what was hashed.
+    fn refuse_still_written(&self) -> Result<(), Error> {
+        for intent in &self.intents {
+            let staged = intent.staged.as_ref();
+            let (Wanted::Tree(wanted), Some(tree)) = (
+                &intent.wanted,
+                staged.and_then(|staged| staged.tree.as_ref()),
+            ) else {
+                continue;
+            };
+            if !wanted.source.is_filled() || intent.found.is_some() {
+                continue;
+            }
+            let (dir, signature) = (tree.pin.dir(), Some(&tree.signature));
+            let depth = Depth::Signature;
+            let verdict = tree::verify(dir, &tree.manifest, signature, depth, &|_| {})?;
+            // The mode of the root is given to it when it is published.
+            let mut differences = verdict.differences.into_iter();
+            if let Some(difference) = differences.find(|one| !one.is_root()) {
+                let entry = difference.path;
+                return Err(TreeError::Changed { entry }.into());
+            }
+        }
         Ok(())
     }
 

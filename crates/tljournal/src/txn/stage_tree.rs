@@ -50,9 +50,9 @@ impl fmt::Debug for TreeOptions {
 }
 
 #[derive(Debug)]
-pub(super) struct WantedTree {
-    pub(super) source: TreeSource,
-    pub(super) options: TreeOptions,
+pub(crate) struct WantedTree {
+    pub(crate) source: TreeSource,
+    pub(crate) options: TreeOptions,
 }
 
 impl Transaction {
@@ -81,10 +81,7 @@ impl Transaction {
         source: TreeSource,
         options: TreeOptions,
     ) -> Result<(), Error> {
-        let expect = options.expect;
-        let wanted = Wanted::Tree(WantedTree { source, options });
-        let mut intent = self.admit(path, expect, wanted)?;
-        self.find_tree(&mut intent)?;
+        let mut intent = self.admit_tree(path, WantedTree { source, options })?;
         if intent.found.is_none() {
             self.stage_tree(&mut intent)?;
         }
@@ -92,8 +89,20 @@ impl Transaction {
         Ok(())
     }
 
+    /// Checks where a tree is to be installed, and whether it is there.
+    pub(super) fn admit_tree(
+        &mut self,
+        path: RelPath,
+        wanted: WantedTree,
+    ) -> Result<Intent, Error> {
+        let expect = wanted.options.expect;
+        let mut intent = self.admit(path, expect, Wanted::Tree(wanted))?;
+        self.find_tree(&mut intent)?;
+        Ok(intent)
+    }
+
     /// Finds out whether the tree is installed already, by what its source looks like.
-    fn find_tree(&self, intent: &mut Intent) -> Result<(), Error> {
+    pub(super) fn find_tree(&self, intent: &mut Intent) -> Result<(), Error> {
         let Wanted::Tree(wanted) = &intent.wanted else {
             return Ok(());
         };
@@ -167,10 +176,9 @@ impl Transaction {
     /// Stages the tree from its source, and compares what came out with what is there.
     pub(super) fn stage_tree(&mut self, intent: &mut Intent) -> Result<(), Error> {
         let (spot, dir, name) = self.open_spot(intent)?;
-        let look = match &intent.wanted {
-            Wanted::Tree(wanted) => self.settled_look(&wanted.source, &intent.place)?,
-            _ => None,
-        };
+        if let Wanted::Tree(wanted) = &intent.wanted {
+            intent.look = self.settled_look(&wanted.source, &intent.place)?;
+        }
         let own = &self.engine.home.state_stat;
         let Wanted::Tree(wanted) = &mut intent.wanted else {
             return Ok(());
@@ -199,7 +207,6 @@ impl Transaction {
             manifest: built.manifest,
             signature: built.signature,
             pin: Pin::on(root.reopen()?)?,
-            look,
         };
         let staged = Staged::new(spot, dir, image);
         intent.staged = Some(Staged {
@@ -225,7 +232,7 @@ impl Transaction {
 
     /// What a source looks like, once it has been left alone for long enough that a later change would
     /// show. `None` for a source that cannot be recognised.
-    fn settled_look(
+    pub(super) fn settled_look(
         &mut self,
         source: &TreeSource,
         place: &Place,

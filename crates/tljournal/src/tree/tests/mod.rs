@@ -6,7 +6,9 @@
 mod archives;
 mod directories;
 mod entries;
+mod filled;
 mod hostile;
+mod layers;
 mod properties;
 mod sparse;
 mod verdicts;

@@ -1,0 +1,96 @@
+//! Commands that are run for somebody else, as `exec`, `pin` and their like do.
+//!
+//! The command belongs to a run, which its own `tljournal` commands find in the environment; what is held
+//! for it is held exactly as long as its process lives, also if this one is killed. Everything that makes
+//! this process a good stand-in for the command is here: its output (`route`, `follow`), its signals
+//! (`signals`), its exit code (`end`).
+
+mod args;
+mod end;
+mod follow;
+mod patience;
+mod route;
+mod signals;
+
+use std::io;
+use std::process::{Command, ExitStatus};
+
+use tljournal::{Journal, Run};
+
+pub(crate) use args::{CommandArgs, Wanted};
+pub(crate) use end::OF_COMMANDS;
+pub(crate) use patience::Patience;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::session::Session;
+
+/// What is done before the command starts: takes what is to be held, and says what to start.
+pub(crate) trait Hold:
+    FnOnce(&Journal, &mut Run, &Patience) -> Result<Command, Failure>
+{
+}
+
+impl<F: FnOnce(&Journal, &mut Run, &Patience) -> Result<Command, Failure>> Hold for F {}
+
+/// Runs a command as a run of its own, which begins before `hold` and ends with the command.
+///
+/// The exit code is the command's; failures have the codes that timeout(1) uses.
+pub(crate) fn run(session: &Session, args: &CommandArgs, hold: impl Hold) -> Exit {
+    let done = session.work().and_then(|journal| {
+        let label = args.label();
+        let done = journal
+            .run(&label)
+            .map_err(Failure::from)
+            .and_then(|run| within(session, &journal, run, args, hold));
+        let outcome = done.as_ref().map_or("failed".to_owned(), end::outcome);
+        session.close_with(journal, &outcome);
+        done
+    });
+    match done {
+        Ok(status) => Exit::Passed(end::code(status)),
+        Err(failure) => fail(session, args, &failure),
+    }
+}
+
+/// Says why a command could not be started, when this process was to become it.
+pub(crate) fn cannot_run(session: &Session, args: &CommandArgs, source: io::Error) -> Exit {
+    let command = args.program();
+    fail(session, args, &Failure::Command { command, source })
+}
+
+fn fail(session: &Session, args: &CommandArgs, failure: &Failure) -> Exit {
+    let exit = Exit::Passed(end::code_of_failure(failure, args.timeout_code()));
+    let home = session.home_if_found();
+    session.output.fail_as(failure, exit, home.as_deref())
+}
+
+/// Starts the command and waits for its end. What it was given is released at that moment, before the
+/// rest of its output has been read.
+fn within(
+    session: &Session,
+    journal: &Journal,
+    mut run: Run,
+    args: &CommandArgs,
+    hold: impl Hold,
+) -> Result<ExitStatus, Failure> {
+    let patience = args.patience(session.lock_wait());
+    let mut command = hold(journal, &mut run, &patience)?;
+    let routes = route::choose(args.log()).open(&run, &mut command)?;
+    let signals = signals::catch().map_err(|source| Failure::io("catch signals", source))?;
+    let spawned = run.spawn(&mut command);
+    // This process must not keep the writing ends of what it follows.
+    drop(command);
+    let mut child = spawned.map_err(|source| Failure::Command {
+        command: args.program(),
+        source,
+    })?;
+    let forwarding = signals.forward_to(&child);
+    let status = child
+        .wait()
+        .map_err(|source| Failure::io("wait for the command", source))?;
+    forwarding.command_ended();
+    run.release();
+    routes.finish();
+    Ok(status)
+}

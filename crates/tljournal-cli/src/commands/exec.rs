@@ -1,0 +1,61 @@
+use std::collections::BTreeMap;
+
+use tljournal::LockMode;
+
+use crate::child::{self, CommandArgs, Wanted};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::files;
+use crate::session::Session;
+
+/// Run a command, and hold locks as long as it lives
+///
+/// The locks are released when the process of CMD ends, whatever it leaves behind, and are kept if this
+/// one is killed. Below CMD they are had already: tljournal borrows what a run around it holds. Who waits
+/// is told after a second who holds a lock, for what, and since when.
+///
+/// Output that does not go to a terminal goes to .state/log below the home, from where it is copied.
+/// SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 and SIGINT are passed on to CMD, unless its terminal has
+/// sent them to it already.
+#[derive(Debug, clap::Args)]
+#[command(after_help = child::OF_COMMANDS)]
+pub(crate) struct Args {
+    /// Hold this lock, alone or shared; may be repeated
+    #[arg(long = "lock", value_name = "NAME[:shared]")]
+    locks: Vec<Wanted>,
+    /// Hold this file locked as flock(1) does, made if it is missing; may be repeated
+    #[arg(long = "lock-file", value_name = "FILE[:shared]")]
+    files: Vec<Wanted>,
+    #[command(flatten)]
+    command: CommandArgs,
+}
+
+pub(super) fn run(session: &Session, args: &Args) -> Exit {
+    child::run(session, &args.command, |journal, run, patience| {
+        let mut files = Vec::new();
+        for file in &args.files {
+            files.push((files::resolved(file.name.as_ref())?, file.mode));
+        }
+        for (path, mode) in in_order(files) {
+            run.hand_down_lock(journal.lock_file(&path, mode, patience.left())?);
+        }
+        let locks = args.locks.iter();
+        for (name, mode) in in_order(locks.map(|lock| (lock.name.as_str(), lock.mode))) {
+            let lock = journal.lock(name, mode, run.label(), patience.left())?;
+            run.hand_down_lock(lock);
+        }
+        Ok::<_, Failure>(args.command.to_command())
+    })
+}
+
+/// Everybody takes locks in the same order, and each once, so that nobody waits for itself or in a ring.
+fn in_order<K: Ord>(wanted: impl IntoIterator<Item = (K, LockMode)>) -> BTreeMap<K, LockMode> {
+    let mut order = BTreeMap::new();
+    for (lock, mode) in wanted {
+        let strongest = order.entry(lock).or_insert(mode);
+        if mode == LockMode::Exclusive {
+            *strongest = mode;
+        }
+    }
+    order
+}

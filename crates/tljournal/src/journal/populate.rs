@@ -1,0 +1,95 @@
+use std::time::Duration;
+
+use super::work::{Installed, Journal};
+use crate::ambient;
+use crate::error::{Conflict, ConflictKind, Error};
+use crate::lock::{KeyByte, Wait};
+use crate::model::{Digest, RelPath, Timestamp};
+use crate::tree::{Fingerprint, TreeSource};
+use crate::txn::{Looked, PopulateOptions, WantedTree};
+
+impl Journal {
+    /// Installs a tree that is known by a key, as a transaction of its own, and pins it; of all that want it
+    /// at the same time one makes it from its source, and the others wait for that.
+    ///
+    /// If the tree at the path was populated with this key, and the signature of every entry says so, nothing
+    /// is touched and the source is not opened. Else whoever comes first works. When that fails, or its
+    /// process dies, the next one that waits makes the tree, from the beginning.
+    ///
+    /// # Errors
+    /// As for [`Journal::install`]; [`Error::Lock`] when another one worked for longer than the caller would
+    /// wait; [`Error::Conflict`] instead of a wait that could be for ever, because this handle holds a lock,
+    /// or this thread populates another tree.
+    pub fn populate(
+        &self,
+        path: &str,
+        key: impl AsRef<[u8]>,
+        source: TreeSource,
+        options: PopulateOptions,
+    ) -> Result<Installed, Error> {
+        let rel = RelPath::new(path)?;
+        let label = format!("populate {rel}");
+        let wanted = WantedTree {
+            source: source.known_as(key.as_ref()),
+            options: options.tree,
+        };
+        let absent = match self.begin(&label).look_for(rel.clone(), wanted)? {
+            Looked::There(txn) => return Self::put_in_place(txn, path),
+            Looked::Absent(absent) => absent,
+        };
+        let _held = self.take_key(&rel, Digest::of(key.as_ref()), &label, options.wait)?;
+        let txn = match absent.look_again()? {
+            Looked::There(txn) => txn,
+            Looked::Absent(absent) => absent.bring(options.accept.as_ref())?,
+        };
+        Self::put_in_place(txn, path)
+    }
+
+    /// Takes the key of a place; what was there may be another tree afterwards.
+    fn take_key(
+        &self,
+        path: &RelPath,
+        key: Digest,
+        label: &str,
+        limit: Option<Duration>,
+    ) -> Result<KeyByte, Error> {
+        let would_deadlock = || Conflict::at(path, ConflictKind::WouldDeadlock).into();
+        if self.engine.is_reading() {
+            // Said before the work is done, not when it is to be committed.
+            return Err(would_deadlock());
+        }
+        let locks = &self.engine.home.locks;
+        let key = Fingerprint::of_key(key, &self.engine.home.place(path)?).digest;
+        if let Some(taken) = KeyByte::try_take(locks, key)? {
+            return Ok(taken);
+        }
+        if self.engine.keeps_others_waiting()? || KeyByte::is_held_here() {
+            return Err(would_deadlock());
+        }
+        let holder = || self.who_works(label);
+        Ok(KeyByte::take(locks, key, label, Wait { limit }, holder)?)
+    }
+
+    /// Who does something at the moment that is called so, as far as it has begun.
+    fn who_works(&self, label: &str) -> String {
+        let unknown = || "a process that has not begun to write".to_owned();
+        let rows = self.engine.look(|catalog| catalog.staging());
+        let is_alive = |run| self.engine.runs.is_alive(run).unwrap_or(false);
+        let mut rows = rows.unwrap_or_default().into_iter();
+        let Some(row) = rows.find(|row| row.label == label && is_alive(row.run)) else {
+            return unknown();
+        };
+        let record = self.engine.look(|catalog| catalog.txn_record(row.row));
+        let Ok(Some(record)) = record else {
+            return unknown();
+        };
+        let (pid, host) = (record.run.pid, record.run.host);
+        format!("process {pid} on {host}, for {}", since(record.began_at))
+    }
+}
+
+fn since(began: Timestamp) -> String {
+    let nanos = ambient::now().as_nanos() - began.as_nanos();
+    let past = Duration::from_nanos(u64::try_from(nanos).unwrap_or(0));
+    format!("{:.1} s", past.as_secs_f64())
+}

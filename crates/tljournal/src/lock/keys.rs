@@ -1,0 +1,134 @@
+use std::cell::Cell;
+use std::fs::File;
+use std::marker::PhantomData;
+use std::time::Instant;
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
+
+use super::runs::byte;
+use super::wait::{Awaited, Wait, wait_for};
+use super::{LockError, Mode};
+use crate::disk::{Dir, DiskError};
+use crate::model::Digest;
+
+const FILE: &str = "keys";
+
+thread_local! {
+    /// How many keys this thread holds.
+    static HELD: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The right to populate what a key stands for: its byte of `lock/keys`, locked through a description of
+/// its own. It stays with the thread that took it.
+#[derive(Debug)]
+#[must_use = "the key is released when this is dropped"]
+pub(crate) struct KeyByte {
+    _file: File,
+    _of_thread: PhantomData<*const ()>,
+}
+
+impl KeyByte {
+    /// Takes the key if nobody has it.
+    pub(crate) fn try_take(dir: &Dir, key: Digest) -> Result<Option<Self>, DiskError> {
+        let file = dir.open_lock_file(FILE)?;
+        match fcntl(&file, FcntlArg::F_OFD_SETLK(&byte_of(key))) {
+            Ok(_) => Ok(Some(Self::new(file))),
+            Err(Errno::EAGAIN | Errno::EACCES) => Ok(None),
+            Err(errno) => Err(cannot_lock(dir, errno)),
+        }
+    }
+
+    /// Takes the key as soon as nobody has it; `what` is populated under it, by `holder` at the moment.
+    pub(crate) fn take(
+        dir: &Dir,
+        key: Digest,
+        what: &str,
+        wait: Wait,
+        holder: impl Fn() -> String,
+    ) -> Result<Self, LockError> {
+        let begun = Instant::now();
+        let file = dir.open_lock_file(FILE)?;
+        let block = move || loop {
+            match fcntl(&file, FcntlArg::F_OFD_SETLKW(&byte_of(key))) {
+                Ok(_) => return Ok(file),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(rustix::io::Errno::from_raw_os_error(errno as i32)),
+            }
+        };
+        let awaited = Awaited {
+            name: what,
+            path: dir.path().join(FILE),
+            mode: Mode::Exclusive,
+            holder: &holder,
+        };
+        let (file, _) = wait_for(&awaited, block, (begun, wait))?;
+        Ok(Self::new(file))
+    }
+
+    /// Whether this thread holds a key already, which others may wait for.
+    pub(crate) fn is_held_here() -> bool {
+        HELD.get() > 0
+    }
+
+    fn new(file: File) -> Self {
+        HELD.set(HELD.get() + 1);
+        Self {
+            _file: file,
+            _of_thread: PhantomData,
+        }
+    }
+}
+
+impl Drop for KeyByte {
+    fn drop(&mut self) {
+        HELD.set(HELD.get() - 1);
+    }
+}
+
+/// Two keys that meet in one byte wait for each other, and lose nothing but time.
+fn byte_of(key: Digest) -> libc::flock {
+    let mut first = [0; 8];
+    first.copy_from_slice(&key.as_bytes()[..8]);
+    byte(
+        (u64::from_le_bytes(first) >> 2).cast_signed(),
+        libc::F_WRLCK,
+    )
+}
+
+fn cannot_lock(dir: &Dir, errno: Errno) -> DiskError {
+    DiskError::new("lock", dir.path().join(FILE).as_str(), errno)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::disk::Disk;
+
+    #[test]
+    fn g6_a_key_is_held_by_one_and_another_key_is_free() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = camino::Utf8PathBuf::from_path_buf(temp.path().to_path_buf()).unwrap();
+        let dir = Dir::open(&path, Disk::default()).unwrap();
+        let (one, two) = (Digest::of(b"one"), Digest::of(b"two"));
+        let held = KeyByte::try_take(&dir, one).unwrap().unwrap();
+        assert!(KeyByte::is_held_here());
+        assert!(KeyByte::try_take(&dir, one).unwrap().is_none());
+        drop(KeyByte::try_take(&dir, two).unwrap().unwrap());
+        let wait = |limit| Wait { limit: Some(limit) };
+        let soon = wait(Duration::from_millis(5));
+        let error = KeyByte::take(&dir, one, "populate x", soon, || "somebody".to_owned());
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.contains("populate x") && error.contains("somebody"),
+            "{error}"
+        );
+        drop(held);
+        assert!(!KeyByte::is_held_here());
+        let patient = wait(Duration::from_secs(30));
+        drop(KeyByte::take(&dir, one, "x", patient, String::new).unwrap());
+    }
+}

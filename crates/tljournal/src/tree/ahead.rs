@@ -1,0 +1,204 @@
+use std::fs::File;
+use std::io::{self, Read};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::TreeError;
+use super::archive::{BEGINNING, damaged};
+use super::compression::decoded;
+use super::copy::read_some;
+use super::layers::{self, Layer};
+use super::spread::cores;
+use crate::disk::Disk;
+use crate::model::Hasher;
+
+/// How much decompressed content waits at most, of all layers together.
+const BUDGET_BYTES: usize = 32 << 20;
+/// How much is handed over at once.
+const PIECE_BYTES: usize = 256 << 10;
+
+type Piece = Result<Vec<u8>, TreeError>;
+
+/// Has `take` read the content of each layer in order, decompressed, while every core decompresses the ones
+/// that follow.
+pub(super) fn read_ahead(
+    layers: &[Layer],
+    disk: &Disk,
+    mut take: impl FnMut(&Layer, &mut Pieces) -> Result<(), TreeError>,
+) -> Result<(), TreeError> {
+    let threads = cores().min(layers.len()).max(1);
+    // So many layers are under way at most: one for each thread, and the one that is being read.
+    let waiting = (BUDGET_BYTES / PIECE_BYTES / (threads + 1)).max(2);
+    let (senders, receivers): (Vec<_>, Vec<_>) = layers
+        .iter()
+        .map(|_| sync_channel(waiting))
+        .map(|(sender, receiver)| (Mutex::new(Some(sender)), receiver))
+        .unzip();
+    let pace = Pace::default();
+    let work = || {
+        // Layers are begun in order: the one that is read now is always under way.
+        while let Some(index) = pace.next_within(threads)
+            && let (Some(layer), Some(sender)) = (layers.get(index), senders.get(index))
+        {
+            let sender = sender.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let Some(sender) = sender else { return };
+            if let Err(error) = send(layer, disk, &sender) {
+                // Whoever does not listen any more has failed already.
+                let _ = sender.send(Err(error));
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(work);
+        }
+        let reading = Reading(&pace);
+        for (layer, receiver) in layers.iter().zip(receivers) {
+            take(layer, &mut Pieces::new(receiver))?;
+            reading.has_read_one();
+        }
+        Ok(())
+    })
+}
+
+/// How far the layers are begun, and read.
+#[derive(Default)]
+struct Pace {
+    state: Mutex<Paces>,
+    moved: Condvar,
+}
+
+#[derive(Default)]
+struct Paces {
+    begun: usize,
+    read: usize,
+    has_ended: bool,
+}
+
+impl Pace {
+    fn lock(&self) -> MutexGuard<'_, Paces> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next layer to begin, once it is at most so far ahead; `None` if nobody wants it any more.
+    fn next_within(&self, ahead: usize) -> Option<usize> {
+        let too_far = |paces: &mut Paces| !paces.has_ended && paces.begun > paces.read + ahead;
+        let waited = self.moved.wait_while(self.lock(), too_far);
+        let mut paces = waited.unwrap_or_else(PoisonError::into_inner);
+        paces.begun += 1;
+        (!paces.has_ended).then(|| paces.begun - 1)
+    }
+}
+
+/// Whoever reads the layers. When it is dropped nobody begins another one.
+struct Reading<'a>(&'a Pace);
+
+impl Reading<'_> {
+    fn has_read_one(&self) {
+        self.0.lock().read += 1;
+        self.0.moved.notify_all();
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.0.lock().has_ended = true;
+        self.0.moved.notify_all();
+    }
+}
+
+/// Sends the content of a layer, and in the end whether it is what it was to be.
+fn send(layer: &Layer, disk: &Disk, sender: &SyncSender<Piece>) -> Result<(), TreeError> {
+    let file = layers::open(disk, &layer.path)?;
+    let look = || disk.stat_open(&file, &layer.shown());
+    let before = look()?;
+    let failed = |error| damaged(&layer.shown(), BEGINNING, error);
+    let mut raw = Hashing {
+        file: &file,
+        hasher: layer.digest.map(|_| Hasher::default()),
+    };
+    let mut decoded = decoded(&mut raw).map_err(failed)?;
+    loop {
+        let mut piece = Vec::with_capacity(PIECE_BYTES);
+        let read = (&mut decoded)
+            .take(PIECE_BYTES as u64)
+            .read_to_end(&mut piece);
+        if read.map_err(failed)? == 0 {
+            break;
+        }
+        if sender.send(Ok(piece)).is_err() {
+            return Ok(());
+        }
+    }
+    drop(decoded);
+    // What follows the compressed content belongs to the file too.
+    io::copy(&mut raw, &mut io::sink()).map_err(failed)?;
+    if let Some(hasher) = raw.hasher {
+        layer.refuse_other(hasher.finish())?;
+    }
+    let after = look()?;
+    if (before.size, before.mtime, before.ctime) != (after.size, after.mtime, after.ctime) {
+        let entry = layer.path.as_str().escape_debug().to_string();
+        return Err(TreeError::Changed { entry });
+    }
+    Ok(())
+}
+
+/// Hashes what is read through it.
+struct Hashing<'a> {
+    file: &'a File,
+    hasher: Option<Hasher>,
+}
+
+impl Read for Hashing<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = read_some(&mut self.file, buffer)?;
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&buffer[..count]);
+        }
+        Ok(count)
+    }
+}
+
+/// The content of one layer, as it comes.
+pub(super) struct Pieces {
+    receiver: Receiver<Piece>,
+    piece: Vec<u8>,
+    at: usize,
+    failure: Option<TreeError>,
+}
+
+impl Pieces {
+    fn new(receiver: Receiver<Piece>) -> Self {
+        Self {
+            receiver,
+            piece: Vec::new(),
+            at: 0,
+            failure: None,
+        }
+    }
+
+    /// What was wrong with the layer besides what was read from it.
+    pub(super) fn failure(&mut self) -> Option<TreeError> {
+        self.failure.take()
+    }
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.at == self.piece.len() {
+            match self.receiver.recv() {
+                Ok(Ok(piece)) => (self.piece, self.at) = (piece, 0),
+                Ok(Err(failure)) => {
+                    self.failure = Some(failure);
+                    return Err(io::ErrorKind::InvalidData.into());
+                }
+                Err(_) => return Ok(0),
+            }
+        }
+        let count = buffer.len().min(self.piece.len() - self.at);
+        buffer[..count].copy_from_slice(&self.piece[self.at..self.at + count]);
+        self.at += count;
+        Ok(count)
+    }
+}

@@ -1,0 +1,93 @@
+//! Layers of a container image: archives, each upon the one before.
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::ahead::{Pieces, read_ahead};
+use super::unpack::Unpacker;
+use super::{TreeError, archive};
+use crate::disk::Disk;
+use crate::model::{Digest, Kind};
+
+/// A tar archive, plain or compressed with gzip, zlib, zstd or xz, that is one layer of a tree.
+#[derive(Debug, Clone)]
+pub struct Layer {
+    pub(super) path: Utf8PathBuf,
+    pub(super) digest: Option<Digest>,
+}
+
+impl Layer {
+    /// The archive at a path.
+    pub fn new(path: impl Into<Utf8PathBuf>) -> Self {
+        let (path, digest) = (path.into(), None);
+        Self { path, digest }
+    }
+
+    /// Refuses the file, as it is on disk, if it has another digest than this.
+    #[must_use]
+    pub fn with_digest(mut self, digest: Digest) -> Self {
+        self.digest = Some(digest);
+        self
+    }
+
+    /// How it is called in messages.
+    pub(super) fn shown(&self) -> String {
+        format!("`{}`", self.path.as_str().escape_debug())
+    }
+
+    /// Refuses content that is not what the digest says.
+    pub(super) fn refuse_other(&self, found: Digest) -> Result<(), TreeError> {
+        match self.digest {
+            Some(expected) if expected != found => Err(TreeError::Mismatch {
+                path: self.path.as_str().escape_debug().to_string(),
+                expected,
+                found,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// What is wrong with the layer: that it is not the file that was meant says more than what that led to.
+    fn explain(&self, disk: &Disk, error: TreeError) -> TreeError {
+        if self.digest.is_none() || matches!(error, TreeError::Mismatch { .. }) {
+            return error;
+        }
+        let found = open(disk, &self.path).and_then(|file| Ok(disk.hash(&file, &self.path)?));
+        match found.and_then(|found| self.refuse_other(found)) {
+            Err(mismatch @ TreeError::Mismatch { .. }) => mismatch,
+            _ => error,
+        }
+    }
+}
+
+/// Opens the file of a layer. What is no file could be waited for, or read, for ever.
+pub(super) fn open(disk: &Disk, path: &Utf8Path) -> Result<std::fs::File, TreeError> {
+    let failed = |source: std::io::Error| TreeError::Read {
+        path: path.as_str().escape_debug().to_string(),
+        source,
+    };
+    let file = disk.open_source(path)?;
+    match disk.stat_open(&file, path.as_str())?.kind {
+        Kind::File => Ok(file),
+        _ => Err(failed(std::io::ErrorKind::InvalidInput.into())),
+    }
+}
+
+/// Unpacks the layers in order; those that follow are decompressed meanwhile.
+pub(super) fn feed(
+    layers: Vec<Layer>,
+    disk: &Disk,
+    unpacker: &mut Unpacker<'_>,
+) -> Result<(), TreeError> {
+    read_ahead(&layers, disk, |layer, pieces: &mut Pieces| {
+        unpacker.begin_layer();
+        let fed = archive::feed_plain(&mut *pieces, &layer.shown(), unpacker);
+        let done = match pieces.failure() {
+            Some(failure) => Err(failure),
+            None => fed,
+        };
+        done.map_err(|error| layer.explain(disk, error))
+    })?;
+    // Whatever comes now lies on top of all layers.
+    unpacker.begin_layer();
+    Ok(())
+}

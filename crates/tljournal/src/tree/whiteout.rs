@@ -1,0 +1,97 @@
+//! What a layer does to the layers below it.
+
+use super::TreeError;
+use super::names::{self, join, parent};
+use super::unpack::{Content, Node, NodeKind, Unpacker};
+
+/// What the name of an entry begins with that takes another one away.
+const WHITEOUT: &str = ".wh.";
+/// The entry that takes away everything that lower layers have in its directory.
+const OPAQUE: &str = ".wh..wh..opq";
+
+impl Unpacker<'_> {
+    /// Begins the next layer: what is added from now on lies above what is there.
+    pub(super) fn begin_layer(&mut self) {
+        self.layer = Some(self.layer.map_or(1, |layer| layer + 1));
+    }
+
+    /// Carries out what is no entry of the tree, but says which entries of lower layers are none.
+    pub(super) fn is_whiteout(&mut self, path: &str) -> Result<bool, TreeError> {
+        let Some(layer) = self.layer else {
+            return Ok(false);
+        };
+        let (dir, name) = (parent(path), path.rsplit('/').next().unwrap_or_default());
+        let refuse = |why| {
+            let entry = names::shown(path);
+            Err(TreeError::Name { entry, why })
+        };
+        if dir.split('/').any(|part| part.starts_with(WHITEOUT)) {
+            return refuse("it lies below a whiteout");
+        }
+        let Some(hidden) = name.strip_prefix(WHITEOUT) else {
+            return Ok(false);
+        };
+        let mut above = dir;
+        while !self.has_dir(above, path)? {
+            above = parent(above);
+        }
+        match hidden {
+            "" | "." | ".." => return refuse("it is a whiteout of nothing"),
+            // In a directory that is not there is nothing to hide.
+            _ if above != dir => {}
+            _ if name == OPAQUE => self.take_out(dir, false, layer)?,
+            _ => self.take_out(&join(dir, hidden), true, layer)?,
+        }
+        Ok(true)
+    }
+
+    /// Takes away what cannot stand where the next entry of a layer is to be.
+    pub(super) fn make_room(&mut self, path: &str, content: &Content<'_>) -> Result<(), TreeError> {
+        let Some(node) = self.nodes.get(path).filter(|_| self.layer.is_some()) else {
+            return Ok(());
+        };
+        let is_dir = matches!(node.kind, NodeKind::Dir { .. });
+        if path.is_empty() || is_dir == matches!(content, Content::Dir) {
+            return Ok(());
+        }
+        self.take_out(path, true, u32::MAX)
+    }
+
+    /// Takes away what lies below `top`, and that itself if `with_top`, as far as it comes from
+    /// layers before this one. Directories that something newer lies in stay, as if nobody had listed them.
+    fn take_out(&mut self, top: &str, with_top: bool, layer: u32) -> Result<(), TreeError> {
+        let below = match top {
+            "" => self.nodes.range("\u{1}".to_owned()..),
+            _ => self.nodes.range(format!("{top}/")..format!("{top}0")),
+        };
+        let mut paths: Vec<_> = below.map(|(path, _)| path.clone()).collect();
+        if with_top {
+            paths.insert(0, top.to_owned());
+        }
+        paths.retain(|path| self.nodes.get(path).is_some_and(|node| node.layer < layer));
+        if paths.is_empty() {
+            return Ok(());
+        }
+        // Whoever writes it, or links to it, must be done before it goes.
+        self.settle()?;
+        // A directory sorts before what is in it.
+        for path in paths.into_iter().rev() {
+            let kind = self.nodes.get(&path).map(|node| &node.kind);
+            if !matches!(kind, Some(NodeKind::Dir { .. })) {
+                self.root.remove_file(&path)?;
+            } else if self.is_empty(&path) {
+                self.root.remove_dir(&path)?;
+            } else {
+                self.insert(path, Node::implied_dir())?;
+                continue;
+            }
+            self.nodes.remove(&path);
+        }
+        Ok(())
+    }
+
+    fn is_empty(&self, dir: &str) -> bool {
+        let (from, to) = (format!("{dir}/"), format!("{dir}0"));
+        self.nodes.range(from..to).next().is_none()
+    }
+}

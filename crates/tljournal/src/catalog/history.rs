@@ -150,7 +150,7 @@ impl Catalog {
     }
 
     /// What is selected of a run. A database that is only looked at may be of the first format.
-    pub(super) fn run_columns(&self) -> Result<String, CatalogError> {
+    fn run_columns(&self) -> Result<String, CatalogError> {
         let later = match self.knows_what_runs_are_for()? {
             true => RUN_LATER,
             false => RUN_LATER_MISSING,
@@ -284,7 +284,7 @@ fn read_txn(row: &Row<'_>) -> Result<TxnRecord, CatalogError> {
 }
 
 /// Reads a run whose columns begin at `at`.
-pub(super) fn read_run(row: &Row<'_>, at: usize) -> Result<RunRecord, CatalogError> {
+fn read_run(row: &Row<'_>, at: usize) -> Result<RunRecord, CatalogError> {
     let text = |n: usize| row.get::<_, String>(at + n);
     let parent: Option<String> = row.get(at + 8)?;
     Ok(RunRecord {

@@ -169,13 +169,21 @@ impl Engine {
         };
         let held = lock::acquire(&self.home.locks, "commit", mode, purpose, wait)?;
         self.home.fence(held.file(), self.files)?;
-        if held.waited >= NOTABLE_WAIT && mode == Mode::Exclusive {
-            let detail = format!("{:.1} s for \"{purpose}\"", held.waited.as_secs_f64());
-            self.record_in_run(Sync::Normal, |catalog, run| {
-                catalog.put_event((Some(run), None), "lock wait", Some("commit"), &detail)
-            })?;
+        if mode == Mode::Exclusive {
+            self.note_wait("commit", held.waited, purpose)?;
         }
         Ok(held)
+    }
+
+    /// Records that a lock was waited for, if that was long.
+    pub(crate) fn note_wait(&self, lock: &str, waited: Duration, why: &str) -> Result<(), Error> {
+        if waited < NOTABLE_WAIT {
+            return Ok(());
+        }
+        let detail = format!("{:.1} s for \"{why}\"", waited.as_secs_f64());
+        self.record_in_run(Sync::Normal, |catalog, run| {
+            catalog.put_event((Some(run), None), "lock wait", Some(lock), &detail)
+        })
     }
 
     /// The id of this handle's run, alive from now on.

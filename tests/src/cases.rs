@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
 use tljournal::disk::{Verb, Witness};
-use tljournal::{Durability, Error, Journal, Timestamp};
+use tljournal::{Digest, Durability, Error, Journal, Timestamp};
 use tljournal_testkit::{
     Both, Count, Lack, Meddle, Model, Seen, Snapshot, Step, Steps, TreeSpec, World,
 };
 
-use twoliter_state::State;
+use twoliter_state::{EXTERNAL_KITS_DIR, State, Verified};
 
 use crate::trees::{tools, tools_like, tools_reshaped};
 
@@ -119,7 +119,13 @@ impl Case {
             false => without_times(world.snapshot()),
         };
         model.commit(&self.steps);
-        let after = model.snapshot();
+        let mut after = model.snapshot();
+        if self.act.is_some() {
+            // What is put in twoliter's words is dated when it is.
+            for path in self.steps.paths() {
+                after = after.ignoring_time_of(path);
+            }
+        }
         match self.end {
             End::Commit => vec![before, after],
             End::RollBack => vec![before],
@@ -247,6 +253,41 @@ fn several(label: &str) -> Steps {
         .put("docs/index/page", "beside the home")
 }
 
+/// Tags in twoliter's directory, as they are written for these images.
+fn tags(label: &str, sdk: &str, kits: &str) -> Steps {
+    let content = |image: &str| format!("[\"{image}\"]");
+    Steps::new(label)
+        .put("build/external-kits/.sdk-verified", content(sdk))
+        .put("build/external-kits/.kits-verified", content(kits))
+}
+
+fn verified() -> Verified {
+    Verified::sdk(Digest::of(b"lock file"), "sdk").kits(["kit"])
+}
+
+/// Tags that are written, replaced, taken back to those of a lower level, and cleared.
+fn of_tags() -> Vec<Case> {
+    let with_tags = |case: Case, sdk| case.after(tags("tags", sdk, "another kit"));
+    let write: Act = |state| state.write_tags(EXTERNAL_KITS_DIR, &verified()).map(drop);
+    let write_less: Act = |state| {
+        let sdk = Verified::sdk(Digest::of(b"lock file"), "sdk");
+        state.write_tags(EXTERNAL_KITS_DIR, &sdk).map(drop)
+    };
+    let clear: Act = |state| state.cleanup_existing_tags(EXTERNAL_KITS_DIR).map(drop);
+    let less = Steps::new("less").remove("build/external-kits/.kits-verified");
+    let none = less.clone().remove("build/external-kits/.sdk-verified");
+    vec![
+        Case::new("tags-new", tags("new", "sdk", "kit")).made_by(write),
+        with_tags(
+            Case::new("tags-replace", tags("new", "sdk", "kit")),
+            "old sdk",
+        )
+        .made_by(write),
+        with_tags(Case::new("tags-less", less), "sdk").made_by(write_less),
+        with_tags(Case::new("tags-clear", none), "sdk").made_by(clear),
+    ]
+}
+
 /// All cases.
 #[must_use]
 pub fn all() -> Vec<Case> {
@@ -282,7 +323,7 @@ pub fn all() -> Vec<Case> {
         file.expect("a copy").set_modified(mtime).expect("an mtime");
         std::fs::rename(&to, &from).expect("a replaced file");
     });
-    vec![
+    let plain = vec![
         first,
         Case::new("put-new", Steps::new("put").put("build/new.txt", "new")),
         Case::new(
@@ -323,7 +364,8 @@ pub fn all() -> Vec<Case> {
         with_small(Case::new("several", several("several"))),
         rolled_back,
         edited,
-    ]
+    ];
+    plain.into_iter().chain(of_tags()).collect()
 }
 
 /// The case with this name.

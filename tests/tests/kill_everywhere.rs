@@ -176,4 +176,8 @@ cases! {
     g1_a_replaced_tree_without_birth_times: "tree-replace-without-birth-times",
     g1_a_replaced_file_without_openat2: "put-replace-without-openat2",
     g9_an_edit_in_the_middle_without_exchange: "conflict-without-exchange",
+    g1_new_tags: "tags-new",
+    g1_replaced_tags: "tags-replace",
+    g1_tags_of_a_lower_level: "tags-less",
+    g1_cleared_tags: "tags-clear",
 }

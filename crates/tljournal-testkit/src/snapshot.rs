@@ -101,6 +101,15 @@ impl Snapshot {
         self
     }
 
+    /// The same without the time of one entry, which is when it was made.
+    #[must_use]
+    pub fn ignoring_time_of(mut self, path: &str) -> Self {
+        if let Some(seen) = self.0.get_mut(path) {
+            seen.mtime = None;
+        }
+        self
+    }
+
     /// What is different from `expected`, a line for each entry.
     #[must_use]
     pub fn differences(&self, expected: &Self) -> Vec<String> {

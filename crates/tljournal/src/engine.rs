@@ -216,6 +216,11 @@ impl Engine {
         Ok(self.ancestors()?.last().map(|ancestor| ancestor.run))
     }
 
+    /// Whether this process was started, by whatever way, by a run.
+    pub(crate) fn is_started_by(&self, run: RunId) -> Result<bool, Error> {
+        Ok(self.ancestors()?.iter().any(|ancestor| ancestor.run == run))
+    }
+
     /// Whether an ancestor holds something so that this handle need not ask for it, or never can.
     pub(crate) fn loan(&self, thing: &Thing, mode: Mode) -> Result<Loan, Error> {
         Ok(lineage::loan(self.ancestors()?.into_iter(), thing, mode))
@@ -238,6 +243,19 @@ impl Engine {
         let ancestors = self.ancestors()?;
         let mut held = ancestors.iter().flat_map(|ancestor| &ancestor.holds);
         Ok(held.any(|held| !matches!(held.thing, Thing::Tree(_))))
+    }
+
+    /// Whether this process, or a run around it, holds anything that somebody may wait for.
+    pub(crate) fn holds_anything(&self) -> Result<bool, Error> {
+        let held = self.held.load(Ordering::Acquire) > 0 || crate::pin::holds_any();
+        let above = |ancestor: &&Ancestor| !ancestor.holds.is_empty();
+        Ok(held || self.ancestors()?.iter().any(above))
+    }
+
+    /// Whether a run ends only after this process: its own, or one around it.
+    pub(crate) fn is_around(&self, run: RunId) -> Result<bool, Error> {
+        let above = |ancestor: &&Ancestor| ancestor.run == run;
+        Ok(self.run_id()? == run || self.ancestors()?.iter().any(above))
     }
 
     /// The run in whose name this handle vouches: the innermost around it, because the vouchers of a shell

@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use tljournal::{Digest, Installed};
 use tokio::sync::oneshot;
 
-use crate::{Error, Kit, KitOptions, State, Tools};
+use crate::{Error, Kit, KitOptions, State, Tools, Verified};
 
 /// The state of a project, for tasks of tokio.
 ///
@@ -82,6 +82,26 @@ impl AsyncState {
     ) -> Result<Kit, Error> {
         let (layout, path) = (layout.into(), path.to_owned());
         self.run(move |state| state.unpack_kit(&layout, &path, options))
+            .await
+    }
+
+    /// As [`State::write_tags`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn write_tags(&self, dir: &str, verified: Verified) -> Result<bool, Error> {
+        let dir = dir.to_owned();
+        self.run(move |state| state.write_tags(&dir, &verified))
+            .await
+    }
+
+    /// As [`State::cleanup_existing_tags`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn cleanup_existing_tags(&self, dir: &str) -> Result<bool, Error> {
+        let dir = dir.to_owned();
+        self.run(move |state| state.cleanup_existing_tags(&dir))
             .await
     }
 

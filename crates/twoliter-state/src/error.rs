@@ -33,6 +33,14 @@ pub enum Error {
         /// What is wrong with it.
         source: LayoutError,
     },
+    /// A path cannot be used.
+    #[error("failed to find the directory `{path}`")]
+    Directory {
+        /// The path.
+        path: camino::Utf8PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The journal says so.
     #[error(transparent)]
     Journal(#[from] tljournal::Error),

@@ -4,17 +4,23 @@
 
 #![forbid(unsafe_code)]
 
+mod anywhere;
 #[cfg(feature = "tokio")]
 mod asynchronous;
 mod digest;
 mod error;
 mod kits;
 mod state;
+mod tags;
 mod tools;
 
+pub use anywhere::{Vouching, cleanup_existing_tags, write_tags};
 #[cfg(feature = "tokio")]
 pub use asynchronous::AsyncState;
 pub use error::Error;
 pub use kits::{Kit, KitOptions, LayoutError};
 pub use state::State;
+pub use tags::{
+    EXTERNAL_KITS_DIR, KITS_TAG, Level, SDK_TAG, TagCheck, Verified, digest_of_verified,
+};
 pub use tools::Tools;

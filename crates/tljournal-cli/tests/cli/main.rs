@@ -10,9 +10,17 @@
 mod apply;
 mod changes;
 mod discovery;
+mod exec;
+mod exec_locks;
+mod exec_output;
+mod exec_signals;
 mod exits;
 mod hostile;
+mod kits;
+mod pin;
+mod populate;
 mod reading;
+mod running;
 mod terminal;
 mod together;
 mod trees;

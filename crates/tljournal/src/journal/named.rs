@@ -56,6 +56,7 @@ impl NamedLock {
     ) -> Result<Self, Error> {
         let (begun, disk) = (Instant::now(), engine.home.dir.disk());
         loop {
+            engine.home.refuse_path_to_own(path)?;
             let file = ByPath::open(disk, path)?;
             let thing = Thing::File(file.identity);
             let held = match is_lent(engine, path.as_str(), &thing, mode)? {

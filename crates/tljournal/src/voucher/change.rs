@@ -1,6 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::LOCK;
 use super::files::Wanted;
@@ -13,7 +12,6 @@ use crate::error::{Conflict, ConflictKind, Error, UsageError};
 use crate::journal::Journal;
 use crate::lock::{self, Held, Mode, Wait};
 use crate::model::{Digest, Place, RelPath, RunId};
-use crate::pin;
 
 /// Tags that belong together, and the vouchers for them.
 #[derive(Debug)]
@@ -77,7 +75,7 @@ impl<'a> Tags<'a> {
                 }
                 return done;
             }
-            self.refuse_to_wait(&seen)?;
+            self.refuse_to_wait(&seen, digest)?;
             self.withdraw_seen(&seen)?;
             drop(lock);
             waiting
@@ -198,18 +196,21 @@ impl<'a> Tags<'a> {
         }
     }
 
-    /// Refuses to wait for vouchers while anything is held that others may wait for.
-    fn refuse_to_wait(&self, seen: &Seen) -> Result<(), Error> {
+    /// Refuses to wait for vouchers while anything is held that others may wait for, and for a run that ends
+    /// only after this process.
+    fn refuse_to_wait(&self, seen: &Seen, digest: Digest) -> Result<(), Error> {
         let own: BTreeSet<_> = self.places.values().collect();
         let all = self.engine.look(|catalog| catalog.all_vouchers())?;
         let elsewhere = all
             .iter()
             .any(|row| row.run == seen.me && row.revoked.is_none() && !own.contains(&row.place));
-        if elsewhere || self.engine.held.load(Ordering::Acquire) > 0 || pin::holds_any() {
-            let path = self.places.keys().next().map(ToString::to_string);
-            let path = path.unwrap_or_default();
-            return Err(Conflict::at(path, ConflictKind::WouldDeadlock).into());
+        let mut never = elsewhere || self.engine.holds_anything()?;
+        for run in seen.in_the_way(digest) {
+            never = never || self.engine.is_around(run)?;
         }
-        Ok(())
+        match (never, self.places.keys().next()) {
+            (true, Some(path)) => Err(Conflict::at(path, ConflictKind::WouldDeadlock).into()),
+            _ => Ok(()),
+        }
     }
 }

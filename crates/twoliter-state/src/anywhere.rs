@@ -1,0 +1,159 @@
+//! Tags in any directory, without a project around it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use tljournal::{Journal, Options, RelPath};
+
+use crate::tags::{KITS_TAG, SDK_TAG, Verified};
+use crate::{Error, State};
+
+/// Keeps what was vouched for by [`write_tags`] valid until this is dropped, or the process ends. The files
+/// remain then, as upstream leaves them, until somebody changes them.
+#[derive(Debug)]
+#[must_use = "the tags are vouched for until this is dropped"]
+pub struct Vouching {
+    _state: Option<Arc<State>>,
+}
+
+/// Vouches for what was verified in a directory, existing or not; see [`State::write_tags`].
+///
+/// The journal is kept in the nearest directory upward that has one, else beside a directory that is called
+/// `external-kits`, else in the directory itself.
+///
+/// # Errors
+/// As for [`State::open`] and [`State::write_tags`]; [`Error::Directory`] for a path that cannot be used.
+pub fn write_tags(dir: impl AsRef<Utf8Path>, verified: &Verified) -> Result<Vouching, Error> {
+    if verified.level().is_none() {
+        cleanup_existing_tags(dir)?;
+        return Ok(Vouching { _state: None });
+    }
+    let write = |state: &State, dir: &str| state.write_tags(dir, verified);
+    let (_, _state) = Spot::of(dir.as_ref())?.with_state(|| true, write)?;
+    Ok(Vouching { _state })
+}
+
+/// Withdraws what this process vouches for in a directory and removes the tags that no live run vouches for;
+/// see [`State::cleanup_existing_tags`]. Where there is nothing to remove nothing is made, not even a journal.
+///
+/// # Errors
+/// As for [`write_tags`].
+pub fn cleanup_existing_tags(dir: impl AsRef<Utf8Path>) -> Result<bool, Error> {
+    let is_there = |tag| dir.as_ref().join(tag).symlink_metadata().is_ok();
+    let any = || [SDK_TAG, KITS_TAG].into_iter().any(is_there);
+    let (done, _) = Spot::of(dir.as_ref())?.with_state(any, State::cleanup_existing_tags)?;
+    Ok(done)
+}
+
+/// The name of the directory whose journal is kept beside it.
+const KITS: &str = "external-kits";
+
+/// What a journal is known by.
+const DATABASE: &str = ".state.db";
+
+/// A directory of tags, and where its journal is.
+#[derive(Debug)]
+struct Spot {
+    /// Exists.
+    root: Utf8PathBuf,
+    /// At the root or below it.
+    home: Utf8PathBuf,
+    /// In the home.
+    dir: Utf8PathBuf,
+}
+
+/// A state that is open, and the root that its paths are relative to.
+type Open = (Utf8PathBuf, Weak<State>);
+
+impl Spot {
+    fn of(dir: &Utf8Path) -> Result<Self, Error> {
+        let unusable = |source| Error::Directory {
+            path: dir.to_owned(),
+            source,
+        };
+        let dir = camino::absolute_utf8(dir).map_err(unusable)?;
+        let has_journal = |home: &&Utf8Path| home.join(DATABASE).symlink_metadata().is_ok();
+        let home = match (dir.ancestors().find(has_journal), dir.parent()) {
+            (Some(home), _) => home,
+            (None, Some(parent)) if dir.file_name() == Some(KITS) => parent,
+            (None, _) => dir.as_path(),
+        };
+        let exists = |dir: &&Utf8Path| dir.is_dir();
+        let root = home.ancestors().find(exists).unwrap_or(home);
+        Ok(Self {
+            root: root.to_owned(),
+            home: home.to_owned(),
+            dir,
+        })
+    }
+
+    /// Does something with the state that this process has open there, or else opens it, if that is worth it.
+    /// Where nothing was to be done nothing was changed.
+    fn with_state(
+        &self,
+        is_worth_it: impl Fn() -> bool,
+        act: impl Fn(&State, &str) -> Result<bool, Error>,
+    ) -> Result<(bool, Option<Arc<State>>), Error> {
+        loop {
+            let Some((root, state)) = self.state(&is_worth_it)? else {
+                return Ok((false, None));
+            };
+            let dir = self.dir.strip_prefix(root).unwrap_or(Utf8Path::new(""));
+            match act(&state, dir.as_str()) {
+                // A directory that was removed and made again has another journal.
+                Err(Error::Journal(tljournal::Error::Replaced { .. })) if self.forget(&state) => {}
+                done => return Ok((done?, Some(state))),
+            }
+        }
+    }
+
+    fn state(
+        &self,
+        is_worth_it: impl Fn() -> bool,
+    ) -> Result<Option<(Utf8PathBuf, Arc<State>)>, Error> {
+        // Held while it is opened, so that all calls of the process vouch as one run.
+        let mut open = open_states();
+        if let Some((root, state)) = open.get(&self.home)
+            && let Some(state) = state.upgrade()
+        {
+            return Ok(Some((root.clone(), state)));
+        }
+        if !is_worth_it() {
+            return Ok(None);
+        }
+        let state = Arc::new(State::with(self.options().work()?));
+        open.retain(|_, (_, state)| state.strong_count() > 0);
+        let weak = Arc::downgrade(&state);
+        open.insert(self.home.clone(), (self.root.clone(), weak));
+        Ok(Some((self.root.clone(), state)))
+    }
+
+    /// Forgets a state that is of no use any more. Says whether it had been open before.
+    fn forget(&self, state: &Arc<State>) -> bool {
+        let mut open = open_states();
+        let known = |(_, known): &Open| known.as_ptr() == Arc::as_ptr(state);
+        let is_known = open.get(&self.home).is_some_and(known);
+        if is_known {
+            open.remove(&self.home);
+        }
+        is_known
+    }
+
+    fn options(&self) -> Options {
+        let options = Journal::options(&self.root).home(&self.home);
+        let below = self.home.strip_prefix(&self.root).map(Utf8Path::as_str);
+        match below.map(RelPath::new) {
+            Ok(Ok(path)) => options.territory(path),
+            // The home is the root.
+            _ => options,
+        }
+    }
+}
+
+/// What this process has open.
+static OPEN: Mutex<BTreeMap<Utf8PathBuf, Open>> = Mutex::new(BTreeMap::new());
+
+fn open_states() -> MutexGuard<'static, BTreeMap<Utf8PathBuf, Open>> {
+    OPEN.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,256 @@
+//! Verification tags: `.sdk-verified` and `.kits-verified`, which tell shell tasks that what they use was
+//! verified against the lock file.
+//!
+//! Upstream removes and writes them on every run, and so takes them from other runs. Here each run vouches
+//! for its own verification, and the files are there as long as somebody who lives does: see
+//! [`tljournal::Tags`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use camino::Utf8Path;
+use olpc_cjson::CanonicalFormatter;
+use serde::Serialize;
+use tljournal::{Digest, RelPath, Voucher};
+
+use crate::{Error, State};
+
+/// Says that the SDK was verified.
+pub const SDK_TAG: &str = ".sdk-verified";
+
+/// Says that the kits were verified.
+pub const KITS_TAG: &str = ".kits-verified";
+
+/// Where twoliter keeps them, below the project.
+pub const EXTERNAL_KITS_DIR: &str = "build/external-kits";
+
+/// How much is verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// The SDK.
+    Sdk,
+    /// The SDK and the kits.
+    Kits,
+}
+
+impl Level {
+    /// The tags that say so.
+    #[must_use]
+    pub fn tags(self) -> &'static [&'static str] {
+        match self {
+            Self::Sdk => &[SDK_TAG],
+            Self::Kits => &[SDK_TAG, KITS_TAG],
+        }
+    }
+}
+
+/// What a run has verified, and under which circumstances.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    digest: Digest,
+    /// The content of each tag.
+    tags: BTreeMap<&'static str, Vec<u8>>,
+}
+
+impl Verified {
+    /// Nothing: there are to be no tags.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self {
+            digest: Digest::of(b""),
+            tags: BTreeMap::new(),
+        }
+    }
+
+    /// The SDK, against what has this digest (see [`digest_of_verified`]). It is told as
+    /// `name-version@vendor (source)`.
+    pub fn sdk(digest: Digest, sdk: impl ToString) -> Self {
+        Self {
+            digest,
+            tags: BTreeMap::from([(SDK_TAG, manifest([sdk]))]),
+        }
+    }
+
+    /// And the kits, told in the same form.
+    #[must_use]
+    pub fn kits<K: ToString>(mut self, kits: impl IntoIterator<Item = K>) -> Self {
+        self.tags.insert(KITS_TAG, manifest(kits));
+        self
+    }
+
+    /// How much that is; `None` for nothing.
+    #[must_use]
+    pub fn level(&self) -> Option<Level> {
+        match (self.tags.contains_key(KITS_TAG), self.tags.is_empty()) {
+            (true, _) => Some(Level::Kits),
+            (false, false) => Some(Level::Sdk),
+            (false, true) => None,
+        }
+    }
+}
+
+/// The digest over everything that was verified: the lock file, and what else has a say in what is built,
+/// each under a name (project file, overrides, versions). Two runs vouch for each other's tags if theirs is
+/// the same.
+#[must_use]
+pub fn digest_of_verified<'a>(
+    lock_file: &[u8],
+    others: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+) -> Digest {
+    let others: BTreeSet<_> = others.into_iter().collect();
+    let mut list = format!("{}\n", Digest::of(lock_file));
+    for (name, content) in others {
+        list.push_str(&format!(
+            "{} {}\n",
+            Digest::of(content),
+            name.escape_debug()
+        ));
+    }
+    Digest::of(list.as_bytes())
+}
+
+/// Whether a tag may be relied on.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct TagCheck {
+    /// The tag.
+    pub tag: &'static str,
+    /// The voucher that makes it so, the oldest of them.
+    pub vouched: Option<Voucher>,
+    /// Why it may not.
+    pub why_not: Option<String>,
+}
+
+impl State {
+    /// Vouches for what was verified, in the directory `dir` below the project: afterwards its tags are there,
+    /// and the others only if another live run vouches for them under the same digest. Says whether anything
+    /// was changed. Waits while live runs vouch under another digest.
+    ///
+    /// # Errors
+    /// As for [`Tags::vouch`](tljournal::Tags::vouch).
+    pub fn write_tags(&self, dir: &str, verified: &Verified) -> Result<bool, Error> {
+        let mut files = BTreeMap::new();
+        for (tag, content) in &verified.tags {
+            files.insert(tag_in(dir, tag)?, content.clone());
+        }
+        Ok(self
+            .journal
+            .tags(tags_in(dir)?)?
+            .vouch(verified.digest, &files)?)
+    }
+
+    /// Withdraws what this run vouched for in a directory, and removes the tags that no other live run vouches
+    /// for, whoever wrote them. Says whether anything was changed; where there is nothing nothing is made.
+    ///
+    /// # Errors
+    /// As for [`Tags::withdraw`](tljournal::Tags::withdraw).
+    pub fn cleanup_existing_tags(&self, dir: &str) -> Result<bool, Error> {
+        Ok(self.journal.tags(tags_in(dir)?)?.withdraw()?)
+    }
+
+    /// Says that a verification against what has this digest has failed: nobody's tags for it are worth
+    /// anything any more, and their runs are told why. Says whether anything was changed.
+    ///
+    /// # Errors
+    /// As for [`Tags::revoke`](tljournal::Tags::revoke).
+    pub fn revoke_tags(&self, dir: &str, digest: Digest, why: &str) -> Result<bool, Error> {
+        Ok(self.journal.tags(tags_in(dir)?)?.revoke(digest, why)?)
+    }
+
+    /// Whether the tags of a level may be relied on: they are there, and a live run vouches for them; only
+    /// the run that this process belongs to counts if `mine`.
+    ///
+    /// # Errors
+    /// As for [`Tags::vouchers`](tljournal::Tags::vouchers).
+    pub fn check_tags(&self, dir: &str, level: Level, mine: bool) -> Result<Vec<TagCheck>, Error> {
+        let tags = self.journal.tags(tags_in(dir)?)?;
+        let (vouchers, me) = (tags.vouchers()?, tags.claimant()?);
+        let check = |tag| {
+            let path = tag_in(dir, tag)?;
+            let its = vouchers.iter().filter(|one| one.path == path.as_str());
+            let counting: Vec<_> = its.filter(|one| !mine || one.run == me).collect();
+            let vouched = counting.iter().find(|one| one.is_valid()).copied();
+            let revoked = counting.iter().find_map(|one| one.revoked.as_deref());
+            let why_not = match (vouched, revoked) {
+                (Some(_), _) if self.has_content(&path)? => None,
+                (Some(_), _) => Some("it is vouched for, and missing or empty".to_owned()),
+                (None, Some(why)) => Some(format!("it was revoked: {why}")),
+                (None, None) if mine => Some("this run does not vouch for it".to_owned()),
+                (None, None) => Some("no live run vouches for it".to_owned()),
+            };
+            let vouched = vouched.filter(|_| why_not.is_none()).cloned();
+            Ok(TagCheck {
+                tag,
+                vouched,
+                why_not,
+            })
+        };
+        level.tags().iter().copied().map(check).collect()
+    }
+
+    fn has_content(&self, path: &RelPath) -> Result<bool, Error> {
+        let file = self.journal.read()?.open(path.as_str())?;
+        let size = file.and_then(|file| file.metadata().ok());
+        Ok(size.is_some_and(|meta| meta.len() > 0))
+    }
+}
+
+/// Both tags of a directory.
+fn tags_in(dir: &str) -> Result<[RelPath; 2], Error> {
+    Ok([tag_in(dir, SDK_TAG)?, tag_in(dir, KITS_TAG)?])
+}
+
+fn tag_in(dir: &str, tag: &str) -> Result<RelPath, Error> {
+    let path = Utf8Path::new(dir).join(tag);
+    RelPath::new(path.as_str()).map_err(|error| tljournal::Error::from(error).into())
+}
+
+/// What upstream writes into a tag: the sorted set as canonical JSON.
+fn manifest<I: ToString>(images: impl IntoIterator<Item = I>) -> Vec<u8> {
+    let images: BTreeSet<_> = images.into_iter().map(|image| image.to_string()).collect();
+    let mut text = Vec::new();
+    let format = CanonicalFormatter::new();
+    let mut serializer = serde_json::Serializer::with_formatter(&mut text, format);
+    // A set of texts always can be written, and memory takes everything.
+    let written = images.serialize(&mut serializer);
+    debug_assert!(written.is_ok(), "{written:?}");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(images: &[&str]) -> String {
+        String::from_utf8(manifest(images)).unwrap()
+    }
+
+    #[test]
+    fn a_manifest_is_canonical_json() {
+        assert_eq!(text(&[]), "[]");
+        assert_eq!(text(&["b", "a", "b"]), r#"["a","b"]"#);
+        assert_eq!(text(&["\"q\\/\u{e4}"]), "[\"\\\"q\\\\/\u{e4}\"]");
+        assert_eq!(
+            text(&["a\n\u{1}"]),
+            "[\"a\n\u{1}\"]",
+            "as it is in olpc-cjson"
+        );
+        assert_eq!(text(&["a\u{308}"]), "[\"\u{e4}\"]", "composed");
+    }
+
+    #[test]
+    fn a_digest_is_over_names_and_contents() {
+        let digest = |others: &[(&'static str, &'static [u8])]| {
+            digest_of_verified(b"lock", others.iter().copied())
+        };
+        let (one, two): ((_, &[u8]), (_, &[u8])) = (("Twoliter.toml", b"a"), ("override", b"b"));
+        assert_eq!(digest(&[one, two]), digest(&[two, one]));
+        for other in [
+            &[one][..],
+            &[],
+            &[("Twoliter.toml", b"ab")],
+            &[("override", b"a"), two],
+        ] {
+            assert_ne!(digest(&[one, two]), digest(other));
+        }
+    }
+}

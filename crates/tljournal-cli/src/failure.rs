@@ -8,6 +8,9 @@ pub(crate) enum Failure {
     /// The journal says so.
     #[error(transparent)]
     Journal(#[from] tljournal::Error),
+    /// What twoliter keeps is not as it has to be.
+    #[error(transparent)]
+    State(twoliter_state::Error),
     /// The call or its input is wrong.
     #[error("{0}")]
     Usage(String),
@@ -35,6 +38,15 @@ pub(crate) enum Failure {
 impl From<tljournal_cli::describe::DescribeError> for Failure {
     fn from(error: tljournal_cli::describe::DescribeError) -> Self {
         Self::Usage(error.to_string())
+    }
+}
+
+impl From<twoliter_state::Error> for Failure {
+    fn from(error: twoliter_state::Error) -> Self {
+        match error {
+            twoliter_state::Error::Journal(error) => Self::Journal(error),
+            error => Self::State(error),
+        }
     }
 }
 

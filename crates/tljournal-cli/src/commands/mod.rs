@@ -3,9 +3,12 @@
 mod apply;
 mod exec;
 mod init;
+mod kit;
+mod kit_unpack;
 mod link;
 mod log;
 mod pin;
+mod populate;
 mod put;
 mod recover;
 mod rm;
@@ -36,7 +39,11 @@ pub(crate) enum Command {
     /// Install, verify and show trees
     #[command(subcommand)]
     Tree(tree::Command),
+    /// Unpack kits
+    #[command(subcommand)]
+    Kit(kit::Command),
     Exec(exec::Args),
+    Populate(populate::Args),
     Pin(pin::Args),
     Recover(recover::Args),
     Status(status::Args),
@@ -54,6 +61,8 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<Exit, Failure> 
         Command::Link(args) => link::run(session, args),
         Command::Apply(args) => apply::run(session, args),
         Command::Tree(command) => tree::run(session, command),
+        Command::Kit(command) => kit::run(session, command),
+        Command::Populate(args) => populate::run(session, &args),
         Command::Exec(args) => Ok(exec::run(session, &args)),
         Command::Pin(args) => Ok(pin::run(session, &args)),
         Command::Recover(args) => recover::run(session, &args),

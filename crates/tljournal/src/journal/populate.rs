@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::work::{Installed, Journal};
 use crate::ambient;
+use crate::catalog::TxnRow;
 use crate::error::{Conflict, ConflictKind, Error};
 use crate::lock::{KeyByte, Wait};
 use crate::model::{Digest, RelPath, Timestamp};
@@ -63,22 +64,30 @@ impl Journal {
         if self.engine.keeps_others_waiting()? || KeyByte::is_held_here() {
             return Err(would_deadlock());
         }
+        if let Some(worker) = self.worker(label)
+            && self.engine.is_started_by(worker.run)?
+        {
+            return Err(would_deadlock());
+        }
         let holder = || self.who_works(label);
         Ok(KeyByte::take(locks, key, label, Wait { limit }, holder)?)
     }
 
-    /// Who does something at the moment that is called so, as far as it has begun.
-    fn who_works(&self, label: &str) -> String {
-        let unknown = || "a process that has not begun to write".to_owned();
-        let rows = self.engine.look(|catalog| catalog.staging());
+    /// The transaction of whoever does something at the moment that is called so, once it has begun.
+    fn worker(&self, label: &str) -> Option<TxnRow> {
+        let rows = self.engine.look(|catalog| catalog.staging()).ok()?;
         let is_alive = |run| self.engine.runs.is_alive(run).unwrap_or(false);
-        let mut rows = rows.unwrap_or_default().into_iter();
-        let Some(row) = rows.find(|row| row.label == label && is_alive(row.run)) else {
-            return unknown();
-        };
-        let record = self.engine.look(|catalog| catalog.txn_record(row.row));
-        let Ok(Some(record)) = record else {
-            return unknown();
+        let mut rows = rows.into_iter();
+        rows.find(|row| row.label == label && is_alive(row.run))
+    }
+
+    /// Who that is, for people.
+    fn who_works(&self, label: &str) -> String {
+        let row = self.worker(label).map(|worker| worker.row);
+        let record =
+            row.and_then(|row| self.engine.look(|catalog| catalog.txn_record(row)).ok()?);
+        let Some(record) = record else {
+            return "a process that has not begun to write".to_owned();
         };
         let (pid, host) = (record.run.pid, record.run.host);
         format!("process {pid} on {host}, for {}", since(record.began_at))

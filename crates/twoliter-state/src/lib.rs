@@ -5,18 +5,22 @@
 #![forbid(unsafe_code)]
 
 mod anywhere;
+mod artifacts;
 #[cfg(feature = "tokio")]
 mod asynchronous;
 mod digest;
 mod error;
+mod files;
 mod state;
 mod tags;
 mod tools;
 
 pub use anywhere::{Vouching, cleanup_existing_tags, write_tags};
+pub use artifacts::{Artifact, Kind, LATEST, MARKER_EXTENSION, Outputs, Published};
 #[cfg(feature = "tokio")]
 pub use asynchronous::AsyncState;
 pub use error::Error;
+pub use files::{CARGO_METADATA, EXTERNAL_KIT_METADATA, LOCK_FILE, project_dir};
 pub use state::State;
 pub use tags::{
     EXTERNAL_KITS_DIR, KITS_TAG, Level, SDK_TAG, TagCheck, Verified, digest_of_verified,

@@ -38,6 +38,18 @@ impl From<tljournal_cli::describe::DescribeError> for Failure {
     }
 }
 
+impl From<twoliter_state::Error> for Failure {
+    fn from(error: twoliter_state::Error) -> Self {
+        match error {
+            twoliter_state::Error::Journal(error) => Self::Journal(error),
+            twoliter_state::Error::Outputs { path, source } => {
+                Self::io(format!("read `{}`", path.as_str().escape_debug()), source)
+            }
+            other => Self::io("use the state of the project", io::Error::other(other)),
+        }
+    }
+}
+
 impl Failure {
     /// A failure of the system while doing something.
     pub(crate) fn io(what: impl Into<String>, source: io::Error) -> Self {

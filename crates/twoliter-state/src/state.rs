@@ -32,6 +32,12 @@ impl State {
         &self.journal
     }
 
+    /// The journal, for whoever goes on with it.
+    #[must_use]
+    pub fn into_journal(self) -> Journal {
+        self.journal
+    }
+
     /// Ends the run.
     ///
     /// # Errors

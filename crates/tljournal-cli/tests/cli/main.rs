@@ -8,11 +8,13 @@
 )]
 
 mod apply;
+mod artifacts;
 mod changes;
 mod discovery;
 mod exits;
 mod hostile;
 mod reading;
+mod tags;
 mod terminal;
 mod together;
 mod trees;

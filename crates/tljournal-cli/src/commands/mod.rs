@@ -1,6 +1,9 @@
 //! One file for each command.
 
 mod apply;
+mod artifacts;
+mod artifacts_clean;
+mod artifacts_publish;
 mod exec;
 mod init;
 mod kit;
@@ -14,6 +17,11 @@ mod recover;
 mod rm;
 mod show;
 mod status;
+mod tag;
+mod tag_check;
+mod tag_clear;
+mod tag_list;
+mod tag_write;
 mod transact;
 mod tree;
 mod tree_install;
@@ -42,6 +50,12 @@ pub(crate) enum Command {
     /// Unpack kits
     #[command(subcommand)]
     Kit(kit::Command),
+    /// Say what was verified, and ask whether it may be relied on
+    #[command(subcommand)]
+    Tag(tag::Command),
+    /// Publish and clean what was built
+    #[command(subcommand)]
+    Artifacts(artifacts::Command),
     Exec(exec::Args),
     Populate(populate::Args),
     Pin(pin::Args),
@@ -63,6 +77,8 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<Exit, Failure> 
         Command::Tree(command) => tree::run(session, command),
         Command::Kit(command) => kit::run(session, command),
         Command::Populate(args) => populate::run(session, &args),
+        Command::Tag(command) => tag::run(session, command),
+        Command::Artifacts(command) => artifacts::run(session, command),
         Command::Exec(args) => Ok(exec::run(session, &args)),
         Command::Pin(args) => Ok(pin::run(session, &args)),
         Command::Recover(args) => recover::run(session, &args),

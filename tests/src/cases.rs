@@ -1,13 +1,14 @@
 use std::sync::Arc;
 
 use tljournal::disk::{Verb, Witness};
-use tljournal::{Digest, Durability, Error, Journal, Timestamp};
+use tljournal::{Digest, Durability, Error, Journal, PopulateOptions, Timestamp};
 use tljournal_testkit::{
     Both, Count, Lack, Meddle, Model, Seen, Snapshot, Step, Steps, TreeSpec, World,
 };
 
-use twoliter_state::{EXTERNAL_KITS_DIR, State, Verified};
+use twoliter_state::{EXTERNAL_KITS_DIR, KitOptions, State, Verified};
 
+use crate::kit::{kit_layout, kit_tree};
 use crate::trees::{tools, tools_like, tools_reshaped};
 
 /// One kind of transaction, with what is there before it.
@@ -288,6 +289,39 @@ fn of_tags() -> Vec<Case> {
     ]
 }
 
+const KIT: &str = "build/external-kits/kit";
+
+/// Trees that are populated once: from entries, and from the layers of a kit, where upstream was killed
+/// when it had written the name of the kit and half of its packages.
+fn of_populations() -> Vec<Case> {
+    let populate: Act = |state| {
+        let options = PopulateOptions::default();
+        let done = state
+            .journal()
+            .populate("build/tools", "key", tools().source(), options);
+        Ok(drop(done?))
+    };
+    let unpack: Act = |state| {
+        state
+            .unpack_kit(&kit_layout(), KIT, KitOptions::default())
+            .map(drop)
+    };
+    let kit = |name| Case::new(name, Steps::new(name).tree(KIT, kit_tree())).made_by(unpack);
+    let mut poisoned = kit("kit-poisoned");
+    poisoned.meddle = Some(|world| {
+        let index = std::fs::read_to_string(kit_layout().join("index.json")).expect("an index");
+        let digest = index.split('"').find(|word| word.starts_with("sha256:"));
+        world.write(&format!("{KIT}/digest"), digest.expect("a digest"));
+        world.write(&format!("{KIT}/Packages/one.rpm"), "on");
+    });
+    let tree = Steps::new("populate").tree("build/tools", tools());
+    vec![
+        Case::new("populate", tree).made_by(populate),
+        kit("kit-new"),
+        poisoned,
+    ]
+}
+
 /// All cases.
 #[must_use]
 pub fn all() -> Vec<Case> {
@@ -365,7 +399,11 @@ pub fn all() -> Vec<Case> {
         rolled_back,
         edited,
     ];
-    plain.into_iter().chain(of_tags()).collect()
+    plain
+        .into_iter()
+        .chain(of_tags())
+        .chain(of_populations())
+        .collect()
 }
 
 /// The case with this name.

@@ -12,6 +12,7 @@ mod drive;
 mod every;
 pub mod hostile;
 mod interrupted;
+mod kit;
 mod play;
 mod promised;
 mod quiet;

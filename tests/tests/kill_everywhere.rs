@@ -178,6 +178,9 @@ cases! {
     g9_an_edit_in_the_middle_without_exchange: "conflict-without-exchange",
     g1_new_tags: "tags-new",
     g1_replaced_tags: "tags-replace",
+    g1_a_populated_tree: "populate",
+    g1_a_kit_of_layers: "kit-new",
+    g1_a_kit_over_a_poisoned_one: "kit-poisoned",
     g1_tags_of_a_lower_level: "tags-less",
     g1_cleared_tags: "tags-clear",
 }

@@ -8,6 +8,7 @@ use tljournal_testkit::{
 
 use twoliter_state::State;
 
+use crate::population_cases::population_cases;
 use crate::trees::{tools, tools_like, tools_reshaped};
 use crate::twoliter_cases::twoliter_cases;
 
@@ -331,7 +332,11 @@ pub fn all() -> Vec<Case> {
         rolled_back,
         edited,
     ];
-    plain.into_iter().chain(twoliter_cases()).collect()
+    let plain = plain.into_iter();
+    plain
+        .chain(twoliter_cases())
+        .chain(population_cases())
+        .collect()
 }
 
 /// The case with this name.

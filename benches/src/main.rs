@@ -14,6 +14,7 @@ mod history;
 mod measure;
 mod small;
 mod trees;
+mod twoliter;
 
 use std::error::Error;
 
@@ -29,7 +30,7 @@ type Fallible<T> = Result<T, Box<dyn Error>>;
 #[derive(Debug, Parser)]
 struct Args {
     /// The benches to run; all of them if none is named.
-    #[arg(value_parser = ["small", "unchanged", "trees", "crowd", "history"])]
+    #[arg(value_parser = ["small", "unchanged", "trees", "crowd", "history", "twoliter"])]
     names: Vec<String>,
     /// A directory on the filesystem to measure. Default: the system's temporary directory.
     #[arg(long)]
@@ -72,6 +73,9 @@ fn main() -> Fallible<()> {
     }
     if wanted("history") {
         history::open(&scratch.0, args.smoke, &mut report)?;
+    }
+    if wanted("twoliter") {
+        twoliter::unchanged_run(&scratch.0, args.smoke, &mut report)?;
     }
     report.finish(args.smoke);
     Ok(())

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::os::unix::fs::symlink;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use tljournal::{Digest, Timestamp};
+use tljournal::Digest;
 use tljournal_testkit::{World, check_at_rest};
 use twoliter_state::Tools;
 
@@ -51,6 +51,10 @@ impl Project {
     /// What is wrong when everybody has gone: what was confirmed last has to be there, and nothing is left
     /// to recover or to clean up.
     pub fn check(&self, last: &BTreeMap<String, u64>) -> Fallible<Vec<String>> {
+        // Whoever comes next makes right what the last ones left.
+        let journal = self.world.open();
+        journal.recover()?;
+        journal.close()?;
         let mut wrong = check_at_rest(&self.world);
         for (name, last) in last {
             let path = self.world.path(&format!("build/rpms/{name}/{name}.rpm"));
@@ -70,8 +74,16 @@ impl Project {
 
 /// The registry of a project, whichever path it is reached by.
 pub fn registry_beside(root: &Utf8Path) -> Fallible<Utf8PathBuf> {
-    let outside = root.parent().ok_or("a project has a parent")?;
+    let outside = root.parent().ok_or("a project is in a directory")?;
     Ok(outside.join("registry"))
+}
+
+/// The digest of the image in a registry.
+pub fn digest_in(registry: &Utf8Path) -> Fallible<Digest> {
+    let index = fs::read_to_string(registry.join("index.json"))?;
+    let index: serde_json::Value = serde_json::from_str(&index)?;
+    let digest = index["manifests"][0]["digest"].as_str();
+    Ok(digest.ok_or("an index without a manifest")?.parse()?)
 }
 
 /// What a build writes into its packages.
@@ -106,9 +118,14 @@ pub fn tools(version: u64) -> Fallible<Tools> {
 
 /// Whether a directory holds exactly the tools of a version; which one, if so.
 pub fn version_of_tools(dir: &Utf8Path) -> Result<u64, String> {
-    let read = |name: &str| fs::read_to_string(dir.join(name)).map_err(|why| format!("{name}: {why}"));
+    let read =
+        |name: &str| fs::read_to_string(dir.join(name)).map_err(|why| format!("{name}: {why}"));
     let first = read("build.Dockerfile")?;
-    let version = first.trim_end().rsplit(' ').next().and_then(|text| text.parse().ok());
+    let version = first
+        .trim_end()
+        .rsplit(' ')
+        .next()
+        .and_then(|text| text.parse().ok());
     let version = version.ok_or("build.Dockerfile is not whole")?;
     for name in ["Makefile.toml", "waves/default.toml"] {
         if read(name)? != format!("# {name} of {version}\n") {
@@ -128,7 +145,8 @@ pub fn check_kit(dir: &Utf8Path) -> Result<(), String> {
     for layer in 0..LAYERS {
         for file in 0..LAYER_FILES {
             let name = format!("Packages/{layer}-{file}.rpm");
-            let text = fs::read_to_string(dir.join(&name)).map_err(|why| format!("{name}: {why}"))?;
+            let text =
+                fs::read_to_string(dir.join(&name)).map_err(|why| format!("{name}: {why}"))?;
             if text != kit_text(layer, file) {
                 return Err(format!("{name} is not whole"));
             }
@@ -153,11 +171,18 @@ fn make_registry(dir: &Utf8Path) -> Fallible<()> {
         let gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         let mut archive = tar::Builder::new(gzip);
         for file in 0..LAYER_FILES {
-            let (name, text) = (format!("Packages/{layer}-{file}.rpm"), kit_text(layer, file));
+            let (name, text) = (
+                format!("Packages/{layer}-{file}.rpm"),
+                kit_text(layer, file),
+            );
             add(&mut archive, &name, text.as_bytes(), 1_700_000_000)?;
         }
         let blob = archive.into_inner()?.finish()?;
-        layers.push(descriptor(dir, "application/vnd.oci.image.layer.v1.tar+gzip", &blob)?);
+        layers.push(descriptor(
+            dir,
+            "application/vnd.oci.image.layer.v1.tar+gzip",
+            &blob,
+        )?);
     }
     let config = descriptor(dir, "application/vnd.oci.image.config.v1+json", b"{}")?;
     let manifest = serde_json::json!({
@@ -181,7 +206,12 @@ fn descriptor(dir: &Utf8Path, media_type: &str, blob: &[u8]) -> Fallible<serde_j
     }))
 }
 
-fn add(archive: &mut tar::Builder<impl Write>, name: &str, text: &[u8], mtime: u64) -> Fallible<()> {
+fn add(
+    archive: &mut tar::Builder<impl Write>,
+    name: &str,
+    text: &[u8],
+    mtime: u64,
+) -> Fallible<()> {
     let mut header = tar::Header::new_gnu();
     header.set_size(text.len() as u64);
     header.set_mode(0o644);

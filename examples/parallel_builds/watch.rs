@@ -25,7 +25,9 @@ const WHOLE: [(&str, fn(&str) -> bool); 6] = [
     ("build/external-kits/external-kit-metadata.json", |text| {
         serde_json::from_str::<serde_json::Value>(text).is_ok()
     }),
-    ("build/images/x86_64-example/latest/image", |text| number_of(text).is_some()),
+    ("build/images/x86_64-example/latest/image", |text| {
+        number_of(text).is_some()
+    }),
 ];
 
 impl Watcher {
@@ -59,11 +61,15 @@ impl Watcher {
         for n in 0..crate::BUILDS {
             let read = |kind: &str| {
                 let path = format!("build/rpms/build-{n}/build-{n}{kind}.rpm");
-                fs::read_to_string(self.root.join(path)).ok().map(|text| number_of(&text))
+                fs::read_to_string(self.root.join(path))
+                    .ok()
+                    .map(|text| number_of(&text))
             };
             let (one, other) = (read(""), read("-devel"));
             if one != other {
-                violation(format!("G1: the packages of build-{n} are {one:?} and {other:?}"))?;
+                violation(format!(
+                    "G1: the packages of build-{n} are {one:?} and {other:?}"
+                ))?;
             }
         }
         drop(moment);

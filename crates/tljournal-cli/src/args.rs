@@ -84,7 +84,7 @@ fn wrong_usage() -> Exit {
     let found = lenient.try_get_matches().ok();
     let name = found.as_ref().and_then(|found| found.subcommand_name());
     match name {
-        Some("exec" | "pin") => Exit::Passed(125),
+        Some("exec" | "pin" | "populate") => Exit::Passed(125),
         _ => Exit::Usage,
     }
 }

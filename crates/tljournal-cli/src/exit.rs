@@ -62,6 +62,17 @@ Exit status:
   5  damage was found: the catalog cannot be read
   6  the system failed: disk, permissions, unsupported filesystem or format";
 
+/// The exit status of `kit unpack`.
+pub(crate) const OF_KITS: &str = "\
+Exit status:
+  0  done, or everything was as wanted already
+  2  bad usage, a layout that cannot be used, or an image that cannot be unpacked
+  3  conflict: what is there is not what was expected; nothing was changed
+  4  a lock was not free within --lock-wait; nothing was changed
+  5  damage was found: a blob is missing or not what its name says, or a transaction is stuck
+  6  the system failed: disk, permissions, unsupported filesystem or format
+  7  committed, but not yet in place; `tljournal recover` finishes it";
+
 /// The exit status of commands that only look, for their `--help`.
 pub(crate) const OF_LOOKS: &str = "\
 Exit status:
@@ -150,9 +161,24 @@ impl Exit {
     pub(crate) fn of(failure: &Failure) -> Self {
         match failure {
             Failure::Journal(error) => Self::of_journal(error),
+            Failure::State(error) => Self::of_state(error),
             Failure::Usage(_) => Self::Usage,
             Failure::Nothing(_) => Self::Nothing,
             Failure::Io { .. } | Failure::Command { .. } => Self::System,
+        }
+    }
+
+    fn of_state(error: &twoliter_state::Error) -> Self {
+        use twoliter_state::LayoutError;
+        match error {
+            twoliter_state::Error::Layout { source, .. } => match source {
+                LayoutError::Missing { .. }
+                | LayoutError::Size { .. }
+                | LayoutError::Content { .. } => Self::Damaged,
+                LayoutError::Disk(_) => Self::System,
+                _ => Self::Usage,
+            },
+            _ => Self::System,
         }
     }
 

@@ -8,6 +8,9 @@ pub(crate) enum Failure {
     /// The journal says so.
     #[error(transparent)]
     Journal(#[from] tljournal::Error),
+    /// What twoliter keeps is not as it has to be.
+    #[error(transparent)]
+    State(twoliter_state::Error),
     /// The call or its input is wrong.
     #[error("{0}")]
     Usage(String),
@@ -42,10 +45,7 @@ impl From<twoliter_state::Error> for Failure {
     fn from(error: twoliter_state::Error) -> Self {
         match error {
             twoliter_state::Error::Journal(error) => Self::Journal(error),
-            twoliter_state::Error::Outputs { path, source } => {
-                Self::io(format!("read `{}`", path.as_str().escape_debug()), source)
-            }
-            other => Self::io("use the state of the project", io::Error::other(other)),
+            error => Self::State(error),
         }
     }
 }

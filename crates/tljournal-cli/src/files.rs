@@ -115,19 +115,6 @@ pub(crate) fn tree_source(path: &Utf8Path) -> Result<TreeSource, Failure> {
     Ok(TreeSource::at(path))
 }
 
-/// The real path of a file that need not be there: whoever names the same one differently gets the same.
-pub(crate) fn resolved(path: &Utf8Path) -> Result<Utf8PathBuf, Failure> {
-    let found = match path.canonicalize_utf8() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let dir = path.parent().filter(|dir| !dir.as_str().is_empty());
-            let dir = dir.unwrap_or(Utf8Path::new(".")).canonicalize_utf8();
-            dir.map(|dir| dir.join(path.file_name().unwrap_or_default()))
-        }
-        found => found,
-    };
-    found.map_err(|source| Failure::io(format!("find `{}`", path.as_str().escape_debug()), source))
-}
-
 /// What `/proc` says of this process; nothing where it is not mounted.
 pub(crate) fn own_status() -> String {
     fs::read_to_string("/proc/self/status").unwrap_or_default()

@@ -12,7 +12,7 @@ use crate::files;
 pub(crate) fn for_failure(failure: &Failure, home: Option<&Utf8Path>) -> Option<String> {
     let own = match failure {
         Failure::Journal(error) => for_journal(error),
-        Failure::Usage(_) | Failure::Nothing(_) | Failure::Io { .. } => None,
+        Failure::State(_) | Failure::Usage(_) | Failure::Nothing(_) | Failure::Io { .. } => None,
         // It is about the command, and not about the journal.
         Failure::Command { .. } => return None,
     };

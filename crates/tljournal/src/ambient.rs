@@ -171,8 +171,14 @@ pub(crate) fn lock_holders(ino: u64) -> Vec<Keeper> {
     let locks = proc_text("/proc/locks");
     let keepers = locks.lines().filter_map(|line| {
         let (pid, shared) = lock_on(line, ino)?;
-        Some(Keeper {
-            pid: pid.parse().ok().filter(|pid| *pid > 0)?,
+        let pid = pid.parse().ok()?;
+        // The kernel goes on to name who took it after its end, and others may get its number.
+        let keeps = match std::fs::read_dir(format!("/proc/{pid}/fdinfo")) {
+            Err(error) => error.kind() == std::io::ErrorKind::PermissionDenied,
+            Ok(_) => kept_lock(pid, ino).is_some(),
+        };
+        keeps.then_some(Keeper {
+            pid,
             shared,
             inherited: false,
         })
@@ -185,26 +191,30 @@ pub(crate) fn lock_holders(ino: u64) -> Vec<Keeper> {
 
 /// The processes that have a locked description of this inode open, whoever locked it.
 pub(crate) fn lock_heirs(ino: u64) -> Vec<Keeper> {
-    let named = |dir: std::fs::DirEntry| dir.file_name().to_str()?.parse().ok();
-    let entries = |path: &str| std::fs::read_dir(path).into_iter().flatten().flatten();
-    let keeps = |pid: u32| {
-        entries(&format!("/proc/{pid}/fdinfo")).find_map(|fd| {
-            let info = std::fs::read_to_string(fd.path()).ok()?;
-            let mut locks = info.lines().filter_map(|line| line.strip_prefix("lock:"));
-            let (_, shared) = locks.find_map(|lock| lock_on(lock, ino))?;
-            Some(Keeper {
-                pid,
-                shared,
-                inherited: true,
-            })
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = processes.filter_map(|dir| dir.file_name().to_str()?.parse().ok());
+    let keeper = |pid| {
+        kept_lock(pid, ino).map(|shared| Keeper {
+            pid,
+            shared,
+            inherited: true,
         })
     };
-    let mut keepers: Vec<_> = entries("/proc")
-        .filter_map(named)
-        .filter_map(keeps)
-        .collect();
+    let mut keepers: Vec<_> = pids.filter_map(keeper).collect();
     keepers.sort_unstable();
     keepers
+}
+
+/// Whether a process has a locked description of this inode open, and if so, whether the lock is shared.
+fn kept_lock(pid: u32, ino: u64) -> Option<bool> {
+    let open = std::fs::read_dir(format!("/proc/{pid}/fdinfo"));
+    open.into_iter().flatten().flatten().find_map(|fd| {
+        let info = std::fs::read_to_string(fd.path()).ok()?;
+        let mut locks = info.lines().filter_map(|line| line.strip_prefix("lock:"));
+        locks
+            .find_map(|lock| lock_on(lock, ino))
+            .map(|(_, shared)| shared)
+    })
 }
 
 /// Who took the lock that a line of `/proc` tells of, and whether it is shared, if it is on this inode.

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use camino::Utf8PathBuf;
-use tljournal::Installed;
+use camino::{Utf8Path, Utf8PathBuf};
+use tljournal::{Digest, Installed};
 use tokio::sync::oneshot;
 
-use crate::{Error, State, Tools, Verified};
+use crate::{Error, Kit, KitOptions, State, Tools, Verified};
 
 /// The state of a project, for tasks of tokio.
 ///
@@ -74,6 +74,34 @@ impl AsyncState {
     pub async fn cleanup_existing_tags(&self, dir: &str) -> Result<bool, Error> {
         let dir = dir.to_owned();
         self.run(move |state| state.cleanup_existing_tags(&dir))
+            .await
+    }
+
+    /// As [`State::pull`]. `pull` runs on the thread of the call, and may wait there for a runtime.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn pull<F, E>(&self, path: &str, digest: Digest, pull: F) -> Result<Installed, Error>
+    where
+        F: FnOnce(&Utf8Path) -> Result<(), E> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    {
+        let path = path.to_owned();
+        self.run(move |state| state.pull(&path, digest, pull)).await
+    }
+
+    /// As [`State::unpack_kit`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn unpack_kit(
+        &self,
+        layout: impl Into<Utf8PathBuf>,
+        path: &str,
+        options: KitOptions,
+    ) -> Result<Kit, Error> {
+        let (layout, path) = (layout.into(), path.to_owned());
+        self.run(move |state| state.unpack_kit(&layout, &path, options))
             .await
     }
 

@@ -1,3 +1,5 @@
+use crate::LayoutError;
+
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -14,6 +16,22 @@ pub enum Error {
     Thread {
         /// Why.
         source: std::io::Error,
+    },
+    /// An image could not be pulled.
+    #[error("failed to pull the image for `{path}`")]
+    Pull {
+        /// Where it was to be.
+        path: String,
+        /// What whoever pulled it said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// What is, or was pulled, in a directory is not the image layout that it was to be.
+    #[error("failed to use the image layout `{path}`")]
+    Layout {
+        /// The directory.
+        path: String,
+        /// What is wrong with it.
+        source: LayoutError,
     },
     /// A path cannot be used.
     #[error("failed to find the directory `{path}`")]
@@ -34,4 +52,11 @@ pub enum Error {
     /// The journal says so.
     #[error(transparent)]
     Journal(#[from] tljournal::Error),
+}
+
+impl Error {
+    pub(crate) fn layout(path: &str, source: LayoutError) -> Self {
+        let path = path.escape_debug().to_string();
+        Self::Layout { path, source }
+    }
 }

@@ -11,6 +11,7 @@ mod asynchronous;
 mod digest;
 mod error;
 mod files;
+mod kits;
 mod state;
 mod tags;
 mod tools;
@@ -21,6 +22,7 @@ pub use artifacts::{Artifact, Kind, LATEST, MARKER_EXTENSION, Outputs, Published
 pub use asynchronous::AsyncState;
 pub use error::Error;
 pub use files::{CARGO_METADATA, EXTERNAL_KIT_METADATA, LOCK_FILE, project_dir};
+pub use kits::{Kit, KitOptions, LayoutError};
 pub use state::State;
 pub use tags::{
     EXTERNAL_KITS_DIR, KITS_TAG, Level, SDK_TAG, TagCheck, Verified, digest_of_verified,

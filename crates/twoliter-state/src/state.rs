@@ -32,7 +32,7 @@ impl State {
         &self.journal
     }
 
-    /// The journal, for whoever goes on with it.
+    /// The journal below, and nothing above it any more.
     #[must_use]
     pub fn into_journal(self) -> Journal {
         self.journal

@@ -7,6 +7,7 @@
 
 mod args;
 mod end;
+mod fill;
 mod follow;
 mod patience;
 mod route;
@@ -19,6 +20,7 @@ use tljournal::{Journal, Run};
 
 pub(crate) use args::{CommandArgs, Wanted};
 pub(crate) use end::OF_COMMANDS;
+pub(crate) use fill::populate;
 pub(crate) use patience::Patience;
 
 use crate::exit::Exit;
@@ -65,8 +67,7 @@ fn fail(session: &Session, args: &CommandArgs, failure: &Failure) -> Exit {
     session.output.fail_as(failure, exit, home.as_deref())
 }
 
-/// Starts the command and waits for its end. What it was given is released at that moment, before the
-/// rest of its output has been read.
+/// Starts the command and waits for its end.
 fn within(
     session: &Session,
     journal: &Journal,
@@ -75,7 +76,13 @@ fn within(
     hold: impl Hold,
 ) -> Result<ExitStatus, Failure> {
     let patience = args.patience(session.lock_wait());
-    let mut command = hold(journal, &mut run, &patience)?;
+    let command = hold(journal, &mut run, &patience)?;
+    to_its_end(run, args, command)
+}
+
+/// Starts the command and waits for its end. What it was given is released at that moment, before the rest
+/// of its output has been read.
+fn to_its_end(run: Run, args: &CommandArgs, mut command: Command) -> Result<ExitStatus, Failure> {
     let routes = route::choose(args.log()).open(&run, &mut command)?;
     let signals = signals::catch().map_err(|source| Failure::io("catch signals", source))?;
     let spawned = run.spawn(&mut command);

@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 
-use tljournal::LockMode;
+use tljournal::disk::Disk;
+use tljournal::{Error, LockMode};
 
 use crate::child::{self, CommandArgs, Wanted};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::files;
 use crate::session::Session;
 
 /// Run a command, and hold locks as long as it lives
@@ -34,7 +34,9 @@ pub(super) fn run(session: &Session, args: &Args) -> Exit {
     child::run(session, &args.command, |journal, run, patience| {
         let mut files = Vec::new();
         for file in &args.files {
-            files.push((files::resolved(file.name.as_ref())?, file.mode));
+            // Whoever names the same one differently takes it in the same order.
+            let path = Disk::default().real_path_of(file.name.as_ref());
+            files.push((path.map_err(Error::from)?, file.mode));
         }
         for (path, mode) in in_order(files) {
             run.hand_down_lock(journal.lock_file(&path, mode, patience.left())?);

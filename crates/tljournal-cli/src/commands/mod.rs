@@ -6,9 +6,12 @@ mod artifacts_clean;
 mod artifacts_publish;
 mod exec;
 mod init;
+mod kit;
+mod kit_unpack;
 mod link;
 mod log;
 mod pin;
+mod populate;
 mod put;
 mod recover;
 mod rm;
@@ -50,7 +53,11 @@ pub(crate) enum Command {
     /// Publish and clean what was built
     #[command(subcommand)]
     Artifacts(artifacts::Command),
+    /// Unpack kits
+    #[command(subcommand)]
+    Kit(kit::Command),
     Exec(exec::Args),
+    Populate(populate::Args),
     Pin(pin::Args),
     Recover(recover::Args),
     Status(status::Args),
@@ -70,6 +77,8 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<Exit, Failure> 
         Command::Tree(command) => tree::run(session, command),
         Command::Tag(command) => tag::run(session, command),
         Command::Artifacts(command) => artifacts::run(session, command),
+        Command::Kit(command) => kit::run(session, command),
+        Command::Populate(args) => populate::run(session, &args),
         Command::Exec(args) => Ok(exec::run(session, &args)),
         Command::Pin(args) => Ok(pin::run(session, &args)),
         Command::Recover(args) => recover::run(session, &args),

@@ -39,12 +39,8 @@ impl Catalog {
         self.read_vouchers(&mut rows)
     }
 
-    /// All vouchers; those of other roots are left out. A database that is only looked at may be of the first
-    /// format, which has none.
+    /// All vouchers; those of other roots are left out.
     pub(crate) fn all_vouchers(&self) -> Result<Vec<VoucherRow>, CatalogError> {
-        if !self.knows_what_runs_are_for()? {
-            return Ok(Vec::new());
-        }
         let sql = format!("{COLUMNS} ORDER BY root, path, since, run");
         let mut statement = self.conn.prepare_cached(&sql)?;
         let mut rows = statement.query([])?;

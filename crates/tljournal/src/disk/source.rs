@@ -1,7 +1,7 @@
 use std::fs::File;
 use std::os::fd::AsFd;
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
@@ -39,6 +39,29 @@ impl Disk {
             opened => opened.map_err(|errno| DiskError::new("open", path.as_str(), errno)),
         }
         .map(File::from)
+    }
+
+    /// The real path of what a path leads to, links followed; of its directory with the name, if nothing
+    /// is there. Nothing is opened that could notice.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub fn real_path_of(&self, path: &Utf8Path) -> Result<Utf8PathBuf, DiskError> {
+        let failed = |errno| DiskError::new("find", path.as_str(), errno);
+        let open = |path: &str| {
+            let flags = OFlags::PATH | OFlags::CLOEXEC;
+            rustix::fs::open(path, flags, Mode::empty())
+        };
+        let (fd, name) = match open(path.as_str()) {
+            Err(Errno::NOENT) => {
+                let dir = path.parent().filter(|dir| !dir.as_str().is_empty());
+                let dir = open(dir.map_or(".", Utf8Path::as_str)).map_err(failed)?;
+                (dir, path.file_name())
+            }
+            opened => (opened.map_err(failed)?, None),
+        };
+        let real = super::system::real_path_of(&fd).map_err(failed)?;
+        Ok(name.map_or(real.clone(), |name| real.join(name)))
     }
 
     /// What is at a path, links followed; `None` if nothing.

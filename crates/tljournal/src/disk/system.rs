@@ -1,3 +1,5 @@
+use std::os::fd::{AsFd, AsRawFd};
+
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
@@ -176,13 +178,7 @@ impl Dir {
     /// # Errors
     /// [`DiskError`] where `/proc` is missing or the path is not UTF-8.
     pub fn real_path(&self) -> Result<camino::Utf8PathBuf, DiskError> {
-        use std::os::fd::{AsFd, AsRawFd};
-        let link = format!("/proc/self/fd/{}", self.as_fd().as_raw_fd());
-        let real = rustix::fs::readlinkat(rustix::fs::CWD, link.as_str(), Vec::new())
-            .map_err(|errno| self.error("find the real path of", errno))?;
-        real.into_string()
-            .map(Into::into)
-            .map_err(|_| self.error("find a UTF-8 path of", Errno::ILSEQ))
+        real_path_of(self).map_err(|errno| self.error("find the real path of", errno))
     }
 
     /// Whether this process may write here.
@@ -198,4 +194,11 @@ impl Dir {
             RenameFlags::NOREPLACE
         }
     }
+}
+
+pub(super) fn real_path_of(fd: impl AsFd) -> Result<camino::Utf8PathBuf, Errno> {
+    let link = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
+    let real = rustix::fs::readlinkat(rustix::fs::CWD, link.as_str(), Vec::new())?;
+    let real = real.into_string().map_err(|_| Errno::ILSEQ)?;
+    Ok(real.into())
 }

@@ -146,6 +146,23 @@ impl Home {
         }
     }
 
+    /// Refuses a path that leads to the journal's own files: to close one of the database's by hand drops
+    /// its locks.
+    pub(crate) fn refuse_path_to_own(&self, path: &Utf8Path) -> Result<(), Error> {
+        let real = self.dir.disk().real_path_of(path)?;
+        let home = self.dir.real_path()?;
+        let inside = real.strip_prefix(&home).ok();
+        let first = inside.and_then(|inside| inside.components().next());
+        let name = first.map_or("", |first| first.as_str());
+        match name == STATE || name.starts_with(DATABASE) {
+            true => Err(UsageError::Reserved {
+                path: path.as_str().escape_debug().to_string(),
+            }
+            .into()),
+            false => Ok(()),
+        }
+    }
+
     /// The path of the database, through no link: SQLite refuses those.
     pub(crate) fn database_path(&self) -> Result<Utf8PathBuf, Error> {
         Ok(self.dir.real_path()?.join(DATABASE))

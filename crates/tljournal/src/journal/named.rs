@@ -41,8 +41,9 @@ impl NamedLock {
             true => None,
             false => {
                 let names = engine.home.locks.ensure_dir("name", 0o755)?;
-                let wait = Wait { limit };
-                Some(lock::acquire(&names, name, mode, purpose, wait)?)
+                let held = lock::acquire(&names, name, mode, purpose, Wait { limit })?;
+                engine.note_wait(name, held.waited, purpose)?;
+                Some(held)
             }
         };
         Ok(Self::new(engine, name, Holding { thing, mode }, held))
@@ -56,6 +57,7 @@ impl NamedLock {
     ) -> Result<Self, Error> {
         let (begun, disk) = (Instant::now(), engine.home.dir.disk());
         loop {
+            engine.home.refuse_path_to_own(path)?;
             let file = ByPath::open(disk, path)?;
             let thing = Thing::File(file.identity);
             let held = match is_lent(engine, path.as_str(), &thing, mode)? {

@@ -2,11 +2,12 @@ use std::time::Duration;
 
 use super::work::{Installed, Journal};
 use crate::ambient;
+use crate::catalog::TxnRow;
 use crate::error::{Conflict, ConflictKind, Error};
 use crate::lock::{KeyByte, Wait};
 use crate::model::{Digest, RelPath, Timestamp};
 use crate::tree::{Fingerprint, TreeSource};
-use crate::txn::{Looked, PopulateOptions, WantedTree};
+use crate::txn::{PopulateOptions, WantedTree};
 
 impl Journal {
     /// Installs a tree that is known by a key, as a transaction of its own, and pins it; of all that want it
@@ -33,16 +34,13 @@ impl Journal {
             source: source.known_as(key.as_ref()),
             options: options.tree,
         };
-        let absent = match self.begin(&label).look_for(rel.clone(), wanted)? {
-            Looked::There(txn) => return Self::put_in_place(txn, path),
-            Looked::Absent(absent) => absent,
-        };
+        let mut look = self.begin(&label).look_for(rel.clone(), wanted)?;
+        if look.has_found() {
+            return Self::put_in_place(look.bring(None)?, path);
+        }
         let _held = self.take_key(&rel, Digest::of(key.as_ref()), &label, options.wait)?;
-        let txn = match absent.look_again()? {
-            Looked::There(txn) => txn,
-            Looked::Absent(absent) => absent.bring(options.accept.as_ref())?,
-        };
-        Self::put_in_place(txn, path)
+        look.again()?;
+        Self::put_in_place(look.bring(options.accept.as_ref())?, path)
     }
 
     /// Takes the key of a place; what was there may be another tree afterwards.
@@ -66,22 +64,30 @@ impl Journal {
         if self.engine.keeps_others_waiting()? || KeyByte::is_held_here() {
             return Err(would_deadlock());
         }
+        if let Some(worker) = self.worker(label)
+            && self.engine.is_started_by(worker.run)?
+        {
+            return Err(would_deadlock());
+        }
         let holder = || self.who_works(label);
         Ok(KeyByte::take(locks, key, label, Wait { limit }, holder)?)
     }
 
-    /// Who does something at the moment that is called so, as far as it has begun.
-    fn who_works(&self, label: &str) -> String {
-        let unknown = || "a process that has not begun to write".to_owned();
-        let rows = self.engine.look(|catalog| catalog.staging());
+    /// The transaction of whoever does something at the moment that is called so, once it has begun.
+    fn worker(&self, label: &str) -> Option<TxnRow> {
+        let rows = self.engine.look(|catalog| catalog.staging()).ok()?;
         let is_alive = |run| self.engine.runs.is_alive(run).unwrap_or(false);
-        let mut rows = rows.unwrap_or_default().into_iter();
-        let Some(row) = rows.find(|row| row.label == label && is_alive(row.run)) else {
-            return unknown();
-        };
-        let record = self.engine.look(|catalog| catalog.txn_record(row.row));
-        let Ok(Some(record)) = record else {
-            return unknown();
+        let mut rows = rows.into_iter();
+        rows.find(|row| row.label == label && is_alive(row.run))
+    }
+
+    /// Who that is, for people.
+    fn who_works(&self, label: &str) -> String {
+        let row = self.worker(label).map(|worker| worker.row);
+        let record =
+            row.and_then(|row| self.engine.look(|catalog| catalog.txn_record(row)).ok()?);
+        let Some(record) = record else {
+            return "a process that has not begun to write".to_owned();
         };
         let (pid, host) = (record.run.pid, record.run.host);
         format!("process {pid} on {host}, for {}", since(record.began_at))

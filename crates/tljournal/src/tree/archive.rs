@@ -18,18 +18,17 @@ pub(super) fn feed(
     unpacker: &mut Unpacker<'_>,
 ) -> Result<(), TreeError> {
     let decoded = decoded(reader).map_err(|error| damaged(archive, BEGINNING, error))?;
-    feed_plain(decoded, archive, unpacker)
+    feed_plain(TarReader::new(decoded), archive, unpacker)
 }
 
 /// The same for one that is not compressed any more.
-pub(super) fn feed_plain(
-    reader: impl Read,
+pub(super) fn feed_plain<R: Read>(
+    mut reader: TarReader<R>,
     archive: &str,
     unpacker: &mut Unpacker<'_>,
 ) -> Result<(), TreeError> {
     let mut place = BEGINNING.to_owned();
     let damaged = |place: &str, source| damaged(archive, place, source);
-    let mut reader = TarReader::new(reader);
     loop {
         let next = reader.next_member();
         let Some(member) = next.map_err(|error| damaged(&place, error))? else {

@@ -3,6 +3,7 @@
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::ahead::{Pieces, read_ahead};
+use super::tar_reader::TarReader;
 use super::unpack::Unpacker;
 use super::{TreeError, archive};
 use crate::disk::Disk;
@@ -80,7 +81,9 @@ pub(super) fn feed(
 ) -> Result<(), TreeError> {
     read_ahead(&layers, disk, |layer, pieces: &mut Pieces| {
         unpacker.begin_layer();
-        let fed = archive::feed_plain(&mut *pieces, &layer.shown(), unpacker);
+        let mut reader = TarReader::new(&mut *pieces);
+        reader.is_known = layer.digest.is_some();
+        let fed = archive::feed_plain(reader, &layer.shown(), unpacker);
         let done = match pieces.failure() {
             Some(failure) => Err(failure),
             None => fed,

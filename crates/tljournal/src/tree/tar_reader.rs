@@ -22,6 +22,9 @@ pub(super) struct TarReader<R> {
     left: u64,
     /// What fills up its last block.
     padding: usize,
+    /// Whether the content is known to be all there: some who make layers leave out the end marker, and what
+    /// fills up the last block.
+    pub(super) is_known: bool,
 }
 
 /// One member of an archive.
@@ -49,6 +52,7 @@ impl<R: Read> TarReader<R> {
             inner,
             left: 0,
             padding: 0,
+            is_known: false,
         }
     }
 
@@ -57,7 +61,9 @@ impl<R: Read> TarReader<R> {
         let mut extended = Extended::default();
         loop {
             self.skip()?;
-            let header = self.header()?;
+            let Some(header) = self.header()? else {
+                return Ok(None);
+            };
             if header.as_bytes().iter().all(|byte| *byte == 0) {
                 return Ok(None);
             }
@@ -134,19 +140,33 @@ impl<R: Read> TarReader<R> {
     fn skip(&mut self) -> io::Result<()> {
         io::copy(self, &mut io::sink())?;
         let mut padding = [0; BLOCK_BYTES];
-        self.inner
-            .read_exact(&mut padding[..self.padding])
-            .map_err(cut_short)?;
+        let padding = &mut padding[..self.padding];
+        if self.read_full(padding)? < padding.len() && !self.is_known {
+            return Err(cut_short(io::ErrorKind::UnexpectedEof.into()));
+        }
         self.padding = 0;
         Ok(())
     }
 
-    fn header(&mut self) -> io::Result<Header> {
+    fn header(&mut self) -> io::Result<Option<Header>> {
         let mut header = Header::new_old();
-        self.inner
-            .read_exact(header.as_mut_bytes())
-            .map_err(cut_short)?;
-        Ok(header)
+        match self.read_full(header.as_mut_bytes())? {
+            BLOCK_BYTES => Ok(Some(header)),
+            0 if self.is_known => Ok(None),
+            _ => Err(cut_short(io::ErrorKind::UnexpectedEof.into())),
+        }
+    }
+
+    /// Reads as much as there is; how much that was.
+    fn read_full(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut read = 0;
+        while read < buffer.len() {
+            match read_some(&mut self.inner, &mut buffer[read..])? {
+                0 => break,
+                more => read += more,
+            }
+        }
+        Ok(read)
     }
 
     /// A block between a sparse header and its content.

@@ -66,5 +66,4 @@ pub use prepare::Prepared;
 pub use receipt::Receipt;
 pub use stage_tree::{OnPinned, TreeOptions};
 
-pub(crate) use populate::Looked;
 pub(crate) use stage_tree::WantedTree;

@@ -40,47 +40,36 @@ impl fmt::Debug for PopulateOptions {
     }
 }
 
-/// What a look at the place of a tree came to.
-pub(crate) enum Looked {
-    /// It is there, which this transaction says.
-    There(Transaction),
-    /// It is not.
-    Absent(Absent),
-}
-
-/// A tree that is not as it is wanted, with the transaction that can bring it.
-pub(crate) struct Absent {
+/// A look at the place of a tree, in the transaction that brings it there if it has to.
+pub(crate) struct Look {
     txn: Transaction,
     intent: Intent,
 }
 
 impl Transaction {
     /// Looks whether a tree is there as it is wanted.
-    pub(crate) fn look_for(mut self, path: RelPath, wanted: WantedTree) -> Result<Looked, Error> {
+    pub(crate) fn look_for(mut self, path: RelPath, wanted: WantedTree) -> Result<Look, Error> {
         let admitted = self.admit_tree(path, wanted);
         let intent = admitted.map_err(|error| self.engine.explain(error))?;
-        Ok(self.looked(intent))
-    }
-
-    fn looked(mut self, intent: Intent) -> Looked {
-        if intent.found.is_none() {
-            return Looked::Absent(Absent { txn: self, intent });
-        }
-        self.keep(intent);
-        Looked::There(self)
+        Ok(Look { txn: self, intent })
     }
 }
 
-impl Absent {
-    /// Looks again, as if for the first time.
-    pub(crate) fn look_again(mut self) -> Result<Looked, Error> {
-        self.txn.moment = Some(self.txn.engine.moment()?);
-        let found = self.txn.find_tree(&mut self.intent);
-        found.map_err(|error| self.txn.engine.explain(error))?;
-        Ok(self.txn.looked(self.intent))
+impl Look {
+    /// Whether it is there.
+    pub(crate) fn has_found(&self) -> bool {
+        self.intent.found.is_some()
     }
 
-    /// Takes the tree that is there, if it is accepted, or else makes it from its source.
+    /// Looks again, as if for the first time.
+    pub(crate) fn again(&mut self) -> Result<(), Error> {
+        self.txn.moment = Some(self.txn.engine.moment()?);
+        let found = self.txn.find_tree(&mut self.intent);
+        found.map_err(|error| self.txn.engine.explain(error))
+    }
+
+    /// Takes what was found; or else the tree that is there, if it is accepted; or else makes it from its
+    /// source.
     pub(crate) fn bring(self, accept: Option<&Accept>) -> Result<Transaction, Error> {
         let engine = self.txn.engine.clone();
         self.try_bring(accept)
@@ -89,19 +78,15 @@ impl Absent {
 
     fn try_bring(mut self, accept: Option<&Accept>) -> Result<Transaction, Error> {
         let Self { txn, intent } = &mut self;
-        if let Some(accept) = accept {
+        if let (None, Some(accept)) = (&intent.found, accept) {
             intent.found = txn.accepted(intent, accept)?;
+            if let Wanted::Tree(wanted) = &intent.wanted {
+                intent.look = txn.settled_look(&wanted.source, &intent.place)?;
+            }
         }
-        match &intent.found {
-            Some(_) => {
-                if let Wanted::Tree(wanted) = &intent.wanted {
-                    intent.look = txn.settled_look(&wanted.source, &intent.place)?;
-                }
-            }
-            None => {
-                txn.stage_tree(intent)?;
-                txn.note_made(intent)?;
-            }
+        if intent.found.is_none() {
+            txn.stage_tree(intent)?;
+            txn.note_made(intent)?;
         }
         self.txn.keep(self.intent);
         Ok(self.txn)

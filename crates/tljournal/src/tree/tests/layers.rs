@@ -236,6 +236,22 @@ fn a_layer_that_is_not_what_its_digest_says_is_named_whatever_it_leads_to() {
     assert!(error.contains("failed to read"), "{error}");
 }
 
+/// `umoci insert --whiteout` (0.4.7) makes layers without an end marker, `umoci insert` with a last block that is cut: such a file is whole if its digest
+/// says so, and may be cut short otherwise.
+#[test]
+fn a_layer_may_end_without_saying_so_if_its_digest_is_known() {
+    let yard = Yard::new();
+    let whole = tar(&["a: 1", "b: 1"]);
+    let layer = yard.layer(0, &whole[..whole.len() - 1024 - 511]);
+    let unknown = Layer::new(layer.path.clone());
+    assert_eq!(
+        yard.merged(TreeSource::layers([layer], Vec::new())),
+        ["a: 1", "b: 1"]
+    );
+    let error = Yard::new().refusal(TreeSource::layers([unknown], Vec::new()));
+    assert!(error.contains("cut short"), "{error}");
+}
+
 #[test]
 fn entries_lie_on_top_of_all_layers() {
     let yard = Yard::new();

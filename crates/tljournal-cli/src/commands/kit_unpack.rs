@@ -1,0 +1,70 @@
+use camino::Utf8PathBuf;
+use serde_json::json;
+use tljournal::{Digest, Durability, RelPath, TreeOptions};
+use twoliter_state::{KitOptions, State};
+
+use crate::exit::{self, Exit};
+use crate::failure::Failure;
+use crate::output::{BOLD, DIM};
+use crate::progress::Progress;
+use crate::session::Session;
+use crate::text::clean;
+
+/// Unpack the kit in an image layout at a path
+///
+/// All layers of the image are applied in order, with a file `digest` beside them that names its manifest; or
+/// nothing is changed. Every blob is compared with its name. A kit that is there already is not touched.
+#[derive(Debug, clap::Args)]
+#[command(after_help = exit::OF_KITS)]
+pub(crate) struct Args {
+    /// A directory in the layout of the Open Container Initiative
+    layout: Utf8PathBuf,
+    /// Where to unpack it, relative to the root
+    path: RelPath,
+    /// The architecture of the image, where there are several: x86_64, aarch64, ...
+    #[arg(long)]
+    arch: Option<String>,
+    /// The digest of its manifest, where there are several
+    #[arg(long, value_name = "sha256:...")]
+    digest: Option<Digest>,
+    /// Do not wait until the kit is on the medium: a power cut may take it back, never leave it half
+    #[arg(long)]
+    rebuildable: bool,
+}
+
+pub(super) fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
+    let path = args.path.as_str();
+    let label = format!("unpack {path}");
+    let progress = Progress::start(&label, session.output.shows_progress());
+    let durability = match args.rebuildable {
+        true => Durability::Rebuildable,
+        false => Durability::Durable,
+    };
+    let options = KitOptions {
+        arch: args.arch,
+        digest: args.digest,
+        tree: TreeOptions {
+            durability,
+            progress: progress.teller(),
+            ..TreeOptions::default()
+        },
+        wait: session.lock_wait(),
+    };
+    let state = State::with(session.work()?);
+    let kit = state.unpack_kit(&args.layout, path, options)?;
+    drop(progress);
+    session.close(state.into_journal());
+    let (digest, changed) = (kit.digest.to_string(), kit.changed);
+    session.output.result(
+        || json!({"command": "kit unpack", "path": path, "digest": digest, "changed": changed}),
+        |out| match changed {
+            true => writeln!(
+                out,
+                "{BOLD}unpack{BOLD:#} {} {DIM}({digest}){DIM:#}",
+                clean(path)
+            ),
+            false => writeln!(out, "unchanged {}", clean(path)),
+        },
+    )?;
+    Ok(Exit::Done)
+}

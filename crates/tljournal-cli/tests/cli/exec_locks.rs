@@ -1,0 +1,283 @@
+use std::process::Command;
+
+use crate::running::{Running, TLJOURNAL};
+use crate::world::Project;
+
+const FREE: [&str; 2] = ["--", "true"];
+
+/// Whether a lock can be had at once.
+fn is_free(project: &Project, option: &str, lock: &str) -> bool {
+    let done = project.run(&[&["exec", option, lock, "--no-wait"][..], &FREE].concat());
+    assert!([0, 124].contains(&done.code), "{done:?}");
+    done.code == 0
+}
+
+fn flock(project: &Project, args: &[&str]) -> Command {
+    let mut command = Command::new("flock");
+    command.args(args).current_dir(project.path());
+    command
+}
+
+#[test]
+fn a_lock_that_is_not_free_in_time_has_a_code_of_its_own_and_names_its_holder() {
+    let project = Project::new();
+    let holder = project.holding(&["--lock", "a", "--label", "the vendor task"]);
+    for (options, code) in [
+        (&["--no-wait"][..], 124),
+        (&["--wait", "0.05"], 124),
+        (&["--lock-wait", "0.05"], 124),
+        (&["--wait", "5ms", "-E", "77"], 77),
+        (&["--no-wait", "--timeout-code", "0"], 0),
+    ] {
+        let args = [
+            &["exec", "--lock", "a"][..],
+            options,
+            &["--", "touch", "ran"],
+        ]
+        .concat();
+        let done = project.run(&args);
+        assert_eq!(done.code, code, "{options:?}: {done:?}");
+        let told = format!(
+            "held by process {} (tljournal), for \"the vendor task\"",
+            holder.pid()
+        );
+        assert!(done.err.contains(&told), "{done:?}");
+        assert!(done.err.contains("--wait"), "{done:?}");
+    }
+    assert!(!project.has("ran"));
+    assert_eq!(holder.end(), 0);
+    assert!(is_free(&project, "--lock", "a"));
+}
+
+#[test]
+fn g10_a_waiter_is_told_who_holds_the_lock_for_what_and_since_when() {
+    let project = Project::new();
+    let alone = project.holding(&["--lock", "a", "--label", "the vendor task"]);
+    let sharing = project.holding(&["--lock", "b:shared"]);
+    let file = project.holding(&["--lock-file", "lf"]);
+    for (option, lock, told, holder) in [
+        ("--lock", "a", "\"the vendor task\"", &alone),
+        ("--lock", "b", "exec --lock b:shared", &sharing),
+        ("--lock-file", "lf", "exec --lock-file lf", &file),
+    ] {
+        let mut waiter = project.start(&[&["exec", option, lock][..], &FREE].concat());
+        let said = waiter.warning();
+        assert!(
+            said.starts_with("tljournal: warning: waiting for the lock"),
+            "{said}"
+        );
+        assert!(
+            said.contains(&format!("held by process {} (tljournal)", holder.pid())),
+            "{said}"
+        );
+        assert!(said.contains(told), "{said}");
+        // While it waits a signal ends it as usual.
+        waiter.signal("TERM");
+        assert_eq!(waiter.end(), 1015);
+    }
+    for holder in [alone, sharing, file] {
+        assert_eq!(holder.end(), 0);
+    }
+}
+
+#[test]
+fn sharers_share_and_keep_out_who_wants_it_alone() {
+    let project = Project::new();
+    let one = project.holding(&["--lock", "a:shared"]);
+    let two = project.holding(&["--lock", "a:shared"]);
+    assert!(is_free(&project, "--lock", "a:shared"));
+    assert!(!is_free(&project, "--lock", "a"));
+    assert_eq!((one.end(), two.end()), (0, 0));
+    assert!(is_free(&project, "--lock", "a"));
+}
+
+#[test]
+fn what_an_ancestor_holds_is_borrowed_and_not_waited_for() {
+    let project = Project::new();
+    let nested = format!(
+        "{TLJOURNAL} exec --lock a:shared --lock a --lock b:shared --lock-file lf --no-wait -- \
+         {TLJOURNAL} exec --lock a --lock-file ./lf --no-wait -- \
+         {TLJOURNAL} put build/x --lock-wait 0"
+    );
+    let held = ["--lock", "a", "--lock", "b:shared", "--lock-file", "lf"];
+    project.ok(&[&["exec"], &held[..], &["--", "sh", "-c", &nested]].concat());
+    assert!(project.has("build/x"));
+    // Who only borrowed it has given nothing back.
+    let script = format!("{TLJOURNAL} exec --lock a -- true; echo held; read x; exit 0");
+    let mut outer = project.start(&["exec", "--lock", "a", "--", "sh", "-c", &script]);
+    assert_eq!(outer.line(), "held");
+    assert!(!is_free(&project, "--lock", "a"));
+    assert_eq!(outer.end(), 0);
+}
+
+#[test]
+fn wanting_alone_what_an_ancestor_shares_is_refused_at_once() {
+    let project = Project::new();
+    for (option, shared, alone) in [
+        ("--lock", "a:shared", "a"),
+        ("--lock-file", "lf:shared", "lf"),
+    ] {
+        let nested = ["--", TLJOURNAL, "exec", option, alone, "--", "true"];
+        let done = project.run(&[&["exec", option, shared][..], &nested].concat());
+        assert_eq!(done.code, 125, "{done:?}");
+        assert!(
+            done.err
+                .contains("which this process belongs to, shares it"),
+            "{done:?}"
+        );
+    }
+}
+
+#[test]
+fn g6_locks_are_kept_when_the_wrapper_is_killed_and_its_command_lives() {
+    let project = Project::new();
+    let script =
+        format!("echo held; read x; {TLJOURNAL} exec --lock a --no-wait -- touch borrowed; exit 0");
+    let held = ["--lock", "a", "--lock-file", "lf", "--label", "a task"];
+    let args = [&["exec"], &held[..], &["--", "sh", "-c", &script]].concat();
+    let mut wrapper = project.start(&args);
+    assert_eq!(wrapper.line(), "held");
+    let input = wrapper.kill();
+    let done = project.run(&["exec", "--lock", "a", "--no-wait", "--", "true"]);
+    assert_eq!(done.code, 124, "{done:?}");
+    let told = "(sh), which inherited it from a process that has ended, for \"a task\"";
+    assert!(done.err.contains(told), "{done:?}");
+    assert!(!is_free(&project, "--lock-file", "lf"));
+    let run = || {
+        let mut runs = project.runs().into_iter();
+        runs.find(|run| run.label.as_deref() == Some("a task"))
+            .unwrap()
+    };
+    assert_eq!(run().ended_at, None, "its run lives on");
+    drop(input);
+    // This one waits until the heirs have ended.
+    project.ok(&["exec", "--lock", "a", "--wait", "1m", "--", "true"]);
+    assert!(
+        project.has("borrowed"),
+        "the command had its locks until its end"
+    );
+    assert!(is_free(&project, "--lock-file", "lf"));
+    assert_eq!(run().outcome.as_deref(), Some("found dead"));
+}
+
+#[test]
+fn g6_locks_are_released_when_the_command_ends_whatever_it_leaves_behind() {
+    let project = Project::new();
+    project.fifo("gate");
+    let daemon = "sh -c 'echo started; read x < gate; echo $x > gate2' & exit 0";
+    project.fifo("gate2");
+    let held = ["--lock", "a", "--lock", "b:shared", "--lock-file", "lf"];
+    project.ok(&[&["exec"], &held[..], &["--", "sh", "-c", daemon]].concat());
+    assert!(is_free(&project, "--lock", "a"));
+    assert!(is_free(&project, "--lock", "b"));
+    assert!(is_free(&project, "--lock-file", "lf"));
+    assert_eq!(project.json(&["status"])["open_runs"], 0);
+    // The daemon lived all the time: it answers.
+    std::fs::write(project.at("gate"), "alive\n").unwrap();
+    assert_eq!(project.text("gate2"), "alive\n");
+}
+
+#[test]
+fn a_lock_file_excludes_flock_and_is_excluded_by_it() {
+    let project = Project::new();
+    let holder = project.holding(&["--lock-file", "lf"]);
+    assert_eq!(project.text("lf"), "", "nothing is written into it");
+    let tried = flock(&project, &["-n", "-E", "9", "lf", "true"])
+        .status()
+        .unwrap();
+    assert_eq!(tried.code(), Some(9));
+    assert_eq!(holder.end(), 0);
+    let mut foreign = Running::start(&mut flock(
+        &project,
+        &["lf", "sh", "-c", "echo held; read x"],
+    ));
+    assert_eq!(foreign.line(), "held");
+    let done = project.run(&["exec", "--lock-file", "lf", "--no-wait", "--", "true"]);
+    assert_eq!(done.code, 124, "{done:?}");
+    assert!(done.err.contains("(flock): \"flock lf sh -c"), "{done:?}");
+    foreign.end();
+    let sharer = project.holding(&["--lock-file", "lf:shared"]);
+    assert!(
+        flock(&project, &["-s", "-n", "lf", "true"])
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert!(
+        !flock(&project, &["-n", "lf", "true"])
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(sharer.end(), 0);
+    // A directory can be locked, and what somebody else put into a file stays.
+    project.write("theirs", "content");
+    project.ok(&[
+        "exec",
+        "--lock-file",
+        "theirs",
+        "--lock-file",
+        "build",
+        "--",
+        "true",
+    ]);
+    assert_eq!(project.text("theirs"), "content");
+}
+
+#[test]
+fn a_lock_file_that_was_replaced_meanwhile_is_locked_anew() {
+    let project = Project::new();
+    let hold = ["lf", "sh", "-c", "echo held; read x"];
+    let mut old = Running::start(&mut flock(&project, &hold));
+    assert_eq!(old.line(), "held");
+    let mut waiter = project.start(&["exec", "--lock-file", "lf", "--", "touch", "ran"]);
+    assert!(waiter.warning().contains("(flock)"));
+    project.write("new", "");
+    std::fs::rename(project.at("new"), project.at("lf")).unwrap();
+    let mut new = Running::start(&mut flock(&project, &hold));
+    assert_eq!(new.line(), "held");
+    let pid = new.pid();
+    old.end();
+    let said = waiter.warning();
+    assert!(said.contains(&format!("process {pid} (flock)")), "{said}");
+    assert!(!project.has("ran"));
+    new.end();
+    assert_eq!(waiter.end(), 0);
+    assert!(project.has("ran"));
+}
+
+/// A run that holds `lock/db` would wait for itself, and one that closes the database drops its locks.
+#[test]
+fn the_files_of_the_journal_itself_are_no_lock_files() {
+    let project = Project::new();
+    std::os::unix::fs::symlink("build/.state", project.at("way")).unwrap();
+    for file in [
+        "build/.state/lock/db",
+        "build/.state/lock/commit",
+        "build/.state/new",
+        "build/.state",
+        "build/.state.db",
+        "way/lock/db",
+    ] {
+        let done = project.run(&[&["exec", "--lock-file", file][..], &FREE].concat());
+        assert_eq!(done.code, 125, "{file}: {done:?}");
+        assert!(done.err.contains("journal's own files"), "{done:?}");
+    }
+    assert!(!project.has("build/.state/new"));
+    assert!(is_free(&project, "--lock-file", "build/.statement"));
+}
+
+#[test]
+fn one_file_by_two_names_and_one_lock_named_twice_are_taken_once() {
+    let project = Project::new();
+    project.write("sub/lf", "");
+    std::os::unix::fs::symlink("sub/lf", project.at("link")).unwrap();
+    let files = [
+        "--lock-file",
+        "link:shared",
+        "--lock-file",
+        "./sub/../sub/lf",
+    ];
+    let locks = ["--lock", "a", "--lock", "a:shared", "--no-wait"];
+    project.ok(&[&["exec"], &files[..], &locks, &FREE].concat());
+}

@@ -1,0 +1,155 @@
+use crate::running::TLJOURNAL;
+use crate::world::Project;
+
+fn with_tree() -> Project {
+    let project = Project::new();
+    project.write("one/version", "1\n");
+    project.write("two/version", "2\n");
+    project.ok(&["tree", "install", "build/t", "--from", "one"]);
+    project
+}
+
+/// Says what it sees before and after it is told to go on.
+const LOOK: &str =
+    "cat $TLJOURNAL_PIN/version; read x; cat $TLJOURNAL_PIN/version; cat build/t/version";
+
+#[test]
+fn g7_a_pinned_tree_stays_whole_while_another_one_takes_its_path() {
+    let project = with_tree();
+    let mut reader = project.start(&["pin", "build/t", "--", "sh", "-c", LOOK]);
+    assert_eq!(reader.line(), "1");
+    let refused = project.run(&[
+        "tree",
+        "install",
+        "build/t",
+        "--from",
+        "two",
+        "--on-pinned",
+        "fail",
+    ]);
+    assert_eq!(refused.code, 3, "{refused:?}");
+    project.ok(&["tree", "install", "build/t", "--from", "two"]);
+    reader.tell("go on\n");
+    assert_eq!(
+        (reader.line(), reader.line()),
+        ("1".to_owned(), "2".to_owned())
+    );
+    assert_eq!(reader.end(), 0);
+    let install = [
+        "tree",
+        "install",
+        "build/t",
+        "--from",
+        "one",
+        "--on-pinned",
+        "fail",
+    ];
+    project.ok(&install);
+}
+
+#[test]
+fn g7_the_pin_and_its_path_outlive_a_wrapper_that_is_killed() {
+    let project = with_tree();
+    let script = format!("{LOOK} > seen; sh -c 'cat $TLJOURNAL_PIN/version' > of-child");
+    let script = format!("cat $TLJOURNAL_PIN/version; read x; {script}");
+    let args = ["pin", "build/t", "--", "sh", "-c", &script];
+    let mut reader = project.start(&args);
+    assert_eq!(reader.line(), "1");
+    let input = reader.kill();
+    project.ok(&["tree", "install", "build/t", "--from", "two"]);
+    drop(input);
+    // The old tree is free when the last heir has ended: its run's byte goes at the same time.
+    let wait = [
+        "tree",
+        "install",
+        "build/t",
+        "--from",
+        "one",
+        "--on-pinned",
+        "wait",
+    ];
+    project.ok(&wait);
+    until_all_have_ended(&project);
+    assert_eq!(project.text("of-child"), "1\n");
+}
+
+/// Returns when no run lives any more but that of the one who asks.
+fn until_all_have_ended(project: &Project) {
+    let begun = std::time::Instant::now();
+    loop {
+        project.ok(&["recover"]);
+        if project.runs().iter().all(|run| run.ended_at.is_some()) {
+            return;
+        }
+        assert!(begun.elapsed().as_secs() < 30, "{:?}", project.runs());
+    }
+}
+
+#[test]
+fn the_pinned_path_is_right_for_children_that_close_their_descriptors() {
+    let project = with_tree();
+    // Every descriptor but the first three, as some languages do for whatever they start.
+    let closing =
+        "for fd in $(seq 3 254); do eval \"exec $fd>&-\"; done; cat $TLJOURNAL_PIN/version";
+    let script = format!("cat $TLJOURNAL_PIN/version; bash -c '{closing}'; exit 0");
+    let done = project.ok(&["pin", "build/t", "--", "bash", "-c", &script]);
+    assert_eq!(done.out, "1\n1\n");
+}
+
+#[test]
+fn waiting_below_for_a_pin_of_above_is_refused_and_does_not_hang() {
+    let project = with_tree();
+    let install = ["tree", "install", "build/t", "--from", "two"];
+    let wait = [
+        &["pin", "build/t", "--", TLJOURNAL][..],
+        &install,
+        &["--on-pinned", "wait"],
+    ];
+    let done = project.run(&wait.concat());
+    assert_eq!(done.code, 3, "{done:?}");
+    assert!(done.err.contains("the tree is pinned by run"), "{done:?}");
+    assert_eq!(project.text("build/t/version"), "1\n");
+    // Exchanged it can be, below too.
+    project.ok(&[&["pin", "build/t", "--", TLJOURNAL][..], &install].concat());
+    assert_eq!(project.text("build/t/version"), "2\n");
+}
+
+#[test]
+fn waiting_for_pins_below_a_lock_is_refused_because_the_pin_may_wait_for_the_lock() {
+    let project = with_tree();
+    let pinned = project.start(&["pin", "build/t", "--", "sh", "-c", LOOK]);
+    let mut pinned = pinned;
+    assert_eq!(pinned.line(), "1");
+    let install = [
+        "tree",
+        "install",
+        "build/t",
+        "--from",
+        "two",
+        "--on-pinned",
+        "wait",
+    ];
+    let done = project.run(&[&["exec", "--lock", "a", "--", TLJOURNAL][..], &install].concat());
+    assert_eq!(done.code, 3, "{done:?}");
+    assert!(done.err.contains("could wait for ever"), "{done:?}");
+    pinned.end();
+}
+
+#[test]
+fn a_pin_is_released_when_the_command_ends_whatever_it_leaves_behind() {
+    let project = with_tree();
+    project.fifo("gate");
+    let daemon = "sh -c 'read x < gate' & exit 0";
+    project.ok(&["pin", "build/t", "--", "sh", "-c", daemon]);
+    let install = [
+        "tree",
+        "install",
+        "build/t",
+        "--from",
+        "two",
+        "--on-pinned",
+        "fail",
+    ];
+    project.ok(&install);
+    std::fs::write(project.at("gate"), "end\n").unwrap();
+}

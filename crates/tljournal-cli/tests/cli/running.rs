@@ -1,0 +1,154 @@
+//! Commands that run while the test does something else. What they say and read is the only clock.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+
+use tljournal::{Journal, RunRecord};
+
+use crate::world::Project;
+
+/// A process that was started. It is killed if the test fails first.
+pub(crate) struct Running {
+    child: Child,
+    input: Option<ChildStdin>,
+    out: BufReader<ChildStdout>,
+    err: BufReader<ChildStderr>,
+}
+
+impl Running {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self {
+            input: child.stdin.take(),
+            out: BufReader::new(child.stdout.take().unwrap()),
+            err: BufReader::new(child.stderr.take().unwrap()),
+            child,
+        }
+    }
+
+    /// The next line of its output.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.out.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    /// The next line that it says as an error or warning.
+    pub(crate) fn warning(&mut self) -> String {
+        let mut line = String::new();
+        self.err.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    pub(crate) fn tell(&mut self, text: &str) {
+        self.input
+            .as_mut()
+            .unwrap()
+            .write_all(text.as_bytes())
+            .unwrap();
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Kills it, and it alone. Returns its input: what it started still reads from there.
+    pub(crate) fn kill(mut self) -> ChildStdin {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.input.take().unwrap()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        signal(self.pid(), name);
+    }
+
+    /// Ends its input and waits for it: its code, or 1000 and the signal that ended it.
+    pub(crate) fn end(mut self) -> i32 {
+        drop(self.input.take());
+        let mut rest = String::new();
+        self.out.read_to_string(&mut rest).unwrap();
+        let status = self.child.wait().unwrap();
+        status
+            .code()
+            .unwrap_or_else(|| 1000 + status.signal().unwrap())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends a signal as another process does.
+pub(crate) fn signal(pid: u32, name: &str) {
+    let sent = Command::new("kill")
+        .args(["-s", name, &pid.to_string()])
+        .status();
+    assert!(sent.unwrap().success());
+}
+
+impl Project {
+    /// Starts the command.
+    pub(crate) fn start(&self, args: &[&str]) -> Running {
+        Running::start(&mut self.command(args))
+    }
+
+    /// Starts something that has a lock and says so, and ends with its input.
+    pub(crate) fn holding(&self, args: &[&str]) -> Running {
+        let held = ["--", "sh", "-c", "echo held; read x; exit 0"];
+        let mut running = self.start(&[&["exec"], args, &held].concat());
+        assert_eq!(running.line(), "held");
+        running
+    }
+
+    /// A script that can be run, in the project.
+    pub(crate) fn script(&self, name: &str, text: &str) -> String {
+        self.write(name, text);
+        self.at(name).to_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn fifo(&self, name: &str) {
+        let made = Command::new("mkfifo").arg(self.at(name)).status().unwrap();
+        assert!(made.success());
+    }
+
+    /// The runs that have rows, the latest first.
+    pub(crate) fn runs(&self) -> Vec<RunRecord> {
+        let found = Journal::options(self.path().to_str().unwrap()).inspect();
+        found.unwrap().history().runs(100).unwrap()
+    }
+
+    /// The content of the logs of a run: all that begin with its id, by name.
+    pub(crate) fn logs(&self, run: &RunRecord) -> Vec<(String, String)> {
+        let id = run.id.to_string();
+        let mut logs: Vec<_> = self
+            .log_names()
+            .into_iter()
+            .filter_map(|name| {
+                let suffix = name.strip_prefix(&id)?.to_owned();
+                Some((suffix, self.text(&format!("build/.state/log/{name}"))))
+            })
+            .collect();
+        logs.sort();
+        logs
+    }
+
+    pub(crate) fn log_names(&self) -> Vec<String> {
+        let names = std::fs::read_dir(self.at("build/.state/log")).unwrap();
+        names
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
+    }
+}
+
+/// This program, for scripts.
+pub(crate) const TLJOURNAL: &str = env!("CARGO_BIN_EXE_tljournal");

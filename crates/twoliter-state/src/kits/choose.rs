@@ -1,0 +1,76 @@
+use tljournal::Digest;
+
+use super::error::LayoutError;
+use super::layout::{Contents, Image};
+
+/// Which image of a layout is meant.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Wanted<'a> {
+    pub(super) arch: Option<&'a str>,
+    pub(super) digest: Option<Digest>,
+}
+
+/// The one image of a layout that is what is wanted.
+pub(super) fn choose(contents: Contents, wanted: Wanted<'_>) -> Result<Image, LayoutError> {
+    let there = describe(&contents.images);
+    let mut fitting = contents.images.into_iter().filter(|image| wanted.is(image));
+    let Some(image) = fitting.next() else {
+        return Err(LayoutError::NoImage {
+            wanted: wanted.describe(),
+            there,
+        });
+    };
+    match fitting.next() {
+        None => Ok(image),
+        Some(_) => Err(LayoutError::Ambiguous { there }),
+    }
+}
+
+impl Wanted<'_> {
+    fn is(&self, image: &Image) -> bool {
+        let arch = arch_of(image);
+        let fits = match (self.arch, arch) {
+            (Some(wanted), Some(arch)) => oci_arch(wanted) == oci_arch(&arch),
+            // What goes with an image, and is none: where it was built, and of what.
+            (None, Some(arch)) => arch != "unknown",
+            (_, None) => true,
+        };
+        fits && self.digest.is_none_or(|digest| digest == image.digest)
+    }
+
+    fn describe(&self) -> String {
+        let arch = self.arch.map(|arch| format!("for {}", arch.escape_debug()));
+        let digest = self.digest.map(|digest| digest.to_string());
+        let told: Vec<_> = digest.into_iter().chain(arch).collect();
+        match told.is_empty() {
+            true => "that is to be used".to_owned(),
+            false => told.join(" "),
+        }
+    }
+}
+
+fn describe(images: &[Image]) -> String {
+    let told = images.iter().take(8).map(|image| match arch_of(image) {
+        Some(arch) => format!("{} for {}", image.digest, arch.escape_debug()),
+        None => image.digest.to_string(),
+    });
+    let told: Vec<_> = told.collect();
+    match told.is_empty() {
+        true => "none".to_owned(),
+        false => told.join(", "),
+    }
+}
+
+fn arch_of(image: &Image) -> Option<String> {
+    let platform = image.platform.as_ref()?;
+    Some(platform.architecture().to_string())
+}
+
+/// The name that images have for an architecture; the kernel has others.
+fn oci_arch(arch: &str) -> &str {
+    match arch {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}

@@ -1,0 +1,194 @@
+//! Kits: images that are pulled once, and unpacked.
+//!
+//! Both are [populations](tljournal::Journal::populate) that are known by a digest: of all that want one at a
+//! time one works and the others wait for it; whoever fails, or is killed, leaves nothing. What is there
+//! from other programs is believed only if every blob is what its name says.
+
+mod choose;
+mod complete;
+mod error;
+mod layout;
+
+use std::io::Cursor;
+use std::sync::Arc;
+use std::time::Duration;
+
+use camino::Utf8Path;
+use tljournal::{
+    Digest, Installed, Layer, Pin, PopulateOptions, SourceEntry, Timestamp, TreeError, TreeOptions,
+    TreeSource,
+};
+
+pub use error::LayoutError;
+
+use crate::{Error, State};
+use choose::{Wanted, choose};
+use complete::check_complete;
+use layout::{Blob, Image, Layout};
+
+/// The file in an unpacked kit that says which one it is.
+const DIGEST_FILE: &str = "digest";
+
+/// The media types of layers that can be unpacked; how they are compressed is seen from their content.
+const LAYERS: [&str; 10] = [
+    "application/vnd.oci.image.layer.v1.tar",
+    "application/vnd.oci.image.layer.v1.tar+gzip",
+    "application/vnd.oci.image.layer.v1.tar+zstd",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
+    "application/vnd.docker.image.rootfs.diff.tar",
+    "application/vnd.docker.image.rootfs.diff.tar.gzip",
+    "application/vnd.docker.image.rootfs.diff.tar.zstd",
+    "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+];
+
+/// How a kit is unpacked.
+#[derive(Debug, Clone, Default)]
+pub struct KitOptions {
+    /// The architecture of the image that is meant, as the kernel or as images name it. Needed where a
+    /// layout has images for several.
+    pub arch: Option<String>,
+    /// The digest of its manifest; for a layout with several images that differ by something else.
+    pub digest: Option<Digest>,
+    /// How the tree is installed.
+    pub tree: TreeOptions,
+    /// Give up after waiting this long for whoever unpacks it at the moment.
+    pub wait: Option<Duration>,
+}
+
+/// A kit that is unpacked.
+#[derive(Debug)]
+pub struct Kit {
+    /// The digest of its manifest, which the file `digest` in it says too.
+    pub digest: Digest,
+    /// Whether anything was changed.
+    pub changed: bool,
+    /// Holds the kit: it stays whole on disk until this is dropped, whatever is unpacked there next.
+    pub pin: Pin,
+}
+
+impl State {
+    /// Pulls an image into the directory at a path, once: `pull` is given an empty directory and leaves an
+    /// image layout there in which `digest` is. Before anybody sees it every blob is read and compared with
+    /// its name.
+    ///
+    /// A layout that another program has pulled there is used if it is complete, and is replaced if not.
+    ///
+    /// # Errors
+    /// [`Error::Pull`] when `pull` fails, [`Error::Layout`] when what it leaves is not complete, naming the blob;
+    /// else as for [`Journal::populate`](tljournal::Journal::populate).
+    pub fn pull<F, E>(&self, path: &str, digest: Digest, pull: F) -> Result<Installed, Error>
+    where
+        F: FnOnce(&Utf8Path) -> Result<(), E> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let shown = path.to_owned();
+        let source = TreeSource::filled(move |dir| {
+            pull(dir).map_err(|error| Error::Pull {
+                path: shown.clone(),
+                source: error.into(),
+            })?;
+            check_complete(dir, digest).map_err(|source| Error::layout(&shown, source))
+        });
+        let accept = move |dir: &Utf8Path| {
+            let checked = check_complete(dir, digest);
+            if let Err(error) = &checked {
+                tracing::warn!("what was pulled by another program is pulled again: {error}");
+            }
+            checked.is_ok()
+        };
+        let options = PopulateOptions {
+            accept: Some(Arc::new(accept)),
+            ..PopulateOptions::default()
+        };
+        let key = format!("image {digest}");
+        let pulled = self.journal.populate(path, key, source, options);
+        pulled.map_err(|error| own_error(error, path))
+    }
+
+    /// Unpacks the kit whose image layout is in the directory `layout` at a path: all of its layers, and a file
+    /// `digest` with the digest of its manifest. Both appear together, or nothing does.
+    ///
+    /// The blobs are compared with their names while they are read. A kit that is unpacked there already, and
+    /// that nobody touched, is not touched either. Hold the pin of a layout that may be replaced meanwhile,
+    /// and name it by [`Pin::path`].
+    ///
+    /// # Errors
+    /// [`Error::Layout`] for a layout that is damaged, or has no such image; else as for
+    /// [`Journal::populate`](tljournal::Journal::populate).
+    pub fn unpack_kit(
+        &self,
+        layout: &Utf8Path,
+        path: &str,
+        options: KitOptions,
+    ) -> Result<Kit, Error> {
+        let wanted = Wanted {
+            arch: options.arch.as_deref(),
+            digest: options.digest,
+        };
+        let failed = |source| Error::layout(layout.as_str(), source);
+        let opened = Layout::open(layout).map_err(failed)?;
+        let contents = opened.contents().map_err(failed)?;
+        let image = choose(contents, wanted).map_err(failed)?;
+        let digest = image.digest;
+        let source = source_of(&opened, &image).map_err(failed)?;
+        let populate = PopulateOptions {
+            tree: options.tree,
+            wait: options.wait,
+            accept: None,
+        };
+        let key = format!("kit {digest}");
+        let unpacked = self.journal.populate(path, key, source, populate);
+        let Installed { changed, pin } =
+            unpacked.map_err(|error| own_error(error, layout.as_str()))?;
+        Ok(Kit {
+            digest,
+            changed,
+            pin,
+        })
+    }
+}
+
+/// The tree that an image unpacks to.
+fn source_of(layout: &Layout, image: &Image) -> Result<TreeSource, LayoutError> {
+    let mut layers = Vec::new();
+    for layer in image.manifest.layers() {
+        let blob = Blob::of(layer)?;
+        let media_type = layer.media_type().as_ref();
+        if !LAYERS.contains(&media_type) {
+            return Err(LayoutError::MediaType {
+                what: "layer",
+                digest: blob.digest.to_string(),
+                media_type: media_type.escape_debug().to_string(),
+            });
+        }
+        layers.push(Layer::new(layout.find(blob)?).with_digest(blob.digest));
+    }
+    let name = Cursor::new(image.digest.to_string());
+    let name = SourceEntry::file(DIGEST_FILE, 0o644, Timestamp::default(), name);
+    Ok(TreeSource::layers(layers, vec![name]))
+}
+
+/// What was said by this crate's own code under a population, or of a layer by its name.
+fn own_error(error: tljournal::Error, layout: &str) -> Error {
+    match error {
+        tljournal::Error::Source(TreeError::Fill { source }) => match source.downcast() {
+            Ok(own) => *own,
+            Err(source) => tljournal::Error::from(TreeError::Fill { source }).into(),
+        },
+        tljournal::Error::Source(TreeError::Mismatch {
+            expected, found, ..
+        }) => {
+            let (digest, size) = (expected, 0);
+            let file = Blob { digest, size }.file();
+            let source = LayoutError::Content {
+                file,
+                expected,
+                found,
+            };
+            Error::layout(layout, source)
+        }
+        error => error.into(),
+    }
+}

@@ -1,0 +1,32 @@
+//! Kits, as twoliter and its neighbours pull and unpack them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test that plays the other programs"
+)]
+
+mod images;
+mod pulled;
+mod rubbish;
+mod unpacked;
+
+use camino::Utf8PathBuf;
+use tljournal_testkit::World;
+use twoliter_state::State;
+
+const CACHE: &str = "build/external-kits/cache/sha256-1";
+const KIT: &str = "build/external-kits/bottlerocket/core-kit/x86_64";
+
+/// A project, with a directory beside it for images.
+fn project() -> (World, State, Utf8PathBuf) {
+    let world = World::new();
+    let state = State::with(world.open());
+    let outside = world.outside();
+    (world, state, outside)
+}
+
+/// An error with everything behind it.
+fn told(error: &twoliter_state::Error) -> String {
+    tljournal_testkit::explain(error)
+}

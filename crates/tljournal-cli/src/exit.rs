@@ -41,17 +41,6 @@ Exit status:
   6  the system failed: disk, permissions, unsupported filesystem or format
   7  committed, but not yet in place; `tljournal recover` finishes it";
 
-/// The exit status of `kit unpack`.
-pub(crate) const OF_KITS: &str = "\
-Exit status:
-  0  done, or everything was as wanted already
-  2  bad usage, a layout that cannot be used, or an image that cannot be unpacked
-  3  conflict: what is there is not what was expected; nothing was changed
-  4  a lock was not free within --lock-wait; nothing was changed
-  5  damage was found: a blob is missing or not what its name says, or a transaction is stuck
-  6  the system failed: disk, permissions, unsupported filesystem or format
-  7  committed, but not yet in place; `tljournal recover` finishes it";
-
 /// The exit status of `tag write`, `tag clear` and what changes artifacts.
 pub(crate) const OF_TAGS: &str = "\
 Exit status:
@@ -72,6 +61,17 @@ Exit status:
   4  a lock was not free within --lock-wait
   5  damage was found: the catalog cannot be read
   6  the system failed: disk, permissions, unsupported filesystem or format";
+
+/// The exit status of `kit unpack`.
+pub(crate) const OF_KITS: &str = "\
+Exit status:
+  0  done, or everything was as wanted already
+  2  bad usage, a layout that cannot be used, or an image that cannot be unpacked
+  3  conflict: what is there is not what was expected; nothing was changed
+  4  a lock was not free within --lock-wait; nothing was changed
+  5  damage was found: a blob is missing or not what its name says, or a transaction is stuck
+  6  the system failed: disk, permissions, unsupported filesystem or format
+  7  committed, but not yet in place; `tljournal recover` finishes it";
 
 /// The exit status of commands that only look, for their `--help`.
 pub(crate) const OF_LOOKS: &str = "\

@@ -45,9 +45,6 @@ impl From<twoliter_state::Error> for Failure {
     fn from(error: twoliter_state::Error) -> Self {
         match error {
             twoliter_state::Error::Journal(error) => Self::Journal(error),
-            twoliter_state::Error::Outputs { path, source } => {
-                Self::io(format!("read `{}`", path.as_str().escape_debug()), source)
-            }
             error => Self::State(error),
         }
     }

@@ -47,15 +47,15 @@ pub(crate) enum Command {
     /// Install, verify and show trees
     #[command(subcommand)]
     Tree(tree::Command),
-    /// Unpack kits
-    #[command(subcommand)]
-    Kit(kit::Command),
     /// Say what was verified, and ask whether it may be relied on
     #[command(subcommand)]
     Tag(tag::Command),
     /// Publish and clean what was built
     #[command(subcommand)]
     Artifacts(artifacts::Command),
+    /// Unpack kits
+    #[command(subcommand)]
+    Kit(kit::Command),
     Exec(exec::Args),
     Populate(populate::Args),
     Pin(pin::Args),
@@ -75,10 +75,10 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<Exit, Failure> 
         Command::Link(args) => link::run(session, args),
         Command::Apply(args) => apply::run(session, args),
         Command::Tree(command) => tree::run(session, command),
-        Command::Kit(command) => kit::run(session, command),
-        Command::Populate(args) => populate::run(session, &args),
         Command::Tag(command) => tag::run(session, command),
         Command::Artifacts(command) => artifacts::run(session, command),
+        Command::Kit(command) => kit::run(session, command),
+        Command::Populate(args) => populate::run(session, &args),
         Command::Exec(args) => Ok(exec::run(session, &args)),
         Command::Pin(args) => Ok(pin::run(session, &args)),
         Command::Recover(args) => recover::run(session, &args),

@@ -11,6 +11,7 @@
 
 mod crowd;
 mod history;
+mod kits;
 mod measure;
 mod small;
 mod trees;
@@ -30,7 +31,7 @@ type Fallible<T> = Result<T, Box<dyn Error>>;
 #[derive(Debug, Parser)]
 struct Args {
     /// The benches to run; all of them if none is named.
-    #[arg(value_parser = ["small", "unchanged", "trees", "crowd", "history", "twoliter"])]
+    #[arg(value_parser = ["small", "unchanged", "trees", "kits", "crowd", "history", "twoliter"])]
     names: Vec<String>,
     /// A directory on the filesystem to measure. Default: the system's temporary directory.
     #[arg(long)]
@@ -67,6 +68,9 @@ fn main() -> Fallible<()> {
     }
     if wanted("trees") {
         trees::installs(&scratch.0, args.smoke, &mut report)?;
+    }
+    if wanted("kits") {
+        kits::unpacks(&scratch.0, args.smoke, &mut report)?;
     }
     if wanted("crowd") {
         crowd::run(&scratch.0, args.smoke, &mut report)?;

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -11,11 +12,11 @@ use crate::Fallible;
 use crate::measure::{Report, pairs, time, timed};
 
 /// A tree to install: so many files of so many bytes in so many directories.
-struct Shape {
-    name: &'static str,
-    files: usize,
-    bytes: usize,
-    dirs: usize,
+pub(crate) struct Shape {
+    pub(crate) name: &'static str,
+    pub(crate) files: usize,
+    pub(crate) bytes: usize,
+    pub(crate) dirs: usize,
 }
 
 const FEW_LARGE: Shape = Shape {
@@ -132,7 +133,7 @@ pub(crate) fn installs(scratch: &Utf8Path, smoke: bool, report: &mut Report) -> 
 }
 
 /// Lets neither side pay for what the other left dirty.
-fn settle(dir: &Utf8Path) -> Fallible<()> {
+pub(crate) fn settle(dir: &Utf8Path) -> Fallible<()> {
     run(Command::new("sync").arg("-f").arg(dir))
 }
 
@@ -150,11 +151,7 @@ fn git(dir: &Utf8Path, args: &[&str]) -> Fallible<()> {
 
 /// Installs a tree with the command line, as a whole process.
 fn install(root: &Utf8Path, source: &Utf8Path) -> Fallible<()> {
-    let own = std::env::current_exe()?;
-    let command = own.with_file_name("tljournal");
-    if !command.exists() {
-        return Err("build the command line first: cargo build --release".into());
-    }
+    let command = command_line()?;
     let args = [
         "-q",
         "--root",
@@ -167,7 +164,17 @@ fn install(root: &Utf8Path, source: &Utf8Path) -> Fallible<()> {
     run(Command::new(command).args(args).arg(source))
 }
 
-fn run(command: &mut Command) -> Fallible<()> {
+/// The command line that was built beside this.
+pub(crate) fn command_line() -> Fallible<PathBuf> {
+    let own = std::env::current_exe()?;
+    let command = own.with_file_name("tljournal");
+    if !command.exists() {
+        return Err("build the command line first: cargo build --release".into());
+    }
+    Ok(command)
+}
+
+pub(crate) fn run(command: &mut Command) -> Fallible<()> {
     let status = command.stdout(Stdio::null()).status()?;
     match status.success() {
         true => Ok(()),
@@ -177,6 +184,15 @@ fn run(command: &mut Command) -> Fallible<()> {
 
 /// Makes the files of a tree, with content that does not compress to nothing.
 fn make(dir: &Utf8Path, shape: &Shape, salt: u64) -> Fallible<Utf8PathBuf> {
+    make_of(dir, shape, salt, u64::MAX)
+}
+
+/// The same with content that compresses to three quarters.
+pub(crate) fn make_soft(dir: &Utf8Path, shape: &Shape, salt: u64) -> Fallible<Utf8PathBuf> {
+    make_of(dir, shape, salt, 0x3f3f_3f3f_3f3f_3f3f)
+}
+
+fn make_of(dir: &Utf8Path, shape: &Shape, salt: u64, mask: u64) -> Fallible<Utf8PathBuf> {
     let mut state = 0x9e37_79b9_7f4a_7c15 ^ salt;
     let mut block = vec![0_u8; 1 << 16];
     for n in 0..shape.files {
@@ -189,7 +205,7 @@ fn make(dir: &Utf8Path, shape: &Shape, salt: u64) -> Fallible<Utf8PathBuf> {
                 state ^= state << 13;
                 state ^= state >> 7;
                 state ^= state << 17;
-                word.copy_from_slice(&state.to_le_bytes());
+                word.copy_from_slice(&(state & mask).to_le_bytes());
             }
             let count = left.min(block.len());
             file.write_all(&block[..count])?;

@@ -1,6 +1,7 @@
 //! One opened journal: its directories, its database, its locks and its run, and the two things that
 //! every room above needs of them together: to record something, and to look something up.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -226,7 +227,7 @@ impl Engine {
     }
 
     /// The run that this one was started by.
-    fn parent(&self) -> Result<Option<RunId>, Error> {
+    pub(crate) fn parent(&self) -> Result<Option<RunId>, Error> {
         Ok(self.ancestors()?.last().map(|ancestor| ancestor.run))
     }
 
@@ -266,19 +267,12 @@ impl Engine {
         Ok(held || self.ancestors()?.iter().any(above))
     }
 
-    /// Whether a run ends only after this process: its own, or one around it.
-    pub(crate) fn is_around(&self, run: RunId) -> Result<bool, Error> {
-        let above = |ancestor: &&Ancestor| ancestor.run == run;
-        Ok(self.run_id()? == run || self.ancestors()?.iter().any(above))
-    }
-
-    /// The run in whose name this handle vouches: the innermost around it, because the vouchers of a shell
-    /// task have to outlive the command that wrote them; else its own.
-    pub(crate) fn claimant(&self) -> Result<RunId, Error> {
-        match self.parent()? {
-            Some(run) => Ok(run),
-            None => self.run_id(),
-        }
+    /// The runs that this process belongs to: its own, and those around it that live.
+    pub(crate) fn belongs_to(&self) -> Result<BTreeSet<RunId>, Error> {
+        let around = self.ancestors()?.into_iter().map(|ancestor| ancestor.run);
+        let mut runs: BTreeSet<_> = around.collect();
+        runs.insert(self.run_id()?);
+        Ok(runs)
     }
 
     /// Records something together with the row of this handle's run, which is made if it is the first.

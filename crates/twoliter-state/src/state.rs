@@ -9,6 +9,8 @@ use crate::Error;
 #[derive(Debug)]
 pub struct State {
     pub(crate) journal: Journal,
+    /// Whether the run around this process vouches for tags, and not its own.
+    pub(crate) for_run_around: bool,
 }
 
 impl State {
@@ -23,7 +25,18 @@ impl State {
     /// The state that this journal keeps.
     #[must_use]
     pub fn with(journal: Journal) -> Self {
-        Self { journal }
+        Self {
+            journal,
+            for_run_around: false,
+        }
+    }
+
+    /// The same, which vouches for tags in the name of the run around this process, as a command of a shell
+    /// task does; see [`Tags::for_run_around`](tljournal::Tags::for_run_around).
+    #[must_use]
+    pub fn for_run_around(mut self) -> Self {
+        self.for_run_around = true;
+        self
     }
 
     /// The journal below.

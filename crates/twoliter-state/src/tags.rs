@@ -10,8 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use camino::Utf8Path;
 use olpc_cjson::CanonicalFormatter;
 use serde::Serialize;
-use tljournal::{Digest, RelPath, Voucher};
+use tljournal::{Digest, RelPath, Tags, Voucher};
 
+use crate::digest::digest_of;
 use crate::{Error, State};
 
 /// Says that the SDK was verified.
@@ -132,10 +133,7 @@ impl State {
         for (tag, content) in &verified.tags {
             files.insert(tag_in(dir, tag)?, content.clone());
         }
-        Ok(self
-            .journal
-            .tags(tags_in(dir)?)?
-            .vouch(verified.digest, &files)?)
+        Ok(self.tags(dir)?.vouch(verified.digest, &files)?)
     }
 
     /// Withdraws what this run vouched for in a directory, and removes the tags that no other live run vouches
@@ -144,7 +142,7 @@ impl State {
     /// # Errors
     /// As for [`Tags::withdraw`](tljournal::Tags::withdraw).
     pub fn cleanup_existing_tags(&self, dir: &str) -> Result<bool, Error> {
-        Ok(self.journal.tags(tags_in(dir)?)?.withdraw()?)
+        Ok(self.tags(dir)?.withdraw()?)
     }
 
     /// Says that a verification against what has this digest has failed: nobody's tags for it are worth
@@ -153,26 +151,25 @@ impl State {
     /// # Errors
     /// As for [`Tags::revoke`](tljournal::Tags::revoke).
     pub fn revoke_tags(&self, dir: &str, digest: Digest, why: &str) -> Result<bool, Error> {
-        Ok(self.journal.tags(tags_in(dir)?)?.revoke(digest, why)?)
+        Ok(self.tags(dir)?.revoke(digest, why)?)
     }
 
-    /// Whether the tags of a level may be relied on: they are there, and a live run vouches for them; only
-    /// the run that this process belongs to counts if `mine`.
+    /// Whether the tags of a level may be relied on: they are there as the journal put them, and a live run
+    /// vouches for them; only the runs that this process belongs to count if `mine`.
     ///
     /// # Errors
     /// As for [`Tags::vouchers`](tljournal::Tags::vouchers).
     pub fn check_tags(&self, dir: &str, level: Level, mine: bool) -> Result<Vec<TagCheck>, Error> {
-        let tags = self.journal.tags(tags_in(dir)?)?;
-        let (vouchers, me) = (tags.vouchers()?, tags.claimant()?);
+        let tags = self.tags(dir)?;
+        let (vouchers, own) = (tags.vouchers()?, tags.mine()?);
         let check = |tag| {
             let path = tag_in(dir, tag)?;
             let its = vouchers.iter().filter(|one| one.path == path.as_str());
-            let counting: Vec<_> = its.filter(|one| !mine || one.run == me).collect();
+            let counting: Vec<_> = its.filter(|one| !mine || own.contains(&one.run)).collect();
             let vouched = counting.iter().find(|one| one.is_valid()).copied();
             let revoked = counting.iter().find_map(|one| one.revoked.as_deref());
             let why_not = match (vouched, revoked) {
-                (Some(_), _) if self.has_content(&path)? => None,
-                (Some(_), _) => Some("it is vouched for, and missing or empty".to_owned()),
+                (Some(_), _) => self.what_is_wrong_with(&path)?.map(str::to_owned),
                 (None, Some(why)) => Some(format!("it was revoked: {why}")),
                 (None, None) if mine => Some("this run does not vouch for it".to_owned()),
                 (None, None) => Some("no live run vouches for it".to_owned()),
@@ -187,10 +184,25 @@ impl State {
         level.tags().iter().copied().map(check).collect()
     }
 
-    fn has_content(&self, path: &RelPath) -> Result<bool, Error> {
-        let file = self.journal.read()?.open(path.as_str())?;
-        let size = file.and_then(|file| file.metadata().ok());
-        Ok(size.is_some_and(|meta| meta.len() > 0))
+    /// Why a tag that is vouched for may not be relied on: somebody else may have removed or written it.
+    fn what_is_wrong_with(&self, path: &RelPath) -> Result<Option<&'static str>, Error> {
+        let moment = self.journal.read()?;
+        let Some(file) = moment.open(path.as_str())? else {
+            return Ok(Some("it is vouched for, and missing"));
+        };
+        let put_there = moment.entry(path.as_str())?.and_then(|entry| entry.digest);
+        Ok(match digest_of(file).ok() {
+            found if found.is_some() && found == put_there => None,
+            _ => Some("it is vouched for, and is not what was put there"),
+        })
+    }
+
+    fn tags(&self, dir: &str) -> Result<Tags<'_>, Error> {
+        let tags = self.journal.tags(tags_in(dir)?)?;
+        Ok(match self.for_run_around {
+            true => tags.for_run_around(),
+            false => tags,
+        })
     }
 }
 

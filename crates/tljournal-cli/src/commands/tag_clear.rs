@@ -31,7 +31,7 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
-    let state = State::with(session.work()?);
+    let state = State::with(session.work()?).for_run_around();
     let dir = args.dir.as_str();
     let changed = match (args.revoke, &args.because) {
         (Some(digest), Some(why)) => state.revoke_tags(dir, digest, why)?,

@@ -48,9 +48,9 @@ pub(crate) struct Args {
 
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let verified = verified(args)?;
-    let state = State::with(session.work()?);
+    let state = State::with(session.work()?).for_run_around();
     let own = state.journal().run_id()?;
-    let run = state.journal().tags([])?.claimant()?;
+    let run = state.journal().tags([])?.for_run_around().claimant()?;
     let changed = state.write_tags(args.dir.as_str(), &verified)?;
     session.close_state(state);
     if run == own {

@@ -9,9 +9,11 @@ use super::named::NamedLock;
 use super::open::Options;
 use super::reading::Reading;
 use super::run::Run;
+use crate::ambient;
 use crate::apply;
 use crate::engine::Engine;
 use crate::error::{Error, UsageError};
+use crate::lineage::Ancestor;
 use crate::lock::Mode;
 use crate::model::{Kind, RelPath, RunId, TxnId};
 use crate::pin::{self, Pin};
@@ -227,6 +229,21 @@ impl Journal {
     /// [`Error::Disk`], [`Error::Catalog`] when it cannot be recorded.
     pub fn run(&self, label: &str) -> Result<Run, Error> {
         Run::begin(&self.engine, label)
+    }
+
+    /// The environment variable, and its value, that tells a command which this process starts that it belongs
+    /// to this run: its own `tljournal` commands name this run as their parent, and what this run vouches for
+    /// is theirs. Locks of this handle are not lent so; for that there is [`Journal::run`].
+    ///
+    /// # Errors
+    /// As for [`Journal::run_id`].
+    pub fn environment(&self) -> Result<(&'static str, String), Error> {
+        let mut lineage = self.engine.lineage.clone();
+        lineage.0.push(Ancestor {
+            run: self.run_id()?,
+            holds: Vec::new(),
+        });
+        Ok((ambient::RUNS, lineage.to_string()))
     }
 
     /// Tags that belong together: small files that are there because a live run vouches for them.

@@ -19,6 +19,8 @@ pub struct Tags<'a> {
     journal: &'a Journal,
     pub(super) engine: &'a Arc<Engine>,
     pub(super) places: BTreeMap<RelPath, Place>,
+    /// Whether the run around this process vouches, and not its own.
+    for_run_around: bool,
 }
 
 impl<'a> Tags<'a> {
@@ -33,7 +35,17 @@ impl<'a> Tags<'a> {
             journal,
             engine,
             places: places.collect::<Result<_, Error>>()?,
+            for_run_around: false,
         })
+    }
+
+    /// Vouches in the name of the innermost run around this process, if there is one: what a command of a
+    /// shell task vouches for has to outlive that command. By itself each process vouches for its own
+    /// verification, so that two below one run do not take each other's tags.
+    #[must_use]
+    pub fn for_run_around(mut self) -> Self {
+        self.for_run_around = true;
+        self
     }
 
     /// Vouches for these tags under a digest, and for no others of them. Afterwards they are there, and of
@@ -75,12 +87,13 @@ impl<'a> Tags<'a> {
                 }
                 return done;
             }
-            self.refuse_to_wait(&seen, digest)?;
+            // Whatever comes of it: what this run vouched for before is not what it wants any more.
             self.withdraw_seen(&seen)?;
+            self.refuse_to_wait(&seen, digest)?;
             drop(lock);
             waiting
                 .get_or_insert_with(Waiting::begin)
-                .wait(self.engine, &self.places, digest)?;
+                .wait(self, digest)?;
         }
     }
 
@@ -130,7 +143,7 @@ impl<'a> Tags<'a> {
         for place in self.places.values() {
             found.extend(self.engine.look(|catalog| catalog.vouchers(place))?);
         }
-        let (me, home) = (self.engine.claimant()?, &self.engine.home);
+        let (me, home) = (self.claimant()?, &self.engine.home);
         let alive = |run| Ok(run == me || self.engine.runs.is_alive(run)?);
         let process = |run| self.engine.look(|catalog| catalog.run_record(run));
         found
@@ -144,11 +157,24 @@ impl<'a> Tags<'a> {
     /// # Errors
     /// [`Error::Disk`] when its byte cannot be locked.
     pub fn claimant(&self) -> Result<RunId, Error> {
-        self.engine.claimant()
+        let around = match self.for_run_around {
+            true => self.engine.parent()?,
+            false => None,
+        };
+        around.map_or_else(|| self.engine.run_id(), Ok)
     }
 
-    fn look(&self) -> Result<Seen, Error> {
-        Seen::look(self.engine, self.places.values())
+    /// The runs that this process belongs to: its own, and those around it that live. What one of them vouches
+    /// for, this process may rely on.
+    ///
+    /// # Errors
+    /// As for [`Tags::claimant`].
+    pub fn mine(&self) -> Result<BTreeSet<RunId>, Error> {
+        self.engine.belongs_to()
+    }
+
+    pub(super) fn look(&self) -> Result<Seen, Error> {
+        Seen::look(self.engine, self.claimant()?, self.places.values())
     }
 
     /// Whether this run vouches for these tags already, and they are as they should be; the disk is looked at
@@ -205,9 +231,7 @@ impl<'a> Tags<'a> {
             .iter()
             .any(|row| row.run == seen.me && row.revoked.is_none() && !own.contains(&row.place));
         let mut never = elsewhere || self.engine.holds_anything()?;
-        for run in seen.in_the_way(digest) {
-            never = never || self.engine.is_around(run)?;
-        }
+        never = never || !seen.in_the_way(digest).is_disjoint(&self.mine()?);
         match (never, self.places.keys().next()) {
             (true, Some(path)) => Err(Conflict::at(path, ConflictKind::WouldDeadlock).into()),
             _ => Ok(()),

@@ -19,13 +19,14 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// Looks at the vouchers for tags at these places.
+    /// Looks at the vouchers for tags at these places, as a run that may vouch for them.
     pub(super) fn look<'a>(
         engine: &Engine,
+        me: RunId,
         places: impl Iterator<Item = &'a Place>,
     ) -> Result<Self, Error> {
         let mut seen = Self {
-            me: engine.claimant()?,
+            me,
             own: Vec::new(),
             others: Vec::new(),
             dead: Vec::new(),

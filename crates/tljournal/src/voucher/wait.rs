@@ -1,14 +1,15 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use super::LOCK;
+use super::change::Tags;
 use super::look::Seen;
 use crate::catalog::Sync;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::lock::LockError;
-use crate::model::{Digest, Place, RelPath, RunId};
+use crate::model::{Digest, RunId};
 
 /// A wait for other runs to end or to withdraw what they vouch for.
 #[derive(Debug)]
@@ -38,12 +39,8 @@ impl Waiting {
 
     /// Blocks until nobody vouches for tags at these places under any other digest; somebody else may be
     /// quicker then.
-    pub(super) fn wait(
-        &mut self,
-        engine: &Engine,
-        places: &BTreeMap<RelPath, Place>,
-        digest: Digest,
-    ) -> Result<(), Error> {
+    pub(super) fn wait(&mut self, tags: &Tags<'_>, digest: Digest) -> Result<(), Error> {
+        let engine = tags.engine;
         let bell = self.bell.clone();
         // Before the first look, so that nothing is missed after it.
         let watch = engine.home.locks.watch(LOCK, move || bell.send(()).is_ok());
@@ -51,7 +48,7 @@ impl Waiting {
             tracing::debug!(%error, "only the end of a run can be waited for");
         }
         loop {
-            let seen = Seen::look(engine, places.values())?;
+            let seen = tags.look()?;
             let runs = seen.in_the_way(digest);
             if runs.is_empty() {
                 return self.note(engine);

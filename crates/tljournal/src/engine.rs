@@ -262,7 +262,9 @@ impl Engine {
 
     /// Whether this process, or a run around it, holds anything that somebody may wait for.
     pub(crate) fn holds_anything(&self) -> Result<bool, Error> {
-        let held = self.held.load(Ordering::Acquire) > 0 || crate::pin::holds_any();
+        let held = self.held.load(Ordering::Acquire) > 0
+            || crate::pin::holds_any()
+            || lock::KeyByte::is_held_here();
         let above = |ancestor: &&Ancestor| !ancestor.holds.is_empty();
         Ok(held || self.ancestors()?.iter().any(above))
     }

@@ -2,6 +2,10 @@
 
 use std::process::{Child, Stdio};
 
+use tljournal::Journal;
+use tljournal_testkit::{Moment, When, kill_at_call};
+use twoliter_state::{Level, State};
+
 use crate::world::Project;
 
 const DIR: &str = "build/external-kits";
@@ -174,4 +178,70 @@ fn a_wrong_set_is_bad_usage() {
     ];
     project.ok(&none);
     assert_eq!(project.text(&format!("{DIR}/.kits-verified")), "[]");
+}
+
+#[test]
+fn a_run_does_not_wait_for_one_that_it_lies_in() {
+    let project = Project::new();
+    let script = format!(
+        "t() {{ \"$0\" \"$@\"; }}
+         t tag write {DIR} --digest sha256:{} --sdk sdk || exit 99
+         t exec --no-log -- \"$0\" tag write {DIR} --digest sha256:{} --sdk sdk",
+        "ab".repeat(32),
+        "cd".repeat(32)
+    );
+    let tool = env!("CARGO_BIN_EXE_tljournal");
+    let done = project.run(&["exec", "--no-log", "--", "sh", "-c", &script, tool]);
+    assert_eq!(done.code, 3, "{done:?}");
+    assert!(done.err.contains("wait for ever"), "{done:?}");
+}
+
+#[test]
+fn g1_a_task_that_is_killed_anywhere_leaves_its_run_with_both_tags_or_none() {
+    let digest = format!("sha256:{}", "ab".repeat(32));
+    let write = [
+        "tag", "write", DIR, "--digest", &digest, "--sdk", "sdk", "--kit", "kit",
+    ];
+    let (mut kills, mut vouched) = (0, 0);
+    let when = When::Before;
+    for moment in (1..).step_by(9).map(|call| Moment { when, call }) {
+        let project = Project::new();
+        let root = project.path().to_str().unwrap();
+        let journal = Journal::open(root).unwrap();
+        let run = journal.run("a task").unwrap();
+        let command = project.command(&write);
+        let traced = match kill_at_call(&command, moment, |command| run.spawn(command)) {
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                eprintln!("skipped: processes cannot be traced here: {error}");
+                return;
+            }
+            traced => traced.unwrap(),
+        };
+        if traced.call.is_none() {
+            break;
+        }
+        kills += 1;
+        // Whoever comes next puts in place what was committed.
+        Journal::open(root).unwrap().close().unwrap();
+        let state = State::with(journal);
+        let checks = state.check_tags(DIR, Level::Kits, true).unwrap();
+        let valid = checks
+            .iter()
+            .filter(|check| check.vouched.is_some())
+            .count();
+        let there = [".sdk-verified", ".kits-verified"];
+        let there = there
+            .iter()
+            .filter(|tag| project.has(&format!("{DIR}/{tag}")))
+            .count();
+        assert!(
+            valid == there && valid != 1,
+            "at {moment}: {checks:?}, {there} are there"
+        );
+        vouched += valid / 2;
+    }
+    assert!(
+        kills > vouched && vouched > 0,
+        "{kills} kills, {vouched} after the commit"
+    );
 }

@@ -5,8 +5,8 @@ use std::io::Write;
 use std::time::Duration;
 
 use camino::Utf8Path;
-use tljournal::{Digest, Expect, Payload};
-use twoliter_state::{EXTERNAL_KITS_DIR, State, Tools, Verified};
+use tljournal::Digest;
+use twoliter_state::{EXTERNAL_KIT_METADATA, EXTERNAL_KITS_DIR, LOCK_FILE, State, Tools, Verified};
 
 use crate::Fallible;
 use crate::measure::{Report, time, timed};
@@ -58,18 +58,8 @@ fn run(state: &State, tools: &Tools) -> Fallible<()> {
     state.cleanup_existing_tags(EXTERNAL_KITS_DIR)?;
     state.write_tags(EXTERNAL_KITS_DIR, &verified())?;
     let _tools = state.install_tools("build/tools", tools)?;
-    let mut txn = state.journal().begin("files");
-    txn.put(
-        "build/external-kits/external-kit-metadata.json",
-        Payload::from("{}"),
-        Expect::Any,
-    )?;
-    txn.put(
-        "Twoliter.lock",
-        Payload::from("schema-version = 1\n"),
-        Expect::Any,
-    )?;
-    txn.prepare()?.commit()?;
+    state.write_file(EXTERNAL_KIT_METADATA, "{}")?;
+    state.write_file(LOCK_FILE, "schema-version = 1\n")?;
     Ok(())
 }
 

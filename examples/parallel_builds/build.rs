@@ -3,9 +3,11 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use tljournal::{Expect, Payload};
 use tljournal_testkit::{Tell, tell};
-use twoliter_state::{EXTERNAL_KITS_DIR, Kit, KitOptions, State, Verified, digest_of_verified};
+use twoliter_state::{
+    Artifact, EXTERNAL_KIT_METADATA, EXTERNAL_KITS_DIR, Kind, Kit, KitOptions, Outputs, State,
+    Verified, digest_of_verified,
+};
 
 use crate::Fallible;
 use crate::project::{
@@ -90,13 +92,7 @@ impl Build {
 
         // Pull the kit and extract it, and keep it.
         let kit = self.fetch_kit(&state)?;
-        let mut txn = state.journal().begin("metadata");
-        txn.put(
-            "build/external-kits/external-kit-metadata.json",
-            Payload::from(r#"{"kit":[],"sdk":{}}"#),
-            Expect::Any,
-        )?;
-        txn.prepare()?.commit()?;
+        state.write_file(EXTERNAL_KIT_METADATA, r#"{"kit":[],"sdk":{}}"#)?;
 
         // The shell's part: it checks the tags, and runs the tools on the kit.
         for tag in [".sdk-verified", ".kits-verified"] {
@@ -133,26 +129,42 @@ impl Build {
         Ok(state.unpack_kit(Utf8Path::new(&layout), KIT, KitOptions::default())?)
     }
 
+    /// Writes what was built into a directory of its own, and publishes it.
     fn publish(&self, state: &State, number: u64) -> Fallible<()> {
-        let mut txn = state.journal().begin("publish");
+        let built = self.root.join("build/scratch").join(&self.name);
+        fs::create_dir_all(&built)?;
+        let mut packages = Outputs::new();
         for kind in ["", "-devel"] {
-            txn.put(
-                self.package(kind).as_str(),
-                Payload::from(text_of(&self.name, number)),
-                Expect::Any,
-            )?;
+            let name = format!("{}{kind}.rpm", self.name);
+            fs::write(built.join(&name), text_of(&self.name, number))?;
+            packages = packages.with(&name, built.join(&name));
         }
-        txn.prepare()?.commit()?;
-        let mut txn = state.journal().begin("image");
-        let version = format!("1.0.{}", number % 5);
-        txn.put(
-            format!("build/images/x86_64-example/{version}/image").as_str(),
-            Payload::from(text_of(&self.name, number)),
-            Expect::Any,
+        let output_dir = format!("build/rpms/{}", self.name);
+        state.publish(
+            &self.artifact(Kind::Package, &self.name, output_dir),
+            &packages,
         )?;
-        txn.link("build/images/x86_64-example/latest", &version, Expect::Any)?;
-        txn.prepare()?.commit()?;
+
+        // Every image has a version of its own, and all of them one link to the latest.
+        let (images, version) = ("build/images/x86_64-example", format!("1.0.{}", self.name));
+        fs::write(built.join("image"), text_of(&self.name, number))?;
+        let image = Outputs::new().with("image", built.join("image"));
+        let variant = format!("example-{version}");
+        let output_dir = format!("{images}/{version}");
+        state.publish(&self.artifact(Kind::Variant, &variant, output_dir), &image)?;
+        state.flip_latest(images, &version)?;
         Ok(())
+    }
+
+    fn artifact(&self, kind: Kind, name: &str, output_dir: String) -> Artifact {
+        Artifact {
+            arch: "x86_64".to_owned(),
+            kind,
+            name: name.to_owned(),
+            state_dir: "build/state".into(),
+            output_dir: output_dir.into(),
+            shares_output_dir: false,
+        }
     }
 }
 

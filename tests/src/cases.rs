@@ -1,15 +1,16 @@
 use std::sync::Arc;
 
 use tljournal::disk::{Verb, Witness};
-use tljournal::{Digest, Durability, Error, Journal, PopulateOptions, Timestamp};
+use tljournal::{Durability, Error, Journal, Timestamp};
 use tljournal_testkit::{
     Both, Count, Lack, Meddle, Model, Seen, Snapshot, Step, Steps, TreeSpec, World,
 };
 
-use twoliter_state::{EXTERNAL_KITS_DIR, KitOptions, State, Verified};
+use twoliter_state::State;
 
-use crate::kit::{kit_layout, kit_tree};
+use crate::population_cases::population_cases;
 use crate::trees::{tools, tools_like, tools_reshaped};
+use crate::twoliter_cases::twoliter_cases;
 
 /// One kind of transaction, with what is there before it.
 #[derive(Debug, Clone)]
@@ -53,7 +54,7 @@ pub const EDITED: (&str, &str) = ("build/old.txt", "an edit that must not be los
 pub const WITHOUT_CALLS: [&str; 2] = ["put-unchanged", "remove-nothing"];
 
 impl Case {
-    fn new(name: &'static str, steps: Steps) -> Self {
+    pub(crate) fn new(name: &'static str, steps: Steps) -> Self {
         Self {
             name,
             setup: vec![before()],
@@ -66,12 +67,12 @@ impl Case {
     }
 
     /// Has its transaction made this way. The steps say what comes of it.
-    fn made_by(mut self, act: Act) -> Self {
+    pub(crate) fn made_by(mut self, act: Act) -> Self {
         self.act = Some(act);
         self
     }
 
-    fn after(mut self, steps: Steps) -> Self {
+    pub(crate) fn after(mut self, steps: Steps) -> Self {
         self.setup.push(steps);
         self
     }
@@ -254,74 +255,6 @@ fn several(label: &str) -> Steps {
         .put("docs/index/page", "beside the home")
 }
 
-/// Tags in twoliter's directory, as they are written for these images.
-fn tags(label: &str, sdk: &str, kits: &str) -> Steps {
-    let content = |image: &str| format!("[\"{image}\"]");
-    Steps::new(label)
-        .put("build/external-kits/.sdk-verified", content(sdk))
-        .put("build/external-kits/.kits-verified", content(kits))
-}
-
-fn verified() -> Verified {
-    Verified::sdk(Digest::of(b"lock file"), "sdk").kits(["kit"])
-}
-
-/// Tags that are written, replaced, taken back to those of a lower level, and cleared.
-fn of_tags() -> Vec<Case> {
-    let with_tags = |case: Case, sdk| case.after(tags("tags", sdk, "another kit"));
-    let write: Act = |state| state.write_tags(EXTERNAL_KITS_DIR, &verified()).map(drop);
-    let write_less: Act = |state| {
-        let sdk = Verified::sdk(Digest::of(b"lock file"), "sdk");
-        state.write_tags(EXTERNAL_KITS_DIR, &sdk).map(drop)
-    };
-    let clear: Act = |state| state.cleanup_existing_tags(EXTERNAL_KITS_DIR).map(drop);
-    let less = Steps::new("less").remove("build/external-kits/.kits-verified");
-    let none = less.clone().remove("build/external-kits/.sdk-verified");
-    vec![
-        Case::new("tags-new", tags("new", "sdk", "kit")).made_by(write),
-        with_tags(
-            Case::new("tags-replace", tags("new", "sdk", "kit")),
-            "old sdk",
-        )
-        .made_by(write),
-        with_tags(Case::new("tags-less", less), "sdk").made_by(write_less),
-        with_tags(Case::new("tags-clear", none), "sdk").made_by(clear),
-    ]
-}
-
-const KIT: &str = "build/external-kits/kit";
-
-/// Trees that are populated once: from entries, and from the layers of a kit, where upstream was killed
-/// when it had written the name of the kit and half of its packages.
-fn of_populations() -> Vec<Case> {
-    let populate: Act = |state| {
-        let options = PopulateOptions::default();
-        let done = state
-            .journal()
-            .populate("build/tools", "key", tools().source(), options);
-        Ok(drop(done?))
-    };
-    let unpack: Act = |state| {
-        state
-            .unpack_kit(&kit_layout(), KIT, KitOptions::default())
-            .map(drop)
-    };
-    let kit = |name| Case::new(name, Steps::new(name).tree(KIT, kit_tree())).made_by(unpack);
-    let mut poisoned = kit("kit-poisoned");
-    poisoned.meddle = Some(|world| {
-        let index = std::fs::read_to_string(kit_layout().join("index.json")).expect("an index");
-        let digest = index.split('"').find(|word| word.starts_with("sha256:"));
-        world.write(&format!("{KIT}/digest"), digest.expect("a digest"));
-        world.write(&format!("{KIT}/Packages/one.rpm"), "on");
-    });
-    let tree = Steps::new("populate").tree("build/tools", tools());
-    vec![
-        Case::new("populate", tree).made_by(populate),
-        kit("kit-new"),
-        poisoned,
-    ]
-}
-
 /// All cases.
 #[must_use]
 pub fn all() -> Vec<Case> {
@@ -399,10 +332,10 @@ pub fn all() -> Vec<Case> {
         rolled_back,
         edited,
     ];
+    let plain = plain.into_iter();
     plain
-        .into_iter()
-        .chain(of_tags())
-        .chain(of_populations())
+        .chain(twoliter_cases())
+        .chain(population_cases())
         .collect()
 }
 

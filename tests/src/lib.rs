@@ -14,11 +14,13 @@ pub mod hostile;
 mod interrupted;
 mod kit;
 mod play;
+mod population_cases;
 mod promised;
 mod quiet;
 mod state;
 mod storm;
 mod trees;
+mod twoliter_cases;
 
 pub use cases::{Case, EDITED, End, WITHOUT_CALLS, all as all_cases, named as case_named};
 pub use counted::{COUNTED, counted, number};

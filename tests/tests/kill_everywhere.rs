@@ -183,4 +183,6 @@ cases! {
     g1_a_kit_over_a_poisoned_one: "kit-poisoned",
     g1_tags_of_a_lower_level: "tags-less",
     g1_cleared_tags: "tags-clear",
+    g1_published_artifacts: "artifacts-publish",
+    g1_cleaned_artifacts: "artifacts-clean",
 }

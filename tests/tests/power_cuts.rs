@@ -69,9 +69,10 @@ fn g1_g2_every_cut_leaves_all_or_nothing() {
     let first = Steps::new("first").put("build/a", "a");
     let mut wrong = explore("first-in-home", &first, budget);
     // In one of them another program has its hands in while it is recorded.
+    // What is moved in was written by another program, whose writes are not recorded.
     let plain = all_cases()
         .into_iter()
-        .filter(|case| case.end != End::Conflict);
+        .filter(|case| case.end != End::Conflict && case.name != "artifacts-publish");
     let lacking = LACKING.map(case_named);
     for case in plain.chain(lacking) {
         let name = case.name;

@@ -41,6 +41,27 @@ Exit status:
   6  the system failed: disk, permissions, unsupported filesystem or format
   7  committed, but not yet in place; `tljournal recover` finishes it";
 
+/// The exit status of `tag write`, `tag clear` and what changes artifacts.
+pub(crate) const OF_TAGS: &str = "\
+Exit status:
+  0  done, or everything was as wanted already
+  2  bad usage, or there is no build directory
+  3  conflict: something is in the way, or it would be waited for without an end; nothing was changed
+  4  what was waited for was not free within --lock-wait
+  5  damage was found: a stuck transaction, or something planted among the journal's files
+  6  the system failed: disk, permissions, unsupported filesystem or format
+  7  committed, but not yet in place; `tljournal recover` finishes it";
+
+/// The exit status of `tag check`.
+pub(crate) const OF_TAG_CHECK: &str = "\
+Exit status:
+  0  all tags may be relied on
+  1  some may not; it is said why
+  2  bad usage, or there is no build directory
+  4  a lock was not free within --lock-wait
+  5  damage was found: the catalog cannot be read
+  6  the system failed: disk, permissions, unsupported filesystem or format";
+
 /// The exit status of `kit unpack`.
 pub(crate) const OF_KITS: &str = "\
 Exit status:

@@ -102,6 +102,13 @@ pub(crate) fn file_payload(path: &Utf8Path, progress: &Progress) -> Result<Paylo
     Payload::reader(progress.counting(file)).map_err(failed)
 }
 
+/// The whole content of a file that is not large.
+pub(crate) fn content(path: &Utf8Path) -> Result<Vec<u8>, Failure> {
+    let _meta = look(path)?;
+    let shown = path.as_str().escape_debug();
+    fs::read(path).map_err(|source| Failure::io(format!("read `{shown}`"), source))
+}
+
 /// A directory or archive to be installed.
 pub(crate) fn tree_source(path: &Utf8Path) -> Result<TreeSource, Failure> {
     let _meta = look(path)?;

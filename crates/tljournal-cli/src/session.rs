@@ -5,6 +5,8 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use tljournal::{Error, Inspection, Journal, Options, Recovery, UsageError};
 
+use twoliter_state::State;
+
 use crate::args::Global;
 use crate::failure::Failure;
 use crate::files;
@@ -98,6 +100,11 @@ impl Session {
             );
             self.output.note(WARN, "warning", &text);
         }
+    }
+
+    /// Ends the use of a state.
+    pub(crate) fn close_state(&self, state: State) {
+        self.close(state.into_journal());
     }
 
     fn open(&self, root: Utf8PathBuf) -> Result<Journal, Failure> {

@@ -72,6 +72,10 @@ impl Typed {
         world.make_dir("build");
         let steps = &case.steps.steps;
         let args = match &steps[..] {
+            _ if case.act.is_some() => {
+                build(&world);
+                in_twoliters_words(case.name, &world)
+            }
             [] => vec!["init".to_owned()],
             [step] => words(&world, step),
             steps => {
@@ -86,6 +90,34 @@ impl Typed {
         };
         let case = case.clone();
         (world, Self { case, args })
+    }
+}
+
+/// Builds what is to be published, beside the project.
+fn build(world: &World) {
+    let out = world.outside().join("out");
+    std::fs::create_dir_all(&out).unwrap();
+    for name in ["a-1.rpm", "both.rpm"] {
+        std::fs::write(out.join(name), "new").unwrap();
+    }
+}
+
+/// What is made by twoliter's state, as a command.
+fn in_twoliters_words(name: &str, world: &World) -> Vec<String> {
+    let out = world.outside().join("out");
+    let tags = "build/external-kits";
+    let digest = tljournal::Digest::of(b"lock file").to_string();
+    let write = ["tag", "write", tags, "--digest", &digest, "--sdk", "sdk"];
+    let publish = "artifacts publish --arch x86_64 --kind package --name a --output build/rpms \
+                   --shared-output --from";
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    match name {
+        "tags-new" | "tags-replace" => [&words(&write.join(" "))[..], &words("--kit kit")].concat(),
+        "tags-less" => words(&write.join(" ")),
+        "tags-clear" => words(&format!("tag clear {tags}")),
+        "artifacts-publish" => [words(publish), vec![out.into()]].concat(),
+        "artifacts-clean" => words("artifacts clean build/tools build/dir --on-pinned fail"),
+        other => panic!("{other} is no command"),
     }
 }
 
@@ -227,6 +259,9 @@ fn check(world: &World, typed: &Typed, allowed: &[Snapshot], promised: bool, sto
     found.assert_matches(&world.snapshot());
     let left = world.left_in_staging();
     assert!(left.is_empty(), "{story}: left over in staging: {left:?}");
+    if typed.case.act.is_some() {
+        build(world);
+    }
     works(&typed.args);
     let new = &allowed[allowed.len() - 1..];
     assert_eq!(is_one_of(&world.snapshot(), new), Ok(()), "{story}");
@@ -355,6 +390,12 @@ cases! {
     g1_a_new_rebuildable_tree: "rebuildable-new",
     g1_a_replaced_rebuildable_tree: "rebuildable-replace",
     g1_several_changes_at_once: "several",
+    g1_new_tags: "tags-new",
+    g1_replaced_tags: "tags-replace",
+    g1_tags_of_a_lower_level: "tags-less",
+    g1_cleared_tags: "tags-clear",
+    g1_published_artifacts: "artifacts-publish",
+    g1_cleaned_artifacts: "artifacts-clean",
 }
 
 #[test]

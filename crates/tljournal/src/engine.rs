@@ -32,6 +32,8 @@ pub(crate) struct Engine {
     pub(crate) held: AtomicUsize,
     failed: AtomicBool,
     own_writes: AtomicU64,
+    /// Whether this run recorded anything that had to be durable.
+    has_committed: AtomicBool,
     /// The threads that share the commit lock through this handle.
     readers: Mutex<Vec<ThreadId>>,
     /// The runs around this process.
@@ -87,6 +89,7 @@ impl Engine {
             held: AtomicUsize::new(0),
             failed: AtomicBool::new(false),
             own_writes: AtomicU64::new(0),
+            has_committed: AtomicBool::new(false),
             readers: Mutex::default(),
             lineage: Lineage::of_this_process(),
         }
@@ -116,6 +119,9 @@ impl Engine {
             recorded => recorded,
         };
         self.own_writes.fetch_add(1, Ordering::AcqRel);
+        if sync == Sync::Full {
+            self.has_committed.store(true, Ordering::Release);
+        }
         lock::unlock(&*lock).map_err(failed)?;
         recorded.map_err(|error| self.note(error))
     }
@@ -169,13 +175,21 @@ impl Engine {
         };
         let held = lock::acquire(&self.home.locks, "commit", mode, purpose, wait)?;
         self.home.fence(held.file(), self.files)?;
-        if held.waited >= NOTABLE_WAIT && mode == Mode::Exclusive {
-            let detail = format!("{:.1} s for \"{purpose}\"", held.waited.as_secs_f64());
-            self.record_in_run(Sync::Normal, |catalog, run| {
-                catalog.put_event((Some(run), None), "lock wait", Some("commit"), &detail)
-            })?;
+        if mode == Mode::Exclusive {
+            self.note_wait("commit", held.waited, purpose)?;
         }
         Ok(held)
+    }
+
+    /// Records that a lock was waited for, if that was long.
+    pub(crate) fn note_wait(&self, lock: &str, waited: Duration, why: &str) -> Result<(), Error> {
+        if waited < NOTABLE_WAIT {
+            return Ok(());
+        }
+        let detail = format!("{:.1} s for \"{why}\"", waited.as_secs_f64());
+        self.record_in_run(Sync::Normal, |catalog, run| {
+            catalog.put_event((Some(run), None), "lock wait", Some(lock), &detail)
+        })
     }
 
     /// The id of this handle's run, alive from now on.
@@ -298,8 +312,8 @@ impl Engine {
         self.record(Sync::Normal, |catalog| catalog.ensure_root(root, path))
     }
 
-    /// Ends the run, if it changed anything: records how, and moves the log into the database if nobody
-    /// is in the way.
+    /// Ends the run, if it changed anything: records how, and if it committed moves the log into the database,
+    /// should nobody be in the way.
     pub(crate) fn finish_run(&self, outcome: &str) -> Result<(), Error> {
         let Some(row) = self.live_run().row.take() else {
             return Ok(());
@@ -308,7 +322,11 @@ impl Engine {
             tracing::warn!(%error, "what is left over remains until recovery");
         }
         self.record(Sync::Normal, |catalog| catalog.end_run(row, outcome))?;
-        self.checkpoint()?;
+        // It costs four syncs: a run that made nothing durable, and has no failure to tell, leaves its few
+        // rows to the next one.
+        if self.has_committed.load(Ordering::Acquire) || outcome != "ok" {
+            self.checkpoint()?;
+        }
         self.live_run().entered = None;
         Ok(())
     }

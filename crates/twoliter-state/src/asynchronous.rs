@@ -57,6 +57,26 @@ impl AsyncState {
             .await
     }
 
+    /// As [`State::write_tags`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn write_tags(&self, dir: &str, verified: Verified) -> Result<bool, Error> {
+        let dir = dir.to_owned();
+        self.run(move |state| state.write_tags(&dir, &verified))
+            .await
+    }
+
+    /// As [`State::cleanup_existing_tags`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn cleanup_existing_tags(&self, dir: &str) -> Result<bool, Error> {
+        let dir = dir.to_owned();
+        self.run(move |state| state.cleanup_existing_tags(&dir))
+            .await
+    }
+
     /// As [`State::pull`]. `pull` runs on the thread of the call, and may wait there for a runtime.
     ///
     /// # Errors
@@ -82,26 +102,6 @@ impl AsyncState {
     ) -> Result<Kit, Error> {
         let (layout, path) = (layout.into(), path.to_owned());
         self.run(move |state| state.unpack_kit(&layout, &path, options))
-            .await
-    }
-
-    /// As [`State::write_tags`].
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn write_tags(&self, dir: &str, verified: Verified) -> Result<bool, Error> {
-        let dir = dir.to_owned();
-        self.run(move |state| state.write_tags(&dir, &verified))
-            .await
-    }
-
-    /// As [`State::cleanup_existing_tags`].
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn cleanup_existing_tags(&self, dir: &str) -> Result<bool, Error> {
-        let dir = dir.to_owned();
-        self.run(move |state| state.cleanup_existing_tags(&dir))
             .await
     }
 

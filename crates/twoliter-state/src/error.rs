@@ -41,6 +41,14 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// What was built, or the markers that say whose it is, cannot be read.
+    #[error("failed to read `{path}`")]
+    Outputs {
+        /// Where.
+        path: camino::Utf8PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The journal says so.
     #[error(transparent)]
     Journal(#[from] tljournal::Error),

@@ -5,19 +5,23 @@
 #![forbid(unsafe_code)]
 
 mod anywhere;
+mod artifacts;
 #[cfg(feature = "tokio")]
 mod asynchronous;
 mod digest;
 mod error;
+mod files;
 mod kits;
 mod state;
 mod tags;
 mod tools;
 
 pub use anywhere::{Vouching, cleanup_existing_tags, write_tags};
+pub use artifacts::{Artifact, Kind, LATEST, MARKER_EXTENSION, Outputs, Published};
 #[cfg(feature = "tokio")]
 pub use asynchronous::AsyncState;
 pub use error::Error;
+pub use files::{CARGO_METADATA, EXTERNAL_KIT_METADATA, LOCK_FILE, project_dir};
 pub use kits::{Kit, KitOptions, LayoutError};
 pub use state::State;
 pub use tags::{

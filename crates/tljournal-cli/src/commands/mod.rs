@@ -1,6 +1,9 @@
 //! One file for each command.
 
 mod apply;
+mod artifacts;
+mod artifacts_clean;
+mod artifacts_publish;
 mod exec;
 mod init;
 mod kit;
@@ -14,6 +17,11 @@ mod recover;
 mod rm;
 mod show;
 mod status;
+mod tag;
+mod tag_check;
+mod tag_clear;
+mod tag_list;
+mod tag_write;
 mod transact;
 mod tree;
 mod tree_install;
@@ -39,6 +47,12 @@ pub(crate) enum Command {
     /// Install, verify and show trees
     #[command(subcommand)]
     Tree(tree::Command),
+    /// Say what was verified, and ask whether it may be relied on
+    #[command(subcommand)]
+    Tag(tag::Command),
+    /// Publish and clean what was built
+    #[command(subcommand)]
+    Artifacts(artifacts::Command),
     /// Unpack kits
     #[command(subcommand)]
     Kit(kit::Command),
@@ -61,6 +75,8 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<Exit, Failure> 
         Command::Link(args) => link::run(session, args),
         Command::Apply(args) => apply::run(session, args),
         Command::Tree(command) => tree::run(session, command),
+        Command::Tag(command) => tag::run(session, command),
+        Command::Artifacts(command) => artifacts::run(session, command),
         Command::Kit(command) => kit::run(session, command),
         Command::Populate(args) => populate::run(session, &args),
         Command::Exec(args) => Ok(exec::run(session, &args)),

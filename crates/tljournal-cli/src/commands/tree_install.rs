@@ -45,7 +45,7 @@ pub(crate) struct Args {
 
 /// See [`OnPinned`].
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum WhenPinned {
+pub(super) enum WhenPinned {
     /// Replace it; whoever holds it keeps the old one whole
     Exchange,
     /// Wait until nobody holds it

@@ -2,7 +2,7 @@
 
 use anstyle::Style;
 use serde_json::{Value, json};
-use tljournal::{Image, RunRecord, TxnRecord};
+use tljournal::{Image, RunRecord, TxnRecord, Voucher};
 
 use crate::output::{BAD, DIM, GOOD, WARN};
 use crate::time;
@@ -48,6 +48,19 @@ fn run_json(run: &RunRecord) -> Value {
         "label": run.label,
         "parent": run.parent.map(|parent| parent.to_string()),
         "log": run.log,
+    })
+}
+
+pub(super) fn voucher_json(voucher: &Voucher) -> Value {
+    json!({
+        "path": voucher.path,
+        "digest": voucher.digest.to_string(),
+        "since": time::exact(voucher.since),
+        "valid": voucher.is_valid(),
+        "alive": voucher.alive,
+        "revoked": voucher.revoked,
+        "run": voucher.run.to_string(),
+        "process": voucher.process.as_ref().map(run_json),
     })
 }
 

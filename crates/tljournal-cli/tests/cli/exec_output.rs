@@ -1,5 +1,4 @@
 use std::io::Read;
-use std::process::Stdio;
 
 use crate::running::Running;
 use crate::world::{Project, done};
@@ -47,30 +46,32 @@ fn without_a_log_the_command_has_the_outputs_themselves() {
     assert!(!project.has("build/.state/log"));
 }
 
+/// A command that has written more than a pipe holds, and has ended, while nobody reads its output.
+fn unread(project: &Project, bytes: usize) -> Running {
+    let script = format!("echo begun; read x; head -c {bytes} /dev/zero | tr '\\0' x");
+    let mut running = project.start(&["exec", "--lock", "a", "--", "sh", "-c", &script]);
+    assert_eq!(running.line(), "begun");
+    running.tell("go on\n");
+    // The lock goes with the command, and not when its output has been read.
+    project.ok(&["exec", "--lock", "a", "--wait", "1m", "--", "true"]);
+    running
+}
+
 #[test]
 fn much_output_comes_whole_and_what_is_not_read_yet_holds_no_lock() {
     const BYTES: usize = 8 << 20;
     let project = Project::new();
-    let many = format!("head -c {BYTES} /dev/zero | tr '\\0' x");
-    let mut command = project.command(&["exec", "--lock", "a", "--", "sh", "-c", &many]);
-    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-    // Nobody reads, and still the command ends, and with it the lock goes.
-    project.ok(&["exec", "--lock", "a", "--wait", "1m", "--", "true"]);
-    let mut all = Vec::new();
-    child.stdout.take().unwrap().read_to_end(&mut all).unwrap();
-    assert!(child.wait().unwrap().success());
-    assert_eq!(all, vec![b'x'; BYTES]);
+    let mut running = unread(&project, BYTES);
+    assert_eq!(running.line(), "x".repeat(BYTES));
+    assert_eq!(running.end(), 0);
 }
 
 #[test]
 fn a_signal_ends_who_only_waits_for_its_output_to_be_read() {
     let project = Project::new();
-    let many = "head -c 8388608 /dev/zero";
-    let mut command = project.command(&["exec", "--lock", "a", "--", "sh", "-c", many]);
-    let wrapper = Running::start(&mut command);
-    project.ok(&["exec", "--lock", "a", "--wait", "1m", "--", "true"]);
-    wrapper.signal("TERM");
-    assert_eq!(wrapper.end(), 1015);
+    let running = unread(&project, 8 << 20);
+    running.signal("TERM");
+    assert_eq!(running.end(), 1015);
 }
 
 #[test]

@@ -54,8 +54,10 @@ fn on_terminal(project: &Project, options: &str, script: &str) -> Running {
     Running::start(&mut command)
 }
 
-/// Counts interrupts, tells who is above, and ends with the other signal.
+/// Counts interrupts, tells who is above, and ends with the other signal. A terminal that interrupts
+/// otherwise throws away what is being written at that moment.
 const COUNT: &str = "trap 'n=$((n+1)); echo int $n' INT; trap 'echo count $n; exit 8' USR1
+stty noflsh
 echo $PPID
 while :; do read x; done
 ";

@@ -40,7 +40,8 @@ fn bad_usage_is_2() {
 fn help_and_version_are_0_and_tell_the_exit_status() {
     let project = Project::bare();
     for command in [
-        "init", "put", "rm", "link", "apply", "recover", "status", "log", "show", "demo",
+        "init", "put", "rm", "link", "apply", "exec", "pin", "recover", "status", "log", "show",
+        "demo",
     ] {
         let done = project.ok(&[command, "--help"]);
         assert!(done.out.contains("Exit status:"), "{command}");

@@ -8,6 +8,7 @@
 )]
 
 mod apply;
+mod artifacts;
 mod changes;
 mod discovery;
 mod exec;
@@ -21,6 +22,7 @@ mod pin;
 mod populate;
 mod reading;
 mod running;
+mod tags;
 mod terminal;
 mod together;
 mod trees;

@@ -92,7 +92,13 @@ impl Image {
                 self.put(&names[1], Some(nodes[0]));
                 dirs.iter().for_each(|dir| self.touch(dir));
             }
-            Op::Write { node, offset, data } => {
+            Op::Write {
+                node,
+                offset,
+                data,
+                mtime,
+            } => {
+                self.nodes[*node].mtime = *mtime;
                 if let Body::File(content) = &mut self.nodes[*node].body {
                     write(Arc::make_mut(content), *offset as usize, data);
                 }

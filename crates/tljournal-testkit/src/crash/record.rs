@@ -52,6 +52,8 @@ pub(super) enum Op {
         node: NodeId,
         offset: u64,
         data: Arc<[u8]>,
+        /// That the file got by it.
+        mtime: Timestamp,
     },
     /// The length of a file was set.
     Truncate { node: NodeId, size: u64 },
@@ -271,6 +273,10 @@ impl Recorder {
                 node: there?,
                 offset: call.offset,
                 data: call.data.into(),
+                mtime: match stat_of(&self.root.join(path)) {
+                    Some(stat) => stat.mtime,
+                    None => log.now.nodes[there?].mtime,
+                },
             },
             Verb::Truncate => Op::Truncate {
                 node: there?,

@@ -16,7 +16,9 @@ pub(super) fn tell(now: &Image, op: &Op) -> String {
         Op::Exchange { names, .. } => {
             format!("exchange {} and {}", name(&names[0]), name(&names[1]))
         }
-        Op::Write { node, offset, data } => {
+        Op::Write {
+            node, offset, data, ..
+        } => {
             format!("write {} bytes at {offset} of {}", data.len(), path(*node))
         }
         Op::Truncate { node, size } => format!("cut {} to {size} bytes", path(*node)),

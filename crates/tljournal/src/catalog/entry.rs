@@ -2,7 +2,7 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::codec::{bad, below, digest, identity, place, signed, time};
 use super::{Catalog, CatalogError};
-use crate::model::{Digest, Image, Kind, Place, Signature, Stat, Timestamp};
+use crate::model::{Digest, Image, Kind, Place, RelPath, Signature, Stat, Timestamp};
 
 /// What stands at a place since the last applied transaction that changed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +49,23 @@ impl Catalog {
             .query_row(key, |row| Ok(read_entry(row)))
             .optional()?
             .transpose()
+    }
+
+    /// The trees below a place.
+    pub(crate) fn trees_below(&self, at: &Place) -> Result<Vec<Place>, CatalogError> {
+        let (from, to) = below(&at.path);
+        let sql =
+            "SELECT path FROM entry WHERE root = ?1 AND path >= ?2 AND path < ?3 AND kind = ?4";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let key = params![self.root_of(at)?, from, to, Kind::Dir.as_str()];
+        let mut rows = statement.query(key)?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let path = RelPath::new(&row.get::<_, String>(0)?).map_err(bad)?;
+            let anchor = at.anchor;
+            found.push(Place { anchor, path });
+        }
+        Ok(found)
     }
 
     /// The trees that may not be on the medium yet. Those of other roots are left out.

@@ -41,8 +41,9 @@ impl NamedLock {
             true => None,
             false => {
                 let names = engine.home.locks.ensure_dir("name", 0o755)?;
-                let wait = Wait { limit };
-                Some(lock::acquire(&names, name, mode, purpose, wait)?)
+                let held = lock::acquire(&names, name, mode, purpose, Wait { limit })?;
+                engine.note_wait(name, held.waited, purpose)?;
+                Some(held)
             }
         };
         Ok(Self::new(engine, name, Holding { thing, mode }, held))

@@ -61,6 +61,12 @@ impl Journal {
         Options::new(root)
     }
 
+    /// The directory that paths are relative to, as it was opened.
+    #[must_use]
+    pub fn root(&self) -> &camino::Utf8Path {
+        self.engine.home.root.path()
+    }
+
     /// What had to be recovered when the journal was opened.
     #[must_use]
     pub fn recovery(&self) -> &Recovery {

@@ -1,7 +1,10 @@
 use std::collections::BTreeMap;
 
+use camino::Utf8Path;
+
 use super::begin::Transaction;
-use super::intent::Wanted;
+use super::intent::{Found, Intent, Wanted};
+use super::payload::{Content, Payload, open_source};
 use super::plan::Plan;
 use super::prepare::Prepared;
 use super::receipt::Receipt;
@@ -13,7 +16,7 @@ use crate::engine::Moment;
 use crate::error::{Conflict, ConflictKind, Error};
 use crate::home::Parent;
 use crate::lock::{Held, Mode};
-use crate::model::{Kind, Op, Place};
+use crate::model::{Identity, Kind, Op, Place};
 use crate::pin::{self, Alone};
 use crate::recovery;
 
@@ -42,6 +45,7 @@ impl Prepared {
         self.txn.engine.check_usable()?;
         if self.txn.is_unchanged()? {
             self.txn.engine.home.check_in_place()?;
+            self.txn.remove_moved();
             return Ok(self.txn.receipt(&Plan::default(), None));
         }
         loop {
@@ -58,6 +62,7 @@ impl Prepared {
                 continue;
             }
             if plan.changes.is_empty() {
+                self.txn.remove_moved();
                 return Ok(self.txn.receipt(&plan, None));
             }
             if !self.txn.still_alone(&alone)? {
@@ -228,22 +233,39 @@ impl Transaction {
         'again: loop {
             for intent in self.intents.iter().filter(|intent| intent.found.is_none()) {
                 let on_pinned = intent.wanted.on_pinned();
-                if on_pinned == OnPinned::Exchange || alone.contains_key(&intent.place) {
+                if on_pinned == OnPinned::Exchange {
                     continue;
                 }
-                match pin::hold_alone(&self.engine, &intent.place, false) {
-                    Ok(held) => alone.extend(held.map(|held| (intent.place.clone(), held))),
-                    Err(Error::Conflict(_)) if on_pinned == OnPinned::Wait => {
-                        // Nobody waits for one while holding another: two that do could wait for ever.
-                        alone.clear();
-                        drop(pin::hold_alone(&self.engine, &intent.place, true)?);
-                        continue 'again;
+                for place in self.trees_at(intent)? {
+                    if alone.contains_key(&place) {
+                        continue;
                     }
-                    Err(error) => return Err(error),
+                    match pin::hold_alone(&self.engine, &place, false) {
+                        Ok(held) => alone.extend(held.map(|held| (place, held))),
+                        Err(Error::Conflict(_)) if on_pinned == OnPinned::Wait => {
+                            // Nobody waits for one while holding another: two that do could wait for ever.
+                            alone.clear();
+                            drop(pin::hold_alone(&self.engine, &place, true)?);
+                            continue 'again;
+                        }
+                        Err(error) => return Err(error),
+                    }
                 }
             }
             return Ok(alone);
         }
+    }
+
+    /// The trees that somebody could have pinned where a change is made: what is removed takes those below it.
+    fn trees_at(&self, intent: &Intent) -> Result<Vec<Place>, Error> {
+        let mut places = vec![intent.place.clone()];
+        if matches!(intent.wanted, Wanted::Nothing(_)) {
+            let below = self
+                .engine
+                .look(|catalog| catalog.trees_below(&intent.place))?;
+            places.extend(below);
+        }
+        Ok(places)
     }
 
     /// Whether the trees that are held alone are still the ones that will be replaced.
@@ -283,19 +305,41 @@ impl Transaction {
         recovery::refuse_stuck(&self.engine, &places)
     }
 
-    /// Removes the old names of files that were moved in.
+    /// Removes the old names of files that were moved in, or that were there already.
     fn remove_moved(&self) {
         for intent in &self.intents {
-            let Some(staged) = &intent.staged else {
-                continue;
+            let removed = match (&intent.staged, &intent.wanted, &intent.found) {
+                (Some(staged), ..) => match &staged.moved_from {
+                    Some(path) => self.remove_source(path, staged.image.identity),
+                    None => Ok(()),
+                },
+                (None, Wanted::File(payload), Some(found)) => self.remove_found(payload, found),
+                _ => Ok(()),
             };
-            if let Some(path) = &staged.moved_from {
-                let identity = staged.image.identity;
-                if let Err(error) = self.engine.home.dir.disk().remove_source(path, identity) {
-                    tracing::warn!(%error, "the file that was moved in keeps its old name too");
-                }
+            if let Err(error) = removed {
+                tracing::warn!(%error, "the file that was moved in keeps its old name too");
             }
         }
+    }
+
+    /// Removes the old name of a file whose content was there already, if it still is that.
+    fn remove_found(&self, payload: &Payload, found: &Found) -> Result<(), Error> {
+        let Content::Move(path) = &payload.content else {
+            return Ok(());
+        };
+        let disk = self.engine.home.dir.disk();
+        let (file, stat) = open_source(disk, path)?;
+        let is_itself = found
+            .stat
+            .is_some_and(|there| there.identity == stat.identity);
+        match !is_itself && found.digest == Some(disk.hash(&file, path)?) {
+            true => self.remove_source(path, stat.identity),
+            false => Ok(()),
+        }
+    }
+
+    fn remove_source(&self, path: &Utf8Path, identity: Identity) -> Result<(), Error> {
+        Ok(self.engine.home.dir.disk().remove_source(path, identity)?)
     }
 
     /// Deletes what was replaced, if nobody wants it; nobody waits for this.

@@ -14,7 +14,7 @@ impl Transaction {
     pub(super) fn find(&self, intent: &Intent) -> Result<Option<Found>, Error> {
         let stat = apply::stat_at(&self.engine, &intent.place)?;
         match (&intent.wanted, stat) {
-            (Wanted::Nothing, None) => self.find_nothing(intent).map(Some),
+            (Wanted::Nothing(_), None) => self.find_nothing(intent).map(Some),
             (Wanted::Link(target), Some(stat)) if stat.kind == Kind::Link => {
                 self.find_link(intent, target, stat)
             }

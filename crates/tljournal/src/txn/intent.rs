@@ -29,7 +29,8 @@ pub(super) enum Wanted {
     File(Payload),
     Link(String),
     Tree(WantedTree),
-    Nothing,
+    /// What is done about pinned trees there.
+    Nothing(OnPinned),
 }
 
 impl Wanted {
@@ -37,7 +38,8 @@ impl Wanted {
     pub(super) fn on_pinned(&self) -> OnPinned {
         match self {
             Self::Tree(tree) => tree.options.on_pinned,
-            Self::File(_) | Self::Link(_) | Self::Nothing => OnPinned::Exchange,
+            Self::Nothing(on_pinned) => *on_pinned,
+            Self::File(_) | Self::Link(_) => OnPinned::Exchange,
         }
     }
 
@@ -46,7 +48,7 @@ impl Wanted {
             Self::File(_) => Op::Put,
             Self::Link(_) => Op::Link,
             Self::Tree(_) => Op::Tree,
-            Self::Nothing => Op::Remove,
+            Self::Nothing(_) => Op::Remove,
         }
     }
 }

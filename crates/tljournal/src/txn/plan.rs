@@ -59,7 +59,9 @@ impl Transaction {
                 continue;
             }
             let change = match (&intent.wanted, &intent.staged) {
-                (Wanted::Nothing, _) => self.change(intent, stat, None, Op::Remove, &mut plan)?,
+                (Wanted::Nothing(_), _) => {
+                    self.change(intent, stat, None, Op::Remove, &mut plan)?
+                }
                 (wanted, Some(staged)) if staged.synced => {
                     staged.check_waits(live_id, intent.n)?;
                     self.change(intent, stat, Some(staged), wanted.op(), &mut plan)?
@@ -123,7 +125,7 @@ impl Transaction {
         let (durability, target) = match &intent.wanted {
             Wanted::Tree(tree) => (tree.options.durability, None),
             Wanted::Link(target) => (Durability::Durable, Some(target.clone())),
-            Wanted::File(_) | Wanted::Nothing => (Durability::Durable, None),
+            Wanted::File(_) | Wanted::Nothing(_) => (Durability::Durable, None),
         };
         Ok(Change {
             n: intent.n,
@@ -299,7 +301,7 @@ fn check_possible(intent: &Intent, change: &Change, parent: &Dir) -> Result<(), 
         Wanted::File(_) => Kind::File,
         Wanted::Link(_) => Kind::Link,
         Wanted::Tree(_) => Kind::Dir,
-        Wanted::Nothing => change.pre.map_or(Kind::Other, |pre| pre.kind),
+        Wanted::Nothing(_) => change.pre.map_or(Kind::Other, |pre| pre.kind),
     };
     if let Some(pre) = change.pre.filter(|pre| pre.kind != wanted) {
         let kind = match pre.kind {

@@ -129,7 +129,7 @@ impl Transaction {
         let takes_out = |intent: &Intent| {
             let staged = intent.staged.as_ref();
             let at_home = staged.is_some_and(|staged| staged.spot == Spot::Home && !staged.synced);
-            intent.found.is_none() && (at_home || matches!(intent.wanted, Wanted::Nothing))
+            intent.found.is_none() && (at_home || matches!(intent.wanted, Wanted::Nothing(_)))
         };
         if !self.intents.iter().any(takes_out) {
             return Ok(());
@@ -202,7 +202,7 @@ impl Transaction {
 fn needs_sync(wanted: &Wanted) -> bool {
     match wanted {
         Wanted::Tree(tree) => tree.options.durability == Durability::Durable,
-        Wanted::File(_) | Wanted::Link(_) | Wanted::Nothing => true,
+        Wanted::File(_) | Wanted::Link(_) | Wanted::Nothing(_) => true,
     }
 }
 

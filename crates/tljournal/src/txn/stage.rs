@@ -7,6 +7,7 @@ use rustix::io::Errno;
 use super::begin::Transaction;
 use super::intent::{Intent, Staged, Wanted};
 use super::payload::{Content, Payload, open_source};
+use super::stage_tree::OnPinned;
 use crate::apply;
 use crate::disk::{Dir, DiskError, NewFile};
 use crate::error::Error;
@@ -51,7 +52,21 @@ impl Transaction {
         path: impl TryInto<RelPath, Error = PathError>,
         expect: Expect,
     ) -> Result<(), Error> {
-        self.add(path.try_into()?, Wanted::Nothing, expect)
+        self.remove_with(path, expect, OnPinned::Exchange)
+    }
+
+    /// The same, if trees at or below the path are not in use, or as soon as they are not; with
+    /// [`OnPinned::Exchange`] whoever holds one keeps it whole.
+    ///
+    /// # Errors
+    /// As for [`Transaction::put`]; what is in use is found when the transaction is committed.
+    pub fn remove_with(
+        &mut self,
+        path: impl TryInto<RelPath, Error = PathError>,
+        expect: Expect,
+        on_pinned: OnPinned,
+    ) -> Result<(), Error> {
+        self.add(path.try_into()?, Wanted::Nothing(on_pinned), expect)
     }
 
     /// Makes a symbolic link at a path, or flips the one that is there. The target is text and not
@@ -89,7 +104,7 @@ impl Transaction {
     /// Stages what an intent wants.
     pub(super) fn stage(&mut self, intent: &mut Intent) -> Result<(), Error> {
         match &intent.wanted {
-            Wanted::Nothing => self.live().map(|_| ()),
+            Wanted::Nothing(_) => self.live().map(|_| ()),
             Wanted::Tree(_) => self.stage_tree(intent),
             Wanted::Link(target) => {
                 let target = target.clone();

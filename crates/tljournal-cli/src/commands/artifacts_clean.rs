@@ -1,0 +1,49 @@
+use serde_json::json;
+use tljournal::RelPath;
+use twoliter_state::State;
+
+use super::tree_install::WhenPinned;
+use crate::exit;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::BOLD;
+use crate::session::Session;
+use crate::text::clean;
+
+const EXAMPLE: &str = "\
+Example:
+  tljournal artifacts clean build/rpms build/kits build/images build/state";
+
+/// Remove what was built, all at once
+///
+/// It is moved out of the way first and deleted then, read-only directories included. A tree that is in
+/// use stays whole for those who use it, or see --on-pinned.
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{EXAMPLE}\n\n{}", exit::OF_TAGS))]
+pub(crate) struct Args {
+    /// What to remove, relative to the root
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<RelPath>,
+    /// What to do if a tree that is in use would be removed
+    #[arg(long, value_name = "WHAT", default_value = "exchange")]
+    on_pinned: WhenPinned,
+}
+
+pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
+    let state = State::with(session.work()?);
+    let paths = args.paths.iter().map(RelPath::as_str);
+    let changed = state.clean(paths, args.on_pinned.into())?;
+    session.close_state(state);
+    let json = || json!({ "command": "artifacts clean", "changed": changed, "paths": args.paths.iter().map(RelPath::as_str).collect::<Vec<_>>() });
+    session.output.result(json, |out| {
+        for path in &args.paths {
+            let path = clean(path.as_str());
+            match changed {
+                true => writeln!(out, "{BOLD}cleaned{BOLD:#} {path}")?,
+                false => writeln!(out, "unchanged {path}")?,
+            }
+        }
+        Ok(())
+    })?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,47 @@
+use serde_json::json;
+use tljournal::{Digest, RelPath};
+use twoliter_state::State;
+
+use crate::exit;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::BOLD;
+use crate::session::Session;
+use crate::text::clean;
+
+const EXAMPLE: &str = "\
+Example:
+  tljournal tag clear build/external-kits";
+
+/// Take back what this run vouches for
+///
+/// Removes the tags in DIR that no other live run vouches for, whoever wrote them. With --revoke those of
+/// all runs that vouch for a digest, because it was found wrong; they are told why.
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{EXAMPLE}\n\n{}", exit::OF_TAGS))]
+pub(crate) struct Args {
+    /// Where the tags are, relative to the root
+    dir: RelPath,
+    /// Revoke whatever any run vouches for under this digest
+    #[arg(long, value_name = "sha256:...", requires = "because")]
+    revoke: Option<Digest>,
+    /// Why, for the runs that vouched for it
+    #[arg(long, value_name = "TEXT", requires = "revoke")]
+    because: Option<String>,
+}
+
+pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
+    let state = State::with(session.work()?);
+    let dir = args.dir.as_str();
+    let changed = match (args.revoke, &args.because) {
+        (Some(digest), Some(why)) => state.revoke_tags(dir, digest, why)?,
+        _ => state.cleanup_existing_tags(dir)?,
+    };
+    session.close_state(state);
+    let json = || json!({ "command": "tag clear", "dir": dir, "changed": changed });
+    session.output.result(json, |out| match changed {
+        true => writeln!(out, "{BOLD}cleared{BOLD:#} {}", clean(dir)),
+        false => writeln!(out, "unchanged {}", clean(dir)),
+    })?;
+    Ok(Exit::Done)
+}

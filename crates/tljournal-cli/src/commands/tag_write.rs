@@ -1,0 +1,107 @@
+use camino::Utf8PathBuf;
+use serde_json::json;
+use tljournal::{Digest, RelPath};
+use twoliter_state::{State, Verified, digest_of_verified};
+
+use super::tag::Level;
+use crate::exit;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::files;
+use crate::output::{BOLD, WARN};
+use crate::session::Session;
+use crate::text::clean;
+
+const EXAMPLE: &str = "\
+Example:
+  tljournal exec -- sh -c '
+    tljournal tag write build/external-kits --over Twoliter.lock \\
+      --sdk \"bottlerocket-sdk-0.50.1@bottlerocket (registry/sdk:v0.50.1)\" &&
+    make all'";
+
+/// Say what was verified, and vouch for it as long as this run lives
+///
+/// Writes .sdk-verified and .kits-verified in DIR, and removes what neither this run nor another live one
+/// vouches for. The run is the innermost `tljournal exec` around this command; without one the claim ends
+/// with this command. While other runs vouch for something else this waits until they end or clear.
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{EXAMPLE}\n\n{}", exit::OF_TAGS))]
+pub(crate) struct Args {
+    /// Where the tags are, relative to the root
+    dir: RelPath,
+    /// A digest over everything that was verified: whoever says the same agrees
+    #[arg(long, value_name = "sha256:...", required_unless_present = "over")]
+    digest: Option<Digest>,
+    /// Take the digest over this file and its name as typed; may be repeated
+    #[arg(long, value_name = "FILE", conflicts_with = "digest")]
+    over: Vec<Utf8PathBuf>,
+    /// The SDK that was verified, as NAME-VERSION@VENDOR (SOURCE)
+    #[arg(long, value_name = "TEXT")]
+    sdk: String,
+    /// A kit that was verified; may be repeated
+    #[arg(long = "kit", value_name = "TEXT")]
+    kits: Vec<String>,
+    /// How much was verified [default: kits if any is named]
+    #[arg(long, value_name = "LEVEL")]
+    level: Option<Level>,
+}
+
+pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
+    let verified = verified(args)?;
+    let state = State::with(session.work()?);
+    let own = state.journal().run_id()?;
+    let run = state.journal().tags([])?.claimant()?;
+    let changed = state.write_tags(args.dir.as_str(), &verified)?;
+    session.close_state(state);
+    if run == own {
+        let text = "nobody vouches for the tags any more when this command has ended; \
+                    run it below `tljournal exec`";
+        session.output.note(WARN, "warning", text);
+    }
+    let tags = verified.level().map_or(&[][..], |level| level.tags());
+    let json = || {
+        json!({
+            "command": "tag write",
+            "dir": args.dir.as_str(),
+            "changed": changed,
+            "tags": tags,
+            "run": run.to_string(),
+            "ends_with_this_command": run == own,
+        })
+    };
+    session.output.result(json, |out| {
+        let (dir, tags) = (clean(args.dir.as_str()), tags.join(" "));
+        match changed {
+            true => writeln!(out, "{BOLD}vouched{BOLD:#} {dir}: {tags}"),
+            false => writeln!(out, "unchanged {dir}: {tags}"),
+        }
+    })?;
+    Ok(Exit::Done)
+}
+
+fn verified(args: &Args) -> Result<Verified, Failure> {
+    let digest = match args.digest {
+        Some(digest) => digest,
+        None => digest_over(&args.over)?,
+    };
+    let sdk = Verified::sdk(digest, &args.sdk);
+    match (args.level, args.kits.is_empty()) {
+        (Some(Level::Sdk), false) => {
+            let text = "--level sdk says that no kits were verified, and --kit names some";
+            Err(Failure::Usage(text.to_owned()))
+        }
+        (Some(Level::Sdk), true) | (None, true) => Ok(sdk),
+        (Some(Level::Kits), _) | (None, false) => Ok(sdk.kits(&args.kits)),
+    }
+}
+
+fn digest_over(paths: &[Utf8PathBuf]) -> Result<Digest, Failure> {
+    let mut contents = Vec::new();
+    for path in paths {
+        contents.push((path.as_str(), files::content(path)?));
+    }
+    let others = contents
+        .iter()
+        .map(|(name, content)| (*name, content.as_slice()));
+    Ok(digest_of_verified(b"", others))
+}

@@ -1,0 +1,67 @@
+use camino::Utf8Path;
+use tljournal::{Conflict, ConflictKind, Expect, LockMode, OnPinned};
+
+use super::LOCK;
+use crate::{Error, State};
+
+/// The name of the link to the outputs that were built last.
+pub const LATEST: &str = "latest";
+
+impl State {
+    /// Removes everything at these paths below the project, in one transaction; says whether anything was
+    /// there. It is moved out of the way and deleted afterwards, read-only directories included; a tree that
+    /// somebody has pinned stays whole for them, or is waited for, or refused.
+    ///
+    /// # Errors
+    /// As for [`Transaction::remove_with`](tljournal::Transaction::remove_with) and a commit.
+    pub fn clean<'a>(
+        &self,
+        paths: impl IntoIterator<Item = &'a str>,
+        on_pinned: OnPinned,
+    ) -> Result<bool, Error> {
+        let mut paths: Vec<_> = paths.into_iter().map(Utf8Path::new).collect();
+        paths.sort_unstable();
+        // What lies in another one goes with it.
+        paths.dedup_by(|path, above| path.starts_with(above));
+        let mut txn = self.journal.begin("clean");
+        for path in paths {
+            txn.remove_with(path.as_str(), Expect::Any, on_pinned)?;
+        }
+        let prepared = txn.prepare()?;
+        // Nobody waits for a pin while holding a lock.
+        let _lock = match on_pinned {
+            OnPinned::Wait => None,
+            _ => Some(
+                self.journal
+                    .lock(LOCK, LockMode::Exclusive, "clean", None)?,
+            ),
+        };
+        Ok(prepared.commit()?.changed_anything())
+    }
+
+    /// Has the link `latest` in a directory below the project lead to one of its entries; it is never missing
+    /// meanwhile. Says whether it was changed.
+    ///
+    /// Where older versions left a directory of that name it is removed first, in a transaction of its own.
+    ///
+    /// # Errors
+    /// As for [`Transaction::link`](tljournal::Transaction::link) and a commit.
+    pub fn flip_latest(&self, dir: &str, target: &str) -> Result<bool, Error> {
+        let path = Utf8Path::new(dir).join(LATEST);
+        let flip = || {
+            let mut txn = self.journal.begin(&format!("flip {path}"));
+            txn.link(path.as_str(), target, Expect::Any)?;
+            txn.prepare()?.commit()
+        };
+        match flip() {
+            Err(tljournal::Error::Conflict(Conflict {
+                kind: ConflictKind::Kind { .. },
+                ..
+            })) => {
+                self.clean([path.as_str()], OnPinned::Exchange)?;
+                Ok(flip()?.changed_anything())
+            }
+            done => Ok(done?.changed_anything()),
+        }
+    }
+}

@@ -86,13 +86,9 @@ fn make_layout(dir: &Utf8Path, layout: &Utf8Path, smoke: bool) -> Fallible<Vec<U
         let moved = source.join(format!("own-{number}"));
         fs::rename(source.join("d0"), &moved)?;
         let archive = dir.join("layer.tar.gz");
-        run(Command::new("tar").env("GZIP", "-1").args([
-            "-C",
-            source.as_str(),
-            "-czf",
-            archive.as_str(),
-            ".",
-        ]))?;
+        let program = "--use-compress-program=gzip -1";
+        let to = ["-C", source.as_str(), "-cf", archive.as_str(), "."];
+        run(Command::new("tar").arg(program).args(to))?;
         fs::remove_dir_all(&source)?;
         let (digest, size) = add_blob(&blobs, &fs::read(&archive)?)?;
         let media_type = "application/vnd.oci.image.layer.v1.tar+gzip";

@@ -13,13 +13,13 @@ fn signals_that_a_process_sends_are_passed_on_to_the_command() {
             assert_eq!(wrapper.line(), "ready");
             wrapper.signal(name);
             assert_eq!(wrapper.line(), "got it", "{name}");
-            assert_eq!(wrapper.end(), 9, "{name}");
+            assert_eq!(wrapper.ended(), 9, "{name}");
         }
     }
     let mut wrapper = project.start(&["exec", "--", "sh", "-c", "echo ready; read x"]);
     assert_eq!(wrapper.line(), "ready");
     wrapper.signal("TERM");
-    assert_eq!(wrapper.end(), 143, "as a command that does not handle it");
+    assert_eq!(wrapper.ended(), 143, "as a command that does not handle it");
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn g10_a_waiter_is_told_who_holds_the_lock_for_what_and_since_when() {
         assert!(said.contains(told), "{said}");
         // While it waits a signal ends it as usual.
         waiter.signal("TERM");
-        assert_eq!(waiter.end(), 1015);
+        assert_eq!(waiter.ended(), 1015);
     }
     for holder in [alone, sharing, file] {
         assert_eq!(holder.end(), 0);

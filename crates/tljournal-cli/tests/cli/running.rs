@@ -72,6 +72,11 @@ impl Running {
     /// Ends its input and waits for it: its code, or 1000 and the signal that ended it.
     pub(crate) fn end(mut self) -> i32 {
         drop(self.input.take());
+        self.ended()
+    }
+
+    /// Waits for what ends by itself.
+    pub(crate) fn ended(mut self) -> i32 {
         let mut rest = String::new();
         self.out.read_to_string(&mut rest).unwrap();
         let status = self.child.wait().unwrap();

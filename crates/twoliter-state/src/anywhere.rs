@@ -1,13 +1,13 @@
-//! Tags in any directory, without a project around it.
+//! Tags and tools in any directory, without a project around it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use tljournal::{Journal, Options, RelPath};
+use tljournal::{Installed, Journal, Options, RelPath};
 
 use crate::tags::{KITS_TAG, SDK_TAG, Verified};
-use crate::{Error, State};
+use crate::{Error, State, Tools};
 
 /// Keeps what was vouched for by [`write_tags`] valid until this is dropped, or the process ends. The files
 /// remain then, as upstream leaves them, until somebody changes them.
@@ -46,8 +46,29 @@ pub fn cleanup_existing_tags(dir: impl AsRef<Utf8Path>) -> Result<bool, Error> {
     Ok(done)
 }
 
+/// Installs tools in a directory, existing or not; see [`State::install_tools`].
+///
+/// The journal is kept in the nearest directory upward that has one, else in the directory above if that is
+/// called `build`, else beside the directory, as `.NAME.journal`.
+///
+/// # Errors
+/// As for [`State::open`] and [`State::install_tools`]; [`Error::Directory`] for a path that cannot be used.
+pub fn install_tools(dir: impl AsRef<Utf8Path>, tools: &Tools) -> Result<Installed, Error> {
+    let spot = Spot::of_tree(dir.as_ref())?;
+    let below = spot.dir.strip_prefix(&spot.root).unwrap_or(&spot.dir);
+    let territory = RelPath::new(below.as_str()).map_err(tljournal::Error::from)?;
+    let options = Journal::options(&spot.root).home(&spot.home);
+    let state = State::with(options.territory(territory).work()?);
+    let installed = state.install_tools(below.as_str(), tools)?;
+    state.close()?;
+    Ok(installed)
+}
+
 /// The name of the directory whose journal is kept beside it.
 const KITS: &str = "external-kits";
+
+/// The name of the directory that keeps a journal itself.
+const BUILD: &str = "build";
 
 /// What a journal is known by.
 const DATABASE: &str = ".state.db";
@@ -68,22 +89,34 @@ type Open = (Utf8PathBuf, Weak<State>);
 
 impl Spot {
     fn of(dir: &Utf8Path) -> Result<Self, Error> {
-        let unusable = |source| Error::Directory {
-            path: dir.to_owned(),
-            source,
-        };
-        let dir = camino::absolute_utf8(dir).map_err(unusable)?;
-        let has_journal = |home: &&Utf8Path| home.join(DATABASE).symlink_metadata().is_ok();
+        let dir = absolute(dir)?;
         let home = match (dir.ancestors().find(has_journal), dir.parent()) {
             (Some(home), _) => home,
             (None, Some(parent)) if dir.file_name() == Some(KITS) => parent,
             (None, _) => dir.as_path(),
         };
-        let exists = |dir: &&Utf8Path| dir.is_dir();
-        let root = home.ancestors().find(exists).unwrap_or(home);
+        Ok(Self {
+            root: existing(home).to_owned(),
+            home: home.to_owned(),
+            dir,
+        })
+    }
+
+    /// The same for a directory that is replaced as a whole, so that nothing of the journal can be in it.
+    fn of_tree(dir: &Utf8Path) -> Result<Self, Error> {
+        let dir = absolute(dir)?;
+        let (Some(parent), Some(name)) = (dir.parent(), dir.file_name()) else {
+            let source = std::io::ErrorKind::InvalidInput.into();
+            return Err(Error::Directory { path: dir, source });
+        };
+        let (root, home) = match parent.ancestors().find(has_journal) {
+            Some(home) => (home, home.to_owned()),
+            None if parent.file_name() == Some(BUILD) => (existing(parent), parent.to_owned()),
+            None => (existing(parent), parent.join(format!(".{name}.journal"))),
+        };
         Ok(Self {
             root: root.to_owned(),
-            home: home.to_owned(),
+            home,
             dir,
         })
     }
@@ -149,6 +182,22 @@ impl Spot {
             _ => options,
         }
     }
+}
+
+fn absolute(dir: &Utf8Path) -> Result<Utf8PathBuf, Error> {
+    camino::absolute_utf8(dir).map_err(|source| Error::Directory {
+        path: dir.to_owned(),
+        source,
+    })
+}
+
+fn has_journal(home: &&Utf8Path) -> bool {
+    home.join(DATABASE).symlink_metadata().is_ok()
+}
+
+/// The nearest directory upward that exists.
+fn existing(dir: &Utf8Path) -> &Utf8Path {
+    dir.ancestors().find(|dir| dir.is_dir()).unwrap_or(dir)
 }
 
 /// What this process has open.

@@ -16,7 +16,7 @@ mod state;
 mod tags;
 mod tools;
 
-pub use anywhere::{Vouching, cleanup_existing_tags, write_tags};
+pub use anywhere::{Vouching, cleanup_existing_tags, install_tools, write_tags};
 pub use artifacts::{Artifact, Kind, LATEST, MARKER_EXTENSION, Outputs, Published};
 #[cfg(feature = "tokio")]
 pub use asynchronous::AsyncState;

@@ -242,3 +242,20 @@ fn a_payload_is_recognised_by_its_content_or_by_what_its_builder_says() {
     let said = tools("2").known_as(identity("1"));
     assert_eq!(said.identity().unwrap(), identity("1"));
 }
+
+#[test]
+fn tools_can_be_installed_anywhere() {
+    let world = World::new();
+    for (dir, home) in [
+        ("any/where/tools", "any/where/.tools.journal"),
+        ("project/build/tools", "project/build"),
+        ("project/build/deep/tools", "project/build"),
+    ] {
+        for changed in [true, false] {
+            let installed = twoliter_state::install_tools(world.path(dir), &tools("1")).unwrap();
+            assert_eq!(installed.changed, changed, "{dir}");
+        }
+        assert_complete(world.path(dir).as_std_path(), "1");
+        assert!(world.exists(&format!("{home}/.state.db")), "{dir}");
+    }
+}

@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use tljournal::{Digest, Installed};
 use tokio::sync::oneshot;
 
-use crate::{Error, Kit, KitOptions, State, Tools, Verified};
+use crate::{Artifact, Error, Kit, KitOptions, Outputs, Published, State, Tools, Verified};
 
 /// The state of a project, for tasks of tokio.
 ///
@@ -102,6 +102,35 @@ impl AsyncState {
     ) -> Result<Kit, Error> {
         let (layout, path) = (layout.into(), path.to_owned());
         self.run(move |state| state.unpack_kit(&layout, &path, options))
+            .await
+    }
+
+    /// As [`State::write_file`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn write_file(&self, path: &str, content: impl Into<Vec<u8>>) -> Result<bool, Error> {
+        let (path, content) = (path.to_owned(), content.into());
+        self.run(move |state| state.write_file(&path, content))
+            .await
+    }
+
+    /// As [`State::publish`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn publish(&self, artifact: Artifact, outputs: Outputs) -> Result<Published, Error> {
+        self.run(move |state| state.publish(&artifact, &outputs))
+            .await
+    }
+
+    /// As [`State::flip_latest`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn flip_latest(&self, dir: &str, target: &str) -> Result<bool, Error> {
+        let (dir, target) = (dir.to_owned(), target.to_owned());
+        self.run(move |state| state.flip_latest(&dir, &target))
             .await
     }
 

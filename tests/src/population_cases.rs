@@ -16,7 +16,8 @@ pub(crate) fn population_cases() -> Vec<Case> {
         let done = state
             .journal()
             .populate("build/tools", "key", tools().source(), options);
-        Ok(drop(done?))
+        done?;
+        Ok(())
     };
     let unpack: Act = |state| {
         state

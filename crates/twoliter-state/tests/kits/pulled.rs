@@ -9,6 +9,9 @@ use twoliter_state::{Error, LayoutError, State};
 use crate::images::{blob, copy, digest_in, has_tools, kit, layers_in};
 use crate::{CACHE, project, told};
 
+/// What somebody does to a layout.
+type Spoil = fn(&Utf8Path);
+
 /// Somebody who pulls by copying, and how often that was asked for.
 #[derive(Clone)]
 struct Registry {
@@ -74,7 +77,7 @@ fn what_was_not_pulled_whole_is_named_and_leaves_nothing() {
     let (world, state, outside) = project();
     let registry = Registry::new(kit(&outside, "1"));
     let layer = layers_in(&registry.layout)[1];
-    let spoils: [(&str, fn(&Utf8Path)); 5] = [
+    let spoils: [(&str, Spoil); 5] = [
         ("index.json`: it is missing", |dir| {
             fs::remove_file(dir.join("index.json")).unwrap()
         }),
@@ -144,7 +147,7 @@ fn a_poisoned_cache_is_pulled_again_and_a_whole_one_kept() {
     if !has_tools() {
         return;
     }
-    let poisons: [(bool, fn(&Utf8Path)); 4] = [
+    let poisons: [(bool, Spoil); 4] = [
         (false, |_| {}),
         (true, |dir| fs::remove_file(dir.join("index.json")).unwrap()),
         (true, |dir| {

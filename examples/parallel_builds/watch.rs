@@ -16,8 +16,11 @@ pub struct Watcher {
     seen: BTreeSet<&'static str>,
 }
 
+/// Whether the content of a file is whole.
+type IsWhole = fn(&str) -> bool;
+
 /// What has to be whole from the moment on that it is there, and how to tell.
-const WHOLE: [(&str, fn(&str) -> bool); 6] = [
+const WHOLE: [(&str, IsWhole); 6] = [
     ("Twoliter.lock", |text| text == LOCK),
     ("build/tools/build.Dockerfile", |text| text.ends_with('\n')),
     ("build/tools/buildsys", is_one_line_repeated),

@@ -57,10 +57,7 @@ fn a_future_that_is_dropped_leaves_no_transaction_half_done() {
     drop(call);
     go.send(()).unwrap();
     has_ended.recv().unwrap();
-    assert_eq!(
-        std::fs::read_to_string(world.path("build/a")).unwrap(),
-        "done"
-    );
+    assert_eq!(world.read("build/a"), "done");
     drop(state);
     assert_eq!(check_at_rest(&world), [""; 0]);
 }

@@ -135,9 +135,12 @@ fn g4_tools_that_are_installed_already_are_not_touched() {
     assert_eq!(look(world.path(TOOLS).as_std_path()), before);
 }
 
+/// What another program does to the tools.
+type Damage = fn(&Path);
+
 #[test]
 fn whatever_was_done_to_the_directory_is_put_right() {
-    let damages: [(&str, fn(&Path)); 7] = [
+    let damages: [(&str, Damage); 7] = [
         ("a script was edited", |tools| {
             fs::write(tools.join("Makefile.toml"), "mine").unwrap();
         }),

@@ -1,6 +1,31 @@
 //! What twoliter keeps on disk, in its own words, as transactions of [`tljournal`].
 //!
+//! | what | where | calls |
+//! |---|---|---|
+//! | verification tags | `build/external-kits/` | [`State::write_tags`], [`State::cleanup_existing_tags`], [`State::check_tags`] |
+//! | tools | `build/tools/` | [`State::install_tools`] |
+//! | kits | `build/external-kits/` | [`State::pull`], [`State::unpack_kit`] |
+//! | small files that others trust | [`LOCK_FILE`], [`EXTERNAL_KIT_METADATA`], [`CARGO_METADATA`] | [`State::write_file`] |
+//! | what was built | `build/rpms/`, `build/kits/`, `build/images/` | [`State::publish`], [`State::clean`], [`State::flip_latest`] |
 //!
+//! All of them verify what is there and touch nothing that is right, may be killed at any moment, and may be
+//! called by any number of processes at once. `AsyncState` (feature `tokio`) has them for asynchronous code.
+//! `docs/twoliter.md` goes through twoliter's call sites.
+//!
+//! ```
+//! use twoliter_state::{EXTERNAL_KITS_DIR, State, Verified, digest_of_verified};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let project = tempfile::tempdir()?;
+//! # let project = project.path().to_str().ok_or("not UTF-8")?;
+//! let state = State::open(project)?;
+//! let verified = Verified::sdk(digest_of_verified(b"the lock file", []), "sdk-1@vendor (registry/sdk:v1)");
+//! state.write_tags(EXTERNAL_KITS_DIR, &verified)?;
+//! assert!(!state.write_tags(EXTERNAL_KITS_DIR, &verified)?, "the same again changes nothing");
+//! state.close()?;
+//! # Ok(())
+//! # }
+//! ```
 
 #![forbid(unsafe_code)]
 

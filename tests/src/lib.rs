@@ -27,6 +27,7 @@ pub use counted::{COUNTED, counted, number};
 pub use drive::{Drive, Format, Running, Shelf};
 pub use every::at_every;
 pub use interrupted::Interrupted;
+pub use kit::kit_layout;
 pub use play::{
     Hook, Mounted, Record, Seen, Strike, aside, events, holding, kill_at, small, steps,
     synced_before_publishing, tear, within,

@@ -173,7 +173,8 @@ impl Engine {
         let wait = Wait {
             limit: self.lock_wait,
         };
-        let held = lock::acquire(&self.home.locks, "commit", mode, purpose, wait)?;
+        let held = lock::acquire(&self.home.locks, "commit", mode, purpose, wait)
+            .map_err(|error| self.explain(error.into()))?;
         self.home.fence(held.file(), self.files)?;
         if mode == Mode::Exclusive {
             self.note_wait("commit", held.waited, purpose)?;

@@ -281,3 +281,60 @@ fn one_file_by_two_names_and_one_lock_named_twice_are_taken_once() {
     let locks = ["--lock", "a", "--lock", "a:shared", "--no-wait"];
     project.ok(&[&["exec"], &files[..], &locks, &FREE].concat());
 }
+
+/// Links to one file were sorted by their paths, and the command waited for itself: for a file with two
+/// names, and for a link to one that was still missing.
+#[test]
+fn two_names_of_one_lock_file_are_locked_once_also_before_it_is_made() {
+    let project = Project::new();
+    project.write("h1", "");
+    std::fs::hard_link(project.at("h1"), project.at("h2")).unwrap();
+    std::os::unix::fs::symlink("missing", project.at("link")).unwrap();
+    for (one, two) in [("h1", "h2"), ("h2:shared", "h1"), ("link", "missing")] {
+        let files = ["--lock-file", one, "--lock-file", two, "--no-wait"];
+        project.ok(&[&["exec"], &files[..], &FREE].concat());
+    }
+    assert!(project.has("missing"));
+}
+
+/// Who waited for a lock below a build directory that was removed meanwhile got a lock on nothing, beside
+/// somebody who had it in the new one.
+#[test]
+fn g6_a_lock_of_a_home_that_was_removed_meanwhile_is_not_had() {
+    let project = Project::new();
+    let holder = project.holding(&["--lock", "a"]);
+    let mut waiter = project.start(&["exec", "--lock", "a", "--", "touch", "ran"]);
+    assert!(waiter.warning().contains("waiting for the lock"));
+    std::fs::remove_dir_all(project.at("build")).unwrap();
+    std::fs::create_dir(project.at("build")).unwrap();
+    let next = project.holding(&["--lock", "a"]);
+    holder.end();
+    let said = waiter.warning();
+    assert!(
+        said.contains("replaced since the journal was opened"),
+        "{said}"
+    );
+    assert_eq!(waiter.end(), 125);
+    assert_eq!(next.end(), 0);
+    assert!(!project.has("ran"));
+}
+
+/// Who waited for a lock whose file was removed meanwhile had it at the same time as whoever made it anew.
+#[test]
+fn g6_a_lock_whose_file_was_removed_meanwhile_is_waited_for_anew() {
+    let project = Project::new();
+    let holder = project.holding(&["--lock", "a"]);
+    let mut waiter = project.start(&["exec", "--lock", "a", "--", "touch", "ran"]);
+    assert!(waiter.warning().contains("waiting for the lock"));
+    for name in ["a", "a.turnstile"] {
+        std::fs::remove_file(project.at(&format!("build/.state/lock/name/{name}"))).unwrap();
+    }
+    let next = project.holding(&["--lock", "a", "--label", "the next one"]);
+    assert_eq!(holder.end(), 0);
+    let said = waiter.warning();
+    assert!(said.contains("the next one"), "{said}");
+    assert!(!project.has("ran"));
+    assert_eq!(next.end(), 0);
+    assert_eq!(waiter.end(), 0);
+    assert!(project.has("ran"));
+}

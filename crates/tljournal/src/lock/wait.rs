@@ -18,6 +18,15 @@ pub(crate) struct Wait {
     pub(crate) limit: Option<Duration>,
 }
 
+impl Wait {
+    /// What is left of it after some of it.
+    pub(super) fn after(self, waited: Duration) -> Self {
+        Self {
+            limit: self.limit.map(|limit| limit.saturating_sub(waited)),
+        }
+    }
+}
+
 /// A lock, for whoever waits for it.
 pub(crate) struct Awaited<'a> {
     /// What people call it.

@@ -9,7 +9,7 @@ use camino::Utf8Path;
 use crate::engine::Engine;
 use crate::error::{Conflict, ConflictKind, Error, UsageError};
 use crate::lineage::{Holding, Loan, Thing};
-use crate::lock::{self, ByPath, Held, Mode, Wait};
+use crate::lock::{self, ByPath, Held, LockError, Mode, Wait};
 
 /// A named lock or a locked file, held until this is dropped; or borrowed from a run around this
 /// process, and then worth as much as that run's hold on it.
@@ -43,10 +43,20 @@ impl NamedLock {
             false => {
                 let names = engine.home.locks.ensure_dir("name", 0o755);
                 let names = names.map_err(|error| engine.explain(error.into()))?;
-                let held = lock::acquire(&names, name, mode, purpose, Wait { limit });
+                let after = engine.lock_above_after(name)?;
+                let patience = match after {
+                    Some(_) => Some(Duration::ZERO),
+                    None => limit,
+                };
+                let held = lock::acquire(&names, name, mode, purpose, Wait { limit: patience });
                 // A lock in a directory that was removed or renamed away excludes nobody.
                 engine.home.fence_names(&names)?;
-                let held = held?;
+                let held = match (held, after) {
+                    (Err(LockError::Timeout { .. }), Some(held)) if limit != patience => {
+                        return Err(Conflict::at(name, ConflictKind::OutOfOrder { held }).into());
+                    }
+                    (held, _) => held?,
+                };
                 engine.note_wait(name, held.waited, purpose)?;
                 Some(held)
             }

@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
 use tljournal::{
-    Conflict, ConflictKind, Error, Journal, LockMode, OnPinned, TreeOptions, UsageError,
+    Conflict, ConflictKind, Error, Journal, LockMode, OnPinned, PopulateOptions, TreeOptions,
+    TreeSource, UsageError,
 };
 use tljournal_testkit::{Steps, World};
 use tljournal_tests::{small, within};
@@ -110,6 +111,32 @@ fn waiting_for_a_pin_of_ones_own_is_refused_and_does_not_hang() {
         drop(first);
         let second = journal.install("build/t", small("two").source(), wait());
         assert!(second.unwrap().changed);
+    });
+}
+
+/// Who populated a tree waited for its pins under the key, which whoever had pinned it waited for.
+#[test]
+fn pins_are_not_waited_for_while_a_key_is_held() {
+    within("a population", || {
+        let world = World::new();
+        let journal = world.open();
+        let fill = |content: &'static str| {
+            TreeSource::filled(move |path| std::fs::write(path.join("file"), content))
+        };
+        let populate = |key: &str, content| {
+            let options = PopulateOptions {
+                tree: options(OnPinned::Wait),
+                ..PopulateOptions::default()
+            };
+            journal.populate("build/t", key, fill(content), options)
+        };
+        drop(populate("k", "one").unwrap());
+        let reader = std::fs::File::open(world.path("build/t")).unwrap();
+        reader.lock_shared().unwrap();
+        assert!(would_deadlock(&populate("l", "two")));
+        drop(reader);
+        drop(populate("l", "two").unwrap());
+        assert_eq!(world.read("build/t/file"), "two");
     });
 }
 

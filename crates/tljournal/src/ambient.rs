@@ -97,22 +97,40 @@ pub fn redacted(args: impl IntoIterator<Item = String>) -> String {
     redact_all(args.into_iter()).join(" ")
 }
 
-/// Hides what looks like a secret among arguments, also where it follows its option.
+/// Hides what looks like a secret among arguments, also where it follows its option, and among the words of
+/// a script that is an argument.
 fn redact_all(args: impl Iterator<Item = String>) -> Vec<String> {
     let mut follows = false;
-    let mut redacted = Vec::new();
-    for arg in args {
-        let is_value = std::mem::replace(
-            &mut follows,
-            arg.starts_with('-') && !arg.contains('=') && is_secret(&arg),
-        );
-        redacted.push(match is_value && !arg.starts_with('-') {
-            true => "[redacted]".to_owned(),
-            false => redact(&arg),
-        });
-    }
-    redacted
+    args.map(|arg| match follows && !arg.starts_with('-') {
+        true => {
+            follows = false;
+            HIDDEN.to_owned()
+        }
+        false => arg
+            .split_inclusive(char::is_whitespace)
+            .map(|word| redact_word(word, &mut follows))
+            .collect(),
+    })
+    .collect()
 }
+
+/// Hides what looks like a secret in a word and the space after it; notes whether one follows.
+fn redact_word(word: &str, follows: &mut bool) -> String {
+    let bare = word.trim_end();
+    if bare.is_empty() {
+        return word.to_owned();
+    }
+    let is_option = bare.starts_with('-');
+    let is_value = std::mem::replace(follows, is_option && !bare.contains('=') && is_secret(bare));
+    let hidden = match is_value && !is_option {
+        true => HIDDEN.to_owned(),
+        false => redact(bare),
+    };
+    hidden + &word[bare.len()..]
+}
+
+/// What stands in the place of a secret.
+const HIDDEN: &str = "[redacted]";
 
 fn is_secret(name: &str) -> bool {
     let name = name.to_lowercase();
@@ -121,18 +139,22 @@ fn is_secret(name: &str) -> bool {
         .any(|word| name.contains(word))
 }
 
-/// Hides what looks like a secret in an argument: the value of a password or token option, and the
-/// user part of a URL.
-fn redact(arg: &str) -> String {
-    let secret = arg.split_once('=').is_some_and(|(name, _)| is_secret(name));
-    match (arg.split_once('='), arg.split_once("://")) {
-        (Some((name, _)), _) if secret => format!("{name}=[redacted]"),
-        (_, Some((scheme, rest))) => match rest.split_once('@') {
-            Some((user, host)) if !user.contains('/') => format!("{scheme}://[redacted]@{host}"),
-            _ => arg.to_owned(),
-        },
-        _ => arg.to_owned(),
+/// Hides what looks like a secret in a word: the value of a password or token option, and the user part
+/// of every URL.
+fn redact(word: &str) -> String {
+    if let Some((name, _)) = word.split_once('=').filter(|(name, _)| is_secret(name)) {
+        return format!("{name}={HIDDEN}");
     }
+    let mut parts = word.split("://");
+    let mut redacted = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let authority = part.split('/').next().unwrap_or_default();
+        let user = authority.rfind('@');
+        redacted.push_str("://");
+        redacted.push_str(user.map_or("", |_| HIDDEN));
+        redacted.push_str(&part[user.unwrap_or(0)..]);
+    }
+    redacted
 }
 
 /// What `/proc` says of a process, for people: its name, and whether it is stopped.
@@ -143,6 +165,18 @@ pub(crate) fn describe_process(pid: u32) -> Option<String> {
     let stopped = tail.trim_start().starts_with(['T', 't']);
     let stopped = if stopped { ", which is stopped" } else { "" };
     Some(format!("process {pid} ({name}){stopped}"))
+}
+
+/// For how long a process has lived, as far as `/proc` says.
+pub(crate) fn age(pid: u32) -> Option<Duration> {
+    let stat = proc_text(&format!("/proc/{pid}/stat"));
+    // What follows the name begins with the third field; the 22nd is when it began, in ticks.
+    let (_, tail) = stat.rsplit_once(')')?;
+    let ticks: f64 = tail.split_whitespace().nth(19)?.parse().ok()?;
+    let begun = ticks / rustix::param::clock_ticks_per_second() as f64;
+    let uptime = proc_text("/proc/uptime");
+    let now: f64 = uptime.split_whitespace().next()?.parse().ok()?;
+    Duration::try_from_secs_f64(now - begun).ok()
 }
 
 /// The command line of a process, without secrets, and not longer than people read.
@@ -217,6 +251,17 @@ fn kept_lock(pid: u32, ino: u64) -> Option<bool> {
     })
 }
 
+/// Whether this process inherited a locked description of this inode, locked by another one.
+pub(crate) fn inherits_lock(ino: u64) -> bool {
+    let own = std::process::id().to_string();
+    let open = std::fs::read_dir("/proc/self/fdinfo");
+    open.into_iter().flatten().flatten().any(|fd| {
+        let info = std::fs::read_to_string(fd.path()).unwrap_or_default();
+        let mut locks = info.lines().filter_map(|line| line.strip_prefix("lock:"));
+        locks.any(|lock| lock_on(lock, ino).is_some_and(|(taker, _)| taker != own))
+    })
+}
+
 /// Who took the lock that a line of `/proc` tells of, and whether it is shared, if it is on this inode.
 fn lock_on(line: &str, ino: u64) -> Option<(&str, bool)> {
     let words: Vec<_> = line.split_whitespace().collect();
@@ -249,6 +294,12 @@ mod tests {
     }
 
     #[test]
+    fn the_age_of_a_process_is_told() {
+        assert!(age(1).unwrap() >= age(std::process::id()).unwrap());
+        assert_eq!(age(u32::MAX), None);
+    }
+
+    #[test]
     fn secrets_in_arguments_are_hidden() {
         assert_eq!(redact("--password=x"), "--password=[redacted]");
         assert_eq!(redact("https://me:pw@host/x"), "https://[redacted]@host/x");
@@ -257,5 +308,34 @@ mod tests {
         let args = ["--password", "hunter2", "--verbose", "x"].map(str::to_owned);
         let hidden = ["--password", "[redacted]", "--verbose", "x"];
         assert_eq!(redact_all(args.into_iter()), hidden);
+    }
+
+    /// A script is one argument, and whatever it held was told and stored: only an argument as a whole was
+    /// looked at, and only its first URL.
+    #[test]
+    fn secrets_in_the_words_of_a_script_are_hidden() {
+        for (script, hidden) in [
+            (
+                "true --password hunter2; true https://a/b  https://u:p@h/",
+                "true --password [redacted] true https://a/b  https://[redacted]@h/",
+            ),
+            (
+                "a\n\tTOKEN=x b -- --token\n x",
+                "a\n\tTOKEN=[redacted] b -- --token\n [redacted]",
+            ),
+            (
+                "x=https://u:p@h,https://v:q@i/c@d e@f",
+                "x=https://[redacted]@h,https://[redacted]@i/c@d e@f",
+            ),
+            ("--token --verbose x", "--token --verbose x"),
+            (" plain ", " plain "),
+        ] {
+            assert_eq!(
+                redacted(["sh", "-c", script].map(str::to_owned)),
+                format!("sh -c {hidden}")
+            );
+        }
+        let spaced = ["--password", "my own secret", "x"].map(str::to_owned);
+        assert_eq!(redacted(spaced), "--password [redacted] x");
     }
 }

@@ -174,7 +174,8 @@ impl Engine {
         let wait = Wait {
             limit: self.lock_wait,
         };
-        let held = lock::acquire(&self.home.locks, "commit", mode, purpose, wait)?;
+        let held = lock::acquire(&self.home.locks, "commit", mode, purpose, wait)
+            .map_err(|error| self.explain(error.into()))?;
         self.home.fence(held.file(), self.files)?;
         if mode == Mode::Exclusive {
             self.note_wait("commit", held.waited, purpose)?;
@@ -238,16 +239,28 @@ impl Engine {
 
     /// Whether an ancestor holds something so that this handle need not ask for it, or never can.
     pub(crate) fn loan(&self, thing: &Thing, mode: Mode) -> Result<Loan, Error> {
-        Ok(lineage::loan(self.ancestors()?.into_iter(), thing, mode))
+        // A run of another home does not live here, but what this process inherited is proof enough.
+        let lenders = match thing {
+            Thing::File(file) if ambient::inherits_lock(file.ino) => {
+                self.lineage.0.iter().collect()
+            }
+            _ => self.ancestors()?,
+        };
+        Ok(lineage::loan(lenders.into_iter(), thing, mode))
     }
 
-    /// The run around this process that has pinned a tree, if one has.
-    pub(crate) fn pinned_above(&self, tree: Identity) -> Result<Option<RunId>, Error> {
-        let (ancestors, tree) = (self.ancestors()?, Thing::Tree(tree));
-        let mut pinned = ancestors
+    /// The run around this process that holds something, if one does.
+    pub(crate) fn held_above(&self, thing: &Thing) -> Result<Option<RunId>, Error> {
+        let ancestors = self.ancestors()?;
+        let mut holding = ancestors
             .iter()
-            .filter(|ancestor| ancestor.mode_of(&tree).is_some());
-        Ok(pinned.next().map(|ancestor| ancestor.run))
+            .filter(|ancestor| ancestor.mode_of(thing).is_some());
+        Ok(holding.next().map(|ancestor| ancestor.run))
+    }
+
+    /// A named lock that a run around this process holds, and that should have been taken after this one.
+    pub(crate) fn lock_above_after(&self, name: &str) -> Result<Option<String>, Error> {
+        Ok(lineage::lock_after(self.ancestors()?.into_iter(), name))
     }
 
     /// Whether this handle, or a run around it, holds a lock that somebody may wait for.

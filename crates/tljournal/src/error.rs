@@ -210,6 +210,23 @@ pub enum ConflictKind {
         /// The run that pinned it.
         run: RunId,
     },
+    /// A lock is not free, and a run around this process holds one that is to be taken after it: whoever has
+    /// it may wait for that.
+    #[error(
+        "it is locked by somebody, and waiting for it while a run that this process belongs to holds the lock `{held}` could wait for ever; take locks in the order of their names"
+    )]
+    OutOfOrder {
+        /// The lock that is held.
+        held: String,
+    },
+    /// A tree is to be populated by what a run around this process has started to populate it.
+    #[error(
+        "run {run}, which this process belongs to, is populating it with the same key, and waits for this process to end"
+    )]
+    PopulatedAbove {
+        /// The run that populates it.
+        run: RunId,
+    },
     /// A pin, lock or key is needed that another may hold while it waits for what is held here.
     #[error(
         "it is locked by somebody, and waiting for it while holding a lock could wait for ever"

@@ -9,7 +9,7 @@ use std::fmt;
 
 use crate::ambient;
 use crate::lock::{self, Mode};
-use crate::model::{Identity, RunId, Timestamp};
+use crate::model::{Digest, Identity, RunId, Timestamp};
 
 /// Longest variable that is read, in bytes.
 const TEXT_BYTES_MAX: usize = 64 << 10;
@@ -23,6 +23,10 @@ pub(crate) enum Thing {
     File(Identity),
     /// A pinned tree.
     Tree(Identity),
+    /// What is populated, by the digest that its byte is found with.
+    Key(Digest),
+    /// What a newer version holds, in its words; others may wait for it.
+    Unknown(String),
 }
 
 /// Something that a run holds.
@@ -38,6 +42,14 @@ impl Holding {
         Self {
             thing: Thing::Tree(identity),
             mode: Mode::Shared,
+        }
+    }
+
+    /// The right to populate something.
+    pub(crate) fn of_key(key: Digest) -> Self {
+        Self {
+            thing: Thing::Key(key),
+            mode: Mode::Exclusive,
         }
     }
 }
@@ -121,16 +133,38 @@ pub(crate) fn loan<'a>(
     loan
 }
 
+/// A named lock of theirs that comes after this one in the order that everybody takes them in.
+pub(crate) fn lock_after<'a>(
+    living: impl Iterator<Item = &'a Ancestor>,
+    name: &str,
+) -> Option<String> {
+    let held = living.flat_map(|ancestor| &ancestor.holds);
+    let mut names = held.filter_map(|held| match &held.thing {
+        Thing::Named(held) => Some(held),
+        _ => None,
+    });
+    names.find(|held| held.as_str() > name).cloned()
+}
+
 fn parse_ancestor(word: &str) -> Option<Ancestor> {
     let mut parts = word.split(',');
     let run = parts.next()?.parse().ok()?;
-    let holds = parts.map(parse_holding).collect::<Option<_>>()?;
+    // What a newer version adds must not hide what this one knows.
+    let unknown = |text: &str| Holding {
+        thing: Thing::Unknown(text.to_owned()),
+        mode: Mode::Exclusive,
+    };
+    let holds = parts.map(|text| parse_holding(text).unwrap_or_else(|| unknown(text)));
+    let holds = holds.collect();
     Some(Ancestor { run, holds })
 }
 
 fn parse_holding(text: &str) -> Option<Holding> {
     if let Some(tree) = text.strip_prefix("pin=") {
         return Some(Holding::of_tree(parse_identity(tree)?));
+    }
+    if let Some(key) = text.strip_prefix("key=") {
+        return Some(Holding::of_key(key.parse().ok()?));
     }
     let (what, mode) = match text.strip_suffix(":shared") {
         Some(what) => (what, Mode::Shared),
@@ -170,6 +204,8 @@ impl fmt::Display for Holding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.thing {
             Thing::Tree(Identity { ino, born }) => return write!(f, "pin={ino}.{born}"),
+            Thing::Key(key) => return write!(f, "key={key}"),
+            Thing::Unknown(text) => return f.write_str(text),
             Thing::Named(name) => write!(f, "{name}")?,
             Thing::File(Identity { ino, born }) => write!(f, "file={ino}.{born}")?,
         }
@@ -213,6 +249,8 @@ mod tests {
                     (Thing::File(identity), Mode::Exclusive),
                     (Thing::File(identity), Mode::Shared),
                     (Thing::Tree(identity), Mode::Shared),
+                    (Thing::Key(Digest::of(b"k")), Mode::Exclusive),
+                    (Thing::Unknown("lease=7".to_owned()), Mode::Exclusive),
                 ],
             ),
             ancestor(TWO, &[]),
@@ -229,16 +267,7 @@ mod tests {
 
     #[test]
     fn g8_rubbish_is_left_out_and_the_rest_is_read() {
-        for rubbish in [
-            "x".to_owned(),
-            format!("{ONE},"),
-            format!("{ONE},../x"),
-            format!("{ONE},a:alone"),
-            format!("{ONE},pin=7"),
-            format!("{ONE},pin=x.1.1"),
-            format!("{ONE},file=-1.1.1"),
-            format!("{ONE},a.turnstile"),
-        ] {
+        for rubbish in ["x".to_owned(), "a,b".to_owned(), format!("{ONE}x,a")] {
             let text = format!("{rubbish} {TWO}");
             let (read, left_out) = Lineage::parse(&text);
             assert_eq!(read, Lineage(vec![ancestor(TWO, &[])]), "{rubbish}");
@@ -246,6 +275,34 @@ mod tests {
         }
         let long = "x".repeat(TEXT_BYTES_MAX + 1);
         assert_eq!(Lineage::parse(&long).0, Lineage::default());
+    }
+
+    /// One word that was not understood hid its run with all that it held, and who wanted any of that waited
+    /// for ever.
+    #[test]
+    fn g8_a_holding_that_is_not_understood_stays_beside_those_that_are() {
+        for unknown in [
+            "",
+            "../x",
+            "a:alone",
+            "pin=7",
+            "pin=x.1.1",
+            "file=-1.1.1",
+            "key=7",
+            "a.turnstile",
+            "lease=7:shared",
+        ] {
+            let text = format!("{ONE},{unknown},vendor {TWO}");
+            let (read, left_out) = Lineage::parse(&text);
+            assert_eq!(left_out, [""; 0]);
+            assert_eq!(read.to_string(), text);
+            let holds = [
+                (Thing::Unknown(unknown.to_owned()), Mode::Exclusive),
+                (named("vendor"), Mode::Exclusive),
+            ];
+            let expected = vec![ancestor(ONE, &holds), ancestor(TWO, &[])];
+            assert_eq!(read, Lineage(expected), "{unknown}");
+        }
     }
 
     #[test]

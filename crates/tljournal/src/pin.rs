@@ -13,6 +13,7 @@ use crate::disk::{Dir, DiskError};
 use crate::engine::Engine;
 use crate::error::{Conflict, ConflictKind, Error};
 use crate::home::Parent;
+use crate::lineage::Thing;
 use crate::lock::{self, Awaited, Mode, Wait};
 use crate::model::{Identity, Kind, Place};
 
@@ -144,10 +145,11 @@ pub(crate) fn hold_alone(
                 return Err(Conflict::at(path, ConflictKind::Pinned { holder }).into());
             }
             let identity = dir.own_stat()?.identity;
-            if let Some(run) = engine.pinned_above(identity)? {
+            if let Some(run) = engine.held_above(&Thing::Tree(identity))? {
                 return Err(Conflict::at(path, ConflictKind::PinnedAbove { run }).into());
             }
-            if is_own(identity) || engine.keeps_others_waiting()? {
+            let holds_key = lock::KeyByte::is_held_here();
+            if is_own(identity) || holds_key || engine.keeps_others_waiting()? {
                 return Err(Conflict::at(path, ConflictKind::WouldDeadlock).into());
             }
             tracing::warn!("waiting for `{path}`, pinned by {}", holders(&dir)?);

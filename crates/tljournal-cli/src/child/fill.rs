@@ -69,7 +69,8 @@ fn fill(
         let populating = scope.spawn(|| journal.populate(path, key, source, options));
         // Nobody asks where the tree is there already.
         let ran = asked.recv().ok().map(|stage| {
-            let run = journal.run(&args.label())?;
+            let mut run = journal.run(&args.label())?;
+            run.hand_down_key(path, key)?;
             let mut command = args.to_command();
             command.env(VARIABLE, stage);
             to_its_end(run, args, command)

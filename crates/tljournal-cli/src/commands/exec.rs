@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
-use tljournal::disk::Disk;
-use tljournal::{Error, LockMode};
+use camino::Utf8Path;
+use tljournal::LockMode;
 
 use crate::child::{self, CommandArgs, Wanted};
 use crate::exit::Exit;
@@ -32,14 +32,10 @@ pub(crate) struct Args {
 
 pub(super) fn run(session: &Session, args: &Args) -> Exit {
     child::run(session, &args.command, |journal, run, patience| {
-        let mut files = Vec::new();
-        for file in &args.files {
-            // Whoever names the same one differently takes it in the same order.
-            let path = Disk::default().real_path_of(file.name.as_ref());
-            files.push((path.map_err(Error::from)?, file.mode));
-        }
-        for (path, mode) in in_order(files) {
-            run.hand_down_lock(journal.lock_file(&path, mode, patience.left())?);
+        let files = args.files.iter();
+        let files = files.map(|file| (Utf8Path::new(&file.name), file.mode));
+        for lock in journal.lock_files(files, patience.left())? {
+            run.hand_down_lock(lock);
         }
         let locks = args.locks.iter();
         for (name, mode) in in_order(locks.map(|lock| (lock.name.as_str(), lock.mode))) {
@@ -51,7 +47,9 @@ pub(super) fn run(session: &Session, args: &Args) -> Exit {
 }
 
 /// Everybody takes locks in the same order, and each once, so that nobody waits for itself or in a ring.
-fn in_order<K: Ord>(wanted: impl IntoIterator<Item = (K, LockMode)>) -> BTreeMap<K, LockMode> {
+fn in_order<'a>(
+    wanted: impl IntoIterator<Item = (&'a str, LockMode)>,
+) -> BTreeMap<&'a str, LockMode> {
     let mut order = BTreeMap::new();
     for (lock, mode) in wanted {
         let strongest = order.entry(lock).or_insert(mode);

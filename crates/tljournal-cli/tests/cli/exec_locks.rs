@@ -71,6 +71,8 @@ fn g10_a_waiter_is_told_who_holds_the_lock_for_what_and_since_when() {
             "{said}"
         );
         assert!(said.contains(told), "{said}");
+        // Since when, or no longer than that.
+        assert!(said.ends_with(" s"), "{said}");
         // While it waits a signal ends it as usual.
         waiter.signal("TERM");
         assert_eq!(waiter.ended(), 1015);
@@ -280,4 +282,141 @@ fn one_file_by_two_names_and_one_lock_named_twice_are_taken_once() {
     ];
     let locks = ["--lock", "a", "--lock", "a:shared", "--no-wait"];
     project.ok(&[&["exec"], &files[..], &locks, &FREE].concat());
+}
+
+/// Links to one file were sorted by their paths, and the command waited for itself: for a file with two
+/// names, and for a link to one that was still missing.
+#[test]
+fn two_names_of_one_lock_file_are_locked_once_also_before_it_is_made() {
+    let project = Project::new();
+    project.write("h1", "");
+    std::fs::hard_link(project.at("h1"), project.at("h2")).unwrap();
+    std::os::unix::fs::symlink("missing", project.at("link")).unwrap();
+    for (one, two) in [("h1", "h2"), ("h2:shared", "h1"), ("link", "missing")] {
+        let files = ["--lock-file", one, "--lock-file", two, "--no-wait"];
+        project.ok(&[&["exec"], &files[..], &FREE].concat());
+    }
+    assert!(project.has("missing"));
+}
+
+/// Who waited for a lock below a build directory that was removed meanwhile got a lock on nothing, beside
+/// somebody who had it in the new one.
+#[test]
+fn g6_a_lock_of_a_home_that_was_removed_meanwhile_is_not_had() {
+    let project = Project::new();
+    let holder = project.holding(&["--lock", "a"]);
+    let mut waiter = project.start(&["exec", "--lock", "a", "--", "touch", "ran"]);
+    assert!(waiter.warning().contains("waiting for the lock"));
+    std::fs::remove_dir_all(project.at("build")).unwrap();
+    std::fs::create_dir(project.at("build")).unwrap();
+    let next = project.holding(&["--lock", "a"]);
+    holder.end();
+    let said = waiter.warning();
+    assert!(
+        said.contains("replaced since the journal was opened"),
+        "{said}"
+    );
+    assert_eq!(waiter.end(), 125);
+    assert_eq!(next.end(), 0);
+    assert!(!project.has("ran"));
+}
+
+/// Who waited for a lock whose file was removed meanwhile had it at the same time as whoever made it anew.
+#[test]
+fn g6_a_lock_whose_file_was_removed_meanwhile_is_waited_for_anew() {
+    let project = Project::new();
+    let holder = project.holding(&["--lock", "a"]);
+    let mut waiter = project.start(&["exec", "--lock", "a", "--", "touch", "ran"]);
+    assert!(waiter.warning().contains("waiting for the lock"));
+    for name in ["a", "a.turnstile"] {
+        std::fs::remove_file(project.at(&format!("build/.state/lock/name/{name}"))).unwrap();
+    }
+    let next = project.holding(&["--lock", "a", "--label", "the next one"]);
+    assert_eq!(holder.end(), 0);
+    let said = waiter.warning();
+    assert!(said.contains("the next one"), "{said}");
+    assert!(!project.has("ran"));
+    assert_eq!(next.end(), 0);
+    assert_eq!(waiter.end(), 0);
+    assert!(project.has("ran"));
+}
+
+/// Two that took the same named locks in different orders, one of them in a run around it, waited for each
+/// other for ever.
+#[test]
+fn a_named_lock_out_of_order_is_not_waited_for_below_the_other() {
+    let project = Project::new();
+    let nested = |wait: &str| {
+        let held = ["exec", "--lock", "b", "--"];
+        let nested = [TLJOURNAL, "exec", "--lock", "a", wait, "--", "true"];
+        project.run(&[&held[..], &nested].concat())
+    };
+    let holder = project.holding(&["--lock", "a"]);
+    let refused = nested("--wait=20s");
+    assert_eq!(refused.code, 125, "{refused:?}");
+    for told in ["`a`", "the lock `b`", "in the order of their names"] {
+        assert!(refused.err.contains(told), "{refused:?}");
+    }
+    assert_eq!(nested("--no-wait").code, 124);
+    assert_eq!(holder.end(), 0);
+    assert_eq!(nested("--wait=20s").code, 0);
+}
+
+/// A run was asked for in the home of whoever asks, where it does not live: what it held was waited for by its
+/// own command.
+#[test]
+fn a_lock_file_is_lent_to_a_command_that_works_in_another_home() {
+    let (project, other) = (Project::new(), Project::new());
+    let root = other.path().to_str().unwrap();
+    let file = project.at("lf").to_str().unwrap().to_owned();
+    let nested = |held: &str, wanted: &str| {
+        let outer = ["exec", "--lock-file", held, "--", TLJOURNAL, "--root", root];
+        let inner = ["exec", "--lock-file", wanted, "--no-wait"];
+        project.run(&[&outer[..], &inner, &FREE].concat())
+    };
+    let shared = format!("{file}:shared");
+    for (held, wanted, code) in [
+        (&file, &file, 0),
+        (&file, &shared, 0),
+        (&shared, &shared, 0),
+        (&shared, &file, 125),
+    ] {
+        let done = nested(held, wanted);
+        assert_eq!(done.code, code, "{held} {wanted}: {done:?}");
+    }
+    // What it is told by somebody who holds nothing is not believed.
+    let env = ["--lock-file", "lf", "--", "sh", "-c", "echo $TLJOURNAL_RUN"];
+    let told = project.ok(&[&["exec"], &env[..]].concat()).out;
+    let holder = project.holding(&["--lock-file", "lf"]);
+    let inner = ["--root", root, "exec", "--lock-file", &file, "--no-wait"];
+    let mut liar = project.command(&[&inner[..], &FREE].concat());
+    let ended = liar.env("TLJOURNAL_RUN", told.trim()).output().unwrap();
+    assert_eq!(ended.status.code(), Some(124), "{ended:?}");
+    assert_eq!(holder.end(), 0);
+}
+
+/// Who stood in line while nobody had the lock was not named: the one before it was blamed, with its label.
+/// And who would not wait at all found a lock taken that was free, because somebody passed the turnstile.
+#[test]
+fn g10_who_keeps_others_out_by_standing_in_line_is_named_and_keeps_out_only_who_waits() {
+    let project = Project::new();
+    project.ok(&["exec", "--lock", "a", "--label", "the old", "--", "true"]);
+    let turnstile = "build/.state/lock/name/a.turnstile";
+    let mut first = Running::start(&mut flock(
+        &project,
+        &[turnstile, "sh", "-c", "echo held; read x"],
+    ));
+    assert_eq!(first.line(), "held");
+    let done = project.run(&["exec", "--lock", "a", "--wait", "0.05", "--", "true"]);
+    assert_eq!(done.code, 124, "{done:?}");
+    assert!(
+        done.err
+            .contains(&format!("process {} (flock)", first.pid())),
+        "{done:?}"
+    );
+    assert!(done.err.contains("first in line"), "{done:?}");
+    assert!(!done.err.contains("the old"), "{done:?}");
+    assert!(is_free(&project, "--lock", "a:shared"));
+    assert!(is_free(&project, "--lock", "a"));
+    first.end();
 }

@@ -167,5 +167,34 @@ fn a_command_that_populates_what_it_is_run_for_is_refused() {
     let script = format!("{own} populate {PLACE} --key k -- true; exit $?");
     let nested = project.run(&args(&[], &script));
     assert_eq!(nested.code, 125, "{nested:?}");
+    assert!(
+        nested.err.contains("populating it with the same key"),
+        "{nested:?}"
+    );
+}
+
+/// What a command populated under a key was not told to the commands below it, and two that wanted each
+/// other's waited for ever.
+#[test]
+fn a_command_that_fills_a_tree_does_not_wait_for_who_may_wait_for_that() {
+    let project = Project::new();
+    fifo(&project, "begun");
+    fifo(&project, "hold");
+    let script = "echo > begun; cat hold; echo > $TLJOURNAL_STAGE/file";
+    let other = ["populate", "build/two", "--key", "l", "--", "sh", "-c"];
+    let other = command_in(project.path(), &[&other[..], &[script]].concat())
+        .stdout(Stdio::null())
+        .spawn();
+    let mut other = other.unwrap();
+    fs::read(project.at("begun")).unwrap();
+    let own = env!("CARGO_BIN_EXE_tljournal");
+    let script = format!("{own} populate build/two --key l --wait 20s -- true; exit $?");
+    let nested = project.run(&args(&[], &script));
+    assert_eq!(nested.code, 125, "{nested:?}");
     assert!(nested.err.contains("could wait for ever"), "{nested:?}");
+    fs::write(project.at("hold"), "").unwrap();
+    assert!(other.wait().unwrap().success());
+    // What nobody works at can be populated below.
+    let script = format!("{own} populate build/two --key m -- true; echo > $TLJOURNAL_STAGE/x");
+    project.ok(&args(&[], &script));
 }

@@ -116,3 +116,28 @@ fn a_witness_sees_every_mutating_call_and_can_refuse_one() {
         ]
     );
 }
+
+/// The thread behind a watch read its end as one event more, and waited for the next one for ever: every wait
+/// for vouchers left a thread and an inotify instance behind.
+#[test]
+fn the_thread_of_a_watch_ends_with_it_and_with_the_file() {
+    let (temp, dir) = scratch();
+    for removed in [false, true] {
+        std::fs::write(temp.path().join("a"), "").unwrap();
+        let (sender, told) = std::sync::mpsc::channel();
+        let watch = dir.watch("a", move || sender.send(()).is_ok()).unwrap();
+        std::fs::write(temp.path().join("a"), "1").unwrap();
+        told.recv().unwrap();
+        match removed {
+            true => std::fs::remove_file(temp.path().join("a")).unwrap(),
+            false => drop(watch),
+        }
+        let patience = std::time::Duration::from_secs(30);
+        let end = loop {
+            if let Err(end) = told.recv_timeout(patience) {
+                break end;
+            }
+        };
+        assert_eq!(end, std::sync::mpsc::RecvTimeoutError::Disconnected);
+    }
+}

@@ -1,7 +1,9 @@
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 
-use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+use rustix::io::Errno;
 
 use super::{Dir, DiskError};
 
@@ -31,11 +33,19 @@ impl Dir {
         let watch = Watch { events, id };
         let events = watch.events.clone();
         let listen = move || {
-            let mut event = [0_u8; 4096];
-            // The watch's own end is an event too.
-            while rustix::io::retry_on_intr(|| rustix::io::read(&events, &mut event)).is_ok()
-                && tell()
-            {}
+            let mut space = [MaybeUninit::uninit(); 4096];
+            let mut told = Reader::new(&events, &mut space);
+            loop {
+                // The watch's own end is an event too, and the last one.
+                let has_ended = match told.next() {
+                    Err(Errno::INTR) => continue,
+                    Err(_) => return,
+                    Ok(event) => event.events().contains(ReadFlags::IGNORED),
+                };
+                if !tell() || has_ended {
+                    return;
+                }
+            }
         };
         let spawned = std::thread::Builder::new()
             .name("tljournal-watch".to_owned())

@@ -47,6 +47,15 @@ impl Home {
         }
     }
 
+    /// Makes sure that the names still lead to the directories that are held, and to that of named locks.
+    pub(crate) fn fence_names(&self, names: &Dir) -> Result<(), Error> {
+        self.check_in_place()?;
+        match is_same(self.state.stat("lock/name")?, &names.own_stat()?) {
+            true => Ok(()),
+            false => replaced(names.path().to_string()),
+        }
+    }
+
     /// Makes sure that the names still lead to the directories and the commit lock that are held. A lock
     /// on a file that was renamed away excludes nobody.
     pub(crate) fn fence_lock(&self, commit_lock: &File) -> Result<(), Error> {

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,7 +9,7 @@ use camino::Utf8Path;
 use crate::engine::Engine;
 use crate::error::{Conflict, ConflictKind, Error, UsageError};
 use crate::lineage::{Holding, Loan, Thing};
-use crate::lock::{self, ByPath, Held, Mode, Wait};
+use crate::lock::{self, ByPath, Held, LockError, Mode, Wait};
 
 /// A named lock or a locked file, held until this is dropped; or borrowed from a run around this
 /// process, and then worth as much as that run's hold on it.
@@ -40,13 +41,54 @@ impl NamedLock {
         let held = match is_lent(engine, name, &thing, mode)? {
             true => None,
             false => {
-                let names = engine.home.locks.ensure_dir("name", 0o755)?;
-                let held = lock::acquire(&names, name, mode, purpose, Wait { limit })?;
+                let names = engine.home.locks.ensure_dir("name", 0o755);
+                let names = names.map_err(|error| engine.explain(error.into()))?;
+                let after = engine.lock_above_after(name)?;
+                let patience = match after {
+                    Some(_) => Some(Duration::ZERO),
+                    None => limit,
+                };
+                let held = lock::acquire(&names, name, mode, purpose, Wait { limit: patience });
+                // A lock in a directory that was removed or renamed away excludes nobody.
+                engine.home.fence_names(&names)?;
+                let held = match (held, after) {
+                    (Err(LockError::Timeout { .. }), Some(held)) if limit != patience => {
+                        return Err(Conflict::at(name, ConflictKind::OutOfOrder { held }).into());
+                    }
+                    (held, _) => held?,
+                };
                 engine.note_wait(name, held.waited, purpose)?;
                 Some(held)
             }
         };
         Ok(Self::new(engine, name, Holding { thing, mode }, held))
+    }
+
+    /// Locks several files, in the order in which everybody takes them, whatever names they have; one that has
+    /// several among them is locked once.
+    pub(super) fn acquire_files<'a>(
+        engine: &Arc<Engine>,
+        files: impl IntoIterator<Item = (&'a Utf8Path, Mode)>,
+        limit: Option<Duration>,
+    ) -> Result<Vec<Self>, Error> {
+        let (begun, disk) = (Instant::now(), engine.home.dir.disk());
+        let mut order = BTreeMap::new();
+        for (path, mode) in files {
+            engine.home.refuse_path_to_own(path)?;
+            // Made if it is missing: before that two names of it cannot be told to be one.
+            let file = ByPath::open(disk, path)?;
+            let (_, strongest) = order.entry(file.order()).or_insert((path, mode));
+            if mode == Mode::Exclusive {
+                *strongest = mode;
+            }
+        }
+        let in_order = order.into_values();
+        in_order
+            .map(|(path, mode)| {
+                let limit = limit.map(|limit| limit.saturating_sub(begun.elapsed()));
+                Self::acquire_file(engine, path, mode, limit)
+            })
+            .collect()
     }
 
     pub(super) fn acquire_file(

@@ -156,7 +156,9 @@ impl Options {
         let wait = Wait {
             limit: self.lock_wait,
         };
-        let held = lock::acquire(&home.locks, "commit", Mode::Exclusive, purpose, wait)?;
+        let held = lock::acquire(&home.locks, "commit", Mode::Exclusive, purpose, wait);
+        home.check_in_place()?;
+        let held = held?;
         home.fence_lock(held.file())?;
         Ok(held)
     }

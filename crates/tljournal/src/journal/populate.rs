@@ -4,6 +4,7 @@ use super::work::{Installed, Journal};
 use crate::ambient;
 use crate::catalog::TxnRow;
 use crate::error::{Conflict, ConflictKind, Error};
+use crate::lineage::Thing;
 use crate::lock::{KeyByte, Wait};
 use crate::model::{Digest, RelPath, Timestamp};
 use crate::tree::{Fingerprint, TreeSource};
@@ -58,6 +59,9 @@ impl Journal {
         }
         let locks = &self.engine.home.locks;
         let key = Fingerprint::of_key(key, &self.engine.home.place(path)?).digest;
+        if let Some(run) = self.engine.held_above(&Thing::Key(key))? {
+            return Err(Conflict::at(path, ConflictKind::PopulatedAbove { run }).into());
+        }
         if let Some(taken) = KeyByte::try_take(locks, key)? {
             return Ok(taken);
         }

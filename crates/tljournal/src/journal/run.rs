@@ -12,8 +12,9 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::home::LOG;
 use crate::lineage::{Ancestor, Holding, Lineage};
-use crate::model::RunId;
+use crate::model::{Digest, RelPath, RunId};
 use crate::pin::Pin;
+use crate::tree::Fingerprint;
 
 /// A run that a command and everything it starts belong to, with what is held for them.
 ///
@@ -28,6 +29,7 @@ pub struct Run {
     label: String,
     locks: Vec<NamedLock>,
     pins: Vec<Pin>,
+    keys: Vec<Holding>,
 }
 
 /// The output of a command, in a file of the home.
@@ -49,6 +51,7 @@ impl Run {
             label: label.to_owned(),
             locks: Vec::new(),
             pins: Vec::new(),
+            keys: Vec::new(),
         })
     }
 
@@ -72,6 +75,18 @@ impl Run {
     /// Holds a tree for the command.
     pub fn hand_down_pin(&mut self, pin: Pin) {
         self.pins.push(pin);
+    }
+
+    /// Has the command know that it fills the tree at a path, for whoever populates that with a key: below it
+    /// nobody waits for that, nor for anything that others may hold while they do.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a path that is outside the territory or the journal's own.
+    pub fn hand_down_key(&mut self, path: &str, key: impl AsRef<[u8]>) -> Result<(), Error> {
+        let place = self.engine.home.place(&RelPath::new(path)?)?;
+        let key = Fingerprint::of_key(Digest::of(key.as_ref()), &place).digest;
+        self.keys.push(Holding::of_key(key));
+        Ok(())
     }
 
     /// Makes files in `.state/log/` for the command's output: one if there is one suffix, which is empty
@@ -133,6 +148,7 @@ impl Run {
         let locks = self.locks.iter().filter_map(NamedLock::to_hand_down);
         let pins = self.pins.iter().map(|pin| Holding::of_tree(pin.identity()));
         let holds = locks.map(|(_, holding)| holding.clone()).chain(pins);
+        let holds = holds.chain(self.keys.iter().cloned());
         let own = Ancestor {
             run: self.id,
             holds: holds.collect(),

@@ -210,7 +210,7 @@ impl Journal {
     }
 
     /// Locks a file that any program may lock with flock(2) or flock(1), wherever it lies; made if it is
-    /// missing, and never written to. Take several in the order of their paths, and before named locks.
+    /// missing, and never written to. Take several with [`Journal::lock_files`], and before named locks.
     ///
     /// # Errors
     /// As for [`Journal::lock`], and [`Error::Disk`] when it cannot be opened.
@@ -221,6 +221,19 @@ impl Journal {
         limit: Option<Duration>,
     ) -> Result<NamedLock, Error> {
         NamedLock::acquire_file(&self.engine, path, mode, limit)
+    }
+
+    /// Locks several such files, in an order that is the same for everybody; of two names of one file it takes
+    /// the first, and exclusively if any says so.
+    ///
+    /// # Errors
+    /// As for [`Journal::lock_file`].
+    pub fn lock_files<'a>(
+        &self,
+        files: impl IntoIterator<Item = (&'a Utf8Path, Mode)>,
+        limit: Option<Duration>,
+    ) -> Result<Vec<NamedLock>, Error> {
+        NamedLock::acquire_files(&self.engine, files, limit)
     }
 
     /// Begins a run that a command is to inherit, and writes down what it is for.

@@ -6,7 +6,7 @@ use super::flock::{Held, LockError, Mode};
 use super::holder;
 use super::wait::{self, Awaited, Wait};
 use crate::disk::Disk;
-use crate::model::Identity;
+use crate::model::{Identity, Stat};
 
 /// A lock file that the caller named by its path, open and not locked yet.
 ///
@@ -17,6 +17,7 @@ pub(crate) struct ByPath<'a> {
     disk: &'a Disk,
     path: &'a Utf8Path,
     file: File,
+    dev: u64,
     pub(crate) identity: Identity,
 }
 
@@ -24,13 +25,19 @@ impl<'a> ByPath<'a> {
     /// Opens the file, made if it is missing.
     pub(crate) fn open(disk: &'a Disk, path: &'a Utf8Path) -> Result<Self, LockError> {
         let file = disk.open_lock_at(path)?;
-        let identity = disk.stat_open(&file, path.as_str())?.identity;
+        let Stat { dev, identity, .. } = disk.stat_open(&file, path.as_str())?;
         Ok(Self {
             disk,
             path,
             file,
+            dev,
             identity,
         })
+    }
+
+    /// Where it stands among all files; the same by every name of it.
+    pub(crate) fn order(&self) -> (u64, u64) {
+        (self.dev, self.identity.ino)
     }
 
     /// Locks it. `None` if the path does not name it any more: whoever locks the file that is there now

@@ -79,7 +79,8 @@ pub(crate) fn is_name(text: &str) -> bool {
     begins && !taken && text.len() <= NAME_CHARS_MAX && text.chars().all(plain)
 }
 
-/// Takes the lock `name`, a file of `dir`, through a description of its own.
+/// Takes the lock `name`, a file of `dir`, through a description of its own. Should the name lead to another
+/// file once it is had, that one is taken: whoever comes next locks it.
 ///
 /// `purpose` is what others are told while it is held exclusively.
 pub(crate) fn acquire(
@@ -89,16 +90,25 @@ pub(crate) fn acquire(
     purpose: &str,
     wait: Wait,
 ) -> Result<Held, LockError> {
-    let turnstile = dir.open_lock_file(&format!("{name}{TURNSTILE}"))?;
-    let file = dir.open_lock_file(name)?;
     let awaited = Awaited {
         name,
         path: dir.path().join(name),
         mode,
         holder: &|| holder::describe(dir, name),
     };
-    let (file, waited) = wait::in_line(&awaited, vec![turnstile], file, wait)?;
-    let held = Held::new(file, waited);
+    let mut waited = Duration::ZERO;
+    let held = loop {
+        let turnstile = dir.open_lock_file(&format!("{name}{TURNSTILE}"))?;
+        let file = dir.open_lock_file(name)?;
+        let left = wait.after(waited);
+        let (file, more) = wait::in_line(&awaited, vec![turnstile], file, left)?;
+        waited += more;
+        let held = Held::new(file, waited);
+        let named = dir.stat(name)?.map(|stat| stat.identity);
+        if named == Some(dir.stat_open(held.file())?.identity) {
+            break held;
+        }
+    };
     if mode == Mode::Exclusive
         && let Err(error) = holder::sign(dir, name, &held.file, purpose)
     {

@@ -1,6 +1,7 @@
 use std::fs::File;
 use std::time::Duration;
 
+use super::flock::TURNSTILE;
 use crate::ambient::{self, Keeper};
 use crate::disk::{Dir, DiskError};
 use crate::model::Timestamp;
@@ -27,6 +28,11 @@ pub(super) fn describe(dir: &Dir, name: &str) -> String {
         .flatten()
         .map_or(0, |stat| stat.identity.ino);
     let keepers = keepers(ino);
+    if keepers.is_empty()
+        && let Some(first) = first_in_line(dir, name)
+    {
+        return first;
+    }
     // Only who holds it alone signs; what a sharer finds in the file is of somebody before it.
     if keepers.iter().any(|keeper| keeper.shared) {
         return tell(&keepers, true);
@@ -43,6 +49,15 @@ pub(super) fn describe(dir: &Dir, name: &str) -> String {
         }
         _ => tell(&keepers, true),
     }
+}
+
+/// Says who stands in the turnstile of a lock that nobody is seen to hold, and so keeps others from it.
+fn first_in_line(dir: &Dir, name: &str) -> Option<String> {
+    let turnstile = dir.stat(format!("{name}{TURNSTILE}")).ok().flatten()?;
+    let mut first = keepers(turnstile.identity.ino);
+    // Whoever asks may be the first itself.
+    first.retain(|keeper| keeper.pid != std::process::id());
+    (!first.is_empty()).then(|| format!("{}, which is first in line", tell(&first, true)))
 }
 
 /// Says who holds a lock on an inode that nobody signs.
@@ -78,6 +93,10 @@ fn tell(keepers: &[Keeper], with_command: bool) -> String {
         let mut said = ambient::describe_process(keeper.pid)?;
         if with_command && let Some(command) = ambient::command_line(keeper.pid) {
             said.push_str(&format!(": \"{command}\""));
+            if let Some(age) = ambient::age(keeper.pid) {
+                // Nobody has written down since when: no longer than that.
+                said.push_str(&format!(", running for {:.1} s", age.as_secs_f64()));
+            }
         }
         if keeper.inherited {
             said.push_str(", which inherited it from a process that has ended");

@@ -34,7 +34,9 @@ impl KeyByte {
     pub(crate) fn try_take(dir: &Dir, key: Digest) -> Result<Option<Self>, DiskError> {
         let file = dir.open_lock_file(FILE)?;
         match fcntl(&file, FcntlArg::F_OFD_SETLK(&byte_of(key))) {
-            Ok(_) => Ok(Some(Self::new(file))),
+            Ok(_) if is_named(dir, &file)? => Ok(Some(Self::new(file))),
+            // Somebody has removed the file: the next one is made.
+            Ok(_) => Self::try_take(dir, key),
             Err(Errno::EAGAIN | Errno::EACCES) => Ok(None),
             Err(errno) => Err(cannot_lock(dir, errno)),
         }
@@ -49,22 +51,26 @@ impl KeyByte {
         holder: impl Fn() -> String,
     ) -> Result<Self, LockError> {
         let begun = Instant::now();
-        let file = dir.open_lock_file(FILE)?;
-        let block = move || loop {
-            match fcntl(&file, FcntlArg::F_OFD_SETLKW(&byte_of(key))) {
-                Ok(_) => return Ok(file),
-                Err(Errno::EINTR) => {}
-                Err(errno) => return Err(rustix::io::Errno::from_raw_os_error(errno as i32)),
-            }
-        };
         let awaited = Awaited {
             name: what,
             path: dir.path().join(FILE),
             mode: Mode::Exclusive,
             holder: &holder,
         };
-        let (file, _) = wait_for(&awaited, block, (begun, wait))?;
-        Ok(Self::new(file))
+        loop {
+            let file = dir.open_lock_file(FILE)?;
+            let block = move || loop {
+                match fcntl(&file, FcntlArg::F_OFD_SETLKW(&byte_of(key))) {
+                    Ok(_) => return Ok(file),
+                    Err(Errno::EINTR) => {}
+                    Err(errno) => return Err(rustix::io::Errno::from_raw_os_error(errno as i32)),
+                }
+            };
+            let (file, _) = wait_for(&awaited, block, (begun, wait))?;
+            if is_named(dir, &file)? {
+                return Ok(Self::new(file));
+            }
+        }
     }
 
     /// Whether this thread holds a key already, which others may wait for.
@@ -85,6 +91,12 @@ impl Drop for KeyByte {
     fn drop(&mut self) {
         HELD.set(HELD.get() - 1);
     }
+}
+
+/// Whether the file is still the one that others open.
+fn is_named(dir: &Dir, file: &File) -> Result<bool, DiskError> {
+    let named = dir.stat(FILE)?.map(|stat| stat.identity);
+    Ok(named == Some(dir.stat_open(file)?.identity))
 }
 
 /// Two keys that meet in one byte wait for each other, and lose nothing but time.

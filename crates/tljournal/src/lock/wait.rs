@@ -18,6 +18,15 @@ pub(crate) struct Wait {
     pub(crate) limit: Option<Duration>,
 }
 
+impl Wait {
+    /// What is left of it after some of it.
+    pub(super) fn after(self, waited: Duration) -> Self {
+        Self {
+            limit: self.limit.map(|limit| limit.saturating_sub(waited)),
+        }
+    }
+}
+
 /// A lock, for whoever waits for it.
 pub(crate) struct Awaited<'a> {
     /// What people call it.
@@ -33,6 +42,14 @@ impl Awaited<'_> {
     fn failed(&self, errno: Errno) -> LockError {
         DiskError::new("lock", self.path.as_str(), errno).into()
     }
+
+    fn timeout(&self, waited: Duration) -> LockError {
+        LockError::Timeout {
+            lock: self.name.to_owned(),
+            waited,
+            holder: (self.holder)(),
+        }
+    }
 }
 
 /// Locks `file` once it has passed through the turnstiles, each held until then; says how long that took.
@@ -43,13 +60,18 @@ pub(crate) fn in_line<F: AsFd + Send + 'static>(
     wait: Wait,
 ) -> Result<(F, Duration), LockError> {
     let begun = Instant::now();
+    // Who does not wait stands in no line: those who pass through a turnstile are not in its way.
+    let waits = wait.limit != Some(Duration::ZERO);
+    let failed = |errno| awaited.failed(errno);
     let mut free = true;
-    for turnstile in &turnstiles {
-        free =
-            free && try_flock(turnstile, Mode::Exclusive).map_err(|errno| awaited.failed(errno))?;
+    for turnstile in turnstiles.iter().filter(|_| waits) {
+        free = free && try_flock(turnstile, Mode::Exclusive).map_err(failed)?;
     }
-    if free && try_flock(&file, awaited.mode).map_err(|errno| awaited.failed(errno))? {
+    if free && try_flock(&file, awaited.mode).map_err(failed)? {
         return Ok((file, Duration::ZERO));
+    }
+    if !waits {
+        return Err(awaited.timeout(begun.elapsed()));
     }
     let mode = awaited.mode;
     let block = move || {
@@ -96,14 +118,10 @@ pub(super) fn wait_for<T: Send + 'static>(
             Err(RecvTimeoutError::Disconnected) => return Err(awaited.failed(Errno::CANCELED)),
             Err(RecvTimeoutError::Timeout) => {}
         }
-        let holder = (awaited.holder)();
         if wait.limit.is_some_and(|limit| limit <= waited) {
-            return Err(LockError::Timeout {
-                lock: name.to_owned(),
-                waited,
-                holder,
-            });
+            return Err(awaited.timeout(waited));
         }
+        let holder = (awaited.holder)();
         tracing::warn!("waiting for the lock `{name}`, held by {holder}");
         told = true;
     }

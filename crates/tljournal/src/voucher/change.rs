@@ -201,8 +201,10 @@ impl<'a> Tags<'a> {
             limit: self.engine.lock_wait,
         };
         let locks = &self.engine.home.locks;
-        lock::acquire(locks, LOCK, Mode::Exclusive, purpose, wait)
-            .map_err(|error| self.engine.explain(error.into()))
+        let held = lock::acquire(locks, LOCK, Mode::Exclusive, purpose, wait)
+            .map_err(|error| self.engine.explain(error.into()))?;
+        self.engine.home.check_in_place()?;
+        Ok(held)
     }
 
     /// Withdraws what was seen of this run, under the lock.

@@ -69,6 +69,13 @@ impl Failure {
         None
     }
 
+    /// The failure and its causes, as one line.
+    pub(crate) fn in_full(&self) -> String {
+        let mut words = vec![self.to_string()];
+        words.extend(self.causes());
+        words.join(": ")
+    }
+
     /// The causes below the failure's own words, each once.
     pub(crate) fn causes(&self) -> Vec<String> {
         let mut causes = vec![self.to_string()];

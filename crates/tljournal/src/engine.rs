@@ -64,6 +64,8 @@ pub(crate) struct Store {
 struct LiveRun {
     entered: Option<(RunId, RunByte)>,
     row: Option<i64>,
+    /// The rows of runs that are over, and whose end is still to be recorded.
+    left: Vec<i64>,
 }
 
 /// From when on a wait for the commit lock is told of afterwards.
@@ -210,6 +212,15 @@ impl Engine {
         Err(DiskError::new("find a free byte in", "lock/runs", rustix::io::Errno::AGAIN).into())
     }
 
+    /// Ends the life of this handle's run; its end is recorded by [`Engine::finish_run`]. What is done with
+    /// the handle from now on is another run.
+    pub(crate) fn leave_run(&self) {
+        let mut run = self.live_run();
+        run.entered = None;
+        let row = run.row.take();
+        run.left.extend(row);
+    }
+
     /// What keeps this handle's run alive, if it has begun, for whoever is to inherit it.
     pub(crate) fn with_run_file<T>(&self, act: impl FnOnce(Option<BorrowedFd<'_>>) -> T) -> T {
         let run = self.live_run();
@@ -324,13 +335,21 @@ impl Engine {
     /// Ends the run, if it changed anything: records how, and if it committed moves the log into the database,
     /// should nobody be in the way.
     pub(crate) fn finish_run(&self, outcome: &str) -> Result<(), Error> {
-        let Some(row) = self.live_run().row.take() else {
-            return Ok(());
+        let rows: Vec<i64> = {
+            let mut run = self.live_run();
+            let row = run.row.take();
+            run.left.drain(..).chain(row).collect()
         };
+        if rows.is_empty() {
+            return Ok(());
+        }
         if let Err(error) = crate::recovery::sweep(self) {
             tracing::warn!(%error, "what is left over remains until recovery");
         }
-        self.record(Sync::Normal, |catalog| catalog.end_run(row, outcome))?;
+        self.record(Sync::Normal, |catalog| {
+            rows.iter()
+                .try_for_each(|row| catalog.end_run(*row, outcome))
+        })?;
         // It costs four syncs: a run that made nothing durable, and has no failure to tell, leaves its few
         // rows to the next one.
         if self.has_committed.load(Ordering::Acquire) || outcome != "ok" {

@@ -50,8 +50,7 @@ pub use ambient::redacted;
 pub use catalog::{CatalogError, ChangeRecord, EventRecord, RunRecord, TxnFilter, TxnRecord};
 pub use error::{Conflict, ConflictKind, Damage, Error, Unsupported, UsageError};
 pub use journal::{
-    EntryView, History, Inspection, Installed, Journal, NamedLock, Options, Reading, Run, RunLog,
-    Status,
+    EntryView, History, Inspection, Installed, Journal, NamedLock, Options, Reading, Run, Status,
 };
 pub use lock::{LockError, Mode as LockMode};
 pub use model::{

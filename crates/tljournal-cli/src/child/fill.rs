@@ -73,7 +73,8 @@ fn fill(
             run.hand_down_key(path, key)?;
             let mut command = args.to_command();
             command.env(VARIABLE, stage);
-            to_its_end(run, args, command)
+            // The run of this process goes on: it is the one that populates.
+            to_its_end(run, args, command, drop)
         });
         let _ = tell.send(matches!(&ran, Some(Ok(status)) if status.success()));
         let populated = match populating.join() {

@@ -2,13 +2,13 @@
 //!
 //! The command belongs to a run, which its own `tljournal` commands find in the environment; what is held
 //! for it is held exactly as long as its process lives, also if this one is killed. Everything that makes
-//! this process a good stand-in for the command is here: its output (`route`, `follow`), its signals
+//! this process a good stand-in for the command is here: its output (`route`, `keep`), its signals
 //! (`signals`), its exit code (`end`).
 
 mod args;
 mod end;
 mod fill;
-mod follow;
+mod keep;
 mod patience;
 mod route;
 mod signals;
@@ -21,11 +21,15 @@ use tljournal::{Journal, Run};
 pub(crate) use args::{CommandArgs, Wanted};
 pub(crate) use end::OF_COMMANDS;
 pub(crate) use fill::populate;
+pub(crate) use keep::run as keep_output;
 pub(crate) use patience::Patience;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session::Session;
+
+/// This program, whatever has its name by now.
+pub(crate) const OWN_PROGRAM: &str = "/proc/self/exe";
 
 /// What is done before the command starts: takes what is to be held, and says what to start.
 pub(crate) trait Hold:
@@ -77,16 +81,21 @@ fn within(
 ) -> Result<ExitStatus, Failure> {
     let patience = args.patience(session.lock_wait());
     let command = hold(journal, &mut run, &patience)?;
-    to_its_end(run, args, command)
+    to_its_end(run, args, command, Run::release)
 }
 
-/// Starts the command and waits for its end. What it was given is released at that moment, before the rest
-/// of its output has been read.
-fn to_its_end(run: Run, args: &CommandArgs, mut command: Command) -> Result<ExitStatus, Failure> {
+/// Starts the command and waits for its end. At that moment its run is over, before the rest of its output
+/// has been read.
+fn to_its_end(
+    run: Run,
+    args: &CommandArgs,
+    mut command: Command,
+    over: impl FnOnce(Run),
+) -> Result<ExitStatus, Failure> {
     let routes = route::choose(args.log()).open(&run, &mut command)?;
     let signals = signals::catch().map_err(|source| Failure::io("catch signals", source))?;
     let spawned = run.spawn(&mut command);
-    // This process must not keep the writing ends of what it follows.
+    // This process must not keep the writing ends of the pipes.
     drop(command);
     let mut child = spawned.map_err(|source| Failure::Command {
         command: args.program(),
@@ -97,7 +106,14 @@ fn to_its_end(run: Run, args: &CommandArgs, mut command: Command) -> Result<Exit
         .wait()
         .map_err(|source| Failure::io("wait for the command", source))?;
     forwarding.command_ended();
-    run.release();
-    routes.finish();
-    Ok(status)
+    over(run);
+    match routes.finish() {
+        // It would look as if all of it had been said.
+        Err(failure) if status.success() => Err(failure),
+        Err(failure) => {
+            tracing::warn!("{}", failure.in_full());
+            Ok(status)
+        }
+        Ok(()) => Ok(status),
+    }
 }

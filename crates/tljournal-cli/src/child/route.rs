@@ -1,18 +1,13 @@
-//! Where the command's output goes: through, or to a log that is followed.
-//!
-//! A command writes to its log directly, so that no pipe of it breaks when this process is killed. What
-//! it then does to its output it does to a file: who opens `/dev/stderr` to write it anew (`>` in a shell)
-//! truncates the log, as with any output that was redirected to a file.
+//! Where the command's output goes: to where this process's does, or through a keeper into a log and on.
 
-use std::fs::File;
-use std::io::{self, IsTerminal};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::process::{Command, Stdio};
+use std::io::{self, IsTerminal, PipeWriter};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process::Command;
 
-use tljournal::{Run, RunLog};
+use tljournal::Run;
 
 use super::args::Log;
-use super::follow::{Follower, Watched};
+use super::keep::{Keeper, Kept, Losses};
 use crate::failure::Failure;
 
 /// One of the two outputs of this process.
@@ -27,10 +22,12 @@ pub(super) enum Output {
 pub(super) struct Choice {
     /// What each log's name ends with, and the outputs that go there; the first is where it is copied to.
     logs: Vec<(&'static str, Vec<Output>)>,
+    /// Whether somebody wants the logs more than the command to run.
+    asked: bool,
 }
 
-/// The logs that are followed.
-pub(super) struct Routes(Vec<Follower>);
+/// What the output goes through, if there is a log.
+pub(super) struct Routes(Option<Keeper>);
 
 /// Decides by what the outputs of this process are.
 pub(super) fn choose(log: Log) -> Choice {
@@ -39,60 +36,86 @@ pub(super) fn choose(log: Log) -> Choice {
         Log::Nothing => false,
         Log::UnlessTerminal => !output.is_terminal(),
     });
-    decide(out, err, are_same())
+    Choice {
+        logs: decide(out, err, are_same()),
+        asked: log == Log::All,
+    }
 }
 
-fn decide(out: bool, err: bool, same: bool) -> Choice {
+fn decide(out: bool, err: bool, same: bool) -> Vec<(&'static str, Vec<Output>)> {
     use Output::{Err, Out};
-    let logs = match (out, err) {
+    match (out, err) {
         (false, false) => vec![],
         // One file keeps what came when in order.
         (true, true) if same => vec![("", vec![Out, Err])],
         (true, true) => vec![(".out", vec![Out]), (".err", vec![Err])],
         (true, false) => vec![(".out", vec![Out])],
         (false, true) => vec![(".err", vec![Err])],
-    };
-    Choice { logs }
+    }
 }
 
 impl Choice {
-    /// Makes the logs, has the command write there, and begins to follow them.
+    /// Makes the logs, and has the command write to their keeper. Without a log that nobody has asked for
+    /// the command runs all the same.
     pub(super) fn open(self, run: &Run, command: &mut Command) -> Result<Routes, Failure> {
-        let mut watched = Vec::new();
-        for _ in &self.logs {
-            match Watched::new() {
-                Ok(one) => watched.push(one),
-                Err(error) => {
-                    tracing::warn!("no log is kept, because none can be followed: {error}");
-                    return Ok(Routes(Vec::new()));
+        if self.logs.is_empty() {
+            return Ok(Routes(None));
+        }
+        match self.keep(run) {
+            Ok((keeper, writers)) => {
+                for (output, writer) in writers {
+                    output.redirect(command, writer);
                 }
+                Ok(Routes(Some(keeper)))
+            }
+            Err(failure) if self.asked => Err(failure),
+            Err(failure) => {
+                let why = failure.in_full();
+                tracing::warn!("no log of the command's output is kept: {why}");
+                Ok(Routes(None))
             }
         }
-        if self.logs.is_empty() {
-            return Ok(Routes(Vec::new()));
-        }
+    }
+
+    /// Starts the keeper; returns what the outputs are to write to.
+    fn keep(&self, run: &Run) -> Result<(Keeper, Vec<(Output, PipeWriter)>), Failure> {
         let suffixes: Vec<_> = self.logs.iter().map(|(suffix, _)| *suffix).collect();
         let files = run.logs(&suffixes)?;
-        let mut routes = Vec::new();
-        for (((_, outputs), log), watched) in self.logs.into_iter().zip(files).zip(watched) {
-            let failed = |source| Failure::io("follow the command's output", source);
-            let RunLog { writer, reader } = log;
-            for output in &outputs {
-                let writer = writer.try_clone().map_err(failed)?;
-                output.redirect(command, writer);
+        let failed = |source| Failure::io("keep the command's output", source);
+        let (out, err) = (io::stdout(), io::stderr());
+        let (mut streams, mut writers) = (Vec::new(), Vec::new());
+        for ((_, outputs), log) in self.logs.iter().zip(files) {
+            let (from, writer) = io::pipe().map_err(failed)?;
+            let to = match outputs.first() {
+                Some(Output::Err) => err.as_fd(),
+                _ => out.as_fd(),
+            };
+            for output in outputs {
+                writers.push((*output, writer.try_clone().map_err(failed)?));
             }
-            if let Some(to) = outputs.first() {
-                routes.push(Follower::start(watched, reader, *to).map_err(failed)?);
-            }
+            streams.push(Kept { from, log, to });
         }
-        Ok(Routes(routes))
+        let keeper = Keeper::start(&streams, self.asked).map_err(failed)?;
+        Ok((keeper, writers))
     }
 }
 
 impl Routes {
-    /// Copies what has been written until now, and ends.
-    pub(super) fn finish(self) {
-        self.0.into_iter().for_each(Follower::finish);
+    /// Returns when what has been written until now has arrived.
+    pub(super) fn finish(self) -> Result<(), Failure> {
+        let Some(keeper) = self.0 else {
+            return Ok(());
+        };
+        let told = keeper.finish().map_err(|source| {
+            Failure::io("hear from the keeper of the command's output", source)
+        })?;
+        for errno in told.iter().filter_map(|losses| losses.log) {
+            tracing::warn!("the log of the command's output is not whole: {errno}");
+        }
+        match told.into_iter().find_map(|losses: Losses| losses.copy) {
+            Some(errno) => Err(Failure::io("copy the command's output", errno.into())),
+            None => Ok(()),
+        }
     }
 }
 
@@ -102,17 +125,17 @@ impl Output {
     }
 
     /// Does something with this process's own descriptor.
-    pub(super) fn with<T>(self, act: impl FnOnce(BorrowedFd<'_>) -> T) -> T {
+    fn with<T>(self, act: impl FnOnce(BorrowedFd<'_>) -> T) -> T {
         match self {
             Self::Out => act(io::stdout().as_fd()),
             Self::Err => act(io::stderr().as_fd()),
         }
     }
 
-    fn redirect(self, command: &mut Command, to: File) {
+    fn redirect(self, command: &mut Command, to: PipeWriter) {
         match self {
-            Self::Out => command.stdout(Stdio::from(to)),
-            Self::Err => command.stderr(Stdio::from(to)),
+            Self::Out => command.stdout(OwnedFd::from(to)),
+            Self::Err => command.stderr(OwnedFd::from(to)),
         };
     }
 }
@@ -134,7 +157,7 @@ mod tests {
 
     #[test]
     fn two_outputs_that_are_one_file_have_one_log() {
-        let logs = |out, err, same| decide(out, err, same).logs;
+        let logs = decide;
         assert_eq!(logs(true, true, true), [("", vec![Out, Err])]);
         let two = [(".out", vec![Out]), (".err", vec![Err])];
         assert_eq!(logs(true, true, false), two);

@@ -6,6 +6,7 @@ mod artifacts_clean;
 mod artifacts_publish;
 mod exec;
 mod init;
+mod keep;
 mod kit;
 mod kit_unpack;
 mod link;
@@ -64,6 +65,7 @@ pub(crate) enum Command {
     Log(log::Args),
     Show(show::Args),
     Demo(demo::Args),
+    Keep(keep::Args),
 }
 
 /// Runs a command.
@@ -86,5 +88,6 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<Exit, Failure> 
         Command::Log(args) => log::run(session, &args),
         Command::Show(args) => show::run(session, &args),
         Command::Demo(args) => demo::run(session, args),
+        Command::Keep(args) => keep::run(&args),
     }
 }

@@ -12,14 +12,12 @@ use crate::session::Session;
 /// What names the pinned directory to the command.
 const VARIABLE: &str = "TLJOURNAL_PIN";
 
-/// This program, whatever has its name by now.
-const OWN_PROGRAM: &str = "/proc/self/exe";
-
 /// Run a command, and keep an installed tree whole as long as it lives
 ///
 /// Whatever is installed at PATH meanwhile, the tree that is there now stays on disk. PATH shows what is
 /// installed last; $TLJOURNAL_PIN is a path to the pinned tree, for CMD and all that it starts, as long
-/// as CMD lives and keeps its descriptors open.
+/// as CMD lives and keeps its descriptors open. It is /proc/PID/fd/N; where PID means nothing, as in
+/// another PID namespace, /proc/self/fd/N does for whoever has inherited the descriptor.
 #[derive(Debug, clap::Args)]
 #[command(after_help = child::OF_COMMANDS)]
 pub(crate) struct Args {
@@ -47,7 +45,7 @@ pub(super) fn run(session: &Session, args: &Args) -> Exit {
         run.hand_down_pin(pin);
         // The path is right for everybody if it leads by way of the command's own process, whose number
         // only that process can know in time.
-        let mut command = Command::new(OWN_PROGRAM);
+        let mut command = Command::new(child::OWN_PROGRAM);
         command.args(["pin", path, "--pinned", &fd.to_string(), "--"]);
         command.args(args.command.words());
         Ok(command)

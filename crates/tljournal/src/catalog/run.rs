@@ -56,9 +56,10 @@ impl Catalog {
         Ok(())
     }
 
-    /// Records how a run ended.
+    /// Records how a run ended. Who was found dead meanwhile knows it better.
     pub(crate) fn end_run(&self, row: i64, outcome: &str) -> Result<(), CatalogError> {
-        let sql = "UPDATE run SET ended_at = ?2, outcome = ?3 WHERE id = ?1 AND ended_at IS NULL";
+        let sql = "UPDATE run SET ended_at = ?2, outcome = ?3
+                   WHERE id = ?1 AND (ended_at IS NULL OR outcome = 'found dead')";
         self.conn.prepare_cached(sql)?.execute(params![
             row,
             ambient::now().to_string(),

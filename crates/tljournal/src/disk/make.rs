@@ -34,20 +34,20 @@ impl Dir {
         })
     }
 
-    /// Creates a file that was not there, for whoever appends to it and whoever follows that, each with a
-    /// description of its own. What is appended is no call of this room.
+    /// Creates a file that was not there, for whoever keeps a log in it. What is written is no call of this
+    /// room.
     ///
     /// # Errors
     /// [`DiskError`] as the filesystem says.
-    pub fn create_log(&self, name: &str, mode: u32) -> Result<(File, File), DiskError> {
-        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL;
+    pub fn create_log(&self, name: &str, mode: u32) -> Result<File, DiskError> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
         let shown = || self.path.join(name);
         let fd = self
             .disk
             .call(Verb::CreateFile, shown, Detail::default(), || {
                 self.open_beneath(name, flags, Mode::from_raw_mode(mode))
             })?;
-        Ok((fd.into(), self.open_file(name)?))
+        Ok(fd.into())
     }
 
     /// Creates a file that was not there, for reading and writing.

@@ -25,6 +25,7 @@ impl Home {
             opened => opened?,
         };
         let (mut runs, mut bytes) = (0, 0);
+        let mut failed = None;
         // Ids are ordered by time: the latest first.
         for (run, names) in by_run(&dir)?.into_iter().rev() {
             if is_alive(run)? {
@@ -42,11 +43,13 @@ impl Home {
                 match dir.remove_file(name) {
                     // Somebody else thins them too.
                     Err(error) if error.io().kind() == std::io::ErrorKind::NotFound => {}
-                    removed => removed?,
+                    // What is no file, say: the others go all the same.
+                    Err(error) => failed = failed.or(Some(error)),
+                    Ok(()) => {}
                 }
             }
         }
-        Ok(())
+        failed.map_or(Ok(()), |error| Err(error.into()))
     }
 }
 

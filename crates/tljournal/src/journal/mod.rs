@@ -20,5 +20,5 @@ pub use inspect::Inspection;
 pub use named::NamedLock;
 pub use open::Options;
 pub use reading::Reading;
-pub use run::{Run, RunLog};
+pub use run::Run;
 pub use work::{Installed, Journal};

@@ -20,7 +20,8 @@ use crate::tree::Fingerprint;
 ///
 /// What it holds is held as long as the command lives, even if this process is killed: the command
 /// inherits the descriptors, and never touches them. When this is dropped everything is given back, also
-/// if something that the command left behind still has them open.
+/// if something that the command left behind still has them open; the run itself goes on then, as that of
+/// the journal's handle.
 #[derive(Debug)]
 #[must_use = "everything it holds is released when this is dropped"]
 pub struct Run {
@@ -30,15 +31,6 @@ pub struct Run {
     locks: Vec<NamedLock>,
     pins: Vec<Pin>,
     keys: Vec<Holding>,
-}
-
-/// The output of a command, in a file of the home.
-#[derive(Debug)]
-pub struct RunLog {
-    /// What the command writes to: every write is appended.
-    pub writer: File,
-    /// Where it is followed.
-    pub reader: File,
 }
 
 impl Run {
@@ -89,20 +81,21 @@ impl Run {
         Ok(())
     }
 
-    /// Makes files in `.state/log/` for the command's output: one if there is one suffix, which is empty
-    /// or begins with a dot. Logs of runs that have ended are thinned before.
+    /// Makes files in `.state/log/` for the command's output, to be read and written: one for each suffix,
+    /// which is empty or begins with a dot. Logs of runs that have ended are thinned before.
     ///
     /// # Errors
     /// [`Error::Disk`] when they cannot be made, [`Error::Catalog`] when they cannot be recorded.
-    pub fn logs(&self, suffixes: &[&str]) -> Result<Vec<RunLog>, Error> {
+    pub fn logs(&self, suffixes: &[&str]) -> Result<Vec<File>, Error> {
         let home = &self.engine.home;
-        home.thin_logs(|run| self.engine.runs.is_alive(run))?;
         let dir = home.state.ensure_dir(LOG, 0o755)?;
+        if let Err(error) = home.thin_logs(|run| self.engine.runs.is_alive(run)) {
+            tracing::warn!(%error, "old logs remain");
+        }
         let mut logs = Vec::new();
         for suffix in suffixes {
             // Output may hold secrets, and nobody can look through it before it is written.
-            let (writer, reader) = dir.create_log(&format!("{}{suffix}", self.id), 0o600)?;
-            logs.push(RunLog { writer, reader });
+            logs.push(dir.create_log(&format!("{}{suffix}", self.id), 0o600)?);
         }
         let log = format!(".state/{LOG}/{}", self.id);
         self.engine
@@ -158,8 +151,11 @@ impl Run {
         lineage
     }
 
-    /// Gives back everything that is held for the command.
+    /// Ends the run, because its command has ended: gives back everything that is held for it, and its
+    /// life, so that nobody whom the command left behind borrows what others have by now. That it ended is
+    /// recorded when the journal is closed.
     pub fn release(self) {
+        self.engine.leave_run();
         drop(self);
     }
 }

@@ -4,7 +4,8 @@
 //! temporary directory and a second path to it, a farm of links as Bazel makes one. Sixteen processes build
 //! it by both paths until the time is over; one after the other is killed, and starts again. Each build
 //! goes through twoliter's phases with real files, and checks what it relies on when it relies on it; two
-//! more processes look at the project all the time as programs do that know nothing of the journal. Any
+//! more processes look at the project all the time, as programs do that know nothing of the journal, and once a
+//! round as one that asks it for one moment. Any
 //! promise that is broken is told, and makes the end a failure.
 
 #![allow(

@@ -5,8 +5,8 @@ use std::time::Instant;
 use camino::{Utf8Path, Utf8PathBuf};
 use tljournal_testkit::{Tell, tell};
 use twoliter_state::{
-    Artifact, EXTERNAL_KIT_METADATA, EXTERNAL_KITS_DIR, Kind, Kit, KitOptions, Outputs, State,
-    Verified, digest_of_verified,
+    Artifact, EXTERNAL_KIT_METADATA, EXTERNAL_KITS_DIR, Kind, Kit, KitOptions, LOCK_FILE, Outputs,
+    State, Verified, digest_of_verified,
 };
 
 use crate::Fallible;
@@ -34,7 +34,7 @@ impl Build {
         Self {
             root: root.into(),
             name: name.to_owned(),
-            version: number % 2 + 1,
+            version: number / 2 % 2 + 1,
             last,
         }
     }
@@ -79,7 +79,7 @@ impl Build {
 
         // Verify it against the registry, and say so.
         let verified = Verified::sdk(
-            digest_of_verified(lock.as_bytes(), []),
+            digest_of_verified([(LOCK_FILE, lock.as_bytes())]),
             "bottlerocket-sdk-0.50.1@bottlerocket",
         );
         state.write_tags(

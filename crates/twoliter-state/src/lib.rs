@@ -13,13 +13,14 @@
 //! `docs/twoliter.md` goes through twoliter's call sites.
 //!
 //! ```
-//! use twoliter_state::{EXTERNAL_KITS_DIR, State, Verified, digest_of_verified};
+//! use twoliter_state::{EXTERNAL_KITS_DIR, LOCK_FILE, State, Verified, digest_of_verified};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let project = tempfile::tempdir()?;
 //! # let project = project.path().to_str().ok_or("not UTF-8")?;
 //! let state = State::open(project)?;
-//! let verified = Verified::sdk(digest_of_verified(b"the lock file", []), "sdk-1@vendor (registry/sdk:v1)");
+//! let digest = digest_of_verified([(LOCK_FILE, &b"what is in it"[..])]);
+//! let verified = Verified::sdk(digest, "sdk-1@vendor (registry/sdk:v1)");
 //! state.write_tags(EXTERNAL_KITS_DIR, &verified)?;
 //! assert!(!state.write_tags(EXTERNAL_KITS_DIR, &verified)?, "the same again changes nothing");
 //! state.close()?;

@@ -89,17 +89,14 @@ impl Verified {
     }
 }
 
-/// The digest over everything that was verified: the lock file, and what else has a say in what is built,
-/// each under a name (project file, overrides, versions). Two runs vouch for each other's tags if theirs is
-/// the same.
+/// The digest over everything that has a say in what is built, each under a name: lock file, project file,
+/// overrides, versions. Two runs vouch for each other's tags if theirs is the same. (`tljournal tag write --over
+/// FILE..` takes the same one of files with these names.)
 #[must_use]
-pub fn digest_of_verified<'a>(
-    lock_file: &[u8],
-    others: impl IntoIterator<Item = (&'a str, &'a [u8])>,
-) -> Digest {
-    let others: BTreeSet<_> = others.into_iter().collect();
-    let mut list = format!("{}\n", Digest::of(lock_file));
-    for (name, content) in others {
+pub fn digest_of_verified<'a>(contents: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Digest {
+    let contents: BTreeSet<_> = contents.into_iter().collect();
+    let mut list = String::new();
+    for (name, content) in contents {
         list.push_str(&format!(
             "{} {}\n",
             Digest::of(content),
@@ -251,8 +248,8 @@ mod tests {
 
     #[test]
     fn a_digest_is_over_names_and_contents() {
-        let digest = |others: &[(&'static str, &'static [u8])]| {
-            digest_of_verified(b"lock", others.iter().copied())
+        let digest = |contents: &[(&'static str, &'static [u8])]| {
+            digest_of_verified(contents.iter().copied())
         };
         let (one, two): ((_, &[u8]), (_, &[u8])) = (("Twoliter.toml", b"a"), ("override", b"b"));
         assert_eq!(digest(&[one, two]), digest(&[two, one]));

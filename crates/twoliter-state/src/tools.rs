@@ -37,7 +37,8 @@ type Open = dyn Fn() -> Box<dyn Read + Send> + Send + Sync;
 pub struct Tools {
     archive: &'static [u8],
     programs: Vec<(String, Arc<Open>)>,
-    identity: OnceLock<Digest>,
+    /// Shared by clones, so that it is computed once.
+    identity: Arc<OnceLock<Digest>>,
 }
 
 impl Tools {
@@ -47,7 +48,7 @@ impl Tools {
         Self {
             archive,
             programs: Vec::new(),
-            identity: OnceLock::new(),
+            identity: Arc::default(),
         }
     }
 
@@ -59,7 +60,7 @@ impl Tools {
         name: impl Into<String>,
         open: impl Fn() -> R + Send + Sync + 'static,
     ) -> Self {
-        self.identity = OnceLock::new();
+        self.identity = Arc::default();
         let open = Arc::new(move || Box::new(open()) as Box<dyn Read + Send>);
         self.programs.push((name.into(), open));
         self
@@ -69,7 +70,7 @@ impl Tools {
     /// script, it spares every run to read and hash more than 100 MB.
     #[must_use]
     pub fn known_as(mut self, identity: Digest) -> Self {
-        self.identity = OnceLock::from(identity);
+        self.identity = Arc::new(OnceLock::from(identity));
         self
     }
 

@@ -293,21 +293,13 @@ fn a_clean_removes_everything_at_once_and_what_is_pinned_stays_whole() {
         );
         assert!(world.exists("build/rpms/go/mod/file"), "all or nothing");
     }
-    assert!(
-        state
-            .clean(
-                ["build/rpms", "build/kits", "build/rpms/go"],
-                OnPinned::Exchange
-            )
-            .unwrap()
-    );
+    let all = ["build/rpms", "build/kits", "build/rpms/go", "build/none"];
+    let removed = state.clean(all, OnPinned::Exchange).unwrap();
+    assert_eq!(removed, ["build/kits", "build/rpms"]);
     assert!(!world.exists("build/kits") && !world.exists("build/rpms"));
     assert_eq!(fs::read_to_string(&pinned).unwrap(), "kit");
-    assert!(
-        !state
-            .clean(["build/rpms", "build/kits"], OnPinned::Fail)
-            .unwrap()
-    );
+    let again = state.clean(["build/rpms", "build/kits"], OnPinned::Fail);
+    assert_eq!(again.unwrap(), [""; 0]);
     drop(installed);
     state.journal().recover().unwrap();
     assert_eq!(world.left_in_staging(), [""; 0]);

@@ -11,7 +11,8 @@ use std::fs;
 use std::io::{Cursor, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 
 use tljournal_testkit::World;
 use twoliter_state::{State, Tools};
@@ -244,6 +245,22 @@ fn a_payload_is_recognised_by_its_content_or_by_what_its_builder_says() {
     assert_ne!(identity("1"), identity("2"));
     let said = tools("2").known_as(identity("1"));
     assert_eq!(said.identity().unwrap(), identity("1"));
+}
+
+/// Each clone computed the identity for itself, and a program that keeps its tools in a static clones them for
+/// every call.
+#[test]
+fn the_payload_is_read_once_to_be_recognised_whoever_asks() {
+    let read = Arc::new(AtomicUsize::new(0));
+    let counted = read.clone();
+    let tools = Tools::new(archive("1", &SCRIPTS)).program("buildsys", move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        Cursor::new("buildsys")
+    });
+    for _ in 0..3 {
+        tools.clone().identity().unwrap();
+    }
+    assert_eq!(read.load(Ordering::Relaxed), 1);
 }
 
 #[test]

@@ -1,3 +1,4 @@
+use camino::Utf8Path;
 use serde_json::json;
 use tljournal::RelPath;
 use twoliter_state::State;
@@ -32,15 +33,25 @@ pub(crate) struct Args {
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let state = State::with(session.work()?);
     let paths = args.paths.iter().map(RelPath::as_str);
-    let changed = state.clean(paths, args.on_pinned.into())?;
+    let removed = state.clean(paths, args.on_pinned.into())?;
     session.close_state(state);
-    let json = || json!({ "command": "artifacts clean", "changed": changed, "paths": args.paths.iter().map(RelPath::as_str).collect::<Vec<_>>() });
+    let is_gone = |path: &RelPath| {
+        removed
+            .iter()
+            .any(|gone| Utf8Path::new(path.as_str()).starts_with(gone))
+    };
+    let json = || {
+        let paths: Vec<_> = args.paths.iter().map(RelPath::as_str).collect();
+        let removed: Vec<_> = removed.iter().map(|path| path.as_str()).collect();
+        let changed = !removed.is_empty();
+        json!({ "command": "artifacts clean", "changed": changed, "paths": paths, "removed": removed })
+    };
     session.output.result(json, |out| {
         for path in &args.paths {
-            let path = clean(path.as_str());
-            match changed {
-                true => writeln!(out, "{BOLD}cleaned{BOLD:#} {path}")?,
-                false => writeln!(out, "unchanged {path}")?,
+            let shown = clean(path.as_str());
+            match is_gone(path) {
+                true => writeln!(out, "{BOLD}cleaned{BOLD:#} {shown}")?,
+                false => writeln!(out, "unchanged {shown}")?,
             }
         }
         Ok(())

@@ -100,8 +100,7 @@ fn digest_over(paths: &[Utf8PathBuf]) -> Result<Digest, Failure> {
     for path in paths {
         contents.push((path.as_str(), files::content(path)?));
     }
-    let others = contents
-        .iter()
-        .map(|(name, content)| (*name, content.as_slice()));
-    Ok(digest_of_verified(b"", others))
+    let contents = contents.iter();
+    let contents = contents.map(|(name, content)| (*name, content.as_slice()));
+    Ok(digest_of_verified(contents))
 }

@@ -1,4 +1,4 @@
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use tljournal::{Conflict, ConflictKind, Expect, LockMode, OnPinned};
 
 use super::LOCK;
@@ -8,8 +8,8 @@ use crate::{Error, State};
 pub const LATEST: &str = "latest";
 
 impl State {
-    /// Removes everything at these paths below the project, in one transaction; says whether anything was
-    /// there. It is moved out of the way and deleted afterwards, read-only directories included; a tree that
+    /// Removes everything at these paths below the project, in one transaction; says where something
+    /// was. It is moved out of the way and deleted afterwards, read-only directories included; a tree that
     /// somebody has pinned stays whole for them, or is waited for, or refused.
     ///
     /// # Errors
@@ -18,13 +18,13 @@ impl State {
         &self,
         paths: impl IntoIterator<Item = &'a str>,
         on_pinned: OnPinned,
-    ) -> Result<bool, Error> {
+    ) -> Result<Vec<Utf8PathBuf>, Error> {
         let mut paths: Vec<_> = paths.into_iter().map(Utf8Path::new).collect();
         paths.sort_unstable();
         // What lies in another one goes with it.
         paths.dedup_by(|path, above| path.starts_with(above));
         let mut txn = self.journal.begin("clean");
-        for path in paths {
+        for path in &paths {
             txn.remove_with(path.as_str(), Expect::Any, on_pinned)?;
         }
         let prepared = txn.prepare()?;
@@ -36,7 +36,9 @@ impl State {
                     .lock(LOCK, LockMode::Exclusive, "clean", None)?,
             ),
         };
-        Ok(prepared.commit()?.changed_anything())
+        let receipt = prepared.commit()?;
+        paths.retain(|path| receipt.changed(path.as_str()));
+        Ok(paths.into_iter().map(Utf8Path::to_owned).collect())
     }
 
     /// Has the link `latest` in a directory below the project lead to one of its entries; it is never missing

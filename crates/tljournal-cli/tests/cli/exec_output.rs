@@ -1,7 +1,7 @@
 use std::io::Read;
 
-use crate::running::Running;
-use crate::world::{Project, done};
+use crate::running::{Running, TLJOURNAL};
+use crate::world::{Done, Project, done};
 
 const BOTH: &str = "for n in $(seq 500); do echo out $n; echo err $n >&2; done";
 
@@ -46,9 +46,22 @@ fn without_a_log_the_command_has_the_outputs_themselves() {
     assert!(!project.has("build/.state/log"));
 }
 
+#[test]
+fn much_output_comes_whole() {
+    const BYTES: usize = 8 << 20;
+    let project = Project::new();
+    let script = format!("head -c {BYTES} /dev/zero | tr '\\0' x");
+    let done = project.ok(&["exec", "--", "sh", "-c", &script]);
+    assert!(done.out == "x".repeat(BYTES), "{}", done.out.len());
+}
+
+/// More than a pipe holds, and less than two.
+const UNREAD_BYTES: usize = 96 << 10;
+
 /// A command that has written more than a pipe holds, and has ended, while nobody reads its output.
-fn unread(project: &Project, bytes: usize) -> Running {
-    let script = format!("echo begun; read x; head -c {bytes} /dev/zero | tr '\\0' x");
+fn unread(project: &Project, before: &str) -> Running {
+    let script =
+        format!("{before} echo begun; read x; head -c {UNREAD_BYTES} /dev/zero | tr '\\0' x");
     let mut running = project.start(&["exec", "--lock", "a", "--", "sh", "-c", &script]);
     assert_eq!(running.line(), "begun");
     running.tell("go on\n");
@@ -58,46 +71,86 @@ fn unread(project: &Project, bytes: usize) -> Running {
 }
 
 #[test]
-fn much_output_comes_whole_and_what_is_not_read_yet_holds_no_lock() {
-    const BYTES: usize = 8 << 20;
+fn what_is_not_read_yet_holds_no_lock() {
     let project = Project::new();
-    let mut running = unread(&project, BYTES);
-    assert_eq!(running.line(), "x".repeat(BYTES));
+    let mut running = unread(&project, "");
+    assert_eq!(running.line(), "x".repeat(UNREAD_BYTES));
+    assert_eq!(running.end(), 0);
+    // Whoever came meanwhile has found it dead, and it knows better.
+    let runs = project.runs();
+    assert_eq!(runs[1].outcome.as_deref(), Some("ok"));
+}
+
+/// A daemon borrowed the lock of the command that had left it behind, as long as the output of that was
+/// not read: its run looked alive, and somebody else had the lock already.
+#[test]
+fn g6_nobody_borrows_from_a_command_that_has_ended() {
+    let project = Project::new();
+    project.fifo("gate");
+    project.fifo("told");
+    let daemon = format!(
+        "(read x < gate; {TLJOURNAL} exec --lock a --no-wait -E 42 -- true; echo $? > told) \
+         < /dev/null > /dev/null 2>&1 &"
+    );
+    let mut running = unread(&project, &daemon);
+    let holder = project.holding(&["--lock", "a"]);
+    std::fs::write(project.at("gate"), "go on\n").unwrap();
+    assert_eq!(project.text("told"), "42\n");
+    assert_eq!(holder.end(), 0);
+    assert_eq!(running.line(), "x".repeat(UNREAD_BYTES));
     assert_eq!(running.end(), 0);
 }
 
 #[test]
 fn a_signal_ends_who_only_waits_for_its_output_to_be_read() {
     let project = Project::new();
-    let running = unread(&project, 8 << 20);
+    let running = unread(&project, "");
     running.signal("TERM");
     assert_eq!(running.ended(), 1015);
 }
 
-#[test]
-fn a_reader_that_goes_away_does_not_disturb_the_command() {
-    let project = Project::new();
+/// Runs something whose output nobody reads.
+fn without_reader(project: &Project, args: &[&str]) -> Done {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
+    let mut command = project.command(args);
+    done(command.stdout(writer).output().unwrap())
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_command_as_it_would_without_a_log() {
+    let project = Project::new();
+    for log in [&[][..], &["--no-log"]] {
+        let args = [&["exec"], log, &["--", "yes"]].concat();
+        let done = without_reader(&project, &args);
+        assert_eq!((done.code, done.err.as_str()), (141, ""), "{log:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_does_not_disturb_a_command_that_is_to_have_a_log() {
+    let project = Project::new();
     let script = format!("{BOTH}; exit 5");
-    let mut command = project.command(&["exec", "--", "sh", "-c", &script]);
-    let done = done(command.stdout(writer).output().unwrap());
+    let args = ["exec", "--log", "--", "sh", "-c", &script];
+    let done = without_reader(&project, &args);
     assert_eq!((done.code, done.err), (5, expected("err")));
     assert_eq!(project.logs(&project.runs()[0])[1].1, expected("out"));
 }
 
+/// The output was lost, and the exit code said that all was well.
 #[test]
-fn killing_the_wrapper_breaks_no_pipe_of_the_command() {
+fn output_that_cannot_be_written_is_a_failure_unless_the_command_failed_itself() {
     let project = Project::new();
-    let script = "echo one; read x; echo two && echo three >&2 && touch done";
-    let mut wrapper = project.start(&["exec", "--lock", "a", "--", "sh", "-c", script]);
-    assert_eq!(wrapper.line(), "one");
-    drop(wrapper.kill());
-    project.ok(&["exec", "--lock", "a", "--wait", "1m", "--", "true"]);
-    assert!(project.has("done"));
-    let logs = project.logs(&project.runs()[1]);
-    let texts: Vec<_> = logs.iter().map(|(_, text)| text.as_str()).collect();
-    assert_eq!(texts, ["three\n", "one\ntwo\n"]);
+    for (code, expected) in [(0, 125), (3, 3)] {
+        let script = format!("seq 1 10; exit {code}");
+        let mut command = project.command(&["exec", "--", "sh", "-c", &script]);
+        let full = std::fs::File::options().write(true).open("/dev/full");
+        let done = done(command.stdout(full.unwrap()).output().unwrap());
+        assert_eq!(done.code, expected, "{done:?}");
+        let said = "failed to copy the command's output: No space left on device";
+        assert!(done.err.contains(said), "{done:?}");
+        assert_eq!(project.logs(&project.runs()[0])[1].1.lines().count(), 10);
+    }
 }
 
 #[test]
@@ -113,13 +166,49 @@ fn the_wrapper_ends_although_a_daemon_goes_on_to_write() {
     assert!(done.out.contains("mine\n"));
 }
 
-/// A shell opens `/dev/stderr` anew, and thereby cuts the log short.
+/// A shell opens `/dev/stderr` anew to write there, which cut the log short, and what had not been copied
+/// by then was lost.
 #[test]
-fn output_that_is_cut_short_is_followed_on() {
+fn outputs_that_are_opened_by_name_lose_nothing() {
     let project = Project::new();
-    let script = "echo a long line before; echo short > /dev/stdout; echo more";
-    let done = project.ok(&["exec", "--", "sh", "-c", script]);
-    assert!(done.out.ends_with("short\nmore\n"), "{done:?}");
+    let script = "for i in $(seq 3000); do echo line$i; done >&2; echo X > /dev/stderr; echo Y >&2";
+    for _ in 0..20 {
+        let done = project.ok(&["exec", "--", "sh", "-c", script]);
+        let lines: Vec<_> = done.err.lines().collect();
+        assert_eq!((lines.len(), &lines[3000..]), (3002, &["X", "Y"][..]));
+    }
+    let done = project.ok(&["exec", "--", "sh", "-c", "echo a | tee /dev/stdout"]);
+    assert_eq!(done.out, "a\na\n");
+}
+
+#[test]
+fn a_log_that_cannot_be_kept_stops_only_who_has_asked_for_it() {
+    let project = Project::new();
+    project.write("build/.state/log", "not a directory");
+    let done = project.ok(&["exec", "--", "echo", "said"]);
+    assert_eq!(done.out, "said\n");
+    assert_eq!(done.err.matches("warning").count(), 1, "{done:?}");
+    assert!(done.err.contains("no log of the command's output is kept"));
+    assert_eq!(project.runs()[0].log, None);
+    let done = project.run(&["exec", "--log", "--", "touch", "ran"]);
+    assert_eq!((done.code, project.has("ran")), (125, false), "{done:?}");
+}
+
+#[test]
+fn what_is_named_as_a_log_and_is_none_stays_and_stops_nobody() {
+    let project = Project::new();
+    for n in 0..61 {
+        project.write(&format!("build/.state/log/{}/file", fake(n)), "");
+    }
+    let done = project.ok(&["exec", "--log", "--", "echo", "said"]);
+    assert_eq!(done.out, "said\n");
+    assert!(done.err.contains("old logs remain"), "{done:?}");
+    assert!(project.has(&format!("build/.state/log/{}/file", fake(0))));
+}
+
+/// The id of a run that has ended. Ids are ordered by time: these are all older than that of any run.
+fn fake(n: u32) -> String {
+    format!("{:08x}-0000-7000-8000-{n:012x}", 0x0f00_0000 + n)
 }
 
 #[test]
@@ -127,8 +216,6 @@ fn logs_of_runs_that_ended_are_thinned_and_others_are_not() {
     let project = Project::new();
     let living = project.holding(&[]);
     let living_run = project.runs()[0].id.to_string();
-    // Ids are ordered by time; these are all later than that of the run that lives.
-    let fake = |n: u32| format!("{:08x}-0000-7000-8000-{n:012x}", 0x0f00_0000 + n);
     for n in 0..60 {
         project.write(&format!("build/.state/log/{}.out", fake(n)), "");
         project.write(&format!("build/.state/log/{}.err", fake(n)), "");

@@ -12,6 +12,7 @@ mod artifacts;
 mod changes;
 mod discovery;
 mod exec;
+mod exec_keeper;
 mod exec_locks;
 mod exec_output;
 mod exec_signals;

@@ -58,10 +58,15 @@ impl Running {
         self.child.id()
     }
 
-    /// Kills it, and it alone. Returns its input: what it started still reads from there.
-    pub(crate) fn kill(mut self) -> ChildStdin {
+    /// Kills it, and it alone; what it started can still be told and heard.
+    pub(crate) fn kill_it_alone(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Kills it, and it alone. Returns its input: what it started still reads from there.
+    pub(crate) fn kill(mut self) -> ChildStdin {
+        self.kill_it_alone();
         self.input.take().unwrap()
     }
 

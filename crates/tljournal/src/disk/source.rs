@@ -20,6 +20,17 @@ impl Disk {
             .map_err(|errno| DiskError::new("open", path.as_str(), errno))
     }
 
+    /// The same without a wait for whoever has the other end of a fifo: for files only.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub fn open_source_at_once(&self, path: &Utf8Path) -> Result<File, DiskError> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+        rustix::fs::open(path.as_str(), flags, Mode::empty())
+            .map(File::from)
+            .map_err(|errno| DiskError::new("open", path.as_str(), errno))
+    }
+
     /// Opens a file or directory to lock it, by a path that the caller vouches for: links on the way are
     /// followed. A file is made if nothing is there.
     ///

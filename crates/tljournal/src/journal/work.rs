@@ -198,7 +198,7 @@ impl Journal {
     /// # Errors
     /// [`Error::Lock`] when it was not free within `limit`, naming who holds it; [`Error::Usage`] for a
     /// name that is none; [`Error::Conflict`] when it is wanted alone, and a run around this process
-    /// shares it.
+    /// shares it, and when it is not free while such a run holds a lock with a later name.
     pub fn lock(
         &self,
         name: &str,

@@ -14,11 +14,12 @@
 //! | `txn/<id>` | `flock`, exclusive | by the transaction that stages there, and by whoever deletes it |
 //! | a tree's root directory | `flock`, shared | by whoever pinned the tree |
 //!
-//! The kinds do not see each other, so each file has one kind. Order: keys, files that a caller names (sorted),
-//! named locks (sorted), `vouchers`, `commit`, `db`. Waiting is blocking, never polling: a poller starves.
+//! The kinds do not see each other, so each file has one kind. Order: keys, files that a caller names (by device
+//! and inode), named locks (by name), `vouchers`, `commit`, `db`. Waiting is blocking, never polling: a poller starves.
 //! The turnstile is a second lock that is
 //! passed through on the way in: whoever waits for the lock holds it, so that readers that overlap for
-//! ever cannot keep a writer out.
+//! ever cannot keep a writer out. Who does not wait at all stands in no line. Once a lock was waited for its
+//! name must still lead to that file; else the one that is there now is taken.
 //!
 //! What a holder writes into a lock file is read by people only.
 //!

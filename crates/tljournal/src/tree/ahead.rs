@@ -5,15 +5,18 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::TreeError;
 use super::archive::{BEGINNING, damaged};
-use super::compression::decoded;
+use super::compression::Encoded;
 use super::copy::read_some;
 use super::layers::{self, Layer};
+use super::memory::{Memory, Turn};
 use super::spread::cores;
 use crate::disk::Disk;
 use crate::model::Hasher;
 
 /// How much decompressed content waits at most, of all layers together.
 const BUDGET_BYTES: usize = 32 << 20;
+/// How much memory decompressors may need together.
+const DECODERS_BYTES: u64 = 160 << 20;
 /// How much is handed over at once.
 const PIECE_BYTES: usize = 256 << 10;
 
@@ -34,7 +37,7 @@ pub(super) fn read_ahead(
         .map(|_| sync_channel(waiting))
         .map(|(sender, receiver)| (Mutex::new(Some(sender)), receiver))
         .unzip();
-    let pace = Pace::default();
+    let (pace, memory) = (Pace::default(), Memory::new(DECODERS_BYTES));
     let work = || {
         // Layers are begun in order: the one that is read now is always under way.
         while let Some(index) = pace.next_within(threads)
@@ -42,7 +45,8 @@ pub(super) fn read_ahead(
         {
             let sender = sender.lock().unwrap_or_else(PoisonError::into_inner).take();
             let Some(sender) = sender else { return };
-            if let Err(error) = send(layer, disk, &sender) {
+            let turn = memory.turn(index);
+            if let Err(error) = send(layer, disk, &sender, turn) {
                 // Whoever does not listen any more has failed already.
                 let _ = sender.send(Err(error));
             }
@@ -108,7 +112,12 @@ impl Drop for Reading<'_> {
 }
 
 /// Sends the content of a layer, and in the end whether it is what it was to be.
-fn send(layer: &Layer, disk: &Disk, sender: &SyncSender<Piece>) -> Result<(), TreeError> {
+fn send(
+    layer: &Layer,
+    disk: &Disk,
+    sender: &SyncSender<Piece>,
+    turn: Turn<'_>,
+) -> Result<(), TreeError> {
     let file = layers::open(disk, &layer.path)?;
     let look = || disk.stat_open(&file, &layer.shown());
     let before = look()?;
@@ -117,7 +126,9 @@ fn send(layer: &Layer, disk: &Disk, sender: &SyncSender<Piece>) -> Result<(), Tr
         file: &file,
         hasher: layer.digest.map(|_| Hasher::default()),
     };
-    let mut decoded = decoded(&mut raw).map_err(failed)?;
+    let encoded = Encoded::recognise(&mut raw).map_err(failed)?;
+    let share = turn.take(encoded.memory_bytes_max());
+    let mut decoded = encoded.decoded().map_err(failed)?;
     loop {
         let mut piece = Vec::with_capacity(PIECE_BYTES);
         let read = (&mut decoded)
@@ -131,6 +142,7 @@ fn send(layer: &Layer, disk: &Disk, sender: &SyncSender<Piece>) -> Result<(), Tr
         }
     }
     drop(decoded);
+    drop(share);
     // What follows the compressed content belongs to the file too.
     io::copy(&mut raw, &mut io::sink()).map_err(failed)?;
     if let Some(hasher) = raw.hasher {

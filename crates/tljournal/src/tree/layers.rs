@@ -66,7 +66,7 @@ pub(super) fn open(disk: &Disk, path: &Utf8Path) -> Result<std::fs::File, TreeEr
         path: path.as_str().escape_debug().to_string(),
         source,
     };
-    let file = disk.open_source(path)?;
+    let file = disk.open_source_at_once(path)?;
     match disk.stat_open(&file, path.as_str())?.kind {
         Kind::File => Ok(file),
         _ => Err(failed(std::io::ErrorKind::InvalidInput.into())),

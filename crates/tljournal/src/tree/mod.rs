@@ -48,6 +48,7 @@ mod filled;
 mod fingerprint;
 mod layers;
 mod look;
+mod memory;
 mod names;
 mod pax;
 mod source;

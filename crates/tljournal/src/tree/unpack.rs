@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Read;
 
 use super::draft::{Built, Draft, unsigned};
@@ -55,6 +55,7 @@ pub(super) fn unpack(
             writers: &writers,
             nodes: BTreeMap::new(),
             layer: None,
+            whiteouts: HashSet::new(),
             listed_bytes: 0,
             pending: Vec::new(),
         };
@@ -74,6 +75,8 @@ pub(super) struct Unpacker<'a> {
     pub(super) nodes: BTreeMap<String, Node>,
     /// The layer that is added, if there are several.
     pub(super) layer: Option<u32>,
+    /// The whiteouts of that layer, each of which is carried out once.
+    pub(super) whiteouts: HashSet<String>,
     /// How long the list of all entries would be, about.
     listed_bytes: usize,
     /// Hard links that are made once the files are written: from, to.
@@ -161,16 +164,24 @@ impl Unpacker<'_> {
 
     pub(super) fn insert(&mut self, path: String, mut node: Node) -> Result<(), TreeError> {
         node.layer = self.layer.unwrap_or_default();
-        self.listed_bytes += path.len() + ENTRY_BYTES;
-        if let NodeKind::Link(target, _) = &node.kind {
-            self.listed_bytes += target.len();
-        }
-        if self.listed_bytes > LIST_BYTES_MAX {
-            let entry = names::shown(path);
-            return Err(TreeError::TooMany { entry });
-        }
+        let target = match &node.kind {
+            NodeKind::Link(target, _) => target.len(),
+            _ => 0,
+        };
+        self.list(&path, target)?;
         self.nodes.insert(path, node);
         Ok(())
+    }
+
+    /// Counts what an entry adds to the list of all.
+    pub(super) fn list(&mut self, path: &str, more: usize) -> Result<(), TreeError> {
+        self.listed_bytes += path.len() + more + ENTRY_BYTES;
+        match self.listed_bytes > LIST_BYTES_MAX {
+            true => Err(TreeError::TooMany {
+                entry: names::shown(path),
+            }),
+            false => Ok(()),
+        }
     }
 
     fn make(&mut self, path: &str, item: Item<'_>) -> Result<Node, TreeError> {

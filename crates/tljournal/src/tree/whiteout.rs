@@ -13,6 +13,7 @@ impl Unpacker<'_> {
     /// Begins the next layer: what is added from now on lies above what is there.
     pub(super) fn begin_layer(&mut self) {
         self.layer = Some(self.layer.map_or(1, |layer| layer + 1));
+        self.whiteouts.clear();
     }
 
     /// Carries out what is no entry of the tree, but says which entries of lower layers are none.
@@ -39,8 +40,16 @@ impl Unpacker<'_> {
             "" | "." | ".." => return refuse("it is a whiteout of nothing"),
             // In a directory that is not there is nothing to hide.
             _ if above != dir => {}
-            _ if name == OPAQUE => self.take_out(dir, false, layer)?,
-            _ => self.take_out(&join(dir, hidden), true, layer)?,
+            // What lower layers have is gone already, and looking for it again could take for ever.
+            _ if self.whiteouts.contains(path) => {}
+            _ => {
+                self.list(path, 0)?;
+                self.whiteouts.insert(path.to_owned());
+                match name {
+                    OPAQUE => self.take_out(dir, false, layer)?,
+                    _ => self.take_out(&join(dir, hidden), true, layer)?,
+                }
+            }
         }
         Ok(true)
     }
@@ -64,11 +73,10 @@ impl Unpacker<'_> {
             "" => self.nodes.range("\u{1}".to_owned()..),
             _ => self.nodes.range(format!("{top}/")..format!("{top}0")),
         };
-        let mut paths: Vec<_> = below.map(|(path, _)| path.clone()).collect();
-        if with_top {
-            paths.insert(0, top.to_owned());
-        }
-        paths.retain(|path| self.nodes.get(path).is_some_and(|node| node.layer < layer));
+        let own = self.nodes.get_key_value(top).filter(|_| with_top);
+        let older = own.into_iter().chain(below);
+        let older = older.filter(|(_, node)| node.layer < layer);
+        let paths: Vec<_> = older.map(|(path, _)| path.clone()).collect();
         if paths.is_empty() {
             return Ok(());
         }

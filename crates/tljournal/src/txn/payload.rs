@@ -124,7 +124,7 @@ impl fmt::Debug for Content {
 
 /// Opens the file that is the content of a payload.
 pub(super) fn open_source(disk: &Disk, path: &Utf8Path) -> Result<(File, Stat), DiskError> {
-    let file = disk.open_source(path)?;
+    let file = disk.open_source_at_once(path)?;
     let stat = disk.stat_open(&file, path.as_str())?;
     match stat.kind {
         Kind::File => Ok((file, stat)),

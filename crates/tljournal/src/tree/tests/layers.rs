@@ -286,6 +286,70 @@ fn many_layers_and_large_ones_come_out_in_order() {
     assert_eq!(merged[0], format!("big: {}", text(39)));
 }
 
+/// Each opaque whiteout copied the list of all entries before it looked for older ones: a layer of some
+/// kilobytes was work for hours.
+#[test]
+fn a_whiteout_that_is_repeated_is_carried_out_once() {
+    let (sender, done) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let links: Vec<_> = (0..10_000).map(|n| format!("l{n} -> x")).collect();
+        let mut listed: Vec<_> = links.iter().map(String::as_str).collect();
+        listed.extend(std::iter::repeat_n(".wh..wh..opq", 100_000));
+        sender.send(merge(&[&["old: 1"], &listed])).unwrap();
+    });
+    let merged = done.recv_timeout(std::time::Duration::from_secs(60));
+    let merged = merged.expect("whiteouts take no end");
+    assert_eq!(merged.len(), 10_000);
+    assert!(!merged.contains(&"old: 1".to_owned()));
+}
+
+/// What is a fifo was looked at only once it was open, and opening it waited for somebody to write.
+#[test]
+fn g8_a_fifo_in_the_place_of_a_layer_is_refused_and_not_waited_for() {
+    let (sender, done) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let yard = Yard::new();
+        let fifo = yard.source().join("fifo");
+        let made = std::process::Command::new("mkfifo").arg(&fifo).status();
+        assert!(made.unwrap().success());
+        let source = TreeSource::layers(vec![Layer::new(fifo)], Vec::new());
+        sender.send(yard.refusal(source)).unwrap();
+    });
+    let refusal = done.recv_timeout(std::time::Duration::from_secs(60));
+    let refusal = refusal.expect("a fifo is waited for");
+    assert!(refusal.contains("fifo"), "{refusal}");
+}
+
+/// Every core had a decompressor that could need 128 MiB and more.
+#[test]
+fn layers_whose_decompression_needs_much_memory_are_refused_or_wait_for_each_other() {
+    let yard = Yard::new();
+    let compressed = |window_log| {
+        let mut zstd = zstd::Encoder::new(Vec::new(), 1).unwrap();
+        zstd.window_log(window_log).unwrap();
+        zstd.write_all(&tar(&["a: 1"])).unwrap();
+        zstd.finish().unwrap()
+    };
+    let source = |bytes: &[u8]| TreeSource::layers(vec![yard.layer(0, bytes)], Vec::new());
+    assert!(yard.refusal(source(&compressed(27))).contains("layer-0"));
+    yard.build(source(&compressed(26))).unwrap();
+    let yard = Yard::new();
+    let layer = |index: usize| {
+        let content = format!("own-{index}: {}", "x".repeat(1_000_000));
+        let tar = tar(&["big: 1", &content]);
+        let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 0);
+        xz.write_all(&tar).unwrap();
+        let bytes = match index % 4 {
+            0 => xz.finish().unwrap(),
+            _ => zstd::encode_all(tar.as_slice(), 1).unwrap(),
+        };
+        yard.layer(index, &bytes)
+    };
+    let layers: Vec<_> = (0..12).map(layer).collect();
+    let source = TreeSource::layers(layers, Vec::new());
+    assert_eq!(yard.merged(source).len(), 13);
+}
+
 /// Lines for [`tar`]: entries of a layer.
 fn entries_of_a_layer() -> impl Strategy<Value = Vec<String>> {
     let path = proptest::collection::vec("[ab]", 1..4).prop_map(|parts| parts.join("/"));

@@ -1,0 +1,128 @@
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Memory that several share who come one after the other: nobody gets any before those who came first
+/// have. So the first of those who work never waits for one after it.
+pub(super) struct Memory {
+    state: Mutex<State>,
+    moved: Condvar,
+}
+
+struct State {
+    next: usize,
+    bytes_left: u64,
+}
+
+/// The right to ask, once everybody before has. When this is dropped it has passed.
+#[must_use = "whoever comes after it waits until this is dropped"]
+pub(super) struct Turn<'a> {
+    memory: &'a Memory,
+    number: usize,
+    is_over: bool,
+}
+
+/// A part of the memory, which is given back when this is dropped.
+#[must_use = "the memory is given back when this is dropped"]
+pub(super) struct Share<'a> {
+    memory: &'a Memory,
+    bytes: u64,
+}
+
+impl Memory {
+    pub(super) fn new(bytes: u64) -> Self {
+        Self {
+            state: Mutex::new(State {
+                next: 0,
+                bytes_left: bytes,
+            }),
+            moved: Condvar::new(),
+        }
+    }
+
+    /// The turn of whoever comes with this number; each number has to come.
+    pub(super) fn turn(&self, number: usize) -> Turn<'_> {
+        Turn {
+            memory: self,
+            number,
+            is_over: false,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, number: usize, bytes: u64) {
+        let waits = |state: &mut State| state.next != number || state.bytes_left < bytes;
+        let waited = self.moved.wait_while(self.lock(), waits);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        state.next += 1;
+        state.bytes_left -= bytes;
+        self.moved.notify_all();
+    }
+}
+
+impl<'a> Turn<'a> {
+    /// Waits for its turn and for so much memory, which may be all that there is, but not more.
+    pub(super) fn take(mut self, bytes: u64) -> Share<'a> {
+        self.is_over = true;
+        self.memory.take(self.number, bytes);
+        Share {
+            memory: self.memory,
+            bytes,
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.memory.take(self.number, 0);
+        }
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        self.memory.lock().bytes_left += self.bytes;
+        self.memory.moved.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    /// Every core had a decompressor of its own, and memory grew with their number.
+    #[test]
+    fn what_is_shared_is_never_exceeded_and_given_out_in_order() {
+        let (memory, held) = (Memory::new(128), AtomicU64::new(0));
+        let order = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for number in (0..60).rev() {
+                let (memory, held, order) = (&memory, &held, &order);
+                scope.spawn(move || {
+                    let turn = memory.turn(number);
+                    if number % 7 == 0 {
+                        return;
+                    }
+                    let bytes = [0, 64, 128][number % 3];
+                    let share = turn.take(bytes);
+                    let before = held.fetch_add(bytes, Ordering::SeqCst);
+                    assert!(before + bytes <= 128, "{number}");
+                    if bytes == 128 {
+                        order.lock().unwrap().push(number);
+                    }
+                    std::thread::yield_now();
+                    held.fetch_sub(bytes, Ordering::SeqCst);
+                    drop(share);
+                });
+            }
+        });
+        let order = order.into_inner().unwrap();
+        assert_eq!(order.len(), 17);
+        assert!(order.is_sorted(), "{order:?}");
+        assert_eq!(memory.lock().bytes_left, 128);
+    }
+}

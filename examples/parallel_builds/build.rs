@@ -131,7 +131,12 @@ impl Build {
 
     /// Writes what was built into a directory of its own, and publishes it.
     fn publish(&self, state: &State, number: u64) -> Fallible<()> {
+        // Begun anew, as buildsys does: what a build that was killed has published may have its old name here
+        // still, and must not be written to.
         let built = self.root.join("build/scratch").join(&self.name);
+        if built.exists() {
+            fs::remove_dir_all(&built)?;
+        }
         fs::create_dir_all(&built)?;
         let mut packages = Outputs::new();
         for kind in ["", "-devel"] {

@@ -266,7 +266,8 @@ fn check_lacking(name: &str) {
     journal.close().unwrap();
     let differences = world.snapshot().differences(allowed.last().unwrap());
     assert!(differences.is_empty(), "{name}: {differences:#?}");
-    if case.end == tljournal_tests::End::Commit {
+    // What twoliter's words make again is another run's, which is not nothing.
+    if case.end == tljournal_tests::End::Commit && case.act.is_none() {
         let receipt = case.steps.try_commit(&case.reopen(&world)).unwrap();
         assert!(!receipt.changed_anything(), "G4, {name}");
     }

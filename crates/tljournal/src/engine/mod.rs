@@ -1,7 +1,8 @@
 //! One opened journal: its directories, its database, its locks and its run, and the two things that
 //! every room above needs of them together: to record something, and to look something up.
 
-use std::collections::BTreeSet;
+mod around;
+
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -14,7 +15,7 @@ use crate::catalog::{Catalog, CatalogError, FAILED_SYNC, Sync};
 use crate::disk::DiskError;
 use crate::error::{Conflict, ConflictKind, Damage, Error, UsageError};
 use crate::home::{DatabaseFiles, Home};
-use crate::lineage::{self, Ancestor, Lineage, Loan, Thing};
+use crate::lineage::Lineage;
 use crate::lock::{self, Held, Mode, RunByte, Runs, Wait};
 use crate::model::{Identity, Place, RunId};
 
@@ -225,80 +226,6 @@ impl Engine {
     pub(crate) fn with_run_file<T>(&self, act: impl FnOnce(Option<BorrowedFd<'_>>) -> T) -> T {
         let run = self.live_run();
         act(run.entered.as_ref().map(|(_, byte)| byte.file().as_fd()))
-    }
-
-    /// The runs around this process that live, in this home; the outermost first.
-    fn ancestors(&self) -> Result<Vec<&Ancestor>, Error> {
-        let mut living = Vec::new();
-        for ancestor in &self.lineage.0 {
-            if self.runs.is_alive(ancestor.run)? {
-                living.push(ancestor);
-            }
-        }
-        Ok(living)
-    }
-
-    /// The run that this one was started by.
-    pub(crate) fn parent(&self) -> Result<Option<RunId>, Error> {
-        Ok(self.ancestors()?.last().map(|ancestor| ancestor.run))
-    }
-
-    /// Whether this process was started, by whatever way, by a run.
-    pub(crate) fn is_started_by(&self, run: RunId) -> Result<bool, Error> {
-        Ok(self.ancestors()?.iter().any(|ancestor| ancestor.run == run))
-    }
-
-    /// Whether an ancestor holds something so that this handle need not ask for it, or never can.
-    pub(crate) fn loan(&self, thing: &Thing, mode: Mode) -> Result<Loan, Error> {
-        // A run of another home does not live here, but what this process inherited is proof enough.
-        let lenders = match thing {
-            Thing::File(file) if ambient::inherits_lock(file.ino) => {
-                self.lineage.0.iter().collect()
-            }
-            _ => self.ancestors()?,
-        };
-        Ok(lineage::loan(lenders.into_iter(), thing, mode))
-    }
-
-    /// The run around this process that holds something, if one does.
-    pub(crate) fn held_above(&self, thing: &Thing) -> Result<Option<RunId>, Error> {
-        let ancestors = self.ancestors()?;
-        let mut holding = ancestors
-            .iter()
-            .filter(|ancestor| ancestor.mode_of(thing).is_some());
-        Ok(holding.next().map(|ancestor| ancestor.run))
-    }
-
-    /// A named lock that a run around this process holds, and that should have been taken after this one.
-    pub(crate) fn lock_above_after(&self, name: &str) -> Result<Option<String>, Error> {
-        Ok(lineage::lock_after(self.ancestors()?.into_iter(), name))
-    }
-
-    /// Whether this handle, or a run around it, holds a lock that somebody may wait for.
-    pub(crate) fn keeps_others_waiting(&self) -> Result<bool, Error> {
-        if self.held.load(Ordering::Acquire) > 0 {
-            return Ok(true);
-        }
-        let ancestors = self.ancestors()?;
-        let mut held = ancestors.iter().flat_map(|ancestor| &ancestor.holds);
-        Ok(held.any(|held| !matches!(held.thing, Thing::Tree(_))))
-    }
-
-    /// Whether this process, or a run around it, holds anything that somebody may wait for.
-    pub(crate) fn holds_anything(&self) -> Result<bool, Error> {
-        let held = self.held.load(Ordering::Acquire) > 0
-            || crate::pin::holds_any()
-            || lock::KeyByte::is_held_here();
-        let above = |ancestor: &&Ancestor| !ancestor.holds.is_empty();
-        Ok(held || self.ancestors()?.iter().any(above))
-    }
-
-    /// The runs that this process belongs to: its own, and those around it that live.
-    pub(crate) fn belongs_to(&self) -> Result<BTreeSet<RunId>, Error> {
-        let around = self.ancestors()?.into_iter().map(|ancestor| ancestor.run);
-        let mut runs: BTreeSet<_> = around.collect();
-        runs.insert(self.run_id()?);
-        Ok(runs)
     }
 
     /// Records something together with the row of this handle's run, which is made if it is the first.

@@ -1,0 +1,87 @@
+//! The runs around this process that live, and what they hold.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+
+use super::Engine;
+use crate::ambient;
+use crate::error::Error;
+use crate::lineage::{self, Ancestor, Loan, Thing};
+use crate::lock::{self, Mode};
+use crate::model::RunId;
+
+impl Engine {
+    /// The runs around this process that live, in this home; the outermost first.
+    pub(super) fn ancestors(&self) -> Result<Vec<&Ancestor>, Error> {
+        let mut living = Vec::new();
+        for ancestor in &self.lineage.0 {
+            if self.runs.is_alive(ancestor.run)? {
+                living.push(ancestor);
+            }
+        }
+        Ok(living)
+    }
+
+    /// The run that this one was started by.
+    pub(crate) fn parent(&self) -> Result<Option<RunId>, Error> {
+        Ok(self.ancestors()?.last().map(|ancestor| ancestor.run))
+    }
+
+    /// Whether this process was started, by whatever way, by a run.
+    pub(crate) fn is_started_by(&self, run: RunId) -> Result<bool, Error> {
+        Ok(self.ancestors()?.iter().any(|ancestor| ancestor.run == run))
+    }
+
+    /// Whether an ancestor holds something so that this handle need not ask for it, or never can.
+    pub(crate) fn loan(&self, thing: &Thing, mode: Mode) -> Result<Loan, Error> {
+        // A run of another home does not live here, but what this process inherited is proof enough.
+        let lenders = match thing {
+            Thing::File(file) if ambient::inherits_lock(file.ino) => {
+                self.lineage.0.iter().collect()
+            }
+            _ => self.ancestors()?,
+        };
+        Ok(lineage::loan(lenders.into_iter(), thing, mode))
+    }
+
+    /// The run around this process that holds something, if one does.
+    pub(crate) fn held_above(&self, thing: &Thing) -> Result<Option<RunId>, Error> {
+        let ancestors = self.ancestors()?;
+        let mut holding = ancestors
+            .iter()
+            .filter(|ancestor| ancestor.mode_of(thing).is_some());
+        Ok(holding.next().map(|ancestor| ancestor.run))
+    }
+
+    /// A named lock that a run around this process holds, and that should have been taken after this one.
+    pub(crate) fn lock_above_after(&self, name: &str) -> Result<Option<String>, Error> {
+        Ok(lineage::lock_after(self.ancestors()?.into_iter(), name))
+    }
+
+    /// Whether this handle, or a run around it, holds a lock that somebody may wait for.
+    pub(crate) fn keeps_others_waiting(&self) -> Result<bool, Error> {
+        if self.held.load(Ordering::Acquire) > 0 {
+            return Ok(true);
+        }
+        let ancestors = self.ancestors()?;
+        let mut held = ancestors.iter().flat_map(|ancestor| &ancestor.holds);
+        Ok(held.any(|held| !matches!(held.thing, Thing::Tree(_))))
+    }
+
+    /// Whether this process, or a run around it, holds anything that somebody may wait for.
+    pub(crate) fn holds_anything(&self) -> Result<bool, Error> {
+        let held = self.held.load(Ordering::Acquire) > 0
+            || crate::pin::holds_any()
+            || lock::KeyByte::is_held_here();
+        let above = |ancestor: &&Ancestor| !ancestor.holds.is_empty();
+        Ok(held || self.ancestors()?.iter().any(above))
+    }
+
+    /// The runs that this process belongs to: its own, and those around it that live.
+    pub(crate) fn belongs_to(&self) -> Result<BTreeSet<RunId>, Error> {
+        let around = self.ancestors()?.into_iter().map(|ancestor| ancestor.run);
+        let mut runs: BTreeSet<_> = around.collect();
+        runs.insert(self.run_id()?);
+        Ok(runs)
+    }
+}

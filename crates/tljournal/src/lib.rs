@@ -38,6 +38,7 @@ mod error;
 mod home;
 mod journal;
 mod lineage;
+mod live_run;
 mod lock;
 mod model;
 mod pin;

@@ -79,6 +79,11 @@ impl Running {
         drop(self.input.take());
         let mut rest = String::new();
         self.out.read_to_string(&mut rest).unwrap();
+        self.end_unread()
+    }
+
+    /// Waits for it, though nobody reads its output.
+    pub(crate) fn end_unread(mut self) -> i32 {
         let status = self.child.wait().unwrap();
         status
             .code()

@@ -101,7 +101,9 @@ fn a_keeper_that_is_killed_is_missed() {
 fn signals_that_the_keeper_hears_too_lose_no_output() {
     let project = Project::new();
     for name in ["INT", "QUIT", "TERM", "HUP"] {
-        let script = format!("trap 'seq 5000; exit 9' {name}; echo begun; read x");
+        // A shell that waits misses no signal, unlike one that is about to read.
+        let script =
+            format!("exec 3<&0; trap 'seq 5000; exit 9' {name}; cat <&3 & echo begun; wait");
         let mut command = project.command(&["exec", "--", "sh", "-c", &script]);
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut wrapper = Running::start(&mut command);

@@ -106,7 +106,7 @@ fn a_signal_ends_who_only_waits_for_its_output_to_be_read() {
     let project = Project::new();
     let running = unread(&project, "");
     running.signal("TERM");
-    assert_eq!(running.ended(), 1015);
+    assert_eq!(running.end_unread(), 1015);
 }
 
 /// Runs something whose output nobody reads.

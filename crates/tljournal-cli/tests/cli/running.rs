@@ -84,6 +84,11 @@ impl Running {
     pub(crate) fn ended(mut self) -> i32 {
         let mut rest = String::new();
         self.out.read_to_string(&mut rest).unwrap();
+        self.end_unread()
+    }
+
+    /// Waits for it, though nobody reads its output.
+    pub(crate) fn end_unread(mut self) -> i32 {
         let status = self.child.wait().unwrap();
         status
             .code()

@@ -2,6 +2,7 @@
 //! every room above needs of them together: to record something, and to look something up.
 
 mod around;
+mod live_run;
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -10,13 +11,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 use std::time::Duration;
 
+use live_run::LiveRun;
+
 use crate::ambient::{self, ProcessFacts};
 use crate::catalog::{Catalog, CatalogError, FAILED_SYNC, Sync};
 use crate::disk::DiskError;
 use crate::error::{Conflict, ConflictKind, Damage, Error, UsageError};
 use crate::home::{DatabaseFiles, Home};
 use crate::lineage::Lineage;
-use crate::lock::{self, Held, Mode, RunByte, Runs, Wait};
+use crate::lock::{self, Held, Mode, Runs, Wait};
 use crate::model::{Identity, Place, RunId};
 
 /// A journal that is open for work.
@@ -58,15 +61,6 @@ pub(crate) struct Store {
     pub(crate) lock: File,
     /// Which inode the database is.
     pub(crate) database: Identity,
-}
-
-/// The run of this handle. It has a byte from its first use, and a row from its first change.
-#[derive(Debug, Default)]
-struct LiveRun {
-    entered: Option<(RunId, RunByte)>,
-    row: Option<i64>,
-    /// The rows of runs that are over, and whose end is still to be recorded.
-    left: Vec<i64>,
 }
 
 /// From when on a wait for the commit lock is told of afterwards.
@@ -216,10 +210,7 @@ impl Engine {
     /// Ends the life of this handle's run; its end is recorded by [`Engine::finish_run`]. What is done with
     /// the handle from now on is another run.
     pub(crate) fn leave_run(&self) {
-        let mut run = self.live_run();
-        run.entered = None;
-        let row = run.row.take();
-        run.left.extend(row);
+        self.live_run().leave();
     }
 
     /// What keeps this handle's run alive, if it has begun, for whoever is to inherit it.
@@ -262,11 +253,7 @@ impl Engine {
     /// Ends the run, if it changed anything: records how, and if it committed moves the log into the database,
     /// should nobody be in the way.
     pub(crate) fn finish_run(&self, outcome: &str) -> Result<(), Error> {
-        let rows: Vec<i64> = {
-            let mut run = self.live_run();
-            let row = run.row.take();
-            run.left.drain(..).chain(row).collect()
-        };
+        let rows = self.live_run().take_rows();
         if rows.is_empty() {
             return Ok(());
         }

@@ -84,7 +84,7 @@ struct Spot {
     dir: Utf8PathBuf,
 }
 
-/// A state that is open, and the root that its paths are relative to.
+/// A state that is open, and its home below the root that its paths are relative to.
 type Open = (Utf8PathBuf, Weak<State>);
 
 impl Spot {
@@ -129,10 +129,11 @@ impl Spot {
         act: impl Fn(&State, &str) -> Result<bool, Error>,
     ) -> Result<(bool, Option<Arc<State>>), Error> {
         loop {
-            let Some((root, state)) = self.state(&is_worth_it)? else {
+            let Some((home, state)) = self.state(&is_worth_it)? else {
                 return Ok((false, None));
             };
-            let dir = self.dir.strip_prefix(root).unwrap_or(Utf8Path::new(""));
+            let inside = self.dir.strip_prefix(&self.home);
+            let dir = home.join(inside.unwrap_or(Utf8Path::new("")));
             match act(&state, dir.as_str()) {
                 // A directory that was removed and made again has another journal.
                 Err(Error::Journal(tljournal::Error::Replaced { .. })) if self.forget(&state) => {}
@@ -147,10 +148,10 @@ impl Spot {
     ) -> Result<Option<(Utf8PathBuf, Arc<State>)>, Error> {
         // Held while it is opened, so that all calls of the process vouch as one run.
         let mut open = open_states();
-        if let Some((root, state)) = open.get(&self.home)
+        if let Some((home, state)) = open.get(&self.key())
             && let Some(state) = state.upgrade()
         {
-            return Ok(Some((root.clone(), state)));
+            return Ok(Some((home.clone(), state)));
         }
         if !is_worth_it() {
             return Ok(None);
@@ -158,19 +159,32 @@ impl Spot {
         let state = Arc::new(State::with(self.options().work()?));
         open.retain(|_, (_, state)| state.strong_count() > 0);
         let weak = Arc::downgrade(&state);
-        open.insert(self.home.clone(), (self.root.clone(), weak));
-        Ok(Some((self.root.clone(), state)))
+        let home = self.home.strip_prefix(&self.root);
+        let home = home.unwrap_or(Utf8Path::new("")).to_owned();
+        open.insert(self.key(), (home.clone(), weak));
+        Ok(Some((home, state)))
     }
 
     /// Forgets a state that is of no use any more. Says whether it had been open before.
     fn forget(&self, state: &Arc<State>) -> bool {
         let mut open = open_states();
         let known = |(_, known): &Open| known.as_ptr() == Arc::as_ptr(state);
-        let is_known = open.get(&self.home).is_some_and(known);
+        let key = self.key();
+        let is_known = open.get(&key).is_some_and(known);
         if is_known {
-            open.remove(&self.home);
+            open.remove(&key);
         }
         is_known
+    }
+
+    /// What the home is known by in this process, whichever path it was named by.
+    fn key(&self) -> Utf8PathBuf {
+        let there = existing(&self.home);
+        let rest = self.home.strip_prefix(there).unwrap_or(Utf8Path::new(""));
+        let there = there
+            .canonicalize_utf8()
+            .unwrap_or_else(|_| there.to_owned());
+        there.join(rest)
     }
 
     fn options(&self) -> Options {

@@ -282,3 +282,21 @@ fn a_check_says_why_a_tag_may_not_be_relied_on() {
         .unwrap();
     assert_eq!(why(&one, true), ["it was revoked: a kit changed"; 2]);
 }
+
+/// A process that wrote tags by two paths to one directory, as in Bazel's execroot, was two runs, of which the one
+/// waited for ever for the other to end when what was verified had changed.
+#[test]
+fn two_paths_to_one_directory_are_one_run_of_a_process() {
+    let world = World::new();
+    world.make_dir("made/external-kits");
+    world.link("made", "alias");
+    let paths = ["made/external-kits", "alias/external-kits"].map(|path| world.path(path));
+    let _first = write_tags(&paths[0], &locked(LOCK_FILES[0])).unwrap();
+    let _second = write_tags(&paths[1], &locked(LOCK_FILES[1])).unwrap();
+    let kits = std::fs::read_to_string(paths[0].join(KITS_TAG)).unwrap();
+    let expected = images(LOCK_FILES[1]).1;
+    assert!(
+        expected.iter().all(|kit| kits.contains(kit.as_str())),
+        "{kits}"
+    );
+}

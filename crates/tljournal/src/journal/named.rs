@@ -142,12 +142,6 @@ impl NamedLock {
             .map_or(Duration::ZERO, |held| held.waited)
     }
 
-    /// Whether a run around this process holds it, and lends it.
-    #[must_use]
-    pub fn is_borrowed(&self) -> bool {
-        self.held.is_none()
-    }
-
     /// Gives the lock back; a borrowed one stays with its holder.
     pub fn release(self) {
         drop(self);

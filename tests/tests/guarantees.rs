@@ -280,7 +280,10 @@ fn g9_an_edited_file_is_not_overwritten_silently() {
         .try_commit(&journal)
         .unwrap();
     assert_eq!(world.read("build/file"), "two");
-    let events = journal.history().events(None, 10).unwrap();
+    let events = journal
+        .history()
+        .events(&tljournal::EventFilter::default())
+        .unwrap();
     assert!(
         events.iter().any(|event| event.kind == "drift"),
         "{events:?}"

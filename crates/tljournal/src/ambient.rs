@@ -68,6 +68,9 @@ pub(crate) struct ProcessFacts {
     pub(crate) host: String,
     pub(crate) boot: &'static str,
     pub(crate) uid: u32,
+    /// The name of that user, where it has one.
+    pub(crate) account: Option<String>,
+    pub(crate) container: Option<String>,
     pub(crate) cwd: String,
     pub(crate) argv: String,
 }
@@ -83,11 +86,40 @@ impl ProcessFacts {
                 .into_owned(),
             boot: boot_id(),
             uid: rustix::process::geteuid().as_raw(),
+            account: account(rustix::process::geteuid().as_raw()),
+            container: container(),
             cwd: std::env::current_dir()
                 .map(|dir| dir.to_string_lossy().into_owned())
                 .unwrap_or_default(),
             argv: redacted(args),
         }
+    }
+}
+
+/// The name of a user, as the system's own list has it.
+fn account(uid: u32) -> Option<String> {
+    let list = proc_text("/etc/passwd");
+    let of_uid = |line: &&str| line.split(':').nth(2) == Some(uid.to_string().as_str());
+    let name = list.lines().find(of_uid)?.split(':').next()?;
+    Some(name.to_owned())
+}
+
+/// The container that this process is in, as far as it leaves traces: its kind, and its id if that shows.
+fn container() -> Option<String> {
+    let kind = [("/.dockerenv", "docker"), ("/run/.containerenv", "podman")];
+    let kind = kind
+        .iter()
+        .find(|(file, _)| std::fs::exists(file).unwrap_or(false));
+    let groups = proc_text("/proc/self/cgroup");
+    let is_id = |word: &&str| word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let id = groups
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .find(is_id);
+    match (kind, id) {
+        (Some((_, kind)), Some(id)) => Some(format!("{kind} {}", &id[..12])),
+        (Some((_, kind)), None) => Some((*kind).to_owned()),
+        (None, Some(id)) => Some(id[..12].to_owned()),
+        (None, None) => None,
     }
 }
 

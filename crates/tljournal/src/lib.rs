@@ -47,7 +47,10 @@ mod txn;
 mod voucher;
 
 pub use ambient::redacted;
-pub use catalog::{CatalogError, ChangeRecord, EventRecord, RunRecord, TxnFilter, TxnRecord};
+pub use catalog::{
+    CatalogError, ChangeRecord, EventFilter, EventRecord, RunFilter, RunRecord, TxnFilter,
+    TxnRecord,
+};
 pub use error::{Conflict, ConflictKind, Damage, Error, Unsupported, UsageError};
 pub use journal::{
     EntryView, History, Inspection, Installed, Journal, NamedLock, Options, Reading, Run, Status,

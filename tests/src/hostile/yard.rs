@@ -1,6 +1,6 @@
 use std::fs;
 
-use tljournal::{Journal, Options, TxnFilter};
+use tljournal::{EventFilter, Journal, Options, TxnFilter};
 use tljournal_testkit::{Steps, World};
 
 use crate::play::small;
@@ -67,7 +67,10 @@ fn look(options: Options) {
     };
     let history = found.history();
     let _ = history.status();
-    let _ = history.events(None, 50);
+    let _ = history.events(&EventFilter {
+        limit: Some(50),
+        ..EventFilter::default()
+    });
     for txn in history
         .transactions(&TxnFilter::latest(20))
         .unwrap_or_default()
@@ -91,7 +94,11 @@ fn read_all(journal: &Journal) {
         .unwrap_or_default()
     {
         let _ = history.changes(txn.number);
-        let _ = history.events(Some(txn.number), 50);
+        let _ = history.events(&EventFilter {
+            txn: Some(txn.number),
+            limit: Some(50),
+            ..EventFilter::default()
+        });
     }
     for path in PATHS {
         let _ = history.entry(path);

@@ -1,7 +1,7 @@
 use std::io::{self, Write};
 
 use serde_json::{Value, json};
-use tljournal::{ChangeRecord, EventRecord, Image, Kind, TxnRecord};
+use tljournal::{ChangeRecord, EventFilter, EventRecord, Image, Kind, TxnRecord};
 
 use super::views::{image_json, mode, state_style, txn_json};
 use crate::exit::{self, Exit};
@@ -42,7 +42,11 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
         )));
     };
     let changes = history.changes(txn.number)?;
-    let mut events = history.events(Some(txn.number), EVENTS_MAX)?;
+    let mut events = history.events(&EventFilter {
+        txn: Some(txn.number),
+        limit: Some(EVENTS_MAX),
+        ..EventFilter::default()
+    })?;
     events.reverse();
     let changes = changes
         .into_iter()

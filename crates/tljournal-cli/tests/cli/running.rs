@@ -139,7 +139,11 @@ impl Project {
     /// The runs that have rows, the latest first.
     pub(crate) fn runs(&self) -> Vec<RunRecord> {
         let found = Journal::options(self.path().to_str().unwrap()).inspect();
-        found.unwrap().history().runs(100).unwrap()
+        found
+            .unwrap()
+            .history()
+            .runs(&tljournal::RunFilter::default())
+            .unwrap()
     }
 
     /// The content of the logs of a run: all that begin with its id, by name.

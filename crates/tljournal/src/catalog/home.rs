@@ -69,6 +69,14 @@ impl Catalog {
         Ok(self.root_row.get().unwrap_or(0))
     }
 
+    /// Takes the root that was worked on last for the opener's, because the inodes of a copy mean nothing.
+    pub(crate) fn adopt_latest_root(&self) -> Result<(), CatalogError> {
+        let sql = "SELECT root FROM txn ORDER BY id DESC LIMIT 1";
+        let latest = self.conn.query_row(sql, [], |row| row.get(0)).optional()?;
+        self.root_row.set(latest);
+        Ok(())
+    }
+
     /// Makes sure that a root has a row.
     pub(crate) fn ensure_root(&self, root: Identity, path: &str) -> Result<(), CatalogError> {
         self.conn.execute(

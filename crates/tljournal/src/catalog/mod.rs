@@ -16,11 +16,14 @@
 //! Any statement may find it. It is one error, [`CatalogError::Corrupt`], wherever it comes from.
 
 mod change;
+mod clauses;
 mod codec;
 mod entry;
+mod event;
 mod history;
 mod home;
 mod open;
+mod records;
 mod run;
 mod tree;
 mod txn;
@@ -28,10 +31,12 @@ mod voucher;
 
 pub(crate) use codec::RowError;
 pub(crate) use entry::{EntryRow, Unsettled};
-pub use history::{ChangeRecord, EventRecord, RunRecord, TxnFilter, TxnRecord};
-pub(crate) use history::{FAILED_SYNC, WEAKER_PROMISE};
+pub(crate) use event::{FAILED_SYNC, WEAKER_PROMISE};
 pub(crate) use home::HomeRow;
 pub(crate) use open::Catalog;
+pub use records::{
+    ChangeRecord, EventFilter, EventRecord, RunFilter, RunRecord, TxnFilter, TxnRecord,
+};
 pub(crate) use txn::TxnRow;
 pub(crate) use voucher::{VoucherChange, VoucherRow};
 

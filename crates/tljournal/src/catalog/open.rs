@@ -16,6 +16,7 @@ const MIGRATIONS: &[M<'_>] = &[
     M::up(include_str!(
         "../../../../migrations/0002_runs_and_vouchers.sql"
     )),
+    M::up(include_str!("../../../../migrations/0003_history.sql")),
 ];
 
 /// "tljl", which says whose database it is.
@@ -148,12 +149,8 @@ impl Catalog {
         }
     }
 
-    /// Whether runs have labels, parents and logs: a database that is only looked at is never migrated.
-    pub(super) fn knows_what_runs_are_for(&self) -> Result<bool, CatalogError> {
-        Ok(self.schema_version()? >= 2)
-    }
-
-    fn schema_version(&self) -> Result<i64, CatalogError> {
+    /// How many migrations the database has seen: one that is only looked at is never migrated.
+    pub(super) fn schema_version(&self) -> Result<i64, CatalogError> {
         Ok(self
             .conn
             .pragma_query_value(None, "user_version", |row| row.get(0))?)

@@ -22,8 +22,8 @@ impl Catalog {
         facts: &ProcessFacts,
     ) -> Result<i64, CatalogError> {
         self.conn.execute(
-            "INSERT INTO run (uuid, pid, host, boot, uid, cwd, argv, version, started_at, parent)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "INSERT INTO run (uuid, pid, host, boot, uid, cwd, argv, version, started_at, parent,
+             account, container) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             params![
                 id.to_string(),
                 facts.pid,
@@ -35,6 +35,8 @@ impl Catalog {
                 env!("CARGO_PKG_VERSION"),
                 ambient::now().to_string(),
                 parent.map(|parent| parent.to_string()),
+                facts.account,
+                facts.container,
             ],
         )?;
         Ok(self.conn.last_insert_rowid())
@@ -53,6 +55,15 @@ impl Catalog {
     pub(crate) fn set_run_log(&self, row: i64, log: &str) -> Result<(), CatalogError> {
         let sql = "UPDATE run SET log = ?2 WHERE id = ?1";
         self.conn.prepare_cached(sql)?.execute(params![row, log])?;
+        Ok(())
+    }
+
+    /// Records what a run reported when it failed; the first thing that it says counts.
+    pub(crate) fn set_run_error(&self, row: i64, error: &str) -> Result<(), CatalogError> {
+        let sql = "UPDATE run SET error = coalesce(error, ?2) WHERE id = ?1";
+        self.conn
+            .prepare_cached(sql)?
+            .execute(params![row, error])?;
         Ok(())
     }
 

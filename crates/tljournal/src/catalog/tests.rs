@@ -182,8 +182,11 @@ fn changes_come_back_as_they_were_recorded() {
         .insert_changes(row, std::slice::from_ref(&change))
         .unwrap();
     assert_eq!(catalog.changes(row).unwrap(), Some(vec![change]));
-    assert!(catalog.commit_txn(row).unwrap());
-    assert!(!catalog.commit_txn(row).unwrap(), "it is staging only once");
+    assert!(catalog.commit_txn(row, Default::default()).unwrap());
+    assert!(
+        !catalog.commit_txn(row, Default::default()).unwrap(),
+        "it is staging only once"
+    );
     assert_eq!(catalog.unfinished().unwrap()[0].state, TxnState::Committed);
     let (from, to) = (TxnState::Committed, TxnState::Applied);
     assert!(catalog.move_txn(row, from, to, None).unwrap());
@@ -248,13 +251,13 @@ fn g10_a_copy_of_the_first_format_is_read_although_it_cannot_be_migrated() {
     .unwrap();
     drop(old);
     let catalog = Catalog::open_read_only(&scratch.path, true).unwrap();
-    let runs = catalog.runs(9).unwrap();
+    let runs = catalog.runs(&RunFilter::default()).unwrap();
     assert_eq!((runs[0].id, runs[0].argv.as_str()), (id, "make"));
     assert_eq!(
         (&runs[0].label, runs[0].parent, &runs[0].log),
         (&None, None, &None)
     );
-    let txns = catalog.history(&TxnFilter::latest(9)).unwrap();
+    let txns = catalog.history(&TxnFilter::latest(9), None).unwrap();
     assert_eq!((txns[0].label.as_str(), txns[0].run.id), ("a label", id));
     assert!(catalog.txn_record(1).unwrap().is_some());
 }
@@ -276,10 +279,10 @@ fn a_run_tells_what_it_is_for_who_started_it_and_where_its_output_went() {
         catalog.end_run(row, "exited 3")
     });
     made.unwrap();
-    let runs = catalog.runs(1).unwrap();
+    let runs = catalog.runs(&RunFilter::default()).unwrap();
     assert_eq!(
         (runs.len(), runs[0].id, runs[0].parent),
-        (1, inner, Some(outer))
+        (2, inner, Some(outer))
     );
     let told = (&runs[0].label, &runs[0].log, &runs[0].outcome);
     let text = |text: &str| Some(text.to_owned());

@@ -3,7 +3,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::codec::{bad, parse};
 use super::{Catalog, CatalogError};
 use crate::ambient;
-use crate::model::{RunId, TxnId, TxnState};
+use crate::model::{RunId, Timestamp, TxnId, TxnState};
 
 /// Where a transaction stands, as its row says.
 #[derive(Debug, Clone)]
@@ -34,12 +34,20 @@ impl Catalog {
         Ok(self.conn.last_insert_rowid())
     }
 
-    /// Moves a staging transaction to `committed`; false if it is not staging any more.
-    pub(crate) fn commit_txn(&self, row: i64) -> Result<bool, CatalogError> {
-        let sql = "UPDATE txn SET state = 'committed', ended_at = ?2,
+    /// Moves a staging transaction to `committed`; false if it is not staging any more. Records when it
+    /// was staged, and when it had the commit lock.
+    pub(crate) fn commit_txn(
+        &self,
+        row: i64,
+        (staged, locked): (Timestamp, Timestamp),
+    ) -> Result<bool, CatalogError> {
+        let sql = "UPDATE txn SET state = 'committed', staged_at = ?2, locked_at = ?3,
+                   committed_at = ?4, ended_at = ?4,
                    commit_no = (SELECT coalesce(max(commit_no), 0) + 1 FROM txn)
                    WHERE id = ?1 AND state = 'staging'";
-        let moved = params![row, ambient::now().to_string()];
+        let now = ambient::now();
+        let times = [staged, locked, now].map(|time| time.to_string());
+        let moved = params![row, times[0], times[1], times[2]];
         Ok(self.conn.prepare_cached(sql)?.execute(moved)? == 1)
     }
 

@@ -1,13 +1,14 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::catalog::{
-    Catalog, CatalogError, ChangeRecord, EntryRow, EventRecord, RunRecord, TxnFilter, TxnRecord,
+    Catalog, CatalogError, ChangeRecord, EntryRow, EventFilter, EventRecord, RunFilter, RunRecord,
+    TxnFilter, TxnRecord,
 };
 use crate::engine::Engine;
 use crate::error::{Error, UsageError};
 use crate::home::Map;
 use crate::lock::Runs;
-use crate::model::{Digest, Image, Kind, Manifest, RelPath, Timestamp, TxnId};
+use crate::model::{Digest, Image, Kind, Manifest, Place, RelPath, RunId, Timestamp, TxnId};
 use crate::voucher::{self, Voucher};
 
 /// What is known of the past and of what stands where.
@@ -101,15 +102,25 @@ impl<'a> History<'a> {
     /// # Errors
     /// [`Error::Catalog`] or [`Error::Damaged`] when the catalog cannot be read; so for all of these.
     pub fn transactions(&self, filter: &TxnFilter) -> Result<Vec<TxnRecord>, Error> {
-        self.look(|catalog| catalog.history(filter))
+        let path = filter.path.as_ref().map(|path| self.place(path));
+        let path = path.transpose()?;
+        self.look(|catalog| catalog.history(filter, path.as_ref()))
     }
 
     /// Runs, the latest first.
     ///
     /// # Errors
     /// As for [`History::transactions`].
-    pub fn runs(&self, limit: u32) -> Result<Vec<RunRecord>, Error> {
-        self.look(|catalog| catalog.runs(limit))
+    pub fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRecord>, Error> {
+        self.look(|catalog| catalog.runs(filter))
+    }
+
+    /// The run with this number, id, or unique beginning of an id of at least four digits.
+    ///
+    /// # Errors
+    /// As for [`History::transaction`].
+    pub fn run(&self, name: &str) -> Result<Option<RunRecord>, Error> {
+        self.named(name, Catalog::run_numbered, Catalog::run_numbers_of)
     }
 
     /// The transaction with this number, id, or unique beginning of an id of at least four digits.
@@ -117,8 +128,18 @@ impl<'a> History<'a> {
     /// # Errors
     /// [`Error::Usage`] when several ids begin so.
     pub fn transaction(&self, name: &str) -> Result<Option<TxnRecord>, Error> {
+        self.named(name, Catalog::txn_record, Catalog::numbers_of)
+    }
+
+    /// Looks something up by its number, or by the beginning of its id.
+    fn named<T>(
+        &self,
+        name: &str,
+        numbered: impl Fn(&Catalog, i64) -> Result<Option<T>, CatalogError>,
+        numbers_of: impl Fn(&Catalog, &str) -> Result<Vec<i64>, CatalogError>,
+    ) -> Result<Option<T>, Error> {
         if let Ok(number) = name.parse::<i64>()
-            && let Some(found) = self.look(|catalog| catalog.txn_record(number))?
+            && let Some(found) = self.look(|catalog| numbered(catalog, number))?
         {
             return Ok(Some(found));
         }
@@ -129,9 +150,9 @@ impl<'a> History<'a> {
             return Ok(None);
         }
         let name = name.to_ascii_lowercase();
-        match self.look(|catalog| catalog.numbers_of(&name))?[..] {
+        match self.look(|catalog| numbers_of(catalog, &name))?[..] {
             [] => Ok(None),
-            [number] => self.look(|catalog| catalog.txn_record(number)),
+            [number] => self.look(|catalog| numbered(catalog, number)),
             _ => Err(UsageError::Ambiguous { name }.into()),
         }
     }
@@ -144,12 +165,39 @@ impl<'a> History<'a> {
         self.look(|catalog| catalog.change_records(number))
     }
 
-    /// Events, the latest first; those of one transaction if its number is given.
+    /// Events, the latest first.
     ///
     /// # Errors
     /// As for [`History::transactions`].
-    pub fn events(&self, txn: Option<i64>, limit: u32) -> Result<Vec<EventRecord>, Error> {
-        self.look(|catalog| catalog.events(txn, limit))
+    pub fn events(&self, filter: &EventFilter) -> Result<Vec<EventRecord>, Error> {
+        self.look(|catalog| catalog.events(filter))
+    }
+
+    /// Where a path lies.
+    fn place(&self, path: &RelPath) -> Result<Place, Error> {
+        Ok(match self.source {
+            Source::Work(engine) => engine.home.place(path)?,
+            Source::Copy(_, map, _) => map.place(path)?,
+        })
+    }
+
+    /// The path that a place is known by.
+    fn shown(&self, place: &Place) -> String {
+        match self.source {
+            Source::Work(engine) => engine.home.shown(place),
+            Source::Copy(_, map, _) => map.shown(place),
+        }
+    }
+
+    /// Whether a run is alive, as far as that can be told from here.
+    ///
+    /// # Errors
+    /// [`Error::Disk`] when the locks cannot be asked.
+    pub fn is_alive(&self, run: RunId) -> Result<bool, Error> {
+        match self.source {
+            Source::Work(engine) => Ok(engine.runs.is_alive(run)?),
+            Source::Copy(_, _, runs) => Ok(runs.map_or(Ok(false), |runs| runs.is_alive(run))?),
+        }
     }
 
     /// What the catalog says of a path; `None` if it put nothing there.
@@ -157,10 +205,7 @@ impl<'a> History<'a> {
     /// # Errors
     /// [`Error::Usage`] for a bad path, and as for [`History::transactions`].
     pub fn entry(&self, path: &str) -> Result<Option<EntryView>, Error> {
-        let place = match self.source {
-            Source::Work(engine) => engine.home.place(&RelPath::new(path)?)?,
-            Source::Copy(_, map, _) => map.place(&RelPath::new(path)?)?,
-        };
+        let place = self.place(&RelPath::new(path)?)?;
         Ok(self.look(|catalog| catalog.entry(&place))?.map(view))
     }
 
@@ -184,14 +229,7 @@ impl<'a> History<'a> {
     /// # Errors
     /// As for [`History::transactions`].
     pub fn vouchers(&self) -> Result<Vec<Voucher>, Error> {
-        let shown = |place: &_| match self.source {
-            Source::Work(engine) => engine.home.shown(place),
-            Source::Copy(_, map, _) => map.shown(place),
-        };
-        let alive = |run| match self.source {
-            Source::Work(engine) => Ok(engine.runs.is_alive(run)?),
-            Source::Copy(_, _, runs) => Ok(runs.map_or(Ok(false), |runs| runs.is_alive(run))?),
-        };
+        let (shown, alive) = (|place: &_| self.shown(place), |run| self.is_alive(run));
         let process = |run| self.look(|catalog| catalog.run_record(run));
         let rows = self.look(|catalog| catalog.all_vouchers())?;
         rows.into_iter()
@@ -211,7 +249,7 @@ impl<'a> History<'a> {
                 .partition(|row| row.state.is_unfinished());
             let ids =
                 |rows: Vec<crate::catalog::TxnRow>| rows.into_iter().map(|row| row.id).collect();
-            let latest = catalog.history(&TxnFilter::latest(1))?;
+            let latest = catalog.history(&TxnFilter::latest(1), None)?;
             let home = catalog.home()?;
             Ok(Status {
                 latest: latest.first().map_or(0, |txn| txn.number),

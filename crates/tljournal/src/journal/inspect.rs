@@ -66,6 +66,9 @@ impl Inspection {
             (Catalog::open_read_only(&path, false)?, Some(copy))
         };
         catalog.set_root(root_stat.identity);
+        if !at_home && catalog.own_root()? == 0 {
+            catalog.adopt_latest_root()?;
+        }
         let map = Map::new(
             (root, root_stat.identity),
             (home, home_stat.identity),

@@ -9,6 +9,7 @@ use super::plan::Plan;
 use super::prepare::Prepared;
 use super::receipt::Receipt;
 use super::stage_tree::OnPinned;
+use crate::ambient;
 use crate::apply::{self, Committed, Ending};
 use crate::catalog::CatalogError;
 use crate::catalog::Sync;
@@ -16,7 +17,7 @@ use crate::engine::Moment;
 use crate::error::{Conflict, ConflictKind, Error};
 use crate::home::Parent;
 use crate::lock::{Held, Mode};
-use crate::model::{Identity, Kind, Op, Place};
+use crate::model::{Identity, Kind, Op, Place, Timestamp};
 use crate::pin::{self, Alone};
 use crate::recovery;
 
@@ -48,9 +49,11 @@ impl Prepared {
             self.txn.remove_moved();
             return Ok(self.txn.receipt(&Plan::default(), None));
         }
+        let staged = ambient::now();
         loop {
             let mut alone = self.txn.respect_pins()?;
             let lock = self.txn.engine.commit_lock(Mode::Exclusive, &label)?;
+            let times = (staged, ambient::now());
             recovery::finish_unfinished(&self.txn.engine)?;
             self.txn.refuse_stuck()?;
             self.txn.settle_replaced()?;
@@ -69,7 +72,7 @@ impl Prepared {
                 continue;
             }
             self.txn.fill_in_place(&mut plan, &mut alone)?;
-            return self.carry_out(plan, lock, alone);
+            return self.carry_out(plan, lock, alone, times);
         }
     }
 
@@ -86,6 +89,7 @@ impl Prepared {
         plan: Plan,
         lock: Held,
         alone: BTreeMap<Place, Alone>,
+        times: (Timestamp, Timestamp),
     ) -> Result<Receipt, Error> {
         self.txn.live()?;
         let engine = self.txn.engine.clone();
@@ -99,7 +103,7 @@ impl Prepared {
                 catalog.put_manifest(manifest)?;
             }
             catalog.insert_changes(live.row, &plan.changes)?;
-            let committed = catalog.commit_txn(live.row)?;
+            let committed = catalog.commit_txn(live.row, times)?;
             if committed {
                 catalog.change_vouchers(vouchers, Some(live.row))?;
             }

@@ -1,0 +1,73 @@
+use rusqlite::params;
+
+use super::clauses::Clauses;
+use super::codec::time;
+use super::{Catalog, CatalogError, EventFilter, EventRecord};
+use crate::ambient;
+
+/// The kind of the events that tell what may not have reached the medium, and never will.
+pub(crate) const FAILED_SYNC: &str = "failed sync";
+
+/// The kind of the events that tell what is promised less than elsewhere, and why.
+pub(crate) const WEAKER_PROMISE: &str = "weaker promise";
+
+impl Catalog {
+    /// Events, the latest first.
+    pub(crate) fn events(&self, filter: &EventFilter) -> Result<Vec<EventRecord>, CatalogError> {
+        let mut clauses = Clauses::default();
+        clauses.add_some("txn = ?", filter.txn);
+        clauses.add_some("run = ?", filter.run);
+        clauses.add_some("at >= ?", filter.since.map(|time| time.to_string()));
+        clauses.add_some("at < ?", filter.until.map(|time| time.to_string()));
+        let sql = format!(
+            "SELECT id, at, run, txn, kind, path, detail FROM event {} ORDER BY id DESC LIMIT {}",
+            clauses.condition(),
+            filter.limit.map_or(-1, i64::from)
+        );
+        let mut statement = self.conn.prepare_cached(&sql)?;
+        let mut rows = statement.query(clauses.values())?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(EventRecord {
+                number: row.get(0)?,
+                at: time(&row.get::<_, String>(1)?)?,
+                run: row.get(2)?,
+                txn: row.get(3)?,
+                kind: row.get(4)?,
+                path: row.get(5)?,
+                detail: row.get(6)?,
+            });
+        }
+        Ok(found)
+    }
+
+    /// Whether exactly this was recorded of a path.
+    pub(crate) fn has_event(
+        &self,
+        kind: &str,
+        path: &str,
+        detail: &str,
+    ) -> Result<bool, CatalogError> {
+        let sql =
+            "SELECT EXISTS (SELECT 1 FROM event WHERE kind = ?1 AND path = ?2 AND detail = ?3)";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        Ok(statement.query_row(params![kind, path, detail], |row| row.get(0))?)
+    }
+
+    /// Records something worth knowing.
+    pub(crate) fn put_event(
+        &self,
+        (run, txn): (Option<i64>, Option<i64>),
+        kind: &str,
+        path: Option<&str>,
+        detail: &str,
+    ) -> Result<(), CatalogError> {
+        let sql = "INSERT INTO event (at, run, txn, kind, path, detail)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let at = ambient::now().to_string();
+        self.conn
+            .prepare_cached(sql)?
+            .execute(params![at, run, txn, kind, path, detail])?;
+        Ok(())
+    }
+}

@@ -36,7 +36,7 @@ pub(super) fn txn_json(txn: &TxnRecord) -> Value {
     })
 }
 
-fn run_json(run: &RunRecord) -> Value {
+pub(super) fn run_json(run: &RunRecord) -> Value {
     json!({
         "id": run.id.to_string(),
         "pid": run.pid,

@@ -9,7 +9,7 @@ use crate::catalog::{CatalogError, EntryRow};
 use crate::disk::Dir;
 use crate::error::{Damage, Error};
 use crate::model::{
-    Digest, Entry, EntryKind, EntrySignature, Kind, Manifest, Place, Signature, Stat,
+    Digest, Entry, EntryKind, EntrySignature, Kind, Place, Signature, Stat,
 };
 use crate::tree::{self, Depth, Difference, DifferenceKind};
 

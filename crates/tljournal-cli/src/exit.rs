@@ -126,6 +126,11 @@ Exit status:
   5  a guarantee was violated
   6  the system failed: disk, permissions, unsupported filesystem or format";
 
+/// What is said after the options of a command: examples and more, and what its exit status means.
+pub(crate) fn after(text: &str, status: &str) -> String {
+    format!("{text}\n{status}")
+}
+
 impl Exit {
     /// The code.
     pub(crate) fn code(self) -> u8 {

@@ -12,10 +12,12 @@ mod demo;
 mod exit;
 mod failure;
 mod files;
+mod graph;
 mod hint;
 mod output;
 mod progress;
 mod session;
+mod terminal;
 mod text;
 mod trace;
 

@@ -2,8 +2,9 @@
 
 use anstyle::Style;
 use serde_json::{Value, json};
-use tljournal::{Image, RunRecord, TxnRecord, Voucher};
+use tljournal::{History, Image, RunRecord, TxnRecord, Voucher};
 
+use crate::failure::Failure;
 use crate::output::{BAD, DIM, GOOD, WARN};
 use crate::time;
 
@@ -22,6 +23,68 @@ pub(super) fn state_style(state: &str) -> Style {
     }
 }
 
+/// The mark of a transaction in the graph.
+pub(super) fn mark(state: &str, utf8: bool) -> &'static str {
+    match (state, utf8) {
+        ("applied", true) => "●",
+        ("applied", false) => "*",
+        ("aborted", true) => "○",
+        ("aborted", false) => "o",
+        ("stuck", _) => "x",
+        (_, true) => "◌",
+        (_, false) => ".",
+    }
+}
+
+/// What a run is called: what it is for, or what was typed, without the directories of the command.
+pub(super) fn run_name(run: &RunRecord) -> String {
+    let typed = || match run.argv.split_once(' ') {
+        Some((command, rest)) => format!("{} {rest}", base(command)),
+        None => base(&run.argv).to_owned(),
+    };
+    run.label.clone().unwrap_or_else(typed)
+}
+
+fn base(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// A run that starts runs that start runs: no deeper than this.
+const DEPTH_MAX: u32 = 64;
+
+/// The outermost run around this one that is known, or itself.
+pub(super) fn outermost(history: &History<'_>, run: &RunRecord) -> Result<RunRecord, Failure> {
+    let mut outermost = run.clone();
+    for _ in 0..DEPTH_MAX {
+        let parent = outermost.parent.map(|id| history.run(&id.to_string()));
+        match parent.transpose()?.flatten() {
+            Some(parent) => outermost = parent,
+            None => break,
+        }
+    }
+    Ok(outermost)
+}
+
+/// The run that the user names.
+pub(super) fn the_run(history: &History<'_>, name: &str) -> Result<RunRecord, Failure> {
+    history.run(name)?.ok_or_else(|| {
+        let name = name.escape_debug();
+        Failure::Nothing(format!(
+            "there is no run `{name}`; `tljournal runs` lists them"
+        ))
+    })
+}
+
+/// The transaction that the user names.
+pub(super) fn the_txn(history: &History<'_>, name: &str) -> Result<TxnRecord, Failure> {
+    history.transaction(name)?.ok_or_else(|| {
+        let name = name.escape_debug();
+        Failure::Nothing(format!(
+            "there is no transaction `{name}`; `tljournal log` lists them"
+        ))
+    })
+}
+
 pub(super) fn txn_json(txn: &TxnRecord) -> Value {
     json!({
         "number": txn.number,
@@ -29,22 +92,35 @@ pub(super) fn txn_json(txn: &TxnRecord) -> Value {
         "label": txn.label,
         "state": txn.state,
         "began_at": time::exact(txn.began_at),
+        "staged_at": txn.staged_at.map(time::exact),
+        "locked_at": txn.locked_at.map(time::exact),
+        "committed_at": txn.committed_at.map(time::exact),
         "ended_at": txn.ended_at.map(time::exact),
         "commit_no": txn.commit_no,
         "reason": txn.reason,
+        "kept": txn.kept,
+        "undoes": txn.undoes,
         "run": run_json(&txn.run),
     })
 }
 
-fn run_json(run: &RunRecord) -> Value {
+pub(super) fn run_json(run: &RunRecord) -> Value {
     json!({
+        "number": run.number,
         "id": run.id.to_string(),
         "pid": run.pid,
         "host": run.host,
+        "boot": run.boot,
+        "uid": run.uid,
+        "account": run.account,
+        "container": run.container,
+        "cwd": run.cwd,
         "argv": run.argv,
+        "version": run.version,
         "started_at": time::exact(run.started_at),
         "ended_at": run.ended_at.map(time::exact),
         "outcome": run.outcome,
+        "error": run.error,
         "label": run.label,
         "parent": run.parent.map(|parent| parent.to_string()),
         "log": run.log,

@@ -25,6 +25,7 @@ mod home;
 mod open;
 mod records;
 mod run;
+mod touched;
 mod tree;
 mod txn;
 mod voucher;

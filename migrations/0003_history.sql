@@ -21,3 +21,4 @@ CREATE INDEX event_run ON event (run) WHERE run IS NOT NULL;
 CREATE INDEX txn_aborted ON txn (id) WHERE state = 'aborted';
 CREATE INDEX run_failed ON run (id) WHERE outcome NOT IN ('ok', 'exited 0');
 CREATE INDEX run_parent ON run (parent) WHERE parent IS NOT NULL;
+CREATE INDEX txn_undoes ON txn (undoes) WHERE undoes IS NOT NULL;

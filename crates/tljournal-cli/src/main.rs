@@ -20,6 +20,7 @@ mod session;
 mod terminal;
 mod text;
 mod trace;
+mod unified;
 
 use std::process::ExitCode;
 

@@ -2,10 +2,11 @@
 
 use anstyle::Style;
 use serde_json::{Value, json};
-use tljournal::{History, Image, RunRecord, TxnRecord, Voucher};
+use tljournal::{Digest, History, Image, Kind, RunRecord, TxnRecord, Version, Voucher};
 
 use crate::failure::Failure;
 use crate::output::{BAD, DIM, GOOD, WARN};
+use crate::text::{bytes, clean};
 use crate::time;
 
 /// Permission bits as they are typed.
@@ -146,5 +147,50 @@ pub(super) fn image_json(image: &Image) -> Value {
         "size": image.size,
         "mode": mode(image.mode),
         "mtime": time::exact(image.mtime),
+    })
+}
+
+/// The word that the command line uses for what a change does.
+pub(super) fn word(op: &str) -> &str {
+    match op {
+        "parent" => "mkdir",
+        "tree" | "fill" => "install",
+        "remove" => "rm",
+        other => other,
+    }
+}
+
+/// A digest, short enough to be compared by eye.
+pub(super) fn short(digest: Digest) -> String {
+    digest
+        .to_string()
+        .chars()
+        .take("sha256:".len() + 12)
+        .collect()
+}
+
+/// What stood at a path, in one line.
+pub(super) fn version(version: &Version) -> String {
+    let digest = version.digest.map(short).unwrap_or_default();
+    let text = match version.kind {
+        Kind::File => format!("{}, {}, {digest}", bytes(version.size), mode(version.mode)),
+        Kind::Dir => format!("directory, {}, {digest}", mode(version.mode)),
+        Kind::Link => {
+            let target = version.target.as_deref().unwrap_or("?");
+            format!("link to {}", clean(target))
+        }
+        Kind::Other => "special file".to_owned(),
+    };
+    text.trim_end_matches(", ").to_owned()
+}
+
+pub(super) fn version_json(version: &Version) -> Value {
+    json!({
+        "kind": version.kind.as_str(),
+        "size": version.size,
+        "mode": mode(version.mode),
+        "mtime": time::exact(version.mtime),
+        "digest": version.digest.map(|digest| digest.to_string()),
+        "target": version.target,
     })
 }

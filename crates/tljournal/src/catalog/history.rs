@@ -89,12 +89,15 @@ impl Catalog {
         let until = filter.until.map(|time| time.to_string());
         clauses.add_some("txn.began_at < ?", until);
         clauses.add_some("instr(txn.label, ?) > 0", filter.label.clone());
-        if filter.kept {
-            clauses.add(match self.schema_version()? >= 3 {
-                true => "txn.kept IS NOT NULL",
-                false => "FALSE",
-            });
+        let asks_for_more = filter.kept || filter.undoes.is_some();
+        if asks_for_more && self.schema_version()? < 3 {
+            clauses.add("FALSE");
+            return Ok(clauses);
         }
+        if filter.kept {
+            clauses.add("txn.kept IS NOT NULL");
+        }
+        clauses.add_some("txn.undoes = ?", filter.undoes);
         Ok(clauses)
     }
 
@@ -201,6 +204,14 @@ impl Catalog {
             found.push(read_run(row, 0)?);
         }
         Ok(found)
+    }
+
+    /// How many transactions belong to a run.
+    pub(crate) fn count_txns_of(&self, run: i64) -> Result<u64, CatalogError> {
+        let sql = "SELECT count(*) FROM txn WHERE run = ?1";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let count: i64 = statement.query_row([run], |row| row.get(0))?;
+        Ok(count.cast_unsigned())
     }
 
     /// The numbers of the runs whose ids begin so, at most two.

@@ -25,6 +25,7 @@ mod home;
 mod open;
 mod records;
 mod run;
+mod steps;
 mod touched;
 mod tree;
 mod txn;
@@ -38,6 +39,7 @@ pub(crate) use open::Catalog;
 pub use records::{
     ChangeRecord, EventFilter, EventRecord, RunFilter, RunRecord, TxnFilter, TxnRecord,
 };
+pub(crate) use steps::Step;
 pub(crate) use txn::TxnRow;
 pub(crate) use voucher::{VoucherChange, VoucherRow};
 

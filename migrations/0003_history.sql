@@ -22,3 +22,5 @@ CREATE INDEX txn_aborted ON txn (id) WHERE state = 'aborted';
 CREATE INDEX run_failed ON run (id) WHERE outcome NOT IN ('ok', 'exited 0');
 CREATE INDEX run_parent ON run (parent) WHERE parent IS NOT NULL;
 CREATE INDEX txn_undoes ON txn (undoes) WHERE undoes IS NOT NULL;
+CREATE INDEX change_tree ON change (digest) WHERE op IN ('tree', 'fill', 'adopt');
+CREATE INDEX source_manifest ON source (manifest);

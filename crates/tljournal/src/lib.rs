@@ -37,6 +37,7 @@ mod engine;
 mod error;
 mod home;
 mod journal;
+mod kept;
 mod lineage;
 mod lock;
 mod model;
@@ -56,6 +57,7 @@ pub use journal::{
     EntryDiff, EntryView, History, Inspection, Installed, Journal, NamedLock, Options, PathDiff,
     Reading, Run, Status, Wrote,
 };
+pub use kept::{Gc, GcLog, GcTxn, KeyMaterial, Limits, Retention};
 pub use lock::{LockError, Mode as LockMode};
 pub use model::{
     Digest, Durability, Entry, EntryKind, Expect, Identity, Image, Kind, Manifest, ManifestError,

@@ -1,4 +1,5 @@
 CREATE INDEX change_path ON change (root, path, txn)
+CREATE INDEX change_tree ON change (digest) WHERE op IN ('tree', 'fill', 'adopt')
 CREATE INDEX entry_txn ON entry (txn)
 CREATE INDEX entry_unsettled ON entry (unsettled) WHERE unsettled IS NOT NULL
 CREATE INDEX event_run ON event (run) WHERE run IS NOT NULL
@@ -6,6 +7,7 @@ CREATE INDEX event_txn ON event (txn) WHERE txn IS NOT NULL
 CREATE INDEX run_failed ON run (id) WHERE outcome NOT IN ('ok', 'exited 0')
 CREATE INDEX run_open ON run (id) WHERE ended_at IS NULL
 CREATE INDEX run_parent ON run (parent) WHERE parent IS NOT NULL
+CREATE INDEX source_manifest ON source (manifest)
 CREATE INDEX txn_aborted ON txn (id) WHERE state = 'aborted'
 CREATE INDEX txn_kept ON txn (id) WHERE kept IS NOT NULL
 CREATE INDEX txn_run ON txn (run)

@@ -14,6 +14,7 @@ mod failure;
 mod files;
 mod hint;
 mod output;
+mod postmortem;
 mod progress;
 mod session;
 mod text;

@@ -4,6 +4,7 @@ use super::clauses::Clauses;
 use super::codec::time;
 use super::{Catalog, CatalogError, EventFilter, EventRecord};
 use crate::ambient;
+use crate::redact::redacted_text;
 
 /// The kind of the events that tell what may not have reached the medium, and never will.
 pub(crate) const FAILED_SYNC: &str = "failed sync";
@@ -67,7 +68,7 @@ impl Catalog {
         let at = ambient::now().to_string();
         self.conn
             .prepare_cached(sql)?
-            .execute(params![at, run, txn, kind, path, detail])?;
+            .execute(params![at, run, txn, kind, path, redacted_text(detail)])?;
         Ok(())
     }
 }

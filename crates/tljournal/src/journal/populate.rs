@@ -7,6 +7,7 @@ use crate::error::{Conflict, ConflictKind, Error};
 use crate::lineage::Thing;
 use crate::lock::{KeyByte, Wait};
 use crate::model::{Digest, RelPath, Timestamp};
+use crate::redact::redacted_text;
 use crate::tree::{Fingerprint, TreeSource};
 use crate::txn::{PopulateOptions, WantedTree};
 
@@ -30,7 +31,7 @@ impl Journal {
         options: PopulateOptions,
     ) -> Result<Installed, Error> {
         let rel = RelPath::new(path)?;
-        let label = format!("populate {rel}");
+        let label = redacted_text(&format!("populate {rel}")).into_owned();
         let wanted = WantedTree {
             source: source.known_as(key.as_ref()),
             options: options.tree,

@@ -9,6 +9,7 @@ use crate::engine::{Engine, Moment};
 use crate::error::{Conflict, ConflictKind, Error, UsageError};
 use crate::home::Staging;
 use crate::model::{Change, Expect, Place, RelPath, TxnId, TxnState};
+use crate::redact::redacted_text;
 
 /// A transaction to which changes are being added.
 ///
@@ -51,7 +52,7 @@ const CHANGES_MAX: u32 = 100_000;
 
 impl Transaction {
     pub(crate) fn new(engine: Arc<Engine>, label: &str) -> Self {
-        let label = label.to_owned();
+        let label = redacted_text(label).into_owned();
         Self {
             engine,
             label,

@@ -16,3 +16,5 @@ ALTER TABLE home ADD COLUMN rebuilt_at TEXT; -- when the rows were made from wha
 -- What is deleted must not be looked for by reading everything.
 CREATE INDEX entry_txn ON entry (txn);
 CREATE INDEX event_run ON event (run) WHERE run IS NOT NULL;
+CREATE INDEX change_tree ON change (digest) WHERE op IN ('tree', 'fill', 'adopt');
+CREATE INDEX source_manifest ON source (manifest);

@@ -3,6 +3,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use rusqlite::{Connection, OpenFlags};
 use tljournal::disk::{Dir, Disk, Witness};
 use tljournal::{Error, Journal, Options};
 
@@ -193,14 +194,30 @@ impl World {
         self.path(path).symlink_metadata().is_ok()
     }
 
-    /// The names below `build/.state/txn`: what transactions have not cleared.
+    /// The names below `build/.state/txn` that the catalog does not say are kept: what transactions have
+    /// not cleared.
     #[must_use]
     pub fn left_in_staging(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.path("build/.state/txn")) else {
             return Vec::new();
         };
         let name = |entry: fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
-        entries.filter_map(|entry| entry.ok().map(name)).collect()
+        let names = entries.filter_map(|entry| entry.ok().map(name));
+        let kept = self.kept();
+        names.filter(|name| !kept.contains(name)).collect()
+    }
+
+    /// The ids of the transactions that the catalog says something is kept of.
+    #[must_use]
+    pub fn kept(&self) -> Vec<String> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let told =
+            Connection::open_with_flags(self.path("build/.state.db"), flags).and_then(|conn| {
+                let mut ids = conn.prepare("SELECT uuid FROM txn WHERE kept IS NOT NULL")?;
+                let ids = ids.query_map([], |row| row.get::<_, String>(0))?;
+                ids.collect::<Result<Vec<_>, _>>()
+            });
+        told.unwrap_or_default()
     }
 
     fn make_parent(&self, path: &str) {

@@ -37,6 +37,7 @@ mod engine;
 mod error;
 mod home;
 mod journal;
+mod kept;
 mod lineage;
 mod lock;
 mod model;
@@ -55,6 +56,7 @@ pub use error::{Conflict, ConflictKind, Damage, Error, Unsupported, UsageError};
 pub use journal::{
     EntryView, History, Inspection, Installed, Journal, NamedLock, Options, Reading, Run, Status,
 };
+pub use kept::{Gc, GcLog, GcTxn, KeyMaterial, Limits, Retention};
 pub use lock::{LockError, Mode as LockMode};
 pub use model::{
     Digest, Durability, Entry, EntryKind, Expect, Identity, Image, Kind, Manifest, ManifestError,

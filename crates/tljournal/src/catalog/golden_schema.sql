@@ -1,9 +1,11 @@
 CREATE INDEX change_path ON change (root, path, txn)
+CREATE INDEX change_tree ON change (digest) WHERE op IN ('tree', 'fill', 'adopt')
 CREATE INDEX entry_txn ON entry (txn)
 CREATE INDEX entry_unsettled ON entry (unsettled) WHERE unsettled IS NOT NULL
 CREATE INDEX event_run ON event (run) WHERE run IS NOT NULL
 CREATE INDEX event_txn ON event (txn) WHERE txn IS NOT NULL
 CREATE INDEX run_open ON run (id) WHERE ended_at IS NULL
+CREATE INDEX source_manifest ON source (manifest)
 CREATE INDEX txn_kept ON txn (id) WHERE kept IS NOT NULL
 CREATE INDEX txn_run ON txn (run)
 CREATE INDEX txn_staging ON txn (id) WHERE state = 'staging'

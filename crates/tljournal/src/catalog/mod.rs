@@ -20,8 +20,10 @@ mod clauses;
 mod codec;
 mod entry;
 mod event;
+mod forget;
 mod history;
 mod home;
+mod kept;
 mod open;
 mod records;
 mod run;
@@ -33,6 +35,7 @@ pub(crate) use codec::RowError;
 pub(crate) use entry::{EntryRow, Unsettled};
 pub(crate) use event::{FAILED_SYNC, WEAKER_PROMISE};
 pub(crate) use home::HomeRow;
+pub(crate) use kept::{KeptRow, Written};
 pub(crate) use open::Catalog;
 pub use records::{
     ChangeRecord, EventFilter, EventRecord, RunFilter, RunRecord, TxnFilter, TxnRecord,

@@ -18,6 +18,7 @@ use crate::catalog::{Catalog, CatalogError, FAILED_SYNC, Sync};
 use crate::disk::DiskError;
 use crate::error::{Conflict, ConflictKind, Damage, Error, UsageError};
 use crate::home::{DatabaseFiles, Home};
+use crate::kept::{self, Retention};
 use crate::lineage::Lineage;
 use crate::lock::{self, Held, Mode, Runs, Wait};
 use crate::model::{Identity, Place, RunId};
@@ -31,6 +32,8 @@ pub(crate) struct Engine {
     pub(crate) files: DatabaseFiles,
     /// How long to wait for the commit lock.
     pub(crate) lock_wait: Option<Duration>,
+    /// How much is kept of what is not needed any more.
+    pub(crate) retention: Retention,
     store: Mutex<Store>,
     run: Mutex<LiveRun>,
     /// Locks held by this handle that others may wait for.
@@ -39,6 +42,8 @@ pub(crate) struct Engine {
     own_writes: AtomicU64,
     /// Whether this run recorded anything that had to be durable.
     has_committed: AtomicBool,
+    /// How many bytes came to be kept since it was looked how much that is altogether.
+    pub(crate) kept_lately: AtomicU64,
     /// The threads that share the commit lock through this handle.
     readers: Mutex<Vec<ThreadId>>,
     /// The runs around this process.
@@ -76,18 +81,21 @@ impl Engine {
         store: Store,
         files: DatabaseFiles,
         lock_wait: Option<Duration>,
+        retention: Retention,
     ) -> Self {
         Self {
             home,
             runs,
             files,
             lock_wait,
+            retention,
             store: Mutex::new(store),
             run: Mutex::default(),
             held: AtomicUsize::new(0),
             failed: AtomicBool::new(false),
             own_writes: AtomicU64::new(0),
             has_committed: AtomicBool::new(false),
+            kept_lately: AtomicU64::new(0),
             readers: Mutex::default(),
             lineage: Lineage::of_this_process(),
         }
@@ -257,7 +265,7 @@ impl Engine {
         if rows.is_empty() {
             return Ok(());
         }
-        if let Err(error) = crate::recovery::sweep(self) {
+        if let Err(error) = crate::recovery::sweep(self).and_then(|()| kept::thin(self)) {
             tracing::warn!(%error, "what is left over remains until recovery");
         }
         self.record(Sync::Normal, |catalog| {

@@ -22,4 +22,4 @@ mod staging;
 pub(crate) use fence::{DatabaseFiles, check_database_files};
 pub(crate) use layout::{DATABASE, Home, LOG, SHM, WAL};
 pub(crate) use place::{Map, Parent};
-pub(crate) use staging::{Staging, out_name, spot_name};
+pub(crate) use staging::{STAGED_PATHS, Staging, out_name, spot_name};

@@ -10,6 +10,7 @@ use crate::disk::{Disk, Features};
 use crate::engine::{Engine, Store};
 use crate::error::{Damage, Error};
 use crate::home::Home;
+use crate::kept::Retention;
 use crate::lock::{self, Held, Mode, Runs, Wait};
 use crate::model::{Identity, RelPath, Stat};
 use crate::recovery::{self, Recovery};
@@ -25,6 +26,7 @@ pub struct Options {
     home: Utf8PathBuf,
     territory: Vec<RelPath>,
     lock_wait: Option<Duration>,
+    retention: Retention,
     disk: Disk,
 }
 
@@ -36,6 +38,7 @@ impl Options {
             home: Utf8PathBuf::from("build"),
             territory: Vec::new(),
             lock_wait: None,
+            retention: Retention::default(),
             disk: Disk::default(),
         }
     }
@@ -56,6 +59,12 @@ impl Options {
     /// Gives up after waiting this long for the commit lock. Without it waiting has no limit.
     pub fn lock_wait(mut self, limit: Duration) -> Self {
         self.lock_wait = Some(limit);
+        self
+    }
+
+    /// Keeps so much of what is not needed any more. Without it [`Retention::default`].
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
         self
     }
 
@@ -145,7 +154,14 @@ impl Options {
             return Err(Error::Replaced { path });
         }
         let runs = Runs::open(&home.locks)?;
-        let engine = Engine::new(home, runs, store, files, self.lock_wait);
+        let engine = Engine::new(
+            home,
+            runs,
+            store,
+            files,
+            self.lock_wait,
+            self.retention.clone(),
+        );
         engine.home.keep_reserve();
         let recovery = recovery::recover(&engine)?;
         Ok((engine, recovery))
@@ -254,8 +270,10 @@ impl Options {
         }
         lock::unlock(&store.lock).map_err(failed)?;
         if moved {
+            let kept = store.catalog.kept_txns()?;
             for id in home.staged_ids()? {
-                if home.claim_staging(id)?.is_some() {
+                let is_kept = kept.iter().any(|(_, kept)| *kept == id);
+                if !is_kept && home.claim_staging(id)?.is_some() {
                     home.set_aside(&home.txns, &id.to_string(), "stranded")?;
                 }
             }

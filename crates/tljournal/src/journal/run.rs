@@ -89,7 +89,10 @@ impl Run {
     pub fn logs(&self, suffixes: &[&str]) -> Result<Vec<File>, Error> {
         let home = &self.engine.home;
         let dir = home.state.ensure_dir(LOG, 0o755)?;
-        if let Err(error) = home.thin_logs(|run| self.engine.runs.is_alive(run)) {
+        let (limits, is_alive) = (&self.engine.retention.logs, |run| {
+            self.engine.runs.is_alive(run)
+        });
+        if let Err(error) = home.thin_logs(limits, is_alive, false) {
             tracing::warn!(%error, "old logs remain");
         }
         let mut logs = Vec::new();

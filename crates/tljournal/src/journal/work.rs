@@ -13,6 +13,7 @@ use crate::ambient;
 use crate::apply;
 use crate::engine::Engine;
 use crate::error::{Error, UsageError};
+use crate::kept::{self, Gc, Retention};
 use crate::lineage::Ancestor;
 use crate::lock::Mode;
 use crate::model::{Kind, RelPath, RunId, TxnId};
@@ -291,6 +292,16 @@ impl Journal {
         recovery::settle_trees(&self.engine)?;
         recovery::sweep(&self.engine)?;
         Ok(report)
+    }
+
+    /// Deletes the oldest of what is kept of transactions, of history and of logs, so far that these limits
+    /// hold; or, as a dry run, only says what that would be. What is pinned, in use, in flight or standing
+    /// stays.
+    ///
+    /// # Errors
+    /// Whatever stops it; it can be repeated.
+    pub fn gc(&self, retention: &Retention, dry_run: bool) -> Result<Gc, Error> {
+        kept::collect(&self.engine, retention, dry_run)
     }
 
     /// Whether something is at a path now.

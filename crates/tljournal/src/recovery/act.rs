@@ -4,10 +4,11 @@ use super::decide::{Fate, decide};
 use super::look::{Candidate, candidates, changes_within_reach};
 use super::report::Recovery;
 use super::settle;
-use crate::apply::{self, Committed, Ending, Known};
+use crate::apply::{self, Committed, Ending, Keep, Known, Remains};
 use crate::catalog::{Sync, TxnRow};
 use crate::engine::Engine;
 use crate::error::{Conflict, ConflictKind, Damage, Error};
+use crate::kept;
 use crate::lock::Mode;
 use crate::model::{Place, TxnState};
 
@@ -119,12 +120,27 @@ fn roll_back(engine: &Engine, candidate: &Candidate, report: &mut Recovery) -> R
     })?;
     if moved {
         report.rolled_back += 1;
-        clear(engine, row)?;
+        if !keep_staged(engine, row)? {
+            clear(engine, row)?;
+        }
     }
     Ok(())
 }
 
-/// Deletes what a transaction left at its spots, if nobody holds it. Says whether it is all gone.
+/// Keeps what a dead run had staged, if there is any of it that may be kept.
+fn keep_staged(engine: &Engine, row: &TxnRow) -> Result<bool, Error> {
+    let Some(staging) = engine.home.claim_staging(row.id)? else {
+        return Ok(false);
+    };
+    let kept = kept::keep_staged(engine, row, &staging)?;
+    if kept.is_some() {
+        engine.record(Sync::Normal, |catalog| catalog.set_kept(row.row, kept))?;
+    }
+    Ok(kept.is_some())
+}
+
+/// Deletes what a transaction left at its spots, if nobody holds it, or keeps what it replaced. Says whether
+/// nothing is left that has to go.
 fn clear(engine: &Engine, row: &TxnRow) -> Result<bool, Error> {
     let Some(staging) = engine.home.claim_staging(row.id)? else {
         return Ok(false);
@@ -133,7 +149,12 @@ fn clear(engine: &Engine, row: &TxnRow) -> Result<bool, Error> {
     let Some(changes) = changes_within_reach(engine, row)? else {
         return Ok(false);
     };
-    apply::discard(engine, row.id, &staging, &changes, &BTreeMap::new())
+    let (ids, none) = ((row.row, row.id), BTreeMap::new());
+    let remains = match row.state {
+        TxnState::Applied => apply::tidy(engine, ids, &staging, &changes, &none)?,
+        _ => apply::discard(engine, row.id, &staging, &changes, &none, Keep::Nothing)?,
+    };
+    Ok(remains == Remains::Nothing)
 }
 
 fn sweep_one(engine: &Engine, candidate: &Candidate, report: &mut Recovery) -> Result<(), Error> {
@@ -141,7 +162,10 @@ fn sweep_one(engine: &Engine, candidate: &Candidate, report: &mut Recovery) -> R
         return Ok(());
     };
     let ended = matches!(row.state, TxnState::Applied | TxnState::Aborted);
-    if !ended || engine.look(|catalog| catalog.is_unsettled(row.row))? {
+    if !ended || engine.look(|catalog| catalog.is_kept(row.row))? {
+        return Ok(());
+    }
+    if engine.look(|catalog| catalog.is_unsettled(row.row))? {
         return Ok(());
     }
     if clear(engine, &row)? {
@@ -171,7 +195,8 @@ fn remove_orphan(
         return Ok(());
     };
     if engine.look(|catalog| catalog.txn(candidate.id))?.is_none() {
-        apply::discard(engine, candidate.id, &staging, &[], &BTreeMap::new())?;
+        let none = BTreeMap::new();
+        apply::discard(engine, candidate.id, &staging, &[], &none, Keep::Nothing)?;
         report.rolled_back += 1;
     }
     Ok(())

@@ -72,6 +72,7 @@ pub(crate) use copy::read;
 pub(crate) use draft::Built;
 pub(crate) use fingerprint::{Fingerprint, fingerprint};
 pub(crate) use verify::{Depth, verify};
+pub(crate) use walk::list;
 
 use crate::model::Identity;
 

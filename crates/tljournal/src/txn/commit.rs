@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use camino::Utf8Path;
 
-use super::begin::Transaction;
+use super::begin::{Live, Transaction};
 use super::intent::{Found, Intent, Wanted};
 use super::payload::{Content, Payload, open_source};
 use super::plan::Plan;
@@ -10,14 +10,15 @@ use super::prepare::Prepared;
 use super::receipt::Receipt;
 use super::stage_tree::OnPinned;
 use crate::ambient;
-use crate::apply::{self, Committed, Ending};
+use crate::apply::{self, Committed, Ending, Remains};
 use crate::catalog::CatalogError;
 use crate::catalog::Sync;
 use crate::engine::Moment;
 use crate::error::{Conflict, ConflictKind, Error};
 use crate::home::Parent;
+use crate::kept;
 use crate::lock::{Held, Mode};
-use crate::model::{Identity, Kind, Op, Place, Timestamp};
+use crate::model::{Identity, Kind, Op, Place, Spot, Timestamp};
 use crate::pin::{self, Alone};
 use crate::recovery;
 
@@ -72,6 +73,7 @@ impl Prepared {
                 continue;
             }
             self.txn.fill_in_place(&mut plan, &mut alone)?;
+            plan.known.kept = self.txn.kept_at_once(&plan);
             return self.carry_out(plan, lock, alone, times);
         }
     }
@@ -346,7 +348,32 @@ impl Transaction {
         Ok(self.engine.home.dir.disk().remove_source(path, identity)?)
     }
 
-    /// Deletes what was replaced, if nobody wants it; nobody waits for this.
+    /// How many bytes of small things are kept, where that needs no look at them: recording it together
+    /// with the end of the transaction spares a write.
+    fn kept_at_once(&self, plan: &Plan) -> Option<u64> {
+        let retention = &self.engine.retention;
+        let mut replaced = Vec::new();
+        let mut changes = 0;
+        for change in &plan.changes {
+            match change.op {
+                Op::Parent => continue,
+                Op::Put | Op::Link | Op::Remove if change.spot == Spot::Home => changes += 1,
+                _ => return None,
+            }
+            let Some(pre) = change.pre else { continue };
+            let is_plain = matches!(pre.kind, Kind::File | Kind::Link) && !change.drift;
+            let path = self.engine.home.shown(&change.place);
+            if !is_plain || retention.key_material.is_at(&path) {
+                return None;
+            }
+            replaced.push(pre.size);
+        }
+        let bytes = replaced.iter().sum();
+        let all = changes == self.intents.len() && !replaced.is_empty();
+        (all && retention.kept.count > 0 && bytes <= retention.kept.bytes).then_some(bytes)
+    }
+
+    /// Keeps what was replaced, or deletes it if nobody wants it; nobody waits for this.
     fn tidy(&mut self, plan: &Plan) {
         for intent in &mut self.intents {
             if !plan
@@ -359,19 +386,26 @@ impl Transaction {
             }
         }
         let Some(live) = &self.live else { return };
-        let tidied = self
-            .engine
-            .look(|catalog| catalog.is_unsettled(live.row))
-            .and_then(|kept| match kept {
-                true => Ok(false),
-                false => {
-                    let (id, staging) = (live.id, &live.staging);
-                    apply::discard(&self.engine, id, staging, &plan.changes, &plan.replaced)
-                }
-            });
-        if let Err(error) = tidied {
+        let tidied = match plan.known.kept {
+            Some(bytes) => Ok(Remains::Kept(bytes)),
+            None => self.tidy_staging(live, plan),
+        };
+        let thinned = tidied.and_then(|remains| match remains {
+            Remains::Kept(bytes) => kept::note(&self.engine, bytes),
+            Remains::Nothing | Remains::Held => Ok(()),
+        });
+        if let Err(error) = thinned {
             tracing::warn!(%error, "what was replaced remains until recovery");
         }
+    }
+
+    fn tidy_staging(&self, live: &Live, plan: &Plan) -> Result<Remains, Error> {
+        // Until it is settled all of it is needed.
+        if self.engine.look(|catalog| catalog.is_unsettled(live.row))? {
+            return Ok(Remains::Held);
+        }
+        let (id, staging) = ((live.row, live.id), &live.staging);
+        apply::tidy(&self.engine, id, staging, &plan.changes, &plan.replaced)
     }
 
     fn receipt(&mut self, plan: &Plan, txn: Option<crate::model::TxnId>) -> Receipt {

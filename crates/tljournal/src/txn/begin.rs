@@ -81,6 +81,11 @@ impl Transaction {
         self.live.as_ref().map(|live| live.id)
     }
 
+    /// Its row, once something is staged.
+    pub(super) fn row(&self) -> Option<i64> {
+        self.live.as_ref().map(|live| live.row)
+    }
+
     /// Gives up everything that was staged. Needs no space.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ mod files;
 mod graph;
 mod hint;
 mod output;
+mod postmortem;
 mod progress;
 mod session;
 mod terminal;

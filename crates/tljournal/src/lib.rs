@@ -43,11 +43,11 @@ mod lock;
 mod model;
 mod pin;
 mod recovery;
+mod redact;
 mod tree;
 mod txn;
 mod voucher;
 
-pub use ambient::redacted;
 pub use catalog::{
     CatalogError, ChangeRecord, EventFilter, EventRecord, RunFilter, RunRecord, TxnFilter,
     TxnRecord,
@@ -66,6 +66,7 @@ pub use model::{
 };
 pub use pin::Pin;
 pub use recovery::Recovery;
+pub use redact::{Redactor, redacted, redacted_text};
 pub use tree::{
     Difference, DifferenceKind, Layer, SourceContent, SourceEntry, TreeError, TreeSource, decoded,
 };

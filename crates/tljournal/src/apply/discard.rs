@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::{EntryRow, Sync};
+use crate::catalog::{EntryRow, EventFilter, EventRecord, Sync};
 use crate::disk::Dir;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -141,7 +141,7 @@ fn discard_one(
         return Ok(Remains::Nothing);
     };
     if lock::is_locked_within(dir, name)? {
-        tracing::info!(path = %engine.home.shown(&change.place), "the replaced tree is pinned");
+        tell_pinned(engine, id, change)?;
         return Ok(Remains::Held);
     }
     let is_replaced = change.pre.is_some_and(|pre| pre.is_same_inode(&stat));
@@ -158,7 +158,7 @@ fn discard_one(
     } else if is_drift(engine, id, change, (dir, name, &stat), replaced)? {
         match whole.filter(|_| change.spot == Spot::Home) {
             Some(whole) => keep_part_aside(engine, id, (change, whole), (dir, name))?,
-            None => keep_aside(engine, change, (dir, name, &stat))?,
+            None => keep_aside(engine, id, change, (dir, name, &stat))?,
         }
         return Ok(Remains::Nothing);
     } else if let (Weight::Bytes(bytes), true) = (weight, may_keep(engine, change, keep)) {
@@ -181,6 +181,35 @@ fn may_keep(engine: &Engine, change: &Change, keep: Keep) -> bool {
         && is_whole
         && change.spot == Spot::Home
         && engine.retention.kept.count > 0
+}
+
+/// Records, once, that those who have a tree pinned go on with the replaced one.
+fn tell_pinned(engine: &Engine, id: TxnId, change: &Change) -> Result<(), Error> {
+    let path = engine.home.shown(&change.place);
+    tracing::info!(path, "the replaced tree is pinned");
+    let Some(txn) = engine.look(|catalog| catalog.txn(id))?.map(|row| row.row) else {
+        return Ok(());
+    };
+    let about = EventFilter {
+        txn: Some(txn),
+        ..EventFilter::default()
+    };
+    let told = engine.look(|catalog| catalog.events(&about))?;
+    if told
+        .iter()
+        .any(|event| event.kind == EventRecord::REPLACED_PINNED)
+    {
+        return Ok(());
+    }
+    let detail = "those who have it pinned keep the one that was replaced, until they let it go";
+    engine.record(Sync::Normal, |catalog| {
+        catalog.put_event(
+            (None, Some(txn)),
+            EventRecord::REPLACED_PINNED,
+            Some(&path),
+            detail,
+        )
+    })
 }
 
 fn tell_not_kept(engine: &Engine, id: TxnId, change: &Change) -> Result<(), Error> {
@@ -236,6 +265,7 @@ fn is_drift(
 
 fn keep_aside(
     engine: &Engine,
+    id: TxnId,
     change: &Change,
     (dir, name, stat): (&Dir, &str, &Stat),
 ) -> Result<(), Error> {
@@ -248,7 +278,7 @@ fn keep_aside(
             kept
         }
     };
-    record_drift(engine, change, &kept)
+    record_drift(engine, id, change, &kept)
 }
 
 /// Keeps what was replaced within a tree that was filled in place: together with the rest of it, under the
@@ -265,12 +295,12 @@ fn keep_part_aside(
     let group = format!("{id}-{}", whole.place.path.name());
     let (kept, is_first) = engine.home.set_aside_within(&group, dir, name, &inside)?;
     match is_first {
-        true => record_drift(engine, whole, &kept),
+        true => record_drift(engine, id, whole, &kept),
         false => Ok(()),
     }
 }
 
-fn record_drift(engine: &Engine, change: &Change, kept: &str) -> Result<(), Error> {
+fn record_drift(engine: &Engine, id: TxnId, change: &Change, kept: &str) -> Result<(), Error> {
     let path = engine.home.shown(&change.place);
     tracing::warn!(
         path,
@@ -278,7 +308,8 @@ fn record_drift(engine: &Engine, change: &Change, kept: &str) -> Result<(), Erro
         "what was replaced was not as the journal left it; it is kept"
     );
     let detail = format!("what was replaced was not as the journal left it; it is kept in {kept}");
+    let row = engine.look(|catalog| catalog.txn(id))?.map(|row| row.row);
     engine.record(Sync::Normal, |catalog| {
-        catalog.put_event((None, None), "drift", Some(&path), &detail)
+        catalog.put_event((None, row), "drift", Some(&path), &detail)
     })
 }

@@ -171,6 +171,8 @@ impl Options {
     fn commit_lock(&self, home: &Home, purpose: &str) -> Result<Held, Error> {
         let wait = Wait {
             limit: self.lock_wait,
+            // Nothing can be recorded yet.
+            tell: None,
         };
         let held = lock::acquire(&home.locks, "commit", Mode::Exclusive, purpose, wait);
         home.check_in_place()?;

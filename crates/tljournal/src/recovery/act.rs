@@ -22,7 +22,7 @@ pub(crate) fn recover(engine: &Engine) -> Result<Recovery, Error> {
         matches!(decide(&candidate.evidence), Fate::Finish | Fate::TakeBack)
     };
     if found.iter().any(past_commit) {
-        let _lock = engine.commit_lock(Mode::Exclusive, "recovery")?;
+        let _lock = engine.commit_lock(Mode::Exclusive, "recovery", None)?;
         finish_into(engine, &mut report)?;
     }
     for candidate in &found {
@@ -40,8 +40,9 @@ pub(crate) fn recover(engine: &Engine) -> Result<Recovery, Error> {
     if !report.is_empty() {
         tracing::info!(?report, "recovered");
         let detail = format!("{report:?}");
+        let run = engine.run_row();
         engine.record(Sync::Normal, |catalog| {
-            catalog.put_event((None, None), "recovered", None, &detail)
+            catalog.put_event((run, None), "recovered", None, &detail)
         })?;
     }
     Ok(report)

@@ -127,6 +127,15 @@ Exit status:
   6  the system failed: disk, permissions, unsupported filesystem or format
   7  a committed transaction is still not in place";
 
+/// The exit status of `fsck`: that of fsck(8).
+pub(crate) const OF_FSCK: &str = "\
+Exit status:
+  0   no errors
+  4   errors are left
+  8   it could not be checked: the system failed, or a newer version is needed
+  16  bad usage, or there is no journal
+  32  cancelled; what was found until then was told";
+
 /// The exit status of `demo`.
 pub(crate) const OF_DEMO: &str = "\
 Exit status:

@@ -35,6 +35,7 @@ mod catalog;
 pub mod disk;
 mod engine;
 mod error;
+mod fsck;
 mod home;
 mod journal;
 mod kept;
@@ -53,6 +54,7 @@ pub use catalog::{
     TxnRecord,
 };
 pub use error::{Conflict, ConflictKind, Damage, Error, Unsupported, UsageError};
+pub use fsck::{Code, Finding, FsckDepth, FsckOptions, FsckReport, FsckWatch, Mend, Severity};
 pub use journal::{
     EntryDiff, EntryView, History, Inspection, Installed, Journal, NamedLock, Options, PathDiff,
     Reading, Run, Status, Wrote,

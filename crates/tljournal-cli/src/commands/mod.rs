@@ -7,6 +7,7 @@ mod artifacts_publish;
 mod blame;
 mod diff;
 mod exec;
+pub(crate) mod fsck;
 mod init;
 mod keep;
 mod kit;
@@ -64,6 +65,7 @@ pub(crate) enum Command {
     Populate(populate::Args),
     Pin(pin::Args),
     Recover(recover::Args),
+    Fsck(fsck::Args),
     Status(status::Args),
     Log(log::Args),
     Show(show::Args),
@@ -90,6 +92,7 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<Exit, Failure> 
         Command::Exec(args) => Ok(exec::run(session, &args)),
         Command::Pin(args) => Ok(pin::run(session, &args)),
         Command::Recover(args) => recover::run(session, &args),
+        Command::Fsck(args) => Ok(fsck::run(session, &args)),
         Command::Status(_) => status::run(session),
         Command::Log(args) => log::run(session, &args),
         Command::Show(args) => show::run(session, &args),

@@ -25,4 +25,4 @@ pub(crate) use layout::{
     STATE, TXN, WAL,
 };
 pub(crate) use place::{Map, Parent};
-pub(crate) use staging::{Staging, out_name, spot_name};
+pub(crate) use staging::{STAGED_PATHS, Staging, out_name, spot_name};

@@ -12,6 +12,7 @@ use crate::engine::{Engine, Store};
 use crate::error::{Damage, Error};
 use crate::fsck::{self, Finding, FsckOptions, FsckReport};
 use crate::home::Home;
+use crate::kept::Retention;
 use crate::lock::{self, Held, Mode, Runs, Wait};
 use crate::model::{Identity, RelPath, Stat};
 use crate::recovery::{self, Recovery};
@@ -27,6 +28,7 @@ pub struct Options {
     home: Utf8PathBuf,
     territory: Vec<RelPath>,
     lock_wait: Option<Duration>,
+    retention: Retention,
     disk: Disk,
 }
 
@@ -38,6 +40,7 @@ impl Options {
             home: Utf8PathBuf::from("build"),
             territory: Vec::new(),
             lock_wait: None,
+            retention: Retention::default(),
             disk: Disk::default(),
         }
     }
@@ -58,6 +61,12 @@ impl Options {
     /// Gives up after waiting this long for the commit lock. Without it waiting has no limit.
     pub fn lock_wait(mut self, limit: Duration) -> Self {
         self.lock_wait = Some(limit);
+        self
+    }
+
+    /// Keeps so much of what is not needed any more. Without it [`Retention::default`].
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
         self
     }
 
@@ -163,7 +172,14 @@ impl Options {
             return Err(Error::Replaced { path });
         }
         let runs = Runs::open(&home.locks)?;
-        let engine = Engine::new(home, runs, store, files, self.lock_wait);
+        let engine = Engine::new(
+            home,
+            runs,
+            store,
+            files,
+            self.lock_wait,
+            self.retention.clone(),
+        );
         engine.home.keep_reserve();
         let recovery = recovery::recover(&engine)?;
         Ok((engine, recovery))
@@ -173,6 +189,8 @@ impl Options {
     fn commit_lock(&self, home: &Home, purpose: &str) -> Result<Held, Error> {
         let wait = Wait {
             limit: self.lock_wait,
+            // Nothing can be recorded yet.
+            tell: None,
         };
         let held = lock::acquire(&home.locks, "commit", Mode::Exclusive, purpose, wait);
         home.check_in_place()?;
@@ -272,8 +290,10 @@ impl Options {
         }
         lock::unlock(&store.lock).map_err(failed)?;
         if moved {
+            let kept = store.catalog.kept_txns()?;
             for id in home.staged_ids()? {
-                if home.claim_staging(id)?.is_some() {
+                let is_kept = kept.iter().any(|(_, kept)| *kept == id);
+                if !is_kept && home.claim_staging(id)?.is_some() {
                     home.set_aside(&home.txns, &id.to_string(), "stranded")?;
                 }
             }

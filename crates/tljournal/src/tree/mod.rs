@@ -76,6 +76,7 @@ pub(crate) use fingerprint::{Fingerprint, fingerprint};
 pub(crate) use read::Reader;
 pub(crate) use spread::cores;
 pub(crate) use verify::{Depth, survey, verify};
+pub(crate) use walk::list;
 
 use crate::model::Identity;
 

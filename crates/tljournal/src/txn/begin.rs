@@ -10,7 +10,7 @@ use crate::disk::{DiskError, NewFile};
 use crate::engine::{Engine, Moment};
 use crate::error::{Conflict, ConflictKind, Error, UsageError};
 use crate::home::{STAGED_PATHS, Staging};
-use crate::model::{Change, Expect, Place, RelPath, TxnId, TxnState};
+use crate::model::{Change, Digest, Expect, Place, RelPath, TxnId, TxnState};
 use crate::redact::redacted_text;
 
 /// A transaction to which changes are being added.
@@ -34,6 +34,8 @@ pub struct Transaction {
     pub(super) moment: Option<Moment>,
     /// Recorded with the commit, if there is one.
     pub(crate) vouchers: Vec<VoucherChange>,
+    /// Whether what it replaces is evidence, whoever put it there.
+    pub(super) keeps_evidence: bool,
 }
 
 /// The trace that a transaction leaves from its first staged content on.
@@ -66,7 +68,21 @@ impl Transaction {
             live: None,
             moment: None,
             vouchers: Vec::new(),
+            keeps_evidence: false,
         }
+    }
+
+    /// Has whatever is replaced or removed go aside.
+    pub(crate) fn keeping_evidence(mut self) -> Self {
+        self.keeps_evidence = true;
+        self
+    }
+
+    /// The digest of what is going to be at a path, of a file or of a tree.
+    pub(crate) fn digest_of(&self, path: &RelPath) -> Option<Digest> {
+        let intent = self.intents.iter().find(|intent| intent.path == *path)?;
+        let found = intent.found.as_ref().and_then(|found| found.digest);
+        found.or_else(|| intent.staged.as_ref().and_then(|staged| staged.digest))
     }
 
     /// What the caller named it.

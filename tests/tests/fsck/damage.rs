@@ -51,14 +51,15 @@ pub(crate) fn all() -> Vec<Damage> {
     use After::{Beyond, Left, Mended};
     let mut all = Vec::new();
     let mut add = |name, code, after, make: fn(&World)| {
-        let hidden = matches!(
-            code,
-            Code::WrongContent
-                | Code::Damaged
-                | Code::KeptDamaged
-                | Code::RowUnreadable
-                | Code::RowDangling
-        );
+        let hidden = name == "a manifest of the past damaged"
+            || matches!(
+                code,
+                Code::WrongContent
+                    | Code::Damaged
+                    | Code::KeptDamaged
+                    | Code::RowUnreadable
+                    | Code::RowDangling
+            );
         all.push(Damage {
             name,
             make,

@@ -26,6 +26,13 @@ pub fn parse(text: &str) -> Result<Timestamp, String> {
     Ok(Timestamp::new(secs, nanos.rem_euclid(NANOS) as u32))
 }
 
+/// What time it is.
+#[must_use]
+pub fn now() -> Timestamp {
+    let nanos = jiff::Timestamp::now().as_nanosecond();
+    Timestamp::new(nanos.div_euclid(NANOS) as i64, nanos.rem_euclid(NANOS) as u32)
+}
+
 /// Reads a length of time: seconds, or with units (`90s`, `5m`, `1h 30m`).
 ///
 /// # Errors

@@ -15,6 +15,7 @@ mod pin;
 mod populate;
 mod put;
 mod recover;
+mod report;
 mod rm;
 mod show;
 mod status;
@@ -64,6 +65,7 @@ pub(crate) enum Command {
     Status(status::Args),
     Log(log::Args),
     Show(show::Args),
+    Report(report::Args),
     Demo(demo::Args),
     Keep(keep::Args),
 }
@@ -87,6 +89,7 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<Exit, Failure> 
         Command::Status(_) => status::run(session),
         Command::Log(args) => log::run(session, &args),
         Command::Show(args) => show::run(session, &args),
+        Command::Report(args) => report::run(session, &args),
         Command::Demo(args) => demo::run(session, args),
         Command::Keep(args) => keep::run(&args),
     }

@@ -18,6 +18,7 @@ mod pin;
 mod populate;
 mod put;
 mod recover;
+mod report;
 mod rm;
 mod runs;
 mod show;
@@ -72,6 +73,7 @@ pub(crate) enum Command {
     Diff(diff::Args),
     Blame(blame::Args),
     Runs(runs::Args),
+    Report(report::Args),
     Demo(demo::Args),
     Keep(keep::Args),
 }
@@ -99,6 +101,7 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<Exit, Failure> 
         Command::Diff(args) => diff::run(session, &args),
         Command::Blame(args) => blame::run(session, &args),
         Command::Runs(args) => runs::run(session, &args),
+        Command::Report(args) => report::run(session, &args),
         Command::Demo(args) => demo::run(session, args),
         Command::Keep(args) => keep::run(&args),
     }

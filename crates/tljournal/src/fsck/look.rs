@@ -125,6 +125,7 @@ impl Look<'_> {
         };
         let wait = Wait {
             limit: Some(MOMENT_WAIT),
+            tell: None,
         };
         let (file, _) = lock::in_line(&awaited, Vec::new(), file, wait)?;
         Ok(Moment { _lock: Some(file) })

@@ -85,6 +85,7 @@ Exit status:
 pub(crate) const OF_STATUS: &str = "\
 Exit status:
   0  done
+  1  there is no journal here (only with --short, which says nothing then)
   2  bad usage, or there is no journal
   5  damage was found: a transaction is stuck, or the catalog cannot be read
   6  the system failed: disk, permissions, unsupported filesystem or format";
@@ -152,6 +153,13 @@ Exit status:
   2  bad usage
   5  a guarantee was violated
   6  the system failed: disk, permissions, unsupported filesystem or format";
+
+/// The exit status of commands that print what is known anyway.
+pub(crate) const OF_TEXTS: &str = "\
+Exit status:
+  0  done
+  2  bad usage
+  6  the system failed: what was to be written could not be";
 
 /// What is said after the options of a command: examples and more, and what its exit status means.
 pub(crate) fn after(text: &str, status: &str) -> String {

@@ -5,6 +5,7 @@ mod artifacts;
 mod artifacts_clean;
 mod artifacts_publish;
 mod blame;
+mod completions;
 mod diff;
 mod exec;
 pub(crate) mod fsck;
@@ -14,6 +15,7 @@ mod kit;
 mod kit_unpack;
 mod link;
 mod log;
+mod man;
 mod pin;
 mod populate;
 mod put;
@@ -75,6 +77,8 @@ pub(crate) enum Command {
     Runs(runs::Args),
     Report(report::Args),
     Demo(demo::Args),
+    Completions(completions::Args),
+    Man(man::Args),
     Keep(keep::Args),
 }
 
@@ -95,7 +99,7 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<Exit, Failure> 
         Command::Pin(args) => Ok(pin::run(session, &args)),
         Command::Recover(args) => recover::run(session, &args),
         Command::Fsck(args) => Ok(fsck::run(session, &args)),
-        Command::Status(_) => status::run(session),
+        Command::Status(args) => status::run(session, &args),
         Command::Log(args) => log::run(session, &args),
         Command::Show(args) => show::run(session, &args),
         Command::Diff(args) => diff::run(session, &args),
@@ -103,6 +107,8 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<Exit, Failure> 
         Command::Runs(args) => runs::run(session, &args),
         Command::Report(args) => report::run(session, &args),
         Command::Demo(args) => demo::run(session, args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
         Command::Keep(args) => keep::run(&args),
     }
 }

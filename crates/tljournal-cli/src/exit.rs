@@ -98,6 +98,15 @@ Exit status:
   5  damage was found: the catalog cannot be read
   6  the system failed: disk, permissions, unsupported filesystem or format";
 
+/// The exit status of `blame`.
+pub(crate) const OF_BLAME: &str = "\
+Exit status:
+  0  done, whether what is on disk is what was recorded or not
+  1  no transaction wrote the path
+  2  bad usage, or there is no journal
+  5  damage was found: the catalog cannot be read
+  6  the system failed: disk, permissions, unsupported filesystem or format";
+
 /// The exit status of `tree verify`.
 pub(crate) const OF_VERIFY: &str = "\
 Exit status:
@@ -125,6 +134,11 @@ Exit status:
   2  bad usage
   5  a guarantee was violated
   6  the system failed: disk, permissions, unsupported filesystem or format";
+
+/// What is said after the options of a command: examples and more, and what its exit status means.
+pub(crate) fn after(text: &str, status: &str) -> String {
+    format!("{text}\n{status}")
+}
 
 impl Exit {
     /// The code.

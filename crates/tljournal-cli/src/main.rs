@@ -12,13 +12,16 @@ mod demo;
 mod exit;
 mod failure;
 mod files;
+mod graph;
 mod hint;
 mod output;
 mod postmortem;
 mod progress;
 mod session;
+mod terminal;
 mod text;
 mod trace;
+mod unified;
 
 use std::process::ExitCode;
 

@@ -54,14 +54,15 @@ pub use catalog::{
 };
 pub use error::{Conflict, ConflictKind, Damage, Error, Unsupported, UsageError};
 pub use journal::{
-    EntryView, History, Inspection, Installed, Journal, NamedLock, Options, Reading, Run, Status,
+    EntryDiff, EntryView, History, Inspection, Installed, Journal, NamedLock, Options, PathDiff,
+    Reading, Run, Status, Wrote,
 };
 pub use kept::{Gc, GcLog, GcTxn, KeyMaterial, Limits, Retention};
 pub use lock::{LockError, Mode as LockMode};
 pub use model::{
     Digest, Durability, Entry, EntryKind, Expect, Identity, Image, Kind, Manifest, ManifestError,
     ParseDigestError, ParseExpectError, ParseIdError, ParseTimestampError, PathError, RelPath,
-    RunId, Stat, Timestamp, TxnId,
+    RunId, Stat, Timestamp, TxnId, Version,
 };
 pub use pin::Pin;
 pub use recovery::Recovery;

@@ -4,6 +4,8 @@ mod apply;
 mod artifacts;
 mod artifacts_clean;
 mod artifacts_publish;
+mod blame;
+mod diff;
 mod exec;
 mod init;
 mod keep;
@@ -16,6 +18,7 @@ mod populate;
 mod put;
 mod recover;
 mod rm;
+mod runs;
 mod show;
 mod status;
 mod tag;
@@ -64,6 +67,9 @@ pub(crate) enum Command {
     Status(status::Args),
     Log(log::Args),
     Show(show::Args),
+    Diff(diff::Args),
+    Blame(blame::Args),
+    Runs(runs::Args),
     Demo(demo::Args),
     Keep(keep::Args),
 }
@@ -87,6 +93,9 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<Exit, Failure> 
         Command::Status(_) => status::run(session),
         Command::Log(args) => log::run(session, &args),
         Command::Show(args) => show::run(session, &args),
+        Command::Diff(args) => diff::run(session, &args),
+        Command::Blame(args) => blame::run(session, &args),
+        Command::Runs(args) => runs::run(session, &args),
         Command::Demo(args) => demo::run(session, args),
         Command::Keep(args) => keep::run(&args),
     }

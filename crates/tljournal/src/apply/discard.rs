@@ -5,18 +5,20 @@ use crate::disk::Dir;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::home::{STAGED_PATHS, Staging, out_name};
-use crate::kept::{self, Weight};
+use crate::kept::{self, StagedPaths, Weight};
 use crate::lock;
 use crate::model::{Change, Kind, Op, Spot, Stat, TxnId};
 use crate::tree::{self, Depth};
 
-/// What becomes of the content that a transaction replaced.
+/// What becomes of the content that a transaction replaced, or had staged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Keep {
     /// It goes.
     Nothing,
     /// It is kept, if it may be.
     Replaced,
+    /// It never did: what was staged is kept, if it may be.
+    Staged,
 }
 
 /// What is left in the directory of a transaction.
@@ -30,16 +32,17 @@ pub(crate) enum Remains {
     Kept(u64),
 }
 
-/// Keeps what a transaction that is in place has replaced, as far as it may be, and clears the rest. The
-/// caller has locked the directory, and no commit lock. Says whether somebody holds something of it.
-pub(crate) fn tidy(
+/// Keeps of what a transaction left at its spots what may be kept, clears the rest, and records that. The
+/// caller has locked the directory, and no commit lock.
+pub(crate) fn clear(
     engine: &Engine,
     (row, id): (i64, TxnId),
     staging: &Staging,
     changes: &[Change],
     replaced: &BTreeMap<u32, EntryRow>,
+    keep: Keep,
 ) -> Result<Remains, Error> {
-    let remains = discard(engine, id, staging, changes, replaced, Keep::Replaced)?;
+    let remains = discard(engine, id, staging, changes, replaced, keep)?;
     if let Remains::Kept(bytes) = remains {
         engine.record(Sync::Normal, |catalog| catalog.set_kept(row, Some(bytes)))?;
     }
@@ -90,18 +93,30 @@ pub(crate) fn discard(
             }
         }
     }
+    let paths = match keep {
+        Keep::Staged => Some(StagedPaths::of(staging)?),
+        Keep::Nothing | Keep::Replaced => None,
+    };
     for name in staging.dir.names()? {
         let shown = name.to_string_lossy();
-        let is_gone = shown.ends_with(GONE);
-        if names.contains(shown.as_ref()) || kept.is_some() && shown == STAGED_PATHS {
+        if names.contains(shown.as_ref()) || shown == STAGED_PATHS {
             continue;
         }
+        let weight = match &paths {
+            Some(paths) => paths.weigh(engine, staging, &shown)?,
+            None => Weight::TooMuch,
+        };
         if lock::is_locked_within(&staging.dir, &name)? {
             all_gone = false;
-        } else if all_gone || is_gone {
+        } else if let Weight::Bytes(bytes) = weight {
+            kept = Some(kept.unwrap_or(0) + bytes);
+        } else if all_gone || shown.ends_with(GONE) {
             // Nothing that a change accounts for: a file that was being staged when its owner died.
             staging.dir.remove_tree(&name)?;
         }
+    }
+    if all_gone && kept.is_none() && staging.dir.stat(STAGED_PATHS)?.is_some() {
+        staging.dir.remove_file(STAGED_PATHS)?;
     }
     Ok(match (all_gone, kept) {
         (false, _) => Remains::Held,

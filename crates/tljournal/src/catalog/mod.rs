@@ -27,6 +27,8 @@ mod kept;
 mod open;
 mod records;
 mod run;
+mod steps;
+mod touched;
 mod tree;
 mod txn;
 mod voucher;
@@ -40,6 +42,7 @@ pub(crate) use open::Catalog;
 pub use records::{
     ChangeRecord, EventFilter, EventRecord, RunFilter, RunRecord, TxnFilter, TxnRecord,
 };
+pub(crate) use steps::Step;
 pub(crate) use txn::TxnRow;
 pub(crate) use voucher::{VoucherChange, VoucherRow};
 

@@ -163,6 +163,8 @@ pub struct TxnFilter {
     pub label: Option<String>,
     /// Those of which something is kept.
     pub kept: bool,
+    /// Those that take back the transaction with this number.
+    pub undoes: Option<i64>,
 }
 
 impl TxnFilter {

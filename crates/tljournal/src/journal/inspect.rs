@@ -134,11 +134,16 @@ impl Inspection {
         }
     }
 
-    fn tree_dir(&self, place: &Place) -> Result<Dir, DiskError> {
-        match place.anchor {
-            Anchor::Home => self.home.open_dir(place.path.as_str()),
-            Anchor::Root => self.root.open_dir(place.path.as_str()),
+    /// The directory that paths with this anchor begin at.
+    pub(super) fn anchor(&self, anchor: Anchor) -> &Dir {
+        match anchor {
+            Anchor::Home => &self.home,
+            Anchor::Root => &self.root,
         }
+    }
+
+    fn tree_dir(&self, place: &Place) -> Result<Dir, DiskError> {
+        self.anchor(place.anchor).open_dir(place.path.as_str())
     }
 }
 

@@ -10,7 +10,7 @@ use super::prepare::Prepared;
 use super::receipt::Receipt;
 use super::stage_tree::OnPinned;
 use crate::ambient;
-use crate::apply::{self, Committed, Ending, Remains};
+use crate::apply::{self, Committed, Ending, Keep, Remains};
 use crate::catalog::{CatalogError, EventRecord, Sync};
 use crate::engine::{Engine, Moment};
 use crate::error::{Conflict, ConflictKind, Error};
@@ -427,7 +427,15 @@ impl Transaction {
             return Ok(Remains::Held);
         }
         let (id, staging) = ((live.row, live.id), &live.staging);
-        apply::tidy(&self.engine, id, staging, &plan.changes, &plan.replaced)
+        let keep = Keep::Replaced;
+        apply::clear(
+            &self.engine,
+            id,
+            staging,
+            &plan.changes,
+            &plan.replaced,
+            keep,
+        )
     }
 
     fn receipt(&mut self, plan: &Plan, txn: Option<crate::model::TxnId>) -> Receipt {

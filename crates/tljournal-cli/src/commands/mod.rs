@@ -15,6 +15,7 @@ mod link;
 mod log;
 mod pin;
 mod populate;
+mod postmortem;
 mod put;
 mod recover;
 mod rm;
@@ -31,7 +32,7 @@ mod tree;
 mod tree_install;
 mod tree_show;
 mod tree_verify;
-mod views;
+pub(crate) mod views;
 
 use clap::Subcommand;
 
@@ -67,6 +68,7 @@ pub(crate) enum Command {
     Status(status::Args),
     Log(log::Args),
     Show(show::Args),
+    Postmortem(postmortem::Args),
     Diff(diff::Args),
     Blame(blame::Args),
     Runs(runs::Args),
@@ -92,6 +94,7 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<Exit, Failure> 
         Command::Recover(args) => recover::run(session, &args),
         Command::Status(_) => status::run(session),
         Command::Log(args) => log::run(session, &args),
+        Command::Postmortem(args) => postmortem::run(session, &args),
         Command::Show(args) => show::run(session, &args),
         Command::Diff(args) => diff::run(session, &args),
         Command::Blame(args) => blame::run(session, &args),

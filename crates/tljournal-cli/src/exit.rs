@@ -117,6 +117,15 @@ Exit status:
   5  damage was found: the catalog cannot be read
   6  the system failed: disk, permissions, unsupported filesystem or format";
 
+/// The exit status of `postmortem`.
+pub(crate) const OF_POSTMORTEM: &str = "\
+Exit status:
+  0  done
+  1  there is no such run, or none that went wrong
+  2  bad usage, or there is no journal
+  5  damage was found: the catalog cannot be read
+  6  the system failed: disk, permissions, unsupported filesystem or format";
+
 /// The exit status of `tree verify`.
 pub(crate) const OF_VERIFY: &str = "\
 Exit status:

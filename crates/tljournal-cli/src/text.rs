@@ -22,6 +22,15 @@ fn is_unsafe(c: char) -> bool {
         || matches!(c, '\u{61c}' | '\u{feff}')
 }
 
+/// A word as a shell takes it.
+pub(crate) fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=~".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
 /// Bytes in the largest unit that leaves at least one digit before the dot.
 pub(crate) fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
@@ -57,6 +66,13 @@ mod tests {
             "a\\u{1b}[31mb\\n\\u{202e}c"
         );
         assert_eq!(clean("ünï `x` 'y' \\"), "ünï `x` 'y' \\");
+    }
+
+    #[test]
+    fn a_word_is_quoted_where_a_shell_would_take_it_apart() {
+        assert_eq!(quoted("build/a-1.txt"), "build/a-1.txt");
+        assert_eq!(quoted("it's $x"), r"'it'\''s $x'");
+        assert_eq!(quoted(""), "''");
     }
 
     #[test]

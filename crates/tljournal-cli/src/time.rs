@@ -144,6 +144,16 @@ pub fn short(time: Timestamp) -> String {
     }
 }
 
+/// Writes the time of day for people, to the second, in UTC.
+#[must_use]
+pub fn clock(time: Timestamp) -> String {
+    let told = short(time);
+    match told.split_once(' ') {
+        Some((_, clock)) => clock.to_owned(),
+        None => told,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

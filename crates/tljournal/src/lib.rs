@@ -56,8 +56,8 @@ pub use catalog::{
 pub use error::{Conflict, ConflictKind, Damage, Error, Unsupported, UsageError};
 pub use fsck::{Code, Finding, FsckDepth, FsckOptions, FsckReport, FsckWatch, Mend, Severity};
 pub use journal::{
-    EntryDiff, EntryView, History, Inspection, Installed, Journal, NamedLock, Options, PathDiff,
-    Reading, Run, Status, Wrote,
+    EntryDiff, EntryView, History, Inspection, Installed, Journal, LogEnd, NamedLock, Options,
+    PathDiff, Reading, Run, Status, Wrote,
 };
 pub use kept::{Gc, GcLog, GcTxn, KeyMaterial, Limits, Retention};
 pub use lock::{LockError, Mode as LockMode};

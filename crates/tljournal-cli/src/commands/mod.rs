@@ -18,6 +18,7 @@ mod log;
 mod man;
 mod pin;
 mod populate;
+mod postmortem;
 mod put;
 mod recover;
 mod report;
@@ -35,7 +36,7 @@ mod tree;
 mod tree_install;
 mod tree_show;
 mod tree_verify;
-mod views;
+pub(crate) mod views;
 
 use clap::Subcommand;
 
@@ -72,6 +73,7 @@ pub(crate) enum Command {
     Status(status::Args),
     Log(log::Args),
     Show(show::Args),
+    Postmortem(postmortem::Args),
     Diff(diff::Args),
     Blame(blame::Args),
     Runs(runs::Args),
@@ -101,6 +103,7 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<Exit, Failure> 
         Command::Fsck(args) => Ok(fsck::run(session, &args)),
         Command::Status(args) => status::run(session, &args),
         Command::Log(args) => log::run(session, &args),
+        Command::Postmortem(args) => postmortem::run(session, &args),
         Command::Show(args) => show::run(session, &args),
         Command::Diff(args) => diff::run(session, &args),
         Command::Blame(args) => blame::run(session, &args),

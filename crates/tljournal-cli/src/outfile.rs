@@ -44,7 +44,9 @@ pub(crate) fn write(
         .map_err(failed)?;
     let out = filled(Counted::new(file), fill).map_err(failed)?;
     out.inner.as_file().sync_all().map_err(failed)?;
-    out.inner.persist(path).map_err(|error| failed(error.error))?;
+    out.inner
+        .persist(path)
+        .map_err(|error| failed(error.error))?;
     Ok(out.bytes)
 }
 

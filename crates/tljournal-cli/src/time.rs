@@ -30,7 +30,10 @@ pub fn parse(text: &str) -> Result<Timestamp, String> {
 #[must_use]
 pub fn now() -> Timestamp {
     let nanos = jiff::Timestamp::now().as_nanosecond();
-    Timestamp::new(nanos.div_euclid(NANOS) as i64, nanos.rem_euclid(NANOS) as u32)
+    Timestamp::new(
+        nanos.div_euclid(NANOS) as i64,
+        nanos.rem_euclid(NANOS) as u32,
+    )
 }
 
 /// Reads a length of time: seconds, or with units (`90s`, `5m`, `1h 30m`).

@@ -43,7 +43,9 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let run = match &args.run {
         None => None,
         Some(name) => Some(history.run(name)?.ok_or_else(|| {
-            Failure::Nothing(format!("there is no run `{name}`; `tljournal runs` lists them"))
+            Failure::Nothing(format!(
+                "there is no run `{name}`; `tljournal runs` lists them"
+            ))
         })?),
     };
     let wanted = Wanted {

@@ -29,7 +29,10 @@ pub(super) fn pack(bars: &[Bar]) -> (Vec<usize>, usize) {
             None => roots.push(index),
         }
     }
-    let own = |bar: &Bar| Block { height: 1, to: bar.to };
+    let own = |bar: &Bar| Block {
+        height: 1,
+        to: bar.to,
+    };
     let mut blocks: Vec<_> = bars.iter().map(own).collect();
     // Below the parent; where the parent is comes later.
     let mut lanes = vec![0; bars.len()];
@@ -75,7 +78,12 @@ mod tests {
 
     #[test]
     fn what_is_parallel_is_stacked_and_what_comes_later_takes_the_free_lane() {
-        let bars = [bar(0.0, 5.0, None), bar(1.0, 9.0, None), bar(6.0, 8.0, None), bar(7.0, 9.0, None)];
+        let bars = [
+            bar(0.0, 5.0, None),
+            bar(1.0, 9.0, None),
+            bar(6.0, 8.0, None),
+            bar(7.0, 9.0, None),
+        ];
         assert_eq!(pack(&bars), (vec![0, 1, 0, 2], 3));
     }
 
@@ -94,7 +102,11 @@ mod tests {
 
     #[test]
     fn runs_that_claim_to_be_their_own_parents_are_nobodys_children() {
-        let bars = [bar(0.0, 1.0, Some(1)), bar(0.0, 1.0, Some(1)), bar(0.0, 1.0, Some(0))];
+        let bars = [
+            bar(0.0, 1.0, Some(1)),
+            bar(0.0, 1.0, Some(1)),
+            bar(0.0, 1.0, Some(0)),
+        ];
         assert_eq!(pack(&bars).1, 3);
         assert_eq!(pack(&[]), (Vec::new(), 0));
     }

@@ -144,7 +144,9 @@ fn verdict(past: &Past, run: Option<&RunRecord>) -> (String, &'static str, Strin
     }
     let stuck = past.txns.iter().filter(|txn| txn.state == "stuck").count();
     let open = past.txns.iter().filter(|txn| txn.ended_at.is_none());
-    let open = open.filter(|txn| !past.alive.contains(&txn.run.number)).count();
+    let open = open
+        .filter(|txn| !past.alive.contains(&txn.run.number))
+        .count();
     match (stuck, open, past.runs.is_empty()) {
         (_, _, true) => ("Nothing is recorded yet".to_owned(), "calm", String::new()),
         (0, 0, _) => (
@@ -193,7 +195,11 @@ fn facts(past: &Past, subject: &Subject<'_>) -> Vec<(&'static str, String)> {
     if let Some(first) = past.runs.first() {
         let last = past.runs.last().unwrap_or(first);
         let (from, to) = (day(first.started_at), day(last.started_at));
-        let days = if from == to { from } else { format!("{from} to {to}") };
+        let days = if from == to {
+            from
+        } else {
+            format!("{from} to {to}")
+        };
         facts.push(("Shown", days));
     }
     facts.push(("Made", format!("{} {} UTC", day(past.now), clock(past.now))));
@@ -201,34 +207,91 @@ fn facts(past: &Past, subject: &Subject<'_>) -> Vec<(&'static str, String)> {
 }
 
 fn tiles(past: &Past, subject: &Subject<'_>) -> Vec<Tile> {
-    let tile = |name, value: String, note: String, bad| Tile { name, value, note, bad };
-    let ends: Vec<_> = past.runs.iter().map(|run| End::of(run, &past.alive)).collect();
+    let tile = |name, value: String, note: String, bad| Tile {
+        name,
+        value,
+        note,
+        bad,
+    };
+    let ends: Vec<_> = past
+        .runs
+        .iter()
+        .map(|run| End::of(run, &past.alive))
+        .collect();
     let ended = |end: End| ends.iter().filter(|own| **own == end).count();
     let in_state = |state: &str| past.txns.iter().filter(|txn| txn.state == state).count();
-    let bad_runs = told(&[(ended(End::Failed), "failed"), (ended(End::Dead), "found dead")]);
-    let unfinished = past.txns.iter().filter(|txn| txn.ended_at.is_none()).count();
+    let bad_runs = told(&[
+        (ended(End::Failed), "failed"),
+        (ended(End::Dead), "found dead"),
+    ]);
+    let unfinished = past
+        .txns
+        .iter()
+        .filter(|txn| txn.ended_at.is_none())
+        .count();
     let bad_txns = told(&[
         (in_state("aborted"), "taken back"),
         (unfinished, "unfinished"),
         (in_state("stuck"), "stuck"),
     ]);
-    let kept: u64 = past.txns.iter().filter_map(|txn| txn.kept).fold(0, u64::saturating_add);
+    let kept: u64 = past
+        .txns
+        .iter()
+        .filter_map(|txn| txn.kept)
+        .fold(0, u64::saturating_add);
     let has_kept = past.txns.iter().filter(|txn| txn.kept.is_some()).count();
-    let waits = past.events.iter().filter(|event| event.kind == "lock wait").count();
+    let waits = past
+        .events
+        .iter()
+        .filter(|event| event.kind == "lock wait")
+        .count();
     let length = |run: &RunRecord| Some(nanos(run.ended_at?) - nanos(run.started_at));
     let mut tiles = Vec::new();
     if let Some(lasted) = subject.run.and_then(length) {
-        tiles.push(tile("This run", span(lasted), "from start to end".to_owned(), false));
+        tiles.push(tile(
+            "This run",
+            span(lasted),
+            "from start to end".to_owned(),
+            false,
+        ));
     }
     tiles.extend([
-        tile("Runs", past.runs.len().to_string(), or(&bad_runs, "all ended well"), !bad_runs.is_empty()),
-        tile("Transactions", past.txns.len().to_string(), or(&bad_txns, "all applied"), unfinished > 0),
-        tile("Events", past.events.len().to_string(), or(&told(&[(waits, "long waits")]), "no long wait"), false),
-        tile("Kept", bytes(kept), format!("of {}", count(has_kept, "transaction")), false),
+        tile(
+            "Runs",
+            past.runs.len().to_string(),
+            or(&bad_runs, "all ended well"),
+            !bad_runs.is_empty(),
+        ),
+        tile(
+            "Transactions",
+            past.txns.len().to_string(),
+            or(&bad_txns, "all applied"),
+            unfinished > 0,
+        ),
+        tile(
+            "Events",
+            past.events.len().to_string(),
+            or(&told(&[(waits, "long waits")]), "no long wait"),
+            false,
+        ),
+        tile(
+            "Kept",
+            bytes(kept),
+            format!("of {}", count(has_kept, "transaction")),
+            false,
+        ),
     ]);
     if let Some(findings) = &subject.findings {
-        let note = or(&told(&[(findings.len(), "listed below")]), "nothing is wrong");
-        tiles.push(tile("Findings", findings.len().to_string(), note, !findings.is_empty()));
+        let note = or(
+            &told(&[(findings.len(), "listed below")]),
+            "nothing is wrong",
+        );
+        tiles.push(tile(
+            "Findings",
+            findings.len().to_string(),
+            note,
+            !findings.is_empty(),
+        ));
     }
     tiles
 }
@@ -236,7 +299,9 @@ fn tiles(past: &Past, subject: &Subject<'_>) -> Vec<Tile> {
 /// What there is of some things, in words.
 fn told(numbers: &[(usize, &str)]) -> String {
     let some = numbers.iter().filter(|(number, _)| *number > 0);
-    let words: Vec<_> = some.map(|(number, word)| format!("{number} {word}")).collect();
+    let words: Vec<_> = some
+        .map(|(number, word)| format!("{number} {word}"))
+        .collect();
     words.join(", ")
 }
 

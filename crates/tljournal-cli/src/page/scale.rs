@@ -104,11 +104,23 @@ fn lay_out(stretches: &[(i64, i64)]) -> Vec<Piece> {
         if let Some(before) = index.checked_sub(1).and_then(|index| stretches.get(index)) {
             let (from, to) = (before.1, from);
             let width = cut;
-            pieces.push(Piece { from, to, at, width, cut: true });
+            pieces.push(Piece {
+                from,
+                to,
+                at,
+                width,
+                cut: true,
+            });
             at += cut;
         }
         let width = room * share((from, to)).max(least) / wanted;
-        pieces.push(Piece { from, to, at, width, cut: false });
+        pieces.push(Piece {
+            from,
+            to,
+            at,
+            width,
+            cut: false,
+        });
         at += width;
     }
     pieces
@@ -122,13 +134,20 @@ mod tests {
 
     #[test]
     fn idle_hours_are_cut_and_everything_stays_in_order() {
-        let scale = Scale::new(vec![(0, 60 * S), (7200 * S, 7260 * S), (7230 * S, 7290 * S)]);
+        let scale = Scale::new(vec![
+            (0, 60 * S),
+            (7200 * S, 7260 * S),
+            (7230 * S, 7290 * S),
+        ]);
         let cuts: Vec<_> = scale.cuts().map(|cut| (cut.from, cut.to)).collect();
         assert_eq!(cuts, [(60 * S, 7200 * S)]);
         let moments = [0, 30, 60, 3600, 7200, 7230, 7290, 9999];
         let places: Vec<_> = moments.iter().map(|at| scale.at(at * S)).collect();
         assert!(places.is_sorted(), "{places:?}");
-        assert!(places[0] >= MARGIN && places[6] <= 100.0 - MARGIN + 1e-9, "{places:?}");
+        assert!(
+            places[0] >= MARGIN && places[6] <= 100.0 - MARGIN + 1e-9,
+            "{places:?}"
+        );
         assert!(places[1] - places[0] > 10.0, "{places:?}");
     }
 
@@ -137,7 +156,10 @@ mod tests {
         let scale = Scale::new(vec![(0, S), (2 * S, 3 * S)]);
         assert_eq!(scale.pieces.len(), 1);
         let tenth = |at: i64| (scale.at(at) * 10.0).round() / 10.0;
-        assert_eq!((tenth(0), tenth(3 * S / 2), tenth(3 * S)), (1.0, 50.0, 99.0));
+        assert_eq!(
+            (tenth(0), tenth(3 * S / 2), tenth(3 * S)),
+            (1.0, 50.0, 99.0)
+        );
     }
 
     #[test]
@@ -148,7 +170,7 @@ mod tests {
 
     #[test]
     fn times_of_any_year_and_in_any_order_have_a_place() {
-        let far = i64::MAX / 8;
+        let far = i64::MAX / 2;
         let scale = Scale::new(vec![(far, -far), (-far, far), (3, 1)]);
         for at in [-far, 0, far] {
             assert!((0.0..=100.0).contains(&scale.at(at)), "{}", scale.at(at));
@@ -157,8 +179,15 @@ mod tests {
 
     #[test]
     fn a_thousand_stretches_fit() {
-        let scale = Scale::new((0..1000).map(|n| (n * 3600 * S, n * 3600 * S + S)).collect());
+        let scale = Scale::new(
+            (0..1000)
+                .map(|n| (n * 3600 * S, n * 3600 * S + S))
+                .collect(),
+        );
         let last = scale.pieces.last().copied();
-        assert!(last.is_some_and(|piece| (piece.at + piece.width - 99.0).abs() < 1e-6), "{last:?}");
+        assert!(
+            last.is_some_and(|piece| (piece.at + piece.width - 99.0).abs() < 1e-6),
+            "{last:?}"
+        );
     }
 }

@@ -16,3 +16,11 @@ ALTER TABLE home ADD COLUMN rebuilt_at TEXT; -- when the rows were made from wha
 -- What is deleted must not be looked for by reading everything.
 CREATE INDEX entry_txn ON entry (txn);
 CREATE INDEX event_run ON event (run) WHERE run IS NOT NULL;
+
+-- What people ask for when something went wrong is rare, and has to be found at once.
+CREATE INDEX txn_aborted ON txn (id) WHERE state = 'aborted';
+CREATE INDEX run_failed ON run (id) WHERE outcome NOT IN ('ok', 'exited 0');
+CREATE INDEX run_parent ON run (parent) WHERE parent IS NOT NULL;
+CREATE INDEX txn_undoes ON txn (undoes) WHERE undoes IS NOT NULL;
+CREATE INDEX change_tree ON change (digest) WHERE op IN ('tree', 'fill', 'adopt');
+CREATE INDEX source_manifest ON source (manifest);

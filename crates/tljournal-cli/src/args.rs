@@ -5,7 +5,7 @@ use clap::{ArgAction, Args, CommandFactory, Parser};
 use std::time::Duration;
 use tljournal::RelPath;
 
-use crate::commands::Command;
+use crate::commands::{Command, fsck};
 use crate::exit::Exit;
 use crate::output;
 
@@ -85,6 +85,7 @@ fn wrong_usage() -> Exit {
     let name = found.as_ref().and_then(|found| found.subcommand_name());
     match name {
         Some("exec" | "pin" | "populate") => Exit::Passed(125),
+        Some("fsck") => fsck::USAGE,
         _ => Exit::Usage,
     }
 }

@@ -12,14 +12,18 @@ mod demo;
 mod exit;
 mod failure;
 mod files;
+mod graph;
 mod hint;
 mod outfile;
 mod output;
 mod page;
+mod postmortem;
 mod progress;
 mod session;
+mod terminal;
 mod text;
 mod trace;
+mod unified;
 
 use std::process::ExitCode;
 

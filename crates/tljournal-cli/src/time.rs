@@ -26,16 +26,6 @@ pub fn parse(text: &str) -> Result<Timestamp, String> {
     Ok(Timestamp::new(secs, nanos.rem_euclid(NANOS) as u32))
 }
 
-/// What time it is.
-#[must_use]
-pub fn now() -> Timestamp {
-    let nanos = jiff::Timestamp::now().as_nanosecond();
-    Timestamp::new(
-        nanos.div_euclid(NANOS) as i64,
-        nanos.rem_euclid(NANOS) as u32,
-    )
-}
-
 /// Reads a length of time: seconds, or with units (`90s`, `5m`, `1h 30m`).
 ///
 /// # Errors
@@ -50,6 +40,89 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     }
     let span: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
     Duration::try_from(span).map_err(|_| wrong())
+}
+
+/// Reads what [`parse`] reads, or how long before `now` something was: `90s`, `2h`, `3d`, `1w 2d`.
+///
+/// # Errors
+/// Says which forms there are.
+pub fn moment(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+    if let Ok(time) = parse(text) {
+        return Ok(time);
+    }
+    let wrong = || {
+        format!(
+            "`{}` is not a time: use RFC 3339, such as 2025-01-02T03:04:05Z, or @secs, or how long ago, such as 90s, 2h or 3d",
+            text.escape_debug()
+        )
+    };
+    let back = back(text).ok_or_else(wrong)?;
+    let nanos = now.as_nanos() - back;
+    let secs = i64::try_from(nanos.div_euclid(NANOS)).map_err(|_| wrong())?;
+    Ok(Timestamp::new(secs, nanos.rem_euclid(NANOS) as u32))
+}
+
+/// A length of time in nanoseconds, where a day has 24 hours. It may be written as [`ago`] does.
+fn back(text: &str) -> Option<i128> {
+    let length = text.strip_suffix("ago").unwrap_or(text).trim_end();
+    let span: jiff::Span = length.parse().ok()?;
+    let length = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours());
+    let length = length.ok()?.as_nanos();
+    (length >= 0).then_some(length)
+}
+
+/// What time it is.
+#[must_use]
+pub fn now() -> Timestamp {
+    let nanos = jiff::Timestamp::now().as_nanosecond();
+    let secs = i64::try_from(nanos.div_euclid(NANOS)).unwrap_or(i64::MAX);
+    Timestamp::new(secs, nanos.rem_euclid(NANOS) as u32)
+}
+
+/// Writes for people how long before `now` something was, in its largest unit.
+#[must_use]
+pub fn ago(time: Timestamp, now: Timestamp) -> String {
+    let secs = now.secs().saturating_sub(time.secs());
+    match secs {
+        ..-2 => format!("in {}", largest_unit(secs.saturating_neg())),
+        -2..1 => "just now".to_owned(),
+        _ => format!("{} ago", largest_unit(secs)),
+    }
+}
+
+/// The largest unit that there is one of, without the rest: `59 s`, `3 min`, `2 h`, `4 days`, `5 months`.
+fn largest_unit(secs: i64) -> String {
+    const UNITS: [(i64, &str); 5] = [
+        (365 * 86_400, "year"),
+        (30 * 86_400, "month"),
+        (86_400, "day"),
+        (3_600, "h"),
+        (60, "min"),
+    ];
+    let unit = UNITS.into_iter().find(|(length, _)| secs >= *length);
+    let (length, name) = unit.unwrap_or((1, "s"));
+    let count = secs / length;
+    let plural = if count != 1 && length >= 86_400 {
+        "s"
+    } else {
+        ""
+    };
+    format!("{count} {name}{plural}")
+}
+
+/// Writes how long something took, short: `<1 ms`, `3 ms`, `1.25 s`, `3 min 20 s`, `2 h 5 min`.
+#[must_use]
+pub fn took(from: Timestamp, to: Timestamp) -> String {
+    let nanos = (to.as_nanos() - from.as_nanos()).max(0);
+    let (millis, secs) = (nanos / 1_000_000, nanos / NANOS);
+    match secs {
+        0 if millis == 0 => "<1 ms".to_owned(),
+        0 => format!("{millis} ms"),
+        1..60 => format!("{}.{:02} s", secs, millis % 1000 / 10),
+        60..3600 => format!("{} min {} s", secs / 60, secs % 60),
+        3600..86_400 => format!("{} h {} min", secs / 3600, secs % 3600 / 60),
+        _ => format!("{} d {} h", secs / 86_400, secs % 86_400 / 3600),
+    }
 }
 
 /// Writes what [`parse`] reads, to the nanosecond.
@@ -93,6 +166,70 @@ mod tests {
         );
         let far = Timestamp::new(i64::MAX, 1);
         assert_eq!(parse(&exact(far)), Ok(far));
+    }
+
+    #[test]
+    fn a_moment_is_a_time_or_how_long_ago_it_was() {
+        let now = parse("2025-01-10T00:00:00.5Z").unwrap();
+        let at = |text| moment(text, now).map(exact);
+        assert_eq!(at("3d"), Ok("2025-01-07T00:00:00.5Z".to_owned()));
+        assert_eq!(at("90s"), Ok("2025-01-09T23:58:30.5Z".to_owned()));
+        assert_eq!(at("1w 1h"), Ok("2025-01-02T23:00:00.5Z".to_owned()));
+        assert_eq!(at("@7"), Ok("1970-01-01T00:00:07Z".to_owned()));
+        assert_eq!(
+            at("2025-01-02T03:04:05Z").as_deref(),
+            Ok("2025-01-02T03:04:05Z")
+        );
+        assert_eq!(at("2 h ago"), at("2h"));
+        for bad in ["", "soon", "-3d", "ago", "3d ago?", "9999999999999d", "1mo"] {
+            assert!(at(bad).is_err(), "{bad:?}: {:?}", at(bad));
+        }
+    }
+
+    #[test]
+    fn ages_are_told_in_their_largest_unit() {
+        let age = |secs: i64| ago(Timestamp::new(0, 0), Timestamp::new(secs, 0));
+        let ages = [
+            0,
+            1,
+            59,
+            60,
+            3_599,
+            3_600,
+            86_400,
+            3 * 86_400,
+            40 * 86_400,
+            800 * 86_400,
+        ];
+        let told = [
+            "just now",
+            "1 s ago",
+            "59 s ago",
+            "1 min ago",
+            "59 min ago",
+            "1 h ago",
+            "1 day ago",
+            "3 days ago",
+            "1 month ago",
+            "2 years ago",
+        ];
+        assert_eq!(ages.map(age), told);
+        assert_eq!(age(-90), "in 1 min");
+    }
+
+    #[test]
+    fn lengths_are_told_in_two_units_at_most() {
+        let length = |nanos: i128| {
+            let to = Timestamp::new((nanos / NANOS) as i64, (nanos % NANOS) as u32);
+            took(Timestamp::new(0, 0), to)
+        };
+        assert_eq!(length(7_000), "<1 ms");
+        assert_eq!(length(12 * 1_000_000), "12 ms");
+        assert_eq!(length(1_250_000_000), "1.25 s");
+        assert_eq!(length(200 * NANOS), "3 min 20 s");
+        assert_eq!(length(7_500 * NANOS), "2 h 5 min");
+        assert_eq!(length(90_000 * NANOS), "1 d 1 h");
+        assert_eq!(took(Timestamp::new(9, 0), Timestamp::new(1, 0)), "<1 ms");
     }
 
     #[test]

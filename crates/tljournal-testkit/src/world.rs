@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use tljournal::disk::{Dir, Disk, Witness};
-use tljournal::{Error, Journal, Options};
+use tljournal::{Error, Journal, Options, TxnFilter};
 
 use crate::snapshot::Snapshot;
 
@@ -193,14 +193,32 @@ impl World {
         self.path(path).symlink_metadata().is_ok()
     }
 
-    /// The names below `build/.state/txn`: what transactions have not cleared.
+    /// The names below `build/.state/txn` that the catalog does not say are kept: what transactions have
+    /// not cleared.
     #[must_use]
     pub fn left_in_staging(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.path("build/.state/txn")) else {
             return Vec::new();
         };
         let name = |entry: fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
-        entries.filter_map(|entry| entry.ok().map(name)).collect()
+        let names = entries.filter_map(|entry| entry.ok().map(name));
+        let kept = self.kept();
+        names.filter(|name| !kept.contains(name)).collect()
+    }
+
+    /// The ids of the transactions that the catalog says something is kept of.
+    #[must_use]
+    pub fn kept(&self) -> Vec<String> {
+        let Ok(inspection) = self.options().inspect() else {
+            return Vec::new();
+        };
+        let kept = TxnFilter {
+            kept: true,
+            ..TxnFilter::default()
+        };
+        let kept = inspection.history().transactions(&kept);
+        let ids = kept.unwrap_or_default().into_iter();
+        ids.map(|txn| txn.id.to_string()).collect()
     }
 
     fn make_parent(&self, path: &str) {

@@ -35,34 +35,40 @@ mod catalog;
 pub mod disk;
 mod engine;
 mod error;
+mod fsck;
 mod home;
 mod journal;
+mod kept;
 mod lineage;
 mod lock;
 mod model;
 mod pin;
 mod recovery;
+mod redact;
 mod tree;
 mod txn;
 mod voucher;
 
-pub use ambient::redacted;
 pub use catalog::{
     CatalogError, ChangeRecord, EventFilter, EventRecord, RunFilter, RunRecord, TxnFilter,
     TxnRecord,
 };
 pub use error::{Conflict, ConflictKind, Damage, Error, Unsupported, UsageError};
+pub use fsck::{Code, Finding, FsckDepth, FsckOptions, FsckReport, FsckWatch, Mend, Severity};
 pub use journal::{
-    EntryView, History, Inspection, Installed, Journal, NamedLock, Options, Reading, Run, Status,
+    EntryDiff, EntryView, History, Inspection, Installed, Journal, NamedLock, Options, PathDiff,
+    Reading, Run, Status, Wrote,
 };
+pub use kept::{Gc, GcLog, GcTxn, KeyMaterial, Limits, Retention};
 pub use lock::{LockError, Mode as LockMode};
 pub use model::{
     Digest, Durability, Entry, EntryKind, Expect, Identity, Image, Kind, Manifest, ManifestError,
     ParseDigestError, ParseExpectError, ParseIdError, ParseTimestampError, PathError, RelPath,
-    RunId, Stat, Timestamp, TxnId,
+    RunId, Stat, Timestamp, TxnId, Version,
 };
 pub use pin::Pin;
 pub use recovery::Recovery;
+pub use redact::{Redactor, redacted, redacted_text};
 pub use tree::{
     Difference, DifferenceKind, Layer, SourceContent, SourceEntry, TreeError, TreeSource, decoded,
 };

@@ -87,7 +87,13 @@ enum Few {
     Three,
 }
 
-const COLUMNS: [(&str, &str); 26] = [
+const COLUMNS: [(&str, &str); 32] = [
+    ("txn", "kept"),
+    ("txn", "undoes"),
+    ("txn", "committed_at"),
+    ("run", "purpose"),
+    ("run", "parent"),
+    ("run", "error"),
     ("home", "ino"),
     ("home", "born"),
     ("home", "incompat"),
@@ -240,8 +246,13 @@ fn plant_staged(world: &World) {
 }
 
 fn insert(database: &Connection, table: &str, values: Vec<Value>) -> rusqlite::Result<()> {
-    let marks = vec!["?"; values.len()].join(", ");
-    let sql = format!("INSERT OR REPLACE INTO {table} VALUES ({marks})");
+    // Columns that were added later are left alone.
+    let mut columns =
+        database.prepare(&format!("SELECT name FROM pragma_table_info('{table}')"))?;
+    let columns = columns.query_map([], |row| row.get::<_, String>(0))?;
+    let columns: Vec<_> = columns.take(values.len()).collect::<Result<_, _>>()?;
+    let (columns, marks) = (columns.join(", "), vec!["?"; values.len()].join(", "));
+    let sql = format!("INSERT OR REPLACE INTO {table} ({columns}) VALUES ({marks})");
     let values = values.iter().map(|value| value as &dyn ToSql);
     database.execute(&sql, params_from_iter(values)).map(drop)
 }

@@ -1,48 +1,276 @@
-use serde_json::json;
-use tljournal::TxnFilter;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::io::{self, Write};
 
-use super::views::{state_style, txn_json};
+use anstyle::Style;
+use serde_json::json;
+use tljournal::{History, RelPath, RunRecord, Timestamp, TxnFilter, TxnRecord};
+
+use super::views::{self, mark, run_name, state_style, the_run, txn_json};
 use crate::exit::{self, Exit};
 use crate::failure::Failure;
+use crate::graph::{self, Cell, Row, Span};
 use crate::output::{BOLD, DIM};
 use crate::session::Session;
-use crate::text::clean;
+use crate::terminal::{Terminal, width};
+use crate::text::{bytes, clean};
 use crate::time;
 
-/// List the latest transactions
+/// Above so many columns a row says which run it belongs to.
+const WIDE: usize = 100;
+/// More lanes than this are not told apart any more.
+const LANES_MAX: usize = 12;
+
+const AFTER: &str = "\
+Examples:
+  tljournal log                                  the latest transactions
+  tljournal log --path build/tools --since 2h    what changed there in the last two hours
+  tljournal log --state aborted --state stuck    what did not work
+  tljournal log --run 17 --json                  what a run did, for programs
+
+TIME is RFC 3339, @secs, or a length such as 90s, 2h or 3d: so long ago.
+";
+
+/// List transactions, the latest first
 ///
-/// The latest first: number, when, state, label. Changes nothing; works on a read-only copy.
+/// On a terminal with a lane for each run that was at work at that time. Changes nothing; works on a
+/// read-only copy.
 #[derive(Debug, clap::Args)]
-#[command(after_help = exit::OF_LOOKS)]
+#[command(after_help = exit::after(AFTER, exit::OF_LOOKS))]
 pub(crate) struct Args {
     /// At most so many
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
     limit: u32,
+    /// Those that changed something at, above or below this path
+    #[arg(long, value_name = "PATH")]
+    path: Option<RelPath>,
+    /// Those of this run: its number, its id, or the beginning of its id
+    #[arg(long, value_name = "RUN")]
+    run: Option<String>,
+    /// Those in this state; may be repeated
+    #[arg(long, value_name = "STATE",
+          value_parser = ["staging", "committed", "applied", "aborting", "aborted", "stuck"])]
+    state: Vec<String>,
+    /// Those that ended at this time or later
+    #[arg(long, value_name = "TIME", value_parser = time_before_now)]
+    since: Option<Timestamp>,
+    /// Those that began before this time
+    #[arg(long, value_name = "TIME", value_parser = time_before_now)]
+    until: Option<Timestamp>,
+    /// Those whose label contains this
+    #[arg(long, value_name = "TEXT")]
+    label: Option<String>,
+    /// Those of which something is kept, so that they can be undone
+    #[arg(long)]
+    kept: bool,
+    /// Draw the lanes of the runs, also where no terminal is
+    #[arg(long, overrides_with = "no_graph")]
+    graph: bool,
+    /// Draw no lanes
+    #[arg(long)]
+    no_graph: bool,
+}
+
+pub(super) fn time_before_now(text: &str) -> Result<Timestamp, String> {
+    time::moment(text, time::now())
 }
 
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let inspection = session.inspect()?;
-    let found = inspection
-        .history()
-        .transactions(&TxnFilter::latest(args.limit))?;
+    let history = inspection.history();
+    let found = history.transactions(&filter(&history, args)?)?;
     let json = || {
         let listed: Vec<_> = found.iter().map(txn_json).collect();
         json!({"command": "log", "transactions": listed})
     };
-    session.output.result(json, |out| {
-        let width = found.first().map_or(1, |txn| txn.number.to_string().len());
-        for txn in &found {
-            let style = state_style(&txn.state);
-            let when = time::short(txn.ended_at.unwrap_or(txn.began_at));
-            writeln!(
+    let terminal = Terminal::of_stdout();
+    let draws = !session.output.json && (args.graph || (terminal.is_watched() && !args.no_graph));
+    let lanes = match draws {
+        true => Lanes::of(&found, &history, terminal)?,
+        false => Lanes::default(),
+    };
+    session
+        .output
+        .result(json, |out| match draws || terminal.is_watched() {
+            true => drawn(out, &found, &lanes, terminal),
+            false => plain(out, &found),
+        })?;
+    Ok(Exit::Done)
+}
+
+fn filter(history: &History<'_>, args: &Args) -> Result<TxnFilter, Failure> {
+    let run = match &args.run {
+        Some(name) => Some(the_run(history, name)?.number),
+        None => None,
+    };
+    let mut filter = TxnFilter::latest(args.limit);
+    filter.path = args.path.clone();
+    filter.run = run;
+    filter.states = args.state.clone();
+    (filter.since, filter.until) = (args.since, args.until);
+    filter.label = args.label.clone();
+    filter.kept = args.kept;
+    Ok(filter)
+}
+
+fn plain(out: &mut dyn Write, found: &[TxnRecord]) -> io::Result<()> {
+    let numbers = found.first().map_or(1, |txn| txn.number.to_string().len());
+    for txn in found {
+        let style = state_style(&txn.state);
+        let when = time::short(txn.ended_at.unwrap_or(txn.began_at));
+        writeln!(
+            out,
+            "{BOLD}{:>numbers$}{BOLD:#}  {DIM}{when}{DIM:#}  {style}{:<9}{style:#}  {}",
+            txn.number,
+            clean(&txn.state),
+            clean(&txn.label)
+        )?;
+    }
+    Ok(())
+}
+
+/// For people: lanes, number, age, label, and on a wide terminal the run around it all.
+fn drawn(
+    out: &mut dyn Write,
+    found: &[TxnRecord],
+    lanes: &Lanes,
+    terminal: Terminal,
+) -> io::Result<()> {
+    let now = time::now();
+    let numbers = found.first().map_or(1, |txn| txn.number.to_string().len());
+    let age = |txn: &TxnRecord| time::ago(txn.ended_at.unwrap_or(txn.began_at), now);
+    let ages = found.iter().map(|txn| age(txn).len()).max().unwrap_or(0);
+    let taken = lanes.columns + numbers + 2 + ages + 2;
+    let runs = lanes.names(terminal, taken);
+    for (at, txn) in found.iter().enumerate() {
+        lanes.draw(out, at, txn, terminal)?;
+        write!(
+            out,
+            "{BOLD}{:>numbers$}{BOLD:#}  {DIM}{:<ages$}{DIM:#}  ",
+            txn.number,
+            age(txn)
+        )?;
+        let (note, style) = (note(txn), state_style(&txn.state));
+        let beside = [width(&note), runs].map(|text| if text == 0 { 0 } else { text + 2 });
+        let label = terminal.fit(&clean(&txn.label), taken + beside[0] + beside[1]);
+        write!(out, "{label}")?;
+        if !note.is_empty() {
+            write!(out, "  {style}{note}{style:#}")?;
+        }
+        if runs > 0 {
+            let used = taken + width(&label) + beside[0] + runs;
+            let pad = terminal
+                .columns
+                .map_or(2, |columns| columns.saturating_sub(used));
+            let (name, style) = lanes.name(txn);
+            write!(
                 out,
-                "{BOLD}{:>width$}{BOLD:#}  {DIM}{when}{DIM:#}  {style}{:<9}{style:#}  {}",
-                txn.number,
-                clean(&txn.state),
-                clean(&txn.label)
+                "{:pad$}{style}{}{style:#}",
+                "",
+                terminal.cut(&name, runs)
             )?;
         }
-        Ok(())
-    })?;
-    Ok(Exit::Done)
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// What is unusual about a transaction.
+fn note(txn: &TxnRecord) -> String {
+    let state = (txn.state != "applied").then(|| clean(&txn.state));
+    let undoes = txn.undoes.map(|undone| format!("undoes {undone}"));
+    let kept = txn.kept.map(|kept| format!("{} kept", bytes(kept)));
+    let notes = [state, undoes, kept].into_iter().flatten();
+    notes.collect::<Vec<_>>().join(", ")
+}
+
+/// The graph, and how wide it is.
+#[derive(Default)]
+struct Lanes {
+    /// The outermost run around each run that is listed: it has the lane.
+    outermost: HashMap<i64, RunRecord>,
+    cells: Vec<Vec<Cell>>,
+    colours: HashMap<i64, Style>,
+    columns: usize,
+}
+
+impl Lanes {
+    fn of(found: &[TxnRecord], history: &History<'_>, terminal: Terminal) -> Result<Self, Failure> {
+        let mut outermost = HashMap::new();
+        let (mut rows, mut spans) = (Vec::new(), HashMap::new());
+        for txn in found {
+            let own = txn.run.number;
+            if let Entry::Vacant(unknown) = outermost.entry(own) {
+                unknown.insert(views::outermost(history, &txn.run)?);
+            }
+            let (run, at) = (&outermost[&own], txn.began_at.as_nanos());
+            let number = run.number;
+            rows.push(Row { run: number, at });
+            if let Entry::Vacant(unknown) = spans.entry(number) {
+                let to = match run.ended_at {
+                    Some(ended) => ended.as_nanos(),
+                    // A dead one that nobody has cleared was open as long as it is known to have worked.
+                    None if history.is_alive(run.id)? => i128::MAX,
+                    None => at,
+                };
+                let from = run.started_at.as_nanos();
+                unknown.insert(Span { from, to });
+            }
+        }
+        let lanes_max = terminal.columns.map_or(LANES_MAX, |columns| columns / 8);
+        let cells = graph::lanes(&rows, &spans, lanes_max.min(LANES_MAX));
+        let lanes = cells.iter().map(Vec::len).max().unwrap_or(0);
+        Ok(Self {
+            columns: lanes * 2,
+            colours: graph::colours(&rows),
+            outermost,
+            cells,
+        })
+    }
+
+    /// What a transaction's run is called, and its look.
+    fn name(&self, txn: &TxnRecord) -> (String, Style) {
+        let run = self.outermost.get(&txn.run.number).unwrap_or(&txn.run);
+        let style = self.colours.get(&run.number).copied().unwrap_or(DIM);
+        let name = format!("run {} {}", run.number, clean(&run_name(run)));
+        (name, style)
+    }
+
+    /// How many columns the names of runs get: none on a narrow terminal, and never the larger part.
+    fn names(&self, terminal: Terminal, taken: usize) -> usize {
+        let longest = self
+            .outermost
+            .values()
+            .map(|run| width(&format!("run {} {}", run.number, clean(&run_name(run)))));
+        let longest = longest.max().unwrap_or(0);
+        match terminal.columns {
+            None => longest,
+            Some(columns) if columns < WIDE => 0,
+            Some(columns) => longest.min(columns.saturating_sub(taken) * 2 / 5),
+        }
+    }
+
+    fn draw(
+        &self,
+        out: &mut dyn Write,
+        at: usize,
+        txn: &TxnRecord,
+        terminal: Terminal,
+    ) -> io::Result<()> {
+        let cells = self.cells.get(at).map_or(&[][..], Vec::as_slice);
+        for cell in cells {
+            let (run, glyph) = match (cell, terminal.utf8) {
+                (Cell::Empty, _) => {
+                    write!(out, "  ")?;
+                    continue;
+                }
+                (Cell::Open(run), true) => (run, "│"),
+                (Cell::Open(run), false) => (run, "|"),
+                (Cell::Here(run), utf8) => (run, mark(&txn.state, utf8)),
+            };
+            let style = self.colours.get(run).copied().unwrap_or(DIM);
+            write!(out, "{style}{glyph}{style:#} ")?;
+        }
+        write!(out, "{:1$}", "", self.columns - 2 * cells.len())
+    }
 }

@@ -4,7 +4,10 @@ mod apply;
 mod artifacts;
 mod artifacts_clean;
 mod artifacts_publish;
+mod blame;
+mod diff;
 mod exec;
+pub(crate) mod fsck;
 mod init;
 mod keep;
 mod kit;
@@ -17,6 +20,7 @@ mod put;
 mod recover;
 mod report;
 mod rm;
+mod runs;
 mod show;
 mod status;
 mod tag;
@@ -62,9 +66,13 @@ pub(crate) enum Command {
     Populate(populate::Args),
     Pin(pin::Args),
     Recover(recover::Args),
+    Fsck(fsck::Args),
     Status(status::Args),
     Log(log::Args),
     Show(show::Args),
+    Diff(diff::Args),
+    Blame(blame::Args),
+    Runs(runs::Args),
     Report(report::Args),
     Demo(demo::Args),
     Keep(keep::Args),
@@ -86,9 +94,13 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<Exit, Failure> 
         Command::Exec(args) => Ok(exec::run(session, &args)),
         Command::Pin(args) => Ok(pin::run(session, &args)),
         Command::Recover(args) => recover::run(session, &args),
+        Command::Fsck(args) => Ok(fsck::run(session, &args)),
         Command::Status(_) => status::run(session),
         Command::Log(args) => log::run(session, &args),
         Command::Show(args) => show::run(session, &args),
+        Command::Diff(args) => diff::run(session, &args),
+        Command::Blame(args) => blame::run(session, &args),
+        Command::Runs(args) => runs::run(session, &args),
         Command::Report(args) => report::run(session, &args),
         Command::Demo(args) => demo::run(session, args),
         Command::Keep(args) => keep::run(&args),

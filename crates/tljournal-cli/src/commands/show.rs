@@ -1,9 +1,11 @@
 use std::io::{self, Write};
 
 use serde_json::{Value, json};
-use tljournal::{ChangeRecord, EventFilter, EventRecord, Image, Kind, TxnRecord};
+use tljournal::{
+    ChangeRecord, EventFilter, EventRecord, Image, Kind, RunRecord, TxnFilter, TxnRecord,
+};
 
-use super::views::{image_json, mode, state_style, txn_json};
+use super::views::{image_json, mode, state_style, the_txn, txn_json, word};
 use crate::exit::{self, Exit};
 use crate::failure::Failure;
 use crate::output::{BOLD, DIM, WARN};
@@ -14,11 +16,17 @@ use crate::time;
 /// How many events of one transaction are shown.
 const EVENTS_MAX: u32 = 1000;
 
+const AFTER: &str = "\
+Examples:
+  tljournal show 12        when it staged, waited and applied, its run, its changes
+  tljournal show 0198f2a0 --json
+";
+
 /// Show a transaction with its changes and events
 ///
 /// Changes nothing; works on a read-only copy.
 #[derive(Debug, clap::Args)]
-#[command(after_help = exit::OF_SHOW)]
+#[command(after_help = exit::after(AFTER, exit::OF_SHOW))]
 pub(crate) struct Args {
     /// Its number, its id, or the beginning of its id, at least four digits
     #[arg(value_name = "TXN")]
@@ -27,6 +35,8 @@ pub(crate) struct Args {
 
 struct Found {
     txn: TxnRecord,
+    /// The numbers of those that took it back.
+    undone_by: Vec<i64>,
     /// With the paths as the user knows them.
     changes: Vec<(String, ChangeRecord)>,
     events: Vec<EventRecord>,
@@ -35,12 +45,7 @@ struct Found {
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let inspection = session.inspect()?;
     let history = inspection.history();
-    let Some(txn) = history.transaction(&args.name)? else {
-        return Err(Failure::Nothing(format!(
-            "there is no transaction `{}`; `tljournal log` lists them",
-            args.name
-        )));
-    };
+    let txn = the_txn(&history, &args.name)?;
     let changes = history.changes(txn.number)?;
     let mut events = history.events(&EventFilter {
         txn: Some(txn.number),
@@ -48,11 +53,16 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
         ..EventFilter::default()
     })?;
     events.reverse();
+    let mut undoing = TxnFilter::latest(EVENTS_MAX);
+    undoing.undoes = Some(txn.number);
+    undoing.states = vec!["applied".to_owned()];
+    let undone_by = history.transactions(&undoing)?;
     let changes = changes
         .into_iter()
         .map(|change| (session.shown(&change.path, change.in_home), change))
         .collect();
     let found = Found {
+        undone_by: undone_by.iter().map(|txn| txn.number).collect(),
         txn,
         changes,
         events,
@@ -72,26 +82,29 @@ fn print(out: &mut dyn Write, found: &Found) -> io::Result<()> {
         "{BOLD}txn {}{BOLD:#}  {style}{state}{style:#}  {DIM}{}{DIM:#}",
         txn.number, txn.id
     )?;
-    writeln!(out, "label  {}", clean(&txn.label))?;
-    writeln!(out, "began  {}", time::exact(txn.began_at))?;
-    if let Some(ended) = txn.ended_at {
-        writeln!(out, "ended  {}", time::exact(ended))?;
+    writeln!(out, "label     {}", clean(&txn.label))?;
+    print_run(out, &txn.run)?;
+    print_times(out, txn)?;
+    if let Some(undone) = txn.undoes {
+        writeln!(out, "undoes    txn {undone}")?;
     }
-    let run = &txn.run;
-    let outcome = match (&run.outcome, run.ended_at) {
-        (Some(outcome), _) => format!("ended: {}", clean(outcome)),
-        (None, Some(_)) => "ended".to_owned(),
-        (None, None) => "has not said that it ended".to_owned(),
-    };
-    writeln!(
-        out,
-        "run    process {} on {}, {outcome}",
-        run.pid,
-        clean(&run.host)
-    )?;
-    writeln!(out, "       {DIM}{}{DIM:#}", clean(&run.argv))?;
+    for undoing in &found.undone_by {
+        writeln!(out, "undone    by txn {undoing}")?;
+    }
+    match txn.kept {
+        Some(kept) if txn.state == "aborted" => {
+            writeln!(out, "kept      {} of what it had staged", bytes(kept))?;
+        }
+        Some(kept) => writeln!(
+            out,
+            "kept      {} of what it replaced; `tljournal undo {}` brings it back",
+            bytes(kept),
+            txn.number
+        )?,
+        None => {}
+    }
     if let Some(reason) = &txn.reason {
-        writeln!(out, "{WARN}reason{WARN:#} {}", clean(reason))?;
+        writeln!(out, "{WARN}reason{WARN:#}    {}", clean(reason))?;
     }
     print_changes(out, &found.changes)?;
     if !found.events.is_empty() {
@@ -110,6 +123,48 @@ fn print(out: &mut dyn Write, found: &Found) -> io::Result<()> {
             path.unwrap_or_default(),
             clean(&event.detail)
         )?;
+    }
+    Ok(())
+}
+
+fn print_run(out: &mut dyn Write, run: &RunRecord) -> io::Result<()> {
+    let outcome = match (&run.outcome, run.ended_at) {
+        (Some(outcome), _) => clean(outcome),
+        (None, Some(_)) => "ended".to_owned(),
+        (None, None) => "has not said that it ended".to_owned(),
+    };
+    let label = run
+        .label
+        .as_deref()
+        .map(|label| format!("  {}", clean(label)));
+    writeln!(
+        out,
+        "run       {}{}  {DIM}process {} on {}{DIM:#}  {outcome}",
+        run.number,
+        label.unwrap_or_default(),
+        run.pid,
+        clean(&run.host)
+    )?;
+    writeln!(out, "          {DIM}{}{DIM:#}", clean(&run.argv))
+}
+
+/// When it was what: staging, waiting for the commit lock, applying.
+fn print_times(out: &mut dyn Write, txn: &TxnRecord) -> io::Result<()> {
+    let ago = time::ago(txn.began_at, time::now());
+    let began = time::exact(txn.began_at);
+    writeln!(out, "began     {began}  {DIM}{ago}{DIM:#}")?;
+    let steps = [
+        ("staging", Some(txn.began_at), txn.staged_at),
+        ("waiting", txn.staged_at, txn.locked_at),
+        ("applying", txn.locked_at, txn.ended_at),
+    ];
+    for (step, from, to) in steps {
+        if let (Some(from), Some(to)) = (from, to) {
+            writeln!(out, "{step:<8}  {}", time::took(from, to))?;
+        }
+    }
+    if let Some(ended) = txn.ended_at {
+        writeln!(out, "ended     {}", time::exact(ended))?;
     }
     Ok(())
 }
@@ -140,16 +195,6 @@ fn print_changes(out: &mut dyn Write, changes: &[(String, ChangeRecord)]) -> io:
         }
     }
     Ok(())
-}
-
-/// The word that the command line uses for what a change does.
-fn word(op: &str) -> &str {
-    match op {
-        "parent" => "mkdir",
-        "tree" => "install",
-        "remove" => "rm",
-        other => other,
-    }
 }
 
 fn outline(change: &ChangeRecord) -> String {
@@ -199,6 +244,7 @@ fn as_json(found: &Found) -> Value {
     json!({
         "command": "show",
         "txn": txn_json(&found.txn),
+        "undone_by": found.undone_by,
         "changes": changes,
         "events": events,
     })

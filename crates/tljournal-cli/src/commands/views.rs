@@ -2,9 +2,11 @@
 
 use anstyle::Style;
 use serde_json::{Value, json};
-use tljournal::{Image, RunRecord, TxnRecord, Voucher};
+use tljournal::{Digest, History, Image, Kind, RunRecord, TxnRecord, Version, Voucher};
 
+use crate::failure::Failure;
 use crate::output::{BAD, DIM, GOOD, WARN};
+use crate::text::{bytes, clean};
 use crate::time;
 
 /// Permission bits as they are typed.
@@ -22,6 +24,68 @@ pub(super) fn state_style(state: &str) -> Style {
     }
 }
 
+/// The mark of a transaction in the graph.
+pub(super) fn mark(state: &str, utf8: bool) -> &'static str {
+    match (state, utf8) {
+        ("applied", true) => "●",
+        ("applied", false) => "*",
+        ("aborted", true) => "○",
+        ("aborted", false) => "o",
+        ("stuck", _) => "x",
+        (_, true) => "◌",
+        (_, false) => ".",
+    }
+}
+
+/// What a run is called: what it is for, or what was typed, without the directories of the command.
+pub(super) fn run_name(run: &RunRecord) -> String {
+    let typed = || match run.argv.split_once(' ') {
+        Some((command, rest)) => format!("{} {rest}", base(command)),
+        None => base(&run.argv).to_owned(),
+    };
+    run.label.clone().unwrap_or_else(typed)
+}
+
+fn base(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// A run that starts runs that start runs: no deeper than this.
+const DEPTH_MAX: u32 = 64;
+
+/// The outermost run around this one that is known, or itself.
+pub(super) fn outermost(history: &History<'_>, run: &RunRecord) -> Result<RunRecord, Failure> {
+    let mut outermost = run.clone();
+    for _ in 0..DEPTH_MAX {
+        let parent = outermost.parent.map(|id| history.run(&id.to_string()));
+        match parent.transpose()?.flatten() {
+            Some(parent) => outermost = parent,
+            None => break,
+        }
+    }
+    Ok(outermost)
+}
+
+/// The run that the user names.
+pub(super) fn the_run(history: &History<'_>, name: &str) -> Result<RunRecord, Failure> {
+    history.run(name)?.ok_or_else(|| {
+        let name = name.escape_debug();
+        Failure::Nothing(format!(
+            "there is no run `{name}`; `tljournal runs` lists them"
+        ))
+    })
+}
+
+/// The transaction that the user names.
+pub(super) fn the_txn(history: &History<'_>, name: &str) -> Result<TxnRecord, Failure> {
+    history.transaction(name)?.ok_or_else(|| {
+        let name = name.escape_debug();
+        Failure::Nothing(format!(
+            "there is no transaction `{name}`; `tljournal log` lists them"
+        ))
+    })
+}
+
 pub(super) fn txn_json(txn: &TxnRecord) -> Value {
     json!({
         "number": txn.number,
@@ -29,22 +93,35 @@ pub(super) fn txn_json(txn: &TxnRecord) -> Value {
         "label": txn.label,
         "state": txn.state,
         "began_at": time::exact(txn.began_at),
+        "staged_at": txn.staged_at.map(time::exact),
+        "locked_at": txn.locked_at.map(time::exact),
+        "committed_at": txn.committed_at.map(time::exact),
         "ended_at": txn.ended_at.map(time::exact),
         "commit_no": txn.commit_no,
         "reason": txn.reason,
+        "kept": txn.kept,
+        "undoes": txn.undoes,
         "run": run_json(&txn.run),
     })
 }
 
-fn run_json(run: &RunRecord) -> Value {
+pub(super) fn run_json(run: &RunRecord) -> Value {
     json!({
+        "number": run.number,
         "id": run.id.to_string(),
         "pid": run.pid,
         "host": run.host,
+        "boot": run.boot,
+        "uid": run.uid,
+        "account": run.account,
+        "container": run.container,
+        "cwd": run.cwd,
         "argv": run.argv,
+        "version": run.version,
         "started_at": time::exact(run.started_at),
         "ended_at": run.ended_at.map(time::exact),
         "outcome": run.outcome,
+        "error": run.error,
         "label": run.label,
         "parent": run.parent.map(|parent| parent.to_string()),
         "log": run.log,
@@ -70,5 +147,50 @@ pub(super) fn image_json(image: &Image) -> Value {
         "size": image.size,
         "mode": mode(image.mode),
         "mtime": time::exact(image.mtime),
+    })
+}
+
+/// The word that the command line uses for what a change does.
+pub(super) fn word(op: &str) -> &str {
+    match op {
+        "parent" => "mkdir",
+        "tree" | "fill" => "install",
+        "remove" => "rm",
+        other => other,
+    }
+}
+
+/// A digest, short enough to be compared by eye.
+pub(super) fn short(digest: Digest) -> String {
+    digest
+        .to_string()
+        .chars()
+        .take("sha256:".len() + 12)
+        .collect()
+}
+
+/// What stood at a path, in one line.
+pub(super) fn version(version: &Version) -> String {
+    let digest = version.digest.map(short).unwrap_or_default();
+    let text = match version.kind {
+        Kind::File => format!("{}, {}, {digest}", bytes(version.size), mode(version.mode)),
+        Kind::Dir => format!("directory, {}, {digest}", mode(version.mode)),
+        Kind::Link => {
+            let target = version.target.as_deref().unwrap_or("?");
+            format!("link to {}", clean(target))
+        }
+        Kind::Other => "special file".to_owned(),
+    };
+    text.trim_end_matches(", ").to_owned()
+}
+
+pub(super) fn version_json(version: &Version) -> Value {
+    json!({
+        "kind": version.kind.as_str(),
+        "size": version.size,
+        "mode": mode(version.mode),
+        "mtime": time::exact(version.mtime),
+        "digest": version.digest.map(|digest| digest.to_string()),
+        "target": version.target,
     })
 }

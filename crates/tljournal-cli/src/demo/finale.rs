@@ -3,7 +3,7 @@
 use std::fs;
 
 use camino::Utf8Path;
-use tljournal::{Journal, Recovery};
+use tljournal::{Journal, Recovery, TxnFilter};
 use tljournal_testkit::Account;
 
 use super::plan::{PROJECT, Plan, TREE, sizes};
@@ -92,8 +92,17 @@ fn check_rest(root: &Utf8Path, wrong: &mut Vec<String>) -> Result<(), Failure> {
     if !status.unfinished.is_empty() || !status.stuck.is_empty() || !status.staging.is_empty() {
         wrong.push(format!("the journal is not at rest: {status:?}"));
     }
-    let left = root.join("build/.state/txn").read_dir_utf8();
-    if left.is_ok_and(|mut entries| entries.next().is_some()) {
+    let kept = journal.history().transactions(&TxnFilter {
+        kept: true,
+        ..TxnFilter::default()
+    })?;
+    let is_kept = |name: &str| kept.iter().any(|txn| txn.id.to_string() == name);
+    let mut left = root
+        .join("build/.state/txn")
+        .read_dir_utf8()
+        .into_iter()
+        .flatten();
+    if left.any(|entry| entry.is_ok_and(|entry| !is_kept(entry.file_name()))) {
         wrong.push("something is left in staging".to_owned());
     }
     Ok(())

@@ -2,6 +2,8 @@ use std::fs;
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
 
+use tljournal::{Journal, TxnFilter};
+
 use crate::world::{Project, command_in, done, untouchable};
 
 const PLACE: &str = "build/cache/one";
@@ -120,81 +122,15 @@ fn g6_when_who_works_is_killed_the_next_one_begins_anew() {
         .flush()
         .unwrap();
     project.ok(&["recover"]);
-    assert_eq!(
-        fs::read_dir(project.at("build/.state/txn"))
-            .unwrap()
-            .count(),
-        0
-    );
-}
-
-#[test]
-fn g10_who_waits_can_give_up_and_is_told_who_works() {
-    let project = Project::new();
-    fifo(&project, "begun");
-    fifo(&project, "hold");
-    let script = "echo > begun; cat hold; echo > $TLJOURNAL_STAGE/file";
-    let first = start(&project, script);
-    fs::read(project.at("begun")).unwrap();
-    for (options, code) in [
-        (&["--no-wait"][..], 124),
-        (&["--wait", "0.01"], 124),
-        (&["--no-wait", "-E", "9"], 9),
-    ] {
-        let late = project.run(&args(options, FILL));
-        assert_eq!(late.code, code, "{late:?}");
-        assert!(late.err.contains("populate build/cache/one"), "{late:?}");
-        assert!(
-            late.err.contains(&format!("process {}", first.id())),
-            "{late:?}"
-        );
-    }
-    fs::File::options()
-        .write(true)
-        .open(project.at("hold"))
-        .unwrap()
-        .flush()
-        .unwrap();
-    let first = done(first.wait_with_output().unwrap());
-    assert_eq!(first.code, 0, "{first:?}");
-    assert!(!project.has("count"));
-}
-
-#[test]
-fn a_command_that_populates_what_it_is_run_for_is_refused() {
-    let project = Project::new();
-    let own = env!("CARGO_BIN_EXE_tljournal");
-    let script = format!("{own} populate {PLACE} --key k -- true; exit $?");
-    let nested = project.run(&args(&[], &script));
-    assert_eq!(nested.code, 125, "{nested:?}");
-    assert!(
-        nested.err.contains("populating it with the same key"),
-        "{nested:?}"
-    );
-}
-
-/// What a command populated under a key was not told to the commands below it, and two that wanted each
-/// other's waited for ever.
-#[test]
-fn a_command_that_fills_a_tree_does_not_wait_for_who_may_wait_for_that() {
-    let project = Project::new();
-    fifo(&project, "begun");
-    fifo(&project, "hold");
-    let script = "echo > begun; cat hold; echo > $TLJOURNAL_STAGE/file";
-    let other = ["populate", "build/two", "--key", "l", "--", "sh", "-c"];
-    let other = command_in(project.path(), &[&other[..], &[script]].concat())
-        .stdout(Stdio::null())
-        .spawn();
-    let mut other = other.unwrap();
-    fs::read(project.at("begun")).unwrap();
-    let own = env!("CARGO_BIN_EXE_tljournal");
-    let script = format!("{own} populate build/two --key l --wait 20s -- true; exit $?");
-    let nested = project.run(&args(&[], &script));
-    assert_eq!(nested.code, 125, "{nested:?}");
-    assert!(nested.err.contains("could wait for ever"), "{nested:?}");
-    fs::write(project.at("hold"), "").unwrap();
-    assert!(other.wait().unwrap().success());
-    // What nobody works at can be populated below.
-    let script = format!("{own} populate build/two --key m -- true; echo > $TLJOURNAL_STAGE/x");
-    project.ok(&args(&[], &script));
+    // What it had staged is kept to be looked into; nothing else is left.
+    let kept = TxnFilter {
+        kept: true,
+        ..TxnFilter::default()
+    };
+    let inspection = Journal::options(project.path().to_str().unwrap()).inspect();
+    let kept = inspection.unwrap().history().transactions(&kept).unwrap();
+    assert_eq!((kept.len(), kept[0].state.as_str()), (1, "aborted"));
+    let left = fs::read_dir(project.at("build/.state/txn")).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, [kept[0].id.to_string().as_str()]);
 }

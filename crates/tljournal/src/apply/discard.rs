@@ -1,16 +1,57 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::{EntryRow, Sync};
+use crate::catalog::{EntryRow, EventFilter, EventRecord, Sync};
 use crate::disk::Dir;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::home::{Staging, out_name};
+use crate::home::{STAGED_PATHS, Staging, out_name};
+use crate::kept::{self, StagedPaths, Weight};
 use crate::lock;
 use crate::model::{Change, Kind, Op, Spot, Stat, TxnId};
 use crate::tree::{self, Depth};
 
-/// Deletes what a finished transaction has left at its spots, if nobody holds it: what was replaced, or
-/// what was staged and not used. The caller has locked the directory, and no commit lock.
+/// What becomes of the content that a transaction replaced, or had staged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// It goes.
+    Nothing,
+    /// It is kept, if it may be.
+    Replaced,
+    /// It never did: what was staged is kept, if it may be.
+    Staged,
+}
+
+/// What is left in the directory of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Remains {
+    /// Nothing; nor is the directory.
+    Nothing,
+    /// Something that somebody holds, or has locked; it is for the next sweep.
+    Held,
+    /// So many bytes that are kept.
+    Kept(u64),
+}
+
+/// Keeps of what a transaction left at its spots what may be kept, clears the rest, and records that. The
+/// caller has locked the directory, and no commit lock.
+pub(crate) fn clear(
+    engine: &Engine,
+    (row, id): (i64, TxnId),
+    staging: &Staging,
+    changes: &[Change],
+    replaced: &BTreeMap<u32, EntryRow>,
+    keep: Keep,
+) -> Result<Remains, Error> {
+    let remains = discard(engine, id, staging, changes, replaced, keep)?;
+    if let Remains::Kept(bytes) = remains {
+        engine.record(Sync::Normal, |catalog| catalog.set_kept(row, Some(bytes)))?;
+    }
+    Ok(remains)
+}
+
+/// Deletes what a finished transaction has left at its spots, if nobody holds it: what was replaced, if
+/// that is not to be kept, and what was staged and not used. The caller has locked the directory, and no
+/// commit lock.
 ///
 /// What was not the journal's own work, or was edited since, goes aside instead. What is pinned stays, and
 /// so does the directory then; the next sweep tries again. `replaced` has what the catalog said of what
@@ -21,8 +62,10 @@ pub(crate) fn discard(
     staging: &Staging,
     changes: &[Change],
     replaced: &BTreeMap<u32, EntryRow>,
-) -> Result<bool, Error> {
+    keep: Keep,
+) -> Result<Remains, Error> {
     let mut all_gone = true;
+    let (mut kept, mut names) = (None, BTreeSet::new());
     for change in changes {
         if matches!(change.op, Op::Adopt | Op::Parent) {
             continue;
@@ -40,52 +83,142 @@ pub(crate) fn discard(
             _ => None,
         };
         for name in [out_name(&name), name] {
-            all_gone &= discard_one(engine, id, (change, whole), (&dir, &name), replaced)?;
+            match discard_one(engine, id, (change, whole), (&dir, &name), replaced, keep)? {
+                Remains::Nothing => {}
+                Remains::Held => all_gone = false,
+                Remains::Kept(bytes) => {
+                    kept = Some(kept.unwrap_or(0) + bytes);
+                    names.insert(name);
+                }
+            }
         }
     }
+    let paths = match keep {
+        Keep::Staged => Some(StagedPaths::of(staging)?),
+        Keep::Nothing | Keep::Replaced => None,
+    };
     for name in staging.dir.names()? {
-        let is_gone = name.to_string_lossy().ends_with(GONE);
+        let shown = name.to_string_lossy();
+        if names.contains(shown.as_ref()) || shown == STAGED_PATHS {
+            continue;
+        }
+        let weight = match &paths {
+            Some(paths) => paths.weigh(engine, staging, &shown)?,
+            None => Weight::TooMuch,
+        };
         if lock::is_locked_within(&staging.dir, &name)? {
             all_gone = false;
-        } else if all_gone || is_gone {
+        } else if let Weight::Bytes(bytes) = weight {
+            kept = Some(kept.unwrap_or(0) + bytes);
+        } else if all_gone || shown.ends_with(GONE) {
             // Nothing that a change accounts for: a file that was being staged when its owner died.
             staging.dir.remove_tree(&name)?;
         }
     }
-    if all_gone {
-        engine.home.txns.remove_dir(id.to_string())?;
+    if all_gone && kept.is_none() && staging.dir.stat(STAGED_PATHS)?.is_some() {
+        staging.dir.remove_file(STAGED_PATHS)?;
     }
-    Ok(all_gone)
+    Ok(match (all_gone, kept) {
+        (false, _) => Remains::Held,
+        (true, Some(bytes)) => Remains::Kept(bytes),
+        (true, None) => {
+            engine.home.txns.remove_dir(id.to_string())?;
+            Remains::Nothing
+        }
+    })
 }
 
-/// Deletes what a change has left under one name; false if somebody holds it.
+/// Deletes what a change has left under one name, or keeps it.
 fn discard_one(
     engine: &Engine,
     id: TxnId,
     (change, whole): (&Change, Option<&Change>),
     (dir, name): (&Dir, &str),
     replaced: &BTreeMap<u32, EntryRow>,
-) -> Result<bool, Error> {
+    keep: Keep,
+) -> Result<Remains, Error> {
     let Some(stat) = dir.stat(name)? else {
-        return Ok(true);
+        return Ok(Remains::Nothing);
     };
     if lock::is_locked_within(dir, name)? {
-        tracing::info!(path = %engine.home.shown(&change.place), "the replaced tree is pinned");
-        return Ok(false);
+        tell_pinned(engine, id, change)?;
+        return Ok(Remains::Held);
     }
-    if is_drift(engine, id, change, (dir, name, &stat), replaced)? {
+    let is_replaced = change.pre.is_some_and(|pre| pre.is_same_inode(&stat));
+    let weight = match is_replaced {
+        true => kept::weigh(
+            engine,
+            &engine.home.shown(&change.place),
+            (dir, name, &stat),
+        )?,
+        false => Weight::TooMuch,
+    };
+    if weight == Weight::KeyMaterial {
+        tell_not_kept(engine, id, change)?;
+    } else if is_drift(engine, id, change, (dir, name, &stat), replaced)? {
         match whole.filter(|_| change.spot == Spot::Home) {
             Some(whole) => keep_part_aside(engine, id, (change, whole), (dir, name))?,
-            None => keep_aside(engine, change, (dir, name, &stat))?,
+            None => keep_aside(engine, id, change, (dir, name, &stat))?,
         }
-    } else if change.spot == Spot::Home {
+        return Ok(Remains::Nothing);
+    } else if let (Weight::Bytes(bytes), true) = (weight, may_keep(engine, change, keep)) {
+        return Ok(Remains::Kept(bytes));
+    }
+    if change.spot == Spot::Home {
         // Renamed before it is deleted, so that half of it is not taken for somebody's edit if this is
         // cut short.
         dir.rename_new(name, dir, &format!("{name}{GONE}"))?;
     } else {
         dir.remove_tree(name)?;
     }
-    Ok(true)
+    Ok(Remains::Nothing)
+}
+
+/// Whether what a change replaced is something that can be put back as a whole.
+fn may_keep(engine: &Engine, change: &Change, keep: Keep) -> bool {
+    let is_whole = !matches!(change.op, Op::Fill | Op::Dir | Op::Part);
+    keep == Keep::Replaced
+        && is_whole
+        && change.spot == Spot::Home
+        && engine.retention.kept.count > 0
+}
+
+/// Records, once, that those who have a tree pinned go on with the replaced one.
+fn tell_pinned(engine: &Engine, id: TxnId, change: &Change) -> Result<(), Error> {
+    let path = engine.home.shown(&change.place);
+    tracing::info!(path, "the replaced tree is pinned");
+    let Some(txn) = engine.look(|catalog| catalog.txn(id))?.map(|row| row.row) else {
+        return Ok(());
+    };
+    let about = EventFilter {
+        txn: Some(txn),
+        ..EventFilter::default()
+    };
+    let told = engine.look(|catalog| catalog.events(&about))?;
+    if told
+        .iter()
+        .any(|event| event.kind == EventRecord::REPLACED_PINNED)
+    {
+        return Ok(());
+    }
+    let detail = "those who have it pinned keep the one that was replaced, until they let it go";
+    engine.record(Sync::Normal, |catalog| {
+        catalog.put_event(
+            (None, Some(txn)),
+            EventRecord::REPLACED_PINNED,
+            Some(&path),
+            detail,
+        )
+    })
+}
+
+fn tell_not_kept(engine: &Engine, id: TxnId, change: &Change) -> Result<(), Error> {
+    let path = engine.home.shown(&change.place);
+    let row = engine.look(|catalog| catalog.txn(id))?.map(|row| row.row);
+    engine.record(Sync::Normal, |catalog| {
+        let detail = "what was replaced holds private keys, which are never kept";
+        catalog.put_event((None, row), "not kept", Some(&path), detail)
+    })
 }
 
 /// What the name of an entry ends with that is being deleted.
@@ -132,6 +265,7 @@ fn is_drift(
 
 fn keep_aside(
     engine: &Engine,
+    id: TxnId,
     change: &Change,
     (dir, name, stat): (&Dir, &str, &Stat),
 ) -> Result<(), Error> {
@@ -144,7 +278,7 @@ fn keep_aside(
             kept
         }
     };
-    record_drift(engine, change, &kept)
+    record_drift(engine, id, change, &kept)
 }
 
 /// Keeps what was replaced within a tree that was filled in place: together with the rest of it, under the
@@ -161,12 +295,12 @@ fn keep_part_aside(
     let group = format!("{id}-{}", whole.place.path.name());
     let (kept, is_first) = engine.home.set_aside_within(&group, dir, name, &inside)?;
     match is_first {
-        true => record_drift(engine, whole, &kept),
+        true => record_drift(engine, id, whole, &kept),
         false => Ok(()),
     }
 }
 
-fn record_drift(engine: &Engine, change: &Change, kept: &str) -> Result<(), Error> {
+fn record_drift(engine: &Engine, id: TxnId, change: &Change, kept: &str) -> Result<(), Error> {
     let path = engine.home.shown(&change.place);
     tracing::warn!(
         path,
@@ -174,7 +308,8 @@ fn record_drift(engine: &Engine, change: &Change, kept: &str) -> Result<(), Erro
         "what was replaced was not as the journal left it; it is kept"
     );
     let detail = format!("what was replaced was not as the journal left it; it is kept in {kept}");
+    let row = engine.look(|catalog| catalog.txn(id))?.map(|row| row.row);
     engine.record(Sync::Normal, |catalog| {
-        catalog.put_event((None, None), "drift", Some(&path), &detail)
+        catalog.put_event((None, row), "drift", Some(&path), &detail)
     })
 }

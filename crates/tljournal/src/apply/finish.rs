@@ -22,6 +22,8 @@ pub(crate) struct Known {
     pub(crate) sources: Vec<(Digest, Digest)>,
     /// Entries that were found unchanged by hashing and have a signature that vouches now.
     pub(crate) refreshed: Vec<(Place, EntryRow)>,
+    /// How many bytes are kept of what is replaced, if that can be told without looking at it.
+    pub(crate) kept: Option<u64>,
 }
 
 /// A transaction past its commit point.
@@ -157,6 +159,9 @@ impl Committed<'_> {
                     Some(entry) => catalog.put_entry(&change.place, entry)?,
                     None => catalog.remove_entry(&change.place)?,
                 }
+            }
+            if known.kept.is_some() {
+                catalog.set_kept(self.row, known.kept)?;
             }
             for path in &filled {
                 let txn = (None, Some(self.row));

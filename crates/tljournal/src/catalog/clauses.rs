@@ -43,6 +43,14 @@ impl Clauses {
         }
     }
 
+    /// What they compare with, in order, and a number for the last one.
+    pub(super) fn values_with(
+        &self,
+        last: i64,
+    ) -> rusqlite::ParamsFromIter<impl Iterator<Item = Value>> {
+        rusqlite::params_from_iter(self.values.iter().cloned().chain([last.into()]))
+    }
+
     /// What they compare with, in order.
     pub(super) fn values(&self) -> rusqlite::ParamsFromIter<&[Value]> {
         rusqlite::params_from_iter(&self.values[..])

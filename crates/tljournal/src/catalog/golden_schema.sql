@@ -1,12 +1,18 @@
 CREATE INDEX change_path ON change (root, path, txn)
+CREATE INDEX change_tree ON change (digest) WHERE op IN ('tree', 'fill', 'adopt')
 CREATE INDEX entry_txn ON entry (txn)
 CREATE INDEX entry_unsettled ON entry (unsettled) WHERE unsettled IS NOT NULL
 CREATE INDEX event_run ON event (run) WHERE run IS NOT NULL
 CREATE INDEX event_txn ON event (txn) WHERE txn IS NOT NULL
+CREATE INDEX run_failed ON run (id) WHERE outcome NOT IN ('ok', 'exited 0')
 CREATE INDEX run_open ON run (id) WHERE ended_at IS NULL
+CREATE INDEX run_parent ON run (parent) WHERE parent IS NOT NULL
+CREATE INDEX source_manifest ON source (manifest)
+CREATE INDEX txn_aborted ON txn (id) WHERE state = 'aborted'
 CREATE INDEX txn_kept ON txn (id) WHERE kept IS NOT NULL
 CREATE INDEX txn_run ON txn (run)
 CREATE INDEX txn_staging ON txn (id) WHERE state = 'staging'
+CREATE INDEX txn_undoes ON txn (undoes) WHERE undoes IS NOT NULL
 CREATE INDEX txn_unfinished ON txn (commit_no) WHERE state IN ('committed', 'aborting', 'stuck')
 CREATE TABLE change ( txn INTEGER NOT NULL REFERENCES txn (id), n INTEGER NOT NULL, root INTEGER NOT NULL, path TEXT NOT NULL, op TEXT NOT NULL, pre_kind TEXT, pre_ino INTEGER, pre_born TEXT, pre_size INTEGER, pre_mode INTEGER, pre_mtime TEXT, new_kind TEXT, new_ino INTEGER, new_born TEXT, new_size INTEGER, new_mode INTEGER, new_mtime TEXT, digest BLOB, target TEXT, beside TEXT, rebuildable INTEGER NOT NULL, drift INTEGER NOT NULL, PRIMARY KEY (txn, n) ) STRICT, WITHOUT ROWID
 CREATE TABLE entry ( root INTEGER NOT NULL, path TEXT NOT NULL, txn INTEGER NOT NULL REFERENCES txn (id), n INTEGER NOT NULL, kind TEXT NOT NULL, ino INTEGER NOT NULL, born TEXT NOT NULL, size INTEGER NOT NULL, mode INTEGER NOT NULL, mtime TEXT NOT NULL, ctime TEXT NOT NULL, racy INTEGER NOT NULL, digest BLOB, target TEXT, signature BLOB, unsettled INTEGER, boot TEXT, mount INTEGER, PRIMARY KEY (root, path) ) STRICT, WITHOUT ROWID

@@ -1,8 +1,7 @@
-use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row};
 
 use super::clauses::Clauses;
-use super::codec::{below, digest, image, parse, time};
+use super::codec::{digest, image, parse, time};
 use super::{Catalog, CatalogError, ChangeRecord, RunFilter, RunRecord, TxnFilter, TxnRecord};
 use crate::model::{Place, RunId, Timestamp};
 
@@ -44,6 +43,11 @@ const RUN: [(&str, i64); 18] = [
     ("run.error", 3),
 ];
 
+/// The transactions that are not in place, each kind by its index.
+const UNUSUAL: &str = "txn.id IN (SELECT id FROM txn WHERE state = 'staging'
+    UNION ALL SELECT id FROM txn WHERE state IN ('committed', 'aborting', 'stuck')
+    UNION ALL SELECT id FROM txn WHERE state = 'aborted')";
+
 impl Catalog {
     /// Transactions, the latest first. `path` is the one of the filter, as a place.
     pub(crate) fn history(
@@ -51,20 +55,9 @@ impl Catalog {
         filter: &TxnFilter,
         path: Option<&Place>,
     ) -> Result<Vec<TxnRecord>, CatalogError> {
-        let mut clauses = Clauses::default();
-        clauses.add_some("txn.id < ?", filter.before);
-        clauses.add_some("txn.run = ?", filter.run);
-        clauses.add_one_of("txn.state", &filter.states);
-        let since = filter.since.map(|time| time.to_string());
-        clauses.add_some("coalesce(txn.ended_at, txn.began_at) >= ?", since);
-        let until = filter.until.map(|time| time.to_string());
-        clauses.add_some("txn.began_at < ?", until);
-        clauses.add_some("instr(txn.label, ?) > 0", filter.label.clone());
-        if filter.kept && self.schema_version()? >= 3 {
-            clauses.add("txn.kept IS NOT NULL");
-        }
+        let clauses = self.clauses_of(filter)?;
         if let Some(path) = path {
-            self.add_path(&mut clauses, path)?;
+            return self.history_at(path, filter, clauses);
         }
         let sql = format!(
             "{} {} ORDER BY txn.id DESC LIMIT {}",
@@ -81,23 +74,55 @@ impl Catalog {
         Ok(found)
     }
 
-    /// Adds that a transaction changed something at, above or below a place.
-    fn add_path(&self, clauses: &mut Clauses, at: &Place) -> Result<(), CatalogError> {
-        let (from, to) = below(&at.path);
-        let mut paths = vec![at.path.clone()];
-        while let Some(above) = paths.last().and_then(crate::model::RelPath::parent) {
-            paths.push(above);
+    /// What a filter demands of a transaction's own row.
+    fn clauses_of(&self, filter: &TxnFilter) -> Result<Clauses, CatalogError> {
+        let mut clauses = Clauses::default();
+        clauses.add_some("txn.id < ?", filter.before);
+        clauses.add_some("txn.run = ?", filter.run);
+        clauses.add_one_of("txn.state", &filter.states);
+        if !filter.states.is_empty() && !filter.states.iter().any(|state| state == "applied") {
+            // All others are few, and have indexes.
+            clauses.add(UNUSUAL);
         }
-        let marks = vec!["?"; paths.len()].join(", ");
-        let text = format!(
-            "txn.id IN (SELECT txn FROM change WHERE root = ? AND
-             (path IN ({marks}) OR path >= ? AND path < ?) AND op != 'parent')"
-        );
-        let root = [Value::from(self.root_of(at)?)];
-        let paths = paths.iter().map(|path| path.as_str().to_owned());
-        let texts = paths.chain([from, to]).map(Value::from);
-        clauses.add_all(&text, root.into_iter().chain(texts));
-        Ok(())
+        let since = filter.since.map(|time| time.to_string());
+        clauses.add_some("coalesce(txn.ended_at, txn.began_at) >= ?", since);
+        let until = filter.until.map(|time| time.to_string());
+        clauses.add_some("txn.began_at < ?", until);
+        clauses.add_some("instr(txn.label, ?) > 0", filter.label.clone());
+        let asks_for_more = filter.kept || filter.undoes.is_some();
+        if asks_for_more && self.schema_version()? < 3 {
+            clauses.add("FALSE");
+            return Ok(clauses);
+        }
+        if filter.kept {
+            clauses.add("txn.kept IS NOT NULL");
+        }
+        clauses.add_some("txn.undoes = ?", filter.undoes);
+        Ok(clauses)
+    }
+
+    /// Those transactions of a filter that changed something at, above or below a place.
+    fn history_at(
+        &self,
+        place: &Place,
+        filter: &TxnFilter,
+        mut clauses: Clauses,
+    ) -> Result<Vec<TxnRecord>, CatalogError> {
+        let sql = {
+            clauses.add("txn.id = ?");
+            format!("{} {}", self.select_txn()?, clauses.condition())
+        };
+        let mut statement = self.conn.prepare_cached(&sql)?;
+        let limit = filter.limit.map_or(usize::MAX, |limit| limit as usize);
+        let mut found = Vec::new();
+        self.each_touching(place, filter.before, |txn| {
+            let mut rows = statement.query(clauses.values_with(txn))?;
+            if let Some(row) = rows.next()? {
+                found.push(read_txn(row)?);
+            }
+            Ok(found.len() < limit)
+        })?;
+        Ok(found)
     }
 
     /// The transaction with this number.
@@ -113,7 +138,7 @@ impl Catalog {
     fn select_txn(&self) -> Result<String, CatalogError> {
         let (txn, run) = (self.columns(&TXN)?, self.columns(&RUN)?);
         Ok(format!(
-            "SELECT {txn}, {run} FROM txn JOIN run ON run.id = txn.run"
+            "SELECT {txn}, {run} FROM txn CROSS JOIN run ON run.id = txn.run"
         ))
     }
 
@@ -152,10 +177,11 @@ impl Catalog {
         let mut clauses = Clauses::default();
         clauses.add_some("run.id < ?", filter.before);
         if filter.failed {
-            clauses.add("run.outcome NOT IN ('ok', 'exited 0')");
+            // To the letter as in the index.
+            clauses.add("outcome NOT IN ('ok', 'exited 0')");
         }
         if filter.open {
-            clauses.add("run.ended_at IS NULL");
+            clauses.add("ended_at IS NULL");
         }
         let since = filter.since.map(|time| time.to_string());
         clauses.add_some("coalesce(run.ended_at, run.started_at) >= ?", since);
@@ -178,6 +204,14 @@ impl Catalog {
             found.push(read_run(row, 0)?);
         }
         Ok(found)
+    }
+
+    /// How many transactions belong to a run.
+    pub(crate) fn count_txns_of(&self, run: i64) -> Result<u64, CatalogError> {
+        let sql = "SELECT count(*) FROM txn WHERE run = ?1";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let count: i64 = statement.query_row([run], |row| row.get(0))?;
+        Ok(count.cast_unsigned())
     }
 
     /// The numbers of the runs whose ids begin so, at most two.

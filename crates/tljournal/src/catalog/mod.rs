@@ -16,27 +16,35 @@
 //! Any statement may find it. It is one error, [`CatalogError::Corrupt`], wherever it comes from.
 
 mod change;
+mod check;
 mod clauses;
 mod codec;
 mod entry;
 mod event;
+mod forget;
 mod history;
 mod home;
+mod kept;
 mod open;
 mod records;
 mod run;
+mod steps;
+mod touched;
 mod tree;
 mod txn;
 mod voucher;
 
+pub(crate) use check::{BadRow, ScannedEntry};
 pub(crate) use codec::RowError;
 pub(crate) use entry::{EntryRow, Unsettled};
 pub(crate) use event::{FAILED_SYNC, WEAKER_PROMISE};
 pub(crate) use home::HomeRow;
+pub(crate) use kept::{KeptRow, Written};
 pub(crate) use open::Catalog;
 pub use records::{
     ChangeRecord, EventFilter, EventRecord, RunFilter, RunRecord, TxnFilter, TxnRecord,
 };
+pub(crate) use steps::Step;
 pub(crate) use txn::TxnRow;
 pub(crate) use voucher::{VoucherChange, VoucherRow};
 

@@ -2,44 +2,49 @@ use std::collections::BTreeMap;
 
 use super::Home;
 use super::layout::LOG;
+use crate::ambient;
 use crate::disk::Dir;
 use crate::error::Error;
+use crate::kept::Limits;
 use crate::model::RunId;
-
-/// The logs of how many runs that have ended are kept: a day of builds, each of a few tasks.
-const RUNS_MAX: usize = 50;
-
-/// How many bytes the logs of runs that have ended may have together: what nobody minds in a build
-/// directory, and enough for the whole output of a failed build.
-const BYTES_MAX: u64 = 256 << 20;
 
 impl Home {
     /// Removes the oldest logs of runs that have ended, so far that as many and as much remain as there
-    /// may be. What is not named as a log is not touched.
+    /// may be; or only says which those are. What is not named as a log is not touched.
     pub(crate) fn thin_logs(
         &self,
+        limits: &Limits,
         is_alive: impl Fn(RunId) -> Result<bool, crate::disk::DiskError>,
-    ) -> Result<(), Error> {
+        dry_run: bool,
+    ) -> Result<Vec<(RunId, u64)>, Error> {
         let dir = match self.state.open_dir(LOG) {
-            Err(error) if error.io().kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.io().kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Vec::new());
+            }
             opened => opened?,
         };
-        let (mut runs, mut bytes) = (0, 0);
-        let mut failed = None;
+        let (mut runs, mut bytes) = (0, 0_u64);
+        let (mut failed, mut gone) = (None, Vec::new());
+        let oldest = ambient::now().as_nanos() - limits.age.as_nanos().cast_signed();
         // Ids are ordered by time: the latest first.
         for (run, names) in by_run(&dir)?.into_iter().rev() {
             if is_alive(run)? {
                 continue;
             }
             runs += 1;
-            for name in &names {
-                bytes += dir.stat(name)?.map_or(0, |stat| stat.size);
+            let (mut own, mut newest) = (0, i128::MIN);
+            for stat in names.iter().filter_map(|name| dir.stat(name).transpose()) {
+                let stat = stat?;
+                (own, newest) = (own + stat.size, newest.max(stat.mtime.as_nanos()));
             }
+            bytes = bytes.saturating_add(own);
             // The latest is why anybody looks here, however long it is.
-            if runs == 1 || runs <= RUNS_MAX && bytes <= BYTES_MAX {
+            let within = runs <= limits.count && bytes <= limits.bytes && newest >= oldest;
+            if runs == 1 && limits.count > 0 || within {
                 continue;
             }
-            for name in &names {
+            gone.push((run, own));
+            for name in names.iter().filter(|_| !dry_run) {
                 match dir.remove_file(name) {
                     // Somebody else thins them too.
                     Err(error) if error.io().kind() == std::io::ErrorKind::NotFound => {}
@@ -49,7 +54,7 @@ impl Home {
                 }
             }
         }
-        failed.map_or(Ok(()), |error| Err(error.into()))
+        failed.map_or(Ok(gone), |error| Err(error.into()))
     }
 }
 

@@ -5,6 +5,10 @@ use crate::error::Error;
 use crate::lock;
 use crate::model::{Change, Place, Spot, TxnId};
 
+/// Tells people, and whoever keeps it, which path each staged entry was for: a line for each, after it
+/// the path. Not synced.
+pub(crate) const STAGED_PATHS: &str = "paths";
+
 /// The directory of a live transaction, locked for as long as this exists.
 #[derive(Debug)]
 pub(crate) struct Staging {
@@ -42,6 +46,22 @@ impl Home {
             return Ok(None);
         }
         // Whoever had it before may have removed it: the lock is worth something only with the name.
+        let there = self.txns.stat(id.to_string())?;
+        let held = dir.own_stat()?.identity;
+        Ok(there
+            .filter(|stat| stat.identity == held)
+            .map(|_| Staging { dir }))
+    }
+
+    /// Shares the lock of a transaction's directory, so that nobody deletes what is kept there; waits for
+    /// whoever is looking whether it is free. `None` if it is not there.
+    pub(crate) fn share_staging(&self, id: TxnId) -> Result<Option<Staging>, Error> {
+        let dir = match self.txns.open_dir(&id.to_string()) {
+            Ok(dir) => dir,
+            Err(error) if error.is(rustix::io::Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        lock::wait_shared(&dir).map_err(|errno| cannot_lock(&dir, errno))?;
         let there = self.txns.stat(id.to_string())?;
         let held = dir.own_stat()?.identity;
         Ok(there

@@ -123,6 +123,14 @@ impl<'a> History<'a> {
         self.named(name, Catalog::run_numbered, Catalog::run_numbers_of)
     }
 
+    /// How many transactions belong to the run with this number.
+    ///
+    /// # Errors
+    /// As for [`History::transactions`].
+    pub fn count_transactions(&self, run: i64) -> Result<u64, Error> {
+        self.look(|catalog| catalog.count_txns_of(run))
+    }
+
     /// The transaction with this number, id, or unique beginning of an id of at least four digits.
     ///
     /// # Errors
@@ -174,7 +182,7 @@ impl<'a> History<'a> {
     }
 
     /// Where a path lies.
-    fn place(&self, path: &RelPath) -> Result<Place, Error> {
+    pub(super) fn place(&self, path: &RelPath) -> Result<Place, Error> {
         Ok(match self.source {
             Source::Work(engine) => engine.home.place(path)?,
             Source::Copy(_, map, _) => map.place(path)?,
@@ -182,7 +190,7 @@ impl<'a> History<'a> {
     }
 
     /// The path that a place is known by.
-    fn shown(&self, place: &Place) -> String {
+    pub(super) fn shown(&self, place: &Place) -> String {
         match self.source {
             Source::Work(engine) => engine.home.shown(place),
             Source::Copy(_, map, _) => map.shown(place),

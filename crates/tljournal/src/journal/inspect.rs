@@ -1,4 +1,5 @@
 use std::fs::File;
+use std::ops::ControlFlow;
 use std::sync::Mutex;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -8,7 +9,8 @@ use super::history::History;
 use crate::catalog::Catalog;
 use crate::disk::{Dir, Disk, DiskError};
 use crate::error::{Error, UsageError};
-use crate::home::{DATABASE, Map, SHM, WAL, check_database_files};
+use crate::fsck::{self, Finding, FsckOptions, FsckReport, Look};
+use crate::home::{DATABASE, Map, SHM, STATE, WAL, check_database_files};
 use crate::lock::{self, Runs};
 use crate::model::{Anchor, Place, RelPath};
 use crate::tree::Difference;
@@ -134,11 +136,35 @@ impl Inspection {
         }
     }
 
-    fn tree_dir(&self, place: &Place) -> Result<Dir, DiskError> {
-        match place.anchor {
-            Anchor::Home => self.home.open_dir(place.path.as_str()),
-            Anchor::Root => self.root.open_dir(place.path.as_str()),
+    /// Checks that everything is as the catalog says, and as the journal keeps it; tells each finding when it
+    /// is found. Changes nothing. Whoever is told breaks to end the check.
+    pub fn fsck(
+        &self,
+        options: &FsckOptions,
+        told: &mut dyn FnMut(Finding) -> ControlFlow<()>,
+    ) -> FsckReport {
+        let look = Look {
+            catalog: &self.catalog,
+            map: &self.map,
+            root: &self.root,
+            home: &self.home,
+            state: self.home.open_dir(STATE).ok(),
+            runs: self.runs.as_ref(),
+            at_home: self.at_home,
+        };
+        fsck::check(&look, options, told)
+    }
+
+    /// The directory that paths with this anchor begin at.
+    pub(super) fn anchor(&self, anchor: Anchor) -> &Dir {
+        match anchor {
+            Anchor::Home => &self.home,
+            Anchor::Root => &self.root,
         }
+    }
+
+    fn tree_dir(&self, place: &Place) -> Result<Dir, DiskError> {
+        self.anchor(place.anchor).open_dir(place.path.as_str())
     }
 }
 

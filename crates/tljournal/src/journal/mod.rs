@@ -4,7 +4,10 @@
 //! only at home, where the database belongs. To *inspect* ([`Options::inspect`]): never recovers, creates
 //! or writes; works on read-only copies from other machines too.
 
+mod blame;
 mod compare;
+mod content;
+mod diff;
 mod history;
 mod inspect;
 mod named;
@@ -14,7 +17,9 @@ mod reading;
 mod run;
 mod work;
 
+pub use blame::Wrote;
 use compare::compare;
+pub use diff::{EntryDiff, PathDiff};
 pub use history::{EntryView, History, Status};
 pub use inspect::Inspection;
 pub use named::NamedLock;

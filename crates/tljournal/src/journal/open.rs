@@ -1,3 +1,4 @@
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -9,7 +10,9 @@ use crate::catalog::{Catalog, CatalogError, HomeRow, WEAKER_PROMISE};
 use crate::disk::{Disk, Features};
 use crate::engine::{Engine, Store};
 use crate::error::{Damage, Error};
+use crate::fsck::{self, Finding, FsckOptions, FsckReport};
 use crate::home::Home;
+use crate::kept::Retention;
 use crate::lock::{self, Held, Mode, Runs, Wait};
 use crate::model::{Identity, RelPath, Stat};
 use crate::recovery::{self, Recovery};
@@ -25,6 +28,7 @@ pub struct Options {
     home: Utf8PathBuf,
     territory: Vec<RelPath>,
     lock_wait: Option<Duration>,
+    retention: Retention,
     disk: Disk,
 }
 
@@ -36,6 +40,7 @@ impl Options {
             home: Utf8PathBuf::from("build"),
             territory: Vec::new(),
             lock_wait: None,
+            retention: Retention::default(),
             disk: Disk::default(),
         }
     }
@@ -56,6 +61,12 @@ impl Options {
     /// Gives up after waiting this long for the commit lock. Without it waiting has no limit.
     pub fn lock_wait(mut self, limit: Duration) -> Self {
         self.lock_wait = Some(limit);
+        self
+    }
+
+    /// Keeps so much of what is not needed any more. Without it [`Retention::default`].
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
         self
     }
 
@@ -119,6 +130,22 @@ impl Options {
         Inspection::open(&root, &home, &self.disk)
     }
 
+    /// Checks a journal as [`Inspection::fsck`] does; that its database cannot be opened is a finding too.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where there is no journal; as the system says when it cannot be looked at at all.
+    pub fn fsck(
+        self,
+        options: &FsckOptions,
+        told: &mut dyn FnMut(Finding) -> ControlFlow<()>,
+    ) -> Result<FsckReport, Error> {
+        let (root, home) = self.paths()?;
+        match Inspection::open(&root, &home, &self.disk) {
+            Ok(inspection) => Ok(inspection.fsck(options, told)),
+            Err(error) => fsck::tell_unopened(error, (&root, &home), &self.disk, told),
+        }
+    }
+
     fn paths(&self) -> Result<(Utf8PathBuf, Utf8PathBuf), Error> {
         let root = crate::disk::absolute(&self.root)?;
         let home = root.join(&self.home);
@@ -145,7 +172,14 @@ impl Options {
             return Err(Error::Replaced { path });
         }
         let runs = Runs::open(&home.locks)?;
-        let engine = Engine::new(home, runs, store, files, self.lock_wait);
+        let engine = Engine::new(
+            home,
+            runs,
+            store,
+            files,
+            self.lock_wait,
+            self.retention.clone(),
+        );
         engine.home.keep_reserve();
         let recovery = recovery::recover(&engine)?;
         Ok((engine, recovery))
@@ -155,6 +189,8 @@ impl Options {
     fn commit_lock(&self, home: &Home, purpose: &str) -> Result<Held, Error> {
         let wait = Wait {
             limit: self.lock_wait,
+            // Nothing can be recorded yet.
+            tell: None,
         };
         let held = lock::acquire(&home.locks, "commit", Mode::Exclusive, purpose, wait);
         home.check_in_place()?;
@@ -254,8 +290,10 @@ impl Options {
         }
         lock::unlock(&store.lock).map_err(failed)?;
         if moved {
+            let kept = store.catalog.kept_txns()?;
             for id in home.staged_ids()? {
-                if home.claim_staging(id)?.is_some() {
+                let is_kept = kept.iter().any(|(_, kept)| *kept == id);
+                if !is_kept && home.claim_staging(id)?.is_some() {
                     home.set_aside(&home.txns, &id.to_string(), "stranded")?;
                 }
             }

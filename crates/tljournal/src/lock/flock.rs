@@ -88,7 +88,7 @@ pub(crate) fn acquire(
     name: &str,
     mode: Mode,
     purpose: &str,
-    wait: Wait,
+    wait: Wait<'_>,
 ) -> Result<Held, LockError> {
     let awaited = Awaited {
         name,
@@ -153,6 +153,16 @@ pub(crate) fn is_locked_within(dir: &Dir, name: impl AsRef<OsStr>) -> Result<boo
     is_locked_down_to(dir, name.as_ref(), LEVELS_MAX)
 }
 
+/// Whether somebody has locked something in a directory, at any depth.
+pub(crate) fn is_locked_inside(dir: &Dir) -> Result<bool, DiskError> {
+    for name in dir.names()? {
+        if is_locked_within(dir, &name)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 fn is_locked_down_to(dir: &Dir, name: &OsStr, levels: u32) -> Result<bool, DiskError> {
     if dir.stat(name)?.is_none_or(|stat| stat.kind != Kind::Dir) {
         return Ok(false);
@@ -208,9 +218,10 @@ mod tests {
         (temp, dir)
     }
 
-    fn limit(ms: u64) -> Wait {
+    fn limit(ms: u64) -> Wait<'static> {
         Wait {
             limit: Some(Duration::from_millis(ms)),
+            tell: None,
         }
     }
 

@@ -36,11 +36,11 @@ mod wait;
 
 pub(crate) use by_path::ByPath;
 pub(crate) use flock::{
-    Held, acquire, is_locked_within, is_name, try_exclusive, try_shared, unlock, wait_exclusive,
-    wait_shared,
+    Held, acquire, is_locked_inside, is_locked_within, is_name, try_exclusive, try_shared, unlock,
+    wait_exclusive, wait_shared,
 };
 pub use flock::{LockError, Mode};
-pub(crate) use holder::of_inode;
+pub(crate) use holder::{holders_of_inode, of_inode};
 pub(crate) use keys::KeyByte;
 pub(crate) use runs::{RunByte, Runs};
 pub(crate) use wait::{Awaited, Wait, in_line};

@@ -10,6 +10,7 @@ mod path;
 mod place;
 mod signature;
 mod time;
+mod version;
 
 pub use change::{Change, Durability, Op, Spot, TxnState};
 pub use digest::{Digest, Hasher, ParseDigestError};
@@ -21,3 +22,4 @@ pub use path::{PathError, RelPath};
 pub use place::{Anchor, Place};
 pub use signature::{EntrySignature, Signature};
 pub use time::{ParseTimestampError, Timestamp};
+pub use version::Version;

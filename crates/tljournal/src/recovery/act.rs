@@ -4,7 +4,7 @@ use super::decide::{Fate, decide};
 use super::look::{Candidate, candidates, changes_within_reach};
 use super::report::Recovery;
 use super::settle;
-use crate::apply::{self, Committed, Ending, Known};
+use crate::apply::{self, Committed, Ending, Keep, Known, Remains};
 use crate::catalog::{Sync, TxnRow};
 use crate::engine::Engine;
 use crate::error::{Conflict, ConflictKind, Damage, Error};
@@ -22,7 +22,7 @@ pub(crate) fn recover(engine: &Engine) -> Result<Recovery, Error> {
         matches!(decide(&candidate.evidence), Fate::Finish | Fate::TakeBack)
     };
     if found.iter().any(past_commit) {
-        let _lock = engine.commit_lock(Mode::Exclusive, "recovery")?;
+        let _lock = engine.commit_lock(Mode::Exclusive, "recovery", None)?;
         finish_into(engine, &mut report)?;
     }
     for candidate in &found {
@@ -40,8 +40,9 @@ pub(crate) fn recover(engine: &Engine) -> Result<Recovery, Error> {
     if !report.is_empty() {
         tracing::info!(?report, "recovered");
         let detail = format!("{report:?}");
+        let run = engine.run_row();
         engine.record(Sync::Normal, |catalog| {
-            catalog.put_event((None, None), "recovered", None, &detail)
+            catalog.put_event((run, None), "recovered", None, &detail)
         })?;
     }
     Ok(report)
@@ -119,13 +120,14 @@ fn roll_back(engine: &Engine, candidate: &Candidate, report: &mut Recovery) -> R
     })?;
     if moved {
         report.rolled_back += 1;
-        clear(engine, row)?;
+        clear(engine, row, Keep::Staged)?;
     }
     Ok(())
 }
 
-/// Deletes what a transaction left at its spots, if nobody holds it. Says whether it is all gone.
-fn clear(engine: &Engine, row: &TxnRow) -> Result<bool, Error> {
+/// Deletes what a transaction left at its spots, if nobody holds it and it is not kept. Says whether it is
+/// all gone.
+fn clear(engine: &Engine, row: &TxnRow, keep: Keep) -> Result<bool, Error> {
     let Some(staging) = engine.home.claim_staging(row.id)? else {
         return Ok(false);
     };
@@ -133,7 +135,9 @@ fn clear(engine: &Engine, row: &TxnRow) -> Result<bool, Error> {
     let Some(changes) = changes_within_reach(engine, row)? else {
         return Ok(false);
     };
-    apply::discard(engine, row.id, &staging, &changes, &BTreeMap::new())
+    let (ids, none) = ((row.row, row.id), BTreeMap::new());
+    let remains = apply::clear(engine, ids, &staging, &changes, &none, keep)?;
+    Ok(remains == Remains::Nothing)
 }
 
 fn sweep_one(engine: &Engine, candidate: &Candidate, report: &mut Recovery) -> Result<(), Error> {
@@ -141,10 +145,17 @@ fn sweep_one(engine: &Engine, candidate: &Candidate, report: &mut Recovery) -> R
         return Ok(());
     };
     let ended = matches!(row.state, TxnState::Applied | TxnState::Aborted);
-    if !ended || engine.look(|catalog| catalog.is_unsettled(row.row))? {
+    if !ended || engine.look(|catalog| catalog.is_kept(row.row))? {
         return Ok(());
     }
-    if clear(engine, &row)? {
+    if engine.look(|catalog| catalog.is_unsettled(row.row))? {
+        return Ok(());
+    }
+    let keep = match row.state {
+        TxnState::Applied => Keep::Replaced,
+        _ => Keep::Nothing,
+    };
+    if clear(engine, &row, keep)? {
         report.swept += 1;
     }
     Ok(())
@@ -171,7 +182,8 @@ fn remove_orphan(
         return Ok(());
     };
     if engine.look(|catalog| catalog.txn(candidate.id))?.is_none() {
-        apply::discard(engine, candidate.id, &staging, &[], &BTreeMap::new())?;
+        let none = BTreeMap::new();
+        apply::discard(engine, candidate.id, &staging, &[], &none, Keep::Nothing)?;
         report.rolled_back += 1;
     }
     Ok(())

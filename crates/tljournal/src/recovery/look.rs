@@ -29,7 +29,11 @@ pub(super) struct Candidate {
 /// Everything that may have been left behind: what has a directory, and what is not finished.
 pub(super) fn candidates(engine: &Engine) -> Result<Vec<Candidate>, Error> {
     // The directories first: a transaction that begins afterwards is not of interest.
-    let directories: BTreeSet<_> = engine.home.staged_ids()?.into_iter().collect();
+    let mut directories: BTreeSet<_> = engine.home.staged_ids()?.into_iter().collect();
+    // What is kept is meant to be there.
+    for (_, kept) in engine.look(|catalog| catalog.kept_txns())? {
+        directories.remove(&kept);
+    }
     let open = engine.look(|catalog| {
         let mut rows = catalog.unfinished()?;
         rows.extend(catalog.staging()?);

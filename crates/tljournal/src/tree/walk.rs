@@ -17,6 +17,12 @@ pub(super) struct Seen {
     pub(super) target: Option<String>,
 }
 
+/// Lists everything below `top`, sorted by path, without reading any of it.
+pub(crate) fn list(top: &Dir) -> Result<Vec<(String, Stat)>, TreeError> {
+    let seen = walk(top, None)?.into_iter();
+    Ok(seen.skip(1).map(|seen| (seen.path, seen.stat)).collect())
+}
+
 /// Lists everything below `top`, sorted by path, the root first. Every core lists directories.
 pub(super) fn walk(top: &Dir, forbidden: Option<Forbidden>) -> Result<Vec<Seen>, TreeError> {
     let stat = top.own_stat()?;

@@ -1,14 +1,17 @@
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::sync::Arc;
 
 use super::intent::{Intent, Wanted};
 use crate::ambient;
-use crate::apply::{self, discard};
+use crate::apply::{self, Keep, discard};
 use crate::catalog::{Sync, VoucherChange};
+use crate::disk::{DiskError, NewFile};
 use crate::engine::{Engine, Moment};
 use crate::error::{Conflict, ConflictKind, Error, UsageError};
-use crate::home::Staging;
+use crate::home::{STAGED_PATHS, Staging};
 use crate::model::{Change, Expect, Place, RelPath, TxnId, TxnState};
+use crate::redact::redacted_text;
 
 /// A transaction to which changes are being added.
 ///
@@ -44,6 +47,8 @@ pub(super) struct Live {
     pub(super) committed: bool,
     /// The spots beside their targets that may hold something.
     pub(super) beside: Vec<Change>,
+    /// Tells which paths its entries are for.
+    paths: Option<NewFile>,
 }
 
 /// How many changes one transaction can make.
@@ -51,7 +56,7 @@ const CHANGES_MAX: u32 = 100_000;
 
 impl Transaction {
     pub(crate) fn new(engine: Arc<Engine>, label: &str) -> Self {
-        let label = label.to_owned();
+        let label = redacted_text(label).into_owned();
         Self {
             engine,
             label,
@@ -74,6 +79,11 @@ impl Transaction {
     #[must_use]
     pub fn id(&self) -> Option<TxnId> {
         self.live.as_ref().map(|live| live.id)
+    }
+
+    /// Its row, once something is staged.
+    pub(super) fn row(&self) -> Option<i64> {
+        self.live.as_ref().map(|live| live.row)
     }
 
     /// Gives up everything that was staged. Needs no space.
@@ -162,6 +172,7 @@ impl Transaction {
                 staging,
                 committed,
                 beside,
+                paths: None,
             });
         }
         self.live.as_mut().ok_or_else(|| UsageError::Failed.into())
@@ -169,6 +180,20 @@ impl Transaction {
 }
 
 impl Live {
+    /// Writes down which path a staged entry is for, so that it can be told what it was to be when this
+    /// process is gone.
+    pub(super) fn announce(&mut self, name: &str, path: &str) -> Result<(), Error> {
+        if self.paths.is_none() {
+            self.paths = Some(self.staging.dir.create_file(STAGED_PATHS, 0o644)?);
+        }
+        if let Some(paths) = &mut self.paths {
+            let line = format!("{name} {}\n", path.escape_debug());
+            let failed = |error| DiskError::of_write(paths_of(&self.staging).as_str(), error);
+            paths.write_all(line.as_bytes()).map_err(failed)?;
+        }
+        Ok(())
+    }
+
     /// Records, before it exists, something that is staged beside its target, so that recovery finds it.
     pub(super) fn announce_beside(&mut self, change: Change) -> Result<(), Error> {
         self.engine.record(Sync::Normal, |catalog| {
@@ -181,7 +206,15 @@ impl Live {
     pub(super) fn roll_back(&mut self) -> Result<(), Error> {
         self.committed = true;
         let none = BTreeMap::new();
-        discard(&self.engine, self.id, &self.staging, &self.beside, &none)?;
+        let keep = Keep::Nothing;
+        discard(
+            &self.engine,
+            self.id,
+            &self.staging,
+            &self.beside,
+            &none,
+            keep,
+        )?;
         let aborted = self.engine.record(Sync::Normal, |catalog| {
             catalog.move_txn(self.row, TxnState::Staging, TxnState::Aborted, None)
         });
@@ -191,6 +224,10 @@ impl Live {
         }
         Ok(())
     }
+}
+
+fn paths_of(staging: &Staging) -> camino::Utf8PathBuf {
+    staging.dir.path().join(STAGED_PATHS)
 }
 
 impl Drop for Live {

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use camino::Utf8Path;
 
-use super::begin::Transaction;
+use super::begin::{Live, Transaction};
 use super::intent::{Found, Intent, Wanted};
 use super::payload::{Content, Payload, open_source};
 use super::plan::Plan;
@@ -10,15 +10,15 @@ use super::prepare::Prepared;
 use super::receipt::Receipt;
 use super::stage_tree::OnPinned;
 use crate::ambient;
-use crate::apply::{self, Committed, Ending};
-use crate::catalog::CatalogError;
-use crate::catalog::Sync;
-use crate::engine::Moment;
+use crate::apply::{self, Committed, Ending, Keep, Remains};
+use crate::catalog::{CatalogError, EventRecord, Sync};
+use crate::engine::{Engine, Moment};
 use crate::error::{Conflict, ConflictKind, Error};
 use crate::home::Parent;
+use crate::kept;
 use crate::lock::{Held, Mode};
-use crate::model::{Identity, Kind, Op, Place, Timestamp};
-use crate::pin::{self, Alone};
+use crate::model::{Identity, Kind, Op, Place, Spot, Timestamp};
+use crate::pin::{self, Alone, Waiter};
 use crate::recovery;
 
 impl Prepared {
@@ -35,8 +35,12 @@ impl Prepared {
     ///   finished wherever it is now; open the journal again.
     /// - all others: not committed, everything is as it was.
     pub fn commit(self) -> Result<Receipt, Error> {
-        let engine = self.txn.engine.clone();
-        self.try_commit().map_err(|error| engine.explain(error))
+        let (engine, txn) = (self.txn.engine.clone(), self.txn.row());
+        self.try_commit().map_err(|error| {
+            let error = engine.explain(error);
+            note_conflict(&engine, txn, &error);
+            error
+        })
     }
 
     fn try_commit(mut self) -> Result<Receipt, Error> {
@@ -52,7 +56,10 @@ impl Prepared {
         let staged = ambient::now();
         loop {
             let mut alone = self.txn.respect_pins()?;
-            let lock = self.txn.engine.commit_lock(Mode::Exclusive, &label)?;
+            let lock = self
+                .txn
+                .engine
+                .commit_lock(Mode::Exclusive, &label, self.txn.row())?;
             let times = (staged, ambient::now());
             recovery::finish_unfinished(&self.txn.engine)?;
             self.txn.refuse_stuck()?;
@@ -72,6 +79,7 @@ impl Prepared {
                 continue;
             }
             self.txn.fill_in_place(&mut plan, &mut alone)?;
+            plan.known.kept = self.txn.kept_at_once(&plan);
             return self.carry_out(plan, lock, alone, times);
         }
     }
@@ -153,6 +161,20 @@ impl Prepared {
         self.txn.remove_moved();
         self.txn.tidy(&plan);
         Ok(self.txn.receipt(&plan, Some(id)))
+    }
+}
+
+/// Records that a transaction was refused, and why.
+fn note_conflict(engine: &Engine, txn: Option<i64>, error: &Error) {
+    let (Error::Conflict(conflict), Some(_)) = (error, txn) else {
+        return;
+    };
+    let (path, detail) = (Some(conflict.path.as_str()), conflict.kind.to_string());
+    let noted = engine.record(Sync::Normal, |catalog| {
+        catalog.put_event((None, txn), EventRecord::CONFLICT, path, &detail)
+    });
+    if let Err(error) = noted {
+        tracing::debug!(%error, "a conflict is not recorded");
     }
 }
 
@@ -244,12 +266,14 @@ impl Transaction {
                     if alone.contains_key(&place) {
                         continue;
                     }
-                    match pin::hold_alone(&self.engine, &place, false) {
+                    match pin::hold_alone(&self.engine, &place, None) {
                         Ok(held) => alone.extend(held.map(|held| (place, held))),
                         Err(Error::Conflict(_)) if on_pinned == OnPinned::Wait => {
                             // Nobody waits for one while holding another: two that do could wait for ever.
                             alone.clear();
-                            drop(pin::hold_alone(&self.engine, &place, true)?);
+                            let (why, txn) = (self.label.as_str(), self.row());
+                            let waiter = Waiter { why, txn };
+                            drop(pin::hold_alone(&self.engine, &place, Some(waiter))?);
                             continue 'again;
                         }
                         Err(error) => return Err(error),
@@ -346,7 +370,32 @@ impl Transaction {
         Ok(self.engine.home.dir.disk().remove_source(path, identity)?)
     }
 
-    /// Deletes what was replaced, if nobody wants it; nobody waits for this.
+    /// How many bytes of small things are kept, where that needs no look at them: recording it together
+    /// with the end of the transaction spares a write.
+    fn kept_at_once(&self, plan: &Plan) -> Option<u64> {
+        let retention = &self.engine.retention;
+        let mut replaced = Vec::new();
+        let mut changes = 0;
+        for change in &plan.changes {
+            match change.op {
+                Op::Parent => continue,
+                Op::Put | Op::Link | Op::Remove if change.spot == Spot::Home => changes += 1,
+                _ => return None,
+            }
+            let Some(pre) = change.pre else { continue };
+            let is_plain = matches!(pre.kind, Kind::File | Kind::Link) && !change.drift;
+            let path = self.engine.home.shown(&change.place);
+            if !is_plain || retention.key_material.is_at(&path) {
+                return None;
+            }
+            replaced.push(pre.size);
+        }
+        let bytes = replaced.iter().sum();
+        let all = changes == self.intents.len() && !replaced.is_empty();
+        (all && retention.kept.count > 0 && bytes <= retention.kept.bytes).then_some(bytes)
+    }
+
+    /// Keeps what was replaced, or deletes it if nobody wants it; nobody waits for this.
     fn tidy(&mut self, plan: &Plan) {
         for intent in &mut self.intents {
             if !plan
@@ -359,19 +408,34 @@ impl Transaction {
             }
         }
         let Some(live) = &self.live else { return };
-        let tidied = self
-            .engine
-            .look(|catalog| catalog.is_unsettled(live.row))
-            .and_then(|kept| match kept {
-                true => Ok(false),
-                false => {
-                    let (id, staging) = (live.id, &live.staging);
-                    apply::discard(&self.engine, id, staging, &plan.changes, &plan.replaced)
-                }
-            });
-        if let Err(error) = tidied {
+        let tidied = match plan.known.kept {
+            Some(bytes) => Ok(Remains::Kept(bytes)),
+            None => self.tidy_staging(live, plan),
+        };
+        let thinned = tidied.and_then(|remains| match remains {
+            Remains::Kept(bytes) => kept::note(&self.engine, bytes),
+            Remains::Nothing | Remains::Held => Ok(()),
+        });
+        if let Err(error) = thinned {
             tracing::warn!(%error, "what was replaced remains until recovery");
         }
+    }
+
+    fn tidy_staging(&self, live: &Live, plan: &Plan) -> Result<Remains, Error> {
+        // Until it is settled all of it is needed.
+        if self.engine.look(|catalog| catalog.is_unsettled(live.row))? {
+            return Ok(Remains::Held);
+        }
+        let (id, staging) = ((live.row, live.id), &live.staging);
+        let keep = Keep::Replaced;
+        apply::clear(
+            &self.engine,
+            id,
+            staging,
+            &plan.changes,
+            &plan.replaced,
+            keep,
+        )
     }
 
     fn receipt(&mut self, plan: &Plan, txn: Option<crate::model::TxnId>) -> Receipt {

@@ -175,6 +175,7 @@ impl Transaction {
         let live = self.live()?;
         let name = spot_name(&spot, live.id, intent.n);
         if spot == Spot::Home {
+            live.announce(&name, intent.path.as_str())?;
             return Ok((spot, live.staging.dir.clone(), name));
         }
         let change = Change {

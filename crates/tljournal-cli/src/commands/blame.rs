@@ -1,0 +1,144 @@
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+use tljournal::{Difference, RelPath, Wrote};
+
+use super::views::{run_name, txn_json, version, version_json};
+use crate::exit::{self, Exit};
+use crate::failure::Failure;
+use crate::output::{BOLD, DIM, GOOD, WARN};
+use crate::session::Session;
+use crate::terminal::{Terminal, width};
+use crate::text::{clean, count};
+use crate::time;
+
+const AFTER: &str = "\
+Examples:
+  tljournal blame build/external-kits/external-kit-metadata.json
+  tljournal blame build/tools/pipesys     a file in a tree: only what changed it there
+  tljournal blame -n 1 --json build/tools
+";
+
+/// How many differences are named.
+const NAMED_MAX: usize = 5;
+
+/// Show which transaction and run wrote a path, and what it was before
+///
+/// The latest first, back to the beginning; and whether what is on disk still is what was recorded. Changes
+/// nothing; works on a read-only copy.
+#[derive(Debug, clap::Args)]
+#[command(after_help = exit::after(AFTER, exit::OF_BLAME))]
+pub(crate) struct Args {
+    /// A file, a link or a tree, or what is in a tree; relative to the root
+    #[arg(value_name = "PATH")]
+    path: RelPath,
+    /// At most so many
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
+    limit: u32,
+}
+
+pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
+    let inspection = session.inspect()?;
+    let wrote = inspection.history().blame(&args.path, args.limit)?;
+    let Some(last) = wrote.first() else {
+        let path = args.path.as_str().escape_debug();
+        return Err(Failure::Nothing(format!(
+            "no transaction wrote `{path}`; `tljournal log --path {path}` lists what changed below it"
+        )));
+    };
+    let drift = inspection.drift(&args.path, last.left.as_ref())?;
+    session.output.result(
+        || as_json(&args.path, &wrote, &drift),
+        |out| print(out, &wrote, &drift, args, Terminal::of_stdout()),
+    )?;
+    Ok(Exit::Done)
+}
+
+fn as_json(path: &RelPath, wrote: &[Wrote], drift: &[Difference]) -> Value {
+    let one = |wrote: &Wrote| {
+        json!({
+            "txn": txn_json(&wrote.txn),
+            "changed": wrote.changed,
+            "op": wrote.op,
+            "left": wrote.left.as_ref().map(version_json),
+        })
+    };
+    let drift = drift.iter().map(ToString::to_string);
+    json!({
+        "command": "blame",
+        "path": path.as_str(),
+        "wrote": wrote.iter().map(one).collect::<Vec<_>>(),
+        "drift": drift.collect::<Vec<_>>(),
+    })
+}
+
+fn print(
+    out: &mut dyn Write,
+    wrote: &[Wrote],
+    drift: &[Difference],
+    args: &Args,
+    terminal: Terminal,
+) -> io::Result<()> {
+    let now = time::now();
+    let path = args.path.as_str();
+    let number = |wrote: &Wrote| wrote.txn.number.to_string().len();
+    let numbers = wrote.iter().map(number).max().unwrap_or(1);
+    let when = |wrote: &Wrote| {
+        let ended = wrote.txn.ended_at.unwrap_or(wrote.txn.began_at);
+        match terminal.is_watched() {
+            true => time::ago(ended, now),
+            false => time::short(ended),
+        }
+    };
+    let ages = wrote.iter().map(|wrote| when(wrote).len()).max();
+    let ages = ages.unwrap_or(0);
+    for one in wrote {
+        let by = match one.changed == path {
+            true => String::new(),
+            false => format!(" ({} of {})", one.op, clean(&one.changed)),
+        };
+        let left = match &one.left {
+            Some(left) => version(left),
+            None => "nothing".to_owned(),
+        };
+        let label = terminal.fit(&clean(&one.txn.label), numbers + ages + 4 + width(&by));
+        writeln!(
+            out,
+            "{BOLD}{:>numbers$}{BOLD:#}  {DIM}{:<ages$}{DIM:#}  {label}{DIM}{by}{DIM:#}",
+            one.txn.number,
+            when(one),
+        )?;
+        let run = format!(
+            "run {} {}",
+            one.txn.run.number,
+            clean(&run_name(&one.txn.run))
+        );
+        let pad = numbers + 2;
+        writeln!(out, "{:pad$}{left}", "")?;
+        writeln!(out, "{:pad$}{DIM}{}{DIM:#}", "", terminal.fit(&run, pad))?;
+    }
+    if drift.is_empty() {
+        return writeln!(out, "{GOOD}what is on disk is what was recorded{GOOD:#}");
+    }
+    writeln!(
+        out,
+        "{WARN}what is on disk is not what was recorded{WARN:#}: {}",
+        count(drift.len(), "difference")
+    )?;
+    for difference in drift.iter().take(NAMED_MAX) {
+        let inside = match difference.path.as_str() {
+            "." => path.to_owned(),
+            below => format!("{path}/{below}"),
+        };
+        writeln!(
+            out,
+            "  `{}` {}",
+            clean(&inside),
+            clean(&difference.what.to_string())
+        )?;
+    }
+    match drift.len().saturating_sub(NAMED_MAX) {
+        0 => Ok(()),
+        more => writeln!(out, "  and {more} more"),
+    }
+}

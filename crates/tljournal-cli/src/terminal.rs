@@ -1,0 +1,117 @@
+//! What standard output is: a terminal or not, how wide, and what it can draw.
+
+use std::io::{self, IsTerminal};
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// What is taken for the width of a terminal that does not say.
+const COLUMNS: usize = 80;
+/// Nothing readable fits into less.
+const COLUMNS_MIN: usize = 40;
+
+/// How results are drawn.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terminal {
+    /// How many columns there are; `None` where lines have no end.
+    pub(crate) columns: Option<usize>,
+    /// Whether it can draw more than ASCII.
+    pub(crate) utf8: bool,
+}
+
+impl Terminal {
+    /// Asks what standard output is.
+    pub(crate) fn of_stdout() -> Self {
+        let stdout = io::stdout();
+        let columns = stdout.is_terminal().then(|| {
+            let told = std::env::var("COLUMNS").ok();
+            let told = told.and_then(|told| told.parse().ok());
+            let asked = || rustix::termios::tcgetwinsize(&stdout).ok();
+            let asked = || asked().map(|size| usize::from(size.ws_col));
+            let columns = told.or_else(asked).filter(|columns| *columns > 0);
+            columns.unwrap_or(COLUMNS).max(COLUMNS_MIN)
+        });
+        let utf8 = speaks_utf8(|name| std::env::var(name).ok());
+        Self { columns, utf8 }
+    }
+
+    /// Whether somebody looks at it.
+    pub(crate) fn is_watched(self) -> bool {
+        self.columns.is_some()
+    }
+
+    /// The text, cut to what is left of a line of which so many columns are taken.
+    pub(crate) fn fit(self, text: &str, taken: usize) -> String {
+        match self.columns {
+            Some(columns) => self.cut(text, columns.saturating_sub(taken)),
+            None => text.to_owned(),
+        }
+    }
+
+    /// The text, cut to so many columns.
+    pub(crate) fn cut(self, text: &str, columns: usize) -> String {
+        if text.width() <= columns {
+            return text.to_owned();
+        }
+        let end = if self.utf8 { "…" } else { "..." };
+        let room = columns.saturating_sub(end.width());
+        let mut taken = 0;
+        let kept = text.chars().take_while(|c| {
+            taken += c.width().unwrap_or(0);
+            taken <= room
+        });
+        let mut cut: String = kept.collect();
+        cut.push_str(end);
+        cut
+    }
+}
+
+/// How many columns a text takes.
+pub(crate) fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// Whether the locale says UTF-8, in the order in which POSIX asks.
+fn speaks_utf8(var: impl Fn(&str) -> Option<String>) -> bool {
+    let set = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(var);
+    let said = set.into_iter().find(|said| !said.is_empty());
+    said.is_some_and(|said| {
+        let said = said.to_ascii_lowercase();
+        said.contains("utf-8") || said.contains("utf8")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_long_is_cut_at_a_column_and_says_so() {
+        let terminal = |utf8| Terminal {
+            columns: Some(10),
+            utf8,
+        };
+        assert_eq!(terminal(true).fit("0123456789", 0), "0123456789");
+        assert_eq!(terminal(true).fit("0123456789a", 0), "012345678…");
+        assert_eq!(terminal(false).fit("0123456789a", 2), "01234...");
+        assert_eq!(terminal(true).fit("漢字漢字漢字", 3), "漢字漢…");
+        let endless = Terminal {
+            columns: None,
+            utf8: true,
+        };
+        assert_eq!(endless.fit("0123456789a", 5), "0123456789a");
+    }
+
+    #[test]
+    fn the_first_locale_that_is_set_counts() {
+        let with = |vars: &'static [(&str, &str)]| {
+            speaks_utf8(|name| {
+                let var = vars.iter().find(|(other, _)| *other == name);
+                var.map(|(_, value)| (*value).to_owned())
+            })
+        };
+        assert!(with(&[("LANG", "en_US.UTF-8")]));
+        assert!(with(&[("LC_ALL", ""), ("LC_CTYPE", "C.utf8")]));
+        assert!(!with(&[("LC_ALL", "C"), ("LANG", "en_US.UTF-8")]));
+        assert!(!with(&[]));
+    }
+}

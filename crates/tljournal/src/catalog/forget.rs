@@ -1,0 +1,169 @@
+use rusqlite::params;
+
+use super::event::{FAILED_SYNC, WEAKER_PROMISE};
+use super::{Catalog, CatalogError};
+use crate::model::{Digest, Timestamp};
+
+/// What history need not tell of any more.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Forgettable {
+    txns: Vec<i64>,
+    runs: Vec<i64>,
+    /// Events of no transaction and no run that are older.
+    events_before: Timestamp,
+}
+
+impl Forgettable {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.txns.is_empty() && self.runs.is_empty()
+    }
+}
+
+/// Transactions that have ended, and that neither tell of something that stands nor have something kept.
+const TXN: &str = "state IN ('applied', 'aborted') AND kept IS NULL
+                   AND NOT EXISTS (SELECT 1 FROM entry WHERE entry.txn = txn.id)";
+/// Runs that have ended, of which nothing else tells.
+const RUN: &str = "ended_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM txn WHERE txn.run = run.id)
+                   AND NOT EXISTS (SELECT 1 FROM voucher WHERE voucher.run = run.uuid)";
+/// How many of the oldest rows are looked at for their age: all others are younger.
+const OLDEST: u32 = 2000;
+
+impl Catalog {
+    /// The oldest transactions and runs that there are more of than `count`, or that began before a time.
+    pub(crate) fn forgettable(
+        &self,
+        count: u32,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Forgettable, CatalogError> {
+        Ok(Forgettable {
+            txns: self.old("txn", ("began_at", TXN), count, before, limit)?,
+            runs: self.old("run", ("started_at", RUN), count, before, limit)?,
+            events_before: before,
+        })
+    }
+
+    fn old(
+        &self,
+        table: &str,
+        (began, condition): (&str, &str),
+        count: u32,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<i64>, CatalogError> {
+        let sql = format!(
+            "SELECT id FROM {table} WHERE ({condition})
+             AND id <= (SELECT max(id) - ?1 FROM {table}) ORDER BY id LIMIT ?2"
+        );
+        let mut statement = self.conn.prepare_cached(&sql)?;
+        let ids = statement.query_map(params![count, limit], |row| row.get(0))?;
+        let mut found: Vec<i64> = ids.collect::<Result<_, _>>()?;
+        if found.is_empty() {
+            let sql = format!(
+                "SELECT id FROM {table} WHERE ({condition}) AND {began} < ?1
+                 AND id IN (SELECT id FROM {table} ORDER BY id LIMIT {OLDEST}) ORDER BY id LIMIT ?2"
+            );
+            let mut statement = self.conn.prepare_cached(&sql)?;
+            let ids = statement.query_map(params![before.to_string(), limit], |row| row.get(0))?;
+            found = ids.collect::<Result<_, _>>()?;
+        }
+        Ok(found)
+    }
+
+    /// How many transactions and runs could be forgotten.
+    pub(crate) fn count_forgettable(
+        &self,
+        count: u32,
+        before: Timestamp,
+    ) -> Result<(u64, u64), CatalogError> {
+        let of = |table: &str, (began, condition): (&str, &str)| {
+            let sql = format!(
+                "SELECT count(*) FROM {table} WHERE ({condition})
+                 AND (id <= (SELECT max(id) - ?1 FROM {table}) OR {began} < ?2)"
+            );
+            let counted = self
+                .conn
+                .query_row(&sql, params![count, before.to_string()], |row| {
+                    row.get::<_, i64>(0)
+                });
+            counted.map(i64::cast_unsigned)
+        };
+        Ok((
+            of("txn", ("began_at", TXN))?,
+            of("run", ("started_at", RUN))?,
+        ))
+    }
+
+    /// Forgets transactions and runs, with their changes and events, and the manifests that nothing else
+    /// names. Says how many of each.
+    pub(crate) fn forget(&self, old: &Forgettable) -> Result<(u64, u64), CatalogError> {
+        let (mut txns, mut runs) = (0, 0);
+        for txn in &old.txns {
+            // Something may have come to be kept, or to stand, since it was looked up.
+            let still = format!("SELECT EXISTS (SELECT 1 FROM txn WHERE id = ?1 AND ({TXN}))");
+            let mut still = self.conn.prepare_cached(&still)?;
+            if !still.query_row([txn], |row| row.get(0))? {
+                continue;
+            }
+            let manifests = self.manifests_of(*txn)?;
+            self.delete("DELETE FROM event WHERE txn = ?1", *txn)?;
+            self.delete("DELETE FROM change WHERE txn = ?1", *txn)?;
+            txns += self.delete("DELETE FROM txn WHERE id = ?1", *txn)?;
+            for manifest in manifests {
+                self.forget_manifest(&manifest)?;
+            }
+        }
+        for run in &old.runs {
+            let still = format!("SELECT EXISTS (SELECT 1 FROM run WHERE id = ?1 AND ({RUN}))");
+            let mut still = self.conn.prepare_cached(&still)?;
+            if still.query_row([run], |row| row.get(0))? {
+                self.delete("DELETE FROM event WHERE run = ?1", *run)?;
+                runs += self.delete("DELETE FROM run WHERE id = ?1", *run)?;
+            }
+        }
+        let sql = format!(
+            "DELETE FROM event WHERE at < ?1 AND txn IS NULL AND run IS NULL
+             AND kind NOT IN ('{FAILED_SYNC}', '{WEAKER_PROMISE}')
+             AND id IN (SELECT id FROM event ORDER BY id LIMIT {OLDEST})"
+        );
+        self.conn
+            .prepare_cached(&sql)?
+            .execute([old.events_before.to_string()])?;
+        Ok((txns, runs))
+    }
+
+    fn delete(&self, sql: &str, id: i64) -> Result<u64, CatalogError> {
+        Ok(self.conn.prepare_cached(sql)?.execute([id])? as u64)
+    }
+
+    /// The manifests that the changes of a transaction name.
+    fn manifests_of(&self, txn: i64) -> Result<Vec<Digest>, CatalogError> {
+        let sql = "SELECT DISTINCT change.digest FROM change JOIN manifest USING (digest)
+                   WHERE change.txn = ?1";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let mut rows = statement.query([txn])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.extend(super::codec::digest(row.get(0)?)?);
+        }
+        Ok(found)
+    }
+
+    /// Forgets a manifest, and the sources that had it, if no change and nothing that stands names it.
+    fn forget_manifest(&self, manifest: &Digest) -> Result<(), CatalogError> {
+        let named = "SELECT EXISTS (SELECT 1 FROM change WHERE digest = ?1
+                         AND op IN ('tree', 'fill', 'adopt'))
+                     OR EXISTS (SELECT 1 FROM entry WHERE digest = ?1)";
+        let key = [manifest.as_bytes().as_slice()];
+        let mut named = self.conn.prepare_cached(named)?;
+        if !named.query_row(key, |row| row.get(0))? {
+            for sql in [
+                "DELETE FROM source WHERE manifest = ?1",
+                "DELETE FROM manifest WHERE digest = ?1",
+            ] {
+                self.conn.prepare_cached(sql)?.execute(key)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,139 @@
+//! Who left what at a path, back to the beginning.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::history::History;
+use crate::catalog::{Step, TxnRecord};
+use crate::error::Error;
+use crate::model::{Digest, Kind, Manifest, Op, Place, RelPath, Version};
+
+/// One transaction that decided what is at a path.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Wrote {
+    /// The transaction, with its run.
+    pub txn: TxnRecord,
+    /// What it changed: the path itself, or what contains it.
+    pub changed: String,
+    /// `put`, `link`, `tree`, `remove`, `adopt`.
+    pub op: &'static str,
+    /// What it left at the path; nothing if it took it away.
+    pub left: Option<Version>,
+}
+
+/// How many changes are read at a time, where many leave a path of a tree as it is.
+const PAGE: u32 = 64;
+
+impl History<'_> {
+    /// Who left what at a path, the latest first. A transaction that changed a tree counts only if it
+    /// changed the path in it.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a bad path, and as for [`History::transactions`].
+    pub fn blame(&self, path: &RelPath, limit: u32) -> Result<Vec<Wrote>, Error> {
+        let place = self.place(path)?;
+        let mut wrote = Vec::new();
+        let mut versions = Versions::of(self, &place);
+        let mut later: Option<(Step, Option<Version>)> = None;
+        let mut before = None;
+        loop {
+            let steps = self.look(|catalog| catalog.steps_at(&place, before, PAGE))?;
+            let is_last = steps.len() < PAGE as usize;
+            before = steps.last().map(|step| step.txn);
+            for step in steps {
+                let left = versions.left_by(&step)?;
+                if let Some((by, after)) = later.take()
+                    && (by.place == place || after != left)
+                {
+                    wrote.extend(self.wrote(by, after)?);
+                    if wrote.len() >= limit as usize {
+                        return Ok(wrote);
+                    }
+                }
+                later = Some((step, left));
+            }
+            if is_last {
+                break;
+            }
+        }
+        // What a tree without the path began with is no beginning of the path.
+        if let Some((first, left)) =
+            later.filter(|(step, left)| step.place == place || left.is_some())
+        {
+            wrote.extend(self.wrote(first, left)?);
+        }
+        Ok(wrote)
+    }
+
+    fn wrote(&self, by: Step, left: Option<Version>) -> Result<Option<Wrote>, Error> {
+        let txn = self.look(|catalog| catalog.txn_record(by.txn))?;
+        Ok(txn.map(|txn| Wrote {
+            txn,
+            changed: self.shown(&by.place),
+            op: by.op.as_str(),
+            left,
+        }))
+    }
+
+    /// What stood at a place before the transaction with this number.
+    pub(super) fn version_before(&self, place: &Place, txn: i64) -> Result<Option<Version>, Error> {
+        match self
+            .look(|catalog| catalog.steps_at(place, Some(txn), 1))?
+            .first()
+        {
+            Some(step) => Versions::of(self, place).left_by(step),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Reads what changes left at one place; each manifest once.
+struct Versions<'a> {
+    history: &'a History<'a>,
+    place: &'a Place,
+    manifests: HashMap<Digest, Option<Rc<Manifest>>>,
+}
+
+impl<'a> Versions<'a> {
+    fn of(history: &'a History<'a>, place: &'a Place) -> Self {
+        Self {
+            history,
+            place,
+            manifests: HashMap::new(),
+        }
+    }
+
+    /// What a change left at the place; nothing if it took away what contained it.
+    fn left_by(&mut self, step: &Step) -> Result<Option<Version>, Error> {
+        let Some(after) = step.after.as_ref().filter(|_| step.op != Op::Remove) else {
+            return Ok(None);
+        };
+        let Some(inside) = self.place.path.below(&step.place.path) else {
+            let version = Version::of(after, step.digest, step.target.clone());
+            return Ok(Some(version));
+        };
+        let Some(digest) = step.digest.filter(|_| after.kind == Kind::Dir) else {
+            return Ok(None);
+        };
+        let manifest = self.manifest(digest)?;
+        Ok(manifest.and_then(|manifest| entry(&manifest, inside.as_str())))
+    }
+
+    fn manifest(&mut self, digest: Digest) -> Result<Option<Rc<Manifest>>, Error> {
+        if let Some(known) = self.manifests.get(&digest) {
+            return Ok(known.clone());
+        }
+        let found = self.history.look(|catalog| catalog.manifest(&digest))?;
+        let found = found.map(Rc::new);
+        self.manifests.insert(digest, found.clone());
+        Ok(found)
+    }
+}
+
+/// What a manifest says of a path.
+fn entry(manifest: &Manifest, path: &str) -> Option<Version> {
+    let entries = manifest.entries();
+    let at = entries.binary_search_by(|entry| entry.path.as_str().cmp(path));
+    at.ok().map(|at| Version::from(&entries[at]))
+}

@@ -1,0 +1,142 @@
+//! What a transaction changed, down to the entries of trees.
+
+use super::history::History;
+use crate::catalog::ChangeRecord;
+use crate::error::Error;
+use crate::model::{Anchor, Entry, Image, Kind, Place, RelPath, Version};
+
+/// What a transaction changed at one of its paths.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct PathDiff {
+    /// The path, as the opener knows it.
+    pub path: String,
+    /// `put`, `link`, `tree`, `remove`, `parent`, `adopt`.
+    pub op: String,
+    /// What was there before.
+    pub before: Option<Version>,
+    /// What is there since.
+    pub after: Option<Version>,
+    /// Whether what was there before was not the journal's own work: its content is not known then.
+    pub drift: bool,
+    /// What differs within the tree, if both or either are known: sorted by path.
+    pub entries: Option<Vec<EntryDiff>>,
+}
+
+/// An entry of a tree that is not what it was.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct EntryDiff {
+    /// The path below the tree's root; empty for the root itself.
+    pub path: String,
+    /// What was there before.
+    pub before: Option<Version>,
+    /// What is there since.
+    pub after: Option<Version>,
+}
+
+impl History<'_> {
+    /// What the transaction with this number changed.
+    ///
+    /// # Errors
+    /// As for [`History::transactions`].
+    pub fn diff(&self, number: i64) -> Result<Vec<PathDiff>, Error> {
+        let changes = self.changes(number)?;
+        // The entries of a tree that was changed in place are told by its manifests.
+        let whole = |change: &ChangeRecord| !matches!(change.op.as_str(), "part" | "dir");
+        let changes = changes.into_iter().filter(whole);
+        changes
+            .map(|change| self.path_diff(number, change))
+            .collect()
+    }
+
+    fn path_diff(&self, number: i64, change: ChangeRecord) -> Result<PathDiff, Error> {
+        let anchor = if change.in_home {
+            Anchor::Home
+        } else {
+            Anchor::Root
+        };
+        let path = RelPath::new(&change.path)?;
+        let place = Place { anchor, path };
+        let known = match change.before {
+            Some(_) if !change.drift => self.version_before(&place, number)?,
+            _ => None,
+        };
+        let before = change.before.map(|image| before(&image, known.as_ref()));
+        // A parent's image is not known before it is made.
+        let parent = change.op == "parent";
+        let after = change.after.filter(|_| !parent);
+        let after = after.map(|image| Version::of(&image, change.digest, change.target.clone()));
+        Ok(PathDiff {
+            path: self.shown(&place),
+            entries: self.entries(before.as_ref(), after.as_ref())?,
+            op: change.op,
+            before,
+            after,
+            drift: change.drift,
+        })
+    }
+
+    /// Compares two trees by their manifests; `None` where neither is a tree, or one is not known.
+    fn entries(
+        &self,
+        before: Option<&Version>,
+        after: Option<&Version>,
+    ) -> Result<Option<Vec<EntryDiff>>, Error> {
+        let is_tree = |version: &Version| version.kind == Kind::Dir;
+        if ![before, after].into_iter().flatten().any(is_tree) {
+            return Ok(None);
+        }
+        let (before, after) = (self.entries_of(before)?, self.entries_of(after)?);
+        Ok(before.zip(after).map(|(old, new)| differing(&old, &new)))
+    }
+
+    /// The entries of a tree, none if it is no tree; `None` if its manifest is not known.
+    fn entries_of(&self, version: Option<&Version>) -> Result<Option<Vec<Entry>>, Error> {
+        let Some(tree) = version.filter(|version| version.kind == Kind::Dir) else {
+            return Ok(Some(Vec::new()));
+        };
+        let Some(digest) = tree.digest else {
+            return Ok(None);
+        };
+        let manifest = self.look(|catalog| catalog.manifest(&digest))?;
+        Ok(manifest.map(|manifest| manifest.entries().to_vec()))
+    }
+}
+
+/// What was there before: its image, and what the transaction before had recorded of it.
+fn before(image: &Image, known: Option<&Version>) -> Version {
+    let same = known.filter(|known| {
+        known.kind == image.kind
+            && (image.kind == Kind::Dir || (known.size, known.mtime) == (image.size, image.mtime))
+    });
+    let digest = same.and_then(|known| known.digest);
+    Version::of(image, digest, same.and_then(|known| known.target.clone()))
+}
+
+/// What differs between two sorted lists.
+fn differing(before: &[Entry], after: &[Entry]) -> Vec<EntryDiff> {
+    let mut found = Vec::new();
+    let (mut old, mut new) = (before.iter().peekable(), after.iter().peekable());
+    loop {
+        let order = match (old.peek(), new.peek()) {
+            (None, None) => return found,
+            (Some(_), None) => std::cmp::Ordering::Less,
+            (None, Some(_)) => std::cmp::Ordering::Greater,
+            (Some(old), Some(new)) => old.path.cmp(&new.path),
+        };
+        let one = old.next_if(|_| order.is_le());
+        let other = new.next_if(|_| order.is_ge());
+        let Some(path) = one.or(other).map(|entry| entry.path.clone()) else {
+            return found;
+        };
+        let (before, after) = (one.map(Version::from), other.map(Version::from));
+        if before != after {
+            found.push(EntryDiff {
+                path,
+                before,
+                after,
+            });
+        }
+    }
+}

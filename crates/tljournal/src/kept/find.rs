@@ -1,0 +1,119 @@
+use crate::catalog::Written;
+use crate::disk::Dir;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::home::{Staging, spot_name};
+use crate::model::{Change, Digest, Image, Kind, Place, Spot, Stat, TxnId};
+
+/// Kept content, and a share of the lock that keeps it from being deleted.
+#[derive(Debug)]
+#[must_use = "the content may be deleted when this is dropped"]
+pub(crate) struct Kept {
+    /// The transaction that replaced it.
+    pub(crate) txn: TxnId,
+    /// Where it stood.
+    pub(crate) place: Place,
+    pub(crate) stat: Stat,
+    /// What it was recorded as when it was put there; `None` if it was somebody else's work, or the rows
+    /// are gone.
+    pub(crate) recorded: Option<Written>,
+    pub(crate) name: String,
+    staging: Staging,
+}
+
+impl Kept {
+    /// The directory that it lies in.
+    pub(crate) fn dir(&self) -> &Dir {
+        &self.staging.dir
+    }
+
+    /// Where it lies, for whoever copies it.
+    pub(crate) fn path(&self) -> camino::Utf8PathBuf {
+        self.dir().path().join(&self.name)
+    }
+}
+
+/// What a transaction replaced or removed at a place, if that is still kept.
+pub(crate) fn before(engine: &Engine, txn: i64, place: &Place) -> Result<Option<Kept>, Error> {
+    let Some(record) = engine.look(|catalog| catalog.txn_record(txn))? else {
+        return Ok(None);
+    };
+    if record.kept.is_none() || record.state != "applied" {
+        return Ok(None);
+    }
+    let changes = engine.look(|catalog| catalog.changes(txn))?;
+    let change = changes
+        .unwrap_or_default()
+        .into_iter()
+        .find(|change| change.place == *place);
+    match change {
+        Some(change) => held(engine, record.id, &change),
+        None => Ok(None),
+    }
+}
+
+/// Kept content that was recorded with this digest, of a file or of a tree; the latest that there is.
+pub(crate) fn with_digest(
+    engine: &Engine,
+    digest: &Digest,
+    kind: Kind,
+) -> Result<Option<Kept>, Error> {
+    for (txn, id) in engine
+        .look(|catalog| catalog.kept_txns())?
+        .into_iter()
+        .rev()
+    {
+        let changes = engine.look(|catalog| catalog.changes(txn))?;
+        for change in changes.unwrap_or_default() {
+            let is_kind = change.pre.is_some_and(|pre| pre.kind == kind);
+            if !is_kind
+                || recorded(engine, id, &change)?.is_none_or(|was| was.digest != Some(*digest))
+            {
+                continue;
+            }
+            if let Some(kept) = held(engine, id, &change)? {
+                return Ok(Some(kept));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Shares the lock of what a change replaced, if it is there still.
+fn held(engine: &Engine, id: TxnId, change: &Change) -> Result<Option<Kept>, Error> {
+    let Some(pre) = change.pre.filter(|_| change.spot == Spot::Home) else {
+        return Ok(None);
+    };
+    let Some(staging) = engine.home.share_staging(id)? else {
+        return Ok(None);
+    };
+    let name = spot_name(&change.spot, id, change.n);
+    let stat = staging.dir.stat(&name)?;
+    // Its inode is another one in a copied home. Whoever uses it compares its digest.
+    let is_it = |stat: &Stat| {
+        let same = (pre.size, pre.mtime) == (stat.size, stat.mtime);
+        stat.kind == pre.kind && (stat.kind == Kind::Dir || same)
+    };
+    let Some(stat) = stat.filter(is_it) else {
+        return Ok(None);
+    };
+    Ok(Some(Kept {
+        txn: id,
+        place: change.place.clone(),
+        stat,
+        recorded: recorded(engine, id, change)?,
+        name,
+        staging,
+    }))
+}
+
+/// What was recorded of the content that a change replaced, when it was put there.
+fn recorded(engine: &Engine, id: TxnId, change: &Change) -> Result<Option<Written>, Error> {
+    let written = engine.look(|catalog| catalog.written_before(&change.place, id))?;
+    let is_it = |written: &Written| {
+        let same =
+            |one: Image, other: Image| one.identity == other.identity && one.kind == other.kind;
+        matches!((written.image, change.pre), (Some(new), Some(pre)) if same(new, pre))
+    };
+    Ok(written.filter(is_it))
+}

@@ -1,0 +1,212 @@
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::{Limits, Retention, history};
+use crate::ambient;
+use crate::apply;
+use crate::catalog::{KeptRow, Sync};
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::model::{RunId, Timestamp, TxnId};
+
+/// What was, or would be, deleted because there is more of it than there may be.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Gc {
+    /// The kept content of these transactions, the oldest first.
+    pub kept: Vec<GcTxn>,
+    /// Kept content that would go too, but somebody holds it.
+    pub in_use: Vec<GcTxn>,
+    /// How many transactions history does not tell of any more.
+    pub history_txns: u64,
+    /// How many runs history does not tell of any more.
+    pub history_runs: u64,
+    /// The logs of these runs.
+    pub logs: Vec<GcLog>,
+    /// How much is kept of transactions now: their number, and their bytes.
+    pub left: (u32, u64),
+}
+
+/// A transaction of which something is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GcTxn {
+    /// Its number.
+    pub number: i64,
+    /// Its id, which is the name of the directory.
+    pub id: TxnId,
+    /// What its caller named it.
+    pub label: String,
+    /// How much is kept.
+    pub bytes: u64,
+}
+
+/// The output of a run's command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GcLog {
+    /// The run.
+    pub run: RunId,
+    /// How long its log is, in bytes.
+    pub bytes: u64,
+}
+
+/// Deletes the oldest of what is kept, of history and of logs, so far that the limits hold; or only says
+/// what that would be.
+pub(crate) fn collect(engine: &Engine, to: &Retention, dry_run: bool) -> Result<Gc, Error> {
+    let mut done = Gc::default();
+    thin_kept(engine, &to.kept, dry_run, &mut done)?;
+    history::thin(engine, &to.history, dry_run, &mut done)?;
+    let is_alive = |run| engine.runs.is_alive(run);
+    for (run, bytes) in engine.home.thin_logs(&to.logs, is_alive, dry_run)? {
+        done.logs.push(GcLog { run, bytes });
+    }
+    Ok(done)
+}
+
+/// Notes that something came to be kept, and thins if that was much: a run may be long.
+pub(crate) fn note(engine: &Engine, bytes: u64) -> Result<(), Error> {
+    let limits = &engine.retention.kept;
+    // Something small counts as its share of how many there may be.
+    let share = limits.bytes / u64::from(limits.count.max(1));
+    let lately = engine
+        .kept_lately
+        .fetch_add(bytes.max(share), Ordering::AcqRel);
+    if lately < limits.bytes / 2 {
+        return Ok(());
+    }
+    engine.kept_lately.store(0, Ordering::Release);
+    thin_kept(engine, limits, false, &mut Gc::default())
+}
+
+/// Deletes what is more than the journal was opened to keep. Cheap when nothing is.
+pub(crate) fn thin(engine: &Engine) -> Result<(), Error> {
+    let mut done = Gc::default();
+    thin_kept(engine, &engine.retention.kept, false, &mut done)?;
+    history::thin(engine, &engine.retention.history, false, &mut done)?;
+    if !done.kept.is_empty() || done.history_txns > 0 {
+        tracing::debug!(
+            kept = done.kept.len(),
+            history = done.history_txns,
+            "thinned"
+        );
+    }
+    Ok(())
+}
+
+fn thin_kept(engine: &Engine, limits: &Limits, dry_run: bool, done: &mut Gc) -> Result<(), Error> {
+    let rows = engine.look(|catalog| catalog.kept())?;
+    let (surplus, stays) = split(rows, limits, ambient::now());
+    done.left = (stays.len() as u32, stays.iter().map(|row| row.bytes).sum());
+    for row in surplus {
+        let txn = GcTxn {
+            number: row.row,
+            id: row.id,
+            label: row.label.clone(),
+            bytes: row.bytes,
+        };
+        match dry_run && !is_held(engine, row.id)? || !dry_run && forget(engine, &row)? {
+            true => done.kept.push(txn),
+            false => {
+                done.left = (done.left.0 + 1, done.left.1 + row.bytes);
+                done.in_use.push(txn);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Parts what has to go from what may stay: the latest, as long as all limits hold. Both oldest first.
+fn split(mut rows: Vec<KeptRow>, limits: &Limits, now: Timestamp) -> (Vec<KeptRow>, Vec<KeptRow>) {
+    rows.sort_by_key(|row| row.row);
+    let (mut count, mut bytes) = (0, 0_u64);
+    let stays = rows.iter().rev().take_while(|row| {
+        count += 1;
+        bytes = bytes.saturating_add(row.bytes);
+        count <= limits.count && bytes <= limits.bytes && !is_older(row.ended_at, limits.age, now)
+    });
+    let at = rows.len() - stays.count();
+    let stays = rows.split_off(at);
+    (rows, stays)
+}
+
+/// Whether something is older than it may be.
+pub(super) fn is_older(time: Timestamp, age: Duration, now: Timestamp) -> bool {
+    let age = i128::try_from(age.as_nanos()).unwrap_or(i128::MAX);
+    now.as_nanos().saturating_sub(time.as_nanos()) > age
+}
+
+/// Deletes what is kept of a transaction; false if somebody holds it.
+fn forget(engine: &Engine, row: &KeptRow) -> Result<bool, Error> {
+    let unmark = || engine.record(Sync::Normal, |catalog| catalog.set_kept(row.row, None));
+    let Some(staging) = engine.home.claim_staging(row.id)? else {
+        let is_gone = engine.home.txns.stat(row.id.to_string())?.is_none();
+        if is_gone {
+            unmark()?;
+        }
+        return Ok(is_gone);
+    };
+    if crate::lock::is_locked_inside(&staging.dir)? {
+        return Ok(false);
+    }
+    // The row goes first: what is left of a directory whose row does not keep it is swept.
+    unmark()?;
+    let none = BTreeMap::new();
+    apply::discard(engine, row.id, &staging, &[], &none, apply::Keep::Nothing)?;
+    Ok(true)
+}
+
+fn is_held(engine: &Engine, id: TxnId) -> Result<bool, Error> {
+    match engine.home.claim_staging(id)? {
+        Some(staging) => Ok(crate::lock::is_locked_inside(&staging.dir)?),
+        None => Ok(engine.home.txns.stat(id.to_string())?.is_some()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(row: i64, bytes: u64, secs: i64) -> KeptRow {
+        KeptRow {
+            row,
+            id: ambient::fresh_txn_id(),
+            label: String::new(),
+            bytes,
+            ended_at: Timestamp::new(secs, 0),
+        }
+    }
+
+    fn left(limits: Limits) -> Vec<i64> {
+        let rows = vec![
+            row(3, 10, 300),
+            row(1, 10, 100),
+            row(2, 50, 200),
+            row(4, 0, 400),
+        ];
+        let (gone, stays) = split(rows, &limits, Timestamp::new(500, 0));
+        assert_eq!(gone.len() + stays.len(), 4);
+        assert!(
+            gone.iter()
+                .all(|gone| stays.iter().all(|stays| gone.row < stays.row))
+        );
+        stays.iter().map(|row| row.row).collect()
+    }
+
+    #[test]
+    fn the_latest_stay_within_every_limit() {
+        let most = Limits {
+            count: 9,
+            bytes: 1000,
+            age: Duration::from_secs(1000),
+        };
+        assert_eq!(left(most), [1, 2, 3, 4]);
+        assert_eq!(left(Limits { count: 2, ..most }), [3, 4]);
+        // One that is too large takes those before it along: history is not kept in pieces.
+        assert_eq!(left(Limits { bytes: 40, ..most }), [3, 4]);
+        let age = Duration::from_secs(300);
+        assert_eq!(left(Limits { age, ..most }), [2, 3, 4]);
+        assert_eq!(left(Limits::NOTHING), [0; 0]);
+    }
+}

@@ -1,0 +1,32 @@
+//! What transactions replaced, and what dead runs had staged: kept for a while, so that it can be undone,
+//! restored from, and looked into.
+//!
+//! Kept content stays where it is anyway, in `txn/<id>/`; the row of the transaction says that it is kept,
+//! and how many bytes that is. A directory whose row does not say so is cleared by whoever comes first.
+//!
+//! | when | what |
+//! |---|---|
+//! | a transaction is in place | what it replaced is kept, if it may be |
+//! | recovery rolls a dead run's transaction back | what it had staged is kept, if it may be |
+//! | at the end of runs that changed something, and by `gc` | the oldest goes, so far that the limits of [`Retention`] hold |
+//!
+//! What may not be kept: key material, by its path; what is beside its target, on another filesystem; what
+//! was changed in place in the lower layer of an overlay. What is not the journal's own work goes aside
+//! instead, which is a place of its own.
+//!
+//! Whoever reads kept content shares the lock of its directory; whoever deletes it holds that alone, and
+//! without waiting. Nothing that is pinned is deleted.
+
+mod find;
+mod gc;
+mod history;
+mod key_material;
+mod retention;
+mod staged;
+
+pub(crate) use find::{Kept, before, with_digest};
+pub use gc::{Gc, GcLog, GcTxn};
+pub(crate) use gc::{collect, note, thin};
+pub use key_material::KeyMaterial;
+pub use retention::{Limits, Retention};
+pub(crate) use staged::{StagedPaths, Weight, weigh};

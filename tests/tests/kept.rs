@@ -1,0 +1,260 @@
+//! What transactions replaced stays for a while: what is kept, what never is, and what goes first.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests play the other programs"
+)]
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use tljournal::disk::Verb;
+use tljournal::{Journal, KeyMaterial, Limits, Retention, TxnFilter, TxnRecord};
+use tljournal_testkit::{Steps, World};
+use tljournal_tests::{Strike, events, kill_at, small};
+
+const MANY: Limits = Limits {
+    count: 1000,
+    bytes: u64::MAX,
+    age: Duration::MAX,
+};
+
+fn put(journal: &Journal, path: &str, content: &str) {
+    Steps::new("put")
+        .put(path, content)
+        .try_commit(journal)
+        .unwrap();
+}
+
+fn tree(journal: &Journal, version: &str) {
+    Steps::new("tree")
+        .tree("build/tools", small(version))
+        .try_commit(journal)
+        .unwrap();
+}
+
+fn kept(journal: &Journal) -> Vec<TxnRecord> {
+    let filter = TxnFilter {
+        kept: true,
+        ..TxnFilter::default()
+    };
+    let mut kept = journal.history().transactions(&filter).unwrap();
+    kept.reverse();
+    kept
+}
+
+/// The contents of the files that are kept of a transaction, in order.
+fn contents(world: &World, txn: &TxnRecord) -> Vec<String> {
+    let dir = world.path("build/.state/txn").join(txn.id.to_string());
+    let mut names: Vec<_> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| !path.ends_with("paths"))
+        .collect();
+    names.sort();
+    let read = |path: &std::path::PathBuf| fs::read_to_string(path).unwrap_or_default();
+    names.iter().map(read).collect()
+}
+
+fn everything_below(world: &World) -> String {
+    let told = Command::new("grep")
+        .args(["-rl", "PRIVATE", world.path("build/.state").as_str()])
+        .output()
+        .unwrap();
+    String::from_utf8(told.stdout).unwrap()
+}
+
+#[test]
+fn what_a_transaction_replaced_or_removed_is_kept_and_what_is_new_leaves_nothing() {
+    let world = World::new();
+    let journal = world.open();
+    put(&journal, "build/a", "one");
+    assert_eq!(kept(&journal).len(), 0);
+    put(&journal, "build/a", "two");
+    let removed = Steps::new("rm").remove("build/a").try_commit(&journal);
+    removed.unwrap();
+    tree(&journal, "1");
+    tree(&journal, "2");
+    let found = kept(&journal);
+    let labels: Vec<_> = found.iter().map(|txn| txn.label.as_str()).collect();
+    assert_eq!(labels, ["put", "rm", "tree"]);
+    assert_eq!((found[0].kept, found[1].kept), (Some(3), Some(3)));
+    assert!(found[2].kept > Some(1000), "{:?}", found[2].kept);
+    assert_eq!(contents(&world, &found[0]), ["one"]);
+    assert_eq!(contents(&world, &found[1]), ["two"]);
+    drop(journal);
+    assert_eq!(world.left_in_staging(), [""; 0]);
+    assert!(world.open().recovery().is_empty());
+}
+
+#[test]
+fn the_oldest_goes_at_the_end_of_a_run_and_in_a_long_one_meanwhile() {
+    let world = World::new();
+    let limits = Limits { count: 3, ..MANY };
+    let retention = Retention {
+        kept: limits,
+        ..Retention::default()
+    };
+    let open = || world.options().retention(retention.clone()).work().unwrap();
+    let journal = open();
+    for n in 0..6 {
+        put(&journal, "build/a", &format!("content {n}"));
+    }
+    journal.close().unwrap();
+    let journal = open();
+    let found = kept(&journal);
+    let left: Vec<_> = found.iter().map(|txn| contents(&world, txn)).collect();
+    assert_eq!(left, [["content 2"], ["content 3"], ["content 4"]]);
+
+    let few = Retention {
+        kept: Limits {
+            count: 10,
+            bytes: 10_000,
+            ..MANY
+        },
+        ..Retention::default()
+    };
+    let journal = world.options().retention(few).work().unwrap();
+    for n in 0..100 {
+        put(&journal, "build/a", &format!("long run {n}"));
+        assert!(kept(&journal).len() < 20);
+    }
+}
+
+#[test]
+fn key_material_is_never_kept_nor_set_aside() {
+    let world = World::new();
+    let retention = Retention {
+        key_material: KeyMaterial::default().and("vault/"),
+        ..Retention::default()
+    };
+    let journal = world.options().retention(retention).work().unwrap();
+    for path in ["keys/root", "build/x.pem", "sbkeys/a/b", "vault/z"] {
+        put(&journal, path, "PRIVATE 1");
+        put(&journal, path, "PRIVATE 2");
+        // Somebody's own edit goes too.
+        fs::write(world.path(path), "PRIVATE 3").unwrap();
+        put(&journal, path, "PRIVATE 4");
+        Steps::new("rm").remove(path).try_commit(&journal).unwrap();
+    }
+    let with_key = |version: &str| {
+        small(version).file("ca.pem", 0o600, tljournal::Timestamp::new(1, 1), "PRIVATE")
+    };
+    for version in ["1", "2"] {
+        let steps = Steps::new("tree").tree("build/tools", with_key(version));
+        steps.try_commit(&journal).unwrap();
+    }
+    assert_eq!(kept(&journal).len(), 0);
+    assert_eq!(everything_below(&world), "");
+    let told = events(&journal, "not kept");
+    assert!(
+        told.iter()
+            .any(|event| event.path.as_deref() == Some("keys/root"))
+    );
+    assert_eq!(events(&journal, "drift").len(), 0);
+}
+
+#[test]
+fn what_is_pinned_or_read_stays_and_a_dry_run_says_what_would_go() {
+    let world = World::new();
+    let journal = world.open();
+    tree(&journal, "1");
+    tree(&journal, "2");
+    put(&journal, "build/a", "one");
+    put(&journal, "build/a", "two");
+    let [tools, file] = &kept(&journal)[..] else {
+        panic!("{:?}", kept(&journal))
+    };
+    let dir = world.path("build/.state/txn").join(tools.id.to_string());
+    let root = fs::File::open(dir.join("0")).unwrap();
+    rustix::fs::flock(&root, rustix::fs::FlockOperation::LockShared).unwrap();
+    let nothing = Retention {
+        kept: Limits::NOTHING,
+        ..Retention::default()
+    };
+    let planned = journal.gc(&nothing, true).unwrap();
+    let numbers =
+        |txns: &[tljournal::GcTxn]| -> Vec<i64> { txns.iter().map(|txn| txn.number).collect() };
+    assert_eq!(numbers(&planned.kept), [file.number]);
+    assert_eq!(numbers(&planned.in_use), [tools.number]);
+    assert_eq!(kept(&journal).len(), 2, "a dry run changes nothing");
+    let done = journal.gc(&nothing, false).unwrap();
+    assert_eq!(done.kept, planned.kept);
+    assert_eq!((done.in_use, done.left.0), (planned.in_use, 1));
+    assert!(dir.join("0/sub/f1").exists());
+    drop(root);
+    journal.gc(&nothing, false).unwrap();
+    assert_eq!(kept(&journal).len(), 0);
+    assert_eq!(
+        fs::read_dir(world.path("build/.state/txn"))
+            .unwrap()
+            .count(),
+        0
+    );
+}
+
+#[test]
+fn what_a_dead_run_had_staged_is_kept_with_its_paths_but_for_keys() {
+    let world = World::new();
+    drop(world.open());
+    // It dies when all is staged, and nothing committed.
+    let strike = Strike::before(Verb::SyncDir, "/.state/txn/");
+    let steps = [
+        "put=build/a=staged",
+        "put=build/keys/b=PRIVATE",
+        "put=build/c=staged too",
+    ];
+    kill_at(env!("CARGO_BIN_EXE_kill-when"), &world, &strike, &steps);
+    let journal = world.open();
+    assert_eq!(journal.recovery().rolled_back, 1);
+    let found = kept(&journal);
+    assert_eq!(
+        (found.len(), found[0].state.as_str(), found[0].kept),
+        (1, "aborted", Some(16))
+    );
+    assert_eq!(contents(&world, &found[0]), ["staged", "staged too"]);
+    let dir = world.path("build/.state/txn").join(found[0].id.to_string());
+    let paths = fs::read_to_string(dir.join("paths")).unwrap();
+    assert_eq!(paths, "0 build/a\n1 build/keys/b\n2 build/c\n");
+    assert_eq!(everything_below(&world), "");
+    drop(journal);
+    assert!(world.open().recovery().is_empty());
+}
+
+#[test]
+fn history_forgets_the_oldest_and_nothing_that_stands() {
+    let world = World::new();
+    let journal = world.open();
+    put(&journal, "build/stands", "from the beginning");
+    tree(&journal, "1");
+    for n in 0..30 {
+        put(&journal, "build/a", &n.to_string());
+    }
+    tree(&journal, "2");
+    let few = Retention {
+        kept: Limits::NOTHING,
+        history: Limits { count: 10, ..MANY },
+        ..Retention::default()
+    };
+    let planned = journal.gc(&few, true).unwrap();
+    let done = journal.gc(&few, false).unwrap();
+    // Of 33 the latest ten stay, and the one that put what stands.
+    assert_eq!(done.history_txns, 22);
+    assert!(
+        planned.history_txns <= 22,
+        "what is kept now stays in the plan"
+    );
+    let left = journal
+        .history()
+        .transactions(&TxnFilter::default())
+        .unwrap();
+    assert_eq!(left.len(), 11);
+    assert_eq!(left.last().unwrap().number, 1);
+    assert!(journal.history().entry("build/stands").unwrap().is_some());
+    assert!(journal.history().manifest("build/tools").unwrap().is_some());
+    assert_eq!(journal.verify("build/tools", true).unwrap(), []);
+    drop(journal);
+    assert_eq!(tljournal_testkit::check_database(&world), [""; 0]);
+}

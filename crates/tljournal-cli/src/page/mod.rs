@@ -12,10 +12,11 @@ mod past;
 mod pen;
 mod render;
 mod scale;
+mod story;
 mod tables;
 mod titles;
 mod words;
 
-pub(crate) use facts::{Change as TreeChange, Finding, Severity, Tail};
+pub(crate) use facts::{Finding, Severity};
 pub(crate) use past::{Past, Wanted};
 pub(crate) use render::{Subject, write};

@@ -9,9 +9,9 @@ use super::tables::CHANGES_MAX;
 use super::words::{TEXT_MAX, nanos};
 
 /// How many events are read.
-const EVENTS_MAX: u32 = 5_000;
+const EVENTS_MAX: u32 = 1_000;
 /// What the transactions may take of a page, in bytes, so that it stays below 5 MB.
-const BYTES_MAX: usize = 4_300_000;
+const BYTES_MAX: usize = 4_200_000;
 /// What a transaction takes, and a change of it, without what others named.
 const TXN_BYTES: usize = 290;
 const CHANGE_BYTES: usize = 60;
@@ -149,6 +149,10 @@ fn changes(history: &History<'_>, txns: &[TxnRecord]) -> Result<(Changes, usize)
 
 /// How many bytes a foreign text takes, about: what is special is written longer.
 fn shown(text: &str) -> usize {
-    let long = |c: char| if c.is_ascii_alphanumeric() { 1 } else { 3 };
-    text.chars().take(TEXT_MAX).map(long).sum()
+    let length = |c: char| match c {
+        '<' | '>' | '&' | '"' | '\'' => 5,
+        c if c.is_control() => 6,
+        c => c.len_utf8(),
+    };
+    text.chars().take(TEXT_MAX).map(length).sum()
 }

@@ -8,7 +8,7 @@ use super::past::Past;
 use super::scale::Scale;
 use super::tables::{self, End};
 use super::titles;
-use super::words::{clock, day, nanos, span, text};
+use super::words::{clock, day, nanos, span};
 
 /// Moments that are nearer to each other than this are drawn at the same place, in nanoseconds.
 const NEAR: f64 = 10_000.0;
@@ -18,6 +18,8 @@ const TICK_APART: f64 = 8.0;
 const NARROW: f64 = 0.25;
 /// What is narrower than this, in percent, is drawn as a line.
 const LINE: f64 = 0.05;
+/// How long was waited when a wait is told, in nanoseconds.
+const LONG_WAIT: i64 = 1_000_000_000;
 
 /// What draws: rows with a scale.
 pub(super) struct Pen<'a> {
@@ -108,20 +110,17 @@ impl<'a> Pen<'a> {
         end.max(began)
     }
 
-    /// The long waits of a run, with what was waited for.
+    /// The long waits of a run, with what is said of them.
     fn waits(&self, run: &RunRecord) -> impl Iterator<Item = (i64, i64, String)> {
-        let events = self.events.get(&run.number).into_iter().flatten();
-        events.filter_map(|event| {
-            let seconds = waited(event)?;
-            let to = nanos(event.at);
-            let from = to.saturating_sub((seconds * 1e9) as i64);
-            let title = format!(
-                "Waited for the lock {}\n{}",
-                text(event.path.as_deref().unwrap_or("?"), 80),
-                text(&event.detail, 160)
-            );
-            Some((from, to, title))
-        })
+        let events = self.events.get(&run.number).map_or(&[][..], Vec::as_slice);
+        let ends = run.ended_at.unwrap_or(self.past.now);
+        let waits = events.iter().enumerate().filter_map(move |(index, event)| {
+            let of_same = |later: &&&EventRecord| later.path == event.path;
+            let next = events[index + 1..].iter().find(of_same);
+            let (from, to) = wait(event, next.is_none().then_some(ends))?;
+            Some((from, to, titles::of_wait(event)))
+        });
+        waits
     }
 
     pub(super) fn bars(&self) -> Vec<Bar> {
@@ -339,21 +338,27 @@ fn phases(txn: &TxnRecord) -> impl Iterator<Item = Timestamp> {
     std::iter::once(txn.began_at).chain(later.into_iter().flatten())
 }
 
-/// How long was waited, in seconds, if an event tells of that.
-fn waited(event: &EventRecord) -> Option<f64> {
-    let seconds = event
-        .detail
-        .split(" s ")
-        .next()
-        .filter(|_| event.kind == "lock wait")?;
-    let seconds: f64 = seconds.trim().parse().ok()?;
-    (0.0..1e7).contains(&seconds).then_some(seconds)
+/// From when to when was waited, if an event tells of that. What began to wait and did nothing after that,
+/// `until` it ended, waited until then.
+fn wait(event: &EventRecord, until: Option<Timestamp>) -> Option<(i64, i64)> {
+    let at = nanos(event.at);
+    match event.kind.as_str() {
+        EventRecord::WAITING => Some((at - LONG_WAIT, nanos(until?).max(at))),
+        EventRecord::WAITED | EventRecord::GAVE_UP => {
+            let seconds: f64 = event.detail.split(" s ").next()?.trim().parse().ok()?;
+            let is_sane = (0.0..1e7).contains(&seconds);
+            is_sane.then(|| (at.saturating_sub((seconds * 1e9) as i64), at))
+        }
+        _ => None,
+    }
 }
 
-/// The sign of an event; long waits are drawn as long as they were.
+/// The sign of an event, if it has one: waits are drawn as long as they were, and holds are no news.
 fn sign(kind: &str) -> Option<&'static str> {
     Some(match kind {
-        "lock wait" => return None,
+        EventRecord::WAITING | EventRecord::WAITED => return None,
+        EventRecord::HOLDS | EventRecord::RELEASED | EventRecord::POPULATED => return None,
+        EventRecord::CONFLICT => "conflict",
         "recovered" | "tree put back" | "repaired" => "recovery",
         _ => "event",
     })

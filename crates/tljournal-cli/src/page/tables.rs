@@ -360,7 +360,7 @@ pub(super) fn events(past: &Past) -> Vec<EventRow> {
                 .as_deref()
                 .map(|path| text(path, TEXT_MAX))
                 .unwrap_or_default(),
-            detail: text(&event.detail, 1000),
+            detail: text(&event.detail, 400),
             run: event.run,
             txn: event.txn,
         });

@@ -47,3 +47,11 @@ pub(super) fn of_event(event: &EventRecord) -> String {
         text(&event.detail, 160)
     )
 }
+
+pub(super) fn of_wait(event: &EventRecord) -> String {
+    format!(
+        "Waited for {}\n{}",
+        text(event.path.as_deref().unwrap_or("a lock"), 80),
+        text(&event.detail, 160)
+    )
+}

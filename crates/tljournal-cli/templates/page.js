@@ -10,7 +10,8 @@
   function timeline(view) {
     const plot = byId('plot');
     const ticks = byId('ticks');
-    const least = Number(view.dataset.least);
+    const unit = 10 ** -Number(view.dataset.digits);
+    const least = 1e3 * unit;
     const pieces = view.dataset.pieces.split(';').map((text) => {
       const [from, to, x, width, cut] = text.split(',').map(Number);
       return { from, to, x, width, cut };
@@ -20,52 +21,84 @@
     let items = null;
     let asked = 0;
 
+    // What is narrow has one bar on the page, and its phases in `data-p`: they unfold when they can be seen.
     function collect() {
       items = [];
       for (const el of plot.querySelectorAll('[x$="%"]')) {
         const width = el.getAttribute('width');
-        items.push({
-          el,
-          x: parseFloat(el.getAttribute('x')),
-          w: width === null ? 0 : parseFloat(width),
-          mark: width === null,
-          name: el.classList.contains('name'),
-          shown: true,
-        });
+        const folded = el.parentNode.dataset.p;
+        const item = { el, x: parseFloat(el.getAttribute('x')), w: parseFloat(width) || 0, shown: true };
+        if (el.localName === 'use') item.mark = true;
+        if (el.classList.contains('name')) item.name = true;
+        if (folded) {
+          item.phases = folded.split(' ').map((phase) => ({ name: phase[0], w: phase.slice(1) * unit }));
+          item.w = item.phases.reduce((sum, phase) => sum + phase.w, 0);
+        }
+        items.push(item);
       }
+    }
+
+    function unfold(item) {
+      let x = item.x;
+      const parts = item.phases.map(({ name, w }) => {
+        const el = svg('rect', { class: name });
+        const part = { el, x, w, shown: true };
+        x += w;
+        return part;
+      });
+      item.el.replaceWith(...parts.map((part) => part.el));
+      return parts;
     }
 
     function draw() {
       asked = 0;
       if (!items) collect();
       const scale = 100 / (to - from);
+      const pixel = plot.getBoundingClientRect().width / 100;
+      const unfolded = [];
       for (const item of items) {
-        let left = (item.x - from) * scale;
-        let right = left + item.w * scale;
-        const shown = right > -2 && left < 102;
-        if (shown !== item.shown) {
-          item.el.style.display = shown ? '' : 'none';
-          item.shown = shown;
+        if (item.phases && item.w * scale * pixel > 3 && item.x < to && item.x + item.w > from) {
+          item.gone = true;
+          unfolded.push(...unfold(item));
+        } else {
+          put(item, scale, pixel);
         }
-        if (!shown) continue;
-        if (item.mark) {
-          item.el.setAttribute('x', left + '%');
-          continue;
-        }
-        // A name stays in view as long as its lane does.
-        left = Math.max(left, item.name ? 0 : -2);
-        right = Math.min(right, 102);
-        item.el.setAttribute('x', left + '%');
-        item.el.setAttribute('width', Math.max(right - left, 0) + '%');
+      }
+      if (unfolded.length) {
+        unfolded.forEach((item) => put(item, scale, pixel));
+        items = items.filter((item) => !item.gone).concat(unfolded);
       }
       view.classList.toggle('zoomed', to - from < 100);
       byId('level').value = level(scale);
       axis();
     }
 
+    function put(item, scale, pixel) {
+      let left = (item.x - from) * scale;
+      let right = left + item.w * scale;
+      const shown = right > -2 && left < 102;
+      if (shown !== item.shown) {
+        item.el.style.display = shown ? '' : 'none';
+        item.shown = shown;
+      }
+      if (!shown) return;
+      if (item.mark) {
+        item.el.setAttribute('x', left + '%');
+        return;
+      }
+      // A name stays in view as long as its lane does.
+      left = Math.max(left, item.name ? 0 : -2);
+      right = Math.min(right, 102);
+      item.el.setAttribute('x', left + '%');
+      item.el.setAttribute('width', Math.max(right - left, 0) + '%');
+      if (item.name) {
+        const room = (right - left) * pixel;
+        item.el.setAttribute('class', 'name n' + (room < 44 ? 0 : room < 88 ? 1 : 2));
+      }
+    }
+
     function level(scale) {
-      const number = scale / 100 * 100;
-      const text = number < 10 ? number.toFixed(1).replace('.0', '') : Math.round(number).toLocaleString('en');
+      const text = scale < 10 ? scale.toFixed(1).replace('.0', '') : Math.round(scale).toLocaleString('en');
       return text + '×';
     }
 
@@ -260,9 +293,9 @@
     byId('zoom-in').addEventListener('click', () => zoom(2));
     byId('zoom-out').addEventListener('click', () => zoom(.5));
     byId('zoom-all').addEventListener('click', () => show(0, 100));
-    addEventListener('resize', () => { if (!asked) asked = requestAnimationFrame(() => { asked = 0; axis(); }); });
+    addEventListener('resize', () => { if (!asked) asked = requestAnimationFrame(draw); });
     addEventListener('beforeprint', () => { from = 0; to = 100; hide(); if (items) draw(); });
-    axis();
+    requestAnimationFrame(draw);
   }
 
   function tables() {
@@ -272,7 +305,7 @@
     filter.addEventListener('input', () => {
       cancelAnimationFrame(asked);
       asked = requestAnimationFrame(() => {
-        rows = rows || [...document.querySelectorAll('tr.row')].map((el) => ({ el, text: el.textContent.toLowerCase() }));
+        rows = rows || [...document.querySelectorAll('.runs tbody tr, .txns tbody tr, .events tbody tr')].map((el) => ({ el, text: el.textContent.toLowerCase() }));
         const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
         let count = 0;
         for (const row of rows) {
@@ -281,7 +314,7 @@
           count += shown;
         }
         for (const group of document.querySelectorAll('.group')) {
-          group.hidden = !group.querySelector('tr.row:not([hidden])');
+          group.hidden = !group.querySelector('tbody tr:not([hidden])');
         }
         byId('matches').value = words.length ? `${count} of ${rows.length} rows` : '';
       });

@@ -60,8 +60,7 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
         run: run.as_ref(),
         shown: &|path, in_home| session.shown(path, in_home),
         findings: None,
-        differences: None,
-        tail: None,
+        report: None,
     };
     let size = outfile::write(&args.html, |out| page::write(&past, &subject, out))?;
     if args.html != outfile::STDOUT {

@@ -36,25 +36,3 @@ pub(crate) struct Finding {
     /// What to do.
     pub(crate) advice: String,
 }
-
-/// A way in which a tree is not what was installed.
-#[derive(Debug, Clone)]
-pub(crate) struct Change {
-    /// The tree.
-    pub(crate) tree: String,
-    /// What in it; empty for the tree itself.
-    pub(crate) path: String,
-    /// `missing`, `changed`, ...
-    pub(crate) what: String,
-}
-
-/// The end of what a run's command printed.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Tail {
-    /// Where all of it is.
-    pub(crate) log: String,
-    /// The last lines.
-    pub(crate) lines: Vec<String>,
-    /// Whether there were more.
-    pub(crate) cut: bool,
-}

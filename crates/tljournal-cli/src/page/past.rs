@@ -5,12 +5,16 @@ use tljournal::{
     TxnFilter, TxnRecord, Voucher,
 };
 
-use super::words::nanos;
+use super::tables::CHANGES_MAX;
+use super::words::{TEXT_MAX, nanos};
 
 /// How many events are read.
-const EVENTS_MAX: u32 = 5_000;
-/// How many changes are read in all, and of one transaction.
-const CHANGES_MAX: usize = 20_000;
+const EVENTS_MAX: u32 = 1_000;
+/// What the transactions may take of a page, in bytes, so that it stays below 5 MB.
+const BYTES_MAX: usize = 4_200_000;
+/// What a transaction takes, and a change of it, without what others named.
+const TXN_BYTES: usize = 290;
+const CHANGE_BYTES: usize = 60;
 /// What happened so long before and after a run belongs to its story, in seconds.
 const AROUND: i64 = 60;
 
@@ -23,13 +27,15 @@ pub(crate) struct Wanted {
     pub(crate) txns: u32,
 }
 
+/// The first changes of each transaction by its number, and how many it has.
+type Changes = HashMap<i64, (Vec<ChangeRecord>, usize)>;
+
 /// The rows that a page is made of, the earliest first.
 #[derive(Debug)]
 pub(crate) struct Past {
     pub(super) runs: Vec<RunRecord>,
     pub(super) txns: Vec<TxnRecord>,
-    /// By the number of the transaction.
-    pub(super) changes: HashMap<i64, Vec<ChangeRecord>>,
+    pub(super) changes: Changes,
     pub(super) events: Vec<EventRecord>,
     /// The numbers of the runs that live.
     pub(super) alive: HashSet<i64>,
@@ -64,11 +70,14 @@ impl Past {
             until,
             ..TxnFilter::default()
         })?;
-        let cut = runs.len() == wanted.runs as usize || txns.len() == wanted.txns as usize;
+        let mut cut = runs.len() == wanted.runs as usize || txns.len() == wanted.txns as usize;
         let shown: HashSet<_> = runs.iter().map(|run| run.number).collect();
         txns.retain(|txn| shown.contains(&txn.run.number));
         runs.sort_by_key(|run| (nanos(run.started_at), run.number));
         txns.sort_by_key(|txn| (nanos(txn.began_at), txn.number));
+        let (changes, fitting) = changes(history, &txns)?;
+        cut |= fitting < txns.len();
+        txns.drain(..txns.len() - fitting);
         let mut alive = HashSet::new();
         for run in runs.iter().filter(|run| run.ended_at.is_none()) {
             if history.is_alive(run.id)? {
@@ -83,7 +92,7 @@ impl Past {
         })?;
         events.reverse();
         Ok(Self {
-            changes: changes(history, &txns)?,
+            changes,
             vouchers: history.vouchers()?,
             runs,
             txns,
@@ -113,20 +122,37 @@ fn around(run: &RunRecord) -> (Option<Timestamp>, Option<Timestamp>) {
     )
 }
 
-/// The changes of the latest transactions, as many as a page can hold.
-fn changes(
-    history: &History<'_>,
-    txns: &[TxnRecord],
-) -> Result<HashMap<i64, Vec<ChangeRecord>>, Error> {
-    let mut room = CHANGES_MAX;
+/// The changes of the transactions, the latest first, as long as the page has room for them; and how many
+/// transactions that were.
+fn changes(history: &History<'_>, txns: &[TxnRecord]) -> Result<(Changes, usize), Error> {
+    let mut room = BYTES_MAX;
     let mut found = HashMap::new();
     for txn in txns.iter().rev() {
-        if room == 0 {
+        let mut changes = history.changes(txn.number)?;
+        let count = changes.len();
+        changes.truncate(CHANGES_MAX);
+        let named = changes
+            .iter()
+            .map(|change| shown(&change.path) + CHANGE_BYTES);
+        let reason = txn.reason.as_deref().map_or(0, shown);
+        // The label and the reason are in the picture too.
+        let bytes = TXN_BYTES + 2 * (shown(&txn.label) + reason) + named.sum::<usize>();
+        let Some(less) = room.checked_sub(bytes) else {
             break;
-        }
-        let of_txn = history.changes(txn.number)?;
-        room = room.saturating_sub(of_txn.len());
-        found.insert(txn.number, of_txn);
+        };
+        room = less;
+        found.insert(txn.number, (changes, count));
     }
-    Ok(found)
+    let fitting = found.len();
+    Ok((found, fitting))
+}
+
+/// How many bytes a foreign text takes, about: what is special is written longer.
+fn shown(text: &str) -> usize {
+    let length = |c: char| match c {
+        '<' | '>' | '&' | '"' | '\'' => 5,
+        c if c.is_control() => 6,
+        c => c.len_utf8(),
+    };
+    text.chars().take(TEXT_MAX).map(length).sum()
 }

@@ -3,13 +3,15 @@ use std::io::{self, Write};
 use askama::Template;
 use base64::Engine as _;
 use sha2::{Digest as _, Sha256};
-use tljournal::RunRecord;
+use tljournal::{EventRecord, RunRecord};
 
 use super::draw::{self, Timeline};
-use super::facts::{Change, Finding, Tail};
+use super::facts::Finding;
 use super::past::Past;
+use super::story::{self, Story};
 use super::tables::{self, End, EventRow, Group, RunRow, TagRow};
 use super::words::{clock, day, nanos, span, text};
+use crate::postmortem::Report;
 use crate::text::{bytes, count};
 
 const STYLE: &str = include_str!("../../templates/page.css");
@@ -27,10 +29,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) shown: &'a dyn Fn(&str, bool) -> String,
     /// What a check found; `None` if nothing was checked.
     pub(crate) findings: Option<Vec<Finding>>,
-    /// How trees differ from what was installed; `None` if nobody looked.
-    pub(crate) differences: Option<Vec<Change>>,
-    /// The end of what the run printed.
-    pub(crate) tail: Option<Tail>,
+    /// What was found out about the run.
+    pub(crate) report: Option<&'a Report>,
 }
 
 #[derive(Debug)]
@@ -69,8 +69,7 @@ struct Page<'a> {
     events: Vec<EventRow>,
     tags: Vec<TagRow>,
     findings: Option<Vec<FindingRow>>,
-    differences: Option<&'a [Change]>,
-    tail: Option<&'a Tail>,
+    story: Option<Story>,
     cut: bool,
     txns: usize,
     version: &'static str,
@@ -86,7 +85,7 @@ pub(crate) fn write(past: &Past, subject: &Subject<'_>, out: &mut dyn Write) -> 
         policy: policy(),
         title: match subject.run {
             Some(run) => format!("Run {}: {verdict}", run.number),
-            None => format!("Journal of {}", text(&subject.home, 80)),
+            None => text(&subject.home, 120),
         },
         verdict,
         tone,
@@ -100,8 +99,7 @@ pub(crate) fn write(past: &Past, subject: &Subject<'_>, out: &mut dyn Write) -> 
         events: tables::events(past),
         tags: tables::tags(past),
         findings: subject.findings.as_deref().map(finding_rows),
-        differences: subject.differences.as_deref(),
-        tail: subject.tail.as_ref(),
+        story: subject.report.map(story::tell),
         cut: past.cut,
         txns: past.txns.len(),
         version: env!("CARGO_PKG_VERSION"),
@@ -152,7 +150,7 @@ fn verdict(past: &Past, run: Option<&RunRecord>) -> (String, &'static str, Strin
         (0, 0, _) => (
             "Everything committed is in place".to_owned(),
             "good",
-            String::new(),
+            past.latest_failed().map(latest_failure).unwrap_or_default(),
         ),
         (0, open, _) => (
             format!("{} left unfinished", count(open, "transaction")),
@@ -165,6 +163,17 @@ fn verdict(past: &Past, run: Option<&RunRecord>) -> (String, &'static str, Strin
             "tljournal fsck explains what is in the way".to_owned(),
         ),
     }
+}
+
+/// Where to look next, when all is well by now.
+fn latest_failure(run: &RunRecord) -> String {
+    format!(
+        "The latest run that failed is {}, {}: {}. tljournal postmortem {} looks into it.",
+        run.number,
+        tables::name_of(run),
+        text(run.outcome.as_deref().unwrap_or("failed"), 60),
+        run.number
+    )
 }
 
 fn tone(end: End) -> &'static str {
@@ -188,10 +197,11 @@ fn facts(past: &Past, subject: &Subject<'_>) -> Vec<(&'static str, String)> {
         true => "",
         false => " (a copy: it was written elsewhere)",
     };
-    let mut facts = vec![
-        ("Journal", format!("{}{copied}", text(&subject.home, 200))),
-        ("Host", hosts),
-    ];
+    let mut facts = vec![("Host", hosts)];
+    if subject.run.is_some() || !subject.at_home {
+        let journal = format!("{}{copied}", text(&subject.home, 200));
+        facts.insert(0, ("Journal", journal));
+    }
     if let Some(first) = past.runs.first() {
         let last = past.runs.last().unwrap_or(first);
         let (from, to) = (day(first.started_at), day(last.started_at));
@@ -203,6 +213,7 @@ fn facts(past: &Past, subject: &Subject<'_>) -> Vec<(&'static str, String)> {
         facts.push(("Shown", days));
     }
     facts.push(("Made", format!("{} {} UTC", day(past.now), clock(past.now))));
+    facts.push(("Version", env!("CARGO_PKG_VERSION").to_owned()));
     facts
 }
 
@@ -243,7 +254,7 @@ fn tiles(past: &Past, subject: &Subject<'_>) -> Vec<Tile> {
     let waits = past
         .events
         .iter()
-        .filter(|event| event.kind == "lock wait")
+        .filter(|event| event.kind == EventRecord::WAITED)
         .count();
     let length = |run: &RunRecord| Some(nanos(run.ended_at?) - nanos(run.started_at));
     let mut tiles = Vec::new();

@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn times_of_any_year_and_in_any_order_have_a_place() {
-        let far = i64::MAX / 8;
+        let far = i64::MAX / 2;
         let scale = Scale::new(vec![(far, -far), (-far, far), (3, 1)]);
         for at in [-far, 0, far] {
             assert!((0.0..=100.0).contains(&scale.at(at)), "{}", scale.at(at));

@@ -7,7 +7,10 @@ use super::words::{TEXT_MAX, clock, day, nanos, span, text};
 use crate::text::{bytes, count};
 
 /// How many changes of one transaction are listed.
-const CHANGES_MAX: usize = 20;
+pub(super) const CHANGES_MAX: usize = 20;
+
+/// Said of a change that replaced what the journal had not put there.
+pub(super) const DRIFT: &str = "what was there was not the journal’s own";
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +97,8 @@ pub(super) struct Group {
 pub(super) struct TxnRow {
     pub(super) number: i64,
     pub(super) state: String,
-    pub(super) state_class: &'static str,
+    /// The look of a state that is not the usual one.
+    pub(super) look: Option<&'static str>,
     pub(super) clock: String,
     pub(super) label: String,
     pub(super) reason: Option<String>,
@@ -140,8 +144,16 @@ pub(super) struct TagRow {
 pub(super) fn name_of(run: &RunRecord) -> String {
     match run.label.as_deref().filter(|label| !label.is_empty()) {
         Some(label) => text(label, 120),
-        None => text(&run.argv, 120),
+        None => text(&called(&run.argv), 120),
     }
+}
+
+/// A command line without the directory of its program.
+fn called(argv: &str) -> String {
+    let end = argv.find(' ').unwrap_or(argv.len());
+    let (program, arguments) = argv.split_at(end);
+    let name = program.rsplit('/').next().unwrap_or(program);
+    format!("{name}{arguments}")
 }
 
 /// How long the phases of a transaction took, in words.
@@ -237,7 +249,8 @@ pub(super) fn run_facts(run: &RunRecord) -> Vec<(&'static str, String)> {
 pub(super) fn groups(past: &Past, shown: &dyn Fn(&str, bool) -> String) -> Vec<Group> {
     let mut by_run: HashMap<i64, Vec<TxnRow>> = HashMap::new();
     for txn in &past.txns {
-        let changes = past.changes.get(&txn.number).map(Vec::as_slice);
+        let changes = past.changes.get(&txn.number);
+        let changes = changes.map_or((&[][..], 0), |(first, count)| (first, *count));
         let row = txn_row(txn, changes, shown);
         by_run.entry(txn.run.number).or_default().push(row);
     }
@@ -255,54 +268,42 @@ pub(super) fn groups(past: &Past, shown: &dyn Fn(&str, bool) -> String) -> Vec<G
 
 fn txn_row(
     txn: &TxnRecord,
-    changes: Option<&[ChangeRecord]>,
+    (changes, count_of_all): (&[ChangeRecord], usize),
     shown: &dyn Fn(&str, bool) -> String,
 ) -> TxnRow {
-    let all: Vec<_> = changes.unwrap_or_default().iter().collect();
-    let rows = all.iter().take(CHANGES_MAX).map(|change| ChangeRow {
+    let rows = changes.iter().map(|change| ChangeRow {
         word: word(&change.op),
         path: text(&shown(&change.path, change.in_home), TEXT_MAX),
         detail: detail(change),
         drift: change.drift,
     });
     let rows: Vec<_> = rows.collect();
-    let outline = match (&rows[..], changes) {
-        (_, None) => format!("tljournal show {}", txn.number),
-        ([], _) => "no change".to_owned(),
-        ([only], _) => format!("{} {}", only.word, only.path),
-        (_, _) => count(all.len(), "change"),
+    let outline = match &rows[..] {
+        [] => "no change".to_owned(),
+        [only] => format!("{} {}", only.word, only.path),
+        _ => count(count_of_all, "change"),
     };
     let lengths = phase_lengths(txn);
     TxnRow {
         number: txn.number,
         state: text(&txn.state, 20),
-        state_class: state_class(&txn.state),
+        look: look(&txn.state),
         clock: clock(txn.began_at),
         label: text(&txn.label, TEXT_MAX),
         reason: txn.reason.as_deref().map(|reason| text(reason, 1000)),
         lengths: lengths.map(|length| length.map(span).unwrap_or_default()),
         outline,
-        more: all.len() - rows.len(),
+        more: count_of_all.saturating_sub(rows.len()),
         changes: rows,
         kept: txn.kept.map(bytes),
         undoes: txn.undoes,
     }
 }
 
-/// A state is a word of ours, or else has no look.
-fn state_class(state: &str) -> &'static str {
-    let known = [
-        "applied",
-        "aborted",
-        "aborting",
-        "stuck",
-        "staging",
-        "committed",
-    ];
-    known
-        .into_iter()
-        .find(|own| *own == state)
-        .unwrap_or_default()
+/// The look of a state that is not the usual one; a word that is none of ours has none.
+fn look(state: &str) -> Option<&'static str> {
+    let known = ["aborted", "aborting", "stuck", "staging", "committed"];
+    known.into_iter().find(|own| *own == state)
 }
 
 /// The word that the command line uses for what a change does.
@@ -359,7 +360,7 @@ pub(super) fn events(past: &Past) -> Vec<EventRow> {
                 .as_deref()
                 .map(|path| text(path, TEXT_MAX))
                 .unwrap_or_default(),
-            detail: text(&event.detail, 1000),
+            detail: text(&event.detail, 400),
             run: event.run,
             txn: event.txn,
         });

@@ -45,6 +45,7 @@ mod pin;
 mod recovery;
 mod tree;
 mod txn;
+mod undo;
 mod voucher;
 
 pub use ambient::redacted;
@@ -72,4 +73,5 @@ pub use tree::{
 pub use txn::{
     Accept, OnPinned, Payload, PopulateOptions, Prepared, Receipt, Transaction, TreeOptions,
 };
+pub use undo::{Because, NotKept, Undo, UndoAction, UndoOptions, UndoStep};
 pub use voucher::{Tags, Voucher};

@@ -7,6 +7,7 @@ mod artifacts_publish;
 mod blame;
 mod diff;
 mod exec;
+mod gc;
 mod init;
 mod keep;
 mod kit;
@@ -17,6 +18,7 @@ mod pin;
 mod populate;
 mod put;
 mod recover;
+mod restore;
 mod rm;
 mod runs;
 mod show;
@@ -31,6 +33,7 @@ mod tree;
 mod tree_install;
 mod tree_show;
 mod tree_verify;
+mod undo;
 mod views;
 
 use clap::Subcommand;
@@ -70,6 +73,9 @@ pub(crate) enum Command {
     Diff(diff::Args),
     Blame(blame::Args),
     Runs(runs::Args),
+    Undo(undo::Args),
+    Restore(restore::Args),
+    Gc(gc::Args),
     Demo(demo::Args),
     Keep(keep::Args),
 }
@@ -96,6 +102,9 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<Exit, Failure> 
         Command::Diff(args) => diff::run(session, &args),
         Command::Blame(args) => blame::run(session, &args),
         Command::Runs(args) => runs::run(session, &args),
+        Command::Undo(args) => undo::run(session, &args),
+        Command::Restore(args) => restore::run(session, &args),
+        Command::Gc(args) => gc::run(session, &args),
         Command::Demo(args) => demo::run(session, args),
         Command::Keep(args) => keep::run(&args),
     }

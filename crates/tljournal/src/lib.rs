@@ -47,6 +47,7 @@ mod recovery;
 mod redact;
 mod tree;
 mod txn;
+mod undo;
 mod voucher;
 
 pub use catalog::{
@@ -75,4 +76,5 @@ pub use tree::{
 pub use txn::{
     Accept, OnPinned, Payload, PopulateOptions, Prepared, Receipt, Transaction, TreeOptions,
 };
+pub use undo::{Because, NotKept, Undo, UndoAction, UndoOptions, UndoStep};
 pub use voucher::{Tags, Voucher};

@@ -9,6 +9,7 @@ mod completions;
 mod diff;
 mod exec;
 pub(crate) mod fsck;
+mod gc;
 mod init;
 mod keep;
 mod kit;
@@ -22,6 +23,7 @@ mod postmortem;
 mod put;
 mod recover;
 mod report;
+mod restore;
 mod rm;
 mod runs;
 mod show;
@@ -36,6 +38,7 @@ mod tree;
 mod tree_install;
 mod tree_show;
 mod tree_verify;
+mod undo;
 pub(crate) mod views;
 
 use clap::Subcommand;
@@ -78,6 +81,9 @@ pub(crate) enum Command {
     Blame(blame::Args),
     Runs(runs::Args),
     Report(report::Args),
+    Undo(undo::Args),
+    Restore(restore::Args),
+    Gc(gc::Args),
     Demo(demo::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -109,6 +115,9 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<Exit, Failure> 
         Command::Blame(args) => blame::run(session, &args),
         Command::Runs(args) => runs::run(session, &args),
         Command::Report(args) => report::run(session, &args),
+        Command::Undo(args) => undo::run(session, &args),
+        Command::Restore(args) => restore::run(session, &args),
+        Command::Gc(args) => gc::run(session, &args),
         Command::Demo(args) => demo::run(session, args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

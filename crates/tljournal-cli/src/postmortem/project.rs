@@ -100,7 +100,7 @@ pub(super) fn kept(
         if let Some(path) = inspection.left_by(txn.id)? {
             found.push(Kept {
                 txn: txn.number,
-                path: session.shown(path.as_str(), true),
+                path: session.in_home(path.as_str()),
                 bytes: txn.kept,
                 staged: txn.commit_no.is_none(),
             });
@@ -125,7 +125,7 @@ pub(super) fn output(
             let (lines, cut) = last_lines(&end.bytes, lines_max);
             Tail {
                 run: story.run.number,
-                path: session.shown(&end.path, true),
+                path: session.in_home(&end.path),
                 lines,
                 cut: cut || end.cut,
             }

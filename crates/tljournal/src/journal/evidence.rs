@@ -29,11 +29,10 @@ pub struct LogEnd {
 }
 
 impl Inspection {
-    /// Whether there is anything but the database: without it nothing can be told of logs, of what was
-    /// staged, and of what the project's files are now.
+    /// Whether the project is here, and not only its database, and logs perhaps.
     #[must_use]
     pub fn has_files(&self) -> bool {
-        self.home_dir().open_dir(".state").is_ok()
+        self.home_dir().open_dir(TXNS).is_ok()
     }
 
     /// Whether it can be told who lives.

@@ -46,6 +46,37 @@ pub(crate) fn bytes(count: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
+/// Reads a number of bytes, with or without a unit: `4096`, `500M`, `1.5 GiB`. All units are powers of 1024.
+///
+/// # Errors
+/// Says which forms there are.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    let wrong = || {
+        let shown = text.escape_debug();
+        format!("`{shown}` is not a size: use bytes, or units such as 500M or 1.5GiB")
+    };
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.');
+    let (number, unit) = text.split_at(digits.unwrap_or(text.len()));
+    let unit = unit.trim_start().to_ascii_lowercase();
+    let unit = unit
+        .strip_suffix("ib")
+        .or(unit.strip_suffix('b'))
+        .unwrap_or(&unit);
+    let power = ["", "k", "m", "g", "t", "p"]
+        .iter()
+        .position(|known| *known == unit);
+    let power = power.ok_or_else(wrong)? as i32;
+    if let (0, Ok(bytes)) = (power, number.parse()) {
+        return Ok(bytes);
+    }
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let bytes = number * 1024_f64.powi(power);
+    match bytes.is_finite() && bytes < u64::MAX as f64 {
+        true => Ok(bytes as u64),
+        false => Err(wrong()),
+    }
+}
+
 /// `1 file`, `2 files`.
 pub(crate) fn count(number: usize, noun: &str) -> String {
     let mut out = String::new();
@@ -73,6 +104,18 @@ mod tests {
         assert_eq!(quoted("build/a-1.txt"), "build/a-1.txt");
         assert_eq!(quoted("it's $x"), r"'it'\''s $x'");
         assert_eq!(quoted(""), "''");
+    }
+
+    #[test]
+    fn a_size_is_bytes_or_has_a_unit() {
+        assert_eq!(size("4096"), Ok(4096));
+        assert_eq!(size("18446744073709551615"), Ok(u64::MAX));
+        assert_eq!(size("500M"), Ok(500 << 20));
+        assert_eq!(size("1.5 GiB"), Ok(3 << 29));
+        assert_eq!(size("2kb"), Ok(2048));
+        for bad in ["", "M", "-1", "1x", "1e9", "99999999P", "1.2.3k"] {
+            assert!(size(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -35,6 +35,7 @@ mod catalog;
 pub mod disk;
 mod engine;
 mod error;
+mod fsck;
 mod home;
 mod journal;
 mod kept;
@@ -46,6 +47,7 @@ mod recovery;
 mod redact;
 mod tree;
 mod txn;
+mod undo;
 mod voucher;
 
 pub use catalog::{
@@ -53,6 +55,7 @@ pub use catalog::{
     TxnRecord,
 };
 pub use error::{Conflict, ConflictKind, Damage, Error, Unsupported, UsageError};
+pub use fsck::{Code, Finding, FsckDepth, FsckOptions, FsckReport, FsckWatch, Mend, Severity};
 pub use journal::{
     EntryDiff, EntryView, History, Inspection, Installed, Journal, LogEnd, NamedLock, Options,
     PathDiff, Reading, Run, Status, Wrote,
@@ -73,4 +76,5 @@ pub use tree::{
 pub use txn::{
     Accept, OnPinned, Payload, PopulateOptions, Prepared, Receipt, Transaction, TreeOptions,
 };
+pub use undo::{Because, NotKept, Undo, UndoAction, UndoOptions, UndoStep};
 pub use voucher::{Tags, Voucher};

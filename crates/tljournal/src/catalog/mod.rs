@@ -16,6 +16,7 @@
 //! Any statement may find it. It is one error, [`CatalogError::Corrupt`], wherever it comes from.
 
 mod change;
+mod check;
 mod clauses;
 mod codec;
 mod entry;
@@ -33,6 +34,7 @@ mod tree;
 mod txn;
 mod voucher;
 
+pub(crate) use check::{BadRow, ScannedEntry};
 pub(crate) use codec::RowError;
 pub(crate) use entry::{EntryRow, Unsettled};
 pub(crate) use event::{FAILED_SYNC, WEAKER_PROMISE};
@@ -42,7 +44,7 @@ pub(crate) use open::Catalog;
 pub use records::{
     ChangeRecord, EventFilter, EventRecord, RunFilter, RunRecord, TxnFilter, TxnRecord,
 };
-pub(crate) use steps::Step;
+pub(crate) use steps::{Around, Step};
 pub(crate) use txn::TxnRow;
 pub(crate) use voucher::{VoucherChange, VoucherRow};
 

@@ -64,6 +64,7 @@ impl Prepared {
             recovery::finish_unfinished(&self.txn.engine)?;
             self.txn.refuse_stuck()?;
             self.txn.settle_replaced()?;
+            self.txn.guard.check(&self.txn.engine)?;
             let mut plan = self.txn.plan()?;
             if !plan.restage.is_empty() {
                 drop((lock, alone));
@@ -111,7 +112,7 @@ impl Prepared {
                 catalog.put_manifest(manifest)?;
             }
             catalog.insert_changes(live.row, &plan.changes)?;
-            let committed = catalog.commit_txn(live.row, times)?;
+            let committed = catalog.commit_txn(live.row, times, self.txn.undoes)?;
             if committed {
                 catalog.change_vouchers(vouchers, Some(live.row))?;
             }

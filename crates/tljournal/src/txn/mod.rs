@@ -50,6 +50,7 @@ mod begin;
 mod commit;
 mod fill;
 mod found;
+mod guard;
 mod intent;
 mod payload;
 mod plan;

@@ -28,7 +28,7 @@ pub(super) fn differences(
             left.insert(path.as_str(), story.txn.number);
         }
     }
-    let told = |story: &super::TxnStory| story.changes.len() == story.changes_count;
+    let told = |story: &super::report::TxnStory| story.changes.len() == story.changes_count;
     let more = left.len() > PATHS_MAX || run.more_txns || !run.txns.iter().all(told);
     let mut found = Vec::new();
     for (path, txn) in left.into_iter().take(PATHS_MAX) {

@@ -59,6 +59,7 @@ mod prepare;
 mod receipt;
 mod stage;
 mod stage_tree;
+mod tidy;
 
 pub use begin::Transaction;
 pub use payload::Payload;

@@ -93,6 +93,12 @@ impl Session {
         }
     }
 
+    /// A path below the home, as it is reached from the current directory.
+    pub(crate) fn in_home(&self, path: &str) -> String {
+        let home = self.home_if_found().unwrap_or_default();
+        home.join(path).into_string()
+    }
+
     /// The journal's home, if it can be told where it is.
     pub(crate) fn home_if_found(&self) -> Option<Utf8PathBuf> {
         Some(self.root().ok()?.join(&self.global.home))

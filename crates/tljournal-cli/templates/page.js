@@ -133,17 +133,17 @@
     function axis() {
       const room = 84 / plot.getBoundingClientRect().width * (to - from);
       const drawn = [];
+      const seen = pieces.filter((piece) => !piece.cut && piece.x + piece.width >= from && piece.x <= to);
       let last = -1e9;
-      for (const piece of pieces) {
+      for (const piece of seen) {
         const begin = Math.max(piece.x, from);
         const end = Math.min(piece.x + piece.width, to);
-        if (piece.cut || end < begin) continue;
         const length = (piece.to - piece.from) / piece.width;
         const step = nice(room * length);
         const time = (x) => piece.from + (x - piece.x) * length;
         const at = (moment) => piece.x + (moment - piece.from) / length;
         if (begin - last >= room && piece.x >= from) {
-          drawn.push([begin, piece.from, step]);
+          drawn.push([begin, piece.from, seen.length > 1 ? Math.max(step, 1e6) : step]);
           last = begin;
         }
         for (let moment = Math.ceil(time(begin) / step) * step; at(moment) <= end; moment += step) {

@@ -305,18 +305,20 @@
     filter.addEventListener('input', () => {
       cancelAnimationFrame(asked);
       asked = requestAnimationFrame(() => {
-        rows = rows || [...document.querySelectorAll('.runs tbody tr, .txns tbody tr, .events tbody tr')].map((el) => ({ el, text: el.textContent.toLowerCase() }));
-        const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+        rows = rows || [...document.querySelectorAll('.runs tbody tr, .txns tbody tr, .events tbody tr')].map((el) => ({
+          el, text: [...el.cells].map((cell) => cell.textContent).join(' ').toLowerCase(),
+        }));
+        const wanted = filter.value.trim().toLowerCase();
         let count = 0;
         for (const row of rows) {
-          const shown = words.every((word) => row.text.includes(word));
+          const shown = row.text.includes(wanted);
           row.el.hidden = !shown;
           count += shown;
         }
         for (const group of document.querySelectorAll('.group')) {
           group.hidden = !group.querySelector('tbody tr:not([hidden])');
         }
-        byId('matches').value = words.length ? `${count} of ${rows.length} rows` : '';
+        byId('matches').value = wanted ? `${count} of ${rows.length} rows` : '';
       });
     });
 

@@ -13,6 +13,7 @@ pub(crate) fn for_failure(failure: &Failure, home: Option<&Utf8Path>) -> Option<
     let own = match failure {
         Failure::Journal(error) => for_journal(error),
         Failure::State(_) | Failure::Usage(_) | Failure::Nothing(_) | Failure::Io { .. } => None,
+        Failure::Refused { hint, .. } => return hint.map(str::to_owned),
         // It is about the command, and not about the journal.
         Failure::Command { .. } => return None,
     };
@@ -27,6 +28,9 @@ fn for_journal(error: &Error) -> Option<String> {
         }
         Error::Usage(UsageError::NotATree { .. }) => {
             "`tljournal log` lists what was installed; PATH is relative to the root"
+        }
+        Error::Usage(UsageError::InTree { .. }) => {
+            "restore the tree itself; `tljournal blame` says when what was in it"
         }
         Error::Usage(UsageError::Ambiguous { .. }) => "`tljournal log` shows their numbers",
         Error::Usage(UsageError::Overlap { .. }) => "make the two changes in two transactions",

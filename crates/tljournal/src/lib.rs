@@ -47,6 +47,7 @@ mod recovery;
 mod redact;
 mod tree;
 mod txn;
+mod undo;
 mod voucher;
 
 pub use catalog::{
@@ -56,8 +57,8 @@ pub use catalog::{
 pub use error::{Conflict, ConflictKind, Damage, Error, Unsupported, UsageError};
 pub use fsck::{Code, Finding, FsckDepth, FsckOptions, FsckReport, FsckWatch, Mend, Severity};
 pub use journal::{
-    EntryDiff, EntryView, History, Inspection, Installed, Journal, NamedLock, Options, PathDiff,
-    Reading, Run, Status, Wrote,
+    EntryDiff, EntryView, History, Inspection, Installed, Journal, LogEnd, NamedLock, Options,
+    PathDiff, Reading, Run, Status, Wrote,
 };
 pub use kept::{Gc, GcLog, GcTxn, KeyMaterial, Limits, Retention};
 pub use lock::{LockError, Mode as LockMode};
@@ -75,4 +76,5 @@ pub use tree::{
 pub use txn::{
     Accept, OnPinned, Payload, PopulateOptions, Prepared, Receipt, Transaction, TreeOptions,
 };
+pub use undo::{Because, NotKept, Undo, UndoAction, UndoOptions, UndoStep};
 pub use voucher::{Tags, Voucher};

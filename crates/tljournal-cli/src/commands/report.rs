@@ -16,7 +16,8 @@ const TXNS_MAX: u32 = 10_000;
 const AFTER: &str = "\
 Examples:
   tljournal report --html report.html
-  tljournal report --html - --run 42 > run-42.html";
+  tljournal report --html - --run 42 > run-42.html
+";
 
 /// Write history as a page for a browser
 ///
@@ -24,7 +25,7 @@ Examples:
 /// transactions with their changes, events and tags. Changes nothing in the journal; works on a
 /// read-only copy.
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{AFTER}\n\n{}", exit::OF_SHOW_RUN))]
+#[command(after_help = exit::after(AFTER, exit::OF_SHOW_RUN))]
 pub(crate) struct Args {
     /// Where to write the page; - is standard output
     #[arg(long, value_name = "FILE")]

@@ -51,7 +51,7 @@ pub(super) fn tell(report: &Report) -> Story {
     let kept = report.kept.iter().map(|kept| KeptRow {
         txn: kept.txn,
         path: text(&kept.path, TEXT_MAX),
-        size: bytes(kept.bytes),
+        size: kept.bytes.map(bytes).unwrap_or_default(),
         what: match kept.staged {
             true => "what it had staged",
             false => "what it replaced",

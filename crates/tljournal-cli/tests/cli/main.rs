@@ -10,6 +10,7 @@
 mod apply;
 mod artifacts;
 mod changes;
+mod copies;
 mod discovery;
 mod exec;
 mod exec_keeper;

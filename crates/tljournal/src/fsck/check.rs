@@ -94,6 +94,7 @@ impl Check<'_> {
             self.part(".state/lock/runs", Self::runs)?;
             self.part("transactions", Self::transactions)?;
             self.part(".state/txn", Self::staging)?;
+            self.part(".state/txn", Self::kept)?;
         }
         self.part("tags", Self::tags)?;
         self.part("entries", Self::entries)

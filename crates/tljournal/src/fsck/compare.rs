@@ -8,9 +8,7 @@ use super::{Code, Finding, FsckDepth, Look};
 use crate::catalog::{CatalogError, EntryRow};
 use crate::disk::Dir;
 use crate::error::{Damage, Error};
-use crate::model::{
-    Digest, Entry, EntryKind, EntrySignature, Kind, Manifest, Place, Signature, Stat,
-};
+use crate::model::{Digest, Entry, EntryKind, EntrySignature, Kind, Place, Signature, Stat};
 use crate::tree::{self, Depth, Difference, DifferenceKind};
 
 /// What came of one place.

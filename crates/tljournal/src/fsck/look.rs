@@ -125,7 +125,7 @@ impl Look<'_> {
         };
         let wait = Wait {
             limit: Some(MOMENT_WAIT),
-            tell: None,
+            ..Wait::default()
         };
         let (file, _) = lock::in_line(&awaited, Vec::new(), file, wait)?;
         Ok(Moment { _lock: Some(file) })

@@ -36,6 +36,7 @@ mod content;
 mod database;
 mod entries;
 mod finding;
+mod kept;
 mod layout;
 mod look;
 mod options;

@@ -5,6 +5,7 @@ use super::finding::Subject;
 use super::{Code, Finding};
 use crate::catalog::{ScannedEntry, TxnRow};
 use crate::disk::{Dir, DiskError};
+use crate::error::Error;
 use crate::home::{BESIDE_PREFIX, TXN};
 use crate::lock;
 use crate::model::{Place, TxnId, TxnState};
@@ -35,7 +36,7 @@ impl Check<'_> {
         let code = match &row {
             None => Code::StagingOrphan,
             Some(row) if !is_over(row) || look.is_alive(row.run)? => return Ok(()),
-            Some(row) if look.ask(|catalog| catalog.is_unsettled(row.row))? => return Ok(()),
+            Some(row) if self.is_needed(row)? => return Ok(()),
             Some(_) => Code::StagingLeftover,
         };
         let Some(locked) = is_at_work(txns, id)? else {
@@ -59,6 +60,13 @@ impl Check<'_> {
             .written_by(row.and_then(|row| look.txn(row.row)))
             .about(Subject::Txn(id));
         self.tell(finding)
+    }
+
+    /// Whether what a transaction left is there for a reason.
+    fn is_needed(&self, row: &TxnRow) -> Result<bool, Error> {
+        let look = self.look;
+        Ok(look.ask(|catalog| catalog.is_unsettled(row.row))?
+            || look.ask(|catalog| catalog.is_kept(row.row))?)
     }
 
     /// What was staged beside targets on other filesystems.
@@ -100,11 +108,7 @@ impl Check<'_> {
         };
         let is_needed = match &row {
             None => false,
-            Some(row) => {
-                !is_over(row)
-                    || look.is_alive(row.run)?
-                    || look.ask(|catalog| catalog.is_unsettled(row.row))?
-            }
+            Some(row) => !is_over(row) || look.is_alive(row.run)? || self.is_needed(row)?,
         };
         let path = match near.path.parent() {
             Some(parent) => parent.join(name),

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
 
+use super::guard::Guard;
 use super::intent::{Intent, Wanted};
 use crate::ambient;
 use crate::apply::{self, Keep, discard};
@@ -10,7 +11,7 @@ use crate::disk::{DiskError, NewFile};
 use crate::engine::{Engine, Moment};
 use crate::error::{Conflict, ConflictKind, Error, UsageError};
 use crate::home::{STAGED_PATHS, Staging};
-use crate::model::{Change, Expect, Place, RelPath, TxnId, TxnState};
+use crate::model::{Change, Digest, Expect, Place, RelPath, TxnId, TxnState};
 use crate::redact::redacted_text;
 
 /// A transaction to which changes are being added.
@@ -34,6 +35,9 @@ pub struct Transaction {
     pub(super) moment: Option<Moment>,
     /// Recorded with the commit, if there is one.
     pub(crate) vouchers: Vec<VoucherChange>,
+    /// The number of the transaction that it takes back.
+    pub(crate) undoes: Option<i64>,
+    pub(super) guard: Guard,
 }
 
 /// The trace that a transaction leaves from its first staged content on.
@@ -66,7 +70,16 @@ impl Transaction {
             live: None,
             moment: None,
             vouchers: Vec::new(),
+            undoes: None,
+            guard: Guard::default(),
         }
+    }
+
+    /// The digest of what is staged, or was found, for a path.
+    pub(crate) fn digest_of(&self, path: &RelPath) -> Option<Digest> {
+        let intent = self.intents.iter().find(|intent| intent.path == *path)?;
+        let staged = intent.staged.as_ref().and_then(|staged| staged.digest);
+        staged.or_else(|| intent.found.as_ref()?.digest)
     }
 
     /// What the caller named it.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use tljournal::Recovery;
-use tljournal_testkit::{Account, Snapshot, World, check_at_rest, explain};
+use tljournal_testkit::{Account, Snapshot, World, check_at_rest, check_clean, explain};
 
 use crate::storm::{LINK, PAIR, TREE, expected, is_whole, storm_tree};
 
@@ -91,6 +91,7 @@ impl Promised {
         }
         drop(journal);
         wrong.extend(check_at_rest(world));
+        wrong.extend(check_clean(world));
         wrong
     }
 

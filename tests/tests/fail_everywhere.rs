@@ -12,7 +12,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use tljournal::Error;
 use tljournal::disk::{Call, Verb, Witness};
-use tljournal_testkit::{Fail, Short, World, check_agreement, check_at_rest, explain};
+use tljournal_testkit::{Fail, Short, World, check_agreement, check_at_rest, check_clean, explain};
 use tljournal_tests::{Case, End, all_cases, at_every, case_named, counted};
 
 /// A witness that is looked at again afterwards.
@@ -82,7 +82,10 @@ fn check_short(case: &Case, fail: Fail, short: Option<Short>, story: &str) -> bo
     }
     journal.recover().unwrap();
     drop(journal);
-    let wrong = check_at_rest(&world);
+    let mut wrong = check_at_rest(&world);
+    if !case.is_meddled_with() {
+        wrong.extend(check_clean(&world));
+    }
     assert!(wrong.is_empty(), "{story}: {wrong:?}");
     case.steps.try_commit(&case.reopen(&world)).unwrap();
     true

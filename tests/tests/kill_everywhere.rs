@@ -12,7 +12,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
-use tljournal_testkit::{Moment, Snapshot, When, World, check_agreement, check_at_rest};
+use tljournal_testkit::{
+    Moment, Snapshot, When, World, check_agreement, check_at_rest, check_clean,
+};
 use tljournal_tests::{
     Case, End, WITHOUT_CALLS, at_every, case_named, counted, quiet, start, state_of,
 };
@@ -65,7 +67,10 @@ fn check(world: &World, case: &Case, allowed: &[Snapshot], done: bool, story: &s
     // Puts rebuildable trees on the medium: until then what they replaced is kept.
     journal.recover().unwrap();
     drop(journal);
-    let wrong = check_at_rest(world);
+    let mut wrong = check_at_rest(world);
+    if !case.is_meddled_with() {
+        wrong.extend(check_clean(world));
+    }
     assert!(wrong.is_empty(), "{story}:\n{}", wrong.join("\n"));
 }
 

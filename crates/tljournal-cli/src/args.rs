@@ -5,7 +5,7 @@ use clap::{ArgAction, Args, CommandFactory, Parser};
 use std::time::Duration;
 use tljournal::RelPath;
 
-use crate::commands::Command;
+use crate::commands::{Command, fsck};
 use crate::exit::Exit;
 use crate::output;
 
@@ -85,6 +85,7 @@ fn wrong_usage() -> Exit {
     let name = found.as_ref().and_then(|found| found.subcommand_name());
     match name {
         Some("exec" | "pin" | "populate") => Exit::Passed(125),
+        Some("fsck") => fsck::USAGE,
         _ => Exit::Usage,
     }
 }
@@ -104,12 +105,36 @@ mod tests {
     }
 
     #[test]
-    fn every_command_documents_its_exit_status() {
+    fn every_command_documents_its_exit_status_and_has_examples_that_can_be_typed() {
+        /// Reads the examples as the command line would be; says how many there are.
+        fn examples(help: &str) -> usize {
+            let examples = help.split("Exit status:").next().unwrap_or_default();
+            let typed = examples
+                .lines()
+                .filter(|line| line.starts_with("  tljournal "));
+            let read = |line: &str| {
+                let end = [" <", " >", " |", "   "]
+                    .iter()
+                    .filter_map(|end| line[2..].find(end))
+                    .min();
+                let line = end.map_or(line, |end| &line[..end + 2]);
+                let words = line.trim().replace(['\'', '"'], "");
+                let read = Cli::try_parse_from(words.split_whitespace());
+                assert!(read.is_ok(), "{line}: {}", read.unwrap_err());
+            };
+            typed.map(read).count()
+        }
+
         fn check(command: &clap::Command) {
             let leaf = command.get_subcommands().next().is_none();
             let help = command.get_after_help().map(ToString::to_string);
-            let told = help.is_some_and(|help| help.contains("Exit status:"));
-            assert!(!leaf || told, "{}", command.get_name());
+            let told = help.unwrap_or_default();
+            let name = command.get_name();
+            assert!(!leaf || told.contains("Exit status:"), "{name}");
+            assert!(
+                !leaf || command.is_hide_set() || examples(&told) > 0,
+                "{name}"
+            );
             command.get_subcommands().for_each(check);
         }
         Cli::command().get_subcommands().for_each(check);

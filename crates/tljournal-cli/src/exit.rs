@@ -85,6 +85,7 @@ Exit status:
 pub(crate) const OF_STATUS: &str = "\
 Exit status:
   0  done
+  1  there is no journal here (only with --short, which says nothing then)
   2  bad usage, or there is no journal
   5  damage was found: a transaction is stuck, or the catalog cannot be read
   6  the system failed: disk, permissions, unsupported filesystem or format";
@@ -103,6 +104,15 @@ pub(crate) const OF_BLAME: &str = "\
 Exit status:
   0  done, whether what is on disk is what was recorded or not
   1  no transaction wrote the path
+  2  bad usage, or there is no journal
+  5  damage was found: the catalog cannot be read
+  6  the system failed: disk, permissions, unsupported filesystem or format";
+
+/// The exit status of `report` and `export`.
+pub(crate) const OF_SHOW_RUN: &str = "\
+Exit status:
+  0  done
+  1  there is no such run
   2  bad usage, or there is no journal
   5  damage was found: the catalog cannot be read
   6  the system failed: disk, permissions, unsupported filesystem or format";
@@ -148,6 +158,15 @@ Exit status:
   6  the system failed: disk, permissions, unsupported filesystem or format
   7  a committed transaction is still not in place";
 
+/// The exit status of `fsck`: that of fsck(8).
+pub(crate) const OF_FSCK: &str = "\
+Exit status:
+  0   no errors
+  4   errors are left
+  8   it could not be checked: the system failed, or a newer version is needed
+  16  bad usage, or there is no journal
+  32  cancelled; what was found until then was told";
+
 /// The exit status of `demo`.
 pub(crate) const OF_DEMO: &str = "\
 Exit status:
@@ -155,6 +174,13 @@ Exit status:
   2  bad usage
   5  a guarantee was violated
   6  the system failed: disk, permissions, unsupported filesystem or format";
+
+/// The exit status of commands that print what is known anyway.
+pub(crate) const OF_TEXTS: &str = "\
+Exit status:
+  0  done
+  2  bad usage
+  6  the system failed: what was to be written could not be";
 
 /// What is said after the options of a command: examples and more, and what its exit status means.
 pub(crate) fn after(text: &str, status: &str) -> String {

@@ -26,10 +26,31 @@ impl Progress {
     /// Shows `what` after a second, if `shown` and there is a terminal.
     pub(crate) fn start(what: &str, shown: bool) -> Self {
         let bytes = Arc::new(AtomicU64::new(0));
+        let counted = bytes.clone();
+        Self::showing(what, shown, bytes, move || {
+            (counted.load(Ordering::Relaxed), 0)
+        })
+    }
+
+    /// The same where somebody else counts: how many bytes are done, of how many (0: not known yet).
+    pub(crate) fn watch(
+        what: &str,
+        shown: bool,
+        far: impl Fn() -> (u64, u64) + Send + 'static,
+    ) -> Self {
+        Self::showing(what, shown, Arc::default(), far)
+    }
+
+    fn showing(
+        what: &str,
+        shown: bool,
+        bytes: Arc<AtomicU64>,
+        far: impl Fn() -> (u64, u64) + Send + 'static,
+    ) -> Self {
         let running = if shown && io::stderr().is_terminal() {
             let (sender, ended) = channel();
-            let (what, bytes) = (crate::text::clean(what), bytes.clone());
-            let thread = std::thread::Builder::new().spawn(move || show(what, &bytes, &ended));
+            let what = crate::text::clean(what);
+            let thread = std::thread::Builder::new().spawn(move || show(what, &far, &ended));
             // Without a thread there is no bar, and the work goes on.
             thread.ok().map(|thread| (sender, thread))
         } else {
@@ -72,7 +93,7 @@ pub(crate) fn aside<T>(write: impl FnOnce() -> T) -> T {
     }
 }
 
-fn show(what: String, bytes: &AtomicU64, ended: &Receiver<()>) {
+fn show(what: String, far: &dyn Fn() -> (u64, u64), ended: &Receiver<()>) {
     if ended.recv_timeout(SHOWN_AFTER) != Err(RecvTimeoutError::Timeout) {
         return;
     }
@@ -80,13 +101,22 @@ fn show(what: String, bytes: &AtomicU64, ended: &Receiver<()>) {
     let style = |template| ProgressStyle::with_template(template).ok();
     let counting = style("{spinner} {msg}  {bytes} ({bytes_per_sec}), {elapsed}");
     let plain = style("{spinner} {msg}  {elapsed}");
+    let of_all =
+        style("{spinner} {msg}  {wide_bar} {bytes} of {total_bytes} ({bytes_per_sec}), {eta} left");
     let set_on_screen = |bar| *ON_SCREEN.lock().unwrap_or_else(PoisonError::into_inner) = bar;
     set_on_screen(Some(bar.clone()));
     loop {
-        let read = bytes.load(Ordering::Relaxed);
-        let style = if read > 0 { &counting } else { &plain };
+        let (read, total) = far();
+        let style = match (read, total) {
+            (0, _) => &plain,
+            (_, 0) => &counting,
+            _ => &of_all,
+        };
         if let Some(style) = style {
             bar.set_style(style.clone());
+        }
+        if total > 0 {
+            bar.set_length(total);
         }
         bar.set_position(read);
         bar.tick();

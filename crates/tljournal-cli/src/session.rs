@@ -67,6 +67,11 @@ impl Session {
         Ok(inspection)
     }
 
+    /// How the journal is opened, for whoever opens it in a way of its own.
+    pub(crate) fn journal_options(&self) -> Result<Options, Failure> {
+        Ok(self.options(self.root()?))
+    }
+
     /// How long to wait for a lock, if the command does not say.
     pub(crate) fn lock_wait(&self) -> Option<Duration> {
         self.global.lock_wait

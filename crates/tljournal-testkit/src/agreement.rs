@@ -1,6 +1,8 @@
+use std::ops::ControlFlow;
+
 use camino::Utf8Path;
 use rusqlite::{Connection, OpenFlags};
-use tljournal::{Image, Journal, Kind, Timestamp};
+use tljournal::{Code, Finding, FsckOptions, Image, Journal, Kind, Severity, Timestamp};
 
 use crate::script::Steps;
 use crate::snapshot::{Snapshot, What};
@@ -21,7 +23,8 @@ pub fn check_agreement(world: &World, journal: &Journal, steps: &Steps) -> Vec<S
 }
 
 /// Whether a journal that nobody uses has come to rest: nothing in staging, nothing unfinished, and
-/// nothing for a recovery to do, which changes nothing either. One line for each thing that is wrong.
+/// nothing for a recovery to do, which changes nothing either, and no finding of a check about anything of its
+/// own. One line for each thing that is wrong.
 #[must_use]
 pub fn check_at_rest(world: &World) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -44,7 +47,53 @@ pub fn check_at_rest(world: &World) -> Vec<String> {
     if !left.is_empty() {
         wrong.push(format!("left over in staging: {left:?}"));
     }
+    wrong.extend(found_by_fsck(world, is_own));
     wrong
+}
+
+/// Whether a check of a journal that nobody uses finds everything as it should be, also what it put in place:
+/// one line for each thing that is not. Nobody else had their hands in it.
+#[must_use]
+pub fn check_clean(world: &World) -> Vec<String> {
+    found_by_fsck(world, |_| true)
+}
+
+/// What a check finds that is not as it should be.
+fn found_by_fsck(world: &World, counts: impl Fn(Code) -> bool) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut told = |finding: Finding| {
+        if finding.severity() > Severity::Notice && counts(finding.code) {
+            let (path, wanted, is) = (&finding.path, &finding.expected, &finding.actual);
+            found.push(format!(
+                "fsck: {} `{path}`: {wanted:?}, {is:?}",
+                finding.code
+            ));
+        }
+        ControlFlow::Continue(())
+    };
+    match world.options().fsck(&FsckOptions::default(), &mut told) {
+        Ok(report) if report.unchecked.is_empty() => {}
+        Ok(report) => found.push(format!("fsck left out {:?}", report.unchecked)),
+        Err(error) => found.push(format!("it cannot be checked: {}", explain(&error))),
+    }
+    found
+}
+
+/// Whether a code is about the journal's own, and not about what others may have changed.
+fn is_own(code: Code) -> bool {
+    !matches!(
+        code,
+        Code::Changed
+            | Code::Missing
+            | Code::Extra
+            | Code::WrongKind
+            | Code::WrongSize
+            | Code::WrongMode
+            | Code::WrongMtime
+            | Code::WrongTarget
+            | Code::WrongLinks
+            | Code::WrongContent
+    )
 }
 
 /// Whether SQLite finds the database of a journal that nobody uses whole. One line for each thing that is

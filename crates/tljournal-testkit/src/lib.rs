@@ -43,7 +43,7 @@ mod tree;
 mod witness;
 mod world;
 
-pub use agreement::{check_agreement, check_at_rest, check_database};
+pub use agreement::{check_agreement, check_at_rest, check_clean, check_database};
 pub use calls::{Traced, kill_at_call};
 pub use random::Random;
 pub use script::{Act, Model, Node, Outcome, Predicted, Script, Step, Steps};

@@ -3,9 +3,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use rusqlite::{Connection, OpenFlags};
 use tljournal::disk::{Dir, Disk, Witness};
-use tljournal::{Error, Journal, Options};
+use tljournal::{Error, Journal, Options, TxnFilter};
 
 use crate::snapshot::Snapshot;
 
@@ -210,14 +209,16 @@ impl World {
     /// The ids of the transactions that the catalog says something is kept of.
     #[must_use]
     pub fn kept(&self) -> Vec<String> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let told =
-            Connection::open_with_flags(self.path("build/.state.db"), flags).and_then(|conn| {
-                let mut ids = conn.prepare("SELECT uuid FROM txn WHERE kept IS NOT NULL")?;
-                let ids = ids.query_map([], |row| row.get::<_, String>(0))?;
-                ids.collect::<Result<Vec<_>, _>>()
-            });
-        told.unwrap_or_default()
+        let Ok(inspection) = self.options().inspect() else {
+            return Vec::new();
+        };
+        let kept = TxnFilter {
+            kept: true,
+            ..TxnFilter::default()
+        };
+        let kept = inspection.history().transactions(&kept);
+        let ids = kept.unwrap_or_default().into_iter();
+        ids.map(|txn| txn.id.to_string()).collect()
     }
 
     fn make_parent(&self, path: &str) {

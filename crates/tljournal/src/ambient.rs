@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
 use crate::model::{RunId, Timestamp, TxnId};
+use crate::redact::redacted;
 
 /// The wall clock.
 #[must_use]
@@ -121,72 +122,6 @@ fn container() -> Option<String> {
         (None, Some(id)) => Some(id[..12].to_owned()),
         (None, None) => None,
     }
-}
-
-/// A command line as it may be told and stored: what looks like a secret in it is hidden.
-#[must_use]
-pub fn redacted(args: impl IntoIterator<Item = String>) -> String {
-    redact_all(args.into_iter()).join(" ")
-}
-
-/// Hides what looks like a secret among arguments, also where it follows its option, and among the words of
-/// a script that is an argument.
-fn redact_all(args: impl Iterator<Item = String>) -> Vec<String> {
-    let mut follows = false;
-    args.map(|arg| match follows && !arg.starts_with('-') {
-        true => {
-            follows = false;
-            HIDDEN.to_owned()
-        }
-        false => arg
-            .split_inclusive(char::is_whitespace)
-            .map(|word| redact_word(word, &mut follows))
-            .collect(),
-    })
-    .collect()
-}
-
-/// Hides what looks like a secret in a word and the space after it; notes whether one follows.
-fn redact_word(word: &str, follows: &mut bool) -> String {
-    let bare = word.trim_end();
-    if bare.is_empty() {
-        return word.to_owned();
-    }
-    let is_option = bare.starts_with('-');
-    let is_value = std::mem::replace(follows, is_option && !bare.contains('=') && is_secret(bare));
-    let hidden = match is_value && !is_option {
-        true => HIDDEN.to_owned(),
-        false => redact(bare),
-    };
-    hidden + &word[bare.len()..]
-}
-
-/// What stands in the place of a secret.
-const HIDDEN: &str = "[redacted]";
-
-fn is_secret(name: &str) -> bool {
-    let name = name.to_lowercase();
-    ["password", "passwd", "token", "secret", "apikey", "api-key"]
-        .iter()
-        .any(|word| name.contains(word))
-}
-
-/// Hides what looks like a secret in a word: the value of a password or token option, and the user part
-/// of every URL.
-fn redact(word: &str) -> String {
-    if let Some((name, _)) = word.split_once('=').filter(|(name, _)| is_secret(name)) {
-        return format!("{name}={HIDDEN}");
-    }
-    let mut parts = word.split("://");
-    let mut redacted = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let authority = part.split('/').next().unwrap_or_default();
-        let user = authority.rfind('@');
-        redacted.push_str("://");
-        redacted.push_str(user.map_or("", |_| HIDDEN));
-        redacted.push_str(&part[user.unwrap_or(0)..]);
-    }
-    redacted
 }
 
 /// What `/proc` says of a process, for people: its name, and whether it is stopped.
@@ -329,45 +264,5 @@ mod tests {
     fn the_age_of_a_process_is_told() {
         assert!(age(1).unwrap() >= age(std::process::id()).unwrap());
         assert_eq!(age(u32::MAX), None);
-    }
-
-    #[test]
-    fn secrets_in_arguments_are_hidden() {
-        assert_eq!(redact("--password=x"), "--password=[redacted]");
-        assert_eq!(redact("https://me:pw@host/x"), "https://[redacted]@host/x");
-        assert_eq!(redact("https://host/a@b"), "https://host/a@b");
-        assert_eq!(redact("plain=1"), "plain=1");
-        let args = ["--password", "hunter2", "--verbose", "x"].map(str::to_owned);
-        let hidden = ["--password", "[redacted]", "--verbose", "x"];
-        assert_eq!(redact_all(args.into_iter()), hidden);
-    }
-
-    /// A script is one argument, and whatever it held was told and stored: only an argument as a whole was
-    /// looked at, and only its first URL.
-    #[test]
-    fn secrets_in_the_words_of_a_script_are_hidden() {
-        for (script, hidden) in [
-            (
-                "true --password hunter2; true https://a/b  https://u:p@h/",
-                "true --password [redacted] true https://a/b  https://[redacted]@h/",
-            ),
-            (
-                "a\n\tTOKEN=x b -- --token\n x",
-                "a\n\tTOKEN=[redacted] b -- --token\n [redacted]",
-            ),
-            (
-                "x=https://u:p@h,https://v:q@i/c@d e@f",
-                "x=https://[redacted]@h,https://[redacted]@i/c@d e@f",
-            ),
-            ("--token --verbose x", "--token --verbose x"),
-            (" plain ", " plain "),
-        ] {
-            assert_eq!(
-                redacted(["sh", "-c", script].map(str::to_owned)),
-                format!("sh -c {hidden}")
-            );
-        }
-        let spaced = ["--password", "my own secret", "x"].map(str::to_owned);
-        assert_eq!(redacted(spaced), "--password [redacted] x");
     }
 }

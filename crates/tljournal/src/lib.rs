@@ -35,6 +35,7 @@ mod catalog;
 pub mod disk;
 mod engine;
 mod error;
+mod fsck;
 mod home;
 mod journal;
 mod kept;
@@ -43,17 +44,18 @@ mod lock;
 mod model;
 mod pin;
 mod recovery;
+mod redact;
 mod tree;
 mod txn;
 mod undo;
 mod voucher;
 
-pub use ambient::redacted;
 pub use catalog::{
     CatalogError, ChangeRecord, EventFilter, EventRecord, RunFilter, RunRecord, TxnFilter,
     TxnRecord,
 };
 pub use error::{Conflict, ConflictKind, Damage, Error, Unsupported, UsageError};
+pub use fsck::{Code, Finding, FsckDepth, FsckOptions, FsckReport, FsckWatch, Mend, Severity};
 pub use journal::{
     EntryDiff, EntryView, History, Inspection, Installed, Journal, NamedLock, Options, PathDiff,
     Reading, Run, Status, Wrote,
@@ -67,6 +69,7 @@ pub use model::{
 };
 pub use pin::Pin;
 pub use recovery::Recovery;
+pub use redact::{Redactor, redacted, redacted_text};
 pub use tree::{
     Difference, DifferenceKind, Layer, SourceContent, SourceEntry, TreeError, TreeSource, decoded,
 };

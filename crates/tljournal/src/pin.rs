@@ -111,7 +111,10 @@ pub(crate) fn pin(
                 let path = engine.home.shown(place);
                 return Err(Conflict::at(path, ConflictKind::WouldDeadlock).into());
             }
-            wait_shared(engine, place, &dir, limit)?;
+            let path = engine.home.shown(place);
+            engine.noting((&path, "pin"), None, limit, |wait| {
+                wait_for(&path, &dir, Mode::Shared, wait)
+            })?;
         }
         // The lock holds the inode; only if the path still names it does it hold the tree.
         let identity = dir.own_stat()?.identity;
@@ -127,11 +130,18 @@ pub(crate) struct Alone {
     dir: Dir,
 }
 
-/// Holds the tree at a place alone, if nobody has pinned it; waits for that if `wait`.
+/// Who waits for a tree.
+pub(crate) struct Waiter<'a> {
+    pub(crate) why: &'a str,
+    /// The row of its transaction, if it has one.
+    pub(crate) txn: Option<i64>,
+}
+
+/// Holds the tree at a place alone, if nobody has pinned it; waits for that if somebody does.
 pub(crate) fn hold_alone(
     engine: &Engine,
     place: &Place,
-    wait: bool,
+    waiter: Option<Waiter<'_>>,
 ) -> Result<Option<Alone>, Error> {
     loop {
         let Some(dir) = open_tree(engine, place)? else {
@@ -140,10 +150,10 @@ pub(crate) fn hold_alone(
         let error = |errno| cannot_lock(&dir, errno);
         if !lock::try_exclusive(&dir).map_err(error)? {
             let path = engine.home.shown(place);
-            if !wait {
+            let Some(Waiter { why, txn }) = waiter else {
                 let holder = holders(&dir)?;
                 return Err(Conflict::at(path, ConflictKind::Pinned { holder }).into());
-            }
+            };
             let identity = dir.own_stat()?.identity;
             if let Some(run) = engine.held_above(&Thing::Tree(identity))? {
                 return Err(Conflict::at(path, ConflictKind::PinnedAbove { run }).into());
@@ -152,8 +162,9 @@ pub(crate) fn hold_alone(
             if is_own(identity) || holds_key || engine.keeps_others_waiting()? {
                 return Err(Conflict::at(path, ConflictKind::WouldDeadlock).into());
             }
-            tracing::warn!("waiting for `{path}`, pinned by {}", holders(&dir)?);
-            lock::wait_exclusive(&dir).map_err(error)?;
+            engine.noting((&path, why), txn, None, |wait| {
+                wait_for(&path, &dir, Mode::Exclusive, wait)
+            })?;
         }
         if still_names(engine, place, dir.own_stat()?.identity)? {
             return Ok(Some(Alone { dir }));
@@ -217,24 +228,19 @@ fn still_names(engine: &Engine, place: &Place, identity: Identity) -> Result<boo
     Ok(now.is_some_and(|now| now.identity == identity))
 }
 
-/// Waits for whoever holds a tree alone, because it is being replaced or deleted.
-fn wait_shared(
-    engine: &Engine,
-    place: &Place,
-    dir: &Dir,
-    limit: Option<Duration>,
-) -> Result<(), Error> {
+/// Waits for whoever holds a tree: alone, because it is being replaced or deleted, or at all.
+fn wait_for(path: &str, dir: &Dir, mode: Mode, wait: Wait<'_>) -> Result<(), Error> {
     let ino = dir.own_stat()?.identity.ino;
     let awaited = Awaited {
-        name: &engine.home.shown(place),
+        name: path,
         path: dir.path().to_owned(),
-        mode: Mode::Shared,
+        mode,
         holder: &|| lock::of_inode(ino),
     };
     // The lock belongs to the description, which this is another handle of.
     let same = dir.as_fd().try_clone_to_owned();
     let same = same.map_err(|source| DiskError::new("lock", dir.path().as_str(), source))?;
-    lock::in_line(&awaited, Vec::new(), same, Wait { limit })?;
+    lock::in_line(&awaited, Vec::new(), same, wait)?;
     Ok(())
 }
 

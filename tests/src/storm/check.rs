@@ -1,6 +1,6 @@
 use std::fs;
 
-use tljournal_testkit::{Steps, World, check_at_rest, explain};
+use tljournal_testkit::{Steps, World, check_at_rest, check_clean, explain};
 
 use super::material::{PAIR, TREE, check_own, counter, is_no_tree};
 
@@ -36,6 +36,7 @@ pub fn check_after_storm(world: &World) -> Vec<String> {
     }
     drop(journal);
     wrong.extend(check_at_rest(world));
+    wrong.extend(check_clean(world));
     wrong
 }
 

@@ -5,8 +5,10 @@ mod artifacts;
 mod artifacts_clean;
 mod artifacts_publish;
 mod blame;
+mod completions;
 mod diff;
 mod exec;
+pub(crate) mod fsck;
 mod gc;
 mod init;
 mod keep;
@@ -14,10 +16,12 @@ mod kit;
 mod kit_unpack;
 mod link;
 mod log;
+mod man;
 mod pin;
 mod populate;
 mod put;
 mod recover;
+mod report;
 mod restore;
 mod rm;
 mod runs;
@@ -67,6 +71,7 @@ pub(crate) enum Command {
     Populate(populate::Args),
     Pin(pin::Args),
     Recover(recover::Args),
+    Fsck(fsck::Args),
     Status(status::Args),
     Log(log::Args),
     Show(show::Args),
@@ -76,7 +81,10 @@ pub(crate) enum Command {
     Undo(undo::Args),
     Restore(restore::Args),
     Gc(gc::Args),
+    Report(report::Args),
     Demo(demo::Args),
+    Completions(completions::Args),
+    Man(man::Args),
     Keep(keep::Args),
 }
 
@@ -96,7 +104,8 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<Exit, Failure> 
         Command::Exec(args) => Ok(exec::run(session, &args)),
         Command::Pin(args) => Ok(pin::run(session, &args)),
         Command::Recover(args) => recover::run(session, &args),
-        Command::Status(_) => status::run(session),
+        Command::Fsck(args) => Ok(fsck::run(session, &args)),
+        Command::Status(args) => status::run(session, &args),
         Command::Log(args) => log::run(session, &args),
         Command::Show(args) => show::run(session, &args),
         Command::Diff(args) => diff::run(session, &args),
@@ -105,7 +114,10 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<Exit, Failure> 
         Command::Undo(args) => undo::run(session, &args),
         Command::Restore(args) => restore::run(session, &args),
         Command::Gc(args) => gc::run(session, &args),
+        Command::Report(args) => report::run(session, &args),
         Command::Demo(args) => demo::run(session, args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
         Command::Keep(args) => keep::run(&args),
     }
 }

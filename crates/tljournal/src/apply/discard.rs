@@ -1,22 +1,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::{EntryRow, Sync};
+use crate::catalog::{EntryRow, EventFilter, EventRecord, Sync};
 use crate::disk::Dir;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::home::{STAGED_PATHS, Staging, out_name};
-use crate::kept::{self, Weight};
+use crate::kept::{self, StagedPaths, Weight};
 use crate::lock;
 use crate::model::{Change, Kind, Op, Spot, Stat, TxnId};
 use crate::tree::{self, Depth};
 
-/// What becomes of the content that a transaction replaced.
+/// What becomes of the content that a transaction replaced, or had staged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Keep {
     /// It goes.
     Nothing,
     /// It is kept, if it may be.
     Replaced,
+    /// It never did: what was staged is kept, if it may be.
+    Staged,
 }
 
 /// What is left in the directory of a transaction.
@@ -30,16 +32,17 @@ pub(crate) enum Remains {
     Kept(u64),
 }
 
-/// Keeps what a transaction that is in place has replaced, as far as it may be, and clears the rest. The
-/// caller has locked the directory, and no commit lock. Says whether somebody holds something of it.
-pub(crate) fn tidy(
+/// Keeps of what a transaction left at its spots what may be kept, clears the rest, and records that. The
+/// caller has locked the directory, and no commit lock.
+pub(crate) fn clear(
     engine: &Engine,
     (row, id): (i64, TxnId),
     staging: &Staging,
     changes: &[Change],
     replaced: &BTreeMap<u32, EntryRow>,
+    keep: Keep,
 ) -> Result<Remains, Error> {
-    let remains = discard(engine, id, staging, changes, replaced, Keep::Replaced)?;
+    let remains = discard(engine, id, staging, changes, replaced, keep)?;
     if let Remains::Kept(bytes) = remains {
         engine.record(Sync::Normal, |catalog| catalog.set_kept(row, Some(bytes)))?;
     }
@@ -90,18 +93,30 @@ pub(crate) fn discard(
             }
         }
     }
+    let paths = match keep {
+        Keep::Staged => Some(StagedPaths::of(staging)?),
+        Keep::Nothing | Keep::Replaced => None,
+    };
     for name in staging.dir.names()? {
         let shown = name.to_string_lossy();
-        let is_gone = shown.ends_with(GONE);
-        if names.contains(shown.as_ref()) || kept.is_some() && shown == STAGED_PATHS {
+        if names.contains(shown.as_ref()) || shown == STAGED_PATHS {
             continue;
         }
+        let weight = match &paths {
+            Some(paths) => paths.weigh(engine, staging, &shown)?,
+            None => Weight::TooMuch,
+        };
         if lock::is_locked_within(&staging.dir, &name)? {
             all_gone = false;
-        } else if all_gone || is_gone {
+        } else if let Weight::Bytes(bytes) = weight {
+            kept = Some(kept.unwrap_or(0) + bytes);
+        } else if all_gone || shown.ends_with(GONE) {
             // Nothing that a change accounts for: a file that was being staged when its owner died.
             staging.dir.remove_tree(&name)?;
         }
+    }
+    if all_gone && kept.is_none() && staging.dir.stat(STAGED_PATHS)?.is_some() {
+        staging.dir.remove_file(STAGED_PATHS)?;
     }
     Ok(match (all_gone, kept) {
         (false, _) => Remains::Held,
@@ -126,7 +141,7 @@ fn discard_one(
         return Ok(Remains::Nothing);
     };
     if lock::is_locked_within(dir, name)? {
-        tracing::info!(path = %engine.home.shown(&change.place), "the replaced tree is pinned");
+        tell_pinned(engine, id, change)?;
         return Ok(Remains::Held);
     }
     let is_replaced = change.pre.is_some_and(|pre| pre.is_same_inode(&stat));
@@ -143,7 +158,7 @@ fn discard_one(
     } else if is_drift(engine, id, change, (dir, name, &stat), replaced)? {
         match whole.filter(|_| change.spot == Spot::Home) {
             Some(whole) => keep_part_aside(engine, id, (change, whole), (dir, name))?,
-            None => keep_aside(engine, change, (dir, name, &stat))?,
+            None => keep_aside(engine, id, change, (dir, name, &stat))?,
         }
         return Ok(Remains::Nothing);
     } else if let (Weight::Bytes(bytes), true) = (weight, may_keep(engine, change, keep)) {
@@ -166,6 +181,35 @@ fn may_keep(engine: &Engine, change: &Change, keep: Keep) -> bool {
         && is_whole
         && change.spot == Spot::Home
         && engine.retention.kept.count > 0
+}
+
+/// Records, once, that those who have a tree pinned go on with the replaced one.
+fn tell_pinned(engine: &Engine, id: TxnId, change: &Change) -> Result<(), Error> {
+    let path = engine.home.shown(&change.place);
+    tracing::info!(path, "the replaced tree is pinned");
+    let Some(txn) = engine.look(|catalog| catalog.txn(id))?.map(|row| row.row) else {
+        return Ok(());
+    };
+    let about = EventFilter {
+        txn: Some(txn),
+        ..EventFilter::default()
+    };
+    let told = engine.look(|catalog| catalog.events(&about))?;
+    if told
+        .iter()
+        .any(|event| event.kind == EventRecord::REPLACED_PINNED)
+    {
+        return Ok(());
+    }
+    let detail = "those who have it pinned keep the one that was replaced, until they let it go";
+    engine.record(Sync::Normal, |catalog| {
+        catalog.put_event(
+            (None, Some(txn)),
+            EventRecord::REPLACED_PINNED,
+            Some(&path),
+            detail,
+        )
+    })
 }
 
 fn tell_not_kept(engine: &Engine, id: TxnId, change: &Change) -> Result<(), Error> {
@@ -221,6 +265,7 @@ fn is_drift(
 
 fn keep_aside(
     engine: &Engine,
+    id: TxnId,
     change: &Change,
     (dir, name, stat): (&Dir, &str, &Stat),
 ) -> Result<(), Error> {
@@ -233,7 +278,7 @@ fn keep_aside(
             kept
         }
     };
-    record_drift(engine, change, &kept)
+    record_drift(engine, id, change, &kept)
 }
 
 /// Keeps what was replaced within a tree that was filled in place: together with the rest of it, under the
@@ -250,12 +295,12 @@ fn keep_part_aside(
     let group = format!("{id}-{}", whole.place.path.name());
     let (kept, is_first) = engine.home.set_aside_within(&group, dir, name, &inside)?;
     match is_first {
-        true => record_drift(engine, whole, &kept),
+        true => record_drift(engine, id, whole, &kept),
         false => Ok(()),
     }
 }
 
-fn record_drift(engine: &Engine, change: &Change, kept: &str) -> Result<(), Error> {
+fn record_drift(engine: &Engine, id: TxnId, change: &Change, kept: &str) -> Result<(), Error> {
     let path = engine.home.shown(&change.place);
     tracing::warn!(
         path,
@@ -263,7 +308,8 @@ fn record_drift(engine: &Engine, change: &Change, kept: &str) -> Result<(), Erro
         "what was replaced was not as the journal left it; it is kept"
     );
     let detail = format!("what was replaced was not as the journal left it; it is kept in {kept}");
+    let row = engine.look(|catalog| catalog.txn(id))?.map(|row| row.row);
     engine.record(Sync::Normal, |catalog| {
-        catalog.put_event((None, None), "drift", Some(&path), &detail)
+        catalog.put_event((None, row), "drift", Some(&path), &detail)
     })
 }

@@ -78,7 +78,7 @@ impl Catalog {
         Ok(found)
     }
 
-    fn read_change(&self, row: &Row<'_>) -> Result<Option<Change>, CatalogError> {
+    pub(super) fn read_change(&self, row: &Row<'_>) -> Result<Option<Change>, CatalogError> {
         let path: String = row.get(2)?;
         let Some(place) = place(row.get(1)?, &path, self.own_root()?)? else {
             return Ok(None);

@@ -36,13 +36,14 @@ impl EntryRow {
     }
 }
 
-const COLUMNS: &str = "SELECT root, path, txn, n, kind, ino, born, size, mode, mtime, ctime, racy,
-                       digest, target, signature, unsettled, boot, mount FROM entry ";
+pub(super) const COLUMNS: &str =
+    "root, path, txn, n, kind, ino, born, size, mode, mtime, ctime, racy,
+                                  digest, target, signature, unsettled, boot, mount";
 
 impl Catalog {
     /// What stands at a place.
     pub(crate) fn entry(&self, place: &Place) -> Result<Option<EntryRow>, CatalogError> {
-        let sql = format!("{COLUMNS} WHERE root = ?1 AND path = ?2");
+        let sql = format!("SELECT {COLUMNS} FROM entry WHERE root = ?1 AND path = ?2");
         let mut statement = self.conn.prepare_cached(&sql)?;
         let key = params![self.root_of(place)?, place.path.as_str()];
         statement
@@ -70,7 +71,7 @@ impl Catalog {
 
     /// The trees that may not be on the medium yet. Those of other roots are left out.
     pub(crate) fn unsettled(&self) -> Result<Vec<(Place, EntryRow)>, CatalogError> {
-        let sql = format!("{COLUMNS} WHERE unsettled IS NOT NULL");
+        let sql = format!("SELECT {COLUMNS} FROM entry WHERE unsettled IS NOT NULL");
         let mut statement = self.conn.prepare_cached(&sql)?;
         let mut rows = statement.query([])?;
         let mut found = Vec::new();
@@ -164,7 +165,7 @@ impl Catalog {
     }
 }
 
-fn read_entry(row: &Row<'_>) -> Result<EntryRow, CatalogError> {
+pub(super) fn read_entry(row: &Row<'_>) -> Result<EntryRow, CatalogError> {
     let kind: String = row.get(4)?;
     let signature: Option<Vec<u8>> = row.get(14)?;
     let decode = |bytes: Vec<u8>| Signature::decode(&bytes).ok_or_else(|| bad("no signature"));

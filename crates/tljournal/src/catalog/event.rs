@@ -4,6 +4,8 @@ use super::clauses::Clauses;
 use super::codec::time;
 use super::{Catalog, CatalogError, EventFilter, EventRecord};
 use crate::ambient;
+use crate::model::Timestamp;
+use crate::redact::redacted_text;
 
 /// The kind of the events that tell what may not have reached the medium, and never will.
 pub(crate) const FAILED_SYNC: &str = "failed sync";
@@ -54,20 +56,38 @@ impl Catalog {
         Ok(statement.query_row(params![kind, path, detail], |row| row.get(0))?)
     }
 
-    /// Records something worth knowing.
+    /// Records something worth knowing that happens now. If it is about a transaction, it happens to its run
+    /// unless another is named.
     pub(crate) fn put_event(
         &self,
+        about: (Option<i64>, Option<i64>),
+        kind: &str,
+        path: Option<&str>,
+        detail: &str,
+    ) -> Result<(), CatalogError> {
+        self.put_event_at(ambient::now(), about, kind, path, detail)
+    }
+
+    /// The same, of something that has happened before.
+    pub(crate) fn put_event_at(
+        &self,
+        at: Timestamp,
         (run, txn): (Option<i64>, Option<i64>),
         kind: &str,
         path: Option<&str>,
         detail: &str,
     ) -> Result<(), CatalogError> {
         let sql = "INSERT INTO event (at, run, txn, kind, path, detail)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-        let at = ambient::now().to_string();
-        self.conn
-            .prepare_cached(sql)?
-            .execute(params![at, run, txn, kind, path, detail])?;
+                   VALUES (?1, coalesce(?2, (SELECT run FROM txn WHERE id = ?3)), ?3, ?4, ?5, ?6)";
+        let at = at.to_string();
+        self.conn.prepare_cached(sql)?.execute(params![
+            at,
+            run,
+            txn,
+            kind,
+            path,
+            redacted_text(detail)
+        ])?;
         Ok(())
     }
 }

@@ -16,6 +16,7 @@
 //! Any statement may find it. It is one error, [`CatalogError::Corrupt`], wherever it comes from.
 
 mod change;
+mod check;
 mod clauses;
 mod codec;
 mod entry;
@@ -33,6 +34,7 @@ mod tree;
 mod txn;
 mod voucher;
 
+pub(crate) use check::{BadRow, ScannedEntry};
 pub(crate) use codec::RowError;
 pub(crate) use entry::{EntryRow, Unsettled};
 pub(crate) use event::{FAILED_SYNC, WEAKER_PROMISE};

@@ -113,12 +113,32 @@ pub struct EventRecord {
     pub run: Option<i64>,
     /// The number of the transaction that it is about.
     pub txn: Option<i64>,
-    /// What kind: `recovered`, `drift`, `set aside`, ...
+    /// What kind: one of those below, `recovered`, `drift`, `not kept`, ...
     pub kind: String,
     /// The path it is about, for people.
     pub path: Option<String>,
     /// What happened, for people.
     pub detail: String,
+}
+
+impl EventRecord {
+    /// It waits for something, and has for a second; the path names that: a named lock, a lock file, a tree,
+    /// `lock/commit`.
+    pub const WAITING: &str = "waiting";
+    /// The wait is over.
+    pub const WAITED: &str = "waited";
+    /// The wait was given up.
+    pub const GAVE_UP: &str = "gave up";
+    /// It holds a lock, or a tree.
+    pub const HOLDS: &str = "holds";
+    /// It holds that no more.
+    pub const RELEASED: &str = "released";
+    /// A commit was refused.
+    pub const CONFLICT: &str = "conflict";
+    /// A tree was replaced that somebody has pinned.
+    pub const REPLACED_PINNED: &str = "replaced while pinned";
+    /// A tree was made for all that want it.
+    pub const POPULATED: &str = "populated";
 }
 
 /// Which transactions history is asked for; those that fulfil everything that is set.

@@ -4,6 +4,10 @@ use super::codec::parse;
 use super::{Catalog, CatalogError};
 use crate::ambient::{self, ProcessFacts};
 use crate::model::RunId;
+use crate::redact::redacted_text;
+
+/// How much of an error is stored: more than anybody reads of one.
+const ERROR_CHARS_MAX: usize = 4000;
 
 /// A run that has not said that it ended.
 #[derive(Debug)]
@@ -47,7 +51,7 @@ impl Catalog {
         let sql = "UPDATE run SET purpose = ?2 WHERE id = ?1";
         self.conn
             .prepare_cached(sql)?
-            .execute(params![row, label])?;
+            .execute(params![row, redacted_text(label)])?;
         Ok(())
     }
 
@@ -58,9 +62,11 @@ impl Catalog {
         Ok(())
     }
 
-    /// Records what a run reported when it failed; the first thing that it says counts.
+    /// Records what a run reported when it failed; the first thing that it says counts, and of that the
+    /// beginning.
     pub(crate) fn set_run_error(&self, row: i64, error: &str) -> Result<(), CatalogError> {
         let sql = "UPDATE run SET error = coalesce(error, ?2) WHERE id = ?1";
+        let error: String = redacted_text(error).chars().take(ERROR_CHARS_MAX).collect();
         self.conn
             .prepare_cached(sql)?
             .execute(params![row, error])?;

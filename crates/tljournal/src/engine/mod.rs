@@ -2,7 +2,10 @@
 //! every room above needs of them together: to record something, and to look something up.
 
 mod around;
+mod failure;
+mod holds;
 mod live_run;
+mod waits;
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -11,7 +14,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 use std::time::Duration;
 
+use holds::Holds;
 use live_run::LiveRun;
+
+pub(crate) use holds::NotedHold;
+pub(crate) use waits::NotedWait;
 
 use crate::ambient::{self, ProcessFacts};
 use crate::catalog::{Catalog, CatalogError, FAILED_SYNC, Sync};
@@ -20,7 +27,7 @@ use crate::error::{Conflict, ConflictKind, Damage, Error, UsageError};
 use crate::home::{DatabaseFiles, Home};
 use crate::kept::{self, Retention};
 use crate::lineage::Lineage;
-use crate::lock::{self, Held, Mode, Runs, Wait};
+use crate::lock::{self, Held, Mode, Runs};
 use crate::model::{Identity, Place, RunId};
 
 /// A journal that is open for work.
@@ -36,6 +43,7 @@ pub(crate) struct Engine {
     pub(crate) retention: Retention,
     store: Mutex<Store>,
     run: Mutex<LiveRun>,
+    holds: Holds,
     /// Locks held by this handle that others may wait for.
     pub(crate) held: AtomicUsize,
     failed: AtomicBool,
@@ -68,9 +76,6 @@ pub(crate) struct Store {
     pub(crate) database: Identity,
 }
 
-/// From when on a wait for the commit lock is told of afterwards.
-const NOTABLE_WAIT: Duration = Duration::from_secs(1);
-
 /// How often an id is drawn anew when its byte is taken.
 const RUN_ID_TRIES: u32 = 8;
 
@@ -91,6 +96,7 @@ impl Engine {
             retention,
             store: Mutex::new(store),
             run: Mutex::default(),
+            holds: Holds::default(),
             held: AtomicUsize::new(0),
             failed: AtomicBool::new(false),
             own_writes: AtomicU64::new(0),
@@ -132,14 +138,20 @@ impl Engine {
         recorded.map_err(|error| self.note(error))
     }
 
+    /// The row of this handle's run, if it has one.
+    pub(crate) fn run_row(&self) -> Option<i64> {
+        self.live_run().row
+    }
+
     /// Notes that something that is in place could not be synced. A second sync would prove nothing, because
     /// its pages count as written now: whoever wants it to be durable has to write it again.
     pub(crate) fn note_failed_sync(&self, place: &Place, identity: Identity) {
         let path = self.home.shown(place);
         let detail = failed_sync(identity);
         tracing::warn!(path, "{detail}");
+        let run = self.run_row();
         let noted = self.record(Sync::Full, |catalog| {
-            catalog.put_event((None, None), FAILED_SYNC, Some(&path), &detail)
+            catalog.put_event((run, None), FAILED_SYNC, Some(&path), &detail)
         });
         if let Err(error) = noted {
             tracing::error!(path, %error, "that a sync failed is not recorded");
@@ -170,33 +182,25 @@ impl Engine {
         })
     }
 
-    /// Takes the lock under which changes are checked and applied, and readers see one moment.
-    pub(crate) fn commit_lock(&self, mode: Mode, purpose: &str) -> Result<Held, Error> {
+    /// Takes the lock under which changes are checked and applied, and readers see one moment; for a
+    /// transaction, if one is to be committed.
+    pub(crate) fn commit_lock(
+        &self,
+        mode: Mode,
+        purpose: &str,
+        txn: Option<i64>,
+    ) -> Result<Held, Error> {
         if self.is_reading() {
             let kind = ConflictKind::WouldDeadlock;
             return Err(Conflict::at("lock/commit", kind).into());
         }
-        let wait = Wait {
-            limit: self.lock_wait,
-        };
-        let held = lock::acquire(&self.home.locks, "commit", mode, purpose, wait)
-            .map_err(|error| self.explain(error.into()))?;
+        let what = ("lock/commit", purpose);
+        let held = self.noting(what, txn, self.lock_wait, |wait| {
+            lock::acquire(&self.home.locks, "commit", mode, purpose, wait)
+        });
+        let held = held.map_err(|error| self.explain(error))?;
         self.home.fence(held.file(), self.files)?;
-        if mode == Mode::Exclusive {
-            self.note_wait("commit", held.waited, purpose)?;
-        }
         Ok(held)
-    }
-
-    /// Records that a lock was waited for, if that was long.
-    pub(crate) fn note_wait(&self, lock: &str, waited: Duration, why: &str) -> Result<(), Error> {
-        if waited < NOTABLE_WAIT {
-            return Ok(());
-        }
-        let detail = format!("{:.1} s for \"{why}\"", waited.as_secs_f64());
-        self.record_in_run(Sync::Normal, |catalog, run| {
-            catalog.put_event((Some(run), None), "lock wait", Some(lock), &detail)
-        })
     }
 
     /// The id of this handle's run, alive from now on.
@@ -227,7 +231,8 @@ impl Engine {
         act(run.entered.as_ref().map(|(_, byte)| byte.file().as_fd()))
     }
 
-    /// Records something together with the row of this handle's run, which is made if it is the first.
+    /// Records something together with the row of this handle's run, which is made if it is the first, and
+    /// with what the run holds, if that is not recorded yet.
     pub(crate) fn record_in_run<T>(
         &self,
         sync: Sync,
@@ -235,18 +240,34 @@ impl Engine {
     ) -> Result<T, Error> {
         let id = self.run_id()?;
         self.ensure_root()?;
+        let pending = self.holds.pending();
+        let act = |catalog: &Catalog, row| {
+            pending.record(catalog, row)?;
+            act(catalog, row)
+        };
         let mut run = self.live_run();
-        if let Some(row) = run.row {
+        let (row, done) = if let Some(row) = run.row {
             drop(run);
-            return self.record(sync, |catalog| act(catalog, row));
-        }
-        let (facts, parent) = (ProcessFacts::gather(), self.parent()?);
-        let (row, done) = self.record(sync, |catalog| {
-            let row = catalog.insert_run(id, parent, &facts)?;
-            Ok((row, act(catalog, row)?))
-        })?;
-        run.row = Some(row);
+            (row, self.record(sync, |catalog| act(catalog, row))?)
+        } else {
+            let (facts, parent) = (ProcessFacts::gather(), self.parent()?);
+            let (row, done) = self.record(sync, |catalog| {
+                let row = catalog.insert_run(id, parent, &facts)?;
+                Ok((row, act(catalog, row)?))
+            })?;
+            run.row = Some(row);
+            (row, done)
+        };
+        self.holds.are_recorded(&pending, row);
         Ok(done)
+    }
+
+    /// Records what the run holds, as far as that has not been done.
+    pub(crate) fn note_holds(&self) -> Result<(), Error> {
+        match self.holds.pending().is_empty() {
+            true => Ok(()),
+            false => self.record_in_run(Sync::Normal, |_, _| Ok(())),
+        }
     }
 
     /// Makes sure that the root has a row, once.
@@ -261,7 +282,7 @@ impl Engine {
     /// Ends the run, if it changed anything: records how, and if it committed moves the log into the database,
     /// should nobody be in the way.
     pub(crate) fn finish_run(&self, outcome: &str) -> Result<(), Error> {
-        let rows = self.live_run().take_rows();
+        let rows = self.live_run().take_rows(outcome);
         if rows.is_empty() {
             return Ok(());
         }
@@ -270,11 +291,12 @@ impl Engine {
         }
         self.record(Sync::Normal, |catalog| {
             rows.iter()
-                .try_for_each(|row| catalog.end_run(*row, outcome))
+                .try_for_each(|(row, outcome)| catalog.end_run(*row, outcome))
         })?;
         // It costs four syncs: a run that made nothing durable, and has no failure to tell, leaves its few
         // rows to the next one.
-        if self.has_committed.load(Ordering::Acquire) || outcome != "ok" {
+        let failed = rows.iter().any(|(_, outcome)| outcome != "ok");
+        if self.has_committed.load(Ordering::Acquire) || failed {
             self.checkpoint()?;
         }
         self.live_run().entered = None;

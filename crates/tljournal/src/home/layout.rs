@@ -14,19 +14,19 @@ pub(crate) const SHM: &str = ".state.db-shm";
 /// A journal of another mode, which must not be replayed into the database.
 pub(crate) const FOREIGN_JOURNAL: &str = ".state.db-journal";
 /// A mark that a database is damaged begins so.
-pub(super) const DAMAGED_PREFIX: &str = "damaged-";
+pub(crate) const DAMAGED_PREFIX: &str = "damaged-";
 /// Everything that is the journal's own begins so in the home.
 pub(super) const OWN_PREFIX: &str = ".state";
 /// What is staged beside its target begins so.
-pub(super) const BESIDE_PREFIX: &str = ".tljournal-";
+pub(crate) const BESIDE_PREFIX: &str = ".tljournal-";
 
-pub(super) const STATE: &str = ".state";
-pub(super) const TXN: &str = "txn";
-pub(super) const LOCK: &str = "lock";
+pub(crate) const STATE: &str = ".state";
+pub(crate) const TXN: &str = "txn";
+pub(crate) const LOCK: &str = "lock";
 /// The directory of logs.
 pub(crate) const LOG: &str = "log";
-pub(super) const ASIDE: &str = "aside";
-const RESERVE: &str = "reserve";
+pub(crate) const ASIDE: &str = "aside";
+pub(crate) const RESERVE: &str = "reserve";
 const RESERVE_BYTES: usize = 1 << 20;
 
 /// The open directories of a journal.

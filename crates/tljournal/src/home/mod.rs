@@ -20,6 +20,9 @@ mod place;
 mod staging;
 
 pub(crate) use fence::{DatabaseFiles, check_database_files};
-pub(crate) use layout::{DATABASE, Home, LOG, SHM, WAL};
+pub(crate) use layout::{
+    ASIDE, BESIDE_PREFIX, DAMAGED_PREFIX, DATABASE, FOREIGN_JOURNAL, Home, LOCK, LOG, RESERVE, SHM,
+    STATE, TXN, WAL,
+};
 pub(crate) use place::{Map, Parent};
 pub(crate) use staging::{STAGED_PATHS, Staging, out_name, spot_name};

@@ -1,14 +1,16 @@
 use std::fs::File;
+use std::ops::ControlFlow;
 use std::sync::Mutex;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::compare::compare;
 use super::history::History;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, CatalogError, HomeRow};
 use crate::disk::{Dir, Disk, DiskError};
 use crate::error::{Error, UsageError};
-use crate::home::{DATABASE, Map, SHM, WAL, check_database_files};
+use crate::fsck::{self, Finding, FsckOptions, FsckReport, Look};
+use crate::home::{DATABASE, Map, SHM, STATE, WAL, check_database_files};
 use crate::lock::{self, Runs};
 use crate::model::{Anchor, Place, RelPath};
 use crate::tree::Difference;
@@ -49,13 +51,19 @@ impl Inspection {
         }
         let path = dir.real_path()?.join(DATABASE);
         let (root_stat, home_stat) = (root_dir.own_stat()?, dir.own_stat()?);
+        let log_is_empty = dir.stat(WAL)?.is_none_or(|stat| stat.size == 0);
         let home_row = {
             // Nobody writes while this is looked at as a file that nobody writes.
             let _lock = share_database(&dir)?;
-            Catalog::open_read_only(&path, true)?.home()?
+            match Catalog::open_read_only(&path, true) {
+                // A power cut may have left all of it in the log.
+                Err(CatalogError::Corrupt(_)) if !log_is_empty => None,
+                opened => opened?.home()?,
+            }
         };
-        let at_home = home_row.is_some_and(|row| row.identity == home_stat.identity);
-        let log_is_empty = dir.stat(WAL)?.is_none_or(|stat| stat.size == 0);
+        let is_own =
+            |row: Option<HomeRow>| row.is_some_and(|row| row.identity == home_stat.identity);
+        let at_home = is_own(home_row);
         let shared = at_home && dir.stat(SHM)?.is_some() && dir.is_writable();
         let (mut catalog, copy) = if shared || log_is_empty {
             (Catalog::open_read_only(&path, !shared)?, None)
@@ -65,6 +73,7 @@ impl Inspection {
                 Utf8PathBuf::from_path_buf(copy.path().join(DATABASE)).map_err(|_| no_journal())?;
             (Catalog::open_read_only(&path, false)?, Some(copy))
         };
+        let at_home = is_own(catalog.home()?);
         catalog.set_root(root_stat.identity);
         if !at_home && catalog.own_root()? == 0 {
             catalog.adopt_latest_root()?;
@@ -132,6 +141,25 @@ impl Inspection {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Checks that everything is as the catalog says, and as the journal keeps it; tells each finding when it
+    /// is found. Changes nothing. Whoever is told breaks to end the check.
+    pub fn fsck(
+        &self,
+        options: &FsckOptions,
+        told: &mut dyn FnMut(Finding) -> ControlFlow<()>,
+    ) -> FsckReport {
+        let look = Look {
+            catalog: &self.catalog,
+            map: &self.map,
+            root: &self.root,
+            home: &self.home,
+            state: self.home.open_dir(STATE).ok(),
+            runs: self.runs.as_ref(),
+            at_home: self.at_home,
+        };
+        fsck::check(&look, options, told)
     }
 
     /// The directory that paths with this anchor begin at.

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, NotedHold};
 use crate::error::{Conflict, ConflictKind, Error, UsageError};
 use crate::lineage::{Holding, Loan, Thing};
-use crate::lock::{self, ByPath, Held, LockError, Mode, Wait};
+use crate::lock::{self, ByPath, Held, Mode};
 
 /// A named lock or a locked file, held until this is dropped; or borrowed from a run around this
 /// process, and then worth as much as that run's hold on it.
@@ -21,6 +21,8 @@ pub struct NamedLock {
     holding: Holding,
     /// `None` if it is borrowed.
     held: Option<Held>,
+    /// After the lock: nobody waits until it is written down that it was given back.
+    noted: Option<NotedHold>,
 }
 
 impl NamedLock {
@@ -48,20 +50,22 @@ impl NamedLock {
                     Some(_) => Some(Duration::ZERO),
                     None => limit,
                 };
-                let held = lock::acquire(&names, name, mode, purpose, Wait { limit: patience });
+                let held = engine.noting((name, purpose), None, patience, |wait| {
+                    lock::acquire(&names, name, mode, purpose, wait)
+                });
                 // A lock in a directory that was removed or renamed away excludes nobody.
                 engine.home.fence_names(&names)?;
                 let held = match (held, after) {
-                    (Err(LockError::Timeout { .. }), Some(held)) if limit != patience => {
+                    (Err(Error::Lock(_)), Some(held)) if limit != patience => {
                         return Err(Conflict::at(name, ConflictKind::OutOfOrder { held }).into());
                     }
                     (held, _) => held?,
                 };
-                engine.note_wait(name, held.waited, purpose)?;
                 Some(held)
             }
         };
-        Ok(Self::new(engine, name, Holding { thing, mode }, held))
+        let holding = Holding { thing, mode };
+        Ok(Self::new(engine, (name, purpose), holding, held))
     }
 
     /// Locks several files, in the order in which everybody takes them, whatever names they have; one that has
@@ -106,7 +110,8 @@ impl NamedLock {
                 true => None,
                 false => {
                     let limit = limit.map(|limit| limit.saturating_sub(begun.elapsed()));
-                    match file.lock(mode, Wait { limit })? {
+                    let what = (path.as_str(), "lock a file");
+                    match engine.noting(what, None, limit, |wait| file.lock(mode, wait))? {
                         Some(held) => Some(held),
                         // Somebody has put another file there: that one has to be locked.
                         None => continue,
@@ -114,13 +119,29 @@ impl NamedLock {
                 }
             };
             let holding = Holding { thing, mode };
-            return Ok(Self::new(engine, path.as_str(), holding, held));
+            return Ok(Self::new(engine, (path.as_str(), ""), holding, held));
         }
     }
 
-    fn new(engine: &Arc<Engine>, name: &str, holding: Holding, held: Option<Held>) -> Self {
+    fn new(
+        engine: &Arc<Engine>,
+        (name, purpose): (&str, &str),
+        holding: Holding,
+        held: Option<Held>,
+    ) -> Self {
         engine.held.fetch_add(1, Ordering::AcqRel);
+        let how = match holding.mode {
+            Mode::Exclusive => "alone",
+            Mode::Shared => "shared",
+        };
+        let how = match purpose {
+            "" => how.to_owned(),
+            purpose => format!("{how}, for \"{purpose}\""),
+        };
+        // What is borrowed is held by another run.
+        let noted = held.as_ref().map(|_| NotedHold::begin(engine, name, how));
         Self {
+            noted,
             engine: engine.clone(),
             name: name.to_owned(),
             holding,

@@ -1,3 +1,4 @@
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -9,6 +10,7 @@ use crate::catalog::{Catalog, CatalogError, HomeRow, WEAKER_PROMISE};
 use crate::disk::{Disk, Features};
 use crate::engine::{Engine, Store};
 use crate::error::{Damage, Error};
+use crate::fsck::{self, Finding, FsckOptions, FsckReport};
 use crate::home::Home;
 use crate::kept::Retention;
 use crate::lock::{self, Held, Mode, Runs, Wait};
@@ -128,6 +130,22 @@ impl Options {
         Inspection::open(&root, &home, &self.disk)
     }
 
+    /// Checks a journal as [`Inspection::fsck`] does; that its database cannot be opened is a finding too.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where there is no journal; as the system says when it cannot be looked at at all.
+    pub fn fsck(
+        self,
+        options: &FsckOptions,
+        told: &mut dyn FnMut(Finding) -> ControlFlow<()>,
+    ) -> Result<FsckReport, Error> {
+        let (root, home) = self.paths()?;
+        match Inspection::open(&root, &home, &self.disk) {
+            Ok(inspection) => Ok(inspection.fsck(options, told)),
+            Err(error) => fsck::tell_unopened(error, (&root, &home), &self.disk, told),
+        }
+    }
+
     fn paths(&self) -> Result<(Utf8PathBuf, Utf8PathBuf), Error> {
         let root = crate::disk::absolute(&self.root)?;
         let home = root.join(&self.home);
@@ -171,6 +189,8 @@ impl Options {
     fn commit_lock(&self, home: &Home, purpose: &str) -> Result<Held, Error> {
         let wait = Wait {
             limit: self.lock_wait,
+            // Nothing can be recorded yet.
+            tell: None,
         };
         let held = lock::acquire(&home.locks, "commit", Mode::Exclusive, purpose, wait);
         home.check_in_place()?;

@@ -2,11 +2,12 @@ use std::time::Duration;
 
 use super::work::{Installed, Journal};
 use crate::ambient;
-use crate::catalog::TxnRow;
+use crate::catalog::{EventRecord, Sync, TxnRow};
 use crate::error::{Conflict, ConflictKind, Error};
 use crate::lineage::Thing;
-use crate::lock::{KeyByte, Wait};
-use crate::model::{Digest, RelPath, Timestamp};
+use crate::lock::KeyByte;
+use crate::model::{Digest, RelPath, Timestamp, TxnId};
+use crate::redact::redacted_text;
 use crate::tree::{Fingerprint, TreeSource};
 use crate::txn::{PopulateOptions, WantedTree};
 
@@ -30,18 +31,34 @@ impl Journal {
         options: PopulateOptions,
     ) -> Result<Installed, Error> {
         let rel = RelPath::new(path)?;
-        let label = format!("populate {rel}");
+        let label = redacted_text(&format!("populate {rel}")).into_owned();
         let wanted = WantedTree {
             source: source.known_as(key.as_ref()),
             options: options.tree,
         };
         let mut look = self.begin(&label).look_for(rel.clone(), wanted)?;
         if look.has_found() {
-            return Self::put_in_place(look.bring(None)?, path);
+            return Ok(Self::put_in_place(look.bring(None)?, path)?.0);
         }
         let _held = self.take_key(&rel, Digest::of(key.as_ref()), &label, options.wait)?;
         look.again()?;
-        Self::put_in_place(look.bring(options.accept.as_ref())?, path)
+        let (installed, txn) = Self::put_in_place(look.bring(options.accept.as_ref())?, path)?;
+        if let Some(txn) = txn {
+            self.note_populated(path, txn)?;
+        }
+        Ok(installed)
+    }
+
+    /// Records that a tree was made, for others too.
+    fn note_populated(&self, path: &str, txn: TxnId) -> Result<(), Error> {
+        let row = self
+            .engine
+            .look(|catalog| catalog.txn(txn))?
+            .map(|row| row.row);
+        self.engine.record(Sync::Normal, |catalog| {
+            let detail = "made once, for all that want it with this key";
+            catalog.put_event((None, row), EventRecord::POPULATED, Some(path), detail)
+        })
     }
 
     /// Takes the key of a place; what was there may be another tree afterwards.
@@ -74,7 +91,10 @@ impl Journal {
             return Err(would_deadlock());
         }
         let holder = || self.who_works(label);
-        Ok(KeyByte::take(locks, key, label, Wait { limit }, holder)?)
+        let what = (path.as_str(), label);
+        self.engine.noting(what, None, limit, |wait| {
+            KeyByte::take(locks, key, label, wait, holder)
+        })
     }
 
     /// The transaction of whoever does something at the moment that is called so, once it has begun.

@@ -8,7 +8,7 @@ use rustix::io::FdFlags;
 use super::named::NamedLock;
 use crate::ambient;
 use crate::catalog::Sync;
-use crate::engine::Engine;
+use crate::engine::{Engine, NotedHold};
 use crate::error::Error;
 use crate::home::LOG;
 use crate::lineage::{Ancestor, Holding, Lineage};
@@ -27,19 +27,24 @@ use crate::tree::Fingerprint;
 pub struct Run {
     engine: Arc<Engine>,
     id: RunId,
+    number: i64,
     label: String,
     locks: Vec<NamedLock>,
-    pins: Vec<Pin>,
+    pins: Vec<(Pin, NotedHold)>,
     keys: Vec<Holding>,
 }
 
 impl Run {
     /// Begins the run of this handle in the catalog, with what it is for.
     pub(super) fn begin(engine: &Arc<Engine>, label: &str) -> Result<Self, Error> {
-        engine.record_in_run(Sync::Normal, |catalog, row| catalog.label_run(row, label))?;
+        let number = engine.record_in_run(Sync::Normal, |catalog, row| {
+            catalog.label_run(row, label)?;
+            Ok(row)
+        })?;
         Ok(Self {
             engine: engine.clone(),
             id: engine.run_id()?,
+            number,
             label: label.to_owned(),
             locks: Vec::new(),
             pins: Vec::new(),
@@ -51,6 +56,12 @@ impl Run {
     #[must_use]
     pub fn id(&self) -> RunId {
         self.id
+    }
+
+    /// Its short number.
+    #[must_use]
+    pub fn number(&self) -> i64 {
+        self.number
     }
 
     /// What it is for.
@@ -66,7 +77,12 @@ impl Run {
 
     /// Holds a tree for the command.
     pub fn hand_down_pin(&mut self, pin: Pin) {
-        self.pins.push(pin);
+        let path = pin.dir().path();
+        let path = path
+            .strip_prefix(self.engine.home.root.path())
+            .unwrap_or(path);
+        let noted = NotedHold::begin(&self.engine, path.as_str(), "pinned".to_owned());
+        self.pins.push((pin, noted));
     }
 
     /// Has the command know that it fills the tree at a path, for whoever populates that with a key: below it
@@ -118,6 +134,9 @@ impl Run {
         static ONE: Mutex<()> = Mutex::new(());
         let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         command.env(ambient::RUNS, self.lineage().to_string());
+        if let Err(error) = self.engine.note_holds() {
+            tracing::warn!(%error, "what is held for the command is not recorded");
+        }
         self.engine.with_run_file(|run| {
             let held: Vec<BorrowedFd<'_>> = run
                 .into_iter()
@@ -125,7 +144,7 @@ impl Run {
                     let (file, _) = lock.to_hand_down()?;
                     Some(file.as_fd())
                 }))
-                .chain(self.pins.iter().map(|pin| pin.dir().as_fd()))
+                .chain(self.pins.iter().map(|(pin, _)| pin.dir().as_fd()))
                 .collect();
             let inherit = |flags| {
                 held.iter()
@@ -142,7 +161,8 @@ impl Run {
     /// The runs around the command: those around this process, and this one.
     fn lineage(&self) -> Lineage {
         let locks = self.locks.iter().filter_map(NamedLock::to_hand_down);
-        let pins = self.pins.iter().map(|pin| Holding::of_tree(pin.identity()));
+        let pins = self.pins.iter();
+        let pins = pins.map(|(pin, _)| Holding::of_tree(pin.identity()));
         let holds = locks.map(|(_, holding)| holding.clone()).chain(pins);
         let holds = holds.chain(self.keys.iter().cloned());
         let own = Ancestor {

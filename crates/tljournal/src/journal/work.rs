@@ -11,7 +11,7 @@ use super::reading::Reading;
 use super::run::Run;
 use crate::ambient;
 use crate::apply;
-use crate::catalog::TxnRecord;
+use crate::catalog::{RunRecord, TxnRecord};
 use crate::engine::Engine;
 use crate::error::{Error, UsageError};
 use crate::kept::{self, Gc, Retention};
@@ -95,17 +95,20 @@ impl Journal {
     ) -> Result<Installed, Error> {
         let mut txn = self.begin(&format!("install {path}"));
         txn.tree(path, source, options)?;
-        Self::put_in_place(txn, path)
+        Ok(Self::put_in_place(txn, path)?.0)
     }
 
-    /// Commits the transaction that brings one tree.
-    pub(super) fn put_in_place(txn: Transaction, path: &str) -> Result<Installed, Error> {
+    /// Commits the transaction that brings one tree; says which it was, if it changed anything.
+    pub(super) fn put_in_place(
+        txn: Transaction,
+        path: &str,
+    ) -> Result<(Installed, Option<TxnId>), Error> {
         let mut receipt = txn.prepare()?.commit()?;
         match receipt.take_pin(path) {
-            Some(pin) => Ok(Installed {
-                changed: receipt.changed_anything(),
-                pin,
-            }),
+            Some(pin) => {
+                let changed = receipt.changed_anything();
+                Ok((Installed { changed, pin }, receipt.txn()))
+            }
             None => Err(Error::Replaced {
                 path: path.to_owned(),
             }),
@@ -183,12 +186,12 @@ impl Journal {
         // What stays unfinished is beyond reach or stuck; its paths are refused one by one.
         let mut hopeless = BTreeSet::new();
         loop {
-            let lock = self.engine.commit_lock(Mode::Shared, "read")?;
+            let lock = self.engine.commit_lock(Mode::Shared, "read", None)?;
             if unfinished()?.is_subset(&hopeless) {
                 return Ok(Reading::new(&self.engine, lock));
             }
             drop(lock);
-            let lock = self.engine.commit_lock(Mode::Exclusive, "recovery")?;
+            let lock = self.engine.commit_lock(Mode::Exclusive, "recovery", None)?;
             recovery::finish_unfinished(&self.engine)?;
             hopeless = unfinished()?;
             drop(lock);
@@ -341,6 +344,17 @@ impl Journal {
     pub fn exists(&self, path: &str) -> Result<bool, Error> {
         let place = self.engine.home.place(&RelPath::new(path)?)?;
         Ok(apply::stat_at(&self.engine, &place)?.is_some())
+    }
+
+    /// Records what a run reports that has failed, also if it has changed nothing; whatever is said of it at
+    /// its end, it ends as failed. What looks like a secret is hidden. Returns what is known of the run.
+    ///
+    /// # Errors
+    /// [`Error::Disk`], [`Error::Catalog`] when it cannot be recorded.
+    pub fn fail(&self, error: &str) -> Result<RunRecord, Error> {
+        let row = self.engine.note_failure(error)?;
+        let run = self.engine.look(|catalog| catalog.run_numbered(row))?;
+        run.ok_or_else(|| UsageError::Failed.into())
     }
 
     /// Ends the run: clears what nobody holds any more, records the end, and moves the log into the

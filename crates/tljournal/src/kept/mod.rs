@@ -29,4 +29,4 @@ pub use gc::{Gc, GcLog, GcTxn};
 pub(crate) use gc::{collect, note, thin};
 pub use key_material::KeyMaterial;
 pub use retention::{Limits, Retention};
-pub(crate) use staged::{Weight, keep_staged, weigh};
+pub(crate) use staged::{StagedPaths, Weight, weigh};

@@ -1,11 +1,9 @@
 use std::collections::BTreeMap;
 
-use crate::catalog::TxnRow;
 use crate::disk::Dir;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::home::{STAGED_PATHS, Staging};
-use crate::lock;
 use crate::model::{Kind, Stat};
 use crate::tree;
 
@@ -53,53 +51,38 @@ pub(crate) fn weigh(
     })
 }
 
-/// Clears a directory of a dead run's transaction of what may not be kept; says how many bytes are left, or
-/// `None` if nothing is. The caller has locked it.
-pub(crate) fn keep_staged(
-    engine: &Engine,
-    row: &TxnRow,
-    staging: &Staging,
-) -> Result<Option<u64>, Error> {
-    if engine.retention.kept.count == 0 {
-        return Ok(None);
+/// What was staged for which path, by the names of the entries.
+#[derive(Debug)]
+pub(crate) struct StagedPaths(BTreeMap<String, String>);
+
+impl StagedPaths {
+    /// Reads what the transaction that staged here wrote down.
+    pub(crate) fn of(staging: &Staging) -> Result<Self, Error> {
+        let text = staging.dir.read_small(STAGED_PATHS, PATHS_BYTES_MAX)?;
+        let text = String::from_utf8(text.unwrap_or_default()).unwrap_or_default();
+        // A line without its end was cut short.
+        let lines = text
+            .split_inclusive('\n')
+            .filter_map(|line| line.strip_suffix('\n'));
+        let named = lines.filter_map(|line| line.split_once(' '));
+        let owned = named.map(|(name, path)| (name.to_owned(), path.to_owned()));
+        Ok(Self(owned.collect()))
     }
-    let paths = staged_paths(&staging.dir)?;
-    let mut kept = None;
-    for name in staging.dir.names()? {
-        let Some(name) = name.to_str() else {
-            staging.dir.remove_tree(&name)?;
-            continue;
-        };
-        let Some(stat) = staging.dir.stat(name)?.filter(|_| name != STAGED_PATHS) else {
-            continue;
-        };
-        // What it was to be is not known after a power cut: it could be a key.
-        let weight = match paths.get(name) {
-            Some(path) => weigh(engine, path, (&staging.dir, name, &stat))?,
-            None => Weight::TooMuch,
-        };
-        match weight {
-            Weight::Bytes(bytes) => kept = Some(kept.unwrap_or(0) + bytes),
-            _ if lock::is_locked_within(&staging.dir, name)? => return Ok(None),
-            _ => staging.dir.remove_tree(name)?,
+
+    /// Says whether a staged entry may be kept. What it was to be may not be known after a power cut: it
+    /// could be a key then.
+    pub(crate) fn weigh(
+        &self,
+        engine: &Engine,
+        staging: &Staging,
+        name: &str,
+    ) -> Result<Weight, Error> {
+        let (stat, path) = (staging.dir.stat(name)?, self.0.get(name));
+        match (stat, path) {
+            (Some(stat), Some(path)) if engine.retention.kept.count > 0 => {
+                weigh(engine, path, (&staging.dir, name, &stat))
+            }
+            _ => Ok(Weight::TooMuch),
         }
     }
-    if let Some(bytes) = kept {
-        tracing::info!(txn = %row.id, bytes, "what a dead run had staged is kept");
-    }
-    Ok(kept)
-}
-
-/// What was staged for which path, by the names of the entries.
-fn staged_paths(dir: &Dir) -> Result<BTreeMap<String, String>, Error> {
-    let text = dir.read_small(STAGED_PATHS, PATHS_BYTES_MAX)?;
-    let text = String::from_utf8(text.unwrap_or_default()).unwrap_or_default();
-    // A line without its end was cut short.
-    let lines = text
-        .split_inclusive('\n')
-        .filter_map(|line| line.strip_suffix('\n'));
-    let named = lines.filter_map(|line| line.split_once(' '));
-    Ok(named
-        .map(|(name, path)| (name.to_owned(), path.to_owned()))
-        .collect())
 }

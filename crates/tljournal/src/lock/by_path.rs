@@ -42,7 +42,7 @@ impl<'a> ByPath<'a> {
 
     /// Locks it. `None` if the path does not name it any more: whoever locks the file that is there now
     /// is not excluded.
-    pub(crate) fn lock(self, mode: Mode, wait: Wait) -> Result<Option<Held>, LockError> {
+    pub(crate) fn lock(self, mode: Mode, wait: Wait<'_>) -> Result<Option<Held>, LockError> {
         let awaited = Awaited {
             name: self.path.as_str(),
             path: self.path.to_owned(),

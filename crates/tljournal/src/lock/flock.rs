@@ -88,7 +88,7 @@ pub(crate) fn acquire(
     name: &str,
     mode: Mode,
     purpose: &str,
-    wait: Wait,
+    wait: Wait<'_>,
 ) -> Result<Held, LockError> {
     let awaited = Awaited {
         name,
@@ -218,9 +218,10 @@ mod tests {
         (temp, dir)
     }
 
-    fn limit(ms: u64) -> Wait {
+    fn limit(ms: u64) -> Wait<'static> {
         Wait {
             limit: Some(Duration::from_millis(ms)),
+            tell: None,
         }
     }
 

@@ -60,6 +60,12 @@ fn first_in_line(dir: &Dir, name: &str) -> Option<String> {
     (!first.is_empty()).then(|| format!("{}, which is first in line", tell(&first, true)))
 }
 
+/// Says who shares a lock on an inode, as far as it shows from here; `None` if nobody does.
+pub(crate) fn holders_of_inode(ino: u64) -> Option<String> {
+    let keepers = ambient::lock_holders(ino);
+    (!keepers.is_empty()).then(|| tell(&keepers, true))
+}
+
 /// Says who holds a lock on an inode that nobody signs.
 pub(crate) fn of_inode(ino: u64) -> String {
     tell(&keepers(ino), true)

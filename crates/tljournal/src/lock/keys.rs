@@ -47,7 +47,7 @@ impl KeyByte {
         dir: &Dir,
         key: Digest,
         what: &str,
-        wait: Wait,
+        wait: Wait<'_>,
         holder: impl Fn() -> String,
     ) -> Result<Self, LockError> {
         let begun = Instant::now();
@@ -130,7 +130,10 @@ mod tests {
         assert!(KeyByte::is_held_here());
         assert!(KeyByte::try_take(&dir, one).unwrap().is_none());
         drop(KeyByte::try_take(&dir, two).unwrap().unwrap());
-        let wait = |limit| Wait { limit: Some(limit) };
+        let wait = |limit| Wait {
+            limit: Some(limit),
+            tell: None,
+        };
         let soon = wait(Duration::from_millis(5));
         let error = KeyByte::take(&dir, one, "populate x", soon, || "somebody".to_owned());
         let error = error.unwrap_err().to_string();

@@ -12,17 +12,20 @@ use crate::disk::DiskError;
 const NOTICE_AFTER: Duration = Duration::from_secs(1);
 
 /// How to wait for a lock.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Wait {
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Wait<'a> {
     /// Give up after this long; never, if `None`.
     pub(crate) limit: Option<Duration>,
+    /// Told who holds it, once, when a wait has become long.
+    pub(crate) tell: Option<&'a dyn Fn(&str)>,
 }
 
-impl Wait {
+impl Wait<'_> {
     /// What is left of it after some of it.
     pub(super) fn after(self, waited: Duration) -> Self {
         Self {
             limit: self.limit.map(|limit| limit.saturating_sub(waited)),
+            ..self
         }
     }
 }
@@ -57,7 +60,7 @@ pub(crate) fn in_line<F: AsFd + Send + 'static>(
     awaited: &Awaited<'_>,
     turnstiles: Vec<F>,
     file: F,
-    wait: Wait,
+    wait: Wait<'_>,
 ) -> Result<(F, Duration), LockError> {
     let begun = Instant::now();
     // Who does not wait stands in no line: those who pass through a turnstile are not in its way.
@@ -88,7 +91,7 @@ pub(crate) fn in_line<F: AsFd + Send + 'static>(
 pub(super) fn wait_for<T: Send + 'static>(
     awaited: &Awaited<'_>,
     block: impl FnOnce() -> Result<T, Errno> + Send + 'static,
-    (begun, wait): (Instant, Wait),
+    (begun, wait): (Instant, Wait<'_>),
 ) -> Result<(T, Duration), LockError> {
     let Awaited { name, mode, .. } = *awaited;
     let span = tracing::debug_span!("lock_wait", lock = name, ?mode);
@@ -123,6 +126,9 @@ pub(super) fn wait_for<T: Send + 'static>(
         }
         let holder = (awaited.holder)();
         tracing::warn!("waiting for the lock `{name}`, held by {holder}");
+        if let Some(tell) = wait.tell {
+            tell(&holder);
+        }
         told = true;
     }
 }

@@ -109,6 +109,12 @@ impl Manifest {
         &self.0
     }
 
+    /// The same as what it is made of.
+    #[must_use]
+    pub fn into_entries(self) -> Vec<Entry> {
+        self.0
+    }
+
     /// Bytes of all files, each hard-link group counted once.
     #[must_use]
     pub fn bytes(&self) -> u64 {

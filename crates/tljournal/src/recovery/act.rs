@@ -8,7 +8,6 @@ use crate::apply::{self, Committed, Ending, Keep, Known, Remains};
 use crate::catalog::{Sync, TxnRow};
 use crate::engine::Engine;
 use crate::error::{Conflict, ConflictKind, Damage, Error};
-use crate::kept;
 use crate::lock::Mode;
 use crate::model::{Place, TxnState};
 
@@ -23,7 +22,7 @@ pub(crate) fn recover(engine: &Engine) -> Result<Recovery, Error> {
         matches!(decide(&candidate.evidence), Fate::Finish | Fate::TakeBack)
     };
     if found.iter().any(past_commit) {
-        let _lock = engine.commit_lock(Mode::Exclusive, "recovery")?;
+        let _lock = engine.commit_lock(Mode::Exclusive, "recovery", None)?;
         finish_into(engine, &mut report)?;
     }
     for candidate in &found {
@@ -41,8 +40,9 @@ pub(crate) fn recover(engine: &Engine) -> Result<Recovery, Error> {
     if !report.is_empty() {
         tracing::info!(?report, "recovered");
         let detail = format!("{report:?}");
+        let run = engine.run_row();
         engine.record(Sync::Normal, |catalog| {
-            catalog.put_event((None, None), "recovered", None, &detail)
+            catalog.put_event((run, None), "recovered", None, &detail)
         })?;
     }
     Ok(report)
@@ -120,28 +120,14 @@ fn roll_back(engine: &Engine, candidate: &Candidate, report: &mut Recovery) -> R
     })?;
     if moved {
         report.rolled_back += 1;
-        if !keep_staged(engine, row)? {
-            clear(engine, row)?;
-        }
+        clear(engine, row, Keep::Staged)?;
     }
     Ok(())
 }
 
-/// Keeps what a dead run had staged, if there is any of it that may be kept.
-fn keep_staged(engine: &Engine, row: &TxnRow) -> Result<bool, Error> {
-    let Some(staging) = engine.home.claim_staging(row.id)? else {
-        return Ok(false);
-    };
-    let kept = kept::keep_staged(engine, row, &staging)?;
-    if kept.is_some() {
-        engine.record(Sync::Normal, |catalog| catalog.set_kept(row.row, kept))?;
-    }
-    Ok(kept.is_some())
-}
-
-/// Deletes what a transaction left at its spots, if nobody holds it, or keeps what it replaced. Says whether
-/// nothing is left that has to go.
-fn clear(engine: &Engine, row: &TxnRow) -> Result<bool, Error> {
+/// Deletes what a transaction left at its spots, if nobody holds it and it is not kept. Says whether it is
+/// all gone.
+fn clear(engine: &Engine, row: &TxnRow, keep: Keep) -> Result<bool, Error> {
     let Some(staging) = engine.home.claim_staging(row.id)? else {
         return Ok(false);
     };
@@ -150,10 +136,7 @@ fn clear(engine: &Engine, row: &TxnRow) -> Result<bool, Error> {
         return Ok(false);
     };
     let (ids, none) = ((row.row, row.id), BTreeMap::new());
-    let remains = match row.state {
-        TxnState::Applied => apply::tidy(engine, ids, &staging, &changes, &none)?,
-        _ => apply::discard(engine, row.id, &staging, &changes, &none, Keep::Nothing)?,
-    };
+    let remains = apply::clear(engine, ids, &staging, &changes, &none, keep)?;
     Ok(remains == Remains::Nothing)
 }
 
@@ -168,7 +151,11 @@ fn sweep_one(engine: &Engine, candidate: &Candidate, report: &mut Recovery) -> R
     if engine.look(|catalog| catalog.is_unsettled(row.row))? {
         return Ok(());
     }
-    if clear(engine, &row)? {
+    let keep = match row.state {
+        TxnState::Applied => Keep::Replaced,
+        _ => Keep::Nothing,
+    };
+    if clear(engine, &row, keep)? {
         report.swept += 1;
     }
     Ok(())

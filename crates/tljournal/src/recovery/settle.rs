@@ -89,7 +89,7 @@ pub(super) fn check_after_reboot(engine: &Engine, report: &mut Recovery) -> Resu
     if !waiting(engine)?.iter().any(doubtful) {
         return Ok(());
     }
-    let _lock = engine.commit_lock(Mode::Exclusive, "check trees after a power cut")?;
+    let _lock = engine.commit_lock(Mode::Exclusive, "check trees after a power cut", None)?;
     super::finish_unfinished(engine)?;
     // Looked up again under the lock.
     for waiting in waiting(engine)?.iter().filter(|waiting| doubtful(waiting)) {

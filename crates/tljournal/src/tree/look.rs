@@ -1,16 +1,12 @@
 use std::collections::HashMap;
-use std::io;
 
 use rustix::io::Errno;
 
-use super::copy::read_some;
 use super::names::join;
 use super::verify::{DIFFERENCES_MAX, Depth};
-use super::{Difference, DifferenceKind, Tick, TreeError};
+use super::{Difference, DifferenceKind, TreeError};
 use crate::disk::{Dir, DiskError};
-use crate::model::{Digest, Entry, EntryKind, EntrySignature, Hasher, Kind, Stat};
-
-const BUFFER_BYTES: usize = 256 * 1024;
+use crate::model::{Entry, EntryKind, EntrySignature, Kind, Stat};
 
 /// What one worker found.
 #[derive(Default)]
@@ -19,8 +15,8 @@ pub(super) struct Found {
     pub(super) refreshed: Vec<(usize, EntrySignature)>,
     /// Files with several names.
     pub(super) linked: Vec<(usize, u64)>,
-    pub(super) hashed_bytes: u64,
-    buffer: Vec<u8>,
+    /// Files whose content is to be read.
+    pub(super) unread: Vec<usize>,
 }
 
 pub(super) struct Look<'a> {
@@ -28,7 +24,6 @@ pub(super) struct Look<'a> {
     pub(super) entries: &'a [Entry],
     pub(super) known: Option<&'a [EntrySignature]>,
     pub(super) depth: Depth,
-    pub(super) tick: Tick<'a>,
 }
 
 impl Look<'_> {
@@ -68,9 +63,9 @@ impl Look<'_> {
             EntryKind::Link { target } => self.compare_target(index, target, found)?,
             EntryKind::File {
                 size,
-                digest,
                 same_as: None,
-            } if stat.size == *size => self.compare_content(index, digest, found)?,
+                ..
+            } if stat.size == *size => found.unread.push(index),
             EntryKind::File { .. } => {}
         }
         self.note_links(index, &stat, found)
@@ -157,36 +152,6 @@ impl Look<'_> {
         Ok(())
     }
 
-    fn compare_content(
-        &self,
-        index: usize,
-        expected: &Digest,
-        found: &mut Found,
-    ) -> Result<(), TreeError> {
-        let path = &self.entries[index].path;
-        let Some(mut file) = unless_gone(self.root.open_file(path))? else {
-            found.add(index, path, DifferenceKind::Missing);
-            return Ok(());
-        };
-        found.buffer.resize(BUFFER_BYTES, 0);
-        let mut hasher = Hasher::default();
-        loop {
-            let count = read_some(&mut file, &mut found.buffer).map_err(|error: io::Error| {
-                TreeError::read(self.root.path().join(path).as_str(), error)
-            })?;
-            if count == 0 {
-                break;
-            }
-            hasher.update(&found.buffer[..count]);
-            found.hashed_bytes += count as u64;
-            (self.tick)(count as u64);
-        }
-        if hasher.finish() != *expected {
-            found.add(index, path, DifferenceKind::Content);
-        }
-        Ok(())
-    }
-
     /// The first entry of the group of hard links that an entry belongs to.
     fn first_of(&self, index: usize) -> usize {
         match self.entries[index].kind {
@@ -232,7 +197,7 @@ fn kind(entry: &Entry) -> Kind {
 }
 
 /// `None` for what is not there, or no longer what it was a moment ago.
-fn unless_gone<T>(told: Result<T, DiskError>) -> Result<Option<T>, TreeError> {
+pub(super) fn unless_gone<T>(told: Result<T, DiskError>) -> Result<Option<T>, TreeError> {
     match told {
         Ok(told) => Ok(Some(told)),
         Err(error) if is_gone(&error) => Ok(None),

@@ -31,7 +31,8 @@
 //! |---|---|---|
 //! | is the source what it was? | `fingerprint` | `fingerprint.rs` |
 //! | fill a directory from it | `build` | `build.rs`, `copy.rs`, `filled.rs`, `layers.rs`, `unpack.rs` |
-//! | is the tree what its manifest says? | `verify` | `verify.rs`, `look.rs` |
+//! | is the tree what its manifest says? | `verify` | `verify.rs`, `look.rs`, `read.rs` |
+//! | the same, as far as it shows without reading | `survey` | `verify.rs`, `look.rs` |
 //! | what is there? | `read` | `copy.rs` |
 //!
 //! [`Manifest`]: crate::model::Manifest
@@ -51,6 +52,7 @@ mod look;
 mod memory;
 mod names;
 mod pax;
+mod read;
 mod source;
 mod sparse;
 mod spread;
@@ -71,7 +73,9 @@ pub(crate) use build::build;
 pub(crate) use copy::read;
 pub(crate) use draft::Built;
 pub(crate) use fingerprint::{Fingerprint, fingerprint};
-pub(crate) use verify::{Depth, verify};
+pub(crate) use read::Reader;
+pub(crate) use spread::cores;
+pub(crate) use verify::{Depth, survey, verify};
 pub(crate) use walk::list;
 
 use crate::model::Identity;

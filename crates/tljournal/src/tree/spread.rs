@@ -4,7 +4,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use crate::disk::Dir;
 
 /// How many threads are worth starting.
-pub(super) fn cores() -> usize {
+pub(crate) fn cores() -> usize {
     // Asking reads several files of the control group, so it is asked once.
     static CORES: OnceLock<usize> = OnceLock::new();
     *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))

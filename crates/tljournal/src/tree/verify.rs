@@ -1,9 +1,12 @@
+use std::cmp::Reverse;
+
 use super::draft::unsigned;
 use super::look::{Found, Look};
+use super::read::Reader;
 use super::spread::{cores, spread};
 use super::{Difference, Tick, TreeError};
 use crate::disk::Dir;
-use crate::model::{Manifest, Signature};
+use crate::model::{Entry, EntryKind, EntrySignature, Manifest, Signature};
 
 /// How many differences are collected; a tree with more is simply another one.
 pub(super) const DIFFERENCES_MAX: usize = 10_000;
@@ -29,7 +32,18 @@ pub(crate) struct Verdict {
     pub(crate) hashed_bytes: u64,
 }
 
-/// Compares the tree at `root` with its manifest, one `statx` for each entry, on all cores.
+/// What a look at a tree found without reading any content.
+#[derive(Debug, Default)]
+pub(crate) struct Survey {
+    /// As of a [`Verdict`], each with the number of its entry.
+    pub(crate) differences: Vec<(usize, Difference)>,
+    /// The files whose content is still to be compared, by the numbers of their entries, in order.
+    pub(crate) unread: Vec<usize>,
+    refreshed: Vec<(usize, EntrySignature)>,
+}
+
+/// Compares the tree at `root` with its manifest, one `statx` for each entry, on all cores; then the content
+/// that is to be read.
 ///
 /// A directory that the signature vouches for is not listed: its names cannot have changed. The root is
 /// always listed, because its own ctime is no part of what counts (a rename moves it).
@@ -40,16 +54,53 @@ pub(crate) fn verify(
     depth: Depth,
     tick: Tick<'_>,
 ) -> Result<Verdict, TreeError> {
+    let Survey {
+        mut differences,
+        unread,
+        refreshed,
+    } = survey(root, manifest, signature, depth)?;
     let entries = manifest.entries();
-    let known = signature
-        .map(Signature::entries)
-        .filter(|known| known.len() == entries.len());
+    let order = largest_first(entries, unread);
+    let workers = spread(cores(), order.len(), 1, |worker: &mut Reader, number| {
+        let index = order[number];
+        let what = worker.compare(root, &entries[index], tick)?;
+        let difference = |what| (index, Difference::new(&entries[index].path, what));
+        worker.found.extend(what.map(difference));
+        Ok::<_, TreeError>(())
+    })?;
+    let hashed_bytes = workers.iter().map(|worker| worker.hashed_bytes).sum();
+    differences.extend(workers.into_iter().flat_map(|worker| worker.found));
+    differences.sort_by_key(|(index, _)| *index);
+    differences.truncate(DIFFERENCES_MAX);
+    let is_equal = differences.is_empty();
+    let refreshed = (is_equal && !refreshed.is_empty()).then(|| {
+        let known = known(signature, entries.len());
+        let mut signature = known.map_or_else(|| vec![unsigned(); entries.len()], <[_]>::to_vec);
+        for (index, entry) in refreshed {
+            signature[index] = entry;
+        }
+        Signature::new(signature)
+    });
+    Ok(Verdict {
+        differences: differences.into_iter().map(|(_, what)| what).collect(),
+        refreshed,
+        hashed_bytes,
+    })
+}
+
+/// The same without reading any content.
+pub(crate) fn survey(
+    root: &Dir,
+    manifest: &Manifest,
+    signature: Option<&Signature>,
+    depth: Depth,
+) -> Result<Survey, TreeError> {
+    let entries = manifest.entries();
     let look = Look {
         root,
         entries,
-        known,
+        known: known(signature, entries.len()),
         depth,
-        tick,
     };
     let workers = spread(cores(), entries.len(), GRAIN, |found: &mut Found, index| {
         look.at(index, found)
@@ -59,23 +110,30 @@ pub(crate) fn verify(
         all.differences.extend(found.differences);
         all.refreshed.extend(found.refreshed);
         all.linked.extend(found.linked);
-        all.hashed_bytes += found.hashed_bytes;
+        all.unread.extend(found.unread);
     }
     look.compare_hard_links(&mut all);
     all.differences.sort_by_key(|(index, _)| *index);
-    all.differences.truncate(DIFFERENCES_MAX);
-    let is_equal = all.differences.is_empty();
-    let refreshed = (is_equal && !all.refreshed.is_empty()).then(|| {
-        let unknown = vec![unsigned(); entries.len()];
-        let mut signature = known.map_or(unknown, <[_]>::to_vec);
-        for (index, entry) in all.refreshed {
-            signature[index] = entry;
-        }
-        Signature::new(signature)
-    });
-    Ok(Verdict {
-        differences: all.differences.into_iter().map(|(_, what)| what).collect(),
-        refreshed,
-        hashed_bytes: all.hashed_bytes,
+    all.unread.sort_unstable();
+    Ok(Survey {
+        differences: all.differences,
+        unread: all.unread,
+        refreshed: all.refreshed,
     })
+}
+
+fn known(signature: Option<&Signature>, entries: usize) -> Option<&[EntrySignature]> {
+    signature
+        .map(Signature::entries)
+        .filter(|known| known.len() == entries)
+}
+
+/// Large files come first, so that no core is left alone with one at the end; small ones keep their order,
+/// which is that of their directories.
+fn largest_first(entries: &[Entry], mut files: Vec<usize>) -> Vec<usize> {
+    files.sort_by_key(|index| match entries[*index].kind {
+        EntryKind::File { size, .. } => Reverse(size >> 20),
+        _ => Reverse(0),
+    });
+    files
 }

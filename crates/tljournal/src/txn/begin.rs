@@ -12,6 +12,7 @@ use crate::engine::{Engine, Moment};
 use crate::error::{Conflict, ConflictKind, Error, UsageError};
 use crate::home::{STAGED_PATHS, Staging};
 use crate::model::{Change, Digest, Expect, Place, RelPath, TxnId, TxnState};
+use crate::redact::redacted_text;
 
 /// A transaction to which changes are being added.
 ///
@@ -59,7 +60,7 @@ const CHANGES_MAX: u32 = 100_000;
 
 impl Transaction {
     pub(crate) fn new(engine: Arc<Engine>, label: &str) -> Self {
-        let label = label.to_owned();
+        let label = redacted_text(label).into_owned();
         Self {
             engine,
             label,
@@ -91,6 +92,11 @@ impl Transaction {
     #[must_use]
     pub fn id(&self) -> Option<TxnId> {
         self.live.as_ref().map(|live| live.id)
+    }
+
+    /// Its row, once something is staged.
+    pub(super) fn row(&self) -> Option<i64> {
+        self.live.as_ref().map(|live| live.row)
     }
 
     /// Gives up everything that was staged. Needs no space.

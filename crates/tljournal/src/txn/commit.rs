@@ -10,16 +10,15 @@ use super::prepare::Prepared;
 use super::receipt::Receipt;
 use super::stage_tree::OnPinned;
 use crate::ambient;
-use crate::apply::{self, Committed, Ending, Remains};
-use crate::catalog::CatalogError;
-use crate::catalog::Sync;
-use crate::engine::Moment;
+use crate::apply::{self, Committed, Ending, Keep, Remains};
+use crate::catalog::{CatalogError, EventRecord, Sync};
+use crate::engine::{Engine, Moment};
 use crate::error::{Conflict, ConflictKind, Error};
 use crate::home::Parent;
 use crate::kept;
 use crate::lock::{Held, Mode};
 use crate::model::{Identity, Kind, Op, Place, Spot, Timestamp};
-use crate::pin::{self, Alone};
+use crate::pin::{self, Alone, Waiter};
 use crate::recovery;
 
 impl Prepared {
@@ -36,8 +35,12 @@ impl Prepared {
     ///   finished wherever it is now; open the journal again.
     /// - all others: not committed, everything is as it was.
     pub fn commit(self) -> Result<Receipt, Error> {
-        let engine = self.txn.engine.clone();
-        self.try_commit().map_err(|error| engine.explain(error))
+        let (engine, txn) = (self.txn.engine.clone(), self.txn.row());
+        self.try_commit().map_err(|error| {
+            let error = engine.explain(error);
+            note_conflict(&engine, txn, &error);
+            error
+        })
     }
 
     fn try_commit(mut self) -> Result<Receipt, Error> {
@@ -53,7 +56,10 @@ impl Prepared {
         let staged = ambient::now();
         loop {
             let mut alone = self.txn.respect_pins()?;
-            let lock = self.txn.engine.commit_lock(Mode::Exclusive, &label)?;
+            let lock = self
+                .txn
+                .engine
+                .commit_lock(Mode::Exclusive, &label, self.txn.row())?;
             let times = (staged, ambient::now());
             recovery::finish_unfinished(&self.txn.engine)?;
             self.txn.refuse_stuck()?;
@@ -159,6 +165,20 @@ impl Prepared {
     }
 }
 
+/// Records that a transaction was refused, and why.
+fn note_conflict(engine: &Engine, txn: Option<i64>, error: &Error) {
+    let (Error::Conflict(conflict), Some(_)) = (error, txn) else {
+        return;
+    };
+    let (path, detail) = (Some(conflict.path.as_str()), conflict.kind.to_string());
+    let noted = engine.record(Sync::Normal, |catalog| {
+        catalog.put_event((None, txn), EventRecord::CONFLICT, path, &detail)
+    });
+    if let Err(error) = noted {
+        tracing::debug!(%error, "a conflict is not recorded");
+    }
+}
+
 impl Transaction {
     /// Whether everything was as wanted at one moment, which needs neither lock nor write to see: it was
     /// when each was looked at, and nothing was committed or being applied since the first look.
@@ -247,12 +267,14 @@ impl Transaction {
                     if alone.contains_key(&place) {
                         continue;
                     }
-                    match pin::hold_alone(&self.engine, &place, false) {
+                    match pin::hold_alone(&self.engine, &place, None) {
                         Ok(held) => alone.extend(held.map(|held| (place, held))),
                         Err(Error::Conflict(_)) if on_pinned == OnPinned::Wait => {
                             // Nobody waits for one while holding another: two that do could wait for ever.
                             alone.clear();
-                            drop(pin::hold_alone(&self.engine, &place, true)?);
+                            let (why, txn) = (self.label.as_str(), self.row());
+                            let waiter = Waiter { why, txn };
+                            drop(pin::hold_alone(&self.engine, &place, Some(waiter))?);
                             continue 'again;
                         }
                         Err(error) => return Err(error),
@@ -406,7 +428,15 @@ impl Transaction {
             return Ok(Remains::Held);
         }
         let (id, staging) = ((live.row, live.id), &live.staging);
-        apply::tidy(&self.engine, id, staging, &plan.changes, &plan.replaced)
+        let keep = Keep::Replaced;
+        apply::clear(
+            &self.engine,
+            id,
+            staging,
+            &plan.changes,
+            &plan.replaced,
+            keep,
+        )
     }
 
     fn receipt(&mut self, plan: &Plan, txn: Option<crate::model::TxnId>) -> Receipt {

@@ -91,7 +91,7 @@ impl Transaction {
                 return Err(Conflict::at(self.engine.home.shown(&place), kind).into());
             }
             if !is_held {
-                let held = pin::hold_alone(&self.engine, &place, false)?;
+                let held = pin::hold_alone(&self.engine, &place, None)?;
                 alone.extend(held.map(|held| (place, held)));
             }
             self.fill(plan, index, (&parent, &spots), id)?;

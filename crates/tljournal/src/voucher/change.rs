@@ -10,7 +10,7 @@ use crate::catalog::VoucherChange;
 use crate::engine::Engine;
 use crate::error::{Conflict, ConflictKind, Error, UsageError};
 use crate::journal::Journal;
-use crate::lock::{self, Held, Mode, Wait};
+use crate::lock::{self, Held, Mode};
 use crate::model::{Digest, Place, RelPath, RunId};
 
 /// Tags that belong together, and the vouchers for them.
@@ -197,12 +197,17 @@ impl<'a> Tags<'a> {
         if self.engine.is_reading() {
             return Err(Conflict::at("lock/vouchers", ConflictKind::WouldDeadlock).into());
         }
-        let wait = Wait {
-            limit: self.engine.lock_wait,
-        };
-        let locks = &self.engine.home.locks;
-        let held = lock::acquire(locks, LOCK, Mode::Exclusive, purpose, wait)
-            .map_err(|error| self.engine.explain(error.into()))?;
+        let (what, limit) = (("lock/vouchers", purpose), self.engine.lock_wait);
+        let held = self.engine.noting(what, None, limit, |wait| {
+            lock::acquire(
+                &self.engine.home.locks,
+                LOCK,
+                Mode::Exclusive,
+                purpose,
+                wait,
+            )
+        });
+        let held = held.map_err(|error| self.engine.explain(error))?;
         self.engine.home.check_in_place()?;
         Ok(held)
     }

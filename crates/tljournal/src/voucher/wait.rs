@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 use super::LOCK;
 use super::change::Tags;
 use super::look::Seen;
-use crate::catalog::Sync;
-use crate::engine::Engine;
+use crate::engine::{Engine, NotedWait};
 use crate::error::Error;
 use crate::lock::LockError;
 use crate::model::{Digest, RunId};
@@ -47,11 +46,13 @@ impl Waiting {
         if let Err(error) = &watch {
             tracing::debug!(%error, "only the end of a run can be waited for");
         }
+        let noted = engine.note_wait(("lock/vouchers", "vouch for other tags"), None);
         loop {
             let seen = tags.look()?;
             let runs = seen.in_the_way(digest);
             if runs.is_empty() {
-                return self.note(engine);
+                noted.is_over(true);
+                return Ok(());
             }
             for run in runs {
                 if self.watched.insert(run) {
@@ -62,24 +63,19 @@ impl Waiting {
                     })?;
                 }
             }
-            self.block(engine, &seen, digest)?;
+            let waited = self.block(engine, &noted, &seen, digest);
+            waited.inspect_err(|_| noted.is_over(false))?;
         }
-    }
-
-    /// Has others learn afterwards of a long wait.
-    fn note(&self, engine: &Engine) -> Result<(), Error> {
-        let waited = self.begun.elapsed();
-        if waited < NOTICE_AFTER {
-            return Ok(());
-        }
-        let detail = format!("{:.1} s to vouch for other tags", waited.as_secs_f64());
-        engine.record_in_run(Sync::Normal, |catalog, run| {
-            catalog.put_event((Some(run), None), "lock wait", Some(LOCK), &detail)
-        })
     }
 
     /// Blocks until anything has happened, and says meanwhile who is waited for.
-    fn block(&mut self, engine: &Engine, seen: &Seen, digest: Digest) -> Result<(), Error> {
+    fn block(
+        &mut self,
+        engine: &Engine,
+        noted: &NotedWait<'_>,
+        seen: &Seen,
+        digest: Digest,
+    ) -> Result<(), Error> {
         loop {
             let waited = self.begun.elapsed();
             let until_notice = (!self.told).then(|| NOTICE_AFTER.saturating_sub(waited));
@@ -103,6 +99,7 @@ impl Waiting {
                 .into());
             }
             tracing::warn!("waiting to vouch for other tags until this has ended: {holder}");
+            noted.has_become_long(&holder);
             self.told = true;
         }
     }

@@ -1,0 +1,223 @@
+//! What is asked of a database that may be damaged: each row by itself, so that one that cannot be read hides
+//! no other.
+
+use rusqlite::{Row, params};
+
+use super::codec::{bad, digest, parse, place, time};
+use super::entry::read_entry;
+use super::{Catalog, CatalogError, EntryRow};
+use crate::model::{Digest, Manifest, Place, RunId, TxnId};
+
+/// How many lines SQLite is to tell.
+const LINES_MAX: u32 = 100;
+
+/// How many rows that cannot be read are told.
+const BAD_ROWS_MAX: usize = 1000;
+
+/// A row that holds what was never written there.
+#[derive(Debug)]
+pub(crate) struct BadRow {
+    pub(crate) table: &'static str,
+    /// What it is called by.
+    pub(crate) key: String,
+    pub(crate) why: String,
+}
+
+/// A row that tells what stands at a place, as far as it can be read.
+#[derive(Debug)]
+pub(crate) enum ScannedEntry {
+    Whole(Place, Box<EntryRow>),
+    /// It belongs to another root.
+    Elsewhere,
+    Bad,
+}
+
+impl Catalog {
+    /// What SQLite has to say against the pages of the database; `thorough` compares the indexes too.
+    pub(crate) fn check_pages(&self, thorough: bool) -> Result<Vec<String>, CatalogError> {
+        let check = if thorough { "integrity" } else { "quick" };
+        let mut statement = self
+            .conn
+            .prepare(&format!("PRAGMA {check}_check({LINES_MAX})"))?;
+        let lines = statement.query_map([], |row| row.get::<_, String>(0))?;
+        let mut lines = lines.collect::<Result<Vec<_>, _>>()?;
+        lines.retain(|line| line != "ok");
+        Ok(lines)
+    }
+
+    /// Rows that refer to a row that is not there.
+    pub(crate) fn dangling_rows(&self) -> Result<Vec<String>, CatalogError> {
+        let mut statement = self.conn.prepare("PRAGMA foreign_key_check")?;
+        let mut rows = statement.query([])?;
+        let mut lines = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (table, parent): (String, String) = (row.get(0)?, row.get(2)?);
+            let number = row.get::<_, Option<i64>>(1)?;
+            let number = number.map_or_else(String::new, |number| format!(" {number}"));
+            lines.push(format!(
+                "row{number} of table {table} refers to no row of {parent}"
+            ));
+        }
+        lines.truncate(BAD_ROWS_MAX);
+        Ok(lines)
+    }
+
+    /// Rows that cannot be read.
+    pub(crate) fn bad_rows(&self) -> Result<Vec<BadRow>, CatalogError> {
+        let mut found = Vec::new();
+        self.scan("run", "id", "*", &mut found, |row| {
+            parse::<RunId>(&row.get::<_, String>("uuid")?, "run id")?;
+            time(&row.get::<_, String>("started_at")?)?;
+            maybe(row, "ended_at", |text| time(text).map(drop))?;
+            row.get::<_, u32>("pid").map(drop)?;
+            Ok(row.get::<_, u32>("uid").map(drop)?)
+        })?;
+        self.scan("txn", "id", "*", &mut found, |row| {
+            parse::<TxnId>(&row.get::<_, String>("uuid")?, "transaction id")?;
+            time(&row.get::<_, String>("began_at")?)?;
+            maybe(row, "ended_at", |text| time(text).map(drop))
+        })?;
+        let columns = "n, root, path, op, pre_kind, pre_ino, pre_born, pre_size, pre_mode, pre_mtime,
+                       new_kind, new_ino, new_born, new_size, new_mode, new_mtime, digest, target, beside,
+                       rebuildable, drift";
+        self.scan("change", "txn || '/' || n", columns, &mut found, |row| {
+            self.read_change(row).map(drop)
+        })?;
+        if self.schema_version()? >= 2 {
+            let key = "root || ':' || path || ' ' || run";
+            self.scan("voucher", key, "*", &mut found, |row| {
+                parse::<RunId>(&row.get::<_, String>("run")?, "run id")?;
+                digest(Some(row.get("digest")?))?;
+                time(&row.get::<_, String>("since")?).map(drop)
+            })?;
+        }
+        self.scan("event", "id", "*", &mut found, |row| {
+            time(&row.get::<_, String>("at")?).map(drop)
+        })?;
+        self.scan(
+            "entry",
+            "root || ':' || path",
+            super::entry::COLUMNS,
+            &mut found,
+            |row| {
+                place(row.get(0)?, &row.get::<_, String>(1)?, self.own_root()?)?;
+                read_entry(row).map(drop)
+            },
+        )?;
+        Ok(found)
+    }
+
+    /// Reads each row of a table, and notes those that cannot be read. Their key is the last column.
+    fn scan(
+        &self,
+        table: &'static str,
+        key: &str,
+        columns: &str,
+        found: &mut Vec<BadRow>,
+        read: impl Fn(&Row<'_>) -> Result<(), CatalogError>,
+    ) -> Result<(), CatalogError> {
+        let sql = format!("SELECT {columns}, CAST({key} AS TEXT) AS its_key FROM {table}");
+        let mut statement = self.conn.prepare(&sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            if let Err(error) = read(row) {
+                let key = row.get::<_, Option<String>>("its_key").ok().flatten();
+                found.push(BadRow {
+                    table,
+                    key: key.unwrap_or_default(),
+                    why: why(&error),
+                });
+            }
+            if found.len() >= BAD_ROWS_MAX {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Manifests that are not what they are called by.
+    pub(crate) fn bad_manifests(&self) -> Result<Vec<BadRow>, CatalogError> {
+        let mut statement = self.conn.prepare("SELECT digest, encoded FROM manifest")?;
+        let mut rows = statement.query([])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (name, encoded): (Vec<u8>, Vec<u8>) = (row.get(0)?, row.get(1)?);
+            let actual = Digest::of(&encoded);
+            let why = match digest(Some(name.clone())) {
+                Ok(Some(name)) if name == actual => match Manifest::decode(&encoded) {
+                    Ok(_) => continue,
+                    Err(error) => error.to_string(),
+                },
+                Ok(_) => actual.to_string(),
+                Err(error) => why(&error),
+            };
+            let hex: String = name.iter().map(|byte| format!("{byte:02x}")).collect();
+            found.push(BadRow {
+                table: "manifest",
+                key: format!("sha256:{hex}"),
+                why,
+            });
+        }
+        Ok(found)
+    }
+
+    /// What stands at all places.
+    pub(crate) fn scan_entries(&self) -> Result<Vec<ScannedEntry>, CatalogError> {
+        let own_root = self.own_root()?;
+        let sql = format!(
+            "SELECT {} FROM entry ORDER BY root, path",
+            super::entry::COLUMNS
+        );
+        let mut statement = self.conn.prepare(&sql)?;
+        let mut rows = statement.query([])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let read = || {
+                let at = place(row.get(0)?, &row.get::<_, String>(1)?, own_root)?;
+                at.map(|at| Ok((at, read_entry(row)?))).transpose()
+            };
+            found.push(match read() {
+                Ok(Some((place, entry))) => ScannedEntry::Whole(place, Box::new(entry)),
+                Ok(None) => ScannedEntry::Elsewhere,
+                Err(CatalogError::Corrupt(_)) => ScannedEntry::Bad,
+                Err(error) => return Err(error),
+            });
+        }
+        Ok(found)
+    }
+
+    /// Whether a transaction that was put in place after this one changed something at or below a place.
+    pub(crate) fn is_changed_since(&self, at: &Place, txn: i64) -> Result<bool, CatalogError> {
+        let (from, to) = super::codec::below(&at.path);
+        let sql = "SELECT EXISTS (SELECT 1 FROM change JOIN txn ON txn.id = change.txn
+                   WHERE change.root = ?1 AND (change.path = ?2 OR change.path >= ?3 AND change.path < ?4)
+                   AND change.op != 'parent' AND txn.state = 'applied'
+                   AND txn.commit_no > (SELECT commit_no FROM txn WHERE id = ?5))";
+        let key = params![self.root_of(at)?, at.path.as_str(), from, to, txn];
+        Ok(self
+            .conn
+            .prepare_cached(sql)?
+            .query_row(key, |row| row.get(0))?)
+    }
+}
+
+/// What is wrong with a row, without the words that every such error begins with.
+fn why(error: &CatalogError) -> String {
+    match error {
+        CatalogError::Corrupt(what) => what.trim_start_matches("a row holds ").to_owned(),
+        error => error.to_string(),
+    }
+}
+
+fn maybe(
+    row: &Row<'_>,
+    column: &str,
+    read: impl Fn(&str) -> Result<(), CatalogError>,
+) -> Result<(), CatalogError> {
+    match row.get::<_, Option<String>>(column)? {
+        None => Ok(()),
+        Some(text) => {
+            read(&text).map_err(|_| bad(format!("no {column}: `{}`", text.escape_debug())))
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The content of files, compared on every core.
+
+use std::cmp::Reverse;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
+
+use super::check::{Check, Stop};
+use super::compare::{ToRead, Touched};
+use super::finding::Subject;
+use super::{Code, Finding, FsckWatch};
+use crate::error::Error;
+use crate::model::EntryKind;
+use crate::tree::{DifferenceKind, Reader, TreeError, cores};
+
+/// One file: the number of what it belongs to, and its own there.
+type Job = (usize, usize);
+
+/// A file that is not as it should be, or cannot be read.
+type Told = (Job, Result<DifferenceKind, TreeError>);
+
+impl Check<'_> {
+    /// Compares content. What is found is told from this thread, while others read.
+    pub(super) fn read(&mut self, all: Vec<ToRead>) -> Result<(), Stop> {
+        let jobs = jobs(&all);
+        let bytes = |job: &Job| size(&all[job.0], job.1);
+        self.options.watch.expect(jobs.iter().map(bytes).sum());
+        let next = AtomicUsize::new(0);
+        let watch = self.options.watch.clone();
+        let (sender, told) = channel();
+        let work = |sender: Sender<Told>| work(&all, &jobs, &next, &watch, &sender);
+        let ended = std::thread::scope(|scope| {
+            let workers = cores().min(jobs.len());
+            for _ in 0..workers {
+                let sender = sender.clone();
+                scope.spawn(move || work(sender));
+            }
+            drop(sender);
+            let mut ended = Ok(());
+            for (job, what) in told {
+                ended = ended.and_then(|()| self.compared_content(&all[job.0], job.1, what));
+                if ended.is_err() {
+                    watch.stop();
+                }
+            }
+            ended
+        });
+        self.report.hashed_bytes += self.options.watch.bytes().0;
+        ended.and_then(|()| self.go_on())
+    }
+
+    fn compared_content(
+        &mut self,
+        of: &ToRead,
+        index: usize,
+        what: Result<DifferenceKind, TreeError>,
+    ) -> Result<(), Stop> {
+        let told = what
+            .map_err(Error::from)
+            .and_then(|_| self.read_again(of, index));
+        match told {
+            Ok(Some(finding)) if self.is_within_paths(&finding) => self.tell(finding),
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let path = self.shown_inside(of, index);
+                self.tell_failure(&path, &error)
+            }
+        }
+    }
+
+    fn shown_inside(&self, of: &ToRead, index: usize) -> String {
+        match of.touched {
+            Touched::File(_) => self.look.shown(&of.place),
+            Touched::Tree(_) => {
+                format!("{}/{}", self.look.shown(&of.place), of.what[index].path)
+            }
+        }
+    }
+
+    /// Reads a file once more, in a moment in which nothing is being put in place. What was recorded anew
+    /// since the check began is left to the next one.
+    fn read_again(&self, of: &ToRead, index: usize) -> Result<Option<Finding>, Error> {
+        let _moment = self.look.moment()?;
+        let is_same = self
+            .look
+            .entry(&of.place)?
+            .is_some_and(|now| now == of.entry);
+        if !is_same || self.is_being_changed(&of.place)? {
+            return Ok(None);
+        }
+        let entry = &of.what[index];
+        // Somebody else may have renamed the directory that is held away.
+        let Some(what) = Reader::default().compare(&of.root, entry, &|_| {})? else {
+            return Ok(None);
+        };
+        let Some(stat) = of.root.stat(&entry.path)? else {
+            return Ok(None);
+        };
+        let touched = of.touched.is(index, entry, &stat);
+        if let (Touched::Tree(_), true) = (&of.touched, touched) {
+            let told = self
+                .look
+                .told_inside(&of.place, &of.entry, &entry.path, &what);
+            return told.map(Some);
+        }
+        let code = match touched {
+            true => Code::Changed,
+            false => Code::Damaged,
+        };
+        let finding = Finding::new(code, self.shown_inside(of, index))
+            .expected(digest(&entry.kind))
+            .actual("other content")
+            .written_by(self.look.txn(of.entry.txn))
+            .about(Subject::Entry(of.place.clone()));
+        Ok(Some(finding))
+    }
+}
+
+/// All files, the large ones first, so that no core is left alone with one at the end.
+fn jobs(all: &[ToRead]) -> Vec<Job> {
+    let each = all.iter().enumerate();
+    let mut jobs: Vec<Job> = each
+        .flat_map(|(number, of)| of.files.iter().map(move |index| (number, *index)))
+        .collect();
+    jobs.sort_by_key(|job| Reverse(size(&all[job.0], job.1) >> 20));
+    jobs
+}
+
+fn size(of: &ToRead, index: usize) -> u64 {
+    match of.what[index].kind {
+        EntryKind::File { size, .. } => size,
+        _ => 0,
+    }
+}
+
+fn digest(kind: &EntryKind) -> String {
+    match kind {
+        EntryKind::File { digest, .. } => digest.to_string(),
+        _ => String::new(),
+    }
+}
+
+/// Reads files until there are no more.
+fn work(all: &[ToRead], jobs: &[Job], next: &AtomicUsize, watch: &FsckWatch, told: &Sender<Told>) {
+    let mut reader = Reader::default();
+    while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+        let (of, index) = (&all[job.0], job.1);
+        let tick = |bytes| watch.tick(bytes);
+        let going = || !watch.is_stopped();
+        match reader.compare_while(&of.root, &of.what[index], &tick, &going) {
+            Ok(None) => {}
+            Ok(Some(what)) => {
+                // Whoever listens has ended the check otherwise.
+                let _ = told.send((*job, Ok(what)));
+            }
+            Err(error) => {
+                let _ = told.send((*job, Err(error)));
+            }
+        }
+        if watch.is_stopped() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,56 @@
+use super::check::{Check, Stop};
+use super::{Code, Finding};
+use crate::catalog::BadRow;
+use crate::home::{DAMAGED_PREFIX, DATABASE, FOREIGN_JOURNAL};
+
+impl Check<'_> {
+    /// The pages, rows and manifests of the database, and what lies beside it.
+    pub(super) fn database(&mut self) -> Result<(), Stop> {
+        let look = self.look;
+        if look.ask(|catalog| catalog.needs_migration())? {
+            self.tell(Finding::new(Code::DatabaseOlder, DATABASE))?;
+        }
+        if look.home.stat(FOREIGN_JOURNAL)?.is_some() {
+            self.tell(Finding::new(Code::DatabaseJournal, FOREIGN_JOURNAL))?;
+        }
+        self.marks()?;
+        if self.is_quick() {
+            return Ok(());
+        }
+        let thorough = self.is_full();
+        for line in look.ask(|catalog| catalog.check_pages(thorough))? {
+            self.tell(Finding::new(Code::DatabaseDamaged, DATABASE).actual(line))?;
+        }
+        if thorough {
+            for line in look.ask(|catalog| catalog.dangling_rows())? {
+                self.tell(Finding::new(Code::RowDangling, DATABASE).actual(line))?;
+            }
+        }
+        for BadRow { table, key, why } in look.ask(|catalog| catalog.bad_rows())? {
+            let actual = format!("table {table}, row {key}: {why}");
+            self.tell(Finding::new(Code::RowUnreadable, DATABASE).actual(actual))?;
+        }
+        for BadRow { key, why, .. } in look.ask(|catalog| catalog.bad_manifests())? {
+            let finding = Finding::new(Code::ManifestDamaged, DATABASE);
+            self.tell(finding.expected(key).actual(why))?;
+        }
+        Ok(())
+    }
+
+    /// Whether some statement found the database damaged before.
+    fn marks(&mut self) -> Result<(), Stop> {
+        let (Some(state), Some(database)) = (&self.look.state, self.look.home.stat(DATABASE)?)
+        else {
+            return Ok(());
+        };
+        let (ino, born) = (database.identity.ino, database.identity.born.as_nanos());
+        if state
+            .stat(format!("{DAMAGED_PREFIX}{ino}-{born}"))?
+            .is_some()
+        {
+            let finding = Finding::new(Code::DatabaseDamaged, DATABASE);
+            self.tell(finding.actual("a statement found it damaged"))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,124 @@
+use super::check::{Check, Stop};
+use super::compare::{Compared, ToRead};
+use super::{Code, Finding};
+use crate::catalog::ScannedEntry;
+use crate::error::Error;
+use crate::lock;
+use crate::model::{Kind, Place, RelPath};
+
+impl Check<'_> {
+    /// What stands at all places: everything but content first, then the content that is to be read.
+    pub(super) fn entries(&mut self) -> Result<(), Stop> {
+        let mut to_read = Vec::new();
+        let mut elsewhere = 0;
+        for scanned in self.look.ask(|catalog| catalog.scan_entries())? {
+            match scanned {
+                ScannedEntry::Whole(place, entry) if self.is_wanted(&place) => {
+                    let compared = self.look.compare(&place, &entry, self.options.depth);
+                    to_read.extend(self.compared(&place, compared)?);
+                    if entry.image.kind == Kind::Dir {
+                        self.pins(&place)?;
+                    }
+                }
+                ScannedEntry::Elsewhere => elsewhere += 1,
+                // What cannot be read was told with the database.
+                ScannedEntry::Whole(..) | ScannedEntry::Bad => {}
+            }
+        }
+        if elsewhere > 0 && self.options.paths.is_empty() {
+            let text = "below other roots; check it from there";
+            self.leave_out(&format!("what is recorded at {elsewhere} places {text}"));
+        }
+        self.read(to_read)
+    }
+
+    /// Whether a place is among those that were asked for.
+    pub(super) fn is_wanted(&self, place: &Place) -> bool {
+        let paths = &self.options.paths;
+        paths.is_empty() || paths.iter().any(|path| self.overlaps(path, place))
+    }
+
+    fn overlaps(&self, path: &RelPath, place: &Place) -> bool {
+        let named = self.look.map.place(path);
+        named.is_ok_and(|named| named.overlaps(place))
+    }
+
+    /// Tells what was found at a place, if it is still so; what is to be read there.
+    fn compared(
+        &mut self,
+        place: &Place,
+        compared: Result<Compared, Error>,
+    ) -> Result<Option<ToRead>, Stop> {
+        self.go_on()?;
+        let compared = match compared {
+            Ok(compared) if compared.findings.is_empty() => compared,
+            _ => match self.look_again(place) {
+                Ok(compared) => compared,
+                Err(Stop::Failed(error)) => {
+                    self.tell_failure(&self.look.shown(place), &error)?;
+                    return Ok(None);
+                }
+                Err(stop) => return Err(stop),
+            },
+        };
+        self.report.entries += compared.entries;
+        for finding in compared.findings {
+            if self.is_within_paths(&finding) {
+                self.tell(finding)?;
+            }
+        }
+        Ok(compared.to_read)
+    }
+
+    /// Looks at a place in a moment in which nothing is being put in place.
+    fn look_again(&mut self, place: &Place) -> Result<Compared, Stop> {
+        let _moment = self.look.moment()?;
+        if self.is_being_changed(place)? {
+            return Ok(Compared::default());
+        }
+        match self.look.entry(place)? {
+            Some(entry) => Ok(self.look.compare(place, &entry, self.options.depth)?),
+            None => Ok(Compared::default()),
+        }
+    }
+
+    /// Whether a transaction that is past its commit point, and a finding of its own, changes a place.
+    pub(super) fn is_being_changed(&self, place: &Place) -> Result<bool, Error> {
+        for row in self.look.ask(|catalog| catalog.unfinished())? {
+            let changed = self.look.ask(|catalog| catalog.places(row.row))?;
+            if changed.iter().any(|changed| changed.overlaps(place)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether a finding is about one of the paths that were asked for, and not only about their tree.
+    pub(super) fn is_within_paths(&self, finding: &Finding) -> bool {
+        let paths = &self.options.paths;
+        let Ok(found) = RelPath::new(&finding.path) else {
+            return true;
+        };
+        paths.is_empty() || paths.iter().any(|path| path.overlaps(&found))
+    }
+
+    /// Tells who has pinned a tree.
+    fn pins(&mut self, place: &Place) -> Result<(), Stop> {
+        if !self.look.at_home {
+            return Ok(());
+        }
+        let Some(parent) = self.look.parent(place)? else {
+            return Ok(());
+        };
+        let Some(stat) = parent.stat(place.path.name())? else {
+            return Ok(());
+        };
+        match lock::holders_of_inode(stat.identity.ino) {
+            None => Ok(()),
+            Some(who) => {
+                let finding = Finding::new(Code::TreePinned, self.look.shown(place));
+                self.tell(finding.actual(format!("pinned by {who}")))
+            }
+        }
+    }
+}

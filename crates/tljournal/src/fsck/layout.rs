@@ -1,0 +1,185 @@
+use super::check::{Check, Stop};
+use super::finding::Subject;
+use super::{Code, Finding};
+use crate::disk::Dir;
+use crate::home::{ASIDE, DAMAGED_PREFIX, DATABASE, LOCK, LOG, RESERVE, SHM, STATE, TXN, WAL};
+use crate::model::{Kind, RunId, Stat};
+
+/// The lock files that are there from the beginning.
+const LOCKS: [&str; 3] = ["commit", "db", "runs"];
+
+/// Those that are made when they are needed, and the directory of named ones.
+const MORE_LOCKS: [&str; 6] = [
+    "commit.turnstile",
+    "keys",
+    "vouchers",
+    "vouchers.turnstile",
+    "probe",
+    "name",
+];
+
+impl Check<'_> {
+    /// The journal's own files: that those are there that have to be, and no others, and whose they are.
+    pub(super) fn layout(&mut self) -> Result<(), Stop> {
+        let look = self.look;
+        let Some(state) = &look.state else {
+            if look.at_home {
+                return self.tell(Finding::new(Code::LayoutMissing, self.shown(STATE)));
+            }
+            self.leave_out(
+                "staged and kept content, locks, logs: the database lies here without `.state`",
+            );
+            return Ok(());
+        };
+        for name in [TXN, LOCK, ASIDE] {
+            self.must_be(state, "", name, Kind::Dir)?;
+        }
+        for name in state.names()? {
+            let name = name.to_string_lossy();
+            let known = [TXN, LOCK, ASIDE, LOG, RESERVE].contains(&name.as_ref());
+            if !known && !name.starts_with(DAMAGED_PREFIX) {
+                self.stray("", &name)?;
+            }
+        }
+        if state.stat(RESERVE)?.is_none() {
+            self.tell(Finding::new(
+                Code::ReserveMissing,
+                look.shown_own("", RESERVE),
+            ))?;
+        }
+        self.locks()?;
+        self.logs()?;
+        self.evidence()?;
+        self.owners(state)
+    }
+
+    fn shown(&self, name: &str) -> String {
+        let path = self.look.home.path().join(name);
+        let below = path.strip_prefix(self.look.root.path());
+        below.unwrap_or(&path).to_string()
+    }
+
+    /// Tells if something of the journal's is missing, or something else is in its place.
+    fn must_be(&mut self, dir: &Dir, at: &str, name: &str, kind: Kind) -> Result<(), Stop> {
+        let path = self.look.shown_own(at, name);
+        match dir.stat(name)? {
+            None => self.tell(Finding::new(Code::LayoutMissing, path)),
+            Some(stat) => self.must_be_own(path, &stat, kind),
+        }
+    }
+
+    fn must_be_own(&mut self, path: String, stat: &Stat, kind: Kind) -> Result<(), Stop> {
+        let actual = match stat.kind == kind {
+            true if kind == Kind::Dir || stat.links == 1 => return Ok(()),
+            true => "a file with a second name".to_owned(),
+            false => format!("a {}", stat.kind.as_str()),
+        };
+        let finding = Finding::new(Code::Planted, path);
+        self.tell(
+            finding
+                .expected(format!("a {}", kind.as_str()))
+                .actual(actual),
+        )
+    }
+
+    fn stray(&mut self, dir: &str, name: &str) -> Result<(), Stop> {
+        let (path, subject) = (self.look.shown_own(dir, name), Subject::own(dir, name));
+        self.tell(Finding::new(Code::StateStray, path).about(subject))
+    }
+
+    fn locks(&mut self) -> Result<(), Stop> {
+        let Some(locks) = self.look.own_dir(LOCK)? else {
+            return Ok(());
+        };
+        for name in LOCKS {
+            self.must_be(&locks, LOCK, name, Kind::File)?;
+        }
+        for name in locks.names()? {
+            let name = name.to_string_lossy();
+            let Some(stat) = locks.stat(name.as_ref())? else {
+                continue;
+            };
+            if name == "name" {
+                self.must_be_own(self.look.shown_own(LOCK, &name), &stat, Kind::Dir)?;
+            } else if MORE_LOCKS.contains(&name.as_ref()) {
+                self.must_be_own(self.look.shown_own(LOCK, &name), &stat, Kind::File)?;
+            } else if !LOCKS.contains(&name.as_ref()) && !name.starts_with("probe.") {
+                self.stray(LOCK, &name)?;
+            }
+        }
+        let named = format!("{LOCK}/name");
+        let Some(dir) = self.look.own_dir(&named)? else {
+            return Ok(());
+        };
+        for name in dir.names()? {
+            if let Some(stat) = dir.stat(&name)? {
+                let path = self.look.shown_own(&named, &name.to_string_lossy());
+                self.must_be_own(path, &stat, Kind::File)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn logs(&mut self) -> Result<(), Stop> {
+        let Some(logs) = self.look.own_dir(LOG)? else {
+            return Ok(());
+        };
+        for name in logs.names()? {
+            let name = name.to_string_lossy();
+            let id = name.split('.').next().unwrap_or_default();
+            let known = match id.parse::<RunId>() {
+                Ok(run) => self.look.is_alive(run)? || self.look.run(run).is_some(),
+                Err(_) => false,
+            };
+            if !known {
+                let path = self.look.shown_own(LOG, &name);
+                self.tell(Finding::new(Code::LogStray, path))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn evidence(&mut self) -> Result<(), Stop> {
+        let Some(aside) = self.look.own_dir(ASIDE)? else {
+            return Ok(());
+        };
+        let mut names = aside.names()?;
+        names.sort();
+        for name in names {
+            let path = self.look.shown_own(ASIDE, &name.to_string_lossy());
+            self.tell(Finding::new(Code::Aside, path))?;
+        }
+        Ok(())
+    }
+
+    /// What belongs to another user than the home cannot be written by whoever works there.
+    fn owners(&mut self, state: &Dir) -> Result<(), Stop> {
+        let look = self.look;
+        let owner = look.home.own_stat()?.uid;
+        let mut own = Vec::new();
+        for name in [DATABASE, WAL, SHM, STATE] {
+            own.push((self.shown(name), look.home.stat(name)?));
+        }
+        for (at, dir) in [("", Some(state.clone())), (LOCK, look.own_dir(LOCK)?)] {
+            for name in dir
+                .iter()
+                .map(Dir::names)
+                .collect::<Result<Vec<_>, _>>()?
+                .concat()
+            {
+                let stat = dir.as_ref().map(|dir| dir.stat(&name)).transpose()?;
+                own.push((look.shown_own(at, &name.to_string_lossy()), stat.flatten()));
+            }
+        }
+        for (path, stat) in own {
+            let Some(stat) = stat.filter(|stat| stat.uid != owner) else {
+                continue;
+            };
+            let finding = Finding::new(Code::Owner, path)
+                .expected(format!("user {owner}"))
+                .actual(format!("user {}", stat.uid));
+            self.tell(finding)?;
+        }
+        Ok(())
+    }
+}

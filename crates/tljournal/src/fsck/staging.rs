@@ -1,0 +1,146 @@
+use std::collections::BTreeSet;
+
+use super::check::{Check, Stop};
+use super::finding::Subject;
+use super::{Code, Finding};
+use crate::catalog::{ScannedEntry, TxnRow};
+use crate::disk::{Dir, DiskError};
+use crate::error::Error;
+use crate::home::{BESIDE_PREFIX, TXN};
+use crate::lock;
+use crate::model::{Place, TxnId, TxnState};
+
+impl Check<'_> {
+    /// What lies where transactions stage, and beside their targets.
+    pub(super) fn staging(&mut self) -> Result<(), Stop> {
+        if let Some(txns) = self.look.own_dir(TXN)? {
+            for name in txns.names()? {
+                let name = name.to_string_lossy();
+                match name.parse::<TxnId>() {
+                    Ok(id) => self.staged(&txns, id)?,
+                    Err(_) => {
+                        let path = self.look.shown_own(TXN, &name);
+                        let finding = Finding::new(Code::StagingStray, path);
+                        self.tell(finding.about(Subject::own(TXN, &name)))?;
+                    }
+                }
+            }
+        }
+        self.beside()
+    }
+
+    /// The directory of one transaction.
+    fn staged(&mut self, txns: &Dir, id: TxnId) -> Result<(), Stop> {
+        let look = self.look;
+        let row = look.ask(|catalog| catalog.txn(id))?;
+        let code = match &row {
+            None => Code::StagingOrphan,
+            Some(row) if !is_over(row) || look.is_alive(row.run)? => return Ok(()),
+            Some(row) if self.is_needed(row)? => return Ok(()),
+            Some(_) => Code::StagingLeftover,
+        };
+        let Some(locked) = is_at_work(txns, id)? else {
+            return Ok(());
+        };
+        let code = match code {
+            // A row is written before its directory is made, and synced later.
+            Code::StagingOrphan if locked || look.ask(|catalog| catalog.txn(id))?.is_some() => {
+                return Ok(());
+            }
+            Code::StagingLeftover if locked => return Ok(()),
+            Code::StagingLeftover if lock::is_locked_within(txns, id.to_string())? => {
+                Code::KeptPinned
+            }
+            code => code,
+        };
+        if txns.stat(id.to_string())?.is_none() {
+            return Ok(());
+        }
+        let finding = Finding::new(code, look.shown_own(TXN, &id.to_string()))
+            .written_by(row.and_then(|row| look.txn(row.row)))
+            .about(Subject::Txn(id));
+        self.tell(finding)
+    }
+
+    /// Whether what a transaction left is there for a reason.
+    fn is_needed(&self, row: &TxnRow) -> Result<bool, Error> {
+        let look = self.look;
+        Ok(look.ask(|catalog| catalog.is_unsettled(row.row))?
+            || look.ask(|catalog| catalog.is_kept(row.row))?)
+    }
+
+    /// What was staged beside targets on other filesystems.
+    fn beside(&mut self) -> Result<(), Stop> {
+        let look = self.look;
+        let mut seen = BTreeSet::new();
+        let home = look.home.own_stat()?;
+        for scanned in look.ask(|catalog| catalog.scan_entries())? {
+            let ScannedEntry::Whole(place, _) = scanned else {
+                continue;
+            };
+            if !seen.insert((place.anchor, place.path.parent())) {
+                continue;
+            }
+            let Some(parent) = look.parent(&place)? else {
+                continue;
+            };
+            let there = parent.own_stat()?;
+            if (there.dev, there.mount) == (home.dev, home.mount) && look.at_home {
+                continue;
+            }
+            for name in parent.names()? {
+                let name = name.to_string_lossy();
+                if name.starts_with(BESIDE_PREFIX) {
+                    self.one_beside(&place, &name)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn one_beside(&mut self, near: &Place, name: &str) -> Result<(), Stop> {
+        let look = self.look;
+        let id = name.trim_start_matches(BESIDE_PREFIX);
+        let id = id.rsplit_once('-').and_then(|(id, _)| id.parse().ok());
+        let row = match id {
+            Some(id) => look.ask(|catalog| catalog.txn(id))?,
+            None => None,
+        };
+        let is_needed = match &row {
+            None => false,
+            Some(row) => !is_over(row) || look.is_alive(row.run)? || self.is_needed(row)?,
+        };
+        let path = match near.path.parent() {
+            Some(parent) => parent.join(name),
+            None => crate::model::RelPath::new(name),
+        };
+        let Ok(path) = path else { return Ok(()) };
+        let anchor = near.anchor;
+        let place = Place { anchor, path };
+        let is_there = match look.parent(&place)? {
+            Some(parent) => parent.stat(name)?.is_some(),
+            None => false,
+        };
+        if is_needed || !is_there {
+            return Ok(());
+        }
+        let finding = Finding::new(Code::BesideLeftover, look.shown(&place))
+            .written_by(row.and_then(|row| look.txn(row.row)))
+            .about(Subject::Beside(place));
+        self.tell(finding)
+    }
+}
+
+fn is_over(row: &TxnRow) -> bool {
+    matches!(row.state, TxnState::Applied | TxnState::Aborted)
+}
+
+/// Whether somebody has locked the directory of a transaction; `None` if it is gone.
+fn is_at_work(txns: &Dir, id: TxnId) -> Result<Option<bool>, DiskError> {
+    let Some(dir) = super::look::unless_gone(txns.open_dir(&id.to_string()))? else {
+        return Ok(None);
+    };
+    let free = lock::try_shared(&dir);
+    let free = free.map_err(|errno| DiskError::new("lock", dir.path().as_str(), errno))?;
+    Ok(Some(!free))
+}

@@ -1,0 +1,76 @@
+use std::collections::BTreeMap;
+
+use super::check::{Check, Stop};
+use super::{Code, Finding};
+use crate::catalog::VoucherRow;
+use crate::model::Place;
+
+impl Check<'_> {
+    /// Tags that are there without anybody who vouches for them, and the other way round.
+    pub(super) fn tags(&mut self) -> Result<(), Stop> {
+        let look = self.look;
+        let mut tags: BTreeMap<Place, Vec<VoucherRow>> = BTreeMap::new();
+        for row in look.ask(|catalog| catalog.all_vouchers())? {
+            if self.is_wanted(&row.place) {
+                tags.entry(row.place.clone()).or_default().push(row);
+            }
+        }
+        for (place, vouchers) in tags {
+            let path = look.shown(&place);
+            for row in &vouchers {
+                if let (Some(why), true) = (&row.revoked, look.is_alive(row.run)?) {
+                    let finding = Finding::new(Code::VoucherRevoked, &path);
+                    let finding = finding.expected(row.digest).actual(why);
+                    self.tell(self.of_run(finding, row))?;
+                }
+            }
+            match (self.valid(&vouchers)?, self.is_there(&place)?) {
+                (None, true) => self.tell(Finding::new(Code::TagUnvouched, path))?,
+                (Some(_), false) => self.look_again_for_tag(&place)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A tag and its vouchers change at one moment: looked at in another one, they have to agree.
+    fn look_again_for_tag(&mut self, place: &Place) -> Result<(), Stop> {
+        let look = self.look;
+        let moment = look.moment()?;
+        let vouchers = look.ask(|catalog| catalog.vouchers(place))?;
+        let valid = self.valid(&vouchers)?;
+        if self.is_there(place)? || self.is_being_changed(place)? {
+            return Ok(());
+        }
+        drop(moment);
+        match valid {
+            Some(row) => {
+                let finding = Finding::new(Code::TagMissing, look.shown(place));
+                self.tell(self.of_run(finding.expected(row.digest), row))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn of_run(&self, mut finding: Finding, row: &VoucherRow) -> Finding {
+        finding.run = self.look.run(row.run);
+        finding
+    }
+
+    /// A voucher that is worth something.
+    fn valid<'a>(&self, vouchers: &'a [VoucherRow]) -> Result<Option<&'a VoucherRow>, Stop> {
+        for row in vouchers.iter().filter(|row| row.revoked.is_none()) {
+            if self.look.is_alive(row.run)? {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+
+    fn is_there(&self, place: &Place) -> Result<bool, Stop> {
+        match self.look.parent(place)? {
+            Some(parent) => Ok(parent.stat(place.path.name())?.is_some()),
+            None => Ok(false),
+        }
+    }
+}

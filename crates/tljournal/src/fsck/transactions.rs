@@ -1,0 +1,58 @@
+use super::check::{Check, Stop};
+use super::finding::Subject;
+use super::{Code, Finding};
+use crate::catalog::TxnRow;
+use crate::model::TxnState;
+
+impl Check<'_> {
+    /// Transactions that are neither in place nor taken back, and that nobody is at.
+    pub(super) fn transactions(&mut self) -> Result<(), Stop> {
+        let look = self.look;
+        for row in look.ask(|catalog| catalog.staging())? {
+            // Who ends, records the end of its transactions before it is seen dead.
+            if !look.is_alive(row.run)? && self.is_still(&row)? {
+                self.tell_txn(Code::TxnAbandoned, &row)?;
+            }
+        }
+        for row in look.ask(|catalog| catalog.unfinished())? {
+            if row.state == TxnState::Stuck {
+                self.tell_txn(Code::TxnStuck, &row)?;
+                continue;
+            }
+            // Whoever is at it has the commit lock.
+            let _moment = look.moment()?;
+            if self.is_still(&row)? {
+                self.tell_txn(Code::TxnUnfinished, &row)?;
+            }
+        }
+        for (place, entry) in look.ask(|catalog| catalog.unsettled())? {
+            let finding = Finding::new(Code::TreeUnsettled, look.shown(&place));
+            self.tell(finding.written_by(look.txn(entry.txn)))?;
+        }
+        Ok(())
+    }
+
+    fn is_still(&self, row: &TxnRow) -> Result<bool, Stop> {
+        let now = self.look.ask(|catalog| catalog.txn(row.id))?;
+        Ok(now.is_some_and(|now| now.state == row.state))
+    }
+
+    fn tell_txn(&mut self, code: Code, row: &TxnRow) -> Result<(), Stop> {
+        let record = self.look.txn(row.row);
+        let reason = record.as_ref().and_then(|record| record.reason.clone());
+        let mut finding = Finding::new(code, format!("transaction {}", row.row))
+            .expected("applied or aborted")
+            .actual(match reason {
+                Some(reason) => format!("{}: {reason}", row.state.as_str()),
+                None => row.state.as_str().to_owned(),
+            })
+            .written_by(record)
+            .about(Subject::Txn(row.id));
+        if code == Code::TxnStuck {
+            finding.advice = finding
+                .advice
+                .replace("show`", &format!("show {}`", row.row));
+        }
+        self.tell(finding)
+    }
+}

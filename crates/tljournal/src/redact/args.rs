@@ -1,0 +1,61 @@
+use super::patterns::{is_name_of_secret, may_hold_secret};
+use super::{HIDDEN, redacted_text};
+
+/// A command line as it may be told and stored: what looks like a secret in it is hidden.
+#[must_use]
+pub fn redacted(args: impl IntoIterator<Item = String>) -> String {
+    let args: Vec<_> = args.into_iter().collect();
+    if !args.iter().any(|arg| may_hold_secret(arg)) {
+        return args.join(" ");
+    }
+    let (mut follows, mut told) = (false, Vec::new());
+    for (n, arg) in args.iter().enumerate() {
+        // What a shell is to run is words, and every other argument one of them.
+        let is_script = n > 0 && args[n - 1].starts_with('-') && args[n - 1].ends_with('c');
+        told.push(match (follows && !arg.starts_with('-'), is_script) {
+            (true, _) => {
+                follows = false;
+                HIDDEN.to_owned()
+            }
+            (false, true) => script(arg, &mut follows),
+            (false, false) => argument(arg, &mut follows),
+        });
+    }
+    told.join(" ")
+}
+
+/// Hides a secret in one argument, all of what is behind its name; notes whether one follows.
+fn argument(arg: &str, follows: &mut bool) -> String {
+    *follows = false;
+    match arg.split_once('=') {
+        Some((name, _)) if is_name_of_secret(name) && !name.contains(char::is_whitespace) => {
+            format!("{name}={HIDDEN}")
+        }
+        None if arg.starts_with('-')
+            && is_name_of_secret(arg)
+            && !arg.contains(char::is_whitespace) =>
+        {
+            *follows = true;
+            arg.to_owned()
+        }
+        _ => script(arg, follows),
+    }
+}
+
+/// Hides secrets among words, also where one is on the line after its option.
+fn script(text: &str, follows: &mut bool) -> String {
+    let hide = |word: &str, follows: &mut bool| {
+        let bare = word.trim_end();
+        if bare.is_empty() {
+            return word.to_owned();
+        }
+        let is_option = bare.starts_with('-');
+        let names_one = is_option && !bare.contains('=') && is_name_of_secret(bare);
+        let is_value = std::mem::replace(follows, names_one) && !is_option;
+        let shown = if is_value { HIDDEN } else { bare };
+        format!("{shown}{}", &word[bare.len()..])
+    };
+    let text = redacted_text(text);
+    let words = text.split_inclusive(char::is_whitespace);
+    words.map(|word| hide(word, follows)).collect()
+}

@@ -1,0 +1,139 @@
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use regex::bytes::{CaptureLocations, Regex};
+
+/// What the names of secrets contain.
+const NAMES: [&str; 17] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "token",
+    "secret",
+    "credential",
+    "apikey",
+    "api-key",
+    "api_key",
+    "accesskey",
+    "access-key",
+    "access_key",
+    "privatekey",
+    "private-key",
+    "private_key",
+    "auth-key",
+    "auth_key",
+];
+
+/// The forms in which secrets occur. Each has one group, the secret, or several of which one matches; the last
+/// has none: a private key begins there. None reaches beyond its line. `NAME` stands for one of these names.
+const FORMS: [&str; 10] = [
+    // name="x", "name": "x", name = 'x'
+    r#"NAME[\w.-]*\\?["']?[ \t]*[:=][ \t]*\\?(?:"((?:[^"\\\r\n]|\\[^\r\n])+)|'([^'\r\n]+))"#,
+    // name=x: up to a space, or to a quotation mark that ends what is around it.
+    r#"NAME[\w.-]*=([^\s"'=>](?:[^\s"']|["'][^\s,;:)\]}>])*)"#,
+    // name: x, name = x: where a line begins so, up to its end.
+    r#"^[ \t-]*[\w.-]*NAME[\w.-]*[ \t]*[:=][ \t]+([^\s"'][^\r\n]*)"#,
+    // --name x, "--name", "x"
+    r#"(?:^|[\s"'(\[,=])--?[\w-]*NAME[\w-]*["']?,?[ \t]+(?:"((?:[^"\\\r\n]|\\[^\r\n])+)|'([^'\r\n]+)|([^\s"'<\[-]\S*))"#,
+    // scheme://user:password@host
+    r#"://([^\s/"'<>]+)@"#,
+    // Authorization: Bearer x
+    r#"authorization["']?[ \t]*[:=][ \t]*["']?(?:(?:bearer|basic|digest|token|negotiate)[ \t]+)?([^\s"'][^\r\n"']*)"#,
+    // X-Auth-Token: x, Set-Cookie: x
+    r#"(?:^|[^\w-])(?:x-[\w-]*(?:token|key|secret|auth)[\w-]*|(?:set-)?cookie)["']?[ \t]*:[ \t]*["']?([^\s"'][^\r\n"']*)"#,
+    // Bearer x, where it is no word
+    r"\bbearer[ \t]+([\w.~+/=-]{16,})",
+    // What AWS, GitHub, GitLab, Slack and issuers of JSON web tokens hand out
+    r"\b((?-i:(?:AKIA|ASIA)[0-9A-Z]{16}|gh[pousr]_[0-9A-Za-z]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[a-z]-[0-9A-Za-z-]{10,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*))",
+    r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----",
+];
+
+/// Where a private key ends.
+const KEY_ENDS: &str = "-----END [A-Z0-9 ]*PRIVATE KEY";
+
+/// What the forms contain that have no name, in lower case.
+const HINTS: [&str; 17] = [
+    "://",
+    "authorization",
+    "cookie",
+    "bearer",
+    "x-",
+    "akia",
+    "asia",
+    "ghp_",
+    "gho_",
+    "ghu_",
+    "ghs_",
+    "ghr_",
+    "github_pat_",
+    "glpat-",
+    "xox",
+    "eyj",
+    "private key",
+];
+
+/// Something that was found.
+pub(super) struct Found {
+    /// From where to where it is of interest.
+    pub(super) whole: Range<usize>,
+    /// What is to be hidden; nothing where a private key begins.
+    pub(super) secret: Option<Range<usize>>,
+}
+
+/// Looks for secrets in one text.
+pub(super) struct Search {
+    forms: &'static Regex,
+    groups: CaptureLocations,
+}
+
+impl Search {
+    pub(super) fn new() -> Self {
+        static FOUND: OnceLock<Regex> = OnceLock::new();
+        let names = || format!("(?:{})", NAMES.join("|"));
+        let forms = FOUND.get_or_init(|| compiled(&FORMS.join("|").replace("NAME", &names())));
+        let groups = forms.capture_locations();
+        Self { forms, groups }
+    }
+
+    /// The first one at or after a place.
+    pub(super) fn next(&mut self, text: &[u8], from: usize) -> Option<Found> {
+        let whole = self.forms.captures_read_at(&mut self.groups, text, from)?;
+        let secret = (1..self.groups.len()).find_map(|group| self.groups.get(group));
+        Some(Found {
+            whole: whole.range(),
+            secret: secret.map(|(from, to)| from..to),
+        })
+    }
+}
+
+/// Where a private key ends that has begun before.
+pub(super) fn key_end(text: &[u8]) -> Option<usize> {
+    static END: OnceLock<Regex> = OnceLock::new();
+    Some(END.get_or_init(|| compiled(KEY_ENDS)).find(text)?.start())
+}
+
+/// Whether a text is worth a search.
+pub(super) fn may_hold_secret(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    let mut hints = NAMES.iter().chain(&HINTS);
+    hints.any(|hint| text.contains(hint))
+}
+
+/// Whether what has this name is a secret.
+pub(super) fn is_name_of_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    NAMES.iter().any(|part| name.contains(part))
+}
+
+fn compiled(pattern: &str) -> Regex {
+    let built = regex::bytes::RegexBuilder::new(pattern)
+        .unicode(false)
+        .case_insensitive(true)
+        .multi_line(true)
+        .crlf(true)
+        .build();
+    match built {
+        Ok(built) => built,
+        Err(error) => unreachable!("the patterns are constants: {error}"),
+    }
+}

@@ -1,0 +1,267 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// What lies in a text, and what is stored of it.
+const TOLD: [(&str, &str); 30] = [
+    ("--password=x", "--password=[redacted]"),
+    ("--token abc --verbose", "--token [redacted] --verbose"),
+    ("--token --verbose x", "--token --verbose x"),
+    (r#"["--api-key", "x y"]"#, r#"["--api-key", "[redacted]"]"#),
+    ("GITHUB_TOKEN=abc make", "GITHUB_TOKEN=[redacted] make"),
+    (
+        r#"export DB_PASSWORD="my own" x"#,
+        r#"export DB_PASSWORD="[redacted]" x"#,
+    ),
+    (
+        r#"{"password": "a\"b", "user": "me"}"#,
+        r#"{"password": "[redacted]", "user": "me"}"#,
+    ),
+    (
+        r#"{"href":"https://h/?token=abc","x":1}"#,
+        r#"{"href":"https://h/?token=[redacted]","x":1}"#,
+    ),
+    (r#"TOKEN=ab"cd end"#, "TOKEN=[redacted] end"),
+    ("  client-secret: a b", "  client-secret: [redacted]"),
+    ("https://me:pw@host/x", "https://[redacted]@host/x"),
+    ("https://host/a@b c@d", "https://host/a@b c@d"),
+    (
+        "x=https://u:p@h,https://v:q@i/c@d e@f",
+        "x=https://[redacted]@h,https://[redacted]@i/c@d e@f",
+    ),
+    (
+        "> Authorization: Bearer abc",
+        "> Authorization: Bearer [redacted]",
+    ),
+    (
+        "-H 'authorization: Basic dTpw' x",
+        "-H 'authorization: Basic [redacted]' x",
+    ),
+    ("X-Auth-Token: a b", "X-Auth-Token: [redacted]"),
+    ("Set-Cookie: id=1; Path=/", "Set-Cookie: [redacted]"),
+    (
+        "a bearer of 0123456789abcdef0",
+        "a bearer of 0123456789abcdef0",
+    ),
+    ("Bearer 0123456789abcdef0.", "Bearer [redacted]"),
+    ("key AKIAIOSFODNN7EXAMPLE.", "key [redacted]."),
+    ("ghp_0123456789abcdefghijklmnopqrstuvwxyz", "[redacted]"),
+    ("glpat-0123456789abcdefghij", "[redacted]"),
+    ("xoxb-0123456789-abc", "[redacted]"),
+    ("(eyJhbGciOiJI.eyJzdWIiOiIx.SflKxwRJSMeK)", "([redacted])"),
+    // What compilers and people say of such things.
+    (
+        "error: expected one of `!` or `::`, found token `;`",
+        "error: expected one of `!` or `::`, found token `;`",
+    ),
+    (
+        "12 |     let token = lexer.next();",
+        "12 |     let token = lexer.next();",
+    ),
+    (
+        "error: unexpected token: `}`",
+        "error: unexpected token: `}`",
+    ),
+    (
+        "token == other && secret != 1",
+        "token == other && secret != 1",
+    ),
+    ("ünï TOKEN=ä ö", "ünï TOKEN=[redacted] ö"),
+    ("plain=1 a:b", "plain=1 a:b"),
+];
+
+fn streamed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+    let (mut redactor, mut out) = (Redactor::default(), Vec::new());
+    for piece in pieces {
+        redactor.push(piece, &mut out);
+    }
+    redactor.finish(&mut out);
+    out
+}
+
+#[test]
+fn every_form_of_a_secret_is_hidden_and_nothing_else() {
+    for (text, told) in TOLD {
+        assert_eq!(redacted_text(text), told);
+        // Whoever hides twice hides no more.
+        assert_eq!(redacted_text(told), told);
+    }
+}
+
+#[test]
+fn a_private_key_is_hidden_whatever_is_around_it() {
+    let key = "-----BEGIN RSA PRIVATE KEY-----\r\nMIIE\r\nabc=\r\n-----END RSA PRIVATE KEY-----";
+    let told = "-----BEGIN RSA PRIVATE KEY-----[redacted]-----END RSA PRIVATE KEY-----";
+    assert_eq!(
+        redacted_text(&format!("a\n{key} b\nc")),
+        format!("a\n{told} b\nc")
+    );
+    let escaped =
+        r#"{"k": "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----\n", "n": 1}"#;
+    let told =
+        r#"{"k": "-----BEGIN PRIVATE KEY-----[redacted]-----END PRIVATE KEY-----\n", "n": 1}"#;
+    assert_eq!(redacted_text(escaped), told);
+    // What never ends is no key: after a while the output is of interest again.
+    let endless = format!(
+        "-----BEGIN PRIVATE KEY-----\n{}end\n",
+        "abc\n".repeat(20_000)
+    );
+    let told = redacted_text(&endless);
+    assert!(told.ends_with("\nabc\nend\n") && told.len() < endless.len() / 2);
+    let public = "-----BEGIN PUBLIC KEY-----\nMIIE\n-----END PUBLIC KEY-----\n";
+    assert_eq!(redacted_text(public), public);
+}
+
+#[test]
+fn secrets_in_arguments_are_hidden_also_behind_their_options() {
+    let told = |args: &[&str]| redacted(args.iter().map(|arg| (*arg).to_owned()));
+    assert_eq!(
+        told(&["--password", "hunter2", "--verbose", "x"]),
+        "--password [redacted] --verbose x"
+    );
+    assert_eq!(
+        told(&["--password", "my own secret", "x"]),
+        "--password [redacted] x"
+    );
+    assert_eq!(told(&["--token", "--verbose", "x"]), "--token --verbose x");
+    assert_eq!(
+        told(&["env", "PASSWORD=my own", "x"]),
+        "env PASSWORD=[redacted] x"
+    );
+    assert_eq!(
+        told(&["curl", "-H", "Authorization: Bearer x"]),
+        "curl -H Authorization: Bearer [redacted]"
+    );
+}
+
+/// A script is one argument, and whatever it held was told and stored: only an argument as a whole was
+/// looked at, and only its first URL.
+#[test]
+fn secrets_in_the_words_of_a_script_are_hidden() {
+    for (script, hidden) in [
+        (
+            "true --password hunter2; true",
+            "true --password [redacted] true",
+        ),
+        (
+            "a\n\tTOKEN=x b -- --token\n x",
+            "a\n\tTOKEN=[redacted] b -- --token\n [redacted]",
+        ),
+        (
+            "curl https://a/b  https://u:p@h/",
+            "curl https://a/b  https://[redacted]@h/",
+        ),
+        (" plain ", " plain "),
+    ] {
+        let told = redacted(["sh", "-c", script].map(str::to_owned));
+        assert_eq!(told, format!("sh -c {hidden}"));
+    }
+}
+
+#[test]
+fn a_secret_in_a_very_long_line_is_hidden_wherever_it_is() {
+    for before in [0, 57_000, 57_340, 65_500, 65_530, 130_000] {
+        let text = format!(
+            "{} --token hunter2hunter2 {}",
+            "a ".repeat(before / 2),
+            "b".repeat(70_000)
+        );
+        let told = streamed([text.as_bytes()]);
+        let told = String::from_utf8(told).unwrap();
+        assert_eq!(told, text.replace("hunter2hunter2", HIDDEN), "{before}");
+    }
+    let long = format!("TOKEN={} end", "x".repeat(200_000));
+    assert_eq!(streamed([long.as_bytes()]), b"TOKEN=[redacted] end");
+}
+
+/// The beginning of a line is stored when nothing comes for a while; a secret may be on its way.
+#[test]
+fn what_is_told_in_a_pause_leaves_out_what_may_become_a_secret() {
+    for (text, told) in TOLD {
+        for at in (0..=text.len()).filter(|at| text.is_char_boundary(*at)) {
+            let (mut redactor, mut out) = (Redactor::default(), Vec::new());
+            redactor.push(&text.as_bytes()[..at], &mut out);
+            redactor.pause(&mut out);
+            assert!(
+                told.as_bytes().starts_with(&out),
+                "{text}: {:?}",
+                String::from_utf8_lossy(&out)
+            );
+            redactor.push(&text.as_bytes()[at..], &mut out);
+            redactor.finish(&mut out);
+            assert_eq!(String::from_utf8_lossy(&out), told, "cut at {at}");
+        }
+    }
+    let (mut redactor, mut out) = (Redactor::default(), Vec::new());
+    redactor.push(b"Continue? [y/N] ", &mut out);
+    assert!(out.is_empty() && redactor.is_behind());
+    redactor.pause(&mut out);
+    assert_eq!(
+        (out.as_slice(), redactor.is_behind()),
+        (&b"Continue? [y/N] "[..], false)
+    );
+}
+
+fn anything() -> impl Strategy<Value = Vec<u8>> {
+    let told = proptest::sample::select(TOLD.map(|(text, _)| text.as_bytes().to_vec()).to_vec());
+    let key = Just(
+        b"-----BEGIN EC PRIVATE KEY-----\nabc\r\ndef\n-----END EC PRIVATE KEY-----\n".to_vec(),
+    );
+    let word = proptest::sample::select(vec![
+        &b"\n"[..],
+        b"\r",
+        b"\r\n",
+        b" ",
+        b"x",
+        b"\0\xff",
+        b"--token",
+        b"=",
+        b": ",
+    ]);
+    let part = prop_oneof![
+        3 => told,
+        1 => key,
+        5 => word.prop_map(<[u8]>::to_vec),
+        1 => proptest::collection::vec(any::<u8>(), 0..40),
+        1 => (60_000usize..70_000).prop_map(|len| vec![b'y'; len]),
+    ];
+    proptest::collection::vec(part, 0..12).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn how_output_is_cut_into_pieces_makes_no_difference(
+        text in anything(),
+        cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 0..12),
+    ) {
+        let mut at: Vec<_> = cuts.iter().map(|cut| cut.index(text.len() + 1)).collect();
+        at.extend([0, text.len()]);
+        at.sort_unstable();
+        let pieces = at.windows(2).map(|cut| &text[cut[0]..cut[1]]);
+        prop_assert_eq!(streamed(pieces), streamed([&text[..]]));
+        // One byte at a time is the worst of all.
+        if text.len() < 2_000 {
+            prop_assert_eq!(streamed(text.chunks(1)), streamed([&text[..]]));
+        }
+    }
+
+    #[test]
+    fn nothing_but_secrets_is_changed(text in proptest::collection::vec(any::<u8>(), 0..4_000)) {
+        // Nothing in it has a form: a secret needs one of these.
+        let text: Vec<u8> = text.into_iter().filter(|byte| !b":=-.@_".contains(byte)).collect();
+        let words = String::from_utf8_lossy(&text).to_lowercase();
+        prop_assume!(!["akia", "asia", "bearer"].iter().any(|word| words.contains(word)));
+        prop_assert_eq!(streamed(text.chunks(7)), text);
+    }
+
+    #[test]
+    fn lines_without_a_secret_stay_as_they_are_beside_one(
+        before in "[a-z ]{0,40}", after in "[a-z ]{0,40}", secret in "[a-zA-Z0-9!@#$%^&*]{1,40}",
+    ) {
+        let text = format!("{before}\nAPI_TOKEN={secret}\r\n{after}");
+        let told = format!("{before}\nAPI_TOKEN=[redacted]\r\n{after}");
+        prop_assert_eq!(String::from_utf8(streamed([text.as_bytes()])).unwrap(), told);
+    }
+}

@@ -1,0 +1,63 @@
+use super::copy::read_some;
+use super::look::unless_gone;
+use super::{Difference, DifferenceKind, Tick, TreeError};
+use crate::disk::Dir;
+use crate::model::{Entry, EntryKind, Hasher};
+
+/// How much is read at once: what stays in a core's own cache until it is hashed.
+const BUFFER_BYTES: usize = 128 * 1024;
+
+/// Compares the content of files, one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Reader {
+    buffer: Vec<u8>,
+    pub(super) found: Vec<(usize, Difference)>,
+    pub(crate) hashed_bytes: u64,
+}
+
+impl Reader {
+    /// Reads the file that an entry describes; what is different about its content, if anything is.
+    pub(crate) fn compare(
+        &mut self,
+        root: &Dir,
+        entry: &Entry,
+        tick: Tick<'_>,
+    ) -> Result<Option<DifferenceKind>, TreeError> {
+        self.compare_while(root, entry, tick, &|| true)
+    }
+
+    /// The same as long as it is to go on; nothing is different about what was not read to its end.
+    pub(crate) fn compare_while(
+        &mut self,
+        root: &Dir,
+        entry: &Entry,
+        tick: Tick<'_>,
+        goes_on: &dyn Fn() -> bool,
+    ) -> Result<Option<DifferenceKind>, TreeError> {
+        let EntryKind::File { digest, size, .. } = &entry.kind else {
+            return Ok(None);
+        };
+        let Some(mut file) = unless_gone(root.open_file(&entry.path))? else {
+            return Ok(Some(DifferenceKind::Missing));
+        };
+        self.buffer.resize(BUFFER_BYTES, 0);
+        let mut hasher = Hasher::default();
+        let mut read = 0;
+        loop {
+            if !goes_on() {
+                return Ok(None);
+            }
+            let count = read_some(&mut file, &mut self.buffer)
+                .map_err(|error| TreeError::read(root.path().join(&entry.path).as_str(), error))?;
+            hasher.update(&self.buffer[..count]);
+            read += count as u64;
+            tick(count as u64);
+            // Asking whether there is more would be one more call for each small file.
+            if count == 0 || read == *size && count < self.buffer.len() {
+                break;
+            }
+        }
+        self.hashed_bytes += read;
+        Ok((hasher.finish() != *digest).then_some(DifferenceKind::Content))
+    }
+}

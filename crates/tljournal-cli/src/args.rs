@@ -41,6 +41,10 @@ pub(crate) struct Global {
     /// Give up after waiting this long for a lock [default: wait for ever]
     #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) lock_wait: Option<Duration>,
+    /// Never keep what is at such paths when it is replaced, besides the usual private keys; may be
+    /// repeated. `NAME/` is a directory at any depth, `*END` an ending, and NAME the name of a file
+    #[arg(long, global = true, value_name = "PATTERN", action = ArgAction::Append, env = "TLJOURNAL_NEVER_KEEP", value_delimiter = ',')]
+    pub(crate) never_keep: Vec<String>,
     /// Print results and errors as JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -105,12 +109,36 @@ mod tests {
     }
 
     #[test]
-    fn every_command_documents_its_exit_status() {
+    fn every_command_documents_its_exit_status_and_has_examples_that_can_be_typed() {
+        /// Reads the examples as the command line would be; says how many there are.
+        fn examples(help: &str) -> usize {
+            let examples = help.split("Exit status:").next().unwrap_or_default();
+            let typed = examples
+                .lines()
+                .filter(|line| line.starts_with("  tljournal "));
+            let read = |line: &str| {
+                let end = [" <", " >", " |", "   "]
+                    .iter()
+                    .filter_map(|end| line[2..].find(end))
+                    .min();
+                let line = end.map_or(line, |end| &line[..end + 2]);
+                let words = line.trim().replace(['\'', '"'], "");
+                let read = Cli::try_parse_from(words.split_whitespace());
+                assert!(read.is_ok(), "{line}: {}", read.unwrap_err());
+            };
+            typed.map(read).count()
+        }
+
         fn check(command: &clap::Command) {
             let leaf = command.get_subcommands().next().is_none();
             let help = command.get_after_help().map(ToString::to_string);
-            let told = help.is_some_and(|help| help.contains("Exit status:"));
-            assert!(!leaf || told, "{}", command.get_name());
+            let told = help.unwrap_or_default();
+            let name = command.get_name();
+            assert!(!leaf || told.contains("Exit status:"), "{name}");
+            assert!(
+                !leaf || command.is_hide_set() || examples(&told) > 0,
+                "{name}"
+            );
             command.get_subcommands().for_each(check);
         }
         Cli::command().get_subcommands().for_each(check);

@@ -85,6 +85,7 @@ Exit status:
 pub(crate) const OF_STATUS: &str = "\
 Exit status:
   0  done
+  1  there is no journal here (only with --short, which says nothing then)
   2  bad usage, or there is no journal
   5  damage was found: a transaction is stuck, or the catalog cannot be read
   6  the system failed: disk, permissions, unsupported filesystem or format";
@@ -107,6 +108,24 @@ Exit status:
   5  damage was found: the catalog cannot be read
   6  the system failed: disk, permissions, unsupported filesystem or format";
 
+/// The exit status of `report` and `export`.
+pub(crate) const OF_SHOW_RUN: &str = "\
+Exit status:
+  0  done
+  1  there is no such run
+  2  bad usage, or there is no journal
+  5  damage was found: the catalog cannot be read
+  6  the system failed: disk, permissions, unsupported filesystem or format";
+
+/// The exit status of `postmortem`.
+pub(crate) const OF_POSTMORTEM: &str = "\
+Exit status:
+  0  done
+  1  there is no such run, or none that went wrong
+  2  bad usage, or there is no journal
+  5  damage was found: the catalog cannot be read
+  6  the system failed: disk, permissions, unsupported filesystem or format";
+
 /// The exit status of `tree verify`.
 pub(crate) const OF_VERIFY: &str = "\
 Exit status:
@@ -114,6 +133,27 @@ Exit status:
   1  no tree was installed there
   2  bad usage, or there is no journal
   5  damage was found: the tree is not as it was installed, or the catalog cannot be read
+  6  the system failed: disk, permissions, unsupported filesystem or format";
+
+/// The exit status of `undo` and `restore`.
+pub(crate) const OF_UNDO: &str = "\
+Exit status:
+  0  done, or everything was as wanted already, or only said what would be done
+  1  there is no such transaction, or no transaction wrote the path
+  2  bad usage: the transaction is not in place, or the path lies in a tree
+  3  refused: later changes would be lost, or the content is not kept; nothing was changed
+  4  a lock was not free within --lock-wait; nothing was changed
+  5  damage was found: a stuck transaction, or something planted among the journal's files
+  6  the system failed: disk, permissions, unsupported filesystem or format
+  7  committed, but not yet in place; `tljournal recover` finishes it";
+
+/// The exit status of `gc`.
+pub(crate) const OF_GC: &str = "\
+Exit status:
+  0  done, or there was nothing to delete
+  2  bad usage, or there is no build directory
+  4  a lock was not free within --lock-wait
+  5  damage was found: a transaction is stuck, or the catalog cannot be read
   6  the system failed: disk, permissions, unsupported filesystem or format";
 
 /// The exit status of `recover`.
@@ -144,6 +184,13 @@ Exit status:
   2  bad usage
   5  a guarantee was violated
   6  the system failed: disk, permissions, unsupported filesystem or format";
+
+/// The exit status of commands that print what is known anyway.
+pub(crate) const OF_TEXTS: &str = "\
+Exit status:
+  0  done
+  2  bad usage
+  6  the system failed: what was to be written could not be";
 
 /// What is said after the options of a command: examples and more, and what its exit status means.
 pub(crate) fn after(text: &str, status: &str) -> String {
@@ -188,6 +235,7 @@ impl Exit {
             Failure::State(error) => Self::of_state(error),
             Failure::Usage(_) => Self::Usage,
             Failure::Nothing(_) => Self::Nothing,
+            Failure::Refused { .. } => Self::Conflict,
             Failure::Io { .. } | Failure::Command { .. } => Self::System,
         }
     }
@@ -208,7 +256,9 @@ impl Exit {
 
     fn of_journal(error: &Error) -> Self {
         match error {
-            Error::Usage(UsageError::NotATree { .. }) => Self::Nothing,
+            Error::Usage(UsageError::NotATree { .. } | UsageError::NeverWritten { .. }) => {
+                Self::Nothing
+            }
             Error::Usage(UsageError::Failed) => Self::Damaged,
             Error::Usage(_) => Self::Usage,
             Error::Conflict(_) => Self::Conflict,

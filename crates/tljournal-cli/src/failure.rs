@@ -14,6 +14,14 @@ pub(crate) enum Failure {
     /// The call or its input is wrong.
     #[error("{0}")]
     Usage(String),
+    /// It would do what it must not; nothing was done.
+    #[error("{what}")]
+    Refused {
+        /// What was refused.
+        what: String,
+        /// What can be done about it.
+        hint: Option<&'static str>,
+    },
     /// What was asked for is not there.
     #[error("{0}")]
     Nothing(String),

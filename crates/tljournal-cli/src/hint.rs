@@ -13,6 +13,7 @@ pub(crate) fn for_failure(failure: &Failure, home: Option<&Utf8Path>) -> Option<
     let own = match failure {
         Failure::Journal(error) => for_journal(error),
         Failure::State(_) | Failure::Usage(_) | Failure::Nothing(_) | Failure::Io { .. } => None,
+        Failure::Refused { hint, .. } => return hint.map(str::to_owned),
         // It is about the command, and not about the journal.
         Failure::Command { .. } => return None,
     };
@@ -27,6 +28,9 @@ fn for_journal(error: &Error) -> Option<String> {
         }
         Error::Usage(UsageError::NotATree { .. }) => {
             "`tljournal log` lists what was installed; PATH is relative to the root"
+        }
+        Error::Usage(UsageError::InTree { .. }) => {
+            "restore the tree itself; `tljournal blame` says when what was in it"
         }
         Error::Usage(UsageError::Ambiguous { .. }) => "`tljournal log` shows their numbers",
         Error::Usage(UsageError::Overlap { .. }) => "make the two changes in two transactions",
@@ -60,13 +64,13 @@ fn for_conflict(conflict: &Conflict) -> Option<String> {
     Some(hint.to_owned())
 }
 
-const FULL: &str = "the disk is full: make room and run the command again; nothing that was committed is lost, and `tljournal recover` clears what nobody holds";
+const FULL: &str = "the disk is full: make room and run the command again; nothing that was committed is lost, and `tljournal gc --keep-count 0` gives up what is kept for undo";
 
 fn for_system(error: &io::Error, home: Option<&Utf8Path>) -> Option<String> {
     let hint = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FULL,
         io::ErrorKind::ReadOnlyFilesystem => {
-            "the filesystem is mounted read-only; status, log, show, tree verify and tree show work there"
+            "the filesystem is mounted read-only; what only looks works there: status, log, show, diff, blame, runs, postmortem, fsck"
         }
         io::ErrorKind::PermissionDenied => {
             let own = home.map(|home| home.join(".state"));

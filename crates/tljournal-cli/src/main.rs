@@ -14,7 +14,9 @@ mod failure;
 mod files;
 mod graph;
 mod hint;
+mod outfile;
 mod output;
+mod page;
 mod postmortem;
 mod progress;
 mod session;
@@ -36,9 +38,7 @@ fn main() -> ExitCode {
     let session = session::Session::new(cli.global);
     let exit = match commands::run(&session, cli.command) {
         Ok(exit) => exit,
-        Err(failure) => session
-            .output
-            .fail(&failure, session.home_if_found().as_deref()),
+        Err(failure) => session.fail(&failure),
     };
     exit.into()
 }

@@ -74,13 +74,14 @@ impl Output {
         to_stderr(&line);
     }
 
-    /// Says why a command failed, and what can be done about it.
-    pub(crate) fn fail(self, failure: &Failure, home: Option<&Utf8Path>) -> Exit {
-        self.fail_as(failure, Exit::of(failure), home)
-    }
-
-    /// The same, for a command that ends with another code.
-    pub(crate) fn fail_as(self, failure: &Failure, exit: Exit, home: Option<&Utf8Path>) -> Exit {
+    /// Says why a command failed, what can be done about it, and which command looks into it.
+    pub(crate) fn fail(
+        self,
+        failure: &Failure,
+        exit: Exit,
+        home: Option<&Utf8Path>,
+        look_into: Option<String>,
+    ) -> Exit {
         let causes = failure.causes();
         let hint = hint::for_failure(failure, home);
         if self.json {
@@ -90,6 +91,7 @@ impl Output {
                 "message": failure.to_string(),
                 "causes": causes,
                 "hint": hint,
+                "postmortem": look_into,
             });
             to_stderr(&format!("{}\n", json!({"schema": SCHEMA, "error": error})));
             return exit;
@@ -100,6 +102,12 @@ impl Output {
         if let Some(hint) = hint {
             said.push_str(&format!("{WARN}hint:{WARN:#} {}\n", clean(&hint)));
         }
+        if let Some(command) = look_into {
+            said.push_str(&format!(
+                "{WARN}hint:{WARN:#} look into it with: {}\n",
+                clean(&command)
+            ));
+        }
         to_stderr(&said);
         exit
     }
@@ -108,7 +116,7 @@ impl Output {
 /// Says as JSON what is wrong with the command line.
 pub(crate) fn print_usage_error(text: &str, exit: Exit) {
     let message = text.trim_end().trim_start_matches("error: ");
-    let error = json!({"code": exit.code(), "kind": Exit::Usage.word(), "message": message, "causes": [], "hint": null});
+    let error = json!({"code": exit.code(), "kind": Exit::Usage.word(), "message": message, "causes": [], "hint": null, "postmortem": null});
     to_stderr(&format!("{}\n", json!({"schema": SCHEMA, "error": error})));
 }
 

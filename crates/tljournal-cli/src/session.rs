@@ -1,17 +1,19 @@
 //! One use of the command: which project it is about, and how to open its journal.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use tljournal::{Error, Inspection, Journal, Options, Recovery, UsageError};
+use tljournal::{Error, Inspection, Journal, Options, Recovery, Retention, UsageError};
 
 use twoliter_state::State;
 
 use crate::args::Global;
+use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::files;
 use crate::output::{GOOD, Output, WARN};
-use crate::text::count;
+use crate::text::{count, quoted};
 
 /// The database, by which a journal is found.
 const DATABASE: &str = ".state.db";
@@ -21,6 +23,8 @@ const DATABASE: &str = ".state.db";
 pub(crate) struct Session {
     pub(crate) output: Output,
     global: Global,
+    /// What was opened for work and not closed, so that a failure can be recorded.
+    opened: RefCell<Option<Journal>>,
 }
 
 impl Session {
@@ -29,7 +33,11 @@ impl Session {
             json: global.json,
             quiet: global.quiet,
         };
-        Self { output, global }
+        Self {
+            output,
+            global,
+            opened: RefCell::default(),
+        }
     }
 
     /// Opens the journal for work; made if the home is there and has none yet.
@@ -85,6 +93,12 @@ impl Session {
         }
     }
 
+    /// A path below the home, as it is reached from the current directory.
+    pub(crate) fn in_home(&self, path: &str) -> String {
+        let home = self.home_if_found().unwrap_or_default();
+        home.join(path).into_string()
+    }
+
     /// The journal's home, if it can be told where it is.
     pub(crate) fn home_if_found(&self) -> Option<Utf8PathBuf> {
         Some(self.root().ok()?.join(&self.global.home))
@@ -97,6 +111,8 @@ impl Session {
 
     /// The same, with another word for how the run ended.
     pub(crate) fn close_with(&self, journal: Journal, outcome: &str) {
+        // It would keep the run from ending.
+        self.opened.take();
         if let Err(error) = journal.close_with(outcome) {
             let failure = Failure::from(error);
             let causes = failure.causes().join(": ");
@@ -112,8 +128,56 @@ impl Session {
         self.close(state.into_journal());
     }
 
+    /// Says why a command failed, and records it if the journal was open for work.
+    pub(crate) fn fail(&self, failure: &Failure) -> Exit {
+        self.fail_as(failure, Exit::of(failure))
+    }
+
+    /// The same, for a command that ends with another code.
+    pub(crate) fn fail_as(&self, failure: &Failure, exit: Exit) -> Exit {
+        let run = self.opened.take().and_then(|journal| {
+            let run = self.record_failure(&journal, failure);
+            if let Err(error) = journal.close_with("failed") {
+                tracing::debug!(%error, "the end of the run is not recorded");
+            }
+            run
+        });
+        let home = self.home_if_found();
+        let look_into = run.map(|run| self.look_into(run));
+        self.output.fail(failure, exit, home.as_deref(), look_into)
+    }
+
+    /// The number of the run that the failure is recorded of. What was asked wrongly is nothing to look into.
+    pub(crate) fn record_failure(&self, journal: &Journal, failure: &Failure) -> Option<i64> {
+        if matches!(Exit::of(failure), Exit::Usage | Exit::Nothing) {
+            return None;
+        }
+        let recorded = journal.fail(&failure.in_full());
+        let untold = |error: &Error| tracing::debug!(%error, "the failure is not recorded");
+        Some(recorded.inspect_err(untold).ok()?.number)
+    }
+
+    /// The command that looks into a run of this project.
+    pub(crate) fn look_into(&self, run: i64) -> String {
+        self.own_command(&format!("postmortem {run}"))
+    }
+
+    /// A command line for this project, as it is typed in this directory.
+    pub(crate) fn own_command(&self, rest: &str) -> String {
+        let mut words = vec!["tljournal".to_owned()];
+        if let Some(root) = &self.global.root {
+            words.extend(["--root".to_owned(), quoted(root.as_str())]);
+        }
+        if self.global.home != "build" {
+            words.extend(["--home".to_owned(), quoted(self.global.home.as_str())]);
+        }
+        words.push(rest.to_owned());
+        words.join(" ")
+    }
+
     fn open(&self, root: Utf8PathBuf) -> Result<Journal, Failure> {
         let journal = self.options(root).work()?;
+        self.opened.replace(Some(journal.clone()));
         self.tell_recovery(journal.recovery());
         Ok(journal)
     }
@@ -139,6 +203,13 @@ impl Session {
         let mut options = Options::new(root).home(self.global.home.clone());
         for path in &self.global.territory {
             options = options.territory(path.clone());
+        }
+        if !self.global.never_keep.is_empty() {
+            let mut retention = Retention::default();
+            for pattern in &self.global.never_keep {
+                retention.key_material = retention.key_material.and(pattern);
+            }
+            options = options.retention(retention);
         }
         match self.global.lock_wait {
             Some(limit) => options.lock_wait(limit),

@@ -22,6 +22,15 @@ fn is_unsafe(c: char) -> bool {
         || matches!(c, '\u{61c}' | '\u{feff}')
 }
 
+/// A word as a shell takes it.
+pub(crate) fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=~".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
 /// Bytes in the largest unit that leaves at least one digit before the dot.
 pub(crate) fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
@@ -35,6 +44,37 @@ pub(crate) fn bytes(count: u64) -> String {
         unit += 1;
     }
     format!("{value:.1} {}", UNITS[unit])
+}
+
+/// Reads a number of bytes, with or without a unit: `4096`, `500M`, `1.5 GiB`. All units are powers of 1024.
+///
+/// # Errors
+/// Says which forms there are.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    let wrong = || {
+        let shown = text.escape_debug();
+        format!("`{shown}` is not a size: use bytes, or units such as 500M or 1.5GiB")
+    };
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.');
+    let (number, unit) = text.split_at(digits.unwrap_or(text.len()));
+    let unit = unit.trim_start().to_ascii_lowercase();
+    let unit = unit
+        .strip_suffix("ib")
+        .or(unit.strip_suffix('b'))
+        .unwrap_or(&unit);
+    let power = ["", "k", "m", "g", "t", "p"]
+        .iter()
+        .position(|known| *known == unit);
+    let power = power.ok_or_else(wrong)? as i32;
+    if let (0, Ok(bytes)) = (power, number.parse()) {
+        return Ok(bytes);
+    }
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let bytes = number * 1024_f64.powi(power);
+    match bytes.is_finite() && bytes < u64::MAX as f64 {
+        true => Ok(bytes as u64),
+        false => Err(wrong()),
+    }
 }
 
 /// `1 file`, `2 files`.
@@ -57,6 +97,25 @@ mod tests {
             "a\\u{1b}[31mb\\n\\u{202e}c"
         );
         assert_eq!(clean("ünï `x` 'y' \\"), "ünï `x` 'y' \\");
+    }
+
+    #[test]
+    fn a_word_is_quoted_where_a_shell_would_take_it_apart() {
+        assert_eq!(quoted("build/a-1.txt"), "build/a-1.txt");
+        assert_eq!(quoted("it's $x"), r"'it'\''s $x'");
+        assert_eq!(quoted(""), "''");
+    }
+
+    #[test]
+    fn a_size_is_bytes_or_has_a_unit() {
+        assert_eq!(size("4096"), Ok(4096));
+        assert_eq!(size("18446744073709551615"), Ok(u64::MAX));
+        assert_eq!(size("500M"), Ok(500 << 20));
+        assert_eq!(size("1.5 GiB"), Ok(3 << 29));
+        assert_eq!(size("2kb"), Ok(2048));
+        for bad in ["", "M", "-1", "1x", "1e9", "99999999P", "1.2.3k"] {
+            assert!(size(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

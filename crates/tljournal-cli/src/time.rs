@@ -71,6 +71,21 @@ fn back(text: &str) -> Option<i128> {
     (length >= 0).then_some(length)
 }
 
+/// Reads a length of time as [`duration`] does, and days and weeks too: `3d`, `2w`.
+///
+/// # Errors
+/// Says which forms there are.
+pub fn age(text: &str) -> Result<Duration, String> {
+    if let Ok(length) = duration(text) {
+        return Ok(length);
+    }
+    let length = back(text).and_then(|nanos| u64::try_from(nanos / NANOS).ok());
+    let shown = text.escape_debug();
+    length.map(Duration::from_secs).ok_or_else(|| {
+        format!("`{shown}` is not a length of time: use seconds, or units such as 12h, 3d or 2w")
+    })
+}
+
 /// What time it is.
 #[must_use]
 pub fn now() -> Timestamp {
@@ -144,6 +159,16 @@ pub fn short(time: Timestamp) -> String {
     }
 }
 
+/// Writes the time of day for people, to the second, in UTC.
+#[must_use]
+pub fn clock(time: Timestamp) -> String {
+    let told = short(time);
+    match told.split_once(' ') {
+        Some((_, clock)) => clock.to_owned(),
+        None => told,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,6 +208,16 @@ mod tests {
         assert_eq!(at("2 h ago"), at("2h"));
         for bad in ["", "soon", "-3d", "ago", "3d ago?", "9999999999999d", "1mo"] {
             assert!(at(bad).is_err(), "{bad:?}: {:?}", at(bad));
+        }
+    }
+
+    #[test]
+    fn a_limit_of_age_may_be_days() {
+        assert_eq!(age("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(age("3d"), Ok(Duration::from_secs(3 * 86_400)));
+        assert_eq!(age("2w 1h"), Ok(Duration::from_secs(14 * 86_400 + 3600)));
+        for bad in ["", "-3d", "1mo", "soon"] {
+            assert!(age(bad).is_err(), "{bad:?}");
         }
     }
 

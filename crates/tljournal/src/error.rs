@@ -120,6 +120,40 @@ pub enum UsageError {
     /// The database failed under this handle.
     #[error("the catalog was found damaged through this handle; open the journal again")]
     Failed,
+    /// What a transaction did cannot be taken back, because it did nothing, or is not done.
+    #[error(
+        "transaction {txn} is {state}: only one that is applied can be undone, or restored from"
+    )]
+    NotApplied {
+        /// Its number.
+        txn: i64,
+        /// Where it stands.
+        state: String,
+    },
+    /// A transaction belongs to another root.
+    #[error(
+        "transaction {txn} changed paths below another root than this one; name that one with --root"
+    )]
+    OtherRoot {
+        /// Its number.
+        txn: i64,
+    },
+    /// A path lies in a tree, which is replaced as a whole.
+    #[error("`{path}` lies in the tree `{tree}`, which is restored as a whole, or not")]
+    InTree {
+        /// The path.
+        path: String,
+        /// The tree.
+        tree: String,
+    },
+    /// No transaction that history tells of wrote a path.
+    #[error(
+        "no transaction wrote `{path}` itself; `tljournal log --path` lists what changed below it"
+    )]
+    NeverWritten {
+        /// The path.
+        path: String,
+    },
     /// A transaction is too large.
     #[error("one transaction can make at most {max} changes")]
     TooManyChanges {
@@ -188,6 +222,9 @@ pub enum ConflictKind {
         /// Who pinned it, for people.
         holder: String,
     },
+    /// Kept content is not what was recorded of it.
+    #[error("what is kept of it is not what was recorded; nothing was changed")]
+    KeptDamaged,
     /// A stuck transaction touches this path.
     #[error("transaction {txn} is stuck there; `tljournal show {txn}` explains it")]
     Stuck {

@@ -47,6 +47,7 @@ mod recovery;
 mod redact;
 mod tree;
 mod txn;
+mod undo;
 mod voucher;
 
 pub use catalog::{
@@ -59,8 +60,8 @@ pub use fsck::{
     Severity,
 };
 pub use journal::{
-    EntryDiff, EntryView, History, Inspection, Installed, Journal, NamedLock, Options, PathDiff,
-    Reading, Run, Status, Wrote,
+    EntryDiff, EntryView, History, Inspection, Installed, Journal, LogEnd, NamedLock, Options,
+    PathDiff, Reading, Run, Status, Wrote,
 };
 pub use kept::{Gc, GcLog, GcTxn, KeyMaterial, Limits, Retention};
 pub use lock::{LockError, Mode as LockMode};
@@ -78,4 +79,5 @@ pub use tree::{
 pub use txn::{
     Accept, OnPinned, Payload, PopulateOptions, Prepared, Receipt, Transaction, TreeOptions,
 };
+pub use undo::{Because, NotKept, Undo, UndoAction, UndoOptions, UndoStep};
 pub use voucher::{Tags, Voucher};

@@ -33,15 +33,17 @@ pub(crate) fn populate(session: &Session, args: &CommandArgs, (path, key): (&str
     };
     let done = session.work().and_then(|journal| {
         let (done, ended) = fill(&journal, args, (path, key), options);
-        let outcome = match (&done, &ended) {
-            (_, Some(status)) => end::outcome(status),
-            (Ok(_), None) => "ok".to_owned(),
-            (Err(_), None) => "failed".to_owned(),
-        };
-        session.close_with(journal, &outcome);
-        match ended.filter(|status| !status.success()) {
-            Some(status) => Ok(ControlFlow::Break(status)),
-            None => done.map(ControlFlow::Continue),
+        match ended {
+            Some((run, status)) if !status.success() => {
+                session.close_with(journal, &end::outcome(&status));
+                super::say_how_it_ended(session, run, &status);
+                Ok(ControlFlow::Break(status))
+            }
+            _ => {
+                let installed = done?;
+                session.close(journal);
+                Ok(ControlFlow::Continue(installed))
+            }
         }
     });
     match done {
@@ -58,7 +60,7 @@ fn fill(
     args: &CommandArgs,
     (path, key): (&str, &str),
     options: PopulateOptions,
-) -> (Result<Installed, Failure>, Option<ExitStatus>) {
+) -> (Result<Installed, Failure>, Option<(i64, ExitStatus)>) {
     let (ask, asked) = channel::<Utf8PathBuf>();
     let (tell, told) = channel::<bool>();
     let source = TreeSource::filled(move |stage| {
@@ -70,13 +72,14 @@ fn fill(
         // Nobody asks where the tree is there already.
         let ran = asked.recv().ok().map(|stage| {
             let mut run = journal.run(&args.label())?;
+            let number = run.number();
             run.hand_down_key(path, key)?;
             let mut command = args.to_command();
             command.env(VARIABLE, stage);
             // The run of this process goes on: it is the one that populates.
-            to_its_end(run, args, command, drop)
+            Ok::<_, Failure>((number, to_its_end(run, args, command, drop)?))
         });
-        let _ = tell.send(matches!(&ran, Some(Ok(status)) if status.success()));
+        let _ = tell.send(matches!(&ran, Some(Ok((_, status))) if status.success()));
         let populated = match populating.join() {
             Ok(populated) => populated,
             Err(panic) => std::panic::resume_unwind(panic),

@@ -14,7 +14,10 @@ mod route;
 mod signals;
 
 use std::io;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};
+
+use signal_hook::consts::SIGPIPE;
 
 use tljournal::{Journal, Run};
 
@@ -26,6 +29,7 @@ pub(crate) use patience::Patience;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::output::WARN;
 use crate::session::Session;
 
 /// This program, whatever has its name by now.
@@ -45,16 +49,20 @@ impl<F: FnOnce(&Journal, &mut Run, &Patience) -> Result<Command, Failure>> Hold 
 pub(crate) fn run(session: &Session, args: &CommandArgs, hold: impl Hold) -> Exit {
     let done = session.work().and_then(|journal| {
         let label = args.label();
-        let done = journal
-            .run(&label)
-            .map_err(Failure::from)
-            .and_then(|run| within(session, &journal, run, args, hold));
-        let outcome = done.as_ref().map_or("failed".to_owned(), end::outcome);
-        session.close_with(journal, &outcome);
-        done
+        let run = journal.run(&label)?;
+        let number = run.number();
+        let status = within(session, &journal, run, args, hold)?;
+        session.close_with(journal, &end::outcome(&status));
+        Ok((number, status))
     });
     match done {
-        Ok(status) => Exit::Passed(end::code(status)),
+        Ok((number, status)) => {
+            // Whose output nobody reads any more has not failed.
+            if !status.success() && status.signal() != Some(SIGPIPE) {
+                say_how_it_ended(session, number, &status);
+            }
+            Exit::Passed(end::code(status))
+        }
         Err(failure) => fail(session, args, &failure),
     }
 }
@@ -67,8 +75,14 @@ pub(crate) fn cannot_run(session: &Session, args: &CommandArgs, source: io::Erro
 
 fn fail(session: &Session, args: &CommandArgs, failure: &Failure) -> Exit {
     let exit = Exit::Passed(end::code_of_failure(failure, args.timeout_code()));
-    let home = session.home_if_found();
-    session.output.fail_as(failure, exit, home.as_deref())
+    session.fail_as(failure, exit)
+}
+
+/// Says that a command has failed, and where to look.
+fn say_how_it_ended(session: &Session, run: i64, status: &ExitStatus) {
+    let (how, command) = (end::outcome(status), session.look_into(run));
+    let text = format!("the command was not successful ({how}); look into it with: {command}");
+    session.output.note(WARN, "note", &text);
 }
 
 /// Starts the command and waits for its end.

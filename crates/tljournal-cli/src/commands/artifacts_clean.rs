@@ -13,14 +13,15 @@ use crate::text::clean;
 
 const EXAMPLE: &str = "\
 Example:
-  tljournal artifacts clean build/rpms build/kits build/images build/state";
+  tljournal artifacts clean build/rpms build/kits build/images build/state
+";
 
 /// Remove what was built, all at once
 ///
 /// It is moved out of the way first and deleted then, read-only directories included. A tree that is in
 /// use stays whole for those who use it, or see --on-pinned.
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLE}\n\n{}", exit::OF_TAGS))]
+#[command(after_help = exit::after(EXAMPLE, exit::OF_TAGS))]
 pub(crate) struct Args {
     /// What to remove, relative to the root
     #[arg(required = true, value_name = "PATH")]

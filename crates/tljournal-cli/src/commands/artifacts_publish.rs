@@ -15,14 +15,15 @@ use crate::text::clean;
 const EXAMPLE: &str = "\
 Example:
   tljournal artifacts publish --arch x86_64 --kind package --name bash \\
-    --state build/state --output build/rpms/bash --from out/";
+    --state build/state --output build/rpms/bash --from out/
+";
 
 /// Publish what was built, in place of what was built before
 ///
 /// The files are moved below the output directory, each with a marker that says whose it is, and what the
 /// old markers name goes, all in one transaction after everything new is complete.
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLE}\n\n{}", exit::OF_TAGS))]
+#[command(after_help = exit::after(EXAMPLE, exit::OF_TAGS))]
 pub(crate) struct Args {
     /// The architecture it was built for
     #[arg(long, value_name = "ARCH", value_parser = one_name)]

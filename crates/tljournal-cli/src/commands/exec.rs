@@ -4,9 +4,14 @@ use camino::Utf8Path;
 use tljournal::LockMode;
 
 use crate::child::{self, CommandArgs, Wanted};
-use crate::exit::Exit;
+use crate::exit::{self, Exit};
 use crate::failure::Failure;
 use crate::session::Session;
+
+const EXAMPLE: &str = r#"Examples:
+  tljournal exec --lock vendor --label "vendor crates" -- cargo vendor
+  tljournal exec --lock vendor:shared -- cargo deny check
+"#;
 
 /// Run a command, and hold locks as long as it lives
 ///
@@ -18,7 +23,7 @@ use crate::session::Session;
 /// SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 and SIGINT are passed on to CMD, unless its terminal has
 /// sent them to it already.
 #[derive(Debug, clap::Args)]
-#[command(after_help = child::OF_COMMANDS)]
+#[command(after_help = exit::after(EXAMPLE, child::OF_COMMANDS))]
 pub(crate) struct Args {
     /// Hold this lock, alone or shared; may be repeated
     #[arg(long = "lock", value_name = "NAME[:shared]")]

@@ -6,11 +6,17 @@ use crate::output::BOLD;
 use crate::session::Session;
 use crate::text::clean;
 
+const EXAMPLE: &str = "\
+Examples:
+  tljournal init
+  tljournal init --root ../project --home out
+";
+
 /// Make a journal in the current directory, or in --root
 ///
 /// Its home is made if it is missing.
 #[derive(Debug, clap::Args)]
-#[command(after_help = exit::OF_CHANGES)]
+#[command(after_help = exit::after(EXAMPLE, exit::OF_CHANGES))]
 pub(crate) struct Args {
     /// Exit with 1 if there was a journal already
     #[arg(long)]

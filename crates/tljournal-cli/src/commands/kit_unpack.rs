@@ -10,12 +10,17 @@ use crate::progress::Progress;
 use crate::session::Session;
 use crate::text::clean;
 
+const EXAMPLE: &str = "\
+Example:
+  tljournal kit unpack out/core-kit build/kits/core-kit --arch x86_64
+";
+
 /// Unpack the kit in an image layout at a path
 ///
 /// All layers of the image are applied in order, with a file `digest` beside them that names its manifest; or
 /// nothing is changed. Every blob is compared with its name. A kit that is there already is not touched.
 #[derive(Debug, clap::Args)]
-#[command(after_help = exit::OF_KITS)]
+#[command(after_help = exit::after(EXAMPLE, exit::OF_KITS))]
 pub(crate) struct Args {
     /// A directory in the layout of the Open Container Initiative
     layout: Utf8PathBuf,

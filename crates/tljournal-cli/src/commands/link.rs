@@ -6,9 +6,14 @@ use crate::exit::{self, Exit};
 use crate::failure::Failure;
 use crate::session::Session;
 
+const EXAMPLE: &str = "\
+Example:
+  tljournal link 1.2.3 build/latest
+";
+
 /// Make a symbolic link, or flip the one that is there
 #[derive(Debug, clap::Args)]
-#[command(after_help = exit::OF_CHANGES)]
+#[command(after_help = exit::after(EXAMPLE, exit::OF_CHANGES))]
 pub(crate) struct Args {
     /// Where the link points: text, which is not followed
     target: String,

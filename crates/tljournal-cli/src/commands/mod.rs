@@ -5,19 +5,25 @@ mod artifacts;
 mod artifacts_clean;
 mod artifacts_publish;
 mod blame;
+mod completions;
 mod diff;
 mod exec;
 pub(crate) mod fsck;
+mod gc;
 mod init;
 mod keep;
 mod kit;
 mod kit_unpack;
 mod link;
 mod log;
+mod man;
 mod pin;
 mod populate;
+mod postmortem;
 mod put;
 mod recover;
+mod report;
+mod restore;
 mod rm;
 mod runs;
 mod show;
@@ -32,7 +38,8 @@ mod tree;
 mod tree_install;
 mod tree_show;
 mod tree_verify;
-mod views;
+mod undo;
+pub(crate) mod views;
 
 use clap::Subcommand;
 
@@ -69,10 +76,17 @@ pub(crate) enum Command {
     Status(status::Args),
     Log(log::Args),
     Show(show::Args),
+    Postmortem(postmortem::Args),
     Diff(diff::Args),
     Blame(blame::Args),
     Runs(runs::Args),
+    Report(report::Args),
+    Undo(undo::Args),
+    Restore(restore::Args),
+    Gc(gc::Args),
     Demo(demo::Args),
+    Completions(completions::Args),
+    Man(man::Args),
     Keep(keep::Args),
 }
 
@@ -93,13 +107,20 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<Exit, Failure> 
         Command::Pin(args) => Ok(pin::run(session, &args)),
         Command::Recover(args) => recover::run(session, &args),
         Command::Fsck(args) => Ok(fsck::run(session, &args)),
-        Command::Status(_) => status::run(session),
+        Command::Status(args) => status::run(session, &args),
         Command::Log(args) => log::run(session, &args),
+        Command::Postmortem(args) => postmortem::run(session, &args),
         Command::Show(args) => show::run(session, &args),
         Command::Diff(args) => diff::run(session, &args),
         Command::Blame(args) => blame::run(session, &args),
         Command::Runs(args) => runs::run(session, &args),
+        Command::Report(args) => report::run(session, &args),
+        Command::Undo(args) => undo::run(session, &args),
+        Command::Restore(args) => restore::run(session, &args),
+        Command::Gc(args) => gc::run(session, &args),
         Command::Demo(args) => demo::run(session, args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
         Command::Keep(args) => keep::run(&args),
     }
 }

@@ -5,12 +5,16 @@ use std::process::Command;
 use tljournal::RelPath;
 
 use crate::child::{self, CommandArgs};
-use crate::exit::Exit;
+use crate::exit::{self, Exit};
 use crate::failure::Failure;
 use crate::session::Session;
 
 /// What names the pinned directory to the command.
 const VARIABLE: &str = "TLJOURNAL_PIN";
+
+const EXAMPLE: &str = r#"Example:
+  tljournal pin build/tools -- sh -c 'exec "$TLJOURNAL_PIN/make-image"'
+"#;
 
 /// Run a command, and keep an installed tree whole as long as it lives
 ///
@@ -19,7 +23,7 @@ const VARIABLE: &str = "TLJOURNAL_PIN";
 /// as CMD lives and keeps its descriptors open. It is /proc/PID/fd/N; where PID means nothing, as in
 /// another PID namespace, /proc/self/fd/N does for whoever has inherited the descriptor.
 #[derive(Debug, clap::Args)]
-#[command(after_help = child::OF_COMMANDS)]
+#[command(after_help = exit::after(EXAMPLE, child::OF_COMMANDS))]
 pub(crate) struct Args {
     /// The tree, relative to the root
     path: RelPath,

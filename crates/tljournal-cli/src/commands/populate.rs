@@ -2,11 +2,15 @@ use serde_json::json;
 use tljournal::RelPath;
 
 use crate::child::{self, CommandArgs};
-use crate::exit::Exit;
+use crate::exit::{self, Exit};
 use crate::failure::Failure;
 use crate::output::BOLD;
 use crate::session::Session;
 use crate::text::clean;
+
+const EXAMPLE: &str = r#"Example:
+  tljournal populate build/cache --key v1 -- sh -c 'fetch > "$TLJOURNAL_STAGE/all"'
+"#;
 
 /// Run a command that fills a tree, once for all that want it
 ///
@@ -15,7 +19,7 @@ use crate::text::clean;
 /// with KEY at the same time one runs its CMD, and the others wait for that; if it fails or is killed the next
 /// one begins anew. When CMD fails nothing is changed.
 #[derive(Debug, clap::Args)]
-#[command(after_help = child::OF_COMMANDS)]
+#[command(after_help = exit::after(EXAMPLE, child::OF_COMMANDS))]
 pub(crate) struct Args {
     /// Where the tree is to be, relative to the root
     path: RelPath,

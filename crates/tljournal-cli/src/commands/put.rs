@@ -10,11 +10,17 @@ use crate::progress::Progress;
 use crate::session::Session;
 use crate::time;
 
+const EXAMPLE: &str = "\
+Examples:
+  tljournal put build/version < version.txt
+  tljournal put build/run.sh --from out/run.sh --mode 0755 --expect absent
+";
+
 /// Put a file at a path
 ///
 /// Whole or not at all, and durably. The same content, mode and mtime there already is left untouched.
 #[derive(Debug, clap::Args)]
-#[command(after_help = exit::OF_CHANGES)]
+#[command(after_help = exit::after(EXAMPLE, exit::OF_CHANGES))]
 pub(crate) struct Args {
     /// Where to put it, relative to the root
     path: RelPath,

@@ -10,13 +10,18 @@ use crate::progress::Progress;
 use crate::session::Session;
 use crate::text::{clean, count};
 
+const EXAMPLE: &str = "\
+Example:
+  tljournal recover
+";
+
 /// Make right what interrupted processes have left
 ///
 /// Finishes what was committed, rolls back what was not, clears what nobody holds, and puts rebuildable
 /// trees on the medium. Every command that changes something does the same for what is in its way; this
 /// does all of it now.
 #[derive(Debug, clap::Args)]
-#[command(after_help = exit::OF_RECOVER)]
+#[command(after_help = exit::after(EXAMPLE, exit::OF_RECOVER))]
 pub(crate) struct Args {
     /// Exit with 1 if there was nothing to recover
     #[arg(long)]

@@ -7,11 +7,17 @@ use crate::failure::Failure;
 use crate::session::Session;
 use crate::text::count;
 
+const EXAMPLE: &str = "\
+Examples:
+  tljournal rm build/old
+  tljournal rm build/kits --expect present --exit-code
+";
+
 /// Remove files, links and whole directories, all at once
 ///
 /// Nothing there is no error, unless something was expected.
 #[derive(Debug, clap::Args)]
-#[command(after_help = exit::OF_CHANGES)]
+#[command(after_help = exit::after(EXAMPLE, exit::OF_CHANGES))]
 pub(crate) struct Args {
     /// What to remove, relative to the root
     #[arg(required = true, value_name = "PATH")]

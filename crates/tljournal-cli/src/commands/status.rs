@@ -1,7 +1,7 @@
 use std::io::{self, Write};
 
 use serde_json::{Value, json};
-use tljournal::{Status, TxnFilter, TxnId, TxnRecord};
+use tljournal::{Error, Status, TxnFilter, TxnId, TxnRecord};
 
 use super::views::{state_style, txn_json};
 use crate::exit::{self, Exit};
@@ -14,13 +14,23 @@ use crate::time;
 /// How many transactions of one kind are named.
 const NAMED_MAX: usize = 5;
 
+const EXAMPLE: &str = r#"Examples:
+  tljournal status
+  tljournal status --short     for a prompt: PS1='$(tljournal status -s) \$ '
+"#;
+
 /// Show how the journal is doing
 ///
 /// The latest transaction, who is at work, what is unfinished or stuck. Changes nothing; works on a
 /// read-only copy.
 #[derive(Debug, clap::Args)]
-#[command(after_help = exit::OF_STATUS)]
-pub(crate) struct Args {}
+#[command(after_help = exit::after(EXAMPLE, exit::OF_STATUS))]
+pub(crate) struct Args {
+    /// Print one short word for a prompt: the number of the latest transaction, and what is not as it
+    /// should be
+    #[arg(short, long)]
+    short: bool,
+}
 
 struct Seen {
     home: String,
@@ -29,8 +39,14 @@ struct Seen {
     latest: Option<TxnRecord>,
 }
 
-pub(super) fn run(session: &Session) -> Result<Exit, Failure> {
-    let inspection = session.inspect()?;
+pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
+    let inspection = match session.inspect() {
+        // A prompt is shown everywhere.
+        Err(Failure::Usage(_) | Failure::Journal(Error::Usage(_))) if args.short => {
+            return Ok(Exit::Nothing);
+        }
+        opened => opened?,
+    };
     let history = inspection.history();
     let seen = Seen {
         home: session.home_if_found().unwrap_or_default().into_string(),
@@ -38,13 +54,31 @@ pub(super) fn run(session: &Session) -> Result<Exit, Failure> {
         status: history.status()?,
         latest: history.transactions(&TxnFilter::latest(1))?.pop(),
     };
-    session
-        .output
-        .result(|| as_json(&seen), |out| print(out, &seen))?;
+    session.output.result(
+        || as_json(&seen),
+        |out| match args.short {
+            true => print_short(out, &seen.status),
+            false => print(out, &seen),
+        },
+    )?;
     Ok(match seen.status.stuck.is_empty() {
         true => Exit::Done,
         false => Exit::Damaged,
     })
+}
+
+/// `42`, or `42 +1 ?2 !3`: one is staging, two are unfinished, three are stuck.
+fn print_short(out: &mut dyn Write, status: &Status) -> io::Result<()> {
+    write!(out, "{}", status.latest)?;
+    let marks = [
+        ('+', &status.staging, DIM),
+        ('?', &status.unfinished, WARN),
+        ('!', &status.stuck, BAD),
+    ];
+    for (mark, txns, style) in marks.iter().filter(|(_, txns, _)| !txns.is_empty()) {
+        write!(out, " {style}{mark}{}{style:#}", txns.len())?;
+    }
+    writeln!(out)
 }
 
 fn print(out: &mut dyn Write, seen: &Seen) -> io::Result<()> {

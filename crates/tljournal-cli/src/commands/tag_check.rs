@@ -14,14 +14,15 @@ use crate::time;
 
 const EXAMPLE: &str = "\
 Example:
-  tljournal tag check --mine --level sdk build/external-kits || exit 1";
+  tljournal tag check --mine --level sdk build/external-kits || exit 1
+";
 
 /// Ask whether what was verified may be relied on
 ///
 /// It may if the tags are there, and a live run vouches for them. A file alone does not tell that it is
 /// about this run: --mine does.
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLE}\n\n{}", exit::OF_TAG_CHECK))]
+#[command(after_help = exit::after(EXAMPLE, exit::OF_TAG_CHECK))]
 pub(crate) struct Args {
     /// Where the tags are, relative to the root
     dir: RelPath,

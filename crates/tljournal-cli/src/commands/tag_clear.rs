@@ -11,14 +11,15 @@ use crate::text::clean;
 
 const EXAMPLE: &str = "\
 Example:
-  tljournal tag clear build/external-kits";
+  tljournal tag clear build/external-kits
+";
 
 /// Take back what this run vouches for
 ///
 /// Removes the tags in DIR that no other live run vouches for, whoever wrote them. With --revoke those of
 /// all runs that vouch for a digest, because it was found wrong; they are told why.
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLE}\n\n{}", exit::OF_TAGS))]
+#[command(after_help = exit::after(EXAMPLE, exit::OF_TAGS))]
 pub(crate) struct Args {
     /// Where the tags are, relative to the root
     dir: RelPath,

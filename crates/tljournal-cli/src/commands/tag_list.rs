@@ -12,14 +12,15 @@ use crate::time;
 
 const EXAMPLE: &str = "\
 Example:
-  tljournal tag list build/external-kits";
+  tljournal tag list build/external-kits
+";
 
 /// Show who vouches for what, and since when
 ///
 /// With what was revoked, and why, and the claims of runs that have ended and were not cleared. Changes
 /// nothing; works on a read-only copy.
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLE}\n\n{}", exit::OF_LOOKS))]
+#[command(after_help = exit::after(EXAMPLE, exit::OF_LOOKS))]
 pub(crate) struct Args {
     /// Show the tags in this directory only, relative to the root
     dir: Option<RelPath>,

@@ -17,7 +17,8 @@ Example:
   tljournal exec -- sh -c '
     tljournal tag write build/external-kits --over Twoliter.lock \\
       --sdk \"bottlerocket-sdk-0.50.1@bottlerocket (registry/sdk:v0.50.1)\" &&
-    make all'";
+    make all'
+";
 
 /// Say what was verified, and vouch for it as long as this run lives
 ///
@@ -25,7 +26,7 @@ Example:
 /// vouches for. The run is the innermost `tljournal exec` around this command; without one the claim ends
 /// with this command. While other runs vouch for something else this waits until they end or clear.
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLE}\n\n{}", exit::OF_TAGS))]
+#[command(after_help = exit::after(EXAMPLE, exit::OF_TAGS))]
 pub(crate) struct Args {
     /// Where the tags are, relative to the root
     dir: RelPath,

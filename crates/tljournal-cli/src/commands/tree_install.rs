@@ -9,12 +9,18 @@ use crate::files::Input;
 use crate::progress::Progress;
 use crate::session::Session;
 
+const EXAMPLE: &str = "\
+Examples:
+  tljournal tree install build/tools --from tools.tar.zst
+  tljournal tree install build/tools --from out/tools --rebuildable
+";
+
 /// Install a directory or archive at a path
 ///
 /// Afterwards exactly the entries of SRC are there, or everything is as it was. A tree that is installed
 /// already is not touched; one that was edited is repaired.
 #[derive(Debug, clap::Args)]
-#[command(after_help = exit::OF_CHANGES)]
+#[command(after_help = exit::after(EXAMPLE, exit::OF_CHANGES))]
 pub(crate) struct Args {
     /// Where to install it, relative to the root
     path: RelPath,

@@ -11,11 +11,16 @@ use crate::session::Session;
 use crate::text::{bytes, clean};
 use crate::time;
 
+const EXAMPLE: &str = "\
+Example:
+  tljournal tree show build/tools
+";
+
 /// List what was installed at a path
 ///
 /// Mode, size, mtime and name of every entry. Changes nothing; works on a read-only copy.
 #[derive(Debug, clap::Args)]
-#[command(after_help = exit::OF_SHOW)]
+#[command(after_help = exit::after(EXAMPLE, exit::OF_SHOW))]
 pub(crate) struct Args {
     /// Where the tree is, relative to the root
     path: RelPath,

@@ -10,12 +10,17 @@ use crate::session::Session;
 use crate::text::{clean, count};
 use crate::time;
 
+const EXAMPLE: &str = "\
+Example:
+  tljournal tree verify build/tools --full
+";
+
 /// Compare a tree with what was installed
 ///
 /// By what the filesystem says of each entry, or by all the content with --full. Changes nothing; works on
 /// a read-only copy.
 #[derive(Debug, clap::Args)]
-#[command(after_help = exit::OF_VERIFY)]
+#[command(after_help = exit::after(EXAMPLE, exit::OF_VERIFY))]
 pub(crate) struct Args {
     /// Where the tree is, relative to the root
     path: RelPath,

@@ -10,12 +10,12 @@ use crate::text::{bytes, clean};
 use crate::time;
 
 /// Permission bits as they are typed.
-pub(super) fn mode(bits: u32) -> String {
+pub(crate) fn mode(bits: u32) -> String {
     format!("{bits:04o}")
 }
 
 /// The look of a transaction's state.
-pub(super) fn state_style(state: &str) -> Style {
+pub(crate) fn state_style(state: &str) -> Style {
     match state {
         "applied" => GOOD,
         "stuck" => BAD,
@@ -25,7 +25,7 @@ pub(super) fn state_style(state: &str) -> Style {
 }
 
 /// The mark of a transaction in the graph.
-pub(super) fn mark(state: &str, utf8: bool) -> &'static str {
+pub(crate) fn mark(state: &str, utf8: bool) -> &'static str {
     match (state, utf8) {
         ("applied", true) => "●",
         ("applied", false) => "*",
@@ -38,7 +38,7 @@ pub(super) fn mark(state: &str, utf8: bool) -> &'static str {
 }
 
 /// What a run is called: what it is for, or what was typed, without the directories of the command.
-pub(super) fn run_name(run: &RunRecord) -> String {
+pub(crate) fn run_name(run: &RunRecord) -> String {
     let typed = || match run.argv.split_once(' ') {
         Some((command, rest)) => format!("{} {rest}", base(command)),
         None => base(&run.argv).to_owned(),
@@ -54,7 +54,7 @@ fn base(path: &str) -> &str {
 const DEPTH_MAX: u32 = 64;
 
 /// The outermost run around this one that is known, or itself.
-pub(super) fn outermost(history: &History<'_>, run: &RunRecord) -> Result<RunRecord, Failure> {
+pub(crate) fn outermost(history: &History<'_>, run: &RunRecord) -> Result<RunRecord, Failure> {
     let mut outermost = run.clone();
     for _ in 0..DEPTH_MAX {
         let parent = outermost.parent.map(|id| history.run(&id.to_string()));
@@ -67,7 +67,7 @@ pub(super) fn outermost(history: &History<'_>, run: &RunRecord) -> Result<RunRec
 }
 
 /// The run that the user names.
-pub(super) fn the_run(history: &History<'_>, name: &str) -> Result<RunRecord, Failure> {
+pub(crate) fn the_run(history: &History<'_>, name: &str) -> Result<RunRecord, Failure> {
     history.run(name)?.ok_or_else(|| {
         let name = name.escape_debug();
         Failure::Nothing(format!(
@@ -77,7 +77,7 @@ pub(super) fn the_run(history: &History<'_>, name: &str) -> Result<RunRecord, Fa
 }
 
 /// The transaction that the user names.
-pub(super) fn the_txn(history: &History<'_>, name: &str) -> Result<TxnRecord, Failure> {
+pub(crate) fn the_txn(history: &History<'_>, name: &str) -> Result<TxnRecord, Failure> {
     history.transaction(name)?.ok_or_else(|| {
         let name = name.escape_debug();
         Failure::Nothing(format!(
@@ -86,7 +86,7 @@ pub(super) fn the_txn(history: &History<'_>, name: &str) -> Result<TxnRecord, Fa
     })
 }
 
-pub(super) fn txn_json(txn: &TxnRecord) -> Value {
+pub(crate) fn txn_json(txn: &TxnRecord) -> Value {
     json!({
         "number": txn.number,
         "id": txn.id.to_string(),
@@ -105,7 +105,7 @@ pub(super) fn txn_json(txn: &TxnRecord) -> Value {
     })
 }
 
-pub(super) fn run_json(run: &RunRecord) -> Value {
+pub(crate) fn run_json(run: &RunRecord) -> Value {
     json!({
         "number": run.number,
         "id": run.id.to_string(),
@@ -128,7 +128,7 @@ pub(super) fn run_json(run: &RunRecord) -> Value {
     })
 }
 
-pub(super) fn voucher_json(voucher: &Voucher) -> Value {
+pub(crate) fn voucher_json(voucher: &Voucher) -> Value {
     json!({
         "path": voucher.path,
         "digest": voucher.digest.to_string(),
@@ -141,7 +141,7 @@ pub(super) fn voucher_json(voucher: &Voucher) -> Value {
     })
 }
 
-pub(super) fn image_json(image: &Image) -> Value {
+pub(crate) fn image_json(image: &Image) -> Value {
     json!({
         "kind": image.kind.as_str(),
         "size": image.size,
@@ -151,7 +151,7 @@ pub(super) fn image_json(image: &Image) -> Value {
 }
 
 /// The word that the command line uses for what a change does.
-pub(super) fn word(op: &str) -> &str {
+pub(crate) fn word(op: &str) -> &str {
     match op {
         "parent" => "mkdir",
         "tree" | "fill" => "install",
@@ -161,7 +161,7 @@ pub(super) fn word(op: &str) -> &str {
 }
 
 /// A digest, short enough to be compared by eye.
-pub(super) fn short(digest: Digest) -> String {
+pub(crate) fn short(digest: Digest) -> String {
     digest
         .to_string()
         .chars()
@@ -170,7 +170,7 @@ pub(super) fn short(digest: Digest) -> String {
 }
 
 /// What stood at a path, in one line.
-pub(super) fn version(version: &Version) -> String {
+pub(crate) fn version(version: &Version) -> String {
     let digest = version.digest.map(short).unwrap_or_default();
     let text = match version.kind {
         Kind::File => format!("{}, {}, {digest}", bytes(version.size), mode(version.mode)),
@@ -184,7 +184,7 @@ pub(super) fn version(version: &Version) -> String {
     text.trim_end_matches(", ").to_owned()
 }
 
-pub(super) fn version_json(version: &Version) -> Value {
+pub(crate) fn version_json(version: &Version) -> Value {
     json!({
         "kind": version.kind.as_str(),
         "size": version.size,

@@ -23,16 +23,21 @@ mod worker;
 use camino::Utf8PathBuf;
 use tljournal_testkit::Random;
 
-use crate::exit::Exit;
+use crate::exit::{self, Exit};
 use crate::failure::Failure;
 use crate::session::Session;
+
+const EXAMPLE: &str = "\
+Example:
+  tljournal demo --seconds 10 --processes 16
+";
 
 /// Show in under a minute what all this is for
 ///
 /// Installs a real tree and writes files from many processes at once, kills them at random, checks all
 /// the time, and says how it went. Works in a temporary directory (TMPDIR), which is removed at the end.
 #[derive(Debug, clap::Args)]
-#[command(after_help = crate::exit::OF_DEMO)]
+#[command(after_help = exit::after(EXAMPLE, exit::OF_DEMO))]
 pub(crate) struct Args {
     /// Makes the kills come as they came with this seed
     #[arg(long, value_name = "N")]

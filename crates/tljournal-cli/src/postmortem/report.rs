@@ -75,7 +75,8 @@ pub(crate) enum End {
 #[derive(Debug)]
 pub(crate) struct TxnStory {
     pub(crate) txn: TxnRecord,
-    /// The first of the paths that it changed, as the user knows them, with what was done.
+    /// What it did, and the paths that it changed, as the user knows them: the first of them. Those of other
+    /// runs are not looked up.
     pub(crate) changes: Vec<(String, String)>,
     /// How many there are.
     pub(crate) changes_count: usize,
@@ -139,7 +140,8 @@ pub(crate) struct Kept {
     pub(crate) txn: i64,
     /// Where.
     pub(crate) path: String,
-    pub(crate) bytes: u64,
+    /// How much, if that is known.
+    pub(crate) bytes: Option<u64>,
     /// What it had staged when it was given up; else what it replaced.
     pub(crate) staged: bool,
 }

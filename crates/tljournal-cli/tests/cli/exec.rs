@@ -7,10 +7,19 @@ use crate::world::{Project, done};
 #[test]
 fn the_exit_code_of_the_command_is_passed_on() {
     let project = Project::new();
-    for code in [0, 1, 3, 124, 255] {
-        let done = project.run(&["exec", "--", "sh", "-c", &format!("exit {code}")]);
-        assert_eq!((done.code, done.err.as_str()), (code, ""));
+    for (run, code) in (1..).zip([0, 1, 3, 124, 255]) {
+        let script = format!("exit {code}");
+        let done = project.run(&["exec", "--", "sh", "-c", &script]);
+        let said = match code {
+            0 => String::new(),
+            _ => format!(
+                "tljournal: note: the command was not successful (exited {code}); \
+                 look into it with: tljournal postmortem {run}\n"
+            ),
+        };
+        assert_eq!((done.code, done.err), (code, said));
     }
+    assert_eq!(project.run(&["exec", "-q", "--", "false"]).err, "");
     for (signal, code) in [("KILL", 137), ("TERM", 143)] {
         let done = project.run(&["exec", "--", "sh", "-c", &format!("kill -{signal} $$")]);
         assert_eq!(done.code, code, "{done:?}");
@@ -19,7 +28,7 @@ fn the_exit_code_of_the_command_is_passed_on() {
     let outcomes: Vec<_> = outcomes.iter().rev().flatten().collect();
     let words = ["ok", "exited 1", "exited 3", "exited 124", "exited 255"];
     assert_eq!(outcomes[..5], words);
-    assert_eq!(outcomes[5..], ["killed by signal 9", "killed by signal 15"]);
+    assert_eq!(outcomes[6..], ["killed by signal 9", "killed by signal 15"]);
 }
 
 #[test]

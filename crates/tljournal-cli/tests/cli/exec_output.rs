@@ -131,7 +131,7 @@ fn a_reader_that_goes_away_ends_the_command_as_it_would_without_a_log() {
 fn a_reader_that_goes_away_does_not_disturb_a_command_that_is_to_have_a_log() {
     let project = Project::new();
     let script = format!("{BOTH}; exit 5");
-    let args = ["exec", "--log", "--", "sh", "-c", &script];
+    let args = ["exec", "-q", "--log", "--", "sh", "-c", &script];
     let done = without_reader(&project, &args);
     assert_eq!((done.code, done.err), (5, expected("err")));
     assert_eq!(project.logs(&project.runs()[0])[1].1, expected("out"));

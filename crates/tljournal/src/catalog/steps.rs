@@ -1,5 +1,6 @@
 //! The life of one path: which transactions left what there.
 
+use rusqlite::OptionalExtension;
 use rusqlite::types::Value;
 
 use super::codec::{bad, digest, image, parse};
@@ -9,6 +10,19 @@ use crate::model::{Digest, Image, Op, Place, RelPath, TxnId};
 /// A transaction that was begun earlier may have been committed later: by no more transactions than this
 /// at the same path.
 const OVERTAKEN_MAX: u32 = 512;
+
+/// Which of the changes at a place are asked for, by the order in which they were committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Around {
+    /// The last, the last one first.
+    Latest,
+    /// Those before the transaction with this number, the last one first.
+    Before(i64),
+    /// Those up to it, itself included, the last one first.
+    Until(i64),
+    /// Those after it, the first one first.
+    After(i64),
+}
 
 /// One change that decided what is at a path: at the path itself, or at a directory above it.
 #[derive(Debug, Clone)]
@@ -20,6 +34,7 @@ pub(crate) struct Step {
     pub(crate) n: u32,
     pub(crate) place: Place,
     pub(crate) op: Op,
+    pub(crate) before: Option<Image>,
     pub(crate) after: Option<Image>,
     /// Digest of a file's content, or of a tree's manifest.
     pub(crate) digest: Option<Digest>,
@@ -27,26 +42,31 @@ pub(crate) struct Step {
 }
 
 impl Catalog {
-    /// The committed changes at a place and above it, the last committed first; only those that were
-    /// committed before the transaction with this number, if one is named.
+    /// The committed changes at a place and above it.
     pub(crate) fn steps_at(
         &self,
         place: &Place,
-        before: Option<i64>,
+        around: Around,
         limit: u32,
     ) -> Result<Vec<Step>, CatalogError> {
         let window = limit.saturating_add(OVERTAKEN_MAX);
-        let below = before.map_or(i64::MAX, |txn| txn.saturating_add(OVERTAKEN_MAX.into()));
-        let mut values = vec![
-            Value::from(self.root_of(place)?),
-            below.into(),
-            before.into(),
-        ];
+        let slack = i64::from(OVERTAKEN_MAX);
+        let (txn, numbers, commits, order) = match around {
+            Around::Latest => (0, "txn > ?2", "", "DESC"),
+            Around::Before(txn) => (txn, "txn < ?2 + ?3", "txn.commit_no < ", "DESC"),
+            Around::Until(txn) => (txn, "txn < ?2 + ?3", "txn.commit_no <= ", "DESC"),
+            Around::After(txn) => (txn, "txn > ?2 - ?3", "txn.commit_no > ", "ASC"),
+        };
+        let commits = match around {
+            Around::Latest => "TRUE".to_owned(),
+            _ => format!("{commits} (SELECT commit_no FROM txn WHERE id = ?2)"),
+        };
+        let mut values = vec![Value::from(self.root_of(place)?), txn.into(), slack.into()];
         let mut touched = Vec::new();
         for path in place.path.ancestors() {
             values.push(path.to_string().into());
             touched.push(format!(
-                "SELECT txn, n FROM change WHERE root = ?1 AND path = ?{} AND txn < ?2
+                "SELECT txn, n FROM change WHERE root = ?1 AND path = ?{} AND {numbers}
                  AND op NOT IN ('parent', 'dir', 'part')",
                 values.len()
             ));
@@ -56,14 +76,15 @@ impl Catalog {
             false => "FALSE",
         };
         let sql = format!(
-            "WITH touched (txn, n) AS ({} ORDER BY 1 DESC LIMIT {window})
+            "WITH touched (txn, n) AS ({} ORDER BY 1 {order} LIMIT {window})
              SELECT txn.id, txn.uuid, {kept}, change.n, change.path, change.op,
-             new_kind, new_ino, new_born, new_size, new_mode, new_mtime, digest, target
+             new_kind, new_ino, new_born, new_size, new_mode, new_mtime, digest, target,
+             pre_kind, pre_ino, pre_born, pre_size, pre_mode, pre_mtime
              FROM touched CROSS JOIN txn ON txn.id = touched.txn
              CROSS JOIN change ON change.txn = touched.txn AND change.n = touched.n
              WHERE txn.state IN ('applied', 'committed')
-             AND (?3 IS NULL OR txn.commit_no < (SELECT commit_no FROM txn WHERE id = ?3))
-             ORDER BY txn.commit_no DESC LIMIT {limit}",
+             AND {commits} AND ?3 > 0
+             ORDER BY txn.commit_no {order} LIMIT {limit}",
             touched.join(" UNION ALL ")
         );
         let mut statement = self.conn.prepare_cached(&sql)?;
@@ -82,11 +103,31 @@ impl Catalog {
                     path,
                 },
                 op: Op::from_word(&op).ok_or_else(|| bad("no kind of change"))?,
+                before: image(row, 14)?,
                 after: image(row, 6)?,
                 digest: digest(row.get(12)?)?,
                 target: row.get(13)?,
             });
         }
         Ok(steps)
+    }
+
+    /// A transaction after this one that changed something at, above or below a place, if there is one: the
+    /// latest, and what its caller named it.
+    pub(crate) fn later_at(
+        &self,
+        place: &Place,
+        since: i64,
+    ) -> Result<Option<(i64, String)>, CatalogError> {
+        let sql = "SELECT label FROM txn WHERE id = ?1 AND state IN ('applied', 'committed')
+                   AND commit_no > (SELECT commit_no FROM txn WHERE id = ?2)";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let mut found = None;
+        self.each_touching(place, None, |txn| {
+            let label = statement.query_row([txn, since], |row| row.get(0));
+            found = label.optional()?.map(|label| (txn, label));
+            Ok(found.is_none() && txn > since)
+        })?;
+        Ok(found)
     }
 }

@@ -182,9 +182,9 @@ fn changes_come_back_as_they_were_recorded() {
         .insert_changes(row, std::slice::from_ref(&change))
         .unwrap();
     assert_eq!(catalog.changes(row).unwrap(), Some(vec![change]));
-    assert!(catalog.commit_txn(row, Default::default()).unwrap());
+    assert!(catalog.commit_txn(row, Default::default(), None).unwrap());
     assert!(
-        !catalog.commit_txn(row, Default::default()).unwrap(),
+        !catalog.commit_txn(row, Default::default(), None).unwrap(),
         "it is staging only once"
     );
     assert_eq!(catalog.unfinished().unwrap()[0].state, TxnState::Committed);

@@ -35,19 +35,20 @@ impl Catalog {
     }
 
     /// Moves a staging transaction to `committed`; false if it is not staging any more. Records when it
-    /// was staged, and when it had the commit lock.
+    /// was staged, when it had the commit lock, and what it takes back.
     pub(crate) fn commit_txn(
         &self,
         row: i64,
         (staged, locked): (Timestamp, Timestamp),
+        undoes: Option<i64>,
     ) -> Result<bool, CatalogError> {
         let sql = "UPDATE txn SET state = 'committed', staged_at = ?2, locked_at = ?3,
-                   committed_at = ?4, ended_at = ?4,
+                   undoes = ?5, committed_at = ?4, ended_at = ?4,
                    commit_no = (SELECT coalesce(max(commit_no), 0) + 1 FROM txn)
                    WHERE id = ?1 AND state = 'staging'";
         let now = ambient::now();
         let times = [staged, locked, now].map(|time| time.to_string());
-        let moved = params![row, times[0], times[1], times[2]];
+        let moved = params![row, times[0], times[1], times[2], undoes];
         Ok(self.conn.prepare_cached(sql)?.execute(moved)? == 1)
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::history::History;
-use crate::catalog::{Step, TxnRecord};
+use crate::catalog::{Around, Step, TxnRecord};
 use crate::error::Error;
 use crate::model::{Digest, Kind, Manifest, Op, Place, RelPath, Version};
 
@@ -36,11 +36,13 @@ impl History<'_> {
         let mut wrote = Vec::new();
         let mut versions = Versions::of(self, &place);
         let mut later: Option<(Step, Option<Version>)> = None;
-        let mut before = None;
+        let mut around = Around::Latest;
         loop {
-            let steps = self.look(|catalog| catalog.steps_at(&place, before, PAGE))?;
+            let steps = self.look(|catalog| catalog.steps_at(&place, around, PAGE))?;
             let is_last = steps.len() < PAGE as usize;
-            before = steps.last().map(|step| step.txn);
+            if let Some(step) = steps.last() {
+                around = Around::Before(step.txn);
+            }
             for step in steps {
                 let left = versions.left_by(&step)?;
                 if let Some((by, after)) = later.take()
@@ -76,15 +78,23 @@ impl History<'_> {
         }))
     }
 
-    /// What stood at a place before the transaction with this number.
-    pub(super) fn version_before(&self, place: &Place, txn: i64) -> Result<Option<Version>, Error> {
-        match self
-            .look(|catalog| catalog.steps_at(place, Some(txn), 1))?
-            .first()
-        {
-            Some(step) => Versions::of(self, place).left_by(step),
+    /// What the changes at a place left there, as far as one of them is asked for.
+    pub(crate) fn version_at(
+        &self,
+        place: &Place,
+        around: Around,
+    ) -> Result<Option<Version>, Error> {
+        match self.step_at(place, around)? {
+            Some(step) => Versions::of(self, place).left_by(&step),
             None => Ok(None),
         }
+    }
+
+    /// The change at a place that is asked for.
+    pub(crate) fn step_at(&self, place: &Place, around: Around) -> Result<Option<Step>, Error> {
+        Ok(self
+            .look(|catalog| catalog.steps_at(place, around, 1))?
+            .pop())
     }
 }
 

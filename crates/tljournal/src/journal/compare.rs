@@ -1,8 +1,17 @@
 use crate::catalog::EntryRow;
 use crate::disk::Dir;
 use crate::error::Error;
-use crate::model::Manifest;
-use crate::tree::{self, Depth, Difference};
+use crate::model::{Kind, Manifest, Stat, Version};
+use crate::tree::{self, Depth, Difference, DifferenceKind};
+
+/// What the catalog knows that spares reading.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Known<'a> {
+    /// What stands there, as it was recorded; only of this disk.
+    pub(crate) entry: Option<&'a EntryRow>,
+    /// What the tree is to be, if it is one.
+    pub(crate) manifest: Option<&'a Manifest>,
+}
 
 /// Compares the tree below `root` with the manifest that was installed there.
 pub(super) fn compare(
@@ -15,4 +24,96 @@ pub(super) fn compare(
     let signature = entry.signature.as_ref().filter(|_| known);
     let depth = if full { Depth::Full } else { Depth::Signature };
     Ok(tree::verify(root, manifest, signature, depth, &|_| {})?.differences)
+}
+
+/// How what has this name in a directory differs from a version: nothing if both are nothing. Times of links
+/// and of directories do not count, and of a directory whose content is not known only the mode does.
+pub(crate) fn differences_at(
+    parent: Option<&Dir>,
+    name: &str,
+    version: Option<&Version>,
+    known: Known<'_>,
+) -> Result<Vec<Difference>, Error> {
+    let stat = match parent {
+        Some(parent) => parent.stat(name)?,
+        None => None,
+    };
+    let (Some(parent), Some(stat), Some(version)) = (parent, stat, version) else {
+        return Ok(match (stat, version) {
+            (None, None) => Vec::new(),
+            (Some(_), _) => vec![Difference::of_root(DifferenceKind::Extra)],
+            (None, Some(_)) => vec![Difference::missing()],
+        });
+    };
+    let one = |what| Ok(vec![Difference::of_root(what)]);
+    match (stat.kind, &version.digest) {
+        (found, _) if found != version.kind => {
+            let expected = version.kind;
+            return one(DifferenceKind::Kind { expected, found });
+        }
+        (Kind::Dir, Some(digest)) => {
+            let Some(manifest) = known.manifest else {
+                return one(DifferenceKind::Content);
+            };
+            let root = parent.open_dir(name)?;
+            let own = |entry: &&EntryRow| {
+                let same = entry.image.identity == stat.identity;
+                entry.digest == Some(*digest) && !entry.racy && same
+            };
+            let entry = known.entry.filter(own);
+            let signature = entry.and_then(|entry| entry.signature.as_ref());
+            let depth = Depth::Signature;
+            return Ok(tree::verify(&root, manifest, signature, depth, &|_| {})?.differences);
+        }
+        (Kind::Link, _) => {
+            let found = parent.read_link(name)?;
+            return match &version.target {
+                Some(expected) if *expected != found => {
+                    let (expected, found) = (expected.clone(), found.escape_debug().to_string());
+                    one(DifferenceKind::Target { expected, found })
+                }
+                _ => Ok(Vec::new()),
+            };
+        }
+        _ => {}
+    }
+    let mut found = of_stat(&stat, version);
+    let read = stat.kind == Kind::File && stat.size == version.size;
+    let vouched = known.entry.is_some_and(|entry| {
+        !entry.racy && entry.vouches_for(&stat) && entry.digest == version.digest
+    });
+    if let Some(digest) = version.digest.filter(|_| read && !vouched)
+        && parent.hash(&parent.open_file(name)?, name)? != digest
+    {
+        found.push(DifferenceKind::Content);
+    }
+    Ok(found.into_iter().map(Difference::of_root).collect())
+}
+
+/// What differs at first sight of a file, or of a directory.
+fn of_stat(stat: &Stat, version: &Version) -> Vec<DifferenceKind> {
+    let mut found = Vec::new();
+    let is_file = stat.kind == Kind::File;
+    if is_file && stat.size != version.size {
+        let (expected, found_size) = (version.size, stat.size);
+        found.push(DifferenceKind::Size {
+            expected,
+            found: found_size,
+        });
+    }
+    if stat.mode != version.mode {
+        let (expected, found_mode) = (version.mode, stat.mode);
+        found.push(DifferenceKind::Mode {
+            expected,
+            found: found_mode,
+        });
+    }
+    if is_file && stat.mtime != version.mtime {
+        let (expected, found_mtime) = (version.mtime, stat.mtime);
+        found.push(DifferenceKind::Mtime {
+            expected,
+            found: found_mtime,
+        });
+    }
+    found
 }

@@ -1,10 +1,12 @@
 //! What lies on disk, held against what was recorded. Only looks.
 
+use super::compare::{Known, differences_at};
 use super::inspect::Inspection;
+use crate::catalog::Around;
 use crate::disk::{Dir, DiskError};
 use crate::error::Error;
-use crate::model::{Anchor, Digest, Kind, Place, RelPath, Version};
-use crate::tree::{Difference, DifferenceKind};
+use crate::model::{Anchor, Digest, Kind, RelPath, Version};
+use crate::tree::Difference;
 
 /// Where kept content lies, in the home.
 const KEPT: &str = ".state/txn";
@@ -42,7 +44,7 @@ impl Inspection {
         }
         let steps = self
             .history()
-            .look(|catalog| catalog.steps_at(&place, None, SEARCHED_MAX))?;
+            .look(|catalog| catalog.steps_at(&place, Around::Latest, SEARCHED_MAX))?;
         let home = self.anchor(Anchor::Home);
         for step in steps.into_iter().filter(|step| step.kept) {
             let mut at = format!("{KEPT}/{}/{}", step.id, step.n);
@@ -65,77 +67,30 @@ impl Inspection {
         path: &RelPath,
         recorded: Option<&Version>,
     ) -> Result<Vec<Difference>, Error> {
-        let place = self.history().place(path)?;
+        let history = self.history();
+        let place = history.place(path)?;
         let parent = match place.path.parent() {
             None => Ok(self.anchor(place.anchor).clone()),
             Some(parent) => self.anchor(place.anchor).open_dir(parent.as_str()),
         };
-        let missing = recorded.map(|_| Difference::missing());
         let parent = match parent {
-            Err(error) if is_nothing(&error) => return Ok(missing.into_iter().collect()),
-            opened => opened?,
+            Err(error) if is_nothing(&error) => None,
+            opened => Some(opened?),
         };
-        let name = place.path.name();
-        let Some(stat) = parent.stat(name)? else {
-            return Ok(missing.into_iter().collect());
+        let entry = history.look(|catalog| catalog.entry(&place))?;
+        let manifest = match recorded {
+            Some(Version {
+                kind: Kind::Dir,
+                digest: Some(digest),
+                ..
+            }) => history.look(|catalog| catalog.manifest(digest))?,
+            _ => None,
         };
-        let differs = |what| Difference {
-            path: ".".to_owned(),
-            what,
+        let known = Known {
+            entry: entry.as_ref().filter(|_| self.is_at_home()),
+            manifest: manifest.as_ref(),
         };
-        let Some(recorded) = recorded else {
-            return Ok(vec![differs(DifferenceKind::Extra)]);
-        };
-        if stat.kind != recorded.kind {
-            let (expected, found) = (recorded.kind, stat.kind);
-            return Ok(vec![differs(DifferenceKind::Kind { expected, found })]);
-        }
-        let mut found = Vec::new();
-        if stat.kind != Kind::Link && stat.mode != recorded.mode {
-            let (expected, found_mode) = (recorded.mode, stat.mode);
-            found.push(DifferenceKind::Mode {
-                expected,
-                found: found_mode,
-            });
-        }
-        match stat.kind {
-            Kind::File if stat.size != recorded.size => found.push(DifferenceKind::Size {
-                expected: recorded.size,
-                found: stat.size,
-            }),
-            Kind::File if !self.vouches(&place, &stat)? => {
-                let now = parent.hash(&parent.open_file(name)?, name)?;
-                if recorded.digest.is_some_and(|digest| digest != now) {
-                    found.push(DifferenceKind::Content);
-                }
-            }
-            Kind::Link => {
-                let now = parent.read_link(name)?;
-                if let Some(expected) = recorded.target.clone().filter(|target| *target != now) {
-                    let found_target = now.escape_debug().to_string();
-                    found.push(DifferenceKind::Target {
-                        expected,
-                        found: found_target,
-                    });
-                }
-            }
-            Kind::Dir if recorded.digest.is_some() => return self.verify(path.as_str(), false),
-            Kind::File | Kind::Dir | Kind::Other => {}
-        }
-        if stat.kind != Kind::Dir && stat.mtime != recorded.mtime {
-            let (expected, found_mtime) = (recorded.mtime, stat.mtime);
-            found.push(DifferenceKind::Mtime {
-                expected,
-                found: found_mtime,
-            });
-        }
-        Ok(found.into_iter().map(differs).collect())
-    }
-
-    /// Whether the catalog knows a file by its signature, so that it need not be read.
-    fn vouches(&self, place: &Place, stat: &crate::model::Stat) -> Result<bool, Error> {
-        let entry = self.history().look(|catalog| catalog.entry(place))?;
-        Ok(self.is_at_home() && entry.is_some_and(|entry| !entry.racy && entry.vouches_for(stat)))
+        differences_at(parent.as_ref(), place.path.name(), recorded, known)
     }
 }
 

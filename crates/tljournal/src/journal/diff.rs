@@ -1,7 +1,7 @@
 //! What a transaction changed, down to the entries of trees.
 
 use super::history::History;
-use crate::catalog::ChangeRecord;
+use crate::catalog::{Around, ChangeRecord};
 use crate::error::Error;
 use crate::model::{Anchor, Entry, Image, Kind, Place, RelPath, Version};
 
@@ -59,7 +59,7 @@ impl History<'_> {
         let path = RelPath::new(&change.path)?;
         let place = Place { anchor, path };
         let known = match change.before {
-            Some(_) if !change.drift => self.version_before(&place, number)?,
+            Some(_) if !change.drift => self.version_at(&place, Around::Before(number))?,
             _ => None,
         };
         let before = change.before.map(|image| before(&image, known.as_ref()));

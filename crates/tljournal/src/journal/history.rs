@@ -69,7 +69,7 @@ pub struct Status {
 }
 
 impl<'a> History<'a> {
-    pub(super) fn of(engine: &'a Engine) -> Self {
+    pub(crate) fn of(engine: &'a Engine) -> Self {
         Self {
             source: Source::Work(engine),
         }

@@ -164,6 +164,14 @@ impl Inspection {
         fsck::check(&look, options, told)
     }
 
+    pub(super) fn home_dir(&self) -> &Dir {
+        &self.home
+    }
+
+    pub(super) fn runs(&self) -> Option<&Runs> {
+        self.runs.as_ref()
+    }
+
     /// The directory that paths with this anchor begin at.
     pub(super) fn anchor(&self, anchor: Anchor) -> &Dir {
         match anchor {

@@ -8,6 +8,7 @@ mod blame;
 mod compare;
 mod content;
 mod diff;
+mod evidence;
 mod history;
 mod inspect;
 mod named;
@@ -19,7 +20,9 @@ mod work;
 
 pub use blame::Wrote;
 use compare::compare;
+pub(crate) use compare::{Known, differences_at};
 pub use diff::{EntryDiff, PathDiff};
+pub use evidence::LogEnd;
 pub use history::{EntryView, History, Status};
 pub use inspect::Inspection;
 pub use named::NamedLock;

@@ -22,7 +22,7 @@ pub struct NamedLock {
     /// `None` if it is borrowed.
     held: Option<Held>,
     /// After the lock: nobody waits until it is written down that it was given back.
-    noted: Option<NotedHold>,
+    _noted: Option<NotedHold>,
 }
 
 impl NamedLock {
@@ -141,7 +141,7 @@ impl NamedLock {
         // What is borrowed is held by another run.
         let noted = held.as_ref().map(|_| NotedHold::begin(engine, name, how));
         Self {
-            noted,
+            _noted: noted,
             engine: engine.clone(),
             name: name.to_owned(),
             holding,

@@ -12,7 +12,7 @@ use super::reading::Reading;
 use super::run::Run;
 use crate::ambient;
 use crate::apply;
-use crate::catalog::RunRecord;
+use crate::catalog::{RunRecord, TxnRecord};
 use crate::engine::Engine;
 use crate::error::{Error, UsageError};
 use crate::fsck::{self, Finding, Repair, RepairOptions};
@@ -24,6 +24,7 @@ use crate::pin::{self, Pin};
 use crate::recovery::{self, Recovery};
 use crate::tree::{Difference, TreeSource};
 use crate::txn::{Transaction, TreeOptions};
+use crate::undo::{self, Undo, UndoOptions};
 use crate::voucher::Tags;
 
 /// A journal that is open for work.
@@ -308,6 +309,34 @@ impl Journal {
     /// Whatever stops it; it can be repeated.
     pub fn gc(&self, retention: &Retention, dry_run: bool) -> Result<Gc, Error> {
         kept::collect(&self.engine, retention, dry_run)
+    }
+
+    /// Takes back what a transaction did, by a transaction: what it replaced or removed comes back from what
+    /// is kept, and what it made goes. If something cannot be taken back, nothing is:
+    /// [`Undo::is_refused`].
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a transaction that is not in place; [`Error::Conflict`] when somebody changed
+    /// something at the same time, or what is kept is damaged; and as for
+    /// [`Prepared::commit`](crate::Prepared::commit).
+    pub fn undo(&self, txn: &TxnRecord, options: &UndoOptions) -> Result<Undo, Error> {
+        let undone = undo::undo(&self.engine, txn, options);
+        undone.map_err(|error| self.engine.explain(error))
+    }
+
+    /// Makes a path what it was right after a transaction, by a transaction. A path in a tree cannot be
+    /// restored without the tree.
+    ///
+    /// # Errors
+    /// As for [`Journal::undo`].
+    pub fn restore(
+        &self,
+        path: &RelPath,
+        txn: &TxnRecord,
+        options: &UndoOptions,
+    ) -> Result<Undo, Error> {
+        let restored = undo::restore(&self.engine, path.clone(), txn, options);
+        restored.map_err(|error| self.engine.explain(error))
     }
 
     /// Repairs what a check found, as far as that can be: each repair is a transaction of its own. Tells what

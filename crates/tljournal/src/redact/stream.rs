@@ -74,10 +74,11 @@ impl Redactor {
         self.pending = pending;
     }
 
-    /// Adds what is left, at the end of the stream.
-    pub fn finish(mut self, out: &mut Vec<u8>) {
+    /// Adds what is left, because there will be no more, or none of this line.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
         let pending = std::mem::take(&mut self.pending);
-        self.tell(&pending, self.told..pending.len(), out);
+        let told = std::mem::take(&mut self.told);
+        self.tell(&pending, told..pending.len(), out);
     }
 
     /// Tells all lines that are whole, and of one that is too long what is not near its end. Returns how much

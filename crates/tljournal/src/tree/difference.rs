@@ -16,10 +16,13 @@ pub struct Difference {
 impl Difference {
     /// The whole tree is not there.
     pub(crate) fn missing() -> Self {
-        Self {
-            path: ".".to_owned(),
-            what: DifferenceKind::Missing,
-        }
+        Self::of_root(DifferenceKind::Missing)
+    }
+
+    /// Something about the root itself.
+    pub(crate) fn of_root(what: DifferenceKind) -> Self {
+        let path = ".".to_owned();
+        Self { path, what }
     }
 
     /// Whether it is about the root itself.

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
 
+use super::guard::Guard;
 use super::intent::{Intent, Wanted};
 use crate::ambient;
 use crate::apply::{self, Keep, discard};
@@ -35,6 +36,9 @@ pub struct Transaction {
     pub(super) moment: Option<Moment>,
     /// Recorded with the commit, if there is one.
     pub(crate) vouchers: Vec<VoucherChange>,
+    /// The number of the transaction that it takes back.
+    pub(crate) undoes: Option<i64>,
+    pub(super) guard: Guard,
     /// Whether what it replaces is evidence, whoever put it there.
     pub(super) keeps_evidence: bool,
 }
@@ -69,6 +73,8 @@ impl Transaction {
             live: None,
             moment: None,
             vouchers: Vec::new(),
+            undoes: None,
+            guard: Guard::default(),
             keeps_evidence: false,
         }
     }

@@ -1,23 +1,19 @@
 use std::collections::BTreeMap;
 
-use camino::Utf8Path;
-
-use super::begin::{Live, Transaction};
-use super::intent::{Found, Intent, Wanted};
-use super::payload::{Content, Payload, open_source};
+use super::begin::Transaction;
+use super::intent::{Intent, Wanted};
 use super::plan::Plan;
 use super::prepare::Prepared;
 use super::receipt::Receipt;
 use super::stage_tree::OnPinned;
 use crate::ambient;
-use crate::apply::{self, Committed, Ending, Keep, Remains};
+use crate::apply::{self, Committed, Ending};
 use crate::catalog::{CatalogError, EventRecord, Sync};
 use crate::engine::{Engine, Moment};
 use crate::error::{Conflict, ConflictKind, Error};
 use crate::home::Parent;
-use crate::kept;
 use crate::lock::{Held, Mode};
-use crate::model::{Identity, Kind, Op, Place, Spot, Timestamp};
+use crate::model::{Kind, Op, Place, Timestamp};
 use crate::pin::{self, Alone, Waiter};
 use crate::recovery;
 
@@ -64,6 +60,7 @@ impl Prepared {
             recovery::finish_unfinished(&self.txn.engine)?;
             self.txn.refuse_stuck()?;
             self.txn.settle_replaced()?;
+            self.txn.guard.check(&self.txn.engine)?;
             let mut plan = self.txn.plan()?;
             if !plan.restage.is_empty() {
                 drop((lock, alone));
@@ -111,7 +108,7 @@ impl Prepared {
                 catalog.put_manifest(manifest)?;
             }
             catalog.insert_changes(live.row, &plan.changes)?;
-            let committed = catalog.commit_txn(live.row, times)?;
+            let committed = catalog.commit_txn(live.row, times, self.txn.undoes)?;
             if committed {
                 catalog.change_vouchers(vouchers, Some(live.row))?;
             }
@@ -331,111 +328,6 @@ impl Transaction {
     fn refuse_stuck(&self) -> Result<(), Error> {
         let places: Vec<_> = self.intents.iter().map(|intent| &intent.place).collect();
         recovery::refuse_stuck(&self.engine, &places)
-    }
-
-    /// Removes the old names of files that were moved in, or that were there already.
-    fn remove_moved(&self) {
-        for intent in &self.intents {
-            let removed = match (&intent.staged, &intent.wanted, &intent.found) {
-                (Some(staged), ..) => match &staged.moved_from {
-                    Some(path) => self.remove_source(path, staged.image.identity),
-                    None => Ok(()),
-                },
-                (None, Wanted::File(payload), Some(found)) => self.remove_found(payload, found),
-                _ => Ok(()),
-            };
-            if let Err(error) = removed {
-                tracing::warn!(%error, "the file that was moved in keeps its old name too");
-            }
-        }
-    }
-
-    /// Removes the old name of a file whose content was there already, if it still is that.
-    fn remove_found(&self, payload: &Payload, found: &Found) -> Result<(), Error> {
-        let Content::Move(path) = &payload.content else {
-            return Ok(());
-        };
-        let disk = self.engine.home.dir.disk();
-        let (file, stat) = open_source(disk, path)?;
-        let is_itself = found
-            .stat
-            .is_some_and(|there| there.identity == stat.identity);
-        match !is_itself && found.digest == Some(disk.hash(&file, path)?) {
-            true => self.remove_source(path, stat.identity),
-            false => Ok(()),
-        }
-    }
-
-    fn remove_source(&self, path: &Utf8Path, identity: Identity) -> Result<(), Error> {
-        Ok(self.engine.home.dir.disk().remove_source(path, identity)?)
-    }
-
-    /// How many bytes of small things are kept, where that needs no look at them: recording it together
-    /// with the end of the transaction spares a write.
-    fn kept_at_once(&self, plan: &Plan) -> Option<u64> {
-        let retention = &self.engine.retention;
-        let mut replaced = Vec::new();
-        let mut changes = 0;
-        for change in &plan.changes {
-            match change.op {
-                Op::Parent => continue,
-                Op::Put | Op::Link | Op::Remove if change.spot == Spot::Home => changes += 1,
-                _ => return None,
-            }
-            let Some(pre) = change.pre else { continue };
-            let is_plain = matches!(pre.kind, Kind::File | Kind::Link) && !change.drift;
-            let path = self.engine.home.shown(&change.place);
-            if !is_plain || retention.key_material.is_at(&path) {
-                return None;
-            }
-            replaced.push(pre.size);
-        }
-        let bytes = replaced.iter().sum();
-        let all = changes == self.intents.len() && !replaced.is_empty();
-        (all && retention.kept.count > 0 && bytes <= retention.kept.bytes).then_some(bytes)
-    }
-
-    /// Keeps what was replaced, or deletes it if nobody wants it; nobody waits for this.
-    fn tidy(&mut self, plan: &Plan) {
-        for intent in &mut self.intents {
-            if !plan
-                .changes
-                .iter()
-                .any(|change| change.n == intent.n && !matches!(change.op, Op::Adopt | Op::Fill))
-            {
-                // Staged, and not needed after all: its pin would keep it.
-                intent.staged = None;
-            }
-        }
-        let Some(live) = &self.live else { return };
-        let tidied = match plan.known.kept {
-            Some(bytes) => Ok(Remains::Kept(bytes)),
-            None => self.tidy_staging(live, plan),
-        };
-        let thinned = tidied.and_then(|remains| match remains {
-            Remains::Kept(bytes) => kept::note(&self.engine, bytes),
-            Remains::Nothing | Remains::Held => Ok(()),
-        });
-        if let Err(error) = thinned {
-            tracing::warn!(%error, "what was replaced remains until recovery");
-        }
-    }
-
-    fn tidy_staging(&self, live: &Live, plan: &Plan) -> Result<Remains, Error> {
-        // Until it is settled all of it is needed.
-        if self.engine.look(|catalog| catalog.is_unsettled(live.row))? {
-            return Ok(Remains::Held);
-        }
-        let (id, staging) = ((live.row, live.id), &live.staging);
-        let keep = Keep::Replaced;
-        apply::clear(
-            &self.engine,
-            id,
-            staging,
-            &plan.changes,
-            &plan.replaced,
-            keep,
-        )
     }
 
     fn receipt(&mut self, plan: &Plan, txn: Option<crate::model::TxnId>) -> Receipt {

@@ -50,6 +50,7 @@ mod begin;
 mod commit;
 mod fill;
 mod found;
+mod guard;
 mod intent;
 mod payload;
 mod plan;
@@ -58,6 +59,7 @@ mod prepare;
 mod receipt;
 mod stage;
 mod stage_tree;
+mod tidy;
 
 pub use begin::Transaction;
 pub use payload::Payload;

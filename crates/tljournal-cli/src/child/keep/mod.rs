@@ -3,11 +3,12 @@
 //!
 //! The command writes to pipes, which can be opened again (`/dev/stderr`) and which tell it when nobody
 //! reads any more. They must not break when the wrapper is killed, so that it is not the wrapper who reads
-//! them. The keeper has nothing else of the wrapper: neither its locks nor its run. It ends when nobody can
+//! them. What looks like a secret is hidden in the logs, and in them only. The keeper has nothing else of the wrapper: neither its locks nor its run. It ends when nobody can
 //! write to the pipes any more.
 
 mod log;
 mod message;
+mod redacted;
 mod start;
 mod stream;
 
@@ -24,6 +25,7 @@ pub(super) use start::{Keeper, Kept};
 
 use log::Log;
 use message::READY;
+use redacted::RedactedLog;
 use stream::Stream;
 
 use super::signals;
@@ -38,7 +40,12 @@ pub(crate) fn run(despite_closed: bool) -> io::Result<()> {
     let mut fds = message::receive(&control)?.into_iter().map(File::from);
     let mut streams = Vec::new();
     while let (Some(from), Some(log), Some(to)) = (fds.next(), fds.next(), fds.next()) {
-        streams.push(Stream::new(from, Log::new(log), to, despite_closed)?);
+        streams.push(Stream::new(
+            from,
+            RedactedLog::new(Log::new(log)),
+            to,
+            despite_closed,
+        )?);
     }
     control.write_all(&[READY])?;
     serve(streams, &mut control)

@@ -5,8 +5,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::{Errno, ioctl_fionread, retry_on_intr};
 
-use super::log::Log;
 use super::message::Losses;
+use super::redacted::RedactedLog;
 
 /// As much as a pipe has room for.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -14,7 +14,7 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// One stream of the command, on its way.
 pub(super) struct Stream {
     from: File,
-    log: Log,
+    log: RedactedLog,
     /// Nothing once copying has failed, or the command has ended.
     to: Option<File>,
     /// Whether the log goes on when nobody reads the output any more.
@@ -31,7 +31,12 @@ enum Left {
 }
 
 impl Stream {
-    pub(super) fn new(from: File, log: Log, to: File, despite_closed: bool) -> io::Result<Self> {
+    pub(super) fn new(
+        from: File,
+        log: RedactedLog,
+        to: File,
+        despite_closed: bool,
+    ) -> io::Result<Self> {
         // This description is the keeper's own: nobody else notices.
         fcntl_setfl(&from, fcntl_getfl(&from)? | OFlags::NONBLOCK)?;
         Ok(Self {
@@ -48,7 +53,7 @@ impl Stream {
     /// until then, and copies the rest to the log only.
     pub(super) fn serve(mut self, ended: &PipeReader, tell: impl FnOnce(Losses)) {
         let mut left = Left::More;
-        while left == Left::More && !self.wait(ended) {
+        while left == Left::More && !self.wait(Some(ended)) {
             left = self.pass_on(CHUNK_BYTES);
         }
         // Somebody who stayed behind and goes on to write does not put off the end.
@@ -58,25 +63,32 @@ impl Stream {
             left = self.pass_on(some);
             there -= some;
         }
+        self.log.finish();
         tell(Losses {
             log: self.log.failure(),
             ..self.losses
         });
         self.to = None;
         while left == Left::More {
-            let mut more = [PollFd::new(&self.from, PollFlags::IN)];
-            let _ = retry_on_intr(|| poll(&mut more, None));
+            self.wait(None);
             left = self.pass_on(CHUNK_BYTES);
         }
+        self.log.finish();
     }
 
-    /// Returns when there is something; says whether that is the end of the command.
-    fn wait(&self, ended: &PipeReader) -> bool {
-        let mut either = [
-            PollFd::new(&self.from, PollFlags::IN),
-            PollFd::new(ended, PollFlags::IN),
-        ];
-        retry_on_intr(|| poll(&mut either, None)).is_ok() && !either[1].revents().is_empty()
+    /// Returns when there is something; says whether that is the end of the command, if that is waited for too.
+    /// Meanwhile the beginning of a line is written to the log if its end takes long.
+    fn wait(&mut self, ended: Option<&PipeReader>) -> bool {
+        loop {
+            let mut fds = vec![PollFd::new(&self.from, PollFlags::IN)];
+            fds.extend(ended.map(|ended| PollFd::new(ended, PollFlags::IN)));
+            let patience = self.log.patience();
+            match retry_on_intr(|| poll(&mut fds, patience)) {
+                Ok(0) if patience.is_some() => self.log.pause(),
+                Ok(_) => return fds.get(1).is_some_and(|fd| !fd.revents().is_empty()),
+                Err(_) => return false,
+            }
+        }
     }
 
     /// Passes on what is there, at most so much.

@@ -84,8 +84,7 @@ pub(super) fn run(session: &Session, args: &Args) -> Exit {
             Exit::Usage => USAGE,
             _ => Exit::Passed(status::FAILED),
         };
-        let home = session.home_if_found();
-        session.output.fail_as(&failure, exit, home.as_deref())
+        session.fail_as(&failure, exit)
     })
 }
 

@@ -1,0 +1,177 @@
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+use tljournal::{Because, OnPinned, Undo, UndoAction, UndoOptions, UndoStep};
+
+use super::views::{the_txn, version, version_json};
+use crate::exit::{self, Exit};
+use crate::failure::Failure;
+use crate::output::{BAD, BOLD, DIM, GOOD, WARN};
+use crate::session::Session;
+use crate::terminal::width;
+use crate::text::clean;
+
+const AFTER: &str = "\
+Examples:
+  tljournal undo 12 --dry-run    what would be restored and removed
+  tljournal undo 12              as one transaction, which can be undone in its turn
+  tljournal undo 12 --force      even if what others did since is lost; that is kept in its turn
+";
+
+/// Take back what a transaction did
+///
+/// What it replaced or removed comes back from what is kept, with its modes and times; what it made goes. All
+/// of it, or nothing: it is refused if what others did since would be lost, or the content is not kept any more.
+/// Directories that were made on the way stay.
+#[derive(Debug, clap::Args)]
+#[command(after_help = exit::after(AFTER, exit::OF_UNDO))]
+pub(crate) struct Args {
+    /// Its number, its id, or the beginning of its id, at least four digits
+    #[arg(value_name = "TXN")]
+    name: String,
+    #[command(flatten)]
+    pub(super) how: How,
+}
+
+/// How something is taken back.
+#[derive(Debug, clap::Args)]
+pub(crate) struct How {
+    /// Only say what would be done
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Do it even if what others did since is lost there, and say what that is
+    #[arg(long)]
+    force: bool,
+    /// What to do about trees that somebody has pinned: exchange, wait or fail
+    #[arg(long, value_name = "WHAT", default_value = "exchange", value_parser = ["exchange", "wait", "fail"])]
+    on_pinned: String,
+}
+
+impl How {
+    pub(super) fn options(&self) -> UndoOptions {
+        UndoOptions {
+            dry_run: self.dry_run,
+            force: self.force,
+            on_pinned: match self.on_pinned.as_str() {
+                "wait" => OnPinned::Wait,
+                "fail" => OnPinned::Fail,
+                _ => OnPinned::Exchange,
+            },
+        }
+    }
+}
+
+pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
+    let journal = session.work()?;
+    let txn = the_txn(&journal.history(), &args.name)?;
+    let undone = journal.undo(&txn, &args.how.options());
+    session.close(journal);
+    tell(session, &undone?, ("undo", Some(txn.number)), &args.how)
+}
+
+/// Prints what was done, or would be.
+pub(super) fn tell(
+    session: &Session,
+    undo: &Undo,
+    (command, undoes): (&str, Option<i64>),
+    how: &How,
+) -> Result<Exit, Failure> {
+    let json = || {
+        json!({
+            "command": command,
+            "undoes": undoes,
+            "label": undo.label,
+            "dry_run": how.dry_run,
+            "refused": undo.is_refused(),
+            "changed": undo.txn.is_some(),
+            "txn": undo.txn.map(|txn| txn.to_string()),
+            "steps": undo.steps.iter().map(step_json).collect::<Vec<_>>(),
+        })
+    };
+    session.output.result(json, |out| print(out, undo, how))?;
+    if undo.is_refused() {
+        let refused = undo
+            .steps
+            .iter()
+            .filter(|step| step.action == UndoAction::Refuse);
+        let can_force = refused
+            .clone()
+            .all(|step| matches!(step.because, Some(Because::Later { .. } | Because::Edited)));
+        let paths: Vec<_> = refused.map(|step| format!("`{}`", step.path)).collect();
+        let forcing = "--force does it all the same; what is there now is kept then";
+        return Err(Failure::Refused {
+            what: format!("nothing was changed, because of {}", paths.join(", ")),
+            hint: can_force.then_some(forcing),
+        });
+    }
+    Ok(Exit::Done)
+}
+
+fn print(out: &mut dyn Write, undo: &Undo, how: &How) -> io::Result<()> {
+    let label = clean(&undo.label);
+    match (&undo.txn, undo.is_refused(), undo.changes_anything()) {
+        (Some(txn), ..) => writeln!(out, "{BOLD}{label}{BOLD:#}  {DIM}{txn}{DIM:#}")?,
+        (None, true, _) => writeln!(out, "{BAD}refused{BAD:#}: {BOLD}{label}{BOLD:#}")?,
+        (None, false, true) if how.dry_run => writeln!(out, "would {BOLD}{label}{BOLD:#}")?,
+        (None, false, _) => writeln!(out, "nothing to do: {BOLD}{label}{BOLD:#}")?,
+    }
+    let paths = undo.steps.iter().map(|step| width(&clean(&step.path)));
+    let paths = paths.max().unwrap_or(0);
+    for step in &undo.steps {
+        let style = match step.action {
+            UndoAction::Restore => GOOD,
+            UndoAction::Remove => WARN,
+            UndoAction::Keep => DIM,
+            UndoAction::Refuse => BAD,
+        };
+        let path = clean(&step.path);
+        let pad = paths - width(&path);
+        let line = format!(
+            "  {style}{:<7}{style:#}  {path}{:pad$}  {}",
+            step.action.as_str(),
+            "",
+            what(step)
+        );
+        writeln!(out, "{}", line.trim_end())?;
+        if let (UndoAction::Restore | UndoAction::Remove, Some(lost)) = (step.action, &step.because)
+        {
+            writeln!(
+                out,
+                "           {WARN}lost there{WARN:#}: {}",
+                clean(&lost.to_string())
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// What comes, and from where; or why nothing does.
+fn what(step: &UndoStep) -> String {
+    match (step.action, &step.because) {
+        (UndoAction::Keep | UndoAction::Refuse, Some(why)) => clean(&why.to_string()),
+        (UndoAction::Restore, _) => {
+            let what = step.wanted.as_ref().map(version).unwrap_or_default();
+            match step.kept_by {
+                Some(txn) => format!("{what}  {DIM}kept by txn {txn}{DIM:#}"),
+                None => what,
+            }
+        }
+        _ => String::new(),
+    }
+}
+
+fn step_json(step: &UndoStep) -> Value {
+    let because = step.because.as_ref();
+    let later = match because {
+        Some(Because::Later { txn, .. }) => Some(*txn),
+        _ => None,
+    };
+    json!({
+        "path": step.path,
+        "action": step.action.as_str(),
+        "because": because.map(ToString::to_string),
+        "later_txn": later,
+        "wanted": step.wanted.as_ref().map(version_json),
+        "kept_by": step.kept_by,
+    })
+}

@@ -1,0 +1,159 @@
+use std::collections::{HashMap, HashSet};
+
+use tljournal::{
+    ChangeRecord, Error, EventFilter, EventRecord, History, RunFilter, RunRecord, Timestamp,
+    TxnFilter, TxnRecord, Voucher,
+};
+
+use super::tables::CHANGES_MAX;
+use super::words::{TEXT_MAX, nanos};
+
+/// How many events are read.
+const EVENTS_MAX: u32 = 1_000;
+/// What the transactions may take of a page, in bytes, so that it stays below 5 MB.
+const BYTES_MAX: usize = 4_250_000;
+/// What a transaction takes, and a change of it, without what others named.
+const TXN_BYTES: usize = 250;
+const CHANGE_BYTES: usize = 60;
+/// What happened so long before and after a run belongs to its story, in seconds.
+const AROUND: i64 = 60;
+
+/// Which part of history a page is about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted {
+    /// At most so many runs, the latest.
+    pub(crate) runs: u32,
+    /// At most so many transactions, the latest.
+    pub(crate) txns: u32,
+}
+
+/// The first changes of each transaction by its number, and how many it has.
+type Changes = HashMap<i64, (Vec<ChangeRecord>, usize)>;
+
+/// The rows that a page is made of, the earliest first.
+#[derive(Debug)]
+pub(crate) struct Past {
+    pub(super) runs: Vec<RunRecord>,
+    pub(super) txns: Vec<TxnRecord>,
+    pub(super) changes: Changes,
+    pub(super) events: Vec<EventRecord>,
+    /// The numbers of the runs that live.
+    pub(super) alive: HashSet<i64>,
+    pub(super) vouchers: Vec<Voucher>,
+    /// Whether there is more that is not shown.
+    pub(super) cut: bool,
+    /// When all of this was so.
+    pub(super) now: Timestamp,
+}
+
+impl Past {
+    /// Reads history; what happened around `run` only, if there is one.
+    pub(crate) fn read(
+        history: &History<'_>,
+        wanted: Wanted,
+        run: Option<&RunRecord>,
+        now: Timestamp,
+    ) -> Result<Self, Error> {
+        let (since, until) = match run {
+            Some(run) => around(run),
+            None => (None, None),
+        };
+        let mut runs = history.runs(&RunFilter {
+            limit: Some(wanted.runs),
+            since,
+            until,
+            ..RunFilter::default()
+        })?;
+        runs.sort_by_key(|run| (nanos(run.started_at), run.number));
+        let mut txns = history.transactions(&TxnFilter {
+            limit: Some(wanted.txns),
+            // All of each run that is shown.
+            since: since.and_then(|_| Some(runs.first()?.started_at)),
+            until,
+            ..TxnFilter::default()
+        })?;
+        let mut cut = runs.len() == wanted.runs as usize || txns.len() == wanted.txns as usize;
+        let shown: HashSet<_> = runs.iter().map(|run| run.number).collect();
+        txns.retain(|txn| shown.contains(&txn.run.number));
+        txns.sort_by_key(|txn| (nanos(txn.began_at), txn.number));
+        let (changes, fitting) = changes(history, &txns)?;
+        cut |= fitting < txns.len();
+        txns.drain(..txns.len() - fitting);
+        let mut alive = HashSet::new();
+        for run in runs.iter().filter(|run| run.ended_at.is_none()) {
+            if history.is_alive(run.id)? {
+                alive.insert(run.number);
+            }
+        }
+        let mut events = history.events(&EventFilter {
+            limit: Some(EVENTS_MAX),
+            since: runs.first().map(|run| run.started_at),
+            until,
+            ..EventFilter::default()
+        })?;
+        events.reverse();
+        Ok(Self {
+            changes,
+            vouchers: history.vouchers()?,
+            runs,
+            txns,
+            events,
+            alive,
+            cut,
+            now,
+        })
+    }
+
+    /// The latest run that did not end well.
+    pub(crate) fn latest_failed(&self) -> Option<&RunRecord> {
+        let failed = |run: &&RunRecord| {
+            let outcome = run.outcome.as_deref();
+            outcome.is_some_and(|outcome| !matches!(outcome, "ok" | "exited 0"))
+        };
+        self.runs.iter().rev().find(failed)
+    }
+}
+
+/// The time in which a run lived, and a little more.
+fn around(run: &RunRecord) -> (Option<Timestamp>, Option<Timestamp>) {
+    let moved = |at: Timestamp, by: i64| Timestamp::new(at.secs().saturating_add(by), at.nanos());
+    (
+        Some(moved(run.started_at, -AROUND)),
+        run.ended_at.map(|at| moved(at, AROUND)),
+    )
+}
+
+/// The changes of the transactions, the latest first, as long as the page has room for them; and how many
+/// transactions that were.
+fn changes(history: &History<'_>, txns: &[TxnRecord]) -> Result<(Changes, usize), Error> {
+    let mut room = BYTES_MAX;
+    let mut found = HashMap::new();
+    for txn in txns.iter().rev() {
+        let mut changes = history.changes(txn.number)?;
+        let count = changes.len();
+        changes.truncate(CHANGES_MAX);
+        let named = changes
+            .iter()
+            .map(|change| shown(&change.path) + CHANGE_BYTES);
+        let reason = txn.reason.as_deref().map_or(0, shown);
+        // The label and the reason are in the picture too.
+        let bytes = TXN_BYTES + 2 * (shown(&txn.label) + reason) + named.sum::<usize>();
+        let Some(less) = room.checked_sub(bytes) else {
+            break;
+        };
+        room = less;
+        found.insert(txn.number, (changes, count));
+    }
+    let fitting = found.len();
+    Ok((found, fitting))
+}
+
+/// How many bytes a foreign text takes, about: what is special is written longer.
+fn shown(text: &str) -> usize {
+    let length = |c: char| match c {
+        '<' | '>' | '&' | '"' | '\'' => 5,
+        c if c.is_control() => 6,
+        c => c.len_utf8(),
+    };
+    text.chars().take(TEXT_MAX).map(length).sum()
+}

@@ -1,0 +1,337 @@
+use std::io::{self, Write};
+
+use askama::Template;
+use base64::Engine as _;
+use sha2::{Digest as _, Sha256};
+use tljournal::{EventRecord, RunRecord};
+
+use super::draw::{self, Timeline};
+use super::facts::Finding;
+use super::past::Past;
+use super::story::{self, Story};
+use super::tables::{self, End, EventRow, Group, RunRow, TagRow};
+use super::words::{clock, day, nanos, span, text};
+use crate::postmortem::Report;
+use crate::text::{bytes, count};
+
+const STYLE: &str = include_str!("../../templates/page.css");
+const SCRIPT: &str = include_str!("../../templates/page.js");
+
+/// What a page is about.
+pub(crate) struct Subject<'a> {
+    /// Where the journal is.
+    pub(crate) home: String,
+    /// Whether that is where it was written.
+    pub(crate) at_home: bool,
+    /// The run that is looked into, if one is.
+    pub(crate) run: Option<&'a RunRecord>,
+    /// How the path of a change is shown: as it is recorded, and whether it begins at the home.
+    pub(crate) shown: &'a dyn Fn(&str, bool) -> String,
+    /// What a check found; `None` if nothing was checked.
+    pub(crate) findings: Option<Vec<Finding>>,
+    /// What was found out about the run.
+    pub(crate) report: Option<&'a Report>,
+}
+
+#[derive(Debug)]
+struct Tile {
+    name: &'static str,
+    value: String,
+    note: String,
+    bad: bool,
+}
+
+#[derive(Debug)]
+struct FindingRow {
+    word: &'static str,
+    code: String,
+    path: String,
+    text: String,
+    advice: String,
+}
+
+#[derive(Template)]
+#[template(path = "page.html")]
+struct Page<'a> {
+    style: &'static str,
+    script: &'static str,
+    policy: String,
+    title: String,
+    verdict: String,
+    tone: &'static str,
+    explained: String,
+    facts: Vec<(&'static str, String)>,
+    about: Vec<(&'static str, String)>,
+    tiles: Vec<Tile>,
+    timeline: Option<&'a Timeline>,
+    runs: Vec<RunRow>,
+    groups: Vec<Group>,
+    events: Vec<EventRow>,
+    tags: Vec<TagRow>,
+    findings: Option<Vec<FindingRow>>,
+    story: Option<Story>,
+    cut: bool,
+    txns: usize,
+    version: &'static str,
+}
+
+/// Writes the page.
+pub(crate) fn write(past: &Past, subject: &Subject<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let timeline = draw::draw(past);
+    let (verdict, tone, explained) = verdict(past, subject.run);
+    let page = Page {
+        style: STYLE,
+        script: SCRIPT,
+        policy: policy(),
+        title: match subject.run {
+            Some(run) => format!("Run {}: {verdict}", run.number),
+            None => text(&subject.home, 120),
+        },
+        verdict,
+        tone,
+        explained,
+        facts: facts(past, subject),
+        about: subject.run.map(tables::run_facts).unwrap_or_default(),
+        tiles: tiles(past, subject),
+        timeline: timeline.as_ref(),
+        runs: tables::runs(past, subject.run.map(|run| run.number)),
+        groups: tables::groups(past, subject.shown),
+        events: tables::events(past),
+        tags: tables::tags(past),
+        findings: subject.findings.as_deref().map(finding_rows),
+        story: subject.report.map(story::tell),
+        cut: past.cut,
+        txns: past.txns.len(),
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    page.write_into(out)
+}
+
+/// Nothing from anywhere but this page: its one style and its one script, by their digests.
+fn policy() -> String {
+    let digest = |text: &str| {
+        let digest = Sha256::digest(text.as_bytes());
+        base64::engine::general_purpose::STANDARD.encode(digest)
+    };
+    format!(
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'",
+        digest(STYLE),
+        digest(SCRIPT)
+    )
+}
+
+/// The headline, how bad it is, and a sentence.
+fn verdict(past: &Past, run: Option<&RunRecord>) -> (String, &'static str, String) {
+    if let Some(run) = run {
+        let end = End::of(run, &past.alive);
+        let headline = match end {
+            End::Well => "ended well".to_owned(),
+            End::Alive => "is at work".to_owned(),
+            End::Unknown => "did not say that it ended".to_owned(),
+            End::Dead => "was found dead".to_owned(),
+            End::Failed => match run.outcome.as_deref() {
+                Some("failed") | None => "failed".to_owned(),
+                Some(outcome) => text(outcome, 60),
+            },
+        };
+        let explained = match &run.error {
+            Some(error) => text(error, 600),
+            None => tables::name_of(run),
+        };
+        return (headline, tone(end), explained);
+    }
+    let stuck = past.txns.iter().filter(|txn| txn.state == "stuck").count();
+    let open = past.txns.iter().filter(|txn| txn.ended_at.is_none());
+    let open = open
+        .filter(|txn| !past.alive.contains(&txn.run.number))
+        .count();
+    match (stuck, open, past.runs.is_empty()) {
+        (_, _, true) => ("Nothing is recorded yet".to_owned(), "calm", String::new()),
+        (0, 0, _) => (
+            "Everything committed is in place".to_owned(),
+            "good",
+            past.latest_failed().map(latest_failure).unwrap_or_default(),
+        ),
+        (0, open, _) => (
+            format!("{} left unfinished", count(open, "transaction")),
+            "bad",
+            "tljournal recover finishes what was committed and takes back what was not".to_owned(),
+        ),
+        (stuck, _, _) => (
+            format!("{} stuck", count(stuck, "transaction")),
+            "bad",
+            "tljournal fsck explains what is in the way".to_owned(),
+        ),
+    }
+}
+
+/// Where to look next, when all is well by now.
+fn latest_failure(run: &RunRecord) -> String {
+    format!(
+        "The latest run that failed is {}, {}: {}. tljournal postmortem {} looks into it.",
+        run.number,
+        tables::name_of(run),
+        text(run.outcome.as_deref().unwrap_or("failed"), 60),
+        run.number
+    )
+}
+
+fn tone(end: End) -> &'static str {
+    match end {
+        End::Well => "good",
+        End::Failed | End::Dead => "bad",
+        End::Alive | End::Unknown => "calm",
+    }
+}
+
+fn facts(past: &Past, subject: &Subject<'_>) -> Vec<(&'static str, String)> {
+    let mut hosts: Vec<_> = past.runs.iter().map(|run| text(&run.host, 60)).collect();
+    hosts.sort();
+    hosts.dedup();
+    let hosts = match &hosts[..] {
+        [] => "none".to_owned(),
+        [host] => host.clone(),
+        [host, others @ ..] => format!("{host} and {} more", others.len()),
+    };
+    let copied = match subject.at_home {
+        true => "",
+        false => " (a copy: it was written elsewhere)",
+    };
+    let mut facts = vec![("Host", hosts)];
+    if subject.run.is_some() || !subject.at_home {
+        let journal = format!("{}{copied}", text(&subject.home, 200));
+        facts.insert(0, ("Journal", journal));
+    }
+    if let Some(first) = past.runs.first() {
+        let last = past.runs.last().unwrap_or(first);
+        let (from, to) = (day(first.started_at), day(last.started_at));
+        let days = if from == to {
+            from
+        } else {
+            format!("{from} to {to}")
+        };
+        facts.push(("Shown", days));
+    }
+    facts.push(("Made", format!("{} {} UTC", day(past.now), clock(past.now))));
+    facts.push(("Version", env!("CARGO_PKG_VERSION").to_owned()));
+    facts
+}
+
+fn tiles(past: &Past, subject: &Subject<'_>) -> Vec<Tile> {
+    let tile = |name, value: String, note: String, bad| Tile {
+        name,
+        value,
+        note,
+        bad,
+    };
+    let ends: Vec<_> = past
+        .runs
+        .iter()
+        .map(|run| End::of(run, &past.alive))
+        .collect();
+    let ended = |end: End| ends.iter().filter(|own| **own == end).count();
+    let in_state = |state: &str| past.txns.iter().filter(|txn| txn.state == state).count();
+    let bad_runs = told(&[
+        (ended(End::Failed), "failed"),
+        (ended(End::Dead), "found dead"),
+    ]);
+    let unfinished = past
+        .txns
+        .iter()
+        .filter(|txn| txn.ended_at.is_none())
+        .count();
+    let bad_txns = told(&[
+        (in_state("aborted"), "taken back"),
+        (unfinished, "unfinished"),
+        (in_state("stuck"), "stuck"),
+    ]);
+    let kept: u64 = past
+        .txns
+        .iter()
+        .filter_map(|txn| txn.kept)
+        .fold(0, u64::saturating_add);
+    let has_kept = past.txns.iter().filter(|txn| txn.kept.is_some()).count();
+    let waits = past
+        .events
+        .iter()
+        .filter(|event| event.kind == EventRecord::WAITED)
+        .count();
+    let length = |run: &RunRecord| Some(nanos(run.ended_at?) - nanos(run.started_at));
+    let mut tiles = Vec::new();
+    if let Some(lasted) = subject.run.and_then(length) {
+        tiles.push(tile(
+            "This run",
+            span(lasted),
+            "from start to end".to_owned(),
+            false,
+        ));
+    }
+    tiles.extend([
+        tile(
+            "Runs",
+            past.runs.len().to_string(),
+            or(&bad_runs, "all ended well"),
+            !bad_runs.is_empty(),
+        ),
+        tile(
+            "Transactions",
+            past.txns.len().to_string(),
+            or(&bad_txns, "all applied"),
+            unfinished > 0,
+        ),
+        tile(
+            "Events",
+            past.events.len().to_string(),
+            or(&told(&[(waits, "long waits")]), "no long wait"),
+            false,
+        ),
+        tile(
+            "Kept",
+            bytes(kept),
+            format!("of {}", count(has_kept, "transaction")),
+            false,
+        ),
+    ]);
+    if let Some(findings) = &subject.findings {
+        let note = or(
+            &told(&[(findings.len(), "listed below")]),
+            "nothing is wrong",
+        );
+        tiles.push(tile(
+            "Findings",
+            findings.len().to_string(),
+            note,
+            !findings.is_empty(),
+        ));
+    }
+    tiles
+}
+
+/// What there is of some things, in words.
+fn told(numbers: &[(usize, &str)]) -> String {
+    let some = numbers.iter().filter(|(number, _)| *number > 0);
+    let words: Vec<_> = some
+        .map(|(number, word)| format!("{number} {word}"))
+        .collect();
+    words.join(", ")
+}
+
+fn or(words: &str, none: &str) -> String {
+    match words {
+        "" => none.to_owned(),
+        words => words.to_owned(),
+    }
+}
+
+fn finding_rows(findings: &[Finding]) -> Vec<FindingRow> {
+    let mut sorted: Vec<_> = findings.iter().collect();
+    sorted.sort_by(|a, b| b.severity.cmp(&a.severity));
+    let rows = sorted.into_iter().map(|finding| FindingRow {
+        word: finding.severity.word(),
+        code: text(&finding.code, 60),
+        path: text(&finding.path, 400),
+        text: text(&finding.text, 1000),
+        advice: text(&finding.advice, 1000),
+    });
+    rows.collect()
+}

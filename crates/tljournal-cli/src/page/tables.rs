@@ -1,0 +1,386 @@
+use std::collections::{HashMap, HashSet};
+
+use tljournal::{ChangeRecord, EventRecord, Image, Kind, RunRecord, TxnRecord, Voucher};
+
+use super::past::Past;
+use super::words::{TEXT_MAX, clock, day, nanos, span, text};
+use crate::text::{bytes, count};
+
+/// How many changes of one transaction are listed.
+pub(super) const CHANGES_MAX: usize = 20;
+
+/// Said of a change that replaced what the journal had not put there.
+pub(super) const DRIFT: &str = "what was there was not the journal’s own";
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// As it should.
+    Well,
+    /// It said that it failed, or was killed by a signal that its wrapper saw.
+    Failed,
+    /// It said nothing, and somebody found its lock free.
+    Dead,
+    /// It has not ended.
+    Alive,
+    /// It said nothing, and nobody has looked, or can.
+    Unknown,
+}
+
+impl End {
+    pub(super) fn of(run: &RunRecord, alive: &HashSet<i64>) -> Self {
+        match run.outcome.as_deref() {
+            Some("ok" | "exited 0") => Self::Well,
+            Some("found dead") => Self::Dead,
+            Some(_) => Self::Failed,
+            None if alive.contains(&run.number) => Self::Alive,
+            None => Self::Unknown,
+        }
+    }
+
+    pub(super) fn class(self) -> &'static str {
+        match self {
+            Self::Well => "well",
+            Self::Failed => "failed",
+            Self::Dead => "dead",
+            Self::Alive => "alive",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    pub(super) fn words(self, run: &RunRecord) -> String {
+        match self {
+            Self::Alive => "at work".to_owned(),
+            Self::Unknown => "end not recorded".to_owned(),
+            _ => text(run.outcome.as_deref().unwrap_or("ended"), 60),
+        }
+    }
+
+    pub(super) fn is_bad(self) -> bool {
+        matches!(self, Self::Failed | Self::Dead)
+    }
+}
+
+/// A line of the table of runs.
+#[derive(Debug)]
+pub(super) struct RunRow {
+    pub(super) number: i64,
+    pub(super) end: &'static str,
+    pub(super) bad: bool,
+    pub(super) ended: String,
+    pub(super) name: String,
+    pub(super) command: String,
+    pub(super) day: String,
+    pub(super) clock: String,
+    pub(super) lasted: String,
+    /// What the column of lengths is sorted by.
+    pub(super) nanos: i64,
+    pub(super) user: String,
+    pub(super) host: String,
+    pub(super) facts: Vec<(&'static str, String)>,
+    pub(super) error: Option<String>,
+    pub(super) txns: usize,
+    pub(super) is_subject: bool,
+}
+
+/// The transactions of one run.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) run: i64,
+    pub(super) end: &'static str,
+    pub(super) name: String,
+    pub(super) day: String,
+    pub(super) txns: Vec<TxnRow>,
+}
+
+#[derive(Debug)]
+pub(super) struct TxnRow {
+    pub(super) number: i64,
+    pub(super) state: String,
+    /// The look of a state that is not the usual one.
+    pub(super) look: Option<&'static str>,
+    pub(super) clock: String,
+    pub(super) label: String,
+    pub(super) reason: Option<String>,
+    pub(super) lengths: [String; 3],
+    /// The changes in a few words.
+    pub(super) outline: String,
+    pub(super) changes: Vec<ChangeRow>,
+    pub(super) more: usize,
+    pub(super) kept: Option<String>,
+    pub(super) undoes: Option<i64>,
+}
+
+#[derive(Debug)]
+pub(super) struct ChangeRow {
+    pub(super) word: String,
+    pub(super) path: String,
+    pub(super) detail: String,
+    pub(super) drift: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct EventRow {
+    pub(super) number: i64,
+    pub(super) day: String,
+    pub(super) clock: String,
+    pub(super) kind: String,
+    pub(super) path: String,
+    pub(super) detail: String,
+    pub(super) run: Option<i64>,
+    pub(super) txn: Option<i64>,
+}
+
+#[derive(Debug)]
+pub(super) struct TagRow {
+    pub(super) path: String,
+    pub(super) run: String,
+    pub(super) valid: bool,
+    pub(super) worth: String,
+    pub(super) since: String,
+}
+
+/// What a run is called: what it is for, or else what was called.
+pub(super) fn name_of(run: &RunRecord) -> String {
+    match run.label.as_deref().filter(|label| !label.is_empty()) {
+        Some(label) => text(label, 120),
+        None => text(&called(&run.argv), 120),
+    }
+}
+
+/// A command line without the directory of its program.
+fn called(argv: &str) -> String {
+    let end = argv.find(' ').unwrap_or(argv.len());
+    let (program, arguments) = argv.split_at(end);
+    let name = program.rsplit('/').next().unwrap_or(program);
+    format!("{name}{arguments}")
+}
+
+/// How long the phases of a transaction took, in words.
+pub(super) fn lengths(txn: &TxnRecord) -> String {
+    let words = ["staging", "waiting", "committing"];
+    let told = phase_lengths(txn).into_iter().zip(words);
+    let told = told.filter_map(|(length, word)| Some(format!("{word} {}", span(length?))));
+    told.collect::<Vec<_>>().join(", ")
+}
+
+/// Staging, waiting for the commit lock, committing with what follows.
+fn phase_lengths(txn: &TxnRecord) -> [Option<i64>; 3] {
+    let at = |time: Option<tljournal::Timestamp>| time.map(nanos);
+    let began = nanos(txn.began_at);
+    let (staged, locked, ended) = (at(txn.staged_at), at(txn.locked_at), at(txn.ended_at));
+    let between = |from: Option<i64>, to: Option<i64>| Some((to? - from?).max(0));
+    // Older rows say only when it began and ended.
+    let first = staged.or(ended.filter(|_| locked.is_none()));
+    [
+        between(Some(began), first),
+        between(staged, locked),
+        between(locked, ended),
+    ]
+}
+
+pub(super) fn runs(past: &Past, subject: Option<i64>) -> Vec<RunRow> {
+    let mut txns: HashMap<i64, usize> = HashMap::new();
+    for txn in &past.txns {
+        *txns.entry(txn.run.number).or_default() += 1;
+    }
+    let rows = past.runs.iter().rev().map(|run| {
+        let end = End::of(run, &past.alive);
+        let until = match end {
+            End::Alive => Some(past.now),
+            _ => run.ended_at,
+        };
+        let length = until.map(|at| nanos(at) - nanos(run.started_at));
+        RunRow {
+            number: run.number,
+            end: end.class(),
+            bad: end.is_bad(),
+            ended: end.words(run),
+            name: name_of(run),
+            command: text(&run.argv, TEXT_MAX),
+            day: day(run.started_at),
+            clock: clock(run.started_at),
+            lasted: length.map(span).unwrap_or_default(),
+            nanos: length.unwrap_or(-1),
+            user: user(run),
+            host: text(&run.host, 80),
+            facts: run_facts(run),
+            error: run.error.as_deref().map(|error| text(error, 1000)),
+            txns: txns.get(&run.number).copied().unwrap_or_default(),
+            is_subject: subject == Some(run.number),
+        }
+    });
+    rows.collect()
+}
+
+pub(super) fn user(run: &RunRecord) -> String {
+    match &run.account {
+        Some(account) => text(account, 60),
+        None => format!("uid {}", run.uid),
+    }
+}
+
+/// What else is known of a run.
+pub(super) fn run_facts(run: &RunRecord) -> Vec<(&'static str, String)> {
+    let mut facts = vec![
+        ("command", text(&run.argv, 1000)),
+        ("directory", text(&run.cwd, TEXT_MAX)),
+        (
+            "process",
+            format!("{} of {} on {}", run.pid, user(run), text(&run.host, 80)),
+        ),
+    ];
+    let mut add = |word, value: Option<String>| facts.extend(value.map(|value| (word, value)));
+    add(
+        "container",
+        run.container.as_deref().map(|name| text(name, TEXT_MAX)),
+    );
+    add(
+        "started by",
+        run.parent.map(|parent| format!("run {parent}")),
+    );
+    add("output", run.log.as_deref().map(|log| text(log, TEXT_MAX)));
+    add("version", Some(text(&run.version, 40)));
+    add("id", Some(run.id.to_string()));
+    facts
+}
+
+/// The transactions, by run, the latest first.
+pub(super) fn groups(past: &Past, shown: &dyn Fn(&str, bool) -> String) -> Vec<Group> {
+    let mut by_run: HashMap<i64, Vec<TxnRow>> = HashMap::new();
+    for txn in &past.txns {
+        let changes = past.changes.get(&txn.number);
+        let changes = changes.map_or((&[][..], 0), |(first, count)| (first, *count));
+        let row = txn_row(txn, changes, shown);
+        by_run.entry(txn.run.number).or_default().push(row);
+    }
+    let groups = past.runs.iter().rev().filter_map(|run| {
+        Some(Group {
+            run: run.number,
+            end: End::of(run, &past.alive).class(),
+            name: name_of(run),
+            day: day(run.started_at),
+            txns: by_run.remove(&run.number)?,
+        })
+    });
+    groups.collect()
+}
+
+fn txn_row(
+    txn: &TxnRecord,
+    (changes, count_of_all): (&[ChangeRecord], usize),
+    shown: &dyn Fn(&str, bool) -> String,
+) -> TxnRow {
+    let rows = changes.iter().map(|change| ChangeRow {
+        word: word(&change.op),
+        path: text(&shown(&change.path, change.in_home), TEXT_MAX),
+        detail: detail(change),
+        drift: change.drift,
+    });
+    let rows: Vec<_> = rows.collect();
+    let outline = match &rows[..] {
+        [] => "no change".to_owned(),
+        [only] => format!("{} {}", only.word, only.path),
+        _ => count(count_of_all, "change"),
+    };
+    let lengths = phase_lengths(txn);
+    TxnRow {
+        number: txn.number,
+        state: text(&txn.state, 20),
+        look: look(&txn.state),
+        clock: clock(txn.began_at),
+        label: text(&txn.label, TEXT_MAX),
+        reason: txn.reason.as_deref().map(|reason| text(reason, 1000)),
+        lengths: lengths.map(|length| length.map(span).unwrap_or_default()),
+        outline,
+        more: count_of_all.saturating_sub(rows.len()),
+        changes: rows,
+        kept: txn.kept.map(bytes),
+        undoes: txn.undoes,
+    }
+}
+
+/// The look of a state that is not the usual one; a word that is none of ours has none.
+fn look(state: &str) -> Option<&'static str> {
+    let known = ["aborted", "aborting", "stuck", "staging", "committed"];
+    known.into_iter().find(|own| *own == state)
+}
+
+/// The word that the command line uses for what a change does.
+fn word(op: &str) -> String {
+    match op {
+        "parent" => "mkdir".to_owned(),
+        "tree" => "install".to_owned(),
+        "remove" => "rm".to_owned(),
+        other => text(other, 20),
+    }
+}
+
+fn detail(change: &ChangeRecord) -> String {
+    let mut told = match (&change.before, &change.after) {
+        (None, Some(after)) => format!("new, {}", image(after)),
+        (Some(before), Some(after)) if image(before) == image(after) => image(after),
+        (Some(before), Some(after)) => format!("{}, was {}", image(after), image(before)),
+        (Some(before), None) => format!("was {}", image(before)),
+        (None, None) => "nothing was there".to_owned(),
+    };
+    if let Some(target) = &change.target {
+        told.push_str(" → ");
+        told.push_str(&text(target, TEXT_MAX));
+    }
+    if let Some(digest) = change.digest {
+        let digest = digest.to_string();
+        let hex = digest.rsplit(':').next().unwrap_or_default();
+        told.push_str(", ");
+        told.extend(hex.chars().take(12));
+    }
+    told
+}
+
+fn image(image: &Image) -> String {
+    match image.kind {
+        Kind::File => format!("{} {:04o}", bytes(image.size), image.mode),
+        Kind::Dir => format!("directory {:04o}", image.mode),
+        other => other.as_str().to_owned(),
+    }
+}
+
+pub(super) fn events(past: &Past) -> Vec<EventRow> {
+    let rows = past
+        .events
+        .iter()
+        .rev()
+        .map(|event: &EventRecord| EventRow {
+            number: event.number,
+            day: day(event.at),
+            clock: clock(event.at),
+            kind: text(&event.kind, 40),
+            path: event
+                .path
+                .as_deref()
+                .map(|path| text(path, TEXT_MAX))
+                .unwrap_or_default(),
+            detail: text(&event.detail, 400),
+            run: event.run,
+            txn: event.txn,
+        });
+    rows.collect()
+}
+
+pub(super) fn tags(past: &Past) -> Vec<TagRow> {
+    let rows = past.vouchers.iter().map(|voucher: &Voucher| TagRow {
+        path: text(&voucher.path, TEXT_MAX),
+        run: match &voucher.process {
+            Some(run) => format!("run {}, {}", run.number, name_of(run)),
+            None => format!("run {}", voucher.run),
+        },
+        valid: voucher.is_valid(),
+        worth: match (&voucher.revoked, voucher.alive) {
+            (Some(why), _) => format!("revoked: {}", text(why, TEXT_MAX)),
+            (None, true) => "vouched for".to_owned(),
+            (None, false) => "its run has ended: worth nothing".to_owned(),
+        },
+        since: format!("{} {}", day(voucher.since), clock(voucher.since)),
+    });
+    rows.collect()
+}

@@ -1,0 +1,57 @@
+//! What is said of something in the picture when it is pointed at: a headline, and lines of facts.
+
+use tljournal::{EventRecord, RunRecord, TxnRecord};
+
+use super::tables::{self, End};
+use super::words::{clock, day, span, text};
+
+pub(super) fn of_run(run: &RunRecord, how: End, length: i64) -> String {
+    format!(
+        "Run {}, {}\n{}\n{} {} UTC, {}",
+        run.number,
+        how.words(run),
+        tables::name_of(run),
+        day(run.started_at),
+        clock(run.started_at),
+        span(length),
+    )
+}
+
+pub(super) fn of_txn(txn: &TxnRecord) -> String {
+    let mut lines = format!("Txn {}, {}", txn.number, text(&txn.state, 20));
+    if !txn.label.is_empty() {
+        lines.push('\n');
+        lines.push_str(&text(&txn.label, 120));
+    }
+    let told = tables::lengths(txn);
+    if !told.is_empty() {
+        lines.push('\n');
+        lines.push_str(&told);
+    }
+    if let Some(reason) = &txn.reason {
+        lines.push('\n');
+        lines.push_str(&text(reason, 160));
+    }
+    lines
+}
+
+pub(super) fn of_event(event: &EventRecord) -> String {
+    let path = event
+        .path
+        .as_deref()
+        .map(|path| format!("\n{}", text(path, 120)));
+    format!(
+        "{}{}\n{}",
+        text(&event.kind, 40),
+        path.unwrap_or_default(),
+        text(&event.detail, 160)
+    )
+}
+
+pub(super) fn of_wait(event: &EventRecord) -> String {
+    format!(
+        "Waited for {}\n{}",
+        text(event.path.as_deref().unwrap_or("a lock"), 80),
+        text(&event.detail, 160)
+    )
+}

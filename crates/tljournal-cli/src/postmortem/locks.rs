@@ -1,0 +1,130 @@
+//! Who held what, and who waited for it.
+
+use tljournal::{EventRecord, Timestamp};
+
+use super::report::{HoldStory, RunStory, WaitStory};
+
+/// What is recorded of the lock under which changes are put in place.
+const COMMIT: &str = "lock/commit";
+
+/// Whether an event tells of a lock: then it is told as a wait or a hold.
+pub(super) fn is_of_lock(event: &EventRecord) -> bool {
+    [
+        EventRecord::WAITING,
+        EventRecord::WAITED,
+        EventRecord::GAVE_UP,
+        EventRecord::HOLDS,
+        EventRecord::RELEASED,
+    ]
+    .contains(&event.kind.as_str())
+}
+
+/// The waits and holds that the events of one run tell of, in order.
+pub(super) fn of(events: &[EventRecord]) -> (Vec<WaitStory>, Vec<HoldStory>) {
+    let (mut waits, mut holds): (Vec<WaitStory>, Vec<HoldStory>) = Default::default();
+    for event in events {
+        let what = event.path.clone().unwrap_or_default();
+        match event.kind.as_str() {
+            EventRecord::WAITING => waits.push(WaitStory {
+                what,
+                from: event.at,
+                until: None,
+                gave_up: false,
+                holder: Some(event.detail.clone()),
+                holders: Vec::new(),
+            }),
+            EventRecord::WAITED | EventRecord::GAVE_UP => {
+                let open = |wait: &&mut WaitStory| wait.what == what && wait.until.is_none();
+                if let Some(wait) = waits.iter_mut().rev().find(open) {
+                    wait.until = Some(event.at);
+                    wait.gave_up = event.kind == EventRecord::GAVE_UP;
+                }
+            }
+            EventRecord::HOLDS => holds.push(HoldStory {
+                what,
+                detail: event.detail.clone(),
+                from: event.at,
+                until: None,
+                waiters: Vec::new(),
+            }),
+            EventRecord::RELEASED => {
+                let open = |hold: &&mut HoldStory| hold.what == what && hold.until.is_none();
+                if let Some(hold) = holds.iter_mut().find(open) {
+                    hold.until = Some(event.at);
+                }
+            }
+            _ => {}
+        }
+    }
+    (waits, holds)
+}
+
+/// Names, among the others, those who held what a run waited for, and those who waited for what it held.
+pub(super) fn connect(run: &mut RunStory, others: &[RunStory]) {
+    let end = run.ended_at();
+    for wait in &mut run.waits {
+        let holders = others
+            .iter()
+            .filter(|other| held(other, &wait.what, wait.from));
+        wait.holders = holders.map(|other| other.run.number).collect();
+    }
+    for hold in &mut run.holds {
+        let until = hold.until.or(end);
+        let waits = |other: &&RunStory| {
+            let mut waits = other.waits.iter().filter(|wait| wait.what == hold.what);
+            waits.any(|wait| {
+                let over = wait.until.or(other.ended_at());
+                overlap((wait.from, over), (hold.from, until))
+            })
+        };
+        hold.waiters = others
+            .iter()
+            .filter(waits)
+            .map(|other| other.run.number)
+            .collect();
+    }
+}
+
+/// Whether a run held something at a moment.
+fn held(run: &RunStory, what: &str, at: Timestamp) -> bool {
+    let moment = (at, Some(at));
+    if what == COMMIT {
+        return run.txns.iter().any(|story| {
+            let until = story.txn.ended_at.or(run.ended_at());
+            story
+                .txn
+                .locked_at
+                .is_some_and(|locked| overlap((locked, until), moment))
+        });
+    }
+    let end = run.ended_at();
+    let mut holds = run.holds.iter().filter(|hold| hold.what == what);
+    holds.any(|hold| overlap((hold.from, hold.until.or(end)), moment))
+}
+
+/// Whether two spans have a moment in common; one without an end goes on.
+fn overlap(one: (Timestamp, Option<Timestamp>), other: (Timestamp, Option<Timestamp>)) -> bool {
+    let before = |end: Option<Timestamp>, begin| end.is_some_and(|end| end < begin);
+    !before(one.1, other.0) && !before(other.1, one.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_overlap_if_they_have_a_moment_in_common() {
+        let at = |secs| Timestamp::new(secs, 0);
+        let span = |from, until: Option<i64>| (at(from), until.map(at));
+        for (one, other, expected) in [
+            (span(1, Some(3)), span(3, Some(4)), true),
+            (span(1, Some(3)), span(4, Some(5)), false),
+            (span(1, None), span(9, Some(9)), true),
+            (span(9, None), span(1, Some(8)), false),
+            (span(1, None), span(2, None), true),
+        ] {
+            assert_eq!(overlap(one, other), expected, "{one:?} {other:?}");
+            assert_eq!(overlap(other, one), expected, "{other:?} {one:?}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What to do next.
+
+use super::report::{End, Report, Step};
+use crate::session::Session;
+use crate::text::quoted;
+
+/// How many steps are worth following.
+const STEPS_MAX: usize = 6;
+
+/// The steps that help, the most urgent first.
+pub(super) fn steps(session: &Session, report: &Report) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut add = |command: String, why: &str| {
+        steps.push(Step {
+            command,
+            why: why.to_owned(),
+        });
+    };
+    let own = |rest: String| session.own_command(&rest);
+    let (story, run) = (&report.run, report.run.run.number);
+    let in_state = |states: &[&str]| {
+        let mut txns = story.txns.iter().map(|story| &story.txn);
+        txns.find(|txn| states.contains(&txn.state.as_str()))
+            .map(|txn| txn.number)
+    };
+    if let Some(txn) = in_state(&["stuck"]) {
+        add(own(format!("show {txn}")), "why it is stuck");
+        add(
+            own("fsck".to_owned()),
+            "what is damaged, and what can be mended",
+        );
+    }
+    let left = in_state(&["staging", "committed", "aborting"]).is_some();
+    if report.at_home && story.end == End::SeenDead {
+        let why = match left {
+            true => "finishes what it had committed, and takes the rest back",
+            false => "records that it is dead",
+        };
+        add(own("recover".to_owned()), why);
+    }
+    let waits = story
+        .waits
+        .iter()
+        .filter(|wait| wait.until.is_none() || wait.gave_up);
+    let holders = waits.flat_map(|wait| &wait.holders);
+    if let Some(holder) = holders.min() {
+        add(
+            own(format!("postmortem {holder}")),
+            "who held what it waited for",
+        );
+    }
+    let conflict = story.events.iter().find(|event| event.kind == "conflict");
+    if let Some(path) = conflict.and_then(|event| event.path.as_deref()) {
+        add(
+            own(format!("blame {}", quoted(path))),
+            "who wrote there before",
+        );
+    }
+    if let Some(tail) = report.output.iter().find(|tail| tail.cut) {
+        add(
+            format!("less -R {}", quoted(&tail.path)),
+            "all of its output",
+        );
+    }
+    for difference in &report.differences {
+        let path = quoted(&difference.path);
+        match &difference.by {
+            Some(txn) => add(
+                own(format!("show {}", txn.number)),
+                "who changed what it left",
+            ),
+            None => add(
+                own(format!("blame {path}")),
+                "who wrote what somebody has changed since",
+            ),
+        }
+        break;
+    }
+    if let Some(kept) = report.kept.iter().find(|kept| kept.staged) {
+        add(
+            format!("ls -lR {}", quoted(&kept.path)),
+            "what it had staged",
+        );
+    }
+    if !story.txns.is_empty() {
+        add(own(format!("log --run {run}")), "all its transactions");
+    }
+    if story.end.is_bad() {
+        let file = format!("postmortem-{run}.tar.zst");
+        add(
+            own(format!("postmortem {run} --bundle {file}")),
+            "all of this for a bug report",
+        );
+    }
+    steps.truncate(STEPS_MAX);
+    steps
+}

@@ -1,0 +1,163 @@
+//! What runs did.
+
+use tljournal::{
+    EventFilter, EventRecord, Inspection, RunFilter, RunRecord, Timestamp, TxnFilter, TxnRecord,
+};
+
+use super::locks;
+use super::report::{End, RunStory, TxnStory};
+use crate::commands::views::word;
+use crate::failure::Failure;
+use crate::session::Session;
+
+/// How many transactions of one run are told.
+const TXNS_MAX: u32 = 50;
+/// How many events of one run are looked at.
+const EVENTS_MAX: u32 = 1000;
+/// How many of the paths that a transaction changed are told.
+const PATHS_MAX: usize = 20;
+/// How many runs without an end are looked at.
+const OPEN_MAX: u32 = 100;
+
+/// How a run ended.
+pub(crate) fn end_of(inspection: &Inspection, run: &RunRecord) -> Result<End, Failure> {
+    Ok(match run.outcome.as_deref() {
+        Some("ok" | "exited 0") => End::Well,
+        Some("found dead") => End::FoundDead,
+        Some(outcome) if outcome.starts_with("killed by signal") => End::Killed,
+        Some(_) => End::Failed,
+        None if !inspection.tells_who_lives() => End::Unknown,
+        None => match inspection.history().is_alive(run.id)? {
+            true => End::Alive,
+            false => End::SeenDead,
+        },
+    })
+}
+
+/// The latest run that failed, was killed, or ended without a word.
+pub(crate) fn latest_that_went_wrong(
+    inspection: &Inspection,
+) -> Result<Option<RunRecord>, Failure> {
+    Ok(that_went_wrong(inspection, 1)?.into_iter().next())
+}
+
+/// The latest of such runs, the latest first.
+pub(crate) fn that_went_wrong(
+    inspection: &Inspection,
+    limit: u32,
+) -> Result<Vec<RunRecord>, Failure> {
+    let history = inspection.history();
+    let mut failed = RunFilter::default();
+    (failed.failed, failed.limit) = (true, Some(limit));
+    let mut found = history.runs(&failed)?;
+    let mut open = RunFilter::default();
+    (open.open, open.limit) = (true, Some(OPEN_MAX));
+    for run in history.runs(&open)? {
+        if end_of(inspection, &run)?.is_bad() {
+            found.push(run);
+        }
+    }
+    found.sort_by_key(|run| -run.number);
+    found.truncate(limit as usize);
+    Ok(found)
+}
+
+/// A run with what it did; with the paths that it changed, if those are to be shown.
+pub(super) fn story(
+    inspection: &Inspection,
+    run: RunRecord,
+    shown_by: Option<&Session>,
+) -> Result<RunStory, Failure> {
+    let history = inspection.history();
+    let mut filter = TxnFilter::latest(TXNS_MAX);
+    filter.run = Some(run.number);
+    let mut records = history.transactions(&filter)?;
+    records.reverse();
+    let more_txns = records.len() == TXNS_MAX as usize
+        && history.count_transactions(run.number)? > u64::from(TXNS_MAX);
+    let txns = records
+        .into_iter()
+        .map(|txn| txn_story(inspection, txn, shown_by));
+    let txns = txns.collect::<Result<Vec<_>, Failure>>()?;
+    let mut about = EventFilter::default();
+    (about.run, about.limit) = (Some(run.number), Some(EVENTS_MAX));
+    let mut events = history.events(&about)?;
+    events.reverse();
+    let end = end_of(inspection, &run)?;
+    let last_seen = last_seen(inspection, &run, &txns, &events)?;
+    let (waits, holds) = locks::of(&events);
+    events.retain(|event| !locks::is_of_lock(event));
+    Ok(RunStory {
+        end,
+        last_seen,
+        txns,
+        more_txns,
+        waits,
+        holds,
+        events,
+        run,
+    })
+}
+
+fn txn_story(
+    inspection: &Inspection,
+    txn: TxnRecord,
+    shown_by: Option<&Session>,
+) -> Result<TxnStory, Failure> {
+    let (mut changes, mut changes_count) = (Vec::new(), 0);
+    if let Some(session) = shown_by {
+        let all = inspection.history().changes(txn.number)?;
+        let own = all
+            .iter()
+            .filter(|change| !matches!(change.op.as_str(), "parent" | "dir" | "part"));
+        let own: Vec<_> = own.collect();
+        changes_count = own.len();
+        let told = own.into_iter().take(PATHS_MAX).map(|change| {
+            (
+                word(&change.op).to_owned(),
+                session.shown(&change.path, change.in_home),
+            )
+        });
+        changes = told.collect();
+    }
+    Ok(TxnStory {
+        txn,
+        changes,
+        changes_count,
+    })
+}
+
+/// The last trace of a run's life, by what it did and wrote itself.
+fn last_seen(
+    inspection: &Inspection,
+    run: &RunRecord,
+    txns: &[TxnStory],
+    events: &[EventRecord],
+) -> Result<Timestamp, Failure> {
+    let mut seen = vec![run.started_at];
+    for TxnStory { txn, .. } in txns {
+        // When it ended somebody else may have said, much later.
+        seen.extend(
+            [
+                Some(txn.began_at),
+                txn.staged_at,
+                txn.locked_at,
+                txn.committed_at,
+            ]
+            .into_iter()
+            .flatten(),
+        );
+    }
+    let own = events.iter().filter(|event| locks::is_of_lock(event));
+    seen.extend(own.map(|event| match event.kind == EventRecord::WAITING {
+        // It was recorded when it had waited for so long.
+        true => Timestamp::new(event.at.secs() + 1, event.at.nanos()),
+        false => event.at,
+    }));
+    for end in inspection.log_ends(run.id, 0)? {
+        // In a copy it may be the time of the copying.
+        let found = run.ended_at.is_none_or(|ended| end.written_at <= ended);
+        seen.extend((found && end.written_at >= run.started_at).then_some(end.written_at));
+    }
+    Ok(seen.into_iter().max().unwrap_or(run.started_at))
+}

@@ -1,0 +1,108 @@
+//! What lies beside the database and tells of runs: logs, and what transactions left. Only looks.
+
+use std::io::{Read, Seek, SeekFrom};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::inspect::Inspection;
+use crate::disk::{Dir, DiskError};
+use crate::error::Error;
+use crate::model::{RunId, Timestamp, TxnId};
+
+/// Where logs lie, in the home.
+const LOGS: &str = ".state/log";
+/// Where transactions stage, in the home.
+const TXNS: &str = ".state/txn";
+
+/// The end of a log.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct LogEnd {
+    /// Where it is, below the home.
+    pub path: String,
+    /// Its last bytes.
+    pub bytes: Vec<u8>,
+    /// Whether more comes before.
+    pub cut: bool,
+    /// When it was written last.
+    pub written_at: Timestamp,
+}
+
+impl Inspection {
+    /// Whether the project is here, and not only its database, and logs perhaps.
+    #[must_use]
+    pub fn has_files(&self) -> bool {
+        self.home_dir().open_dir(TXNS).is_ok()
+    }
+
+    /// Whether it can be told who lives.
+    #[must_use]
+    pub fn tells_who_lives(&self) -> bool {
+        self.runs().is_some()
+    }
+
+    /// The ends of the logs of a run, so many bytes of each; none if it kept none, or they are gone.
+    ///
+    /// # Errors
+    /// [`Error::Disk`] when they cannot be read.
+    pub fn log_ends(&self, run: RunId, bytes_max: u64) -> Result<Vec<LogEnd>, Error> {
+        let Some(dir) = there(self.home_dir().open_dir(LOGS))? else {
+            return Ok(Vec::new());
+        };
+        let mut ends = Vec::new();
+        for suffix in ["", ".out", ".err"] {
+            let name = format!("{run}{suffix}");
+            if let Some(end) = log_end(&dir, &name, bytes_max)? {
+                ends.push(end);
+            }
+        }
+        Ok(ends)
+    }
+
+    /// Writes the database into one file, which is empty or not there yet: with what is in its log, and without
+    /// what was deleted from it. Others go on meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`] when it cannot be read or written.
+    pub fn pack_database(&self, to: &Utf8Path) -> Result<(), Error> {
+        self.history()
+            .look(|catalog| catalog.pack_into(to.as_str()))
+    }
+
+    /// The directory of a transaction, if something lies there: what it has staged, or what it replaced.
+    ///
+    /// # Errors
+    /// [`Error::Disk`] when it cannot be looked at.
+    pub fn left_by(&self, txn: TxnId) -> Result<Option<Utf8PathBuf>, Error> {
+        let name = format!("{TXNS}/{txn}");
+        let there = there(self.home_dir().open_dir(&name))?;
+        Ok(there.map(|_| Utf8PathBuf::from(name)))
+    }
+}
+
+fn log_end(dir: &Dir, name: &str, bytes_max: u64) -> Result<Option<LogEnd>, Error> {
+    let Some(mut file) = there(dir.open_file(name))? else {
+        return Ok(None);
+    };
+    let stat = dir.stat_open(&file)?;
+    let from = stat.size.saturating_sub(bytes_max);
+    let failed = |source| DiskError::new("read", dir.path().join(name).as_str(), source);
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(from)).map_err(failed)?;
+    file.take(bytes_max)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    Ok(Some(LogEnd {
+        path: format!("{LOGS}/{name}"),
+        bytes,
+        cut: from > 0,
+        written_at: stat.mtime,
+    }))
+}
+
+fn there<T>(opened: Result<T, DiskError>) -> Result<Option<T>, DiskError> {
+    match opened {
+        Err(error) if error.io().kind() == std::io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some),
+    }
+}

@@ -1,0 +1,199 @@
+use super::plan::{Facts, Reason};
+use super::report::{Because, NotKept};
+use super::source;
+use crate::apply;
+use crate::catalog::Around;
+use crate::engine::Engine;
+use crate::error::{Error, UsageError};
+use crate::journal::{History, PathDiff};
+use crate::kept::{self, Kept};
+use crate::model::{Change, Kind, Op, Place, RelPath, Spot, Version};
+
+/// What is known of one path that is to be what it was.
+#[derive(Debug)]
+pub(super) struct Evidence {
+    pub(super) path: RelPath,
+    pub(super) place: Place,
+    /// What is to be there.
+    pub(super) wanted: Option<Version>,
+    /// What is there, unless somebody changed it since.
+    pub(super) left: Option<Version>,
+    /// The old content, held.
+    pub(super) kept: Option<Kept>,
+    pub(super) facts: Facts,
+    /// What is there now, for people.
+    found: Option<Kind>,
+    /// Changes after this transaction count as later ones.
+    since: i64,
+}
+
+/// Looks at every path of a transaction, as one that is to be taken back.
+pub(super) fn of_txn(engine: &Engine, number: i64) -> Result<Vec<Evidence>, Error> {
+    let other_root = || UsageError::OtherRoot { txn: number };
+    let changes = engine.look(|catalog| catalog.changes(number))?;
+    let changes = changes.ok_or_else(other_root)?;
+    let mut found = Vec::new();
+    for diff in History::of(engine).diff(number)? {
+        let path = RelPath::new(&diff.path)?;
+        let place = engine.home.place(&path)?;
+        let change = changes.iter().find(|change| change.place == place);
+        let Some(change) = change.filter(|change| change.op != Op::Parent) else {
+            continue;
+        };
+        found.push(of_change(engine, number, (path, place), change, diff)?);
+    }
+    Ok(found)
+}
+
+fn of_change(
+    engine: &Engine,
+    number: i64,
+    (path, place): (RelPath, Place),
+    change: &Change,
+    diff: PathDiff,
+) -> Result<Evidence, Error> {
+    let mut kept = match &diff.before {
+        Some(_) => kept::before(engine, number, &place)?,
+        None => None,
+    };
+    let mut wanted = diff.before;
+    if let (Some(wanted), Some(kept)) = (&mut wanted, &kept) {
+        source::complete(wanted, kept)?;
+    }
+    if kept.is_none() {
+        kept = source::elsewhere(engine, wanted.as_ref())?;
+    }
+    let not_kept = source::missing(wanted.as_ref(), kept.as_ref())
+        .then(|| why_not_kept(engine, change, &path));
+    let mut evidence = Evidence {
+        path,
+        place,
+        wanted,
+        left: diff.after,
+        kept,
+        facts: Facts::new(change.op == Op::Adopt, not_kept),
+        found: None,
+        since: number,
+    };
+    evidence.look_again(engine)?;
+    Ok(evidence)
+}
+
+/// Looks at a path that is to be what it was right after a transaction.
+pub(super) fn of_path(engine: &Engine, path: RelPath, number: i64) -> Result<Evidence, Error> {
+    let place = engine.home.place(&path)?;
+    let history = History::of(engine);
+    let then = history.step_at(&place, Around::Until(number))?;
+    let next = history.step_at(&place, Around::After(number))?;
+    let last = history.version_at(&place, Around::Latest)?;
+    for step in [&then, &next].into_iter().flatten() {
+        if step.place != place && step.op != Op::Remove {
+            let tree = engine.home.shown(&step.place);
+            let path = path.to_string();
+            return Err(UsageError::InTree { path, tree }.into());
+        }
+    }
+    if then.is_none() && next.is_none() {
+        let path = path.to_string();
+        return Err(UsageError::NeverWritten { path }.into());
+    }
+    let replaced = match &next {
+        Some(next) => source::replaced_by(engine, next, &place)?,
+        None => None,
+    };
+    let mut wanted = match (&then, &next) {
+        (Some(_), _) => history.version_at(&place, Around::Until(number))?,
+        // Before the first that is known of: what that one replaced.
+        (None, Some(next)) => next.before.map(|image| Version::of(&image, None, None)),
+        (None, None) => None,
+    };
+    let is_it = |kept: &Kept| {
+        let known = wanted.as_ref().and_then(|wanted| wanted.digest);
+        let was = kept.recorded.as_ref().and_then(|was| was.digest);
+        known.is_none() || was.is_none() || known == was
+    };
+    let mut kept = replaced.filter(|kept| wanted.is_some() && is_it(kept));
+    if let (Some(wanted), Some(kept)) = (&mut wanted, &kept) {
+        source::complete(wanted, kept)?;
+    }
+    if kept.is_none() {
+        kept = source::elsewhere(engine, wanted.as_ref())?;
+    }
+    let why = match next.is_some() {
+        _ if engine.retention.key_material.is_at(path.as_str()) => NotKept::KeyMaterial,
+        true => NotKept::Thinned,
+        false => NotKept::NeverReplaced,
+    };
+    let not_kept = source::missing(wanted.as_ref(), kept.as_ref()).then_some(why);
+    let mut evidence = Evidence {
+        path,
+        place,
+        wanted,
+        left: last,
+        kept,
+        facts: Facts::new(false, not_kept),
+        found: None,
+        since: number,
+    };
+    evidence.look_again(engine)?;
+    Ok(evidence)
+}
+
+impl Evidence {
+    /// Looks at what is there now.
+    pub(super) fn look_again(&mut self, engine: &Engine) -> Result<(), Error> {
+        let stat = apply::stat_at(engine, &self.place)?;
+        self.found = stat.map(|stat| stat.kind);
+        let wanted = self.wanted.as_ref();
+        self.facts.wants_something = wanted.is_some();
+        self.facts.is_wanted = source::is_there(engine, &self.place, wanted)?;
+        self.facts.is_left = source::is_there(engine, &self.place, self.left.as_ref())?;
+        let kinds = wanted.map(|wanted| wanted.kind).zip(self.found);
+        self.facts.other_kind = kinds.is_some_and(|(wanted, found)| wanted != found);
+        Ok(())
+    }
+
+    /// Says why, naming who did it.
+    pub(super) fn because(&self, engine: &Engine, reason: Reason) -> Result<Because, Error> {
+        Ok(match reason {
+            Reason::AlreadySo => Because::AlreadySo,
+            Reason::Adopted => Because::Adopted,
+            Reason::NotKept(why) => Because::NotKept(why),
+            Reason::OtherKind => Because::OtherKind {
+                found: self.found.unwrap_or(Kind::Other),
+                wanted: self.wanted.as_ref().map_or(Kind::Other, |it| it.kind),
+            },
+            Reason::Lost => {
+                let later = engine.look(|catalog| catalog.later_at(&self.place, self.since))?;
+                match later {
+                    Some((txn, label)) => Because::Later { txn, label },
+                    None => Because::Edited,
+                }
+            }
+        })
+    }
+}
+
+/// Why nothing is kept of what a change replaced.
+fn why_not_kept(engine: &Engine, change: &Change, path: &RelPath) -> NotKept {
+    match change.op {
+        _ if change.spot != Spot::Home => NotKept::OtherFilesystem,
+        _ if engine.retention.key_material.is_at(path.as_str()) => NotKept::KeyMaterial,
+        _ if change.drift => NotKept::Aside,
+        Op::Fill => NotKept::InPlace,
+        _ => NotKept::Thinned,
+    }
+}
+
+impl Facts {
+    fn new(adopted: bool, not_kept: Option<NotKept>) -> Self {
+        Self {
+            adopted,
+            wants_something: false,
+            is_wanted: false,
+            is_left: false,
+            other_kind: false,
+            not_kept,
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Old content: where it is, and how it becomes the content of a new transaction.
+
+use std::io;
+
+use crate::apply;
+use crate::catalog::Step;
+use crate::disk::Dir;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::journal::{Known, differences_at};
+use crate::kept::{self, Kept};
+use crate::model::{EntryKind, Kind, Manifest, Place, Version};
+use crate::tree::{SourceEntry, TreeSource};
+
+/// Whether content is wanted, and nowhere. A link is made of what was recorded of it.
+pub(super) fn missing(wanted: Option<&Version>, kept: Option<&Kept>) -> bool {
+    wanted.is_some_and(|wanted| match wanted.kind {
+        Kind::File | Kind::Dir => kept.is_none(),
+        Kind::Link => wanted.target.is_none(),
+        Kind::Other => true,
+    })
+}
+
+/// Tells what was never recorded from what is kept: something that the journal removed without ever having
+/// known it.
+pub(super) fn complete(wanted: &mut Version, kept: &Kept) -> Result<(), Error> {
+    if wanted.kind == Kind::Link && wanted.target.is_none() {
+        wanted.target = Some(kept.dir().read_link(&kept.name)?);
+    }
+    Ok(())
+}
+
+/// The same content where another transaction replaced it.
+pub(super) fn elsewhere(engine: &Engine, wanted: Option<&Version>) -> Result<Option<Kept>, Error> {
+    match wanted {
+        Some(Version {
+            kind: kind @ (Kind::File | Kind::Dir),
+            digest: Some(digest),
+            ..
+        }) => kept::with_digest(engine, digest, *kind),
+        _ => Ok(None),
+    }
+}
+
+/// What a change replaced at a place, or in what it removed above it.
+pub(super) fn replaced_by(
+    engine: &Engine,
+    step: &Step,
+    place: &Place,
+) -> Result<Option<Kept>, Error> {
+    let Some(mut kept) = kept::before(engine, step.txn, &step.place)? else {
+        return Ok(None);
+    };
+    let Some(inside) = place.path.below(&step.place.path) else {
+        return Ok(Some(kept));
+    };
+    kept.name = format!("{}/{inside}", kept.name);
+    kept.recorded = None;
+    let there = kept.dir().stat(&kept.name).ok().flatten();
+    Ok(there.map(|stat| {
+        kept.stat = stat;
+        kept
+    }))
+}
+
+/// Whether exactly this is at a place: kind, content, mode and mtime; or nothing.
+pub(super) fn is_there(
+    engine: &Engine,
+    place: &Place,
+    version: Option<&Version>,
+) -> Result<bool, Error> {
+    if version.is_some_and(|it| it.kind == Kind::Dir && it.digest.is_none()) {
+        // Nobody knows what was in it.
+        return Ok(false);
+    }
+    let parent = apply::parent_at(engine, place)?;
+    let entry = engine.look(|catalog| catalog.entry(place))?;
+    let digest = version
+        .filter(|it| it.kind == Kind::Dir)
+        .and_then(|it| it.digest);
+    let manifest = match digest {
+        Some(digest) => engine.look(|catalog| catalog.manifest(&digest))?,
+        None => None,
+    };
+    let known = Known {
+        entry: entry.as_ref(),
+        manifest: manifest.as_ref(),
+    };
+    let name = place.path.name();
+    let differences = differences_at(parent.as_ref(), name, version, known)?;
+    Ok(differences.is_empty())
+}
+
+/// The entries of a kept tree, with modes and times as they were recorded.
+pub(super) fn tree(kept: &Kept, manifest: Option<&Manifest>) -> Result<TreeSource, Error> {
+    let Some(manifest) = manifest else {
+        return Ok(TreeSource::dir(kept.path()).keep_special_bits());
+    };
+    let root = kept.dir().open_dir(&kept.name)?;
+    let entries = manifest.entries().to_vec();
+    let paths: Vec<_> = entries.iter().map(|entry| entry.path.clone()).collect();
+    let listed = entries.into_iter().map(move |entry| {
+        let (path, mode, mtime) = (entry.path, entry.mode, entry.mtime);
+        Ok(match entry.kind {
+            EntryKind::Dir if path.is_empty() => SourceEntry::dir(".", mode, mtime),
+            EntryKind::Dir => SourceEntry::dir(path, mode, mtime),
+            EntryKind::Link { target } => SourceEntry::link(path, target, mtime),
+            EntryKind::File {
+                same_as: Some(first),
+                ..
+            } => {
+                let target = paths.get(first as usize).cloned().unwrap_or_default();
+                SourceEntry::hard_link(path, target)
+            }
+            EntryKind::File { .. } => {
+                let content = open(&root, &path)?;
+                SourceEntry::file(path, mode, mtime, content)
+            }
+        })
+    });
+    Ok(TreeSource::entries(listed).keep_special_bits())
+}
+
+fn open(root: &Dir, path: &str) -> io::Result<std::fs::File> {
+    root.open_file(path)
+        .map_err(|error| io::Error::new(error.io().kind(), error.to_string()))
+}

@@ -22,6 +22,7 @@ mod hostile;
 mod kits;
 mod pin;
 mod populate;
+mod postmortem;
 mod reading;
 mod running;
 mod tags;

@@ -13,6 +13,7 @@ mod every;
 pub mod hostile;
 mod interrupted;
 mod kit;
+mod past;
 mod play;
 mod population_cases;
 mod promised;
@@ -21,6 +22,7 @@ mod state;
 mod storm;
 mod trees;
 mod twoliter_cases;
+mod undo_cases;
 
 pub use cases::{Case, EDITED, End, WITHOUT_CALLS, all as all_cases, named as case_named};
 pub use counted::{COUNTED, counted, number};
@@ -28,6 +30,7 @@ pub use drive::{Drive, Format, Running, Shelf};
 pub use every::at_every;
 pub use interrupted::Interrupted;
 pub use kit::kit_layout;
+pub use past::{make_hostile_past, make_past};
 pub use play::{
     Hook, Mounted, Record, Seen, Strike, aside, events, holding, kill_at, small, steps,
     synced_before_publishing, tear, within,

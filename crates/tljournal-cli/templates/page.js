@@ -133,17 +133,17 @@
     function axis() {
       const room = 84 / plot.getBoundingClientRect().width * (to - from);
       const drawn = [];
+      const seen = pieces.filter((piece) => !piece.cut && piece.x + piece.width >= from && piece.x <= to);
       let last = -1e9;
-      for (const piece of pieces) {
+      for (const piece of seen) {
         const begin = Math.max(piece.x, from);
         const end = Math.min(piece.x + piece.width, to);
-        if (piece.cut || end < begin) continue;
         const length = (piece.to - piece.from) / piece.width;
         const step = nice(room * length);
         const time = (x) => piece.from + (x - piece.x) * length;
         const at = (moment) => piece.x + (moment - piece.from) / length;
         if (begin - last >= room && piece.x >= from) {
-          drawn.push([begin, piece.from, step]);
+          drawn.push([begin, piece.from, seen.length > 1 ? Math.max(step, 1e6) : step]);
           last = begin;
         }
         for (let moment = Math.ceil(time(begin) / step) * step; at(moment) <= end; moment += step) {
@@ -305,18 +305,20 @@
     filter.addEventListener('input', () => {
       cancelAnimationFrame(asked);
       asked = requestAnimationFrame(() => {
-        rows = rows || [...document.querySelectorAll('.runs tbody tr, .txns tbody tr, .events tbody tr')].map((el) => ({ el, text: el.textContent.toLowerCase() }));
-        const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+        rows = rows || [...document.querySelectorAll('.runs tbody tr, .txns tbody tr, .events tbody tr')].map((el) => ({
+          el, text: [...el.cells].map((cell) => cell.textContent).join(' ').toLowerCase(),
+        }));
+        const wanted = filter.value.trim().toLowerCase();
         let count = 0;
         for (const row of rows) {
-          const shown = words.every((word) => row.text.includes(word));
+          const shown = row.text.includes(wanted);
           row.el.hidden = !shown;
           count += shown;
         }
         for (const group of document.querySelectorAll('.group')) {
           group.hidden = !group.querySelector('tbody tr:not([hidden])');
         }
-        byId('matches').value = words.length ? `${count} of ${rows.length} rows` : '';
+        byId('matches').value = wanted ? `${count} of ${rows.length} rows` : '';
       });
     });
 

@@ -11,9 +11,9 @@ use super::words::{TEXT_MAX, nanos};
 /// How many events are read.
 const EVENTS_MAX: u32 = 1_000;
 /// What the transactions may take of a page, in bytes, so that it stays below 5 MB.
-const BYTES_MAX: usize = 4_200_000;
+const BYTES_MAX: usize = 4_250_000;
 /// What a transaction takes, and a change of it, without what others named.
-const TXN_BYTES: usize = 290;
+const TXN_BYTES: usize = 250;
 const CHANGE_BYTES: usize = 60;
 /// What happened so long before and after a run belongs to its story, in seconds.
 const AROUND: i64 = 60;
@@ -64,16 +64,17 @@ impl Past {
             until,
             ..RunFilter::default()
         })?;
+        runs.sort_by_key(|run| (nanos(run.started_at), run.number));
         let mut txns = history.transactions(&TxnFilter {
             limit: Some(wanted.txns),
-            since,
+            // All of each run that is shown.
+            since: since.and_then(|_| Some(runs.first()?.started_at)),
             until,
             ..TxnFilter::default()
         })?;
         let mut cut = runs.len() == wanted.runs as usize || txns.len() == wanted.txns as usize;
         let shown: HashSet<_> = runs.iter().map(|run| run.number).collect();
         txns.retain(|txn| shown.contains(&txn.run.number));
-        runs.sort_by_key(|run| (nanos(run.started_at), run.number));
         txns.sort_by_key(|txn| (nanos(txn.began_at), txn.number));
         let (changes, fitting) = changes(history, &txns)?;
         cut |= fitting < txns.len();

@@ -7,6 +7,8 @@
 const IDLE_MAX: i64 = 300_000_000_000;
 /// Idle time that is always shown in full.
 const IDLE_MIN: i64 = 1_000_000_000;
+/// How much longer than all the work a pause may be to be shown in full.
+const IDLE_TO_WORK: i64 = 4;
 /// How wide a cut is, in percent, and all of them together.
 const CUT_WIDTH: f64 = 2.5;
 const CUTS_WIDTH: f64 = 25.0;
@@ -43,7 +45,10 @@ impl Scale {
             .iter()
             .map(|(from, to)| to - from)
             .fold(0, i64::saturating_add);
-        let mut stretches = merge(&busy, worked.clamp(IDLE_MIN, IDLE_MAX));
+        let idle = worked
+            .saturating_mul(IDLE_TO_WORK)
+            .clamp(IDLE_MIN, IDLE_MAX);
+        let mut stretches = merge(&busy, idle);
         if let [(from, to)] = stretches[..]
             && from == to
         {

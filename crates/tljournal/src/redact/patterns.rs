@@ -51,9 +51,27 @@ const FORMS: [&str; 10] = [
 /// Where a private key ends.
 const KEY_ENDS: &str = "-----END [A-Z0-9 ]*PRIVATE KEY";
 
-/// What the forms contain that have no name: every form contains one of these or of the names, in each line that
-/// it matches. To look for that first is several times as fast.
-const HINTS: &str = "://|authorization|cookie|bearer|x-[\\w-]*(?:key|auth)|akia|asia|gh[pousr]_|github_pat_|glpat-|xox|eyj|private key";
+/// What the forms contain that have no name, in lower case. In each line that it matches every form contains one
+/// of these, or a name: to look for that first is several times as fast.
+const HINTS: [&str; 17] = [
+    "://",
+    "authorization",
+    "cookie",
+    "bearer",
+    "x-",
+    "akia",
+    "asia",
+    "ghp_",
+    "gho_",
+    "ghu_",
+    "ghs_",
+    "ghr_",
+    "github_pat_",
+    "glpat-",
+    "xox",
+    "eyj",
+    "private key",
+];
 
 /// Something that was found.
 pub(super) struct Found {
@@ -115,7 +133,7 @@ fn line_around(text: &[u8], what: Range<usize>) -> Range<usize> {
 
 fn hints() -> &'static Regex {
     static HINT: OnceLock<Regex> = OnceLock::new();
-    HINT.get_or_init(|| compiled(&format!("{}|{HINTS}", NAMES.join("|"))))
+    HINT.get_or_init(|| compiled(&[&NAMES[..], &HINTS].concat().join("|")))
 }
 
 /// Where a private key ends that has begun before.
@@ -124,9 +142,11 @@ pub(super) fn key_end(text: &[u8]) -> Option<usize> {
     Some(END.get_or_init(|| compiled(KEY_ENDS)).find(text)?.start())
 }
 
-/// Whether a text is worth a search.
+/// Whether a text is worth a search. Of a short one that is told sooner than the search is made ready.
 pub(super) fn may_hold_secret(text: &str) -> bool {
-    hints().is_match(text.as_bytes())
+    let text = text.to_ascii_lowercase();
+    let mut hints = NAMES.iter().chain(&HINTS);
+    hints.any(|hint| text.contains(hint))
 }
 
 /// Whether what has this name is a secret.

@@ -24,6 +24,7 @@ mod json;
 mod kits;
 mod pin;
 mod populate;
+mod postmortem;
 mod reading;
 mod running;
 mod tags;

@@ -4,6 +4,7 @@ use camino::Utf8PathBuf;
 use serde_json::json;
 use tljournal::{Inspection, RunRecord};
 
+use super::report::{About, tell, write_page};
 use super::views::{run_json, run_name, the_run};
 use crate::exit::{self, Exit};
 use crate::failure::Failure;
@@ -19,6 +20,7 @@ Examples:
   tljournal postmortem                  the latest run that failed, was killed, or died
   tljournal postmortem --list           which ones there are
   tljournal postmortem 17 -n 30         run 17, with more of its output
+  tljournal postmortem --html run.html  as a page for a browser, with a timeline
   tljournal postmortem --bundle b.tar.zst   all that belongs to it, for a bug report
 ";
 
@@ -45,6 +47,9 @@ pub(crate) struct Args {
     /// Pack the database, this report and the logs into a tar.zst
     #[arg(long, value_name = "FILE")]
     bundle: Option<Utf8PathBuf>,
+    /// Write it as a page for a browser; - is standard output
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["list", "bundle"])]
+    html: Option<Utf8PathBuf>,
 }
 
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
@@ -62,6 +67,16 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
         ));
     };
     let report = postmortem::gather(session, &inspection, run, args.lines)?;
+    if let Some(file) = &args.html {
+        let about = About {
+            run: Some(&report.run.run),
+            report: Some(&report),
+            runs: super::report::RUNS,
+        };
+        let size = write_page(session, &inspection, &about, file)?;
+        tell(session, "postmortem", file, size)?;
+        return Ok(Exit::Done);
+    }
     session.output.result(
         || postmortem::as_json(&report),
         |out| postmortem::print(out, &report, Terminal::of_stdout()),

@@ -6,7 +6,6 @@
 //! path brings is text.
 
 mod draw;
-mod facts;
 mod lanes;
 mod past;
 mod pen;
@@ -17,6 +16,5 @@ mod tables;
 mod titles;
 mod words;
 
-pub(crate) use facts::{Finding, Severity};
 pub(crate) use past::{Past, Wanted};
 pub(crate) use render::{Subject, write};

@@ -3,10 +3,9 @@ use std::io::{self, Write};
 use askama::Template;
 use base64::Engine as _;
 use sha2::{Digest as _, Sha256};
-use tljournal::{EventRecord, RunRecord};
+use tljournal::{EventRecord, Finding, RunRecord};
 
 use super::draw::{self, Timeline};
-use super::facts::Finding;
 use super::past::Past;
 use super::story::{self, Story};
 use super::tables::{self, End, EventRow, Group, RunRow, TagRow};
@@ -44,10 +43,12 @@ struct Tile {
 #[derive(Debug)]
 struct FindingRow {
     word: &'static str,
-    code: String,
+    code: &'static str,
     path: String,
     text: String,
     advice: String,
+    /// The transaction that wrote it last.
+    txn: Option<i64>,
 }
 
 #[derive(Template)]
@@ -323,15 +324,30 @@ fn or(words: &str, none: &str) -> String {
     }
 }
 
+/// The worst first.
 fn finding_rows(findings: &[Finding]) -> Vec<FindingRow> {
     let mut sorted: Vec<_> = findings.iter().collect();
-    sorted.sort_by(|a, b| b.severity.cmp(&a.severity));
+    sorted.sort_by_key(|finding| std::cmp::Reverse(finding.severity()));
     let rows = sorted.into_iter().map(|finding| FindingRow {
-        word: finding.severity.word(),
-        code: text(&finding.code, 60),
+        word: finding.severity().as_str(),
+        code: finding.code.as_str(),
         path: text(&finding.path, 400),
-        text: text(&finding.text, 1000),
+        text: found(finding),
         advice: text(&finding.advice, 1000),
+        txn: finding.txn.as_ref().map(|txn| txn.number),
     });
     rows.collect()
+}
+
+fn found(finding: &Finding) -> String {
+    let meaning = finding.code.meaning().to_owned();
+    let sides = [("expected", &finding.expected), ("found", &finding.actual)];
+    let told = sides.into_iter().filter_map(|(word, side)| {
+        let side = text(side.as_deref()?, 400);
+        Some(format!("{word} {side}"))
+    });
+    std::iter::once(meaning)
+        .chain(told)
+        .collect::<Vec<_>>()
+        .join("; ")
 }

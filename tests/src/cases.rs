@@ -11,6 +11,7 @@ use twoliter_state::State;
 use crate::population_cases::population_cases;
 use crate::trees::{tools, tools_like, tools_reshaped};
 use crate::twoliter_cases::twoliter_cases;
+use crate::undo_cases::undo_cases;
 
 /// One kind of transaction, with what is there before it.
 #[derive(Debug, Clone)]
@@ -237,7 +238,7 @@ fn at(nanos: u32) -> Timestamp {
 }
 
 /// A change of each kind, and little of each.
-fn few(label: &str) -> Steps {
+pub(crate) fn few(label: &str) -> Steps {
     let tree = TreeSpec::new(0o755, at(3)).file("only", 0o644, at(4), "two");
     Steps::new(label)
         .put("build/deep/file", "in a new directory")
@@ -336,6 +337,7 @@ pub fn all() -> Vec<Case> {
     plain
         .chain(twoliter_cases())
         .chain(population_cases())
+        .chain(undo_cases(&small))
         .collect()
 }
 

@@ -1,5 +1,6 @@
 use std::sync::OnceLock;
 
+use tljournal_testkit::check_clean;
 use tljournal_testkit::crash::{Progress, Subject, check_one_of};
 use tljournal_testkit::{Lack, Snapshot, Steps, World};
 
@@ -49,7 +50,11 @@ impl Subject for Interrupted {
         match self.case.is_meddled_with() {
             // What another program did is not in the catalog, and need not be.
             true => check_one_of(world, allowed, &Steps::new("nothing")),
-            false => check_one_of(world, allowed, &self.case.steps),
+            false => {
+                let mut wrong = check_one_of(world, allowed, &self.case.steps);
+                wrong.extend(check_clean(world));
+                wrong
+            }
         }
     }
 }

@@ -22,6 +22,7 @@ mod state;
 mod storm;
 mod trees;
 mod twoliter_cases;
+mod undo_cases;
 
 pub use cases::{Case, EDITED, End, WITHOUT_CALLS, all as all_cases, named as case_named};
 pub use counted::{COUNTED, counted, number};

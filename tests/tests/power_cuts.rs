@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use tljournal_testkit::Steps;
 use tljournal_testkit::crash::{Budget, Explorer, Progress, Sabotage, Subject, check_one_of};
-use tljournal_testkit::{Model, Snapshot, World};
+use tljournal_testkit::{Model, Snapshot, World, check_clean};
 use tljournal_tests::{End, Interrupted, all_cases, case_named, counted, number, tools_like};
 
 /// Chooses what is tried where not everything is.
@@ -118,7 +118,9 @@ impl Subject for Sequence {
         let states = self.states();
         let last = self.0.get(begun.saturating_sub(1) as usize);
         let steps = last.cloned().unwrap_or_else(|| Steps::new("nothing"));
-        check_one_of(world, &states[done as usize..=begun as usize], &steps)
+        let mut wrong = check_one_of(world, &states[done as usize..=begun as usize], &steps);
+        wrong.extend(check_clean(world));
+        wrong
     }
 }
 

@@ -41,6 +41,10 @@ pub(crate) struct Global {
     /// Give up after waiting this long for a lock [default: wait for ever]
     #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) lock_wait: Option<Duration>,
+    /// Never keep what is at such paths when it is replaced, besides the usual private keys; may be
+    /// repeated. `NAME/` is a directory at any depth, `*END` an ending, and NAME the name of a file
+    #[arg(long, global = true, value_name = "PATTERN", action = ArgAction::Append, env = "TLJOURNAL_NEVER_KEEP", value_delimiter = ',')]
+    pub(crate) never_keep: Vec<String>,
     /// Print results and errors as JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,

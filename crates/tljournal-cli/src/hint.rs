@@ -64,13 +64,13 @@ fn for_conflict(conflict: &Conflict) -> Option<String> {
     Some(hint.to_owned())
 }
 
-const FULL: &str = "the disk is full: make room and run the command again; nothing that was committed is lost, and `tljournal recover` clears what nobody holds";
+const FULL: &str = "the disk is full: make room and run the command again; nothing that was committed is lost, and `tljournal gc --keep-count 0` gives up what is kept for undo";
 
 fn for_system(error: &io::Error, home: Option<&Utf8Path>) -> Option<String> {
     let hint = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FULL,
         io::ErrorKind::ReadOnlyFilesystem => {
-            "the filesystem is mounted read-only; status, log, show, tree verify and tree show work there"
+            "the filesystem is mounted read-only; what only looks works there: status, log, show, diff, blame, runs, postmortem, fsck"
         }
         io::ErrorKind::PermissionDenied => {
             let own = home.map(|home| home.join(".state"));

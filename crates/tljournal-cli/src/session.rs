@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use tljournal::{Error, Inspection, Journal, Options, Recovery, UsageError};
+use tljournal::{Error, Inspection, Journal, Options, Recovery, Retention, UsageError};
 
 use twoliter_state::State;
 
@@ -91,6 +91,12 @@ impl Session {
             true => self.global.home.join(path).to_string(),
             false => path.to_owned(),
         }
+    }
+
+    /// A path below the home, as it is reached from the current directory.
+    pub(crate) fn in_home(&self, path: &str) -> String {
+        let home = self.home_if_found().unwrap_or_default();
+        home.join(path).into_string()
     }
 
     /// The journal's home, if it can be told where it is.
@@ -197,6 +203,13 @@ impl Session {
         let mut options = Options::new(root).home(self.global.home.clone());
         for path in &self.global.territory {
             options = options.territory(path.clone());
+        }
+        if !self.global.never_keep.is_empty() {
+            let mut retention = Retention::default();
+            for pattern in &self.global.never_keep {
+                retention.key_material = retention.key_material.and(pattern);
+            }
+            options = options.retention(retention);
         }
         match self.global.lock_wait {
             Some(limit) => options.lock_wait(limit),

@@ -123,6 +123,9 @@ fn in_twoliters_words(name: &str, world: &World) -> Vec<String> {
             let unpack = ["kit", "unpack", layout.as_str(), "build/external-kits/kit"];
             unpack.map(str::to_owned).to_vec()
         }
+        "undo" => words("undo 3"),
+        "restore" => words("restore build/tools --at 2"),
+        "gc" => words("gc --keep-count 0"),
         "artifacts-clean" => words("artifacts clean build/tools build/dir --on-pinned fail"),
         other => panic!("{other} is no command"),
     }
@@ -407,6 +410,9 @@ cases! {
     g1_cleared_tags: "tags-clear",
     g1_published_artifacts: "artifacts-publish",
     g1_cleaned_artifacts: "artifacts-clean",
+    g1_an_undone_transaction: "undo",
+    g1_a_restored_tree: "restore",
+    g11_deleted_kept_content: "gc",
     g1_a_new_kit: "kit-new",
     g1_a_kit_over_half_of_one: "kit-poisoned",
 }

@@ -55,7 +55,10 @@ pub use catalog::{
     TxnRecord,
 };
 pub use error::{Conflict, ConflictKind, Damage, Error, Unsupported, UsageError};
-pub use fsck::{Code, Finding, FsckDepth, FsckOptions, FsckReport, FsckWatch, Mend, Severity};
+pub use fsck::{
+    Code, Finding, FsckDepth, FsckOptions, FsckReport, FsckWatch, Mend, Repair, RepairOptions,
+    Severity,
+};
 pub use journal::{
     EntryDiff, EntryView, History, Inspection, Installed, Journal, LogEnd, NamedLock, Options,
     PathDiff, Reading, Run, Status, Wrote,

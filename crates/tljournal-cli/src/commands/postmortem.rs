@@ -1,18 +1,18 @@
 use std::io::Write;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::json;
 use tljournal::{Inspection, RunRecord};
 
-use super::report::{About, tell, write_page};
 use super::views::{run_json, run_name, the_run};
 use crate::exit::{self, Exit};
 use crate::failure::Failure;
-use crate::output::{BAD, BOLD, DIM};
+use crate::outfile;
+use crate::output::{BAD, BOLD, DIM, GOOD};
 use crate::postmortem;
 use crate::session::Session;
 use crate::terminal::Terminal;
-use crate::text::clean;
+use crate::text::{bytes, clean};
 use crate::time;
 
 const AFTER: &str = "\
@@ -39,17 +39,17 @@ pub(crate) struct Args {
     #[arg(value_name = "RUN")]
     name: Option<String>,
     /// List the runs that went wrong, the latest first
-    #[arg(long, conflicts_with_all = ["name", "bundle"])]
+    #[arg(long, conflicts_with_all = ["name", "html", "bundle"])]
     list: bool,
     /// At most so many lines of each log
     #[arg(short = 'n', long, value_name = "N", default_value_t = 8)]
     lines: usize,
+    /// Write the report as a page for a browser, `-` for standard output
+    #[arg(long, value_name = "FILE")]
+    html: Option<Utf8PathBuf>,
     /// Pack the database, this report and the logs into a tar.zst
     #[arg(long, value_name = "FILE")]
     bundle: Option<Utf8PathBuf>,
-    /// Write it as a page for a browser; - is standard output
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["list", "bundle"])]
-    html: Option<Utf8PathBuf>,
 }
 
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
@@ -67,21 +67,46 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
         ));
     };
     let report = postmortem::gather(session, &inspection, run, args.lines)?;
-    if let Some(file) = &args.html {
-        let about = About {
-            run: Some(&report.run.run),
-            report: Some(&report),
-            runs: super::report::RUNS,
-        };
-        let size = write_page(session, &inspection, &about, file)?;
-        tell(session, "postmortem", file, size)?;
-        return Ok(Exit::Done);
+    if let Some(path) = &args.html {
+        let page = postmortem::Page::read(session, &inspection, &report)?;
+        let size = outfile::write(path, |out| page.write(out))?;
+        tell_file(session, path, size, &[])?;
     }
-    session.output.result(
-        || postmortem::as_json(&report),
-        |out| postmortem::print(out, &report, Terminal::of_stdout()),
-    )?;
+    if let Some(path) = &args.bundle {
+        let packed = postmortem::pack(session, &inspection, &report, path)?;
+        tell_file(session, path, packed.bytes, &packed.left_out)?;
+    }
+    if args.html.is_none() && args.bundle.is_none() {
+        session.output.result(
+            || postmortem::as_json(&report),
+            |out| postmortem::print(out, &report, Terminal::of_stdout()),
+        )?;
+    }
     Ok(Exit::Done)
+}
+
+/// Says what was written, and what is not in it.
+fn tell_file(
+    session: &Session,
+    path: &Utf8Path,
+    size: u64,
+    left_out: &[String],
+) -> Result<(), Failure> {
+    if path == outfile::STDOUT {
+        return Ok(());
+    }
+    let json = || {
+        let file = path.as_str();
+        json!({"command": "postmortem", "file": file, "bytes": size, "left_out": left_out})
+    };
+    session.output.result(json, |out| {
+        let (file, size) = (clean(path.as_str()), bytes(size));
+        writeln!(out, "{GOOD}wrote{GOOD:#} {file}  {size}")?;
+        for what in left_out {
+            writeln!(out, "  {DIM}without {}{DIM:#}", clean(what))?;
+        }
+        Ok(())
+    })
 }
 
 fn list(session: &Session, inspection: &Inspection) -> Result<Exit, Failure> {

@@ -6,6 +6,7 @@
 //! path brings is text.
 
 mod draw;
+mod findings;
 mod lanes;
 mod past;
 mod pen;
@@ -16,5 +17,6 @@ mod tables;
 mod titles;
 mod words;
 
+pub(crate) use findings::findings;
 pub(crate) use past::{Past, Wanted};
 pub(crate) use render::{Subject, write};

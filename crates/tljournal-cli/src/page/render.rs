@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 use tljournal::{EventRecord, Finding, RunRecord};
 
 use super::draw::{self, Timeline};
+use super::findings::{FindingRow, finding_rows};
 use super::past::Past;
 use super::story::{self, Story};
 use super::tables::{self, End, EventRow, Group, RunRow, TagRow};
@@ -27,7 +28,7 @@ pub(crate) struct Subject<'a> {
     /// How the path of a change is shown: as it is recorded, and whether it begins at the home.
     pub(crate) shown: &'a dyn Fn(&str, bool) -> String,
     /// What a check found; `None` if nothing was checked.
-    pub(crate) findings: Option<Vec<Finding>>,
+    pub(crate) findings: Option<&'a [Finding]>,
     /// What was found out about the run.
     pub(crate) report: Option<&'a Report>,
 }
@@ -38,17 +39,6 @@ struct Tile {
     value: String,
     note: String,
     bad: bool,
-}
-
-#[derive(Debug)]
-struct FindingRow {
-    word: &'static str,
-    code: &'static str,
-    path: String,
-    text: String,
-    advice: String,
-    /// The transaction that wrote it last.
-    txn: Option<i64>,
 }
 
 #[derive(Template)]
@@ -99,7 +89,7 @@ pub(crate) fn write(past: &Past, subject: &Subject<'_>, out: &mut dyn Write) -> 
         groups: tables::groups(past, subject.shown),
         events: tables::events(past),
         tags: tables::tags(past),
-        findings: subject.findings.as_deref().map(finding_rows),
+        findings: subject.findings.map(finding_rows),
         story: subject.report.map(story::tell),
         cut: past.cut,
         txns: past.txns.len(),
@@ -293,7 +283,7 @@ fn tiles(past: &Past, subject: &Subject<'_>) -> Vec<Tile> {
             false,
         ),
     ]);
-    if let Some(findings) = &subject.findings {
+    if let Some(findings) = subject.findings {
         let note = or(
             &told(&[(findings.len(), "listed below")]),
             "nothing is wrong",
@@ -322,32 +312,4 @@ fn or(words: &str, none: &str) -> String {
         "" => none.to_owned(),
         words => words.to_owned(),
     }
-}
-
-/// The worst first.
-fn finding_rows(findings: &[Finding]) -> Vec<FindingRow> {
-    let mut sorted: Vec<_> = findings.iter().collect();
-    sorted.sort_by_key(|finding| std::cmp::Reverse(finding.severity()));
-    let rows = sorted.into_iter().map(|finding| FindingRow {
-        word: finding.severity().as_str(),
-        code: finding.code.as_str(),
-        path: text(&finding.path, 400),
-        text: found(finding),
-        advice: text(&finding.advice, 1000),
-        txn: finding.txn.as_ref().map(|txn| txn.number),
-    });
-    rows.collect()
-}
-
-fn found(finding: &Finding) -> String {
-    let meaning = finding.code.meaning().to_owned();
-    let sides = [("expected", &finding.expected), ("found", &finding.actual)];
-    let told = sides.into_iter().filter_map(|(word, side)| {
-        let side = text(side.as_deref()?, 400);
-        Some(format!("{word} {side}"))
-    });
-    std::iter::once(meaning)
-        .chain(told)
-        .collect::<Vec<_>>()
-        .join("; ")
 }

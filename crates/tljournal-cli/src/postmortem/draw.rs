@@ -8,6 +8,8 @@ use crate::text::clean;
 
 /// How wide a word before a text is.
 const WORD: usize = 10;
+/// How wide a column of commands is.
+const STEP: usize = 40;
 /// How far everything below a title is to the right.
 const INDENT: usize = 2;
 /// What is read easily, where lines have no end.
@@ -79,6 +81,22 @@ impl<'a> Sheet<'a> {
             )?;
         }
         Ok(())
+    }
+
+    /// A command to type, which is never cut, and why.
+    pub(super) fn step(&mut self, command: &str, why: &str) -> io::Result<()> {
+        let command = clean(command);
+        let taken = INDENT + STEP.max(width(&command)) + 2 + width(why);
+        let why = format!("{DIM}{why}{DIM:#}");
+        if taken <= self.columns() {
+            return writeln!(
+                self.out,
+                "{:INDENT$}{BOLD}{command:<STEP$}{BOLD:#}  {why}",
+                ""
+            );
+        }
+        writeln!(self.out, "{:INDENT$}{BOLD}{command}{BOLD:#}", "")?;
+        writeln!(self.out, "{:INDENT$}{:INDENT$}{why}", "", "")
     }
 
     /// Says how many are not told.

@@ -104,8 +104,12 @@ fn untold(inspection: &Inspection, run: &RunStory, no_output: bool) -> Vec<Strin
     let mut say = |text: &str| why.push(text.to_owned());
     if !inspection.has_files() {
         say(
-            "only the database is here: its output, what it had staged, and what its files are now cannot be \
-             told, nor what was still in a log of the database (-wal)",
+            "the project is not here: what it had staged, and what its files are now, cannot be told",
+        );
+    }
+    if !inspection.has_files() && no_output {
+        say(
+            "its output is not here; nor is what was still in the log of the database (-wal), if only `.state.db` was copied",
         );
     } else if no_output && run.run.log.is_some() {
         say("its output was kept, and has been cleared since");

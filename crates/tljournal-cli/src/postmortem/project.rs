@@ -28,7 +28,7 @@ pub(super) fn differences(
             left.insert(path.as_str(), story.txn.number);
         }
     }
-    let told = |story: &super::TxnStory| story.changes.len() == story.changes_count;
+    let told = |story: &super::report::TxnStory| story.changes.len() == story.changes_count;
     let more = left.len() > PATHS_MAX || run.more_txns || !run.txns.iter().all(told);
     let mut found = Vec::new();
     for (path, txn) in left.into_iter().take(PATHS_MAX) {
@@ -100,7 +100,7 @@ pub(super) fn kept(
         if let Some(path) = inspection.left_by(txn.id)? {
             found.push(Kept {
                 txn: txn.number,
-                path: session.shown(path.as_str(), true),
+                path: session.in_home(path.as_str()),
                 bytes: txn.kept,
                 staged: txn.commit_no.is_none(),
             });
@@ -125,7 +125,7 @@ pub(super) fn output(
             let (lines, cut) = last_lines(&end.bytes, lines_max);
             Tail {
                 run: story.run.number,
-                path: session.shown(&end.path, true),
+                path: session.in_home(&end.path),
                 lines,
                 cut: cut || end.cut,
             }

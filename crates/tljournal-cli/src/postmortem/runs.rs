@@ -149,7 +149,11 @@ fn last_seen(
         );
     }
     let own = events.iter().filter(|event| locks::is_of_lock(event));
-    seen.extend(own.map(|event| event.at));
+    seen.extend(own.map(|event| match event.kind == EventRecord::WAITING {
+        // It was recorded when it had waited for so long.
+        true => Timestamp::new(event.at.secs() + 1, event.at.nanos()),
+        false => event.at,
+    }));
     for end in inspection.log_ends(run.id, 0)? {
         // In a copy it may be the time of the copying.
         let found = run.ended_at.is_none_or(|ended| end.written_at <= ended);

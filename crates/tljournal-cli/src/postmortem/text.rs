@@ -39,14 +39,8 @@ pub(crate) fn print(out: &mut dyn Write, report: &Report, terminal: Terminal) ->
     }
     if !report.next.is_empty() {
         sheet.section("next", "")?;
-        let widest = report.next.iter().map(|step| step.command.len()).max();
         for step in &report.next {
-            let command = clean(&step.command);
-            let width = widest.unwrap_or(0).min(48);
-            sheet.line(&format!(
-                "{BOLD}{command:<width$}{BOLD:#}  {DIM}{}{DIM:#}",
-                step.why
-            ))?;
+            sheet.step(&step.command, &step.why)?;
         }
     }
     Ok(())
@@ -232,11 +226,14 @@ fn waited(wait: &WaitStory, report: &Report, ended: tljournal::Timestamp) -> Str
             clock(wait.from),
             took(wait.from, until)
         ),
-        (None, _) => format!(
-            "from {} until its end, {}",
-            clock(wait.from),
-            took(wait.from, ended)
-        ),
+        (None, _) => match report.run.end {
+            End::Alive => format!("since {}, and still", clock(wait.from)),
+            End::Well | End::Failed | End::Killed => {
+                let length = took(wait.from, ended);
+                format!("from {} until its end, {length}", clock(wait.from))
+            }
+            _ => format!("since {}, and still when it died", clock(wait.from)),
+        },
     };
     let mut said = format!("for `{}`, {until}", wait.what);
     for number in &wait.holders {

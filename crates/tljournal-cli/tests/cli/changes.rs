@@ -181,3 +181,25 @@ fn the_territory_bounds_what_may_be_changed() {
         "other",
     ]);
 }
+
+#[test]
+fn what_is_never_to_be_kept_can_be_named() {
+    let project = Project::new();
+    let put = |path: &str, more: &[&str]| {
+        for content in ["old", "new"] {
+            let args = [&["put", path], more].concat();
+            assert_eq!(project.run_with_input(&args, content.as_bytes()).code, 0);
+        }
+    };
+    put("build/plain", &["--never-keep", "vault/"]);
+    put("build/vault/a", &["--never-keep", "vault/"]);
+    put("build/x.pem", &[]);
+    let kept = project.json(&["log", "--kept"]);
+    let labels: Vec<_> = kept["transactions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|txn| &txn["label"])
+        .collect();
+    assert_eq!(labels, ["put build/plain"]);
+}

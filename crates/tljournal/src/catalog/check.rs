@@ -21,6 +21,8 @@ pub(crate) struct BadRow {
     /// What it is called by.
     pub(crate) key: String,
     pub(crate) why: String,
+    /// The same as bytes, where it is a digest.
+    pub(crate) digest: Vec<u8>,
 }
 
 /// A row that tells what stands at a place, as far as it can be read.
@@ -126,6 +128,7 @@ impl Catalog {
                     table,
                     key: key.unwrap_or_default(),
                     why: why(&error),
+                    digest: Vec::new(),
                 });
             }
             if found.len() >= BAD_ROWS_MAX {
@@ -156,6 +159,7 @@ impl Catalog {
                 table: "manifest",
                 key: format!("sha256:{hex}"),
                 why,
+                digest: name,
             });
         }
         Ok(found)

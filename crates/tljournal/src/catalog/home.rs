@@ -14,6 +14,12 @@ pub(crate) struct HomeRow {
 }
 
 impl Catalog {
+    /// Writes all of it into one file, which is empty or not there yet, without what was deleted.
+    pub(crate) fn pack_into(&self, path: &str) -> Result<(), CatalogError> {
+        self.conn.execute("VACUUM INTO ?1", [path])?;
+        Ok(())
+    }
+
     /// The home that the database was made for; `None` in a new one.
     pub(crate) fn home(&self) -> Result<Option<HomeRow>, CatalogError> {
         let sql = "SELECT ino, born, exchange, birth_times FROM home";

@@ -122,8 +122,8 @@ pub struct EventRecord {
 }
 
 impl EventRecord {
-    /// It waits for something, and has for a second; the path names that: a named lock, a lock file, a tree,
-    /// `lock/commit`.
+    /// It waits for something since then, which is recorded a second later; the path names that: a named lock,
+    /// a lock file, a tree, `lock/commit`.
     pub const WAITING: &str = "waiting";
     /// The wait is over.
     pub const WAITED: &str = "waited";

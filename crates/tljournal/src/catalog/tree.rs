@@ -19,6 +19,32 @@ impl Catalog {
         Ok(())
     }
 
+    /// Keeps a manifest in place of whatever is called so.
+    pub(crate) fn replace_manifest(&self, manifest: &Manifest) -> Result<(), CatalogError> {
+        let sql = "UPDATE manifest SET entries = ?2, bytes = ?3, encoded = ?4 WHERE digest = ?1";
+        let encoded = manifest.encode();
+        self.conn.prepare_cached(sql)?.execute(params![
+            Digest::of(&encoded).as_bytes().as_slice(),
+            manifest.entries().len() as i64,
+            signed(manifest.bytes()),
+            encoded,
+        ])?;
+        self.put_manifest(manifest)
+    }
+
+    /// Forgets what is called so, unless it is the manifest of a tree that stands; says whether it did.
+    pub(crate) fn forget_bad_manifest(&self, digest: &[u8]) -> Result<bool, CatalogError> {
+        let stands = "SELECT EXISTS (SELECT 1 FROM entry WHERE digest = ?1)";
+        if self.conn.query_row(stands, [digest], |row| row.get(0))? {
+            return Ok(false);
+        }
+        self.conn
+            .execute("DELETE FROM source WHERE manifest = ?1", [digest])?;
+        self.conn
+            .execute("DELETE FROM manifest WHERE digest = ?1", [digest])?;
+        Ok(true)
+    }
+
     /// The manifest with this digest. One whose bytes have another digest is damage.
     pub(crate) fn manifest(&self, wanted: &Digest) -> Result<Option<Manifest>, CatalogError> {
         let sql = "SELECT encoded FROM manifest WHERE digest = ?1";

@@ -4,9 +4,11 @@ use std::cell::Cell;
 use std::time::Instant;
 
 use super::Engine;
+use crate::ambient;
 use crate::catalog::{EventRecord, Sync};
 use crate::error::Error;
 use crate::lock::Wait;
+use crate::model::Timestamp;
 
 /// A wait that may become long enough to be of interest.
 pub(crate) struct NotedWait<'a> {
@@ -16,6 +18,7 @@ pub(crate) struct NotedWait<'a> {
     /// The transaction that waits, if one does.
     txn: Option<i64>,
     begun: Instant,
+    since: Timestamp,
     is_long: Cell<bool>,
 }
 
@@ -50,6 +53,7 @@ impl Engine {
             why,
             txn,
             begun: Instant::now(),
+            since: ambient::now(),
             is_long: Cell::new(false),
         }
     }
@@ -60,7 +64,7 @@ impl NotedWait<'_> {
     pub(crate) fn has_become_long(&self, holder: &str) {
         self.is_long.set(true);
         let detail = format!("held by {holder}; wanted for \"{}\"", self.why);
-        self.put(EventRecord::WAITING, &detail);
+        self.put(self.since, EventRecord::WAITING, &detail);
     }
 
     /// Records how long it took, if that was long.
@@ -73,13 +77,15 @@ impl NotedWait<'_> {
             false => EventRecord::GAVE_UP,
         };
         let waited = self.begun.elapsed().as_secs_f64();
-        self.put(kind, &format!("{waited:.1} s for \"{}\"", self.why));
+        let detail = format!("{waited:.1} s for \"{}\"", self.why);
+        self.put(ambient::now(), kind, &detail);
     }
 
     /// Only people read it: what is waited for does not depend on it.
-    fn put(&self, kind: &str, detail: &str) {
+    fn put(&self, at: Timestamp, kind: &str, detail: &str) {
         let noted = self.engine.record_in_run(Sync::Normal, |catalog, run| {
-            catalog.put_event((Some(run), self.txn), kind, Some(self.what), detail)
+            let about = (Some(run), self.txn);
+            catalog.put_event_at(at, about, kind, Some(self.what), detail)
         });
         if let Err(error) = noted {
             tracing::warn!(what = self.what, %error, "a long wait is not recorded");

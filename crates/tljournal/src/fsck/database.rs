@@ -1,4 +1,5 @@
 use super::check::{Check, Stop};
+use super::finding::Subject;
 use super::{Code, Finding};
 use crate::catalog::BadRow;
 use crate::home::{DAMAGED_PREFIX, DATABASE, FOREIGN_JOURNAL};
@@ -26,12 +27,19 @@ impl Check<'_> {
                 self.tell(Finding::new(Code::RowDangling, DATABASE).actual(line))?;
             }
         }
-        for BadRow { table, key, why } in look.ask(|catalog| catalog.bad_rows())? {
+        for BadRow {
+            table, key, why, ..
+        } in look.ask(|catalog| catalog.bad_rows())?
+        {
             let actual = format!("table {table}, row {key}: {why}");
             self.tell(Finding::new(Code::RowUnreadable, DATABASE).actual(actual))?;
         }
-        for BadRow { key, why, .. } in look.ask(|catalog| catalog.bad_manifests())? {
+        for BadRow {
+            key, why, digest, ..
+        } in look.ask(|catalog| catalog.bad_manifests())?
+        {
             let finding = Finding::new(Code::ManifestDamaged, DATABASE);
+            let finding = finding.about(Subject::Manifest(digest));
             self.tell(finding.expected(key).actual(why))?;
         }
         Ok(())

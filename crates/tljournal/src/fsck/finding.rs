@@ -39,6 +39,8 @@ pub(crate) enum Subject {
     Own { dir: String, name: String },
     /// A name beside a target.
     Beside(Place),
+    /// A manifest, by what it is called.
+    Manifest(Vec<u8>),
 }
 
 impl Finding {

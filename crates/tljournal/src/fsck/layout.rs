@@ -5,11 +5,12 @@ use crate::disk::Dir;
 use crate::home::{ASIDE, DAMAGED_PREFIX, DATABASE, LOCK, LOG, RESERVE, SHM, STATE, TXN, WAL};
 use crate::model::{Kind, RunId, Stat};
 
-/// The lock files that are there from the beginning.
-const LOCKS: [&str; 3] = ["commit", "db", "runs"];
+/// The lock files that whoever opens the journal for work makes.
+const LOCKS: [&str; 2] = ["db", "runs"];
 
 /// Those that are made when they are needed, and the directory of named ones.
-const MORE_LOCKS: [&str; 6] = [
+const MORE_LOCKS: [&str; 7] = [
+    "commit",
     "commit.turnstile",
     "keys",
     "vouchers",

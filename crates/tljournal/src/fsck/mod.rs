@@ -40,6 +40,7 @@ mod kept;
 mod layout;
 mod look;
 mod options;
+mod repair;
 mod runs;
 mod staging;
 mod tags;
@@ -48,6 +49,8 @@ mod transactions;
 pub use code::{Code, Mend, Severity};
 pub use finding::Finding;
 pub use options::{FsckDepth, FsckOptions, FsckReport, FsckWatch};
+pub use repair::{Repair, RepairOptions};
 
 pub(crate) use check::{check, tell_unopened};
 pub(crate) use look::Look;
+pub(crate) use repair::repair;

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Seek, SeekFrom};
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::inspect::Inspection;
 use crate::disk::{Dir, DiskError};
@@ -29,11 +29,10 @@ pub struct LogEnd {
 }
 
 impl Inspection {
-    /// Whether there is anything but the database: without it nothing can be told of logs, of what was
-    /// staged, and of what the project's files are now.
+    /// Whether the project is here, and not only its database, and logs perhaps.
     #[must_use]
     pub fn has_files(&self) -> bool {
-        self.home_dir().open_dir(".state").is_ok()
+        self.home_dir().open_dir(TXNS).is_ok()
     }
 
     /// Whether it can be told who lives.
@@ -58,6 +57,16 @@ impl Inspection {
             }
         }
         Ok(ends)
+    }
+
+    /// Writes the database into one file, which is empty or not there yet: with what is in its log, and without
+    /// what was deleted from it. Others go on meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`] when it cannot be read or written.
+    pub fn pack_database(&self, to: &Utf8Path) -> Result<(), Error> {
+        self.history()
+            .look(|catalog| catalog.pack_into(to.as_str()))
     }
 
     /// The directory of a transaction, if something lies there: what it has staged, or what it replaced.

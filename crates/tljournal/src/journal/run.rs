@@ -14,6 +14,7 @@ use crate::home::LOG;
 use crate::lineage::{Ancestor, Holding, Lineage};
 use crate::model::{Digest, RelPath, RunId};
 use crate::pin::Pin;
+use crate::redact::redacted_text;
 use crate::tree::Fingerprint;
 
 /// A run that a command and everything it starts belong to, with what is held for them.
@@ -37,15 +38,16 @@ pub struct Run {
 impl Run {
     /// Begins the run of this handle in the catalog, with what it is for.
     pub(super) fn begin(engine: &Arc<Engine>, label: &str) -> Result<Self, Error> {
+        let label = redacted_text(label);
         let number = engine.record_in_run(Sync::Normal, |catalog, row| {
-            catalog.label_run(row, label)?;
+            catalog.label_run(row, &label)?;
             Ok(row)
         })?;
         Ok(Self {
             engine: engine.clone(),
             id: engine.run_id()?,
             number,
-            label: label.to_owned(),
+            label: label.into_owned(),
             locks: Vec::new(),
             pins: Vec::new(),
             keys: Vec::new(),

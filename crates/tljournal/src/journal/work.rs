@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::apply;
 use crate::catalog::{RunRecord, TxnRecord};
 use crate::engine::Engine;
 use crate::error::{Error, UsageError};
+use crate::fsck::{self, Finding, Repair, RepairOptions};
 use crate::kept::{self, Gc, Retention};
 use crate::lineage::Ancestor;
 use crate::lock::Mode;
@@ -335,6 +337,20 @@ impl Journal {
     ) -> Result<Undo, Error> {
         let restored = undo::restore(&self.engine, path.clone(), txn, options);
         restored.map_err(|error| self.engine.explain(error))
+    }
+
+    /// Repairs what a check found, as far as that can be: each repair is a transaction of its own. Tells what
+    /// became of each. Says whether it came to its end.
+    ///
+    /// # Errors
+    /// Whatever stops it; it can be repeated.
+    pub fn repair(
+        &self,
+        findings: &[Finding],
+        options: &RepairOptions,
+        told: &mut dyn FnMut(Repair) -> ControlFlow<()>,
+    ) -> Result<bool, Error> {
+        fsck::repair(&self.engine, findings, &self.recovery, options, told)
     }
 
     /// Whether something is at a path now.

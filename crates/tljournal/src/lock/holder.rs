@@ -5,6 +5,7 @@ use super::flock::TURNSTILE;
 use crate::ambient::{self, Keeper};
 use crate::disk::{Dir, DiskError};
 use crate::model::Timestamp;
+use crate::redact::redacted_text;
 
 /// Longest description that is read back, in bytes.
 const TEXT_BYTES_MAX: u64 = 1024;
@@ -14,6 +15,7 @@ const NAMED_MAX: usize = 3;
 
 /// Writes into an exclusively held lock file who holds it.
 pub(super) fn sign(dir: &Dir, name: &str, file: &File, purpose: &str) -> Result<(), DiskError> {
+    let purpose = redacted_text(purpose);
     let purpose: String = purpose.escape_debug().take(200).collect();
     let text = format!("{}\t{}\t{purpose}\n", std::process::id(), ambient::now());
     dir.overwrite(file, name, &text)

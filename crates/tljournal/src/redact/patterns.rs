@@ -34,7 +34,7 @@ const FORMS: [&str; 10] = [
     // name: x, name = x: where a line begins so, up to its end.
     r#"^[ \t-]*[\w.-]*NAME[\w.-]*[ \t]*[:=][ \t]+([^\s"'][^\r\n]*)"#,
     // --name x, "--name", "x"
-    r#"(?:^|[\s"'(\[,=])--?[\w-]*NAME[\w-]*["']?,?[ \t]+(?:"((?:[^"\\\r\n]|\\[^\r\n])+)|'([^'\r\n]+)|([^\s"'<\[-]\S*))"#,
+    r#"(?:^|[\s"'(\[,=])--?[\w-]*NAME[\w-]*["']?,?[ \t]+(?:"((?:[^"\\\r\n]|\\[^\r\n])+)|'([^'\r\n]+)|([^\s"'<\[-](?:[^\s"']|["'][^\s,;:)\]}>])*))"#,
     // scheme://user:password@host
     r#"://([^\s/"'<>]+)@"#,
     // Authorization: Bearer x

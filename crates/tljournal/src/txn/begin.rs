@@ -38,6 +38,8 @@ pub struct Transaction {
     /// The number of the transaction that it takes back.
     pub(crate) undoes: Option<i64>,
     pub(super) guard: Guard,
+    /// Whether what it replaces is evidence, whoever put it there.
+    pub(super) keeps_evidence: bool,
 }
 
 /// The trace that a transaction leaves from its first staged content on.
@@ -72,14 +74,21 @@ impl Transaction {
             vouchers: Vec::new(),
             undoes: None,
             guard: Guard::default(),
+            keeps_evidence: false,
         }
     }
 
-    /// The digest of what is staged, or was found, for a path.
+    /// Has whatever is replaced or removed go aside.
+    pub(crate) fn keeping_evidence(mut self) -> Self {
+        self.keeps_evidence = true;
+        self
+    }
+
+    /// The digest of what is going to be at a path, of a file or of a tree.
     pub(crate) fn digest_of(&self, path: &RelPath) -> Option<Digest> {
         let intent = self.intents.iter().find(|intent| intent.path == *path)?;
-        let staged = intent.staged.as_ref().and_then(|staged| staged.digest);
-        staged.or_else(|| intent.found.as_ref()?.digest)
+        let found = intent.found.as_ref().and_then(|found| found.digest);
+        found.or_else(|| intent.staged.as_ref().and_then(|staged| staged.digest))
     }
 
     /// What the caller named it.

@@ -136,7 +136,7 @@ impl Transaction {
             target,
             spot,
             durability,
-            drift: pre.is_some() && !chosen && !accounted,
+            drift: pre.is_some() && !chosen && (!accounted || self.keeps_evidence),
             pre,
         })
     }

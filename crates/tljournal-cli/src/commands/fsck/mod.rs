@@ -1,16 +1,19 @@
 mod interrupt;
 mod print;
+mod repair;
 mod views;
 
 use std::ops::ControlFlow;
 
-use serde_json::json;
+use camino::Utf8PathBuf;
+use serde_json::{Value, json};
 use tljournal::{Finding, FsckDepth, FsckOptions, FsckReport, RelPath};
 
 use self::print::Printer;
 use self::views::finding_json;
 use crate::exit::{self, Exit};
 use crate::failure::Failure;
+use crate::output::Output;
 use crate::progress::Progress;
 use crate::session::Session;
 
@@ -25,13 +28,20 @@ Examples:
   tljournal fsck                         look at everything, hash what may have been written to
   tljournal fsck --quick build/tools     compare one tree without reading it
   tljournal fsck --full --json | jq -r '.findings[] | select(.severity == \"error\") | .path'
-  tljournal --root /copy/of/project fsck look into a copy; nothing of it is changed";
+  tljournal --root /copy/of/project fsck look into a copy; nothing of it is changed
+  tljournal fsck --repair                mend what can be mended; what is replaced goes aside
+  tljournal fsck --repair --source tools.tar.zst build/tools
+                                         take what is missing in a tree from an archive";
 
 /// Check that everything is as the journal put it
 ///
 /// Looks at the database, transactions, staged and kept content, runs, locks, tags, and at every file, link and
 /// tree that was put in place, and goes on after each finding. Changes nothing; works beside whoever is at work,
 /// on a read-only mount and on a copy. Ctrl-C ends it with what was found so far.
+///
+/// With --repair it finishes or takes back what was interrupted, installs trees and puts files and links again
+/// whose content is still to be had (in place, kept, or in --source), and moves aside what it cannot mend. What
+/// somebody changed after it was put there is put again only where its path is named.
 #[derive(Debug, clap::Args)]
 #[command(after_help = [AFTER, "\n\n", exit::OF_FSCK].concat())]
 pub(crate) struct Args {
@@ -44,10 +54,17 @@ pub(crate) struct Args {
     /// Read all content on every core, whatever the filesystem says, and all of the database
     #[arg(long)]
     full: bool,
+    /// Mend what can be mended, each thing as a transaction, and check again; what is replaced goes aside
+    #[arg(long)]
+    repair: bool,
+    /// With --repair: a directory or archive that content may be taken from
+    #[arg(long, value_name = "ARCHIVE|DIR", requires = "repair")]
+    source: Option<Utf8PathBuf>,
 }
 
 /// The exit status of fsck(8).
 mod status {
+    pub(super) const CORRECTED: u8 = 1;
     pub(super) const ERRORS_LEFT: u8 = 4;
     pub(super) const FAILED: u8 = 8;
     pub(super) const USAGE: u8 = 16;
@@ -58,7 +75,11 @@ mod status {
 pub(crate) const USAGE: Exit = Exit::Passed(status::USAGE);
 
 pub(super) fn run(session: &Session, args: &Args) -> Exit {
-    check(session, args).unwrap_or_else(|failure| {
+    let ran = match args.repair {
+        true => repair::run(session, args),
+        false => check(session, args),
+    };
+    ran.unwrap_or_else(|failure| {
         let exit = match Exit::of(&failure) {
             Exit::Usage => USAGE,
             _ => Exit::Passed(status::FAILED),
@@ -68,63 +89,76 @@ pub(super) fn run(session: &Session, args: &Args) -> Exit {
 }
 
 fn check(session: &Session, args: &Args) -> Result<Exit, Failure> {
-    let options = FsckOptions {
-        depth: args.depth(),
-        paths: args.paths.clone(),
-        ..FsckOptions::default()
-    };
+    let options = args.options();
     interrupt::stops(&options.watch);
-    let watch = options.watch.clone();
-    let shown = session.output.shows_progress();
-    let progress = Progress::watch("check", shown, move || watch.bytes());
-    let mut printer = Printer::new(session.output);
-    let mut findings = Vec::new();
-    let mut told = |finding: Finding| {
-        let printed = printer.print(&finding);
-        findings.push(finding);
-        match printed {
-            true => ControlFlow::Continue(()),
-            false => ControlFlow::Break(()),
-        }
-    };
-    let report = session.journal_options()?.fsck(&options, &mut told)?;
-    drop(progress);
-    let exit = status_of(&report);
+    let found = Found::look(session, &options, session.output)?;
     session.output.result(
-        || {
-            json!({
-                "command": "fsck",
-                "depth": options.depth.as_str(),
-                "clean": report.is_clean(),
-                "cancelled": report.cancelled,
-                "errors": report.errors,
-                "warnings": report.warnings,
-                "notices": report.notices,
-                "entries": report.entries,
-                "hashed_bytes": report.hashed_bytes,
-                "unchecked": report.unchecked,
-                "findings": findings.iter().map(finding_json).collect::<Vec<_>>(),
-            })
-        },
-        |out| print::summary(out, &report, &findings),
+        || found.json(&options),
+        |out| print::summary(out, &found.report, &found.findings),
     )?;
-    Ok(exit)
-}
-
-fn status_of(report: &FsckReport) -> Exit {
-    match (report.cancelled, report.is_clean()) {
+    Ok(match (found.report.cancelled, found.report.is_clean()) {
         (true, _) => Exit::Passed(status::CANCELLED),
         (false, true) => Exit::Done,
         (false, false) => Exit::Passed(status::ERRORS_LEFT),
+    })
+}
+
+/// What one look found.
+struct Found {
+    findings: Vec<Finding>,
+    report: FsckReport,
+}
+
+impl Found {
+    /// Looks, and prints each finding as it comes.
+    fn look(session: &Session, options: &FsckOptions, output: Output) -> Result<Self, Failure> {
+        let watch = options.watch.clone();
+        let shown = session.output.shows_progress();
+        let progress = Progress::watch("check", shown, move || watch.bytes());
+        let printer = Printer::new(output);
+        let mut findings = Vec::new();
+        let mut told = |finding: Finding| {
+            let printed = printer.print(&finding);
+            findings.push(finding);
+            match printed {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        };
+        let report = session.journal_options()?.fsck(options, &mut told)?;
+        drop(progress);
+        Ok(Self { findings, report })
+    }
+
+    fn json(&self, options: &FsckOptions) -> Value {
+        let report = &self.report;
+        json!({
+            "command": "fsck",
+            "depth": options.depth.as_str(),
+            "clean": report.is_clean(),
+            "cancelled": report.cancelled,
+            "errors": report.errors,
+            "warnings": report.warnings,
+            "notices": report.notices,
+            "entries": report.entries,
+            "hashed_bytes": report.hashed_bytes,
+            "unchecked": report.unchecked,
+            "findings": self.findings.iter().map(finding_json).collect::<Vec<_>>(),
+        })
     }
 }
 
 impl Args {
-    fn depth(&self) -> FsckDepth {
-        match (self.quick, self.full) {
+    fn options(&self) -> FsckOptions {
+        let depth = match (self.quick, self.full) {
             (true, _) => FsckDepth::Quick,
             (_, true) => FsckDepth::Full,
             (false, false) => FsckDepth::Default,
+        };
+        FsckOptions {
+            depth,
+            paths: self.paths.clone(),
+            ..FsckOptions::default()
         }
     }
 }

@@ -23,7 +23,7 @@ impl Printer {
     }
 
     /// Prints a finding for people; false if nobody reads any more.
-    pub(super) fn print(&mut self, finding: &Finding) -> bool {
+    pub(super) fn print(&self, finding: &Finding) -> bool {
         if self.output.json || self.output.quiet {
             return true;
         }

@@ -1,0 +1,157 @@
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+
+use serde_json::{Value, json};
+use tljournal::{FsckOptions, Mend, Repair, RepairOptions, Severity};
+
+use super::{Args, Found, interrupt, print, status};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{BOLD, GOOD, Output, WARN};
+use crate::progress;
+use crate::session::Session;
+use crate::text::clean;
+
+/// Checks, repairs, and checks again.
+pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
+    let options = args.options();
+    interrupt::stops(&options.watch);
+    let before = Found::look(session, &options, session.output)?;
+    let mut repairs = Vec::new();
+    let mut ended = !before.report.cancelled;
+    if ended && is_worth_it(&before) {
+        ended = repair(session, args, &options, &before, &mut repairs)?;
+    }
+    // A watch that was used up would end it at once.
+    let again = FsckOptions {
+        watch: FsckOptions::default().watch,
+        ..options.clone()
+    };
+    interrupt::stops(&again.watch);
+    let silent = Output {
+        quiet: true,
+        ..session.output
+    };
+    let after = match ended && !repairs.is_empty() {
+        true => Some(Found::look(session, &again, silent)?),
+        false => None,
+    };
+    let left = after.as_ref().unwrap_or(&before);
+    session.output.result(
+        || as_json(&before, left, &repairs, &options),
+        |out| print_end(out, left, &repairs),
+    )?;
+    let cancelled = !ended || left.report.cancelled;
+    Ok(match (cancelled, left.report.is_clean()) {
+        (true, _) => Exit::Passed(status::CANCELLED),
+        (false, false) => Exit::Passed(status::ERRORS_LEFT),
+        (false, true) if before.report.is_clean() => Exit::Done,
+        (false, true) => Exit::Passed(status::CORRECTED),
+    })
+}
+
+/// Whether there is something that a repair could mend. A journal whose database cannot be used must not be
+/// opened for work: it would begin a new one.
+fn is_worth_it(found: &Found) -> bool {
+    let is_beyond = |code: tljournal::Code| {
+        matches!(
+            code,
+            tljournal::Code::DatabaseDamaged
+                | tljournal::Code::DatabaseForeign
+                | tljournal::Code::DatabaseMissing
+                | tljournal::Code::DatabaseNewer
+                | tljournal::Code::Planted
+        )
+    };
+    let mends = |mend| matches!(mend, Mend::Repair | Mend::WithContent);
+    let mut codes = found.findings.iter().map(|finding| finding.code);
+    !codes.clone().any(is_beyond) && codes.any(|code| mends(code.mend()))
+}
+
+/// Repairs, and prints what became of each thing. Says whether it came to its end.
+fn repair(
+    session: &Session,
+    args: &Args,
+    options: &FsckOptions,
+    found: &Found,
+    repairs: &mut Vec<Repair>,
+) -> Result<bool, Failure> {
+    let how = RepairOptions {
+        source: args.source.clone(),
+        paths: args.paths.clone(),
+        watch: options.watch.clone(),
+    };
+    let journal = session.journal_options()?.work()?;
+    let mut told = |repair: Repair| {
+        print(session.output, &repair);
+        repairs.push(repair);
+        ControlFlow::Continue(())
+    };
+    let ended = journal.repair(&found.findings, &how, &mut told)?;
+    session.close(journal);
+    Ok(ended)
+}
+
+fn print(output: Output, repair: &Repair) {
+    if output.json || output.quiet {
+        return;
+    }
+    let said = said(repair);
+    progress::aside(|| {
+        // Whoever does not read it does not miss it; the repairs go on.
+        let _ = anstream::stdout().lock().write_all(said.as_bytes());
+    });
+}
+
+fn said(repair: &Repair) -> String {
+    let (style, word) = match repair.mended {
+        true => (GOOD, "mended"),
+        false => (WARN, "left"),
+    };
+    let (code, path) = (repair.code.as_str(), clean(&repair.path));
+    let text = clean(&repair.text);
+    match path.is_empty() {
+        true => format!("{style}{word:<8}{style:#}{code:<18}{text}\n"),
+        false => format!(
+            "{style}{word:<8}{style:#}{code:<18}{BOLD}{path}{BOLD:#}\n{:26}{text}\n",
+            ""
+        ),
+    }
+}
+
+fn print_end(out: &mut dyn Write, left: &Found, repairs: &[Repair]) -> io::Result<()> {
+    let mended = repairs.iter().filter(|repair| repair.mended).count();
+    if !repairs.is_empty() {
+        writeln!(
+            out,
+            "\n{mended} mended, {} left; now:",
+            repairs.len() - mended
+        )?;
+    }
+    let of_note = |severity| severity > Severity::Notice;
+    let findings = left
+        .findings
+        .iter()
+        .filter(|finding| of_note(finding.severity()));
+    let findings: Vec<_> = findings.cloned().collect();
+    print::summary(out, &left.report, &findings)
+}
+
+fn as_json(before: &Found, left: &Found, repairs: &[Repair], options: &FsckOptions) -> Value {
+    let mut value = left.json(options);
+    let repair = |repair: &Repair| {
+        json!({
+            "code": repair.code.as_str(),
+            "path": repair.path,
+            "mended": repair.mended,
+            "text": repair.text,
+        })
+    };
+    if let Value::Object(fields) = &mut value {
+        let found: Vec<_> = before.findings.iter().map(super::finding_json).collect();
+        fields.insert("found".to_owned(), found.into());
+        let repairs: Vec<_> = repairs.iter().map(repair).collect();
+        fields.insert("repairs".to_owned(), repairs.into());
+    }
+    value
+}

@@ -1,0 +1,189 @@
+use std::fs::File;
+
+use super::{Outcome, Repairs};
+use crate::apply;
+use crate::catalog::EntryRow;
+use crate::error::{Conflict, ConflictKind, Error};
+use crate::fsck::Code;
+use crate::home::Parent;
+use crate::kept;
+use crate::lock::{self, Mode};
+use crate::model::{Digest, Expect, Kind, Place, RelPath, Spot, Stat};
+use crate::txn::{Payload, Transaction};
+
+/// Where the content of a file was found.
+pub(super) struct Content {
+    pub(super) file: File,
+    /// For people.
+    pub(super) origin: String,
+}
+
+impl Repairs<'_> {
+    /// Puts again what is recorded at a place.
+    pub(super) fn entry(&self, place: &Place, code: Code) -> Result<Outcome, Error> {
+        let Some(entry) = self.engine.look(|catalog| catalog.entry(place))? else {
+            return Ok(Outcome::Mended(
+                "nothing is recorded there any more".to_owned(),
+            ));
+        };
+        let path = self.path(place)?;
+        match entry.image.kind {
+            Kind::Dir => self.tree(place, &path, &entry),
+            Kind::Link => self.link(place, &path, &entry, code),
+            Kind::File | Kind::Other => self.file(place, &path, &entry, code),
+        }
+    }
+
+    fn link(
+        &self,
+        place: &Place,
+        path: &RelPath,
+        entry: &EntryRow,
+        code: Code,
+    ) -> Result<Outcome, Error> {
+        let Some(target) = &entry.target else {
+            return Ok(Outcome::Left("where it pointed is not recorded".to_owned()));
+        };
+        if code == Code::Changed && !self.is_named(path) {
+            return Ok(theirs());
+        }
+        self.clear_the_way(place, Kind::Link)?;
+        let mut txn = self.begin(path);
+        txn.link(path, target, Expect::Any)?;
+        txn.prepare()?.commit()?;
+        Ok(Outcome::Mended(format!("linked to {target} again")))
+    }
+
+    fn file(
+        &self,
+        place: &Place,
+        path: &RelPath,
+        entry: &EntryRow,
+        code: Code,
+    ) -> Result<Outcome, Error> {
+        let Some(digest) = entry.digest else {
+            return Ok(Outcome::Left("its content is not recorded".to_owned()));
+        };
+        let in_place = self.in_place(place, &digest)?;
+        if code == Code::Changed && in_place.is_none() && !self.is_named(path) {
+            return Ok(theirs());
+        }
+        let found = match in_place {
+            Some(found) => Some(found),
+            None => self
+                .kept_file(&digest)?
+                .map_or_else(|| self.source_file(path, &digest), |kept| Ok(Some(kept)))?,
+        };
+        let Some(content) = found else {
+            return match code {
+                Code::Damaged => self.quarantine(path),
+                _ => Ok(Outcome::Left(nowhere())),
+            };
+        };
+        self.clear_the_way(place, Kind::File)?;
+        let payload = Payload::reader(content.file)
+            .map_err(|source| crate::disk::DiskError::new("read", path.as_str(), source))?;
+        let payload = payload.mode(entry.image.mode).mtime(entry.image.mtime);
+        let mut txn = self.begin(path);
+        txn.put(path, payload, Expect::Any)?;
+        if txn.digest_of(path) != Some(digest) {
+            txn.rollback()?;
+            return Ok(Outcome::Left(changed_meanwhile()));
+        }
+        txn.prepare()?.commit()?;
+        Ok(Outcome::Mended(format!(
+            "put again, with content from {}",
+            content.origin
+        )))
+    }
+
+    /// A transaction that sets aside what it replaces.
+    pub(super) fn begin(&self, path: &RelPath) -> Transaction {
+        let label = format!("repair {path}");
+        Transaction::new(self.engine.clone(), &label).keeping_evidence()
+    }
+
+    /// Sets aside what nobody can mend, and its record with it.
+    fn quarantine(&self, path: &RelPath) -> Result<Outcome, Error> {
+        let mut txn = self.begin(path);
+        txn.remove(path, Expect::Any)?;
+        txn.prepare()?.commit()?;
+        Ok(Outcome::Mended(
+            "its content is nowhere else: set aside".to_owned(),
+        ))
+    }
+
+    /// Moves aside what is of another kind than what is to be put there. The record stays, so that the next
+    /// check finds it missing if this is cut short.
+    pub(super) fn clear_the_way(&self, place: &Place, wanted: Kind) -> Result<(), Error> {
+        let home = &self.engine.home;
+        let is_wrong = |stat: &Stat| stat.kind != wanted;
+        if !apply::stat_at(self.engine, place)?.is_some_and(|stat| is_wrong(&stat)) {
+            return Ok(());
+        }
+        let _lock = self.engine.commit_lock(Mode::Exclusive, "repair", None)?;
+        let name = place.path.name();
+        let Parent::There(parent) = home.parent(place)? else {
+            return Ok(());
+        };
+        let Some(stat) = parent.stat(name)?.filter(is_wrong) else {
+            return Ok(());
+        };
+        if lock::is_locked_within(&parent, name)? {
+            let holder = lock::of_inode(stat.identity.ino);
+            let path = home.shown(place);
+            return Err(Conflict::at(path, ConflictKind::Pinned { holder }).into());
+        }
+        match home.spot_for(place)?.0 {
+            Spot::Home => drop(home.set_aside(&parent, name, name)?),
+            Spot::Beside(_) => {
+                home.copy_aside(&parent, name, &stat, name)?;
+                parent.remove_tree(name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The file at a place, if it has this content still.
+    fn in_place(&self, place: &Place, digest: &Digest) -> Result<Option<Content>, Error> {
+        let Parent::There(parent) = self.engine.home.parent(place)? else {
+            return Ok(None);
+        };
+        let name = place.path.name();
+        match parent.stat(name)? {
+            Some(Stat {
+                kind: Kind::File, ..
+            }) => {}
+            _ => return Ok(None),
+        }
+        let file = parent.open_file(name)?;
+        let found = parent.hash(&file, name)?;
+        let origin = "its own place".to_owned();
+        Ok((found == *digest).then_some(Content { file, origin }))
+    }
+
+    /// Kept content of a file.
+    pub(super) fn kept_file(&self, digest: &Digest) -> Result<Option<Content>, Error> {
+        let Some(kept) = kept::with_digest(self.engine, digest, Kind::File)? else {
+            return Ok(None);
+        };
+        let file = kept.dir().open_file(&kept.name)?;
+        let found = kept.dir().hash(&file, &kept.name)?;
+        let origin = format!("what transaction {} replaced", kept.txn);
+        // Once it is open it stays, whoever deletes its name.
+        Ok((found == *digest).then_some(Content { file, origin }))
+    }
+}
+
+pub(super) fn theirs() -> Outcome {
+    let text = "somebody changed it after it was put there; name its path to have it put again";
+    Outcome::Left(text.to_owned())
+}
+
+pub(super) fn nowhere() -> String {
+    "its content is not kept, and in no source; put it again, or name a --source".to_owned()
+}
+
+pub(super) fn changed_meanwhile() -> String {
+    "what has its content was changed at the same time; check again".to_owned()
+}

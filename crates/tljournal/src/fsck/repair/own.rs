@@ -1,0 +1,76 @@
+use super::{Outcome, Repairs};
+use crate::catalog::Sync;
+use crate::error::Error;
+use crate::home::{Parent, TXN};
+use crate::lock;
+use crate::model::{Place, TxnId};
+
+impl Repairs<'_> {
+    /// Sets aside what does not belong among the journal's own files.
+    pub(super) fn stray(&self, dir: &str, name: &str) -> Result<Outcome, Error> {
+        let home = &self.engine.home;
+        let dir = match dir {
+            "" => home.state.clone(),
+            dir => home.state.open_dir(dir)?,
+        };
+        if dir.stat(name)?.is_none() {
+            return Ok(Outcome::Mended("gone meanwhile".to_owned()));
+        }
+        if lock::is_locked_within(&dir, name)? {
+            return Ok(Outcome::Left("somebody has locked it".to_owned()));
+        }
+        let kept = home.set_aside(&dir, name, name)?;
+        Ok(Outcome::Mended(format!("set aside as {kept}")))
+    }
+
+    /// Sets aside what was staged beside a target, and that nobody accounts for.
+    pub(super) fn beside(&self, place: &Place) -> Result<Outcome, Error> {
+        let home = &self.engine.home;
+        let Parent::There(parent) = home.parent(place)? else {
+            return Ok(Outcome::Mended("gone meanwhile".to_owned()));
+        };
+        let name = place.path.name();
+        let Some(stat) = parent.stat(name)? else {
+            return Ok(Outcome::Mended("gone meanwhile".to_owned()));
+        };
+        if lock::is_locked_within(&parent, name)? {
+            return Ok(Outcome::Left("somebody has locked it".to_owned()));
+        }
+        // It lies on another filesystem.
+        let kept = home.copy_aside(&parent, name, &stat, name)?;
+        parent.remove_tree(name)?;
+        Ok(Outcome::Mended(format!("set aside as {kept}")))
+    }
+
+    /// Records that what was kept of a transaction is gone.
+    pub(super) fn kept_missing(&self, id: TxnId) -> Result<Outcome, Error> {
+        let Some(row) = self.engine.look(|catalog| catalog.txn(id))? else {
+            return Ok(Outcome::Mended("forgotten meanwhile".to_owned()));
+        };
+        if self.engine.home.txns.stat(id.to_string())?.is_some() {
+            return Ok(Outcome::Left("it is there again".to_owned()));
+        }
+        self.engine
+            .record(Sync::Normal, |catalog| catalog.set_kept(row.row, None))?;
+        Ok(Outcome::Mended("recorded as gone".to_owned()))
+    }
+
+    /// Sets aside what is kept of a transaction, so that nothing is restored from it.
+    pub(super) fn kept_damaged(&self, id: TxnId) -> Result<Outcome, Error> {
+        let Some(row) = self.engine.look(|catalog| catalog.txn(id))? else {
+            return Ok(Outcome::Mended("forgotten meanwhile".to_owned()));
+        };
+        let Some(staging) = self.engine.home.claim_staging(id)? else {
+            return Ok(Outcome::Left("somebody has locked it".to_owned()));
+        };
+        if lock::is_locked_inside(&staging.dir)? {
+            return Ok(Outcome::Left("somebody has locked it".to_owned()));
+        }
+        // The row goes first: what is left of a directory whose row does not keep it is swept.
+        self.engine
+            .record(Sync::Normal, |catalog| catalog.set_kept(row.row, None))?;
+        let home = &self.engine.home;
+        let kept = home.set_aside(&home.txns, &id.to_string(), TXN)?;
+        Ok(Outcome::Mended(format!("set aside as {kept}")))
+    }
+}

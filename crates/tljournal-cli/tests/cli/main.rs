@@ -21,6 +21,7 @@ mod exits;
 mod export;
 mod history;
 mod hostile;
+mod json;
 mod kits;
 mod pin;
 mod populate;

@@ -2,7 +2,9 @@ use std::ops::ControlFlow;
 
 use camino::Utf8Path;
 use rusqlite::{Connection, OpenFlags};
-use tljournal::{Code, Finding, FsckOptions, Image, Journal, Kind, Severity, Timestamp};
+use tljournal::{
+    Code, Finding, FsckOptions, FsckReport, Image, Journal, Kind, Severity, Timestamp,
+};
 
 use crate::script::Steps;
 use crate::snapshot::{Snapshot, What};
@@ -47,7 +49,7 @@ pub fn check_at_rest(world: &World) -> Vec<String> {
     if !left.is_empty() {
         wrong.push(format!("left over in staging: {left:?}"));
     }
-    wrong.extend(found_by_fsck(world, is_own));
+    wrong.extend(found_by_fsck(world, is_own).0);
     wrong
 }
 
@@ -55,11 +57,17 @@ pub fn check_at_rest(world: &World) -> Vec<String> {
 /// one line for each thing that is not. Nobody else had their hands in it.
 #[must_use]
 pub fn check_clean(world: &World) -> Vec<String> {
-    found_by_fsck(world, |_| true)
+    let (mut found, report) = found_by_fsck(world, |_| true);
+    let unchecked = report.iter().flat_map(|report| &report.unchecked);
+    found.extend(unchecked.map(|what| format!("fsck left out {what}")));
+    found
 }
 
 /// What a check finds that is not as it should be.
-fn found_by_fsck(world: &World, counts: impl Fn(Code) -> bool) -> Vec<String> {
+fn found_by_fsck(
+    world: &World,
+    counts: impl Fn(Code) -> bool,
+) -> (Vec<String>, Option<FsckReport>) {
     let mut found = Vec::new();
     let mut told = |finding: Finding| {
         if finding.severity() > Severity::Notice && counts(finding.code) {
@@ -72,11 +80,12 @@ fn found_by_fsck(world: &World, counts: impl Fn(Code) -> bool) -> Vec<String> {
         ControlFlow::Continue(())
     };
     match world.options().fsck(&FsckOptions::default(), &mut told) {
-        Ok(report) if report.unchecked.is_empty() => {}
-        Ok(report) => found.push(format!("fsck left out {:?}", report.unchecked)),
-        Err(error) => found.push(format!("it cannot be checked: {}", explain(&error))),
+        Ok(report) => (found, Some(report)),
+        Err(error) => {
+            found.push(format!("it cannot be checked: {}", explain(&error)));
+            (found, None)
+        }
     }
-    found
 }
 
 /// Whether a code is about the journal's own, and not about what others may have changed.

@@ -96,7 +96,7 @@ fn tell_file(
     }
     let json = || {
         let file = path.as_str();
-        json!({"command": "postmortem", "file": file, "bytes": size, "left_out": left_out})
+        json!({"command": "postmortem bundle", "file": file, "bytes": size, "left_out": left_out})
     };
     session.output.result(json, |out| {
         let (file, size) = (clean(path.as_str()), bytes(size));
@@ -118,7 +118,7 @@ fn list(session: &Session, inspection: &Inspection) -> Result<Exit, Failure> {
             value["end"] = end.word().into();
             value
         });
-        json!({"command": "postmortem", "runs": runs.collect::<Vec<_>>()})
+        json!({"command": "postmortem list", "runs": runs.collect::<Vec<_>>()})
     };
     session.output.result(json, |out| {
         let terminal = Terminal::of_stdout();

@@ -1,6 +1,6 @@
 use tljournal::RelPath;
 
-use super::undo::{How, tell};
+use super::undo::{How, made, tell};
 use super::views::the_txn;
 use crate::exit::{self, Exit};
 use crate::failure::Failure;
@@ -34,6 +34,7 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let journal = session.work()?;
     let txn = the_txn(&journal.history(), &args.at)?;
     let restored = journal.restore(&args.path, &txn, &args.how.options());
+    let made = made(&journal, &restored);
     session.close(journal);
-    tell(session, &restored?, ("restore", None), &args.how)
+    tell(session, (&restored?, made?), ("restore", None), &args.how)
 }

@@ -1,7 +1,9 @@
 use std::io::{self, Write};
 
 use serde_json::{Value, json};
-use tljournal::{Because, OnPinned, Undo, UndoAction, UndoOptions, UndoStep};
+use tljournal::{
+    Because, Error, Journal, OnPinned, TxnRecord, Undo, UndoAction, UndoOptions, UndoStep,
+};
 
 use super::views::{the_txn, version, version_json};
 use crate::exit::{self, Exit};
@@ -65,14 +67,30 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let journal = session.work()?;
     let txn = the_txn(&journal.history(), &args.name)?;
     let undone = journal.undo(&txn, &args.how.options());
+    let made = made(&journal, &undone);
     session.close(journal);
-    tell(session, &undone?, ("undo", Some(txn.number)), &args.how)
+    tell(
+        session,
+        (&undone?, made?),
+        ("undo", Some(txn.number)),
+        &args.how,
+    )
+}
+
+/// The transaction that was made, if one was.
+pub(super) fn made(
+    journal: &Journal,
+    undone: &Result<Undo, Error>,
+) -> Result<Option<TxnRecord>, Failure> {
+    let id = undone.as_ref().ok().and_then(|undo| undo.txn);
+    let made = id.map(|id| journal.history().transaction(&id.to_string()));
+    Ok(made.transpose()?.flatten())
 }
 
 /// Prints what was done, or would be.
 pub(super) fn tell(
     session: &Session,
-    undo: &Undo,
+    (undo, made): (&Undo, Option<TxnRecord>),
     (command, undoes): (&str, Option<i64>),
     how: &How,
 ) -> Result<Exit, Failure> {
@@ -84,7 +102,7 @@ pub(super) fn tell(
             "dry_run": how.dry_run,
             "refused": undo.is_refused(),
             "changed": undo.txn.is_some(),
-            "txn": undo.txn.map(|txn| txn.to_string()),
+            "txn": made.as_ref().map(|txn| json!({"number": txn.number, "id": txn.id.to_string()})),
             "steps": undo.steps.iter().map(step_json).collect::<Vec<_>>(),
         })
     };

@@ -20,6 +20,7 @@ mod exec_signals;
 mod exits;
 mod history;
 mod hostile;
+mod json;
 mod kits;
 mod pin;
 mod populate;

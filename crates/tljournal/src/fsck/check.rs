@@ -18,6 +18,8 @@ pub(super) struct Check<'a> {
     pub(super) options: &'a FsckOptions,
     told: Told<'a>,
     pub(super) report: FsckReport,
+    /// How many places there is nothing at because it was not copied.
+    pub(super) not_copied: u64,
 }
 
 /// Why a part of a check ended before it was done.
@@ -35,6 +37,7 @@ pub(crate) fn check(look: &Look<'_>, options: &FsckOptions, told: Told<'_>) -> F
         options,
         told,
         report: FsckReport::default(),
+        not_copied: 0,
     };
     if let Err(Stop::Asked) = check.all() {
         check.report.cancelled = true;

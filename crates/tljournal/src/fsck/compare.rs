@@ -225,9 +225,11 @@ impl Look<'_> {
                     moves_mtime.insert(parent_of(path));
                 }
                 DifferenceKind::Extra => _ = moves_mtime.insert(parent_of(path)),
-                DifferenceKind::Size { .. } | DifferenceKind::Target { .. } => {
-                    moves_mtime.insert(path);
+                // Another target, or another inode, is another entry.
+                DifferenceKind::Target { .. } | DifferenceKind::HardLinks => {
+                    moves_mtime.extend([path, parent_of(path)]);
                 }
+                DifferenceKind::Size { .. } => _ = moves_mtime.insert(path),
                 _ => {}
             }
         }

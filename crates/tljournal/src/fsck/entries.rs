@@ -25,6 +25,10 @@ impl Check<'_> {
                 ScannedEntry::Whole(..) | ScannedEntry::Bad => {}
             }
         }
+        if self.not_copied > 0 {
+            let what = format!("files, links and trees at {} places", self.not_copied);
+            self.leave_out(&format!("{what}: they are not in this copy"));
+        }
         if elsewhere > 0 && self.options.paths.is_empty() {
             let text = "below other roots; check it from there";
             self.leave_out(&format!("what is recorded at {elsewhere} places {text}"));
@@ -62,8 +66,12 @@ impl Check<'_> {
             },
         };
         self.report.entries += compared.entries;
+        let whole = self.look.at_home || self.look.state.is_some();
         for finding in compared.findings {
-            if self.is_within_paths(&finding) {
+            if finding.code == Code::Missing && !whole {
+                // A database that was copied without the journal's other files came alone, or with a few.
+                self.not_copied += 1;
+            } else if self.is_within_paths(&finding) {
                 self.tell(finding)?;
             }
         }

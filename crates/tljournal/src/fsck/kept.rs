@@ -96,8 +96,9 @@ impl Check<'_> {
                 Ok(found.map(|what| what.to_string()))
             }
             Kind::Dir => {
-                let manifest = self.look.ask(|catalog| catalog.manifest(&digest))?;
-                let Some(manifest) = manifest else {
+                // One that cannot be read was told with the database.
+                let manifest = self.look.ask(|catalog| catalog.manifest(&digest));
+                let Some(manifest) = manifest.ok().flatten() else {
                     return Ok(None);
                 };
                 watch.expect(manifest.bytes());

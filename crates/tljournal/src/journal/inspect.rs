@@ -10,7 +10,7 @@ use crate::catalog::{Catalog, CatalogError, HomeRow};
 use crate::disk::{Dir, Disk, DiskError};
 use crate::error::{Error, UsageError};
 use crate::fsck::{self, Finding, FsckOptions, FsckReport, Look};
-use crate::home::{DATABASE, Map, SHM, STATE, WAL, check_database_files};
+use crate::home::{DATABASE, FOREIGN_JOURNAL, Map, SHM, STATE, WAL, check_database_files};
 use crate::lock::{self, Runs};
 use crate::model::{Anchor, Place, RelPath};
 use crate::tree::Difference;
@@ -64,7 +64,9 @@ impl Inspection {
         let is_own =
             |row: Option<HomeRow>| row.is_some_and(|row| row.identity == home_stat.identity);
         let at_home = is_own(home_row);
-        let shared = at_home && dir.stat(SHM)?.is_some() && dir.is_writable();
+        // SQLite would replay a journal that lies beside it, which is never ours.
+        let is_plain = dir.stat(SHM)?.is_some() && dir.stat(FOREIGN_JOURNAL)?.is_none();
+        let shared = at_home && is_plain && dir.is_writable();
         let (mut catalog, copy) = if shared || log_is_empty {
             (Catalog::open_read_only(&path, !shared)?, None)
         } else {

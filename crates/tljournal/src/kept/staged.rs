@@ -39,7 +39,8 @@ pub(crate) fn weigh(
             if inside.iter().any(|(path, _)| keys.is_at(path)) {
                 return Ok(Weight::KeyMaterial);
             }
-            inside.iter().map(|(_, stat)| stat.size).sum()
+            let files = inside.iter().filter(|(_, stat)| stat.kind == Kind::File);
+            files.map(|(_, stat)| stat.size).sum()
         }
         Kind::File => stat.size,
         Kind::Link => 0,

@@ -131,6 +131,10 @@ fn clear(engine: &Engine, row: &TxnRow, keep: Keep) -> Result<bool, Error> {
     let Some(staging) = engine.home.claim_staging(row.id)? else {
         return Ok(false);
     };
+    // Looked up under its lock: whoever had it before may have come to keep what is there.
+    if engine.look(|catalog| catalog.is_kept(row.row))? {
+        return Ok(false);
+    }
     // What lies beyond this opener's reach is for another one to clear.
     let Some(changes) = changes_within_reach(engine, row)? else {
         return Ok(false);
@@ -145,10 +149,7 @@ fn sweep_one(engine: &Engine, candidate: &Candidate, report: &mut Recovery) -> R
         return Ok(());
     };
     let ended = matches!(row.state, TxnState::Applied | TxnState::Aborted);
-    if !ended || engine.look(|catalog| catalog.is_kept(row.row))? {
-        return Ok(());
-    }
-    if engine.look(|catalog| catalog.is_unsettled(row.row))? {
+    if !ended || engine.look(|catalog| catalog.is_unsettled(row.row))? {
         return Ok(());
     }
     let keep = match row.state {

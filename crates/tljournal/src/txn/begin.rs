@@ -7,11 +7,12 @@ use super::intent::{Intent, Wanted};
 use crate::ambient;
 use crate::apply::{self, Keep, discard};
 use crate::catalog::{Sync, VoucherChange};
+use crate::disk::Dir;
 use crate::disk::{DiskError, NewFile};
 use crate::engine::{Engine, Moment};
 use crate::error::{Conflict, ConflictKind, Error, UsageError};
 use crate::home::{STAGED_PATHS, Staging};
-use crate::model::{Change, Digest, Expect, Place, RelPath, TxnId, TxnState};
+use crate::model::{Change, Digest, Expect, Manifest, Place, RelPath, TxnId, TxnState};
 use crate::redact::redacted_text;
 
 /// A transaction to which changes are being added.
@@ -89,6 +90,14 @@ impl Transaction {
         let intent = self.intents.iter().find(|intent| intent.path == *path)?;
         let found = intent.found.as_ref().and_then(|found| found.digest);
         found.or_else(|| intent.staged.as_ref().and_then(|staged| staged.digest))
+    }
+
+    /// The tree that is staged for a path, with what describes it.
+    pub(crate) fn staged_tree(&self, path: &RelPath) -> Option<(Dir, Manifest)> {
+        let intent = self.intents.iter().find(|intent| intent.path == *path)?;
+        let staged = intent.staged.as_ref()?;
+        let tree = staged.tree.as_ref()?;
+        Some((tree.pin.dir().clone(), tree.manifest.clone()))
     }
 
     /// What the caller named it.

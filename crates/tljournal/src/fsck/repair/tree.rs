@@ -1,6 +1,8 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::io;
-use std::sync::Arc;
+
+use camino::Utf8Path;
 
 use super::entry::{changed_meanwhile, nowhere};
 use super::{Outcome, Repairs};
@@ -8,9 +10,9 @@ use crate::apply;
 use crate::catalog::{EntryRow, Sync};
 use crate::disk::Dir;
 use crate::error::Error;
-use crate::kept::{self, Kept};
+use crate::kept;
 use crate::model::{Digest, Entry, EntryKind, Kind, Manifest, Place, RelPath};
-use crate::tree::{self, Depth, DifferenceKind, SourceContent, SourceEntry, TreeSource};
+use crate::tree::{self, Depth, Reader, SourceContent, SourceEntry, TreeSource};
 use crate::txn::TreeOptions;
 
 impl Repairs<'_> {
@@ -27,7 +29,7 @@ impl Repairs<'_> {
         let Some(manifest) = self.engine.look(|catalog| catalog.manifest(&digest))? else {
             return self.from_source(place, path, &digest);
         };
-        let missing = match self.composed(place, &manifest)? {
+        let missing = match self.composed(place, &manifest, None)? {
             Composed::Whole(source) => {
                 let what = "installed again, with the content that is in place or kept";
                 return self.install(place, path, &digest, source, what);
@@ -39,20 +41,20 @@ impl Repairs<'_> {
                 "installed again, as transaction {} had replaced it",
                 kept.txn
             );
+            // It is shared until it is copied, so that nobody deletes it.
             let source = TreeSource::dir(kept.path()).keep_special_bits();
             let outcome = self.install(place, path, &digest, source, &what)?;
-            // Nobody deletes it before it is copied.
-            drop::<Kept>(kept);
             if matches!(outcome, Outcome::Mended(_)) {
                 return Ok(outcome);
             }
         }
-        match self.options.source {
-            Some(_) => self.from_source(place, path, &digest),
-            None => Ok(Outcome::Left(format!("{missing}: {}", nowhere()))),
+        match &self.options.source {
+            Some(named) => self.with_content_of(place, path, &manifest, named),
+            None => Ok(Outcome::Left(format!("{missing}; {}", nowhere()))),
         }
     }
 
+    /// Installs a tree whose manifest is not known any more, if the named source is exactly it.
     fn from_source(
         &self,
         place: &Place,
@@ -73,6 +75,28 @@ impl Repairs<'_> {
         }
     }
 
+    /// Installs a tree with the content that the named source has under whatever name, mode and mtime.
+    fn with_content_of(
+        &self,
+        place: &Place,
+        path: &RelPath,
+        manifest: &Manifest,
+        named: &Utf8Path,
+    ) -> Result<Outcome, Error> {
+        let mut staged = self.begin(path);
+        staged.tree(path, TreeSource::at(named), TreeOptions::default())?;
+        let more = staged.staged_tree(path);
+        let outcome = match self.composed(place, manifest, more)? {
+            Composed::Whole(source) => {
+                let what = format!("installed again, with content from `{named}`");
+                self.install(place, path, &manifest.digest(), source, &what)
+            }
+            Composed::Missing(missing) => Ok(Outcome::Left(format!("{missing}, nor in `{named}`"))),
+        };
+        staged.rollback()?;
+        outcome
+    }
+
     /// Installs a source, if what comes out of it is exactly what is wanted.
     fn install(
         &self,
@@ -82,11 +106,8 @@ impl Repairs<'_> {
         source: TreeSource,
         what: &str,
     ) -> Result<Outcome, Error> {
-        let mut txn = self.begin(path);
         let described = source.describe();
-        let is_file =
-            apply::stat_at(self.engine, place)?.is_some_and(|stat| stat.kind != Kind::Dir);
-        // Staged under the eyes of nobody: what is in the way goes only when it is known to be right.
+        let mut txn = self.begin(path);
         txn.tree(path, source, TreeOptions::default())?;
         match txn.digest_of(path) {
             Some(found) if found == *wanted => {}
@@ -101,86 +122,57 @@ impl Repairs<'_> {
             }
         }
         let prepared = txn.prepare()?;
-        if is_file {
-            self.clear_the_way(place, Kind::Dir)?;
-        }
+        // What is in the way goes only when what follows it is complete.
+        self.clear_the_way(place, Kind::Dir)?;
         prepared.commit()?;
         Ok(Outcome::Mended(what.to_owned()))
     }
 
     /// The tree as its manifest says, with the content that is in place where that is right, and with what is
-    /// kept where it is not.
-    fn composed(&self, place: &Place, manifest: &Manifest) -> Result<Composed, Error> {
+    /// kept, or in another tree, where it is not.
+    fn composed(
+        &self,
+        place: &Place,
+        manifest: &Manifest,
+        other: Option<(Dir, Manifest)>,
+    ) -> Result<Composed, Error> {
         let root = apply::open_tree(self.engine, place)?;
         let wrong = match &root {
-            Some(root) => self.wrong_content(root, manifest)?,
-            None => manifest
-                .entries()
-                .iter()
-                .map(|entry| entry.path.clone())
-                .collect(),
+            Some(root) => wrong_content(root, manifest)?,
+            None => (0..manifest.entries().len()).collect(),
         };
-        let mut kept = Vec::new();
-        let mut missing = 0;
-        for entry in manifest
-            .entries()
-            .iter()
-            .filter(|entry| wrong.contains(&entry.path))
-        {
-            if let EntryKind::File {
+        let others = other.map(|(dir, manifest)| (dir, by_digest(&manifest)));
+        let (mut taken, mut missing) = (BTreeMap::new(), 0);
+        for index in wrong {
+            let EntryKind::File {
                 digest,
                 same_as: None,
                 ..
-            } = &entry.kind
-            {
-                match self.kept_file(digest)? {
-                    Some(content) => kept.push((entry.path.clone(), content.file)),
+            } = &manifest.entries()[index].kind
+            else {
+                continue;
+            };
+            let from_other = others.as_ref().and_then(|(dir, paths)| {
+                let path = paths.get(digest)?.clone();
+                Some(From::Other(dir.clone(), path))
+            });
+            match from_other {
+                Some(other) => _ = taken.insert(index, other),
+                None => match self.kept_file(digest)? {
+                    Some(content) => _ = taken.insert(index, From::Kept(content.file)),
                     None => missing += 1,
-                }
+                },
             }
         }
         if missing > 0 {
-            return Ok(Composed::Missing(format!(
-                "the content of {missing} files is not in place"
-            )));
+            let text =
+                format!("the content of {missing} of its files is neither in place nor kept");
+            return Ok(Composed::Missing(text));
         }
-        let entries = Arc::new(manifest.entries().to_vec());
-        let next = {
-            let entries = entries.clone();
-            move |index: usize| -> io::Result<SourceEntry> {
-                let entry = &entries[index];
-                let taken = kept.iter().find(|(path, _)| *path == entry.path);
-                let file = taken.map(|(_, file)| file.try_clone()).transpose()?;
-                source_entry(&entries, entry, file, root.as_ref())
-            }
-        };
-        let source = TreeSource::entries((0..entries.len()).map(next));
+        let entries = manifest.entries().to_vec();
+        let next = move |index: usize| source_entry(&entries, index, &taken, root.as_ref());
+        let source = TreeSource::entries((0..manifest.entries().len()).map(next));
         Ok(Composed::Whole(source.keep_special_bits()))
-    }
-
-    /// The paths of files whose content is not right in place.
-    fn wrong_content(&self, root: &Dir, manifest: &Manifest) -> Result<BTreeSet<String>, Error> {
-        let tick = |_| {};
-        let verdict = tree::verify(root, manifest, None, Depth::Full, &tick)?;
-        let is_wrong = |what: &DifferenceKind| {
-            matches!(
-                what,
-                DifferenceKind::Missing
-                    | DifferenceKind::Content
-                    | DifferenceKind::Size { .. }
-                    | DifferenceKind::Kind { .. }
-            )
-        };
-        let wrong: BTreeSet<String> = verdict
-            .differences
-            .iter()
-            .filter(|difference| is_wrong(&difference.what))
-            .map(|difference| difference.path.clone())
-            .collect();
-        // Paths of differences are escaped; those of entries are not.
-        let shown = |entry: &&Entry| wrong.contains(&entry.path.escape_debug().to_string());
-        let paths = manifest.entries().iter().filter(shown);
-        Ok(paths.map(|entry| entry.path.clone()).collect())
     }
 
     /// Writes the manifest of a tree again, if the tree is what it described.
@@ -226,12 +218,47 @@ enum Composed {
     Missing(String),
 }
 
+/// Where the content of a file comes from that is not right in place.
+enum From {
+    Kept(File),
+    /// A file below another root.
+    Other(Dir, String),
+}
+
+/// The files whose content is not right in place.
+fn wrong_content(root: &Dir, manifest: &Manifest) -> Result<Vec<usize>, Error> {
+    let survey = tree::survey(root, manifest, None, Depth::Full)?;
+    let right: BTreeSet<usize> = survey.unread.into_iter().collect();
+    let mut reader = Reader::default();
+    let mut wrong = Vec::new();
+    for (index, entry) in manifest.entries().iter().enumerate() {
+        let is_right = right.contains(&index) && reader.compare(root, entry, &|_| {})?.is_none();
+        if matches!(entry.kind, EntryKind::File { same_as: None, .. }) && !is_right {
+            wrong.push(index);
+        }
+    }
+    Ok(wrong)
+}
+
+fn by_digest(manifest: &Manifest) -> BTreeMap<Digest, String> {
+    let digest = |entry: &Entry| match entry.kind {
+        EntryKind::File { digest, .. } => Some((digest, entry.path.clone())),
+        _ => None,
+    };
+    manifest.entries().iter().filter_map(digest).collect()
+}
+
 fn source_entry(
     entries: &[Entry],
-    entry: &Entry,
-    kept: Option<std::fs::File>,
+    index: usize,
+    taken: &BTreeMap<usize, From>,
     root: Option<&Dir>,
 ) -> io::Result<SourceEntry> {
+    let entry = &entries[index];
+    let open = |dir: &Dir, path: &str| {
+        let opened = dir.open_file(path);
+        opened.map_err(|error| io::Error::new(error.io().kind(), error))
+    };
     let content = match &entry.kind {
         EntryKind::Dir => SourceContent::Dir,
         EntryKind::Link { target } => SourceContent::Link(target.clone()),
@@ -239,14 +266,15 @@ fn source_entry(
             same_as: Some(first),
             ..
         } => SourceContent::HardLink(entries[*first as usize].path.clone()),
-        EntryKind::File { .. } => SourceContent::File(match (kept, root) {
-            (Some(file), _) => Box::new(file),
-            (None, Some(root)) => {
-                let opened = root.open_file(&entry.path);
-                Box::new(opened.map_err(|error| io::Error::new(error.io().kind(), error))?)
-            }
-            (None, None) => return Err(io::ErrorKind::NotFound.into()),
-        }),
+        EntryKind::File { .. } => {
+            let file = match (taken.get(&index), root) {
+                (Some(From::Kept(file)), _) => file.try_clone()?,
+                (Some(From::Other(dir, path)), _) => open(dir, path)?,
+                (None, Some(root)) => open(root, &entry.path)?,
+                (None, None) => return Err(io::ErrorKind::NotFound.into()),
+            };
+            SourceContent::File(Box::new(file))
+        }
     };
     let path = match entry.path.is_empty() {
         true => ".".to_owned(),

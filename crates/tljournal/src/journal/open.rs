@@ -12,9 +12,9 @@ use crate::engine::{Engine, Store};
 use crate::error::{Damage, Error};
 use crate::fsck::{self, Finding, FsckOptions, FsckReport};
 use crate::home::Home;
-use crate::kept::Retention;
 use crate::lock::{self, Held, Mode, Runs, Wait};
 use crate::model::{Identity, RelPath, Stat};
+use crate::model::{KeyMaterial, Retention};
 use crate::recovery::{self, Recovery};
 
 /// How often opening is tried when the database turns out damaged, or others are mending it.
@@ -29,6 +29,7 @@ pub struct Options {
     territory: Vec<RelPath>,
     lock_wait: Option<Duration>,
     retention: Retention,
+    key_material: KeyMaterial,
     disk: Disk,
 }
 
@@ -41,6 +42,7 @@ impl Options {
             territory: Vec::new(),
             lock_wait: None,
             retention: Retention::default(),
+            key_material: KeyMaterial::default(),
             disk: Disk::default(),
         }
     }
@@ -67,6 +69,12 @@ impl Options {
     /// Keeps so much of what is not needed any more. Without it [`Retention::default`].
     pub fn retention(mut self, retention: Retention) -> Self {
         self.retention = retention;
+        self
+    }
+
+    /// Never keeps what is at these paths. Without it [`KeyMaterial::default`].
+    pub fn key_material(mut self, paths: KeyMaterial) -> Self {
+        self.key_material = paths;
         self
     }
 
@@ -178,7 +186,7 @@ impl Options {
             store,
             files,
             self.lock_wait,
-            self.retention.clone(),
+            (self.retention.clone(), self.key_material.clone()),
         );
         engine.home.keep_reserve();
         let recovery = recovery::recover(&engine)?;

@@ -120,4 +120,6 @@ impl From<RowError> for CatalogError {
 }
 
 #[cfg(test)]
+mod plans;
+#[cfg(test)]
 mod tests;

@@ -122,4 +122,6 @@ impl From<RowError> for CatalogError {
 }
 
 #[cfg(test)]
+mod plans;
+#[cfg(test)]
 mod tests;

@@ -10,7 +10,10 @@ use crate::progress::Progress;
 use crate::session::Session;
 use crate::text::count;
 
-const EXAMPLE: &str = r#"The description:
+const EXAMPLE: &str = r#"Example:
+  tljournal apply changes.json
+
+The description:
   {"label": "publish 1.2.3", "changes": [
     {"put": "build/a.txt", "content": "text", "mode": "0644",
      "mtime": "2025-01-02T03:04:05.123456789Z", "expect": "absent"},
@@ -30,7 +33,7 @@ const EXAMPLE: &str = r#"The description:
 ///
 /// All of them are made, or none.
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLE}\n{}", exit::OF_CHANGES))]
+#[command(after_help = exit::after(EXAMPLE, exit::OF_CHANGES))]
 pub(crate) struct Args {
     /// The JSON description of the changes; `-` is standard input
     #[arg(value_name = "FILE")]

@@ -85,7 +85,8 @@ mod tests {
             if command.get_subcommands().next().is_none() {
                 assert!(page.contains("Exit status:"), "{name}");
             }
-            command.get_subcommands().for_each(check);
+            let below = command.get_subcommands();
+            below.filter(|below| below.get_name() != "help").for_each(check);
         }
         let mut top = Cli::command();
         top.build();

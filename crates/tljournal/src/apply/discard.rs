@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::home::{STAGED_PATHS, Staging, out_name};
 use crate::kept::{self, StagedPaths, Weight};
 use crate::lock;
-use crate::model::{Change, Kind, Op, Spot, Stat, TxnId};
+use crate::model::{Change, Kind, Op, RelPath, Spot, Stat, TxnId};
 use crate::tree::{self, Depth};
 
 /// What becomes of the content that a transaction replaced, or had staged.
@@ -153,9 +153,14 @@ fn discard_one(
         )?,
         false => Weight::No,
     };
+    let is_drift = is_drift(engine, id, change, (dir, name, &stat), replaced)?;
     if weight == Weight::KeyMaterial {
         tell_not_kept(engine, id, change)?;
-    } else if is_drift(engine, id, change, (dir, name, &stat), replaced)? {
+    }
+    // What somebody did in a tree stays, but for the keys in it.
+    let stays = weight != Weight::KeyMaterial
+        || kept::remove_keys(&engine.key_material, &engine.home.shown(&change.place), (dir, name, &stat))?;
+    if is_drift && stays {
         match whole.filter(|_| change.spot == Spot::Home) {
             Some(whole) => keep_part_aside(engine, id, (change, whole), (dir, name))?,
             None => keep_aside(engine, id, change, (dir, name, &stat))?,
@@ -224,6 +229,23 @@ fn tell_not_kept(engine: &Engine, id: TxnId, change: &Change) -> Result<(), Erro
 /// What the name of an entry ends with that is being deleted.
 const GONE: &str = ".gone";
 
+/// Marks everything in a transaction's directory as being deleted. The caller has locked it, and knows that
+/// nobody holds anything of it.
+pub(crate) fn give_up(staging: &Staging) -> Result<(), Error> {
+    for name in staging.dir.names()? {
+        let Some(name) = name.to_str() else { continue };
+        if name == STAGED_PATHS || name.ends_with(GONE) {
+            continue;
+        }
+        let gone = format!("{name}{GONE}");
+        if staging.dir.stat(&gone)?.is_some() {
+            staging.dir.remove_tree(&gone)?;
+        }
+        staging.dir.rename_new(name, &staging.dir, &gone)?;
+    }
+    Ok(())
+}
+
 /// Whether what was replaced is a person's or another program's work.
 fn is_drift(
     engine: &Engine,
@@ -271,7 +293,12 @@ fn keep_aside(
 ) -> Result<(), Error> {
     let what = change.place.path.name();
     let kept = match change.spot {
-        Spot::Home => engine.home.set_aside(dir, name, what)?,
+        Spot::Home => {
+            let group = format!("{id}-replaced");
+            let path = RelPath::new(&engine.home.shown(&change.place)).unwrap_or(change.place.path.clone());
+            let (group, _) = engine.home.set_aside_within(&group, dir, name, &path)?;
+            format!("{group}/{path}")
+        }
         Spot::Beside(_) => {
             let kept = engine.home.copy_aside(dir, name, stat, what)?;
             dir.remove_tree(name)?;

@@ -19,9 +19,20 @@ impl Forgettable {
     }
 }
 
-/// Transactions that have ended, and that neither tell of something that stands nor have something kept.
+/// Transactions that have ended, and that neither tell of something that stands, nor have something kept, nor
+/// put there what is kept of another one.
 const TXN: &str = "state IN ('applied', 'aborted') AND kept IS NULL
-                   AND NOT EXISTS (SELECT 1 FROM entry WHERE entry.txn = txn.id)";
+                   AND NOT EXISTS (SELECT 1 FROM entry WHERE entry.txn = txn.id)
+                   AND id NOT IN (
+                       SELECT coalesce((
+                           SELECT earlier.txn FROM change AS earlier
+                           JOIN txn AS writer ON writer.id = earlier.txn
+                           WHERE earlier.root = change.root AND earlier.path = change.path
+                           AND earlier.txn < change.txn AND earlier.op != 'parent'
+                           AND writer.state = 'applied'
+                           ORDER BY earlier.txn DESC LIMIT 1), 0)
+                       FROM txn AS keeping JOIN change ON change.txn = keeping.id
+                       WHERE keeping.kept IS NOT NULL)";
 /// Runs that have ended, of which nothing else tells.
 const RUN: &str = "ended_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM txn WHERE txn.run = run.id)
                    AND NOT EXISTS (SELECT 1 FROM voucher WHERE voucher.run = run.uuid)";

@@ -7,8 +7,12 @@ use crate::lock;
 use crate::model::{Identity, Kind, RelPath, Stat};
 use crate::tree::{self, TreeSource};
 
-/// How many things are kept aside; the oldest goes first.
-const ASIDE_MAX: usize = 8;
+/// How many things are kept aside, however large they are; what one transaction replaced is one.
+const ASIDE_ALWAYS: usize = 8;
+/// How many things are kept aside at most; the oldest goes first.
+const ASIDE_MAX: usize = 64;
+/// How many bytes they may have together, if there are more than a few.
+const ASIDE_BYTES_MAX: u64 = 1 << 30;
 /// How much of the old name the new one repeats, so that it is not too long for any filesystem.
 const ASIDE_NAME_CHARS_MAX: usize = 40;
 
@@ -146,7 +150,17 @@ impl Home {
     fn thin_aside(&self) -> Result<(), Error> {
         let mut names = self.aside.names()?;
         names.sort();
-        let surplus = names.len().saturating_sub(ASIDE_MAX);
+        let mut surplus = names.len().saturating_sub(ASIDE_MAX);
+        let mut bytes = 0_u64;
+        // The latest stay; of the others as many as there is room for.
+        let older = names.len().saturating_sub(ASIDE_ALWAYS);
+        for (index, name) in names.iter().enumerate().take(older).skip(surplus).rev() {
+            bytes = bytes.saturating_add(self.bytes_aside(name)?);
+            if bytes > ASIDE_BYTES_MAX {
+                surplus = index + 1;
+                break;
+            }
+        }
         for name in &names[..surplus] {
             // One that cannot be removed must not keep new evidence from being kept.
             match lock::is_locked_within(&self.aside, name) {
@@ -160,6 +174,21 @@ impl Home {
             }
         }
         Ok(())
+    }
+
+    /// How much something that was set aside takes, as far as it can be looked at.
+    fn bytes_aside(&self, name: &std::ffi::OsStr) -> Result<u64, Error> {
+        let Some(stat) = self.aside.stat(name)? else {
+            return Ok(0);
+        };
+        if stat.kind != Kind::Dir {
+            return Ok(stat.size);
+        }
+        let inside = self.aside.open_child(name).map(|dir| tree::list(&dir));
+        Ok(match inside {
+            Ok(Ok(inside)) => inside.iter().map(|(_, stat)| stat.size).sum(),
+            _ => 0,
+        })
     }
 }
 

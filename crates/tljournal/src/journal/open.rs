@@ -6,15 +6,16 @@ use rustix::io::Errno;
 
 use super::inspect::Inspection;
 use super::work::Journal;
+use crate::ambient;
 use crate::catalog::{Catalog, CatalogError, HomeRow, WEAKER_PROMISE};
 use crate::disk::{Disk, Features};
 use crate::engine::{Engine, Store};
 use crate::error::{Damage, Error};
 use crate::fsck::{self, Finding, FsckOptions, FsckReport};
 use crate::home::Home;
+use crate::kept;
 use crate::lock::{self, Held, Mode, Runs, Wait};
-use crate::model::{Identity, RelPath, Stat};
-use crate::model::{KeyMaterial, Retention};
+use crate::model::{Identity, KeyMaterial, RelPath, Retention, Stat, TxnId};
 use crate::recovery::{self, Recovery};
 
 /// How often opening is tried when the database turns out damaged, or others are mending it.
@@ -255,11 +256,7 @@ impl Options {
             home.take_rebuilt_database()?;
             home.forget_damage()?;
             // The rows that would tell what these are went with the database: they are evidence.
-            for id in home.staged_ids()? {
-                if home.claim_staging(id)?.is_some() {
-                    home.set_aside(&home.txns, &id.to_string(), "unaccounted")?;
-                }
-            }
+            self.set_staging_aside(home, "unaccounted", &[])?;
             home.prepare_companions()?;
         }
         let database = home.ensure_database()?;
@@ -299,15 +296,29 @@ impl Options {
         }
         lock::unlock(&store.lock).map_err(failed)?;
         if moved {
-            let kept = store.catalog.kept_txns()?;
-            for id in home.staged_ids()? {
-                let is_kept = kept.iter().any(|(_, kept)| *kept == id);
-                if !is_kept && home.claim_staging(id)?.is_some() {
-                    home.set_aside(&home.txns, &id.to_string(), "stranded")?;
-                }
-            }
+            self.set_staging_aside(home, "stranded", &store.catalog.kept_txns()?)?;
         }
         Ok(store)
+    }
+
+    /// Sets the directories of all transactions but these aside, as one thing, without the keys in them.
+    fn set_staging_aside(
+        &self,
+        home: &Home,
+        why: &str,
+        but: &[(i64, TxnId)],
+    ) -> Result<(), Error> {
+        let group = format!("{}-{why}", ambient::fresh_txn_id());
+        for id in home.staged_ids()? {
+            let stays = but.iter().any(|(_, other)| *other == id);
+            let Some(staging) = home.claim_staging(id)?.filter(|_| !stays) else {
+                continue;
+            };
+            kept::remove_staged_keys(&self.key_material, &staging)?;
+            let path = RelPath::new(&id.to_string())?;
+            home.set_aside_within(&group, &home.txns, &id.to_string(), &path)?;
+        }
+        Ok(())
     }
 
     /// Sets a database aside that cannot be used, so that a new one can be begun; unless somebody else

@@ -159,7 +159,9 @@ fn delete(engine: &Engine, row: &KeptRow) -> Result<bool, Error> {
     if crate::lock::is_locked_inside(&staging.dir)? {
         return Ok(false);
     }
-    // The row goes first: what is left of a directory whose row does not keep it is swept.
+    // Renamed before the row says so, and deleted afterwards: if this is cut short nobody takes half of it
+    // for something that is kept, or to be kept.
+    apply::give_up(&staging)?;
     unmark()?;
     let none = BTreeMap::new();
     apply::discard(engine, row.id, &staging, &[], &none, apply::Keep::Nothing)?;

@@ -27,4 +27,6 @@ mod staged;
 pub(crate) use find::{Kept, before, with_digest};
 pub use gc::{Gc, GcLog, GcTxn};
 pub(crate) use gc::{collect, note, thin};
-pub(crate) use staged::{StagedPaths, Weight, weigh};
+pub(crate) use staged::{
+    KEY_MARK, StagedPaths, Weight, remove_keys, remove_staged_keys, weigh,
+};

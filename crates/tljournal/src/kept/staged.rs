@@ -4,7 +4,7 @@ use crate::disk::Dir;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::home::{STAGED_PATHS, Staging};
-use crate::model::{Kind, Stat};
+use crate::model::{KeyMaterial, Kind, Stat};
 use crate::tree;
 
 /// Whether something may be kept.
@@ -53,9 +53,56 @@ pub(crate) fn weigh(
     })
 }
 
-/// What was staged for which path, by the names of the entries.
+/// Removes the private keys that are in a tree; false if what lies under a name is one itself, by the path
+/// that it is known by.
+pub(crate) fn remove_keys(
+    keys: &KeyMaterial,
+    shown: &str,
+    (dir, name, stat): (&Dir, &str, &Stat),
+) -> Result<bool, Error> {
+    if keys.is_at(shown) || stat.kind != Kind::Dir {
+        return Ok(!keys.is_at(shown));
+    }
+    let root = dir.open_dir(name)?;
+    for (path, _) in tree::list(&root)?.iter().filter(|(path, _)| keys.is_at(path)) {
+        // What is in a directory of keys is gone with it.
+        if root.stat(path)?.is_none() {
+            continue;
+        }
+        match path.rsplit_once('/') {
+            Some((parent, name)) => root.open_dir(parent)?.remove_tree(name)?,
+            None => root.remove_tree(path)?,
+        }
+    }
+    Ok(true)
+}
+
+/// Removes the private keys from the directory of a transaction of which nothing else is known.
+pub(crate) fn remove_staged_keys(keys: &KeyMaterial, staging: &Staging) -> Result<(), Error> {
+    let paths = StagedPaths::of(staging)?;
+    for name in staging.dir.names()? {
+        let Some(name) = name.to_str() else { continue };
+        let Some(stat) = staging.dir.stat(name)? else {
+            continue;
+        };
+        let stays = match paths.0.get(name) {
+            Some((_, true)) => false,
+            Some((path, false)) => remove_keys(keys, path, (&staging.dir, name, &stat))?,
+            None => remove_keys(keys, "", (&staging.dir, name, &stat))?,
+        };
+        if !stays {
+            staging.dir.remove_tree(name)?;
+        }
+    }
+    Ok(())
+}
+
+/// What was staged for which path, by the names of the entries, and whether that was said to be a key.
 #[derive(Debug)]
-pub(crate) struct StagedPaths(BTreeMap<String, String>);
+pub(crate) struct StagedPaths(BTreeMap<String, (String, bool)>);
+
+/// What the name ends with in the list of paths, if who staged it holds it for a key.
+pub(crate) const KEY_MARK: char = '!';
 
 impl StagedPaths {
     /// Reads what the transaction that staged here wrote down.
@@ -67,8 +114,11 @@ impl StagedPaths {
             .split_inclusive('\n')
             .filter_map(|line| line.strip_suffix('\n'));
         let named = lines.filter_map(|line| line.split_once(' '));
-        let owned = named.map(|(name, path)| (name.to_owned(), path.to_owned()));
-        Ok(Self(owned.collect()))
+        let read = named.map(|(name, path)| {
+            let bare = name.trim_end_matches(KEY_MARK);
+            (bare.to_owned(), (path.to_owned(), bare != name))
+        });
+        Ok(Self(read.collect()))
     }
 
     /// Says whether a staged entry may be kept. What it was to be may not be known after a power cut: it
@@ -81,7 +131,8 @@ impl StagedPaths {
     ) -> Result<Weight, Error> {
         let (stat, path) = (staging.dir.stat(name)?, self.0.get(name));
         match (stat, path) {
-            (Some(stat), Some(path)) if engine.retention.kept.count > 0 => {
+            (_, Some((_, true))) => Ok(Weight::KeyMaterial),
+            (Some(stat), Some((path, _))) if engine.retention.kept.count > 0 => {
                 weigh(engine, path, (&staging.dir, name, &stat))
             }
             _ => Ok(Weight::No),

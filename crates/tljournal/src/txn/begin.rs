@@ -12,6 +12,7 @@ use crate::disk::{DiskError, NewFile};
 use crate::engine::{Engine, Moment};
 use crate::error::{Conflict, ConflictKind, Error, UsageError};
 use crate::home::{STAGED_PATHS, Staging};
+use crate::kept::KEY_MARK;
 use crate::model::{Change, Digest, Expect, Manifest, Place, RelPath, TxnId, TxnState};
 use crate::redact::redacted_text;
 
@@ -218,7 +219,11 @@ impl Live {
             self.paths = Some(self.staging.dir.create_file(STAGED_PATHS, 0o644)?);
         }
         if let Some(paths) = &mut self.paths {
-            let line = format!("{name} {}\n", path.escape_debug());
+            let mark = match self.engine.key_material.is_at(path) {
+                true => KEY_MARK.to_string(),
+                false => String::new(),
+            };
+            let line = format!("{name}{mark} {}\n", path.escape_debug());
             let failed = |error| DiskError::of_write(paths_of(&self.staging).as_str(), error);
             paths.write_all(line.as_bytes()).map_err(failed)?;
         }

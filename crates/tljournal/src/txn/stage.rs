@@ -104,7 +104,10 @@ impl Transaction {
     /// Stages what an intent wants.
     pub(super) fn stage(&mut self, intent: &mut Intent) -> Result<(), Error> {
         match &intent.wanted {
-            Wanted::Nothing(_) => self.live().map(|_| ()),
+            Wanted::Nothing(_) => {
+                let (name, path) = (intent.n.to_string(), intent.path.as_str());
+                self.live()?.announce(&name, path)
+            }
             Wanted::Tree(_) => self.stage_tree(intent),
             Wanted::Link(target) => {
                 let target = target.clone();

@@ -45,7 +45,7 @@ pub(crate) fn make(
     }
     let dir = path.parent().filter(|dir| !dir.as_str().is_empty());
     let file = tempfile::Builder::new()
-        .prefix(".tljournal-")
+        .prefix(".unfinished-")
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
         .tempfile_in(dir.unwrap_or(Utf8Path::new(".")))
         .map_err(failed)?;

@@ -32,14 +32,19 @@ pub(crate) struct Args {
     /// A file, a link or a tree, or what is in a tree; relative to the root
     #[arg(value_name = "PATH")]
     path: RelPath,
-    /// At most so many
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
+    /// At most so many, at least one
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20,
+          value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
 }
 
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let inspection = session.inspect()?;
-    let wrote = inspection.history().blame(&args.path, args.limit)?;
+    // One more, to see whether there are any.
+    let asked = args.limit.saturating_add(1);
+    let mut wrote = inspection.history().blame(&args.path, asked)?;
+    let more = wrote.len() > args.limit as usize;
+    wrote.truncate(args.limit as usize);
     let Some(last) = wrote.first() else {
         let path = args.path.as_str().escape_debug();
         return Err(Failure::Nothing(format!(
@@ -48,13 +53,13 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     };
     let drift = inspection.drift(&args.path, last.left.as_ref())?;
     session.output.result(
-        || as_json(&args.path, &wrote, &drift),
-        |out| print(out, &wrote, &drift, args, Terminal::of_stdout()),
+        || as_json(&args.path, (&wrote, more), &drift),
+        |out| print(out, (&wrote, more), &drift, args, Terminal::of_stdout()),
     )?;
     Ok(Exit::Done)
 }
 
-fn as_json(path: &RelPath, wrote: &[Wrote], drift: &[Difference]) -> Value {
+fn as_json(path: &RelPath, (wrote, more): (&[Wrote], bool), drift: &[Difference]) -> Value {
     let one = |wrote: &Wrote| {
         json!({
             "txn": txn_json(&wrote.txn),
@@ -68,13 +73,14 @@ fn as_json(path: &RelPath, wrote: &[Wrote], drift: &[Difference]) -> Value {
         "command": "blame",
         "path": path.as_str(),
         "wrote": wrote.iter().map(one).collect::<Vec<_>>(),
+        "more": more,
         "drift": drift.collect::<Vec<_>>(),
     })
 }
 
 fn print(
     out: &mut dyn Write,
-    wrote: &[Wrote],
+    (wrote, more): (&[Wrote], bool),
     drift: &[Difference],
     args: &Args,
     terminal: Terminal,
@@ -116,6 +122,9 @@ fn print(
         let pad = numbers + 2;
         writeln!(out, "{:pad$}{left}", "")?;
         writeln!(out, "{:pad$}{DIM}{}{DIM:#}", "", terminal.fit(&run, pad))?;
+    }
+    if more {
+        writeln!(out, "{DIM}and earlier ones; -n shows more{DIM:#}")?;
     }
     if drift.is_empty() {
         return writeln!(out, "{GOOD}what is on disk is what was recorded{GOOD:#}");

@@ -25,6 +25,7 @@ mod json;
 mod kits;
 mod pin;
 mod populate;
+mod postmortem;
 mod reading;
 mod running;
 mod tags;

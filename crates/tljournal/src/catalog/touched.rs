@@ -41,7 +41,7 @@ impl Catalog {
     }
 
     /// Reads all changes of some transactions.
-    fn one_by_one(
+    pub(super) fn one_by_one(
         &self,
         place: &Place,
         from: i64,
@@ -50,7 +50,7 @@ impl Catalog {
         let above = above(place);
         let marks = vec!["?"; above.len()].join(", ");
         let sql = format!(
-            "SELECT DISTINCT txn FROM change NOT INDEXED WHERE txn >= ? AND txn < ? AND root = ?
+            "SELECT DISTINCT txn FROM change WHERE txn >= ? AND txn < ? AND +root = ?
              AND (path = ? OR path >= ? AND path < ? OR path IN ({marks}) AND op != 'parent')
              ORDER BY txn DESC"
         );
@@ -62,10 +62,15 @@ impl Catalog {
     }
 
     /// Follows the index of each path.
-    fn by_path(&self, place: &Place, before: i64) -> Result<(String, Vec<Value>), CatalogError> {
+    pub(super) fn by_path(
+        &self,
+        place: &Place,
+        before: i64,
+    ) -> Result<(String, Vec<Value>), CatalogError> {
         let (first, last) = below(&place.path);
-        let mut sql = "SELECT txn FROM change WHERE root = ?1 AND path = ?3 AND txn < ?2
-                       UNION SELECT txn FROM change
+        let mut sql = "SELECT txn FROM change INDEXED BY change_path
+                       WHERE root = ?1 AND path = ?3 AND txn < ?2
+                       UNION SELECT txn FROM change INDEXED BY change_path
                        WHERE root = ?1 AND path >= ?4 AND path < ?5 AND txn < ?2"
             .to_owned();
         let numbers = [self.root_of(place)?, before].map(Value::from);
@@ -75,7 +80,7 @@ impl Catalog {
             values.push(path.into());
             let at = values.len();
             sql.push_str(&format!(
-                " UNION SELECT txn FROM change
+                " UNION SELECT txn FROM change INDEXED BY change_path
                  WHERE root = ?1 AND path = ?{at} AND txn < ?2 AND op != 'parent'"
             ));
         }

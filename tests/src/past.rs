@@ -1,5 +1,10 @@
 //! A past that nobody lived: rows of runs and transactions, for what tells of history.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a past that cannot be made up fails the test"
+)]
+
 use camino::Utf8Path;
 use rusqlite::{Connection, params};
 

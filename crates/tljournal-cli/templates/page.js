@@ -52,7 +52,9 @@
 
     function draw() {
       asked = 0;
-      if (!items) collect();
+      // At first everything is where it should be: only names and phases depend on how wide the page is.
+      const first = !items;
+      if (first) collect();
       const scale = 100 / (to - from);
       const pixel = plot.getBoundingClientRect().width / 100;
       const unfolded = [];
@@ -60,7 +62,7 @@
         if (item.phases && item.w * scale * pixel > 3 && item.x < to && item.x + item.w > from) {
           item.gone = true;
           unfolded.push(...unfold(item));
-        } else {
+        } else if (!first || item.name) {
           put(item, scale, pixel);
         }
       }

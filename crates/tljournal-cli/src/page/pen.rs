@@ -114,13 +114,12 @@ impl<'a> Pen<'a> {
     fn waits(&self, run: &RunRecord) -> impl Iterator<Item = (i64, i64, String)> {
         let events = self.events.get(&run.number).map_or(&[][..], Vec::as_slice);
         let ends = run.ended_at.unwrap_or(self.past.now);
-        let waits = events.iter().enumerate().filter_map(move |(index, event)| {
+        events.iter().enumerate().filter_map(move |(index, event)| {
             let of_same = |later: &&&EventRecord| later.path == event.path;
             let next = events[index + 1..].iter().find(of_same);
             let (from, to) = wait(event, next.is_none().then_some(ends))?;
             Some((from, to, titles::of_wait(event)))
-        });
-        waits
+        })
     }
 
     pub(super) fn bars(&self) -> Vec<Bar> {

@@ -62,7 +62,6 @@ struct Page<'a> {
     findings: Option<Vec<FindingRow>>,
     story: Option<Story>,
     cut: bool,
-    txns: usize,
     version: &'static str,
 }
 
@@ -92,7 +91,6 @@ pub(crate) fn write(past: &Past, subject: &Subject<'_>, out: &mut dyn Write) -> 
         findings: subject.findings.map(finding_rows),
         story: subject.report.map(story::tell),
         cut: past.cut,
-        txns: past.txns.len(),
         version: env!("CARGO_PKG_VERSION"),
     };
     page.write_into(out)
@@ -279,7 +277,10 @@ fn tiles(past: &Past, subject: &Subject<'_>) -> Vec<Tile> {
         tile(
             "Kept",
             bytes(kept),
-            format!("of {}", count(has_kept, "transaction")),
+            match has_kept {
+                0 => "nothing".to_owned(),
+                some => format!("of {}", count(some, "transaction")),
+            },
             false,
         ),
     ]);

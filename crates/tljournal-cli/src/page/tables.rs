@@ -55,10 +55,6 @@ impl End {
             _ => text(run.outcome.as_deref().unwrap_or("ended"), 60),
         }
     }
-
-    pub(super) fn is_bad(self) -> bool {
-        matches!(self, Self::Failed | Self::Dead)
-    }
 }
 
 /// A line of the table of runs.
@@ -66,17 +62,13 @@ impl End {
 pub(super) struct RunRow {
     pub(super) number: i64,
     pub(super) end: &'static str,
-    pub(super) bad: bool,
     pub(super) ended: String,
     pub(super) name: String,
-    pub(super) command: String,
     pub(super) day: String,
     pub(super) clock: String,
     pub(super) lasted: String,
     /// What the column of lengths is sorted by.
     pub(super) nanos: i64,
-    pub(super) user: String,
-    pub(super) host: String,
     pub(super) facts: Vec<(&'static str, String)>,
     pub(super) error: Option<String>,
     pub(super) txns: usize,
@@ -87,7 +79,6 @@ pub(super) struct RunRow {
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) run: i64,
-    pub(super) end: &'static str,
     pub(super) name: String,
     pub(super) day: String,
     pub(super) txns: Vec<TxnRow>,
@@ -194,16 +185,12 @@ pub(super) fn runs(past: &Past, subject: Option<i64>) -> Vec<RunRow> {
         RunRow {
             number: run.number,
             end: end.class(),
-            bad: end.is_bad(),
             ended: end.words(run),
             name: name_of(run),
-            command: text(&run.argv, TEXT_MAX),
             day: day(run.started_at),
             clock: clock(run.started_at),
             lasted: length.map(span).unwrap_or_default(),
             nanos: length.unwrap_or(-1),
-            user: user(run),
-            host: text(&run.host, 80),
             facts: run_facts(run),
             error: run.error.as_deref().map(|error| text(error, 1000)),
             txns: txns.get(&run.number).copied().unwrap_or_default(),
@@ -213,7 +200,7 @@ pub(super) fn runs(past: &Past, subject: Option<i64>) -> Vec<RunRow> {
     rows.collect()
 }
 
-pub(super) fn user(run: &RunRecord) -> String {
+fn user(run: &RunRecord) -> String {
     match &run.account {
         Some(account) => text(account, 60),
         None => format!("uid {}", run.uid),
@@ -257,7 +244,6 @@ pub(super) fn groups(past: &Past, shown: &dyn Fn(&str, bool) -> String) -> Vec<G
     let groups = past.runs.iter().rev().filter_map(|run| {
         Some(Group {
             run: run.number,
-            end: End::of(run, &past.alive).class(),
             name: name_of(run),
             day: day(run.started_at),
             txns: by_run.remove(&run.number)?,

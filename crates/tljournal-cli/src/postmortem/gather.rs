@@ -114,7 +114,9 @@ fn untold(inspection: &Inspection, run: &RunStory, no_output: bool) -> Vec<Strin
     } else if no_output && run.run.log.is_some() {
         say("its output was kept, and has been cleared since");
     } else if no_output && run.run.label.is_some() {
-        say("its output was not kept: it went to a terminal, or --no-log was given");
+        say(
+            "it has no output: its command did not start, or wrote to a terminal, or --no-log was given",
+        );
     }
     if !inspection.is_at_home() {
         say(

@@ -113,6 +113,24 @@ fn g6_readers_may_be_killed_too_and_hold_nobody_up() {
     );
 }
 
+/// The tree is put back and taken back by some, while others install and hold it, and what is kept is deleted
+/// under all of them.
+#[test]
+fn g1_g7_g9_who_takes_back_what_others_do_loses_nothing_of_theirs() {
+    let regretter = |n| Role::new(format!("regretter-{n}")).living(ms(50..900));
+    let worker = |n| {
+        let role = Role::new(format!("worker-{n}"));
+        match n % 2 {
+            0 => role.living(ms(50..900)),
+            _ => role,
+        }
+    };
+    let reader = |n| Role::new(format!("reader-{n}"));
+    let all = [roles(3, regretter), roles(4, worker), roles(2, reader)].concat();
+    let account = storm(all, &[], check_all);
+    assert!(!account.refusals.is_empty(), "{account}");
+}
+
 #[test]
 fn g1_g6_processes_that_are_stopped_and_continued_at_random_go_on() {
     let stops = Stops {

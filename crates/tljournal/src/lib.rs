@@ -56,8 +56,8 @@ pub use catalog::{
 };
 pub use error::{Conflict, ConflictKind, Damage, Error, Unsupported, UsageError};
 pub use fsck::{
-    Code, Finding, FsckDepth, FsckOptions, FsckReport, FsckWatch, Mend, Repair, RepairOptions,
-    Severity,
+    Code, Finding, FsckDepth, FsckOptions, FsckReport, FsckWatch, Mend, RebuildOptions, Rebuilt,
+    Repair, RepairOptions, Severity,
 };
 pub use journal::{
     EntryDiff, EntryView, History, Inspection, Installed, Journal, LogEnd, NamedLock, Options,

@@ -1,9 +1,10 @@
-//! The processes of storms: a worker of all trades, a reader, a vandal that no lock stops, and who works on
+//! The processes of storms: a worker of all trades, a reader, one who takes back what others did, a vandal that no lock stops, and who works on
 //! in spite of it.
 
 mod check;
 mod material;
 mod reader;
+mod regretter;
 mod survivor;
 mod vandal;
 mod worker;

@@ -24,7 +24,7 @@ pub struct Worker {
     last: u64,
     /// Which turn of its own it took last.
     turn: Option<u64>,
-    random: Random,
+    pub(super) random: Random,
 }
 
 impl Worker {

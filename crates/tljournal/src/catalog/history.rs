@@ -59,12 +59,7 @@ impl Catalog {
         if let Some(path) = path {
             return self.history_at(path, filter, clauses);
         }
-        let sql = format!(
-            "{} {} ORDER BY txn.id DESC LIMIT {}",
-            self.select_txn()?,
-            clauses.condition(),
-            filter.limit.map_or(-1, i64::from)
-        );
+        let sql = self.history_sql(filter, &clauses)?;
         let mut statement = self.conn.prepare_cached(&sql)?;
         let mut rows = statement.query(clauses.values())?;
         let mut found = Vec::new();
@@ -74,8 +69,21 @@ impl Catalog {
         Ok(found)
     }
 
+    pub(super) fn history_sql(
+        &self,
+        filter: &TxnFilter,
+        clauses: &Clauses,
+    ) -> Result<String, CatalogError> {
+        Ok(format!(
+            "{} {} ORDER BY txn.id DESC LIMIT {}",
+            self.select_txn()?,
+            clauses.condition(),
+            filter.limit.map_or(-1, i64::from)
+        ))
+    }
+
     /// What a filter demands of a transaction's own row.
-    fn clauses_of(&self, filter: &TxnFilter) -> Result<Clauses, CatalogError> {
+    pub(super) fn clauses_of(&self, filter: &TxnFilter) -> Result<Clauses, CatalogError> {
         let mut clauses = Clauses::default();
         clauses.add_some("txn.id < ?", filter.before);
         clauses.add_some("txn.run = ?", filter.run);
@@ -174,6 +182,17 @@ impl Catalog {
 
     /// Runs, the latest first.
     pub(crate) fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRecord>, CatalogError> {
+        let (sql, clauses) = self.runs_sql(filter)?;
+        let mut statement = self.conn.prepare_cached(&sql)?;
+        let mut rows = statement.query(clauses.values())?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(read_run(row, 0)?);
+        }
+        Ok(found)
+    }
+
+    pub(super) fn runs_sql(&self, filter: &RunFilter) -> Result<(String, Clauses), CatalogError> {
         let mut clauses = Clauses::default();
         clauses.add_some("run.id < ?", filter.before);
         if filter.failed {
@@ -197,13 +216,7 @@ impl Catalog {
             clauses.condition(),
             filter.limit.map_or(-1, i64::from)
         );
-        let mut statement = self.conn.prepare_cached(&sql)?;
-        let mut rows = statement.query(clauses.values())?;
-        let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
-            found.push(read_run(row, 0)?);
-        }
-        Ok(found)
+        Ok((sql, clauses))
     }
 
     /// How many transactions belong to a run.

@@ -49,44 +49,7 @@ impl Catalog {
         around: Around,
         limit: u32,
     ) -> Result<Vec<Step>, CatalogError> {
-        let window = limit.saturating_add(OVERTAKEN_MAX);
-        let slack = i64::from(OVERTAKEN_MAX);
-        let (txn, numbers, commits, order) = match around {
-            Around::Latest => (0, "txn > ?2", "", "DESC"),
-            Around::Before(txn) => (txn, "txn < ?2 + ?3", "txn.commit_no < ", "DESC"),
-            Around::Until(txn) => (txn, "txn < ?2 + ?3", "txn.commit_no <= ", "DESC"),
-            Around::After(txn) => (txn, "txn > ?2 - ?3", "txn.commit_no > ", "ASC"),
-        };
-        let commits = match around {
-            Around::Latest => "TRUE".to_owned(),
-            _ => format!("{commits} (SELECT commit_no FROM txn WHERE id = ?2)"),
-        };
-        let mut values = vec![Value::from(self.root_of(place)?), txn.into(), slack.into()];
-        let mut touched = Vec::new();
-        for path in place.path.ancestors() {
-            values.push(path.to_string().into());
-            touched.push(format!(
-                "SELECT txn, n FROM change WHERE root = ?1 AND path = ?{} AND {numbers}
-                 AND op NOT IN ('parent', 'dir', 'part')",
-                values.len()
-            ));
-        }
-        let kept = match self.schema_version()? >= 3 {
-            true => "txn.kept IS NOT NULL",
-            false => "FALSE",
-        };
-        let sql = format!(
-            "WITH touched (txn, n) AS ({} ORDER BY 1 {order} LIMIT {window})
-             SELECT txn.id, txn.uuid, {kept}, change.n, change.path, change.op,
-             new_kind, new_ino, new_born, new_size, new_mode, new_mtime, digest, target,
-             pre_kind, pre_ino, pre_born, pre_size, pre_mode, pre_mtime
-             FROM touched CROSS JOIN txn ON txn.id = touched.txn
-             CROSS JOIN change ON change.txn = touched.txn AND change.n = touched.n
-             WHERE txn.state IN ('applied', 'committed')
-             AND {commits} AND ?3 > 0
-             ORDER BY txn.commit_no {order} LIMIT {limit}",
-            touched.join(" UNION ALL ")
-        );
+        let (sql, values) = self.steps_sql(place, around, limit)?;
         let mut statement = self.conn.prepare_cached(&sql)?;
         let mut rows = statement.query(rusqlite::params_from_iter(values))?;
         let mut steps = Vec::new();
@@ -110,6 +73,54 @@ impl Catalog {
             });
         }
         Ok(steps)
+    }
+
+    pub(super) fn steps_sql(
+        &self,
+        place: &Place,
+        around: Around,
+        limit: u32,
+    ) -> Result<(String, Vec<Value>), CatalogError> {
+        let window = limit.saturating_add(OVERTAKEN_MAX);
+        let slack = i64::from(OVERTAKEN_MAX);
+        let (txn, numbers, commits, order) = match around {
+            Around::Latest => (0, "txn > ?2", "", "DESC"),
+            Around::Before(txn) => (txn, "txn < ?2 + ?3", "txn.commit_no < ", "DESC"),
+            Around::Until(txn) => (txn, "txn < ?2 + ?3", "txn.commit_no <= ", "DESC"),
+            Around::After(txn) => (txn, "txn > ?2 - ?3", "txn.commit_no > ", "ASC"),
+        };
+        let commits = match around {
+            Around::Latest => "TRUE".to_owned(),
+            _ => format!("{commits} (SELECT commit_no FROM txn WHERE id = ?2)"),
+        };
+        let mut values = vec![Value::from(self.root_of(place)?), txn.into(), slack.into()];
+        let mut touched = Vec::new();
+        for path in place.path.ancestors() {
+            values.push(path.to_string().into());
+            touched.push(format!(
+                "SELECT txn, n FROM change INDEXED BY change_path
+                 WHERE root = ?1 AND path = ?{} AND {numbers}
+                 AND op NOT IN ('parent', 'dir', 'part')",
+                values.len()
+            ));
+        }
+        let kept = match self.schema_version()? >= 3 {
+            true => "txn.kept IS NOT NULL",
+            false => "FALSE",
+        };
+        let sql = format!(
+            "WITH touched (txn, n) AS ({} ORDER BY 1 {order} LIMIT {window})
+             SELECT txn.id, txn.uuid, {kept}, change.n, change.path, change.op,
+             new_kind, new_ino, new_born, new_size, new_mode, new_mtime, digest, target,
+             pre_kind, pre_ino, pre_born, pre_size, pre_mode, pre_mtime
+             FROM touched CROSS JOIN txn ON txn.id = touched.txn
+             CROSS JOIN change ON change.txn = touched.txn AND change.n = touched.n
+             WHERE txn.state IN ('applied', 'committed')
+             AND {commits} AND ?3 > 0
+             ORDER BY txn.commit_no {order} LIMIT {limit}",
+            touched.join(" UNION ALL ")
+        );
+        Ok((sql, values))
     }
 
     /// A transaction after this one that changed something at, above or below a place, if there is one: the

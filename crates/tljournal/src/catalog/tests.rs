@@ -13,12 +13,12 @@ use crate::model::{
     TxnState,
 };
 
-struct Scratch {
+pub(super) struct Scratch {
     _dir: tempfile::TempDir,
     path: Utf8PathBuf,
 }
 
-fn scratch() -> Scratch {
+pub(super) fn scratch() -> Scratch {
     let dir = tempfile::tempdir().unwrap();
     let real = std::fs::canonicalize(dir.path()).unwrap();
     let path = Utf8PathBuf::from_path_buf(real.join(".state.db")).unwrap();
@@ -33,7 +33,7 @@ fn identity(ino: u64) -> Identity {
     }
 }
 
-fn fresh(scratch: &Scratch) -> Catalog {
+pub(super) fn fresh(scratch: &Scratch) -> Catalog {
     let mut catalog = Catalog::open(&scratch.path).unwrap();
     catalog.migrate().unwrap();
     let features = Features {

@@ -41,7 +41,7 @@ impl Catalog {
     }
 
     /// Reads all changes of some transactions.
-    fn one_by_one(
+    pub(super) fn one_by_one(
         &self,
         place: &Place,
         from: i64,
@@ -62,7 +62,11 @@ impl Catalog {
     }
 
     /// Follows the index of each path.
-    fn by_path(&self, place: &Place, before: i64) -> Result<(String, Vec<Value>), CatalogError> {
+    pub(super) fn by_path(
+        &self,
+        place: &Place,
+        before: i64,
+    ) -> Result<(String, Vec<Value>), CatalogError> {
         let (first, last) = below(&place.path);
         let mut sql = "SELECT txn FROM change INDEXED BY change_path
                        WHERE root = ?1 AND path = ?3 AND txn < ?2

@@ -160,7 +160,7 @@ impl Options {
         Ok((root, home))
     }
 
-    fn open_home(&self) -> Result<Home, Error> {
+    pub(super) fn open_home(&self) -> Result<Home, Error> {
         let (root, home) = self.paths()?;
         Home::open(&root, &home, self.territory.clone(), &self.disk, true)
     }
@@ -194,7 +194,7 @@ impl Options {
     }
 
     /// Takes the commit lock of a home that is still the one at its path.
-    fn commit_lock(&self, home: &Home, purpose: &str) -> Result<Held, Error> {
+    pub(super) fn commit_lock(&self, home: &Home, purpose: &str) -> Result<Held, Error> {
         let wait = Wait {
             limit: self.lock_wait,
             // Nothing can be recorded yet.
@@ -252,6 +252,7 @@ impl Options {
             .check_database_files()?
             .is_none_or(|stat| stat.size == 0);
         if is_new {
+            home.take_rebuilt_database()?;
             home.forget_damage()?;
             // The rows that would tell what these are went with the database: they are evidence.
             for id in home.staged_ids()? {
@@ -311,7 +312,7 @@ impl Options {
 
     /// Sets a database aside that cannot be used, so that a new one can be begun; unless somebody else
     /// did that since it was `seen`.
-    fn set_database_aside(
+    pub(super) fn set_database_aside(
         &self,
         seen: Option<Identity>,
         why: &CatalogError,

@@ -1,0 +1,112 @@
+use std::time::Duration;
+
+use tljournal::{
+    ConflictKind, Error, Journal, Limits, RelPath, Retention, TxnFilter, TxnRecord, Undo,
+    UndoAction, UndoOptions,
+};
+use tljournal_testkit::{Tell, tell};
+
+use super::material::TREE;
+use super::{Done, Worker};
+
+impl Worker {
+    /// Puts back what the tree was, takes back who changed it, and deletes what is kept, until it is killed.
+    ///
+    /// # Errors
+    /// When the journal refuses, or nobody listens any more.
+    pub fn regret(&mut self) -> Done {
+        loop {
+            let journal = self.open()?;
+            for _ in 0..self.random.below(6) + 1 {
+                match self.random.below(4) {
+                    0 => self.collect(&journal)?,
+                    _ => self.go_back(&journal)?,
+                }
+            }
+            journal.close()?;
+        }
+    }
+
+    /// Makes the tree one that it was before, by either way.
+    fn go_back(&mut self, journal: &Journal) -> Done {
+        let Some(txn) = self.any_of_the_tree(journal)? else {
+            return Ok(());
+        };
+        let options = UndoOptions {
+            force: self.random.chance(1, 2),
+            dry_run: true,
+            ..UndoOptions::default()
+        };
+        let path = RelPath::new(TREE)?;
+        let (what, restores) = match self.random.chance(1, 2) {
+            true => ("undo", false),
+            false => ("restore", true),
+        };
+        let go = |options: &UndoOptions| match restores {
+            true => journal.restore(&path, &txn, options),
+            false => journal.undo(&txn, options),
+        };
+        let planned = go(&options);
+        // Before the first one there was no tree, which nobody expects.
+        let removes = |undo: &Undo| {
+            undo.steps
+                .iter()
+                .any(|step| step.action == UndoAction::Remove)
+        };
+        if planned.as_ref().is_ok_and(removes) {
+            return Ok(());
+        }
+        account(what, planned)?;
+        let options = UndoOptions {
+            dry_run: false,
+            ..options
+        };
+        account(what, go(&options))
+    }
+
+    /// One of the latest transactions that changed the tree, and nothing else.
+    fn any_of_the_tree(&mut self, journal: &Journal) -> Result<Option<TxnRecord>, Error> {
+        let mut filter = TxnFilter::latest(12);
+        filter.path = Some(RelPath::new(TREE)?);
+        let mut found = journal.history().transactions(&filter)?;
+        // Who only adopted what was there, or is still at work, is among them.
+        match found.len() as u64 {
+            0 => Ok(None),
+            count => Ok(Some(found.swap_remove(self.random.below(count) as usize))),
+        }
+    }
+
+    /// Deletes almost everything that is kept, and forgets almost everything that happened.
+    fn collect(&mut self, journal: &Journal) -> Done {
+        let some = |count: u64| Limits {
+            count: count as u32,
+            bytes: u64::MAX,
+            age: Duration::from_secs(3600),
+        };
+        let retention = Retention {
+            kept: some(self.random.below(8)),
+            history: some(50 + self.random.below(50)),
+            ..Retention::default()
+        };
+        journal.gc(&retention, self.random.chance(1, 4))?;
+        Ok(())
+    }
+}
+
+/// What is kept is whole, whoever is killed; all else may be refused.
+fn account(what: &str, done: Result<Undo, Error>) -> Done {
+    let word = match done {
+        Ok(undo) if undo.is_refused() => "refused".to_owned(),
+        Ok(_) => return Ok(()),
+        Err(Error::Conflict(conflict)) => {
+            if matches!(conflict.kind, ConflictKind::KeptDamaged) {
+                tell(&Tell::Violation(format!("G1: {what}: {conflict}")))?;
+            }
+            conflict.kind.to_string()
+        }
+        // It was forgotten, or has not ended.
+        Err(Error::Usage(usage)) => usage.to_string().chars().take(20).collect(),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(tell(&Tell::Refused(format!("{what}: {word}")))?)
+}

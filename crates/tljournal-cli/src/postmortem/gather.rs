@@ -70,9 +70,12 @@ fn neighbours(
     parents: &[RunStory],
 ) -> Result<(Vec<RunStory>, bool), Failure> {
     let history = inspection.history();
-    let mut filter = RunFilter::default();
-    filter.limit = Some(NEIGHBOURS_MAX as u32 + 1);
-    (filter.since, filter.until) = (Some(of.run.started_at), of.ended_at());
+    let mut filter = RunFilter {
+        limit: Some(NEIGHBOURS_MAX as u32 + 1),
+        since: Some(of.run.started_at),
+        until: of.ended_at(),
+        ..RunFilter::default()
+    };
     let mut found = history.runs(&filter)?;
     let more = found.len() > NEIGHBOURS_MAX;
     // One without an end may have begun long before.

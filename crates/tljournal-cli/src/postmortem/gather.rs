@@ -70,9 +70,12 @@ fn neighbours(
     parents: &[RunStory],
 ) -> Result<(Vec<RunStory>, bool), Failure> {
     let history = inspection.history();
-    let mut filter = RunFilter::default();
-    filter.limit = Some(NEIGHBOURS_MAX as u32 + 1);
-    (filter.since, filter.until) = (Some(of.run.started_at), of.ended_at());
+    let mut filter = RunFilter {
+        limit: Some(NEIGHBOURS_MAX as u32 + 1),
+        since: Some(of.run.started_at),
+        until: of.ended_at(),
+        ..RunFilter::default()
+    };
     let mut found = history.runs(&filter)?;
     let more = found.len() > NEIGHBOURS_MAX;
     // One without an end may have begun long before.
@@ -114,7 +117,9 @@ fn untold(inspection: &Inspection, run: &RunStory, no_output: bool) -> Vec<Strin
     } else if no_output && run.run.log.is_some() {
         say("its output was kept, and has been cleared since");
     } else if no_output && run.run.label.is_some() {
-        say("its output was not kept: it went to a terminal, or --no-log was given");
+        say(
+            "it has no output: its command did not start, or wrote to a terminal, or --no-log was given",
+        );
     }
     if !inspection.is_at_home() {
         say(

@@ -62,7 +62,7 @@ pub(super) fn steps(session: &Session, report: &Report) -> Vec<Step> {
             "all of its output",
         );
     }
-    for difference in &report.differences {
+    if let Some(difference) = report.differences.first() {
         let path = quoted(&difference.path);
         match &difference.by {
             Some(txn) => add(
@@ -74,7 +74,6 @@ pub(super) fn steps(session: &Session, report: &Report) -> Vec<Step> {
                 "who wrote what somebody has changed since",
             ),
         }
-        break;
     }
     if let Some(kept) = report.kept.iter().find(|kept| kept.staged) {
         add(

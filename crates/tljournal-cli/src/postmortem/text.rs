@@ -203,7 +203,7 @@ fn locks(sheet: &mut Sheet<'_>, report: &Report) -> io::Result<()> {
         lines.push((wait.until.is_none(), "waited", waited(wait, report, ended)));
     }
     for hold in &story.holds {
-        lines.push((hold.until.is_none(), "held", held(hold)));
+        lines.push((hold.until.is_none(), "held", held(hold, report.run.end)));
     }
     if lines.is_empty() {
         return Ok(());
@@ -250,9 +250,10 @@ fn waited(wait: &WaitStory, report: &Report, ended: tljournal::Timestamp) -> Str
     said
 }
 
-fn held(hold: &HoldStory) -> String {
+fn held(hold: &HoldStory, end: End) -> String {
     let until = match hold.until {
         Some(until) => format!("{} for {}", clock(hold.from), took(hold.from, until)),
+        None if end == End::Alive => format!("since {}", clock(hold.from)),
         None => format!("from {} until its end", clock(hold.from)),
     };
     let waiters: Vec<_> = hold

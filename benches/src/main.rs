@@ -10,9 +10,11 @@
 )]
 
 mod crowd;
+mod fsck;
 mod history;
 mod kits;
 mod measure;
+mod page;
 mod small;
 mod trees;
 mod twoliter;
@@ -31,7 +33,7 @@ type Fallible<T> = Result<T, Box<dyn Error>>;
 #[derive(Debug, Parser)]
 struct Args {
     /// The benches to run; all of them if none is named.
-    #[arg(value_parser = ["small", "unchanged", "trees", "kits", "crowd", "history", "twoliter"])]
+    #[arg(value_parser = ["small", "unchanged", "trees", "kits", "crowd", "history", "fsck", "page", "twoliter"])]
     names: Vec<String>,
     /// A directory on the filesystem to measure. Default: the system's temporary directory.
     #[arg(long)]
@@ -77,6 +79,12 @@ fn main() -> Fallible<()> {
     }
     if wanted("history") {
         history::open(&scratch.0, args.smoke, &mut report)?;
+    }
+    if wanted("fsck") {
+        fsck::checks(&scratch.0, args.smoke, &mut report)?;
+    }
+    if wanted("page") {
+        page::shown(&scratch.0, args.smoke, &mut report)?;
     }
     if wanted("twoliter") {
         twoliter::unchanged_run(&scratch.0, args.smoke, &mut report)?;

@@ -30,6 +30,11 @@ impl Report {
         );
     }
 
+    /// Says why something is not compared.
+    pub(crate) fn skip(&mut self, what: &str, why: &str) {
+        println!("{what:<58} skipped: {why}");
+    }
+
     /// Adds a ratio that is good when it is at most `goal`.
     pub(crate) fn ratio(&mut self, what: &str, (ours, peer): (&str, &str), ratio: f64, goal: f64) {
         let mark = if ratio <= goal { ' ' } else { '!' };

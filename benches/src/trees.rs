@@ -32,7 +32,7 @@ const MANY_SMALL: Shape = Shape {
     dirs: 100,
 };
 
-fn shapes(smoke: bool) -> [Shape; 2] {
+pub(crate) fn shapes(smoke: bool) -> [Shape; 2] {
     match smoke {
         false => [FEW_LARGE, MANY_SMALL],
         true => [
@@ -145,12 +145,12 @@ fn copy(source: &Utf8Path, target: &Utf8Path) -> Fallible<()> {
     run(Command::new("sync").arg("-f").arg(target))
 }
 
-fn git(dir: &Utf8Path, args: &[&str]) -> Fallible<()> {
+pub(crate) fn git(dir: &Utf8Path, args: &[&str]) -> Fallible<()> {
     run(Command::new("git").arg("-C").arg(dir).args(args))
 }
 
 /// Installs a tree with the command line, as a whole process.
-fn install(root: &Utf8Path, source: &Utf8Path) -> Fallible<()> {
+pub(crate) fn install(root: &Utf8Path, source: &Utf8Path) -> Fallible<()> {
     let command = command_line()?;
     let args = [
         "-q",
@@ -183,7 +183,7 @@ pub(crate) fn run(command: &mut Command) -> Fallible<()> {
 }
 
 /// Makes the files of a tree, with content that does not compress to nothing.
-fn make(dir: &Utf8Path, shape: &Shape, salt: u64) -> Fallible<Utf8PathBuf> {
+pub(crate) fn make(dir: &Utf8Path, shape: &Shape, salt: u64) -> Fallible<Utf8PathBuf> {
     make_of(dir, shape, salt, u64::MAX)
 }
 

@@ -9,6 +9,7 @@ use tljournal_testkit::{
 use twoliter_state::State;
 
 use crate::population_cases::population_cases;
+use crate::repair_cases::repair_cases;
 use crate::trees::{tools, tools_like, tools_reshaped};
 use crate::twoliter_cases::twoliter_cases;
 use crate::undo_cases::undo_cases;
@@ -337,6 +338,7 @@ pub fn all() -> Vec<Case> {
     plain
         .chain(twoliter_cases())
         .chain(population_cases())
+        .chain(repair_cases())
         .chain(undo_cases(&small))
         .collect()
 }

@@ -18,6 +18,7 @@ mod play;
 mod population_cases;
 mod promised;
 mod quiet;
+mod repair_cases;
 mod state;
 mod storm;
 mod trees;

@@ -126,11 +126,8 @@ fn the_oldest_goes_at_the_end_of_a_run_and_in_a_long_one_meanwhile() {
 #[test]
 fn key_material_is_never_kept_nor_set_aside() {
     let world = World::new();
-    let retention = Retention {
-        key_material: KeyMaterial::default().and("vault/"),
-        ..Retention::default()
-    };
-    let journal = world.options().retention(retention).work().unwrap();
+    let keys = KeyMaterial::default().and("vault/");
+    let journal = world.options().key_material(keys).work().unwrap();
     for path in ["keys/root", "build/x.pem", "sbkeys/a/b", "vault/z"] {
         put(&journal, path, "PRIVATE 1");
         put(&journal, path, "PRIVATE 2");
@@ -182,7 +179,7 @@ fn what_is_pinned_or_read_stays_and_a_dry_run_says_what_would_go() {
     assert_eq!(kept(&journal).len(), 2, "a dry run changes nothing");
     let done = journal.gc(&nothing, false).unwrap();
     assert_eq!(done.kept, planned.kept);
-    assert_eq!((done.in_use, done.left.0), (planned.in_use, 1));
+    assert_eq!((done.in_use, done.left_txns), (planned.in_use, 1));
     assert!(dir.join("0/sub/f1").exists());
     drop(root);
     journal.gc(&nothing, false).unwrap();

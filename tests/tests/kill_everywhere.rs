@@ -194,4 +194,7 @@ cases! {
     g1_cleared_tags: "tags-clear",
     g1_published_artifacts: "artifacts-publish",
     g1_cleaned_artifacts: "artifacts-clean",
+    g1_a_repaired_tree_with_what_is_kept: "repair-tree",
+    g1_a_repaired_file_with_what_is_kept: "repair-file",
+    g1_what_a_repair_sets_aside: "repair-stray",
 }

@@ -171,7 +171,7 @@ Exit status:
 pub(crate) const OF_FSCK: &str = "\
 Exit status:
   0   no errors
-  1   errors were corrected (only with --repair)
+  1   errors were corrected (only with --repair and --rebuild)
   4   errors are left
   8   it could not be checked: the system failed, or a newer version is needed
   16  bad usage, or there is no journal

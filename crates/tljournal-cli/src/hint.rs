@@ -33,9 +33,10 @@ fn for_journal(error: &Error) -> Option<String> {
             "restore the tree itself; `tljournal blame` says when what was in it"
         }
         Error::Usage(UsageError::Ambiguous { .. }) => "`tljournal log` shows their numbers",
+        Error::Usage(UsageError::Sound) => "--force rebuilds it anyway",
         Error::Usage(UsageError::Overlap { .. }) => "make the two changes in two transactions",
         Error::Damaged(Damage::Catalog { .. }) => {
-            "`tljournal recover` sets the database aside as evidence and begins a new one; no file of the project is touched"
+            "`tljournal fsck --rebuild` makes a new one of what can still be read; `tljournal recover` begins an empty one. The old one is kept aside, and no file of the project is touched"
         }
         Error::Damaged(Damage::Stuck { .. }) => "`tljournal status` lists what is stuck",
         Error::Unfinished { .. } => "mend what stopped it, then run `tljournal recover`",

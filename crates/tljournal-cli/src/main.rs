@@ -10,6 +10,7 @@ mod child;
 mod commands;
 mod demo;
 mod exit;
+mod export;
 mod failure;
 mod files;
 mod graph;

@@ -15,16 +15,23 @@ pub(crate) fn write(
     path: &Utf8Path,
     fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<u64, Failure> {
-    let shown = path.as_str().escape_debug();
-    let failed = |source| Failure::io(format!("write `{shown}`"), source);
+    let failed = |source| Failure::io(told(path), source);
+    make(path, |out| fill(out).map_err(failed))
+}
+
+/// The same, where more may go wrong than writing.
+pub(crate) fn make(
+    path: &Utf8Path,
+    fill: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
+) -> Result<u64, Failure> {
+    let what = told(path);
+    let failed = |source| Failure::io(&what, source);
     if path == STDOUT {
         let out = Counted::new(io::stdout().lock());
-        return match filled(out, fill) {
+        return match filled(out, &what, fill) {
             // A reader that went away has what it wanted.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
-            done => Ok(done
-                .map_err(|source| Failure::io("write to standard output", source))?
-                .bytes),
+            Err(failure) if went_away(&failure) => Ok(0),
+            done => Ok(done?.bytes),
         };
     }
     match std::fs::metadata(path) {
@@ -32,22 +39,30 @@ pub(crate) fn write(
         Ok(meta) if !meta.is_file() => {
             let file = std::fs::OpenOptions::new().write(true).open(path);
             let out = Counted::new(file.map_err(failed)?);
-            return Ok(filled(out, fill).map_err(failed)?.bytes);
+            return Ok(filled(out, &what, fill)?.bytes);
         }
         _ => {}
     }
     let dir = path.parent().filter(|dir| !dir.as_str().is_empty());
     let file = tempfile::Builder::new()
-        .prefix(".tljournal-")
+        .prefix(".unfinished-")
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
         .tempfile_in(dir.unwrap_or(Utf8Path::new(".")))
         .map_err(failed)?;
-    let out = filled(Counted::new(file), fill).map_err(failed)?;
+    let out = filled(Counted::new(file), &what, fill)?;
     out.inner.as_file().sync_all().map_err(failed)?;
     out.inner
         .persist(path)
         .map_err(|error| failed(error.error))?;
     Ok(out.bytes)
+}
+
+/// What is being done.
+fn told(path: &Utf8Path) -> String {
+    match path.as_str() {
+        STDOUT => "write to standard output".to_owned(),
+        path => format!("write `{}`", path.escape_debug()),
+    }
 }
 
 /// What is written to, and how much was.
@@ -76,11 +91,18 @@ impl<W: Write> Write for Counted<W> {
 
 fn filled<W: Write>(
     out: Counted<W>,
-    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> io::Result<Counted<W>> {
+    what: &str,
+    fill: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
+) -> Result<Counted<W>, Failure> {
     let mut out = BufWriter::with_capacity(1 << 16, out);
-    fill(&mut out)?;
-    out.flush()?;
+    let done = fill(&mut out);
+    let done = done.and_then(|()| out.flush().map_err(|source| Failure::io(what, source)));
+    // What is left of something that failed would be tried again when the buffer goes.
     let (out, _) = out.into_parts();
-    Ok(out)
+    done.map(|()| out)
+}
+
+fn went_away(failure: &Failure) -> bool {
+    let system = failure.system();
+    system.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

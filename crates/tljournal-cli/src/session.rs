@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use tljournal::{Error, Inspection, Journal, Options, Recovery, Retention, UsageError};
+use tljournal::{Error, Inspection, Journal, KeyMaterial, Options, Recovery, UsageError};
 
 use twoliter_state::State;
 
@@ -204,13 +204,9 @@ impl Session {
         for path in &self.global.territory {
             options = options.territory(path.clone());
         }
-        if !self.global.never_keep.is_empty() {
-            let mut retention = Retention::default();
-            for pattern in &self.global.never_keep {
-                retention.key_material = retention.key_material.and(pattern);
-            }
-            options = options.retention(retention);
-        }
+        let never_keep = self.global.never_keep.iter();
+        let keys = never_keep.fold(KeyMaterial::default(), |keys, pattern| keys.and(pattern));
+        options = options.key_material(keys);
         match self.global.lock_wait {
             Some(limit) => options.lock_wait(limit),
             None => options,

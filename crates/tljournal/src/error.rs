@@ -111,6 +111,9 @@ pub enum UsageError {
         /// The path.
         path: String,
     },
+    /// A database is to be rebuilt that needs no rebuilding.
+    #[error("the database is sound; there is no need to rebuild it")]
+    Sound,
     /// Several ids begin so.
     #[error("several transactions have ids that begin with `{name}`")]
     Ambiguous {

@@ -56,19 +56,19 @@ pub use catalog::{
 };
 pub use error::{Conflict, ConflictKind, Damage, Error, Unsupported, UsageError};
 pub use fsck::{
-    Code, Finding, FsckDepth, FsckOptions, FsckReport, FsckWatch, Mend, Repair, RepairOptions,
-    Severity,
+    Code, Finding, FsckDepth, FsckOptions, FsckReport, FsckWatch, Mend, RebuildOptions, Rebuilt,
+    Repair, RepairOptions, Severity,
 };
 pub use journal::{
     EntryDiff, EntryView, History, Inspection, Installed, Journal, LogEnd, NamedLock, Options,
     PathDiff, Reading, Run, Status, Wrote,
 };
-pub use kept::{Gc, GcLog, GcTxn, KeyMaterial, Limits, Retention};
+pub use kept::{Gc, GcLog, GcTxn};
 pub use lock::{LockError, Mode as LockMode};
 pub use model::{
-    Digest, Durability, Entry, EntryKind, Expect, Identity, Image, Kind, Manifest, ManifestError,
-    ParseDigestError, ParseExpectError, ParseIdError, ParseTimestampError, PathError, RelPath,
-    RunId, Stat, Timestamp, TxnId, Version,
+    Digest, Durability, Entry, EntryKind, Expect, Identity, Image, KeyMaterial, Kind, Limits,
+    Manifest, ManifestError, ParseDigestError, ParseExpectError, ParseIdError, ParseTimestampError,
+    PathError, RelPath, Retention, RunId, Stat, Timestamp, TxnId, Version,
 };
 pub use pin::Pin;
 pub use recovery::Recovery;

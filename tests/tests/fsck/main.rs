@@ -9,4 +9,5 @@
 mod beside;
 mod damage;
 mod matrix;
+mod rebuild;
 mod scene;

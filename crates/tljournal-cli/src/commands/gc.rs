@@ -138,7 +138,7 @@ fn print(out: &mut dyn Write, done: &Gc, args: &Args) -> io::Result<()> {
         let runs = count(done.history_runs as usize, "run");
         writeln!(out, "{forgot} {txns} and {runs}")?;
     }
-    let (txns, kept) = done.left;
+    let (txns, kept) = (done.left_txns, done.left_bytes);
     let left = format!(
         "{} of {} kept",
         bytes(kept),
@@ -186,6 +186,6 @@ fn as_json(done: &Gc, args: &Args) -> Value {
         "logs": logs.collect::<Vec<_>>(),
         "forgotten": {"transactions": done.history_txns, "runs": done.history_runs},
         "freed_bytes": freed(done),
-        "left": {"transactions": done.left.0, "bytes": done.left.1},
+        "left": {"transactions": done.left_txns, "bytes": done.left_bytes},
     })
 }

@@ -8,6 +8,7 @@ mod blame;
 mod completions;
 mod diff;
 mod exec;
+mod export;
 pub(crate) mod fsck;
 mod gc;
 mod init;
@@ -81,6 +82,7 @@ pub(crate) enum Command {
     Blame(blame::Args),
     Runs(runs::Args),
     Report(report::Args),
+    Export(export::Args),
     Undo(undo::Args),
     Restore(restore::Args),
     Gc(gc::Args),
@@ -115,6 +117,7 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<Exit, Failure> 
         Command::Blame(args) => blame::run(session, &args),
         Command::Runs(args) => runs::run(session, &args),
         Command::Report(args) => report::run(session, &args),
+        Command::Export(args) => export::run(session, &args),
         Command::Undo(args) => undo::run(session, &args),
         Command::Restore(args) => restore::run(session, &args),
         Command::Gc(args) => gc::run(session, &args),

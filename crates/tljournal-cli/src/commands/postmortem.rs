@@ -20,6 +20,7 @@ Examples:
   tljournal postmortem                  the latest run that failed, was killed, or died
   tljournal postmortem --list           which ones there are
   tljournal postmortem 17 -n 30         run 17, with more of its output
+  tljournal postmortem --html run.html  as a page for a browser, with a timeline
   tljournal postmortem --bundle b.tar.zst   all that belongs to it, for a bug report
 ";
 

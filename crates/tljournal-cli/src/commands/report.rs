@@ -1,6 +1,8 @@
 use camino::Utf8PathBuf;
 use serde_json::json;
 
+use super::views::the_run;
+
 use crate::exit::{self, Exit};
 use crate::failure::Failure;
 use crate::outfile;
@@ -41,25 +43,20 @@ pub(crate) struct Args {
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let inspection = session.inspect()?;
     let history = inspection.history();
-    let run = match &args.run {
-        None => None,
-        Some(name) => Some(history.run(name)?.ok_or_else(|| {
-            Failure::Nothing(format!(
-                "there is no run `{name}`; `tljournal runs` lists them"
-            ))
-        })?),
-    };
+    let run = args.run.as_deref().map(|name| the_run(&history, name));
+    let run = run.transpose()?;
     let wanted = Wanted {
         runs: args.runs,
         txns: TXNS_MAX,
     };
     let past = Past::read(&history, wanted, run.as_ref(), time::now())?;
+    let findings = page::findings(&inspection);
     let subject = Subject {
         home: session.home_if_found().unwrap_or_default().into_string(),
         at_home: inspection.is_at_home(),
         run: run.as_ref(),
         shown: &|path, in_home| session.shown(path, in_home),
-        findings: None,
+        findings: findings.as_deref(),
         report: None,
     };
     let size = outfile::write(&args.html, |out| page::write(&past, &subject, out))?;

@@ -6,7 +6,7 @@
 //! path brings is text.
 
 mod draw;
-mod facts;
+mod findings;
 mod lanes;
 mod past;
 mod pen;
@@ -17,6 +17,6 @@ mod tables;
 mod titles;
 mod words;
 
-pub(crate) use facts::{Finding, Severity};
+pub(crate) use findings::findings;
 pub(crate) use past::{Past, Wanted};
 pub(crate) use render::{Subject, write};

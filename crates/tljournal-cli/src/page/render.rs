@@ -3,10 +3,10 @@ use std::io::{self, Write};
 use askama::Template;
 use base64::Engine as _;
 use sha2::{Digest as _, Sha256};
-use tljournal::{EventRecord, RunRecord};
+use tljournal::{EventRecord, Finding, RunRecord};
 
 use super::draw::{self, Timeline};
-use super::facts::Finding;
+use super::findings::{FindingRow, finding_rows};
 use super::past::Past;
 use super::story::{self, Story};
 use super::tables::{self, End, EventRow, Group, RunRow, TagRow};
@@ -28,7 +28,7 @@ pub(crate) struct Subject<'a> {
     /// How the path of a change is shown: as it is recorded, and whether it begins at the home.
     pub(crate) shown: &'a dyn Fn(&str, bool) -> String,
     /// What a check found; `None` if nothing was checked.
-    pub(crate) findings: Option<Vec<Finding>>,
+    pub(crate) findings: Option<&'a [Finding]>,
     /// What was found out about the run.
     pub(crate) report: Option<&'a Report>,
 }
@@ -39,15 +39,6 @@ struct Tile {
     value: String,
     note: String,
     bad: bool,
-}
-
-#[derive(Debug)]
-struct FindingRow {
-    word: &'static str,
-    code: String,
-    path: String,
-    text: String,
-    advice: String,
 }
 
 #[derive(Template)]
@@ -98,7 +89,7 @@ pub(crate) fn write(past: &Past, subject: &Subject<'_>, out: &mut dyn Write) -> 
         groups: tables::groups(past, subject.shown),
         events: tables::events(past),
         tags: tables::tags(past),
-        findings: subject.findings.as_deref().map(finding_rows),
+        findings: subject.findings.map(finding_rows),
         story: subject.report.map(story::tell),
         cut: past.cut,
         txns: past.txns.len(),
@@ -292,7 +283,7 @@ fn tiles(past: &Past, subject: &Subject<'_>) -> Vec<Tile> {
             false,
         ),
     ]);
-    if let Some(findings) = &subject.findings {
+    if let Some(findings) = subject.findings {
         let note = or(
             &told(&[(findings.len(), "listed below")]),
             "nothing is wrong",
@@ -321,17 +312,4 @@ fn or(words: &str, none: &str) -> String {
         "" => none.to_owned(),
         words => words.to_owned(),
     }
-}
-
-fn finding_rows(findings: &[Finding]) -> Vec<FindingRow> {
-    let mut sorted: Vec<_> = findings.iter().collect();
-    sorted.sort_by(|a, b| b.severity.cmp(&a.severity));
-    let rows = sorted.into_iter().map(|finding| FindingRow {
-        word: finding.severity.word(),
-        code: text(&finding.code, 60),
-        path: text(&finding.path, 400),
-        text: text(&finding.text, 1000),
-        advice: text(&finding.advice, 1000),
-    });
-    rows.collect()
 }

@@ -54,7 +54,7 @@ pub(crate) fn pack(
     // Not among the temporary files of the system: it can be large, and those may be in memory.
     let dir = to.parent().filter(|dir| !dir.as_str().is_empty());
     let database = tempfile::Builder::new()
-        .prefix(".tljournal-")
+        .prefix(".unfinished-")
         .tempfile_in(dir.unwrap_or(Utf8Path::new(".")))
         .map_err(failed)?;
     let path = Utf8Path::from_path(database.path());

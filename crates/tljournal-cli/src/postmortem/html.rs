@@ -1,6 +1,6 @@
 use std::io::{self, Write};
 
-use tljournal::Inspection;
+use tljournal::{Finding, Inspection};
 
 use super::report::Report;
 use crate::failure::Failure;
@@ -18,6 +18,7 @@ pub(crate) struct Page<'a> {
     session: &'a Session,
     report: &'a Report,
     past: Past,
+    findings: Option<Vec<Finding>>,
 }
 
 impl<'a> Page<'a> {
@@ -33,6 +34,7 @@ impl<'a> Page<'a> {
             session,
             report,
             past,
+            findings: page::findings(inspection),
         })
     }
 
@@ -43,7 +45,7 @@ impl<'a> Page<'a> {
             at_home: self.report.at_home,
             run: Some(&self.report.run.run),
             shown: &|path, in_home| self.session.shown(path, in_home),
-            findings: None,
+            findings: self.findings.as_deref(),
             report: Some(self.report),
         };
         page::write(&self.past, &subject, out)

@@ -97,7 +97,13 @@ fn held(run: &RunStory, what: &str, at: Timestamp) -> bool {
                 .is_some_and(|locked| overlap((locked, until), moment))
         });
     }
+    // Who populates a tree is known by the transaction that does.
+    let populates = format!("populate {what}");
+    let mut txns = run.txns.iter().filter(|story| story.txn.label == populates);
     let end = run.ended_at();
+    if txns.any(|story| overlap((story.txn.began_at, story.txn.ended_at.or(end)), moment)) {
+        return true;
+    }
     let mut holds = run.holds.iter().filter(|hold| hold.what == what);
     holds.any(|hold| overlap((hold.from, hold.until.or(end)), moment))
 }

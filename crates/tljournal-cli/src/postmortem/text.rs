@@ -297,6 +297,10 @@ fn meanwhile(sheet: &mut Sheet<'_>, report: &Report) -> io::Result<()> {
     for other in &others[from..] {
         let (ended, style) = ending(other);
         let began = clock(other.run.started_at);
+        let started = match other.run.parent == Some(report.run.run.id) {
+            true => "  started by it",
+            false => "",
+        };
         let name = clean(&run_name(&other.run));
         let txns = other.txns.iter().rev().take(2);
         let txns = txns.map(|story| {
@@ -312,10 +316,13 @@ fn meanwhile(sheet: &mut Sheet<'_>, report: &Report) -> io::Result<()> {
         if other.txns.len() > did.len() {
             did.insert(0, format!("{} before", other.txns.len() - did.len()));
         }
-        let did = did.join("; ");
+        let did = match did.is_empty() {
+            true => String::new(),
+            false => format!("  {}", did.join("; ")),
+        };
         let number = other.run.number;
         sheet.line(&format!(
-            "{BOLD}run {number}{BOLD:#}  {DIM}{began}{DIM:#}  {style}{ended}{style:#}  {name}  {DIM}{did}{DIM:#}"
+            "{BOLD}run {number}{BOLD:#}  {DIM}{began}{DIM:#}  {style}{ended}{style:#}  {name}{DIM}{started}{did}{DIM:#}"
         ))?;
     }
     match report.more_neighbours {

@@ -47,11 +47,11 @@ impl Running {
     }
 
     pub(crate) fn tell(&mut self, text: &str) {
-        self.input
-            .as_mut()
-            .unwrap()
-            .write_all(text.as_bytes())
-            .unwrap();
+        self.input().write_all(text.as_bytes()).unwrap();
+    }
+
+    pub(crate) fn input(&mut self) -> &mut ChildStdin {
+        self.input.as_mut().unwrap()
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -104,7 +104,7 @@ pub(crate) fn discard(
         }
         let weight = match &paths {
             Some(paths) => paths.weigh(engine, staging, &shown)?,
-            None => Weight::TooMuch,
+            None => Weight::No,
         };
         if lock::is_locked_within(&staging.dir, &name)? {
             all_gone = false;
@@ -151,7 +151,7 @@ fn discard_one(
             &engine.home.shown(&change.place),
             (dir, name, &stat),
         )?,
-        false => Weight::TooMuch,
+        false => Weight::No,
     };
     if weight == Weight::KeyMaterial {
         tell_not_kept(engine, id, change)?;

@@ -17,6 +17,7 @@ impl Catalog {
     /// Events, the latest first.
     pub(crate) fn events(&self, filter: &EventFilter) -> Result<Vec<EventRecord>, CatalogError> {
         let mut clauses = Clauses::default();
+        clauses.add_some("id < ?", filter.before);
         clauses.add_some("txn = ?", filter.txn);
         clauses.add_some("run = ?", filter.run);
         clauses.add_some("at >= ?", filter.since.map(|time| time.to_string()));

@@ -28,6 +28,7 @@ mod kept;
 mod open;
 mod records;
 mod run;
+mod salvage;
 mod steps;
 mod touched;
 mod tree;
@@ -44,6 +45,7 @@ pub(crate) use open::Catalog;
 pub use records::{
     ChangeRecord, EventFilter, EventRecord, RunFilter, RunRecord, TxnFilter, TxnRecord,
 };
+pub(crate) use salvage::Salvaged;
 pub(crate) use steps::{Around, Step};
 pub(crate) use txn::TxnRow;
 pub(crate) use voucher::{VoucherChange, VoucherRow};

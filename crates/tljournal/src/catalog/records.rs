@@ -203,6 +203,8 @@ pub struct RunFilter {
 pub struct EventFilter {
     /// At most so many, the latest first.
     pub limit: Option<u32>,
+    /// Those with lower numbers only.
+    pub before: Option<i64>,
     /// Those about the transaction with this number.
     pub txn: Option<i64>,
     /// Those that happened to the run with this number.

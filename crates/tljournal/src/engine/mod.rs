@@ -25,10 +25,11 @@ use crate::catalog::{Catalog, CatalogError, FAILED_SYNC, Sync};
 use crate::disk::DiskError;
 use crate::error::{Conflict, ConflictKind, Damage, Error, UsageError};
 use crate::home::{DatabaseFiles, Home};
-use crate::kept::{self, Retention};
+use crate::kept;
 use crate::lineage::Lineage;
 use crate::lock::{self, Held, Mode, Runs};
 use crate::model::{Identity, Place, RunId};
+use crate::model::{KeyMaterial, Retention};
 
 /// A journal that is open for work.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ pub(crate) struct Engine {
     pub(crate) lock_wait: Option<Duration>,
     /// How much is kept of what is not needed any more.
     pub(crate) retention: Retention,
+    /// What is never kept.
+    pub(crate) key_material: KeyMaterial,
     store: Mutex<Store>,
     run: Mutex<LiveRun>,
     holds: Holds,
@@ -86,7 +89,7 @@ impl Engine {
         store: Store,
         files: DatabaseFiles,
         lock_wait: Option<Duration>,
-        retention: Retention,
+        (retention, key_material): (Retention, KeyMaterial),
     ) -> Self {
         Self {
             home,
@@ -94,6 +97,7 @@ impl Engine {
             files,
             lock_wait,
             retention,
+            key_material,
             store: Mutex::new(store),
             run: Mutex::default(),
             holds: Holds::default(),

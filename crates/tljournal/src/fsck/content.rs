@@ -115,6 +115,17 @@ impl Check<'_> {
     }
 }
 
+impl ToRead {
+    /// Reads everything, and says whether it is as it should be.
+    pub(super) fn is_right(&self) -> bool {
+        let mut reader = Reader::default();
+        let mut compare = |index: &usize| reader.compare(&self.root, &self.what[*index], &|_| {});
+        self.files
+            .iter()
+            .all(|index| matches!(compare(index), Ok(None)))
+    }
+}
+
 /// All files, the large ones first, so that no core is left alone with one at the end.
 fn jobs(all: &[ToRead]) -> Vec<Job> {
     let each = all.iter().enumerate();

@@ -40,6 +40,7 @@ mod kept;
 mod layout;
 mod look;
 mod options;
+mod rebuild;
 mod repair;
 mod runs;
 mod staging;
@@ -49,8 +50,10 @@ mod transactions;
 pub use code::{Code, Mend, Severity};
 pub use finding::Finding;
 pub use options::{FsckDepth, FsckOptions, FsckReport, FsckWatch};
+pub use rebuild::{RebuildOptions, Rebuilt};
 pub use repair::{Repair, RepairOptions};
 
 pub(crate) use check::{check, tell_unopened};
 pub(crate) use look::Look;
+pub(crate) use rebuild::{is_sound, make as make_rebuilt};
 pub(crate) use repair::repair;

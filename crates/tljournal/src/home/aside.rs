@@ -1,5 +1,5 @@
 use super::Home;
-use super::layout::{DAMAGED_PREFIX, DATABASE, FOREIGN_JOURNAL, SHM, WAL};
+use super::layout::{DAMAGED_PREFIX, DATABASE, FOREIGN_JOURNAL, REBUILT, SHM, WAL};
 use crate::ambient;
 use crate::disk::{Dir, DiskError};
 use crate::error::Error;
@@ -101,6 +101,23 @@ impl Home {
         }
         self.thin_aside()?;
         Ok(dir.path().to_string())
+    }
+
+    /// Takes the new database that somebody made, if there is one and no other. The caller holds the commit
+    /// lock.
+    pub(crate) fn take_rebuilt_database(&self) -> Result<bool, Error> {
+        if self.state.stat(REBUILT)?.is_none() {
+            return Ok(false);
+        }
+        if self.dir.stat(DATABASE)?.is_some() {
+            // An empty one, of somebody who was killed before it was more.
+            self.dir.remove_file(DATABASE)?;
+        }
+        self.state.rename_new(REBUILT, &self.dir, DATABASE)?;
+        let _synced = self.dir.sync()?;
+        let _synced = self.state.sync()?;
+        tracing::warn!("a database that was made from what is on disk is used from now on");
+        Ok(true)
     }
 
     /// Marks a database as damaged, by its identity: whatever has its name by now is another one.

@@ -26,6 +26,13 @@ pub(crate) const LOCK: &str = "lock";
 /// The directory of logs.
 pub(crate) const LOG: &str = "log";
 pub(crate) const ASIDE: &str = "aside";
+/// A new database that is being made, below `.state`.
+pub(crate) const REBUILDING: &str = "rebuilding.db";
+/// One that is complete, and is taken when there is none.
+pub(crate) const REBUILT: &str = "rebuilt.db";
+/// What the names of a database's companions end with.
+pub(crate) const WAL_SUFFIX: &str = "-wal";
+pub(crate) const SHM_SUFFIX: &str = "-shm";
 pub(crate) const RESERVE: &str = "reserve";
 const RESERVE_BYTES: usize = 1 << 20;
 

@@ -5,7 +5,7 @@ use super::layout::LOG;
 use crate::ambient;
 use crate::disk::Dir;
 use crate::error::Error;
-use crate::kept::Limits;
+use crate::model::Limits;
 use crate::model::RunId;
 
 impl Home {

@@ -9,6 +9,7 @@
 //! <home>/.state/aside/       evidence, bounded
 //! <home>/.state/damaged-<..> says that the database with this identity is damaged
 //! <home>/.state/reserve      given up when the disk is full
+//! <home>/.state/rebuilt.db   a new database, taken by whoever finds none
 //! <dir>/.tljournal-<id>-<n>  the same as txn/<id>/<n>, for a target on another filesystem
 //! ```
 
@@ -21,8 +22,8 @@ mod staging;
 
 pub(crate) use fence::{DatabaseFiles, check_database_files};
 pub(crate) use layout::{
-    ASIDE, BESIDE_PREFIX, DAMAGED_PREFIX, DATABASE, FOREIGN_JOURNAL, Home, LOCK, LOG, RESERVE, SHM,
-    STATE, TXN, WAL,
+    ASIDE, BESIDE_PREFIX, DAMAGED_PREFIX, DATABASE, FOREIGN_JOURNAL, Home, LOCK, LOG, REBUILDING,
+    REBUILT, RESERVE, SHM, SHM_SUFFIX, STATE, TXN, WAL, WAL_SUFFIX,
 };
 pub(crate) use place::{Map, Parent};
 pub(crate) use staging::{STAGED_PATHS, Staging, out_name, spot_name};

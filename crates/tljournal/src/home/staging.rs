@@ -1,3 +1,5 @@
+use rustix::io::Errno;
+
 use super::Home;
 use super::layout::BESIDE_PREFIX;
 use crate::disk::Dir;
@@ -37,31 +39,29 @@ impl Home {
     /// Locks the directory of a transaction that nobody has locked. `None` if somebody has, or if it is
     /// not there.
     pub(crate) fn claim_staging(&self, id: TxnId) -> Result<Option<Staging>, Error> {
-        let dir = match self.txns.open_dir(&id.to_string()) {
-            Ok(dir) => dir,
-            Err(error) if error.is(rustix::io::Errno::NOENT) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        if !lock::try_exclusive(&dir).map_err(|errno| cannot_lock(&dir, errno))? {
-            return Ok(None);
-        }
-        // Whoever had it before may have removed it: the lock is worth something only with the name.
-        let there = self.txns.stat(id.to_string())?;
-        let held = dir.own_stat()?.identity;
-        Ok(there
-            .filter(|stat| stat.identity == held)
-            .map(|_| Staging { dir }))
+        self.locked_staging(id, |dir| lock::try_exclusive(dir))
     }
 
     /// Shares the lock of a transaction's directory, so that nobody deletes what is kept there; waits for
     /// whoever is looking whether it is free. `None` if it is not there.
     pub(crate) fn share_staging(&self, id: TxnId) -> Result<Option<Staging>, Error> {
+        self.locked_staging(id, |dir| lock::wait_shared(dir).map(|()| true))
+    }
+
+    fn locked_staging(
+        &self,
+        id: TxnId,
+        lock: impl Fn(&Dir) -> Result<bool, Errno>,
+    ) -> Result<Option<Staging>, Error> {
         let dir = match self.txns.open_dir(&id.to_string()) {
             Ok(dir) => dir,
-            Err(error) if error.is(rustix::io::Errno::NOENT) => return Ok(None),
+            Err(error) if error.is(Errno::NOENT) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        lock::wait_shared(&dir).map_err(|errno| cannot_lock(&dir, errno))?;
+        if !lock(&dir).map_err(|errno| cannot_lock(&dir, errno))? {
+            return Ok(None);
+        }
+        // Whoever had it before may have removed it: the lock is worth something only with the name.
         let there = self.txns.stat(id.to_string())?;
         let held = dir.own_stat()?.identity;
         Ok(there
@@ -84,7 +84,7 @@ impl Home {
         };
         match opened {
             Ok(dir) => Ok(Some((dir, spot_name(&change.spot, id, change.n)))),
-            Err(error) if error.is(rustix::io::Errno::NOENT) => Ok(None),
+            Err(error) if error.is(Errno::NOENT) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
@@ -121,6 +121,6 @@ pub(crate) fn out_name(spot_name: &str) -> String {
     format!("{spot_name}.out")
 }
 
-fn cannot_lock(dir: &Dir, errno: rustix::io::Errno) -> crate::disk::DiskError {
+fn cannot_lock(dir: &Dir, errno: Errno) -> crate::disk::DiskError {
     crate::disk::DiskError::new("lock", dir.path().as_str(), errno)
 }

@@ -194,6 +194,16 @@ fn share_database(dir: &Dir) -> Result<Option<File>, Error> {
     Ok(Some(lock))
 }
 
+/// Opens a private copy of a database with its log, to be read.
+pub(super) fn readable_copy(dir: &Dir) -> Result<(Catalog, tempfile::TempDir), Error> {
+    let copy = private_copy(dir, dir.disk())?;
+    let path = Utf8PathBuf::from_path_buf(copy.path().join(DATABASE));
+    let path = path.map_err(|_| UsageError::NoJournal {
+        path: dir.path().to_string(),
+    })?;
+    Ok((Catalog::open_read_only(&path, false)?, copy))
+}
+
 /// Copies the database with its log, while nobody writes them.
 fn private_copy(dir: &Dir, disk: &Disk) -> Result<tempfile::TempDir, Error> {
     let failed = |source| DiskError::new("make a copy of", dir.path().as_str(), source);
@@ -206,6 +216,10 @@ fn private_copy(dir: &Dir, disk: &Disk) -> Result<tempfile::TempDir, Error> {
     let to = Dir::open(&path, disk.clone())?;
     let _lock = share_database(dir)?;
     for name in [DATABASE, WAL] {
+        // A log may be missing; a database without one is whole by itself.
+        if name == WAL && dir.stat(WAL)?.is_none() {
+            continue;
+        }
         let mut from = dir.open_file(name)?;
         let mut file = to.create_file(name, 0o600)?;
         std::io::copy(&mut from, &mut file).map_err(failed)?;

@@ -15,6 +15,7 @@ mod named;
 mod open;
 mod populate;
 mod reading;
+mod rebuild;
 mod run;
 mod work;
 

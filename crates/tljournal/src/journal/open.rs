@@ -12,9 +12,9 @@ use crate::engine::{Engine, Store};
 use crate::error::{Damage, Error};
 use crate::fsck::{self, Finding, FsckOptions, FsckReport};
 use crate::home::Home;
-use crate::kept::Retention;
 use crate::lock::{self, Held, Mode, Runs, Wait};
 use crate::model::{Identity, RelPath, Stat};
+use crate::model::{KeyMaterial, Retention};
 use crate::recovery::{self, Recovery};
 
 /// How often opening is tried when the database turns out damaged, or others are mending it.
@@ -29,6 +29,7 @@ pub struct Options {
     territory: Vec<RelPath>,
     lock_wait: Option<Duration>,
     retention: Retention,
+    key_material: KeyMaterial,
     disk: Disk,
 }
 
@@ -41,6 +42,7 @@ impl Options {
             territory: Vec::new(),
             lock_wait: None,
             retention: Retention::default(),
+            key_material: KeyMaterial::default(),
             disk: Disk::default(),
         }
     }
@@ -67,6 +69,12 @@ impl Options {
     /// Keeps so much of what is not needed any more. Without it [`Retention::default`].
     pub fn retention(mut self, retention: Retention) -> Self {
         self.retention = retention;
+        self
+    }
+
+    /// Never keeps what is at these paths. Without it [`KeyMaterial::default`].
+    pub fn key_material(mut self, paths: KeyMaterial) -> Self {
+        self.key_material = paths;
         self
     }
 
@@ -152,7 +160,7 @@ impl Options {
         Ok((root, home))
     }
 
-    fn open_home(&self) -> Result<Home, Error> {
+    pub(super) fn open_home(&self) -> Result<Home, Error> {
         let (root, home) = self.paths()?;
         Home::open(&root, &home, self.territory.clone(), &self.disk, true)
     }
@@ -178,7 +186,7 @@ impl Options {
             store,
             files,
             self.lock_wait,
-            self.retention.clone(),
+            (self.retention.clone(), self.key_material.clone()),
         );
         engine.home.keep_reserve();
         let recovery = recovery::recover(&engine)?;
@@ -186,7 +194,7 @@ impl Options {
     }
 
     /// Takes the commit lock of a home that is still the one at its path.
-    fn commit_lock(&self, home: &Home, purpose: &str) -> Result<Held, Error> {
+    pub(super) fn commit_lock(&self, home: &Home, purpose: &str) -> Result<Held, Error> {
         let wait = Wait {
             limit: self.lock_wait,
             // Nothing can be recorded yet.
@@ -244,6 +252,7 @@ impl Options {
             .check_database_files()?
             .is_none_or(|stat| stat.size == 0);
         if is_new {
+            home.take_rebuilt_database()?;
             home.forget_damage()?;
             // The rows that would tell what these are went with the database: they are evidence.
             for id in home.staged_ids()? {
@@ -303,7 +312,7 @@ impl Options {
 
     /// Sets a database aside that cannot be used, so that a new one can be begun; unless somebody else
     /// did that since it was `seen`.
-    fn set_database_aside(
+    pub(super) fn set_database_aside(
         &self,
         seen: Option<Identity>,
         why: &CatalogError,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use camino::Utf8Path;
 
 use super::history::History;
+use super::inspect::Inspection;
 use super::named::NamedLock;
 use super::open::Options;
 use super::reading::Reading;
@@ -15,11 +16,11 @@ use crate::apply;
 use crate::catalog::{RunRecord, TxnRecord};
 use crate::engine::Engine;
 use crate::error::{Error, UsageError};
-use crate::fsck::{self, Finding, Repair, RepairOptions};
-use crate::kept::{self, Gc, Retention};
+use crate::fsck::{self, Finding, FsckOptions, FsckReport, Repair, RepairOptions};
+use crate::kept::{self, Gc};
 use crate::lineage::Ancestor;
 use crate::lock::Mode;
-use crate::model::{Kind, RelPath, RunId, TxnId};
+use crate::model::{Kind, RelPath, Retention, RunId, TxnId};
 use crate::pin::{self, Pin};
 use crate::recovery::{self, Recovery};
 use crate::tree::{Difference, TreeSource};
@@ -337,6 +338,20 @@ impl Journal {
     ) -> Result<Undo, Error> {
         let restored = undo::restore(&self.engine, path.clone(), txn, options);
         restored.map_err(|error| self.engine.explain(error))
+    }
+
+    /// Checks the journal as [`Inspection::fsck`](crate::Inspection::fsck) does.
+    ///
+    /// # Errors
+    /// As for [`Options::inspect`].
+    pub fn fsck(
+        &self,
+        options: &FsckOptions,
+        told: &mut dyn FnMut(Finding) -> ControlFlow<()>,
+    ) -> Result<FsckReport, Error> {
+        let home = &self.engine.home;
+        let inspection = Inspection::open(home.root.path(), home.dir.path(), home.dir.disk())?;
+        Ok(inspection.fsck(options, told))
     }
 
     /// Repairs what a check found, as far as that can be: each repair is a transaction of its own. Tells what

@@ -2,12 +2,13 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Limits, Retention, history};
+use super::history;
 use crate::ambient;
 use crate::apply;
 use crate::catalog::{KeptRow, Sync};
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::model::{Limits, Retention};
 use crate::model::{RunId, Timestamp, TxnId};
 
 /// What was, or would be, deleted because there is more of it than there may be.
@@ -24,8 +25,10 @@ pub struct Gc {
     pub history_runs: u64,
     /// The logs of these runs.
     pub logs: Vec<GcLog>,
-    /// How much is kept of transactions now: their number, and their bytes.
-    pub left: (u32, u64),
+    /// Of how many transactions something is kept now.
+    pub left_txns: u32,
+    /// How many bytes that are.
+    pub left_bytes: u64,
 }
 
 /// A transaction of which something is kept.
@@ -98,7 +101,8 @@ pub(crate) fn thin(engine: &Engine) -> Result<(), Error> {
 fn thin_kept(engine: &Engine, limits: &Limits, dry_run: bool, done: &mut Gc) -> Result<(), Error> {
     let rows = engine.look(|catalog| catalog.kept())?;
     let (surplus, stays) = split(rows, limits, ambient::now());
-    done.left = (stays.len() as u32, stays.iter().map(|row| row.bytes).sum());
+    done.left_txns = stays.len() as u32;
+    done.left_bytes = stays.iter().map(|row| row.bytes).sum();
     for row in surplus {
         let txn = GcTxn {
             number: row.row,
@@ -106,10 +110,15 @@ fn thin_kept(engine: &Engine, limits: &Limits, dry_run: bool, done: &mut Gc) -> 
             label: row.label.clone(),
             bytes: row.bytes,
         };
-        match dry_run && !is_held(engine, row.id)? || !dry_run && forget(engine, &row)? {
+        let goes = match dry_run {
+            true => !is_held(engine, row.id)?,
+            false => delete(engine, &row)?,
+        };
+        match goes {
             true => done.kept.push(txn),
             false => {
-                done.left = (done.left.0 + 1, done.left.1 + row.bytes);
+                done.left_txns += 1;
+                done.left_bytes += row.bytes;
                 done.in_use.push(txn);
             }
         }
@@ -138,7 +147,7 @@ pub(super) fn is_older(time: Timestamp, age: Duration, now: Timestamp) -> bool {
 }
 
 /// Deletes what is kept of a transaction; false if somebody holds it.
-fn forget(engine: &Engine, row: &KeptRow) -> Result<bool, Error> {
+fn delete(engine: &Engine, row: &KeptRow) -> Result<bool, Error> {
     let unmark = || engine.record(Sync::Normal, |catalog| catalog.set_kept(row.row, None));
     let Some(staging) = engine.home.claim_staging(row.id)? else {
         let is_gone = engine.home.txns.stat(row.id.to_string())?.is_none();

@@ -1,9 +1,9 @@
-use super::Limits;
 use super::gc::Gc;
 use crate::ambient;
 use crate::catalog::Sync;
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::model::Limits;
 use crate::model::Timestamp;
 
 /// How many transactions are forgotten in one write, so that nobody waits long behind it.

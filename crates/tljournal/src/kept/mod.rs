@@ -16,17 +16,15 @@
 //!
 //! Whoever reads kept content shares the lock of its directory; whoever deletes it holds that alone, and
 //! without waiting. Nothing that is pinned is deleted.
+//!
+//! [`Retention`]: crate::model::Retention
 
 mod find;
 mod gc;
 mod history;
-mod key_material;
-mod retention;
 mod staged;
 
 pub(crate) use find::{Kept, before, with_digest};
 pub use gc::{Gc, GcLog, GcTxn};
 pub(crate) use gc::{collect, note, thin};
-pub use key_material::KeyMaterial;
-pub use retention::{Limits, Retention};
 pub(crate) use staged::{StagedPaths, Weight, weigh};

@@ -14,8 +14,9 @@ pub(crate) enum Weight {
     Bytes(u64),
     /// It holds private keys.
     KeyMaterial,
-    /// It cannot be looked through, or is more than may be kept at all.
-    TooMuch,
+    /// It may not: it is more than may be kept at all, or cannot be looked through, or what it was to be is
+    /// not known.
+    No,
 }
 
 /// How long a list of staged paths may be that is read, in bytes.
@@ -27,14 +28,14 @@ pub(crate) fn weigh(
     shown: &str,
     (dir, name, stat): (&Dir, &str, &Stat),
 ) -> Result<Weight, Error> {
-    let keys = &engine.retention.key_material;
+    let keys = &engine.key_material;
     if keys.is_at(shown) {
         return Ok(Weight::KeyMaterial);
     }
     let bytes = match stat.kind {
         Kind::Dir => {
             let Ok(inside) = tree::list(&dir.open_dir(name)?) else {
-                return Ok(Weight::TooMuch);
+                return Ok(Weight::No);
             };
             if inside.iter().any(|(path, _)| keys.is_at(path)) {
                 return Ok(Weight::KeyMaterial);
@@ -44,10 +45,10 @@ pub(crate) fn weigh(
         }
         Kind::File => stat.size,
         Kind::Link => 0,
-        Kind::Other => return Ok(Weight::TooMuch),
+        Kind::Other => return Ok(Weight::No),
     };
     Ok(match bytes > engine.retention.kept.bytes {
-        true => Weight::TooMuch,
+        true => Weight::No,
         false => Weight::Bytes(bytes),
     })
 }
@@ -83,7 +84,7 @@ impl StagedPaths {
             (Some(stat), Some(path)) if engine.retention.kept.count > 0 => {
                 weigh(engine, path, (&staging.dir, name, &stat))
             }
-            _ => Ok(Weight::TooMuch),
+            _ => Ok(Weight::No),
         }
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! | when | what |
 //! |---|---|
-//! | on opening | what dead runs left: staging is rolled back, what is past its commit point is finished, runs are marked dead; leftovers that nobody holds are swept |
+//! | on opening | what dead runs left: staging is rolled back (and kept for a while), what is past its commit point is finished, runs are marked dead; leftovers that nobody holds are swept |
 //! | on opening after a reboot or on another mount | trees that may not have reached the medium are hashed, and put back if they are torn |
 //! | on taking the commit lock | whatever is past its commit point is finished, whether its run lives or not: it cannot be under way, because its owner would hold the lock |
 //!

@@ -51,7 +51,8 @@ const FORMS: [&str; 10] = [
 /// Where a private key ends.
 const KEY_ENDS: &str = "-----END [A-Z0-9 ]*PRIVATE KEY";
 
-/// What the forms contain that have no name, in lower case.
+/// What the forms contain that have no name, in lower case. In each line that it matches every form contains one
+/// of these, or a name: to look for that first is several times as fast.
 const HINTS: [&str; 17] = [
     "://",
     "authorization",
@@ -84,26 +85,55 @@ pub(super) struct Found {
 pub(super) struct Search {
     forms: &'static Regex,
     groups: CaptureLocations,
+    hints: &'static Regex,
 }
 
 impl Search {
     pub(super) fn new() -> Self {
-        static FOUND: OnceLock<Regex> = OnceLock::new();
+        static FORM: OnceLock<Regex> = OnceLock::new();
         let names = || format!("(?:{})", NAMES.join("|"));
-        let forms = FOUND.get_or_init(|| compiled(&FORMS.join("|").replace("NAME", &names())));
-        let groups = forms.capture_locations();
-        Self { forms, groups }
+        let forms = FORM.get_or_init(|| compiled(&FORMS.join("|").replace("NAME", &names())));
+        Self {
+            forms,
+            groups: forms.capture_locations(),
+            hints: hints(),
+        }
     }
 
     /// The first one at or after a place.
-    pub(super) fn next(&mut self, text: &[u8], from: usize) -> Option<Found> {
-        let whole = self.forms.captures_read_at(&mut self.groups, text, from)?;
-        let secret = (1..self.groups.len()).find_map(|group| self.groups.get(group));
-        Some(Found {
-            whole: whole.range(),
-            secret: secret.map(|(from, to)| from..to),
-        })
+    pub(super) fn next(&mut self, text: &[u8], mut from: usize) -> Option<Found> {
+        loop {
+            // A form may begin before its hint, and no line has one without.
+            let hint = self.hints.find_at(text, from)?;
+            let line = line_around(text, hint.range());
+            let begin = from.max(line.start);
+            let whole = self
+                .forms
+                .captures_read_at(&mut self.groups, &text[..line.end], begin);
+            if let Some(whole) = whole {
+                let secret = (1..self.groups.len()).find_map(|group| self.groups.get(group));
+                return Some(Found {
+                    whole: whole.range(),
+                    secret: secret.map(|(from, to)| from..to),
+                });
+            }
+            from = line.end;
+        }
     }
+}
+
+/// The line that something is in.
+fn line_around(text: &[u8], what: Range<usize>) -> Range<usize> {
+    let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
+    let begin = text[..what.start].iter().rposition(is_end);
+    let end = text[what.end..].iter().position(is_end);
+    let end = end.map_or(text.len(), |end| what.end + end);
+    begin.map_or(0, |begin| begin + 1)..end
+}
+
+fn hints() -> &'static Regex {
+    static HINT: OnceLock<Regex> = OnceLock::new();
+    HINT.get_or_init(|| compiled(&[&NAMES[..], &HINTS].concat().join("|")))
 }
 
 /// Where a private key ends that has begun before.
@@ -112,7 +142,7 @@ pub(super) fn key_end(text: &[u8]) -> Option<usize> {
     Some(END.get_or_init(|| compiled(KEY_ENDS)).find(text)?.start())
 }
 
-/// Whether a text is worth a search.
+/// Whether a text is worth a search. Of a short one that is told sooner than the search is made ready.
 pub(super) fn may_hold_secret(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     let mut hints = NAMES.iter().chain(&HINTS);

@@ -20,7 +20,7 @@
 //! |---|---|
 //! | staging | nothing is visible; new content is in `txn/<id>/`, which its owner has locked |
 //! | committed | new content is durable, at its spot or in place; whoever takes the commit lock next puts it in place |
-//! | applied | everything is in place and durable; `txn/<id>/` holds what was replaced until nobody wants it |
+//! | applied | everything is in place and durable; `txn/<id>/` holds what was replaced as long as it is kept (`kept`) |
 //! | aborting | somebody else's work was in the way; whoever takes the commit lock next puts the rest back |
 //! | aborted | everything is as it was |
 //! | stuck | neither worked; everything is kept, paths that overlap are refused |
@@ -28,7 +28,7 @@
 //! | transition | made by |
 //! |---|---|
 //! | to staging | `Transaction::live` |
-//! | staging to committed | `Prepared::record_commit` |
+//! | staging to committed | `Prepared::carry_out` |
 //! | committed to applied | `apply::Committed::finish` |
 //! | committed to aborting | `apply::Committed::finish` |
 //! | aborting to aborted or stuck | `apply::Committed::take_back` |
@@ -41,8 +41,8 @@
 //! - **T2** What is staged is synced before its row is committed; a [`Prepared`] is the proof.
 //! - **T3** Expectations are checked, and changes applied, under the commit lock; a transaction that an
 //!   earlier holder left past its commit point is finished first.
-//! - **T4** Old content leaves its place only after new content is complete and durable; it is deleted
-//!   only after the new is in place and settled, and only if nobody holds it.
+//! - **T4** Old content leaves its place only after new content is complete and durable; it is kept
+//!   for a while, and deleted only after the new is in place and settled, and only if nobody holds it.
 //! - **T5** Rolling back a staging transaction needs no write: its owner's locks are gone, so it did not
 //!   happen.
 

@@ -64,7 +64,7 @@ impl Transaction {
             let Some(pre) = change.pre else { continue };
             let is_plain = matches!(pre.kind, Kind::File | Kind::Link) && !change.drift;
             let path = self.engine.home.shown(&change.place);
-            if !is_plain || retention.key_material.is_at(&path) {
+            if !is_plain || self.engine.key_material.is_at(&path) {
                 return None;
             }
             replaced.push(pre.size);

@@ -120,7 +120,7 @@ pub(super) fn of_path(engine: &Engine, path: RelPath, number: i64) -> Result<Evi
         kept = source::elsewhere(engine, wanted.as_ref())?;
     }
     let why = match next.is_some() {
-        _ if engine.retention.key_material.is_at(path.as_str()) => NotKept::KeyMaterial,
+        _ if engine.key_material.is_at(path.as_str()) => NotKept::KeyMaterial,
         true => NotKept::Thinned,
         false => NotKept::NeverReplaced,
     };
@@ -178,7 +178,7 @@ impl Evidence {
 fn why_not_kept(engine: &Engine, change: &Change, path: &RelPath) -> NotKept {
     match change.op {
         _ if change.spot != Spot::Home => NotKept::OtherFilesystem,
-        _ if engine.retention.key_material.is_at(path.as_str()) => NotKept::KeyMaterial,
+        _ if engine.key_material.is_at(path.as_str()) => NotKept::KeyMaterial,
         _ if change.drift => NotKept::Aside,
         Op::Fill => NotKept::InPlace,
         _ => NotKept::Thinned,

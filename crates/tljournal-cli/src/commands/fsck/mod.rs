@@ -1,5 +1,6 @@
 mod interrupt;
 mod print;
+mod rebuild;
 mod repair;
 mod views;
 
@@ -31,7 +32,9 @@ Examples:
   tljournal --root /copy/of/project fsck look into a copy; nothing of it is changed
   tljournal fsck --repair                mend what can be mended; what is replaced goes aside
   tljournal fsck --repair --source tools.tar.zst build/tools
-                                         take what is missing in a tree from an archive";
+                                         take what is missing in a tree from an archive
+  tljournal fsck --rebuild --tree build/tools
+                                         make a new database when the old one is lost";
 
 /// Check that everything is as the journal put it
 ///
@@ -60,6 +63,15 @@ pub(crate) struct Args {
     /// With --repair: a directory or archive that content may be taken from
     #[arg(long, value_name = "ARCHIVE|DIR", requires = "repair")]
     source: Option<Utf8PathBuf>,
+    /// Make a new database from what can be read of the old one and agrees with the disk; the old one goes aside
+    #[arg(long, conflicts_with_all = ["repair", "paths"])]
+    rebuild: bool,
+    /// With --rebuild: take what is at this path as it is; may be repeated
+    #[arg(long, value_name = "PATH", requires = "rebuild")]
+    tree: Vec<RelPath>,
+    /// With --rebuild: also if the database is sound
+    #[arg(long, requires = "rebuild")]
+    force: bool,
 }
 
 /// The exit status of fsck(8).
@@ -75,9 +87,10 @@ mod status {
 pub(crate) const USAGE: Exit = Exit::Passed(status::USAGE);
 
 pub(super) fn run(session: &Session, args: &Args) -> Exit {
-    let ran = match args.repair {
-        true => repair::run(session, args),
-        false => check(session, args),
+    let ran = match (args.repair, args.rebuild) {
+        (true, _) => repair::run(session, args),
+        (_, true) => rebuild::run(session, args),
+        (false, false) => check(session, args),
     };
     ran.unwrap_or_else(|failure| {
         let exit = match Exit::of(&failure) {

@@ -1,8 +1,6 @@
 use std::time::Duration;
 
-use super::KeyMaterial;
-
-/// How much is kept of what is not needed any more, and what never is.
+/// How much is kept of what is not needed any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retention {
     /// Of what transactions replaced, and of what dead runs had staged: how many transactions, their bytes,
@@ -14,8 +12,6 @@ pub struct Retention {
     /// Of the output of commands: how many runs, their bytes, and how long after they began. The latest
     /// stays.
     pub logs: Limits,
-    /// What is never kept.
-    pub key_material: KeyMaterial,
 }
 
 /// How much there may be of something; what is oldest goes first.
@@ -61,7 +57,6 @@ impl Default for Retention {
                 bytes: 256 << 20,
                 age: 90 * DAY,
             },
-            key_material: KeyMaterial::default(),
         }
     }
 }

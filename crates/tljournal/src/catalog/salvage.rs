@@ -1,0 +1,147 @@
+//! A new database from the rows of an old one that can still be read.
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, params_from_iter};
+
+use super::{Catalog, CatalogError};
+use crate::ambient;
+
+/// The tables whose rows are taken over, those first that others refer to. Vouchers are not: whoever lives
+/// vouches again.
+const TABLES: [&str; 8] = [
+    "root", "run", "txn", "change", "manifest", "source", "entry", "event",
+];
+
+/// How much was taken over of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Salvaged {
+    pub(crate) table: &'static str,
+    pub(crate) rows: u64,
+    /// Rows that were read, and are not right.
+    pub(crate) lost: u64,
+    /// Whether reading came to a page that is damaged, so that there may have been more.
+    pub(crate) cut: bool,
+}
+
+impl Catalog {
+    /// Takes over whatever of another database can be read and is right. What was under way is over: nothing
+    /// of it can be told apart any more from somebody else's work.
+    pub(crate) fn salvage(&self, old: &Self) -> Result<Vec<Salvaged>, CatalogError> {
+        let mut all = Vec::new();
+        for table in TABLES {
+            all.push(self.take_over(old, table)?);
+        }
+        for bad in self.bad_rows()? {
+            all.iter_mut()
+                .filter(|done| done.table == bad.table)
+                .for_each(|done| {
+                    done.rows = done.rows.saturating_sub(1);
+                    done.lost += 1;
+                });
+            self.remove_bad(bad.table, &bad.key)?;
+        }
+        for bad in self.bad_manifests()? {
+            let forget = [
+                "DELETE FROM source WHERE manifest = ?1",
+                "DELETE FROM manifest WHERE digest = ?1",
+            ];
+            for sql in forget {
+                self.conn.execute(sql, [&bad.digest])?;
+            }
+        }
+        let over = "UPDATE txn SET state = 'aborted', ended_at = coalesce(ended_at, ?1),
+                    reason = 'the database was rebuilt while it was under way'
+                    WHERE state NOT IN ('applied', 'aborted')";
+        self.conn.execute(over, [ambient::now().to_string()])?;
+        self.conn.execute("UPDATE txn SET kept = NULL", [])?;
+        Ok(all)
+    }
+
+    /// Copies the rows of a table, from its beginning to what cannot be read, and from its end back to that.
+    fn take_over(&self, old: &Self, table: &'static str) -> Result<Salvaged, CatalogError> {
+        let mut done = Salvaged {
+            table,
+            rows: 0,
+            lost: 0,
+            cut: false,
+        };
+        let own = columns(&self.conn, table)?;
+        let theirs = columns(&old.conn, table).unwrap_or_default();
+        let shared: Vec<_> = own
+            .into_iter()
+            .filter(|name| theirs.contains(name))
+            .collect();
+        if shared.is_empty() {
+            return Ok(done);
+        }
+        let marks = vec!["?"; shared.len()].join(", ");
+        let insert = format!(
+            "INSERT OR IGNORE INTO {table} ({}) VALUES ({marks})",
+            shared.join(", ")
+        );
+        let mut insert = self.conn.prepare(&insert)?;
+        // What a row is called by comes first in every table.
+        for order in ["ASC", "DESC"] {
+            let sql = format!(
+                "SELECT {} FROM {table} ORDER BY 1 {order}",
+                shared.join(", ")
+            );
+            let ended = old.conn.prepare(&sql).and_then(|mut select| {
+                let mut rows = select.query([])?;
+                while let Some(row) = rows.next()? {
+                    let values = (0..shared.len()).map(|at| row.get::<_, Value>(at));
+                    let values = values.collect::<Result<Vec<_>, _>>()?;
+                    match insert.execute(params_from_iter(values)) {
+                        Ok(count) => done.rows += count as u64,
+                        // It breaks a rule of the schema, or refers to what was lost.
+                        Err(_) => done.lost += 1,
+                    }
+                }
+                Ok(())
+            });
+            match ended {
+                Ok(()) => break,
+                Err(_) => done.cut = true,
+            }
+        }
+        Ok(done)
+    }
+
+    /// Removes a row that cannot be read, with what refers to it.
+    fn remove_bad(&self, table: &str, key: &str) -> Result<(), CatalogError> {
+        let of_txn = |these: &str| {
+            let tables = ["change", "event", "entry"];
+            let each = tables.map(|table| format!("DELETE FROM {table} WHERE txn IN ({these});"));
+            format!("{} DELETE FROM txn WHERE id IN ({these});", each.concat())
+        };
+        let quoted = key.replace('\'', "''");
+        let sql = match table {
+            "run" => {
+                let txns = format!("SELECT id FROM txn WHERE run = '{quoted}'");
+                let events = format!("DELETE FROM event WHERE run = '{quoted}';");
+                let run = format!("DELETE FROM run WHERE id = '{quoted}';");
+                format!("{events} {} {run}", of_txn(&txns))
+            }
+            "txn" => of_txn(&format!("'{quoted}'")),
+            "change" => format!("DELETE FROM change WHERE txn || '/' || n = '{quoted}'"),
+            "event" => format!("DELETE FROM event WHERE id = '{quoted}'"),
+            "entry" => format!("DELETE FROM entry WHERE root || ':' || path = '{quoted}'"),
+            _ => return Ok(()),
+        };
+        Ok(self.conn.execute_batch(&sql)?)
+    }
+
+    /// Marks the database as one whose rows were made from what was on disk.
+    pub(crate) fn set_rebuilt(&self) -> Result<(), CatalogError> {
+        let now = ambient::now().to_string();
+        self.conn
+            .execute("UPDATE home SET rebuilt_at = ?1", [now])?;
+        Ok(())
+    }
+}
+
+fn columns(conn: &Connection, table: &str) -> Result<Vec<String>, CatalogError> {
+    let mut statement = conn.prepare("SELECT name FROM pragma_table_info(?1) ORDER BY cid")?;
+    let names = statement.query_map([table], |row| row.get(0))?;
+    Ok(names.collect::<Result<_, _>>()?)
+}

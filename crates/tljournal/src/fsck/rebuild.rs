@@ -1,0 +1,287 @@
+//! A new database, from what can still be read of the old one and from what is on disk.
+//!
+//! It is made under another name, complete and synced, before the old one is touched. Then the old one goes
+//! aside, and whoever opens the journal for work next finds no database, and takes the new one: that may be
+//! this process, or, if it is killed there, any other. A kill before that leaves the old one where it is.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+use super::{FsckDepth, Look};
+use crate::ambient::{self, ProcessFacts};
+use crate::catalog::{Catalog, EntryRow, HomeRow, Salvaged, ScannedEntry, Sync};
+use crate::error::Error;
+use crate::home::{Home, Parent, REBUILDING, REBUILT, SHM_SUFFIX, WAL_SUFFIX};
+use crate::model::{Change, Durability, Image, Kind, Manifest, Op, Place, RelPath, Spot, TxnState};
+use crate::tree;
+
+/// What is to be taken into a new database besides what the old one says.
+#[derive(Debug, Clone, Default)]
+#[must_use = "options rebuild nothing by themselves"]
+pub struct RebuildOptions {
+    /// Trees and files that are taken as they are on disk.
+    pub adopt: Vec<RelPath>,
+    /// Whether to rebuild a database that is sound.
+    pub force: bool,
+}
+
+/// What a new database was made of.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Rebuilt {
+    /// Rows that were saved from the old one, by table, and how many were not right.
+    pub rows: Vec<(String, u64, u64)>,
+    /// Tables of which there may have been more, behind a damaged page.
+    pub cut: Vec<String>,
+    /// Paths whose record is as what is on disk.
+    pub entries: u64,
+    /// Paths that were recorded, and are not so on disk: they are not recorded any more.
+    pub dropped: Vec<String>,
+    /// Paths that were taken as they are.
+    pub adopted: Vec<String>,
+    /// Where the old database is kept.
+    pub kept: Option<String>,
+}
+
+/// The name of the transaction that stands for what was taken from disk.
+const LABEL: &str = "rebuilt";
+
+/// Makes a new database under another name, ready to be taken.
+pub(crate) fn make(
+    home: &Home,
+    features: HomeRow,
+    old: Option<&Catalog>,
+    options: &RebuildOptions,
+) -> Result<Rebuilt, Error> {
+    clear(home)?;
+    drop(home.state.create_file(REBUILDING, 0o644)?);
+    let path = home.state.real_path()?.join(REBUILDING);
+    let mut catalog = Catalog::open(&path)?;
+    catalog.migrate()?;
+    catalog.set_root(home.root_stat.identity);
+    let mut rebuilt = Rebuilt::default();
+    let salvaged = catalog.write(Sync::Full, |catalog| {
+        let salvaged = match old {
+            Some(old) => catalog.salvage(old)?,
+            None => Vec::new(),
+        };
+        catalog.set_home(features)?;
+        catalog.set_rebuilt()?;
+        catalog.ensure_root(home.root_stat.identity, home.root.path().as_str())?;
+        Ok::<_, Error>(salvaged)
+    })?;
+    rebuilt.count(salvaged);
+    let catalog = Mutex::new(catalog);
+    let dropped = differing(home, &catalog, &mut rebuilt)?;
+    let mut catalog = catalog
+        .into_inner()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let adopted = adopt(home, &options.adopt)?;
+    catalog.write(Sync::Full, |catalog| {
+        for place in &dropped {
+            catalog.remove_entry(place)?;
+        }
+        record(catalog, home, &adopted, &mut rebuilt)
+    })?;
+    // The one file has to tell everything.
+    catalog.checkpoint()?;
+    drop(catalog);
+    for suffix in [WAL_SUFFIX, SHM_SUFFIX] {
+        let name = format!("{REBUILDING}{suffix}");
+        if home.state.stat(&name)?.is_some() {
+            home.state.remove_file(name)?;
+        }
+    }
+    let _synced = home.state.sync_file(REBUILDING)?;
+    home.state.rename_new(REBUILDING, &home.state, REBUILT)?;
+    let _synced = home.state.sync()?;
+    Ok(rebuilt)
+}
+
+/// Removes what an earlier attempt left.
+fn clear(home: &Home) -> Result<(), Error> {
+    let (wal, shm) = (
+        format!("{REBUILDING}{WAL_SUFFIX}"),
+        format!("{REBUILDING}{SHM_SUFFIX}"),
+    );
+    for name in [REBUILDING, REBUILT, &wal, &shm] {
+        if home.state.stat(name)?.is_some() {
+            home.state.remove_file(name)?;
+        }
+    }
+    Ok(())
+}
+
+/// The places whose record is not as what is on disk.
+fn differing(
+    home: &Home,
+    catalog: &Mutex<Catalog>,
+    rebuilt: &mut Rebuilt,
+) -> Result<Vec<Place>, Error> {
+    let look = Look {
+        catalog,
+        map: &home.map,
+        root: &home.root,
+        home: &home.dir,
+        state: Some(home.state.clone()),
+        runs: None,
+        at_home: true,
+    };
+    let mut differing = Vec::new();
+    for scanned in look.ask(|catalog| catalog.scan_entries())? {
+        let ScannedEntry::Whole(place, entry) = scanned else {
+            continue;
+        };
+        let is_same = match look.compare(&place, &entry, FsckDepth::Full) {
+            Ok(compared) => {
+                compared.findings.is_empty()
+                    && compared.to_read.is_none_or(|to_read| to_read.is_right())
+            }
+            Err(_) => false,
+        };
+        match is_same {
+            true => rebuilt.entries += 1,
+            false => {
+                rebuilt.dropped.push(look.shown(&place));
+                differing.push(place);
+            }
+        }
+    }
+    Ok(differing)
+}
+
+/// What is on disk at a path that is to be taken as it is.
+struct Adopted {
+    place: Place,
+    row: EntryRow,
+    manifest: Option<Manifest>,
+}
+
+fn adopt(home: &Home, paths: &[RelPath]) -> Result<Vec<Adopted>, Error> {
+    let mut seen = BTreeSet::new();
+    let mut all = Vec::new();
+    for path in paths {
+        let place = home.place(path)?;
+        if !seen.insert(place.clone()) {
+            continue;
+        }
+        let Parent::There(parent) = home.parent(&place)? else {
+            continue;
+        };
+        let name = place.path.name();
+        let Some(stat) = parent.stat(name)? else {
+            continue;
+        };
+        let mut row = EntryRow {
+            txn: 0,
+            n: 0,
+            image: Image::of(&stat),
+            ctime: stat.ctime,
+            racy: true,
+            digest: None,
+            target: None,
+            signature: None,
+            unsettled: None,
+        };
+        let mut manifest = None;
+        match stat.kind {
+            Kind::Dir => {
+                let read = tree::read(&parent.open_dir(name)?, &|_| {})?;
+                row.digest = Some(read.manifest.digest());
+                manifest = Some(read.manifest);
+            }
+            Kind::File => row.digest = Some(parent.hash(&parent.open_file(name)?, name)?),
+            Kind::Link => row.target = Some(parent.read_link(name)?),
+            Kind::Other => continue,
+        }
+        all.push(Adopted {
+            place,
+            row,
+            manifest,
+        });
+    }
+    Ok(all)
+}
+
+/// Records what was taken from disk, as a transaction of its own, and that the database was rebuilt.
+fn record(
+    catalog: &Catalog,
+    home: &Home,
+    adopted: &[Adopted],
+    rebuilt: &mut Rebuilt,
+) -> Result<(), Error> {
+    let run = catalog.insert_run(ambient::fresh_run_id(), None, &ProcessFacts::gather())?;
+    catalog.label_run(run, LABEL)?;
+    let txn = catalog.begin_txn(ambient::fresh_txn_id(), run, LABEL)?;
+    let now = ambient::now();
+    catalog.commit_txn(txn, (now, now), None)?;
+    for (
+        n,
+        Adopted {
+            place,
+            row,
+            manifest,
+        },
+    ) in (0..).zip(adopted)
+    {
+        if let Some(manifest) = manifest {
+            catalog.put_manifest(manifest)?;
+        }
+        let row = EntryRow {
+            txn,
+            n,
+            ..row.clone()
+        };
+        catalog.put_entry(place, &row)?;
+        catalog.insert_changes(txn, &[change(place, &row)])?;
+        rebuilt.adopted.push(home.shown(place));
+    }
+    catalog.move_txn(txn, TxnState::Committed, TxnState::Applied, None)?;
+    let detail = format!(
+        "{} records are as what is on disk, {} are not and were dropped, {} were taken from it",
+        rebuilt.entries,
+        rebuilt.dropped.len(),
+        rebuilt.adopted.len()
+    );
+    catalog.put_event((Some(run), Some(txn)), LABEL, None, &detail)?;
+    catalog.end_run(run, "ok")?;
+    Ok(())
+}
+
+fn change(place: &Place, row: &EntryRow) -> Change {
+    Change {
+        n: row.n,
+        place: place.clone(),
+        op: Op::Adopt,
+        pre: Some(row.image),
+        new: Some(row.image),
+        digest: row.digest,
+        target: row.target.clone(),
+        spot: Spot::Home,
+        durability: Durability::Durable,
+        drift: false,
+    }
+}
+
+impl Rebuilt {
+    fn count(&mut self, salvaged: Vec<Salvaged>) {
+        for Salvaged {
+            table,
+            rows,
+            lost,
+            cut,
+        } in salvaged
+        {
+            self.rows.push((table.to_owned(), rows, lost));
+            self.cut.extend(cut.then(|| table.to_owned()));
+        }
+    }
+}
+
+/// Whether a database is sound, so that there is no need to rebuild it.
+pub(crate) fn is_sound(catalog: &Catalog) -> Result<bool, Error> {
+    Ok(catalog.check_pages(true)?.is_empty()
+        && catalog.dangling_rows()?.is_empty()
+        && catalog.bad_rows()?.is_empty()
+        && catalog.bad_manifests()?.is_empty())
+}

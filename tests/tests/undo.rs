@@ -1,4 +1,4 @@
-//! Taking back what transactions did, and putting back what paths were.
+//! Taking back what transactions did.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,13 +10,11 @@ use std::fs;
 
 use tljournal::disk::Verb;
 use tljournal::{
-    Because, ConflictKind, Error, Journal, Limits, NotKept, RelPath, Retention, TxnFilter,
-    TxnRecord, Undo, UndoAction, UndoOptions, UsageError,
+    Because, ConflictKind, Error, Journal, Limits, NotKept, Retention, TxnFilter, TxnRecord, Undo,
+    UndoAction, UndoOptions, UsageError,
 };
 use tljournal_testkit::{Meddle, Snapshot, Steps, What, World, check_database};
-use tljournal_tests::{
-    End, Mounted, WITHOUT_CALLS, all_cases, aside, small, tools, tools_reshaped,
-};
+use tljournal_tests::{End, Mounted, WITHOUT_CALLS, all_cases, aside, small};
 
 fn commit(journal: &Journal, steps: Steps) {
     steps.try_commit(journal).unwrap();
@@ -55,11 +53,6 @@ fn forced() -> UndoOptions {
         force: true,
         ..UndoOptions::default()
     }
-}
-
-fn restore(journal: &Journal, path: &str, at: i64) -> Result<Undo, Error> {
-    let path = RelPath::new(path).unwrap();
-    journal.restore(&path, &numbered(journal, at), &UndoOptions::default())
 }
 
 /// What is done at the only path, and why.
@@ -337,85 +330,6 @@ fn only_what_is_in_place_is_undone_and_once_is_enough() {
         (again.txn, only(&again)),
         (None, (UndoAction::Keep, Some(Because::AlreadySo)))
     );
-}
-
-#[test]
-fn a_path_is_restored_as_it_was_after_any_transaction() {
-    let world = World::new();
-    let journal = world.open();
-    put(&journal, "build/other", "1");
-    commit(
-        &journal,
-        Steps::new("2").put_as("build/a", "one", 0o640, tljournal::Timestamp::new(5, 6)),
-    );
-    put(&journal, "build/other", "3");
-    put(&journal, "build/a", "two");
-    commit(&journal, Steps::new("5").remove("build/a"));
-    put(&journal, "build/a", "three");
-    // Between the transactions that wrote it it was what the one before had left.
-    for (at, content) in [(2, "one"), (3, "one"), (4, "two"), (6, "three"), (2, "one")] {
-        drop(restore(&journal, "build/a", at).unwrap());
-        assert_eq!(world.read("build/a"), content, "at {at}");
-    }
-    let meta = world.path("build/a").metadata().unwrap();
-    use std::os::unix::fs::MetadataExt;
-    let seen = (meta.mode() & 0o7777, meta.mtime(), meta.mtime_nsec());
-    assert_eq!(seen, (0o640, 5, 6));
-    for absent_at in [1, 5] {
-        let done = restore(&journal, "build/a", absent_at).unwrap();
-        assert_eq!(
-            only(&done).0,
-            if absent_at == 1 {
-                UndoAction::Remove
-            } else {
-                UndoAction::Keep
-            }
-        );
-        assert!(!world.exists("build/a"));
-    }
-    assert_eq!(latest(&journal).undoes, None);
-}
-
-#[test]
-fn a_path_in_a_tree_and_one_that_nobody_wrote_are_refused() {
-    let world = World::new();
-    let journal = world.open();
-    commit(&journal, Steps::new("1").tree("build/tools", tools()));
-    commit(
-        &journal,
-        Steps::new("2").tree("build/tools", tools_reshaped()),
-    );
-    let error = restore(&journal, "build/tools/bin/run", 1).unwrap_err();
-    assert!(
-        matches!(&error, Error::Usage(UsageError::InTree { tree, .. }) if tree == "build/tools"),
-        "{error}"
-    );
-    let error = restore(&journal, "build/nothing", 1).unwrap_err();
-    assert!(
-        matches!(error, Error::Usage(UsageError::NeverWritten { .. })),
-        "{error}"
-    );
-    drop(restore(&journal, "build/tools", 1).unwrap());
-    assert_eq!(journal.verify("build/tools", true).unwrap(), []);
-    let link = fs::read_link(world.path("build/tools/up")).unwrap();
-    assert_eq!(link.to_str(), Some("../../elsewhere"));
-}
-
-#[test]
-fn a_file_is_restored_from_a_directory_that_was_removed_around_it() {
-    let world = World::new();
-    let journal = world.open();
-    put(&journal, "build/dir/a", "one");
-    world.write("build/dir/theirs", "theirs");
-    commit(&journal, Steps::new("rm").remove("build/dir"));
-    drop(restore(&journal, "build/dir/a", 1).unwrap());
-    assert_eq!(world.read("build/dir/a"), "one");
-    // The directory itself comes back with what the journal never knew, where nothing is in the way.
-    undone(&journal, 3);
-    commit(&journal, Steps::new("rm").remove("build/dir"));
-    undone(&journal, 2);
-    assert_eq!(world.read("build/dir/theirs"), "theirs");
-    assert_eq!(world.read("build/dir/a"), "one");
 }
 
 #[test]

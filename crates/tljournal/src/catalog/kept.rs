@@ -17,12 +17,9 @@ pub(crate) struct KeptRow {
 /// What a transaction left at a place.
 #[derive(Debug, Clone)]
 pub(crate) struct Written {
-    /// The row of the transaction.
-    pub(crate) txn: i64,
     /// `None` if it left nothing there.
     pub(crate) image: Option<Image>,
     pub(crate) digest: Option<Digest>,
-    pub(crate) target: Option<String>,
 }
 
 impl Catalog {
@@ -80,8 +77,7 @@ impl Catalog {
         place: &Place,
         txn: TxnId,
     ) -> Result<Option<Written>, CatalogError> {
-        let sql = "SELECT change.txn, new_kind, new_ino, new_born, new_size, new_mode, new_mtime,
-                   digest, target FROM change JOIN txn ON txn.id = change.txn
+        let sql = "SELECT new_kind, new_ino, new_born, new_size, new_mode, new_mtime, digest FROM change JOIN txn ON txn.id = change.txn
                    WHERE change.root = ?1 AND change.path = ?2 AND txn.state = 'applied'
                    AND change.op != 'parent'
                    AND txn.commit_no < (SELECT commit_no FROM txn WHERE uuid = ?3)
@@ -93,10 +89,8 @@ impl Catalog {
             return Ok(None);
         };
         Ok(Some(Written {
-            txn: row.get(0)?,
-            image: image(row, 1)?,
-            digest: digest(row.get(7)?)?,
-            target: row.get(8)?,
+            image: image(row, 0)?,
+            digest: digest(row.get(6)?)?,
         }))
     }
 }

@@ -11,8 +11,6 @@ use crate::model::{Change, Digest, Image, Kind, Place, Spot, Stat, TxnId};
 pub(crate) struct Kept {
     /// The transaction that replaced it.
     pub(crate) txn: TxnId,
-    /// Where it stood.
-    pub(crate) place: Place,
     pub(crate) stat: Stat,
     /// What it was recorded as when it was put there; `None` if it was somebody else's work, or the rows
     /// are gone.
@@ -99,7 +97,6 @@ fn held(engine: &Engine, id: TxnId, change: &Change) -> Result<Option<Kept>, Err
     };
     Ok(Some(Kept {
         txn: id,
-        place: change.place.clone(),
         stat,
         recorded: recorded(engine, id, change)?,
         name,

@@ -18,6 +18,7 @@ mod exec_locks;
 mod exec_output;
 mod exec_signals;
 mod exits;
+mod fsck;
 mod history;
 mod hostile;
 mod kits;

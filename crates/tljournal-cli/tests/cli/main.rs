@@ -19,6 +19,7 @@ mod exec_output;
 mod exec_signals;
 mod exits;
 mod export;
+mod fsck;
 mod history;
 mod hostile;
 mod json;

@@ -255,3 +255,118 @@ fn history_forgets_the_oldest_and_nothing_that_stands() {
     drop(journal);
     assert_eq!(tljournal_testkit::check_database(&world), [""; 0]);
 }
+
+/// A gc that was killed left half of a tree under its own name; the next sweep took that for what was
+/// replaced, and undo put half of it back.
+#[test]
+fn what_a_killed_gc_leaves_is_never_taken_for_something_that_is_kept() {
+    for fatal in 1..40 {
+        let world = World::new();
+        let journal = world.open();
+        tree(&journal, "1");
+        tree(&journal, "2");
+        journal.close().unwrap();
+        let calls = std::sync::Mutex::new(0);
+        let stop = std::sync::Arc::new(tljournal_tests::Hook(
+            move |when: tljournal_testkit::When, _: &tljournal::disk::Call<'_>| {
+                let mut calls = calls.lock().unwrap();
+                *calls += usize::from(when == tljournal_testkit::When::Before);
+                match *calls >= fatal {
+                    true => Err(std::io::Error::from_raw_os_error(5)),
+                    false => Ok(()),
+                }
+            },
+        ));
+        let Ok(journal) = world.open_witnessed(&stop) else {
+            continue;
+        };
+        let nothing = Retention {
+            kept: Limits::NOTHING,
+            ..Retention::default()
+        };
+        let _ = journal.gc(&nothing, false);
+        drop(journal);
+        let journal = world.open();
+        for txn in kept(&journal) {
+            let dir = world.path("build/.state/txn").join(txn.id.to_string());
+            let whole = dir.join("0/sub/f1").exists() && dir.join("0/sub/f2").exists();
+            let nothing = !dir.join("0").exists();
+            assert!(whole || nothing, "stopped at {fatal}: {}", txn.id);
+        }
+        assert_eq!(
+            tljournal_tests::aside(&world),
+            [""; 0],
+            "stopped at {fatal}"
+        );
+    }
+}
+
+/// History forgot who had written what was kept, and with that how it could be told that it is whole.
+#[test]
+fn history_keeps_what_kept_content_is_compared_with() {
+    let world = World::new();
+    let journal = world.open();
+    tree(&journal, "1");
+    tree(&journal, "2");
+    let few = Retention {
+        history: Limits { count: 0, ..MANY },
+        ..Retention::default()
+    };
+    journal.gc(&few, false).unwrap();
+    let left = journal.history().transactions(&TxnFilter::default());
+    assert_eq!(left.unwrap().len(), 2);
+}
+
+/// Every directory of a transaction was one thing of eight that are kept aside, and what was set aside first,
+/// the database, went at once.
+#[test]
+fn a_database_that_is_set_aside_stays_with_all_that_it_tells_of_but_for_keys() {
+    let world = World::new();
+    let journal = world.open();
+    for n in 0..20 {
+        put(&journal, "build/a", &n.to_string());
+    }
+    journal.close().unwrap();
+    let strike = Strike::before(Verb::SyncDir, "/.state/txn/");
+    let steps = ["put=build/keys/b=PRIVATE", "put=build/c=staged"];
+    kill_at(env!("CARGO_BIN_EXE_kill-when"), &world, &strike, &steps);
+    let database = world.path("build/.state.db");
+    let mut bytes = fs::read(&database).unwrap();
+    bytes[..100].fill(7);
+    fs::write(&database, bytes).unwrap();
+    let _ = fs::remove_file(world.path("build/.state.db-wal"));
+    let journal = world.open();
+    assert!(journal.recovery().database_set_aside.is_some());
+    let aside = tljournal_tests::aside(&world);
+    assert_eq!(aside.len(), 2, "{aside:?}");
+    let unaccounted = aside.iter().find(|name| name.ends_with("unaccounted"));
+    let dir = world.path("build/.state/aside").join(unaccounted.unwrap());
+    assert_eq!(fs::read_dir(dir).unwrap().count(), 20);
+    assert_eq!(everything_below(&world), "");
+}
+
+/// What somebody did in a tree that holds a key too was deleted with the key.
+#[test]
+fn g9_an_edit_in_a_tree_with_keys_goes_aside_without_them() {
+    let world = World::new();
+    let journal = world.open();
+    let at = tljournal::Timestamp::new(1, 1);
+    let with_key = |version: &str| {
+        small(version)
+            .dir("keys", 0o755, at)
+            .file("keys/k", 0o600, at, "PRIVATE")
+    };
+    let install = |version: &str| {
+        let steps = Steps::new("tree").tree("build/tools", with_key(version));
+        steps.try_commit(&journal).unwrap();
+    };
+    install("1");
+    fs::write(world.path("build/tools/sub/f1"), "hours of work").unwrap();
+    install("2");
+    assert_eq!(everything_below(&world), "");
+    let aside = world.path("build/.state/aside");
+    let told = Command::new("grep")
+        .args(["-rl", "hours of work", aside.as_str()])
+        .output();
+    assert!(!told.unwrap().stdout.is_empty());
+}

@@ -34,6 +34,12 @@ pub(crate) fn make(
             done => Ok(done?.bytes),
         };
     }
+    if is_journals_own(path) {
+        let shown = path.as_str().escape_debug();
+        return Err(Failure::Usage(format!(
+            "`{shown}` is one of the journal's own files"
+        )));
+    }
     match std::fs::metadata(path) {
         Ok(meta) if meta.is_dir() => return Err(failed(io::ErrorKind::IsADirectory.into())),
         Ok(meta) if !meta.is_file() => {
@@ -63,6 +69,31 @@ fn told(path: &Utf8Path) -> String {
         STDOUT => "write to standard output".to_owned(),
         path => format!("write `{}`", path.escape_debug()),
     }
+}
+
+/// Refuses that two things go to standard output.
+pub(crate) fn refuse_mixed(path: &Utf8Path, json: bool) -> Result<(), Failure> {
+    match json && path == STDOUT {
+        true => Err(Failure::Usage(
+            "--json and a file on standard output do not go together; name a file".to_owned(),
+        )),
+        false => Ok(()),
+    }
+}
+
+/// Whether a path, or what it leads to, is the database or in the journal's own directory.
+fn is_journals_own(path: &Utf8Path) -> bool {
+    let is_own = |path: &Utf8Path| {
+        path.components().any(|part| {
+            let part = part.as_str();
+            part == ".state" || part.starts_with(".state.db")
+        })
+    };
+    let real = path.canonicalize_utf8();
+    let parent = path.parent().map(Utf8Path::canonicalize_utf8);
+    is_own(path)
+        || real.is_ok_and(|real| is_own(&real))
+        || parent.is_some_and(|parent| parent.is_ok_and(|parent| is_own(&parent)))
 }
 
 /// What is written to, and how much was.

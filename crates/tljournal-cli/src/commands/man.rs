@@ -86,7 +86,9 @@ mod tests {
                 assert!(page.contains("Exit status:"), "{name}");
             }
             let below = command.get_subcommands();
-            below.filter(|below| below.get_name() != "help").for_each(check);
+            below
+                .filter(|below| below.get_name() != "help")
+                .for_each(check);
         }
         let mut top = Cli::command();
         top.build();

@@ -53,6 +53,9 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
+    for path in args.html.iter().chain(&args.bundle) {
+        outfile::refuse_mixed(path, session.output.json)?;
+    }
     let inspection = session.inspect()?;
     if args.list {
         return list(session, &inspection);

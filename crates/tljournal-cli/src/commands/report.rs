@@ -41,6 +41,7 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
+    outfile::refuse_mixed(&args.html, session.output.json)?;
     let inspection = session.inspect()?;
     let history = inspection.history();
     let run = args.run.as_deref().map(|name| the_run(&history, name));

@@ -142,6 +142,8 @@ impl<'a> Sheet<'a> {
 /// Breaks a text between words into lines of so many columns; a word that is longer is broken too.
 fn wrap(text: &str, columns: usize) -> Vec<String> {
     let (mut lines, mut line) = (Vec::new(), String::new());
+    // What is longer than a screen is not read, and takes long to be measured.
+    let text: String = text.chars().take(columns * (LINES_MAX + 1)).collect();
     for word in text.split(' ') {
         let mut word = word.to_owned();
         let space = usize::from(!line.is_empty());
@@ -149,7 +151,8 @@ fn wrap(text: &str, columns: usize) -> Vec<String> {
             lines.push(std::mem::take(&mut line));
         }
         while width(&word) > columns {
-            let at = word.char_indices().map(|(at, _)| at);
+            // No more characters than columns fit: the rest need not be looked at for each line.
+            let at = word.char_indices().map(|(at, _)| at).take(columns + 1);
             let fits = |at: &usize| width(&word[..*at]) <= columns;
             let at = at.skip(1).take_while(fits).last().unwrap_or(word.len());
             let rest = word.split_off(at);

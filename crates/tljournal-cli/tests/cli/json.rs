@@ -215,6 +215,7 @@ fn every_command_prints_what_the_schema_says() {
         &["postmortem", "--list"],
         &["postmortem", "--bundle", "bundle.tar.zst"],
         &["report", "--html", "page.html"],
+        &["export", "--format", "chrome-trace", "-o", "trace.json"],
         &["recover"],
         &["gc", "--keep-count", "0", "--dry-run"],
         &["gc", "--keep-count", "1", "--log-count", "0"],

@@ -159,7 +159,11 @@ fn discard_one(
     }
     // What somebody did in a tree stays, but for the keys in it.
     let stays = weight != Weight::KeyMaterial
-        || kept::remove_keys(&engine.key_material, &engine.home.shown(&change.place), (dir, name, &stat))?;
+        || kept::remove_keys(
+            &engine.key_material,
+            &engine.home.shown(&change.place),
+            (dir, name, &stat),
+        )?;
     if is_drift && stays {
         match whole.filter(|_| change.spot == Spot::Home) {
             Some(whole) => keep_part_aside(engine, id, (change, whole), (dir, name))?,
@@ -295,7 +299,8 @@ fn keep_aside(
     let kept = match change.spot {
         Spot::Home => {
             let group = format!("{id}-replaced");
-            let path = RelPath::new(&engine.home.shown(&change.place)).unwrap_or(change.place.path.clone());
+            let path = RelPath::new(&engine.home.shown(&change.place))
+                .unwrap_or(change.place.path.clone());
             let (group, _) = engine.home.set_aside_within(&group, dir, name, &path)?;
             format!("{group}/{path}")
         }

@@ -41,10 +41,11 @@ impl Inspection {
         self.runs().is_some()
     }
 
-    /// The ends of the logs of a run, so many bytes of each; none if it kept none, or they are gone.
+    /// The ends of the logs of a run, so many bytes of each; none if it kept none, or they are gone. One that
+    /// cannot be read says why.
     ///
     /// # Errors
-    /// [`Error::Disk`] when they cannot be read.
+    /// [`Error::Disk`] when their directory cannot be looked at.
     pub fn log_ends(&self, run: RunId, bytes_max: u64) -> Result<Vec<LogEnd>, Error> {
         let Some(dir) = there(self.home_dir().open_dir(LOGS))? else {
             return Ok(Vec::new());
@@ -52,8 +53,10 @@ impl Inspection {
         let mut ends = Vec::new();
         for suffix in ["", ".out", ".err"] {
             let name = format!("{run}{suffix}");
-            if let Some(end) = log_end(&dir, &name, bytes_max)? {
-                ends.push(end);
+            match log_end(&dir, &name, bytes_max) {
+                Ok(end) => ends.extend(end),
+                // The rest can be told all the same, and this too.
+                Err(error) => ends.push(LogEnd::unreadable(&name, &error)),
             }
         }
         Ok(ends)
@@ -77,6 +80,18 @@ impl Inspection {
         let name = format!("{TXNS}/{txn}");
         let there = there(self.home_dir().open_dir(&name))?;
         Ok(there.map(|_| Utf8PathBuf::from(name)))
+    }
+}
+
+impl LogEnd {
+    fn unreadable(name: &str, error: &Error) -> Self {
+        let why = crate::apply::chain(error);
+        Self {
+            path: format!("{LOGS}/{name}"),
+            bytes: format!("[tljournal: {why}]\n").into_bytes(),
+            cut: false,
+            written_at: Timestamp::default(),
+        }
     }
 }
 

@@ -302,12 +302,7 @@ impl Options {
     }
 
     /// Sets the directories of all transactions but these aside, as one thing, without the keys in them.
-    fn set_staging_aside(
-        &self,
-        home: &Home,
-        why: &str,
-        but: &[(i64, TxnId)],
-    ) -> Result<(), Error> {
+    fn set_staging_aside(&self, home: &Home, why: &str, but: &[(i64, TxnId)]) -> Result<(), Error> {
         let group = format!("{}-{why}", ambient::fresh_txn_id());
         for id in home.staged_ids()? {
             let stays = but.iter().any(|(_, other)| *other == id);

@@ -27,6 +27,4 @@ mod staged;
 pub(crate) use find::{Kept, before, with_digest};
 pub use gc::{Gc, GcLog, GcTxn};
 pub(crate) use gc::{collect, note, thin};
-pub(crate) use staged::{
-    KEY_MARK, StagedPaths, Weight, remove_keys, remove_staged_keys, weigh,
-};
+pub(crate) use staged::{KEY_MARK, StagedPaths, Weight, remove_keys, remove_staged_keys, weigh};

@@ -64,7 +64,10 @@ pub(crate) fn remove_keys(
         return Ok(!keys.is_at(shown));
     }
     let root = dir.open_dir(name)?;
-    for (path, _) in tree::list(&root)?.iter().filter(|(path, _)| keys.is_at(path)) {
+    for (path, _) in tree::list(&root)?
+        .iter()
+        .filter(|(path, _)| keys.is_at(path))
+    {
         // What is in a directory of keys is gone with it.
         if root.stat(path)?.is_none() {
             continue;

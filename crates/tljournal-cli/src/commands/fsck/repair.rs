@@ -81,15 +81,15 @@ fn repair(
         paths: args.paths.clone(),
         watch: options.watch.clone(),
     };
-    let journal = session.journal_options()?.work()?;
+    let journal = session.work()?;
     let mut told = |repair: Repair| {
         print(session.output, &repair);
         repairs.push(repair);
         ControlFlow::Continue(())
     };
-    let ended = journal.repair(&found.findings, &how, &mut told)?;
+    let ended = journal.repair(&found.findings, &how, &mut told);
     session.close(journal);
-    Ok(ended)
+    Ok(ended?)
 }
 
 fn print(output: Output, repair: &Repair) {

@@ -117,6 +117,10 @@ impl Repairs<'_> {
     /// check finds it missing if this is cut short.
     pub(super) fn clear_the_way(&self, place: &Place, wanted: Kind) -> Result<(), Error> {
         let home = &self.engine.home;
+        if !home.may_touch(place) {
+            // The transaction that follows is refused; nothing is moved for it.
+            return Ok(());
+        }
         let is_wrong = |stat: &Stat| stat.kind != wanted;
         if !apply::stat_at(self.engine, place)?.is_some_and(|stat| is_wrong(&stat)) {
             return Ok(());

@@ -214,7 +214,7 @@ fn what_a_dead_run_had_staged_is_kept_with_its_paths_but_for_keys() {
     assert_eq!(contents(&world, &found[0]), ["staged", "staged too"]);
     let dir = world.path("build/.state/txn").join(found[0].id.to_string());
     let paths = fs::read_to_string(dir.join("paths")).unwrap();
-    assert_eq!(paths, "0 build/a\n1 build/keys/b\n2 build/c\n");
+    assert_eq!(paths, "0 build/a\n1! build/keys/b\n2 build/c\n");
     assert_eq!(everything_below(&world), "");
     drop(journal);
     assert!(world.open().recovery().is_empty());

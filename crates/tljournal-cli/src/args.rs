@@ -113,16 +113,25 @@ mod tests {
         /// Reads the examples as the command line would be; says how many there are.
         fn examples(help: &str) -> usize {
             let examples = help.split("Exit status:").next().unwrap_or_default();
+            let mut lines = examples.split("\\\n");
+            let first = lines.next().unwrap_or_default().to_owned();
+            let examples = lines.fold(first, |whole, line| whole + line.trim_start());
             let typed = examples
                 .lines()
                 .filter(|line| line.starts_with("  tljournal "));
             let read = |line: &str| {
-                let end = [" <", " >", " |", "   "]
+                let end = [" <", " >", " |", "  "]
                     .iter()
                     .filter_map(|end| line[2..].find(end))
                     .min();
                 let line = end.map_or(line, |end| &line[..end + 2]);
-                let words = line.trim().replace(['\'', '"'], "");
+                // What is quoted is one word.
+                let parts = line.trim().split(['\'', '"']).enumerate();
+                let words = parts.map(|(n, part)| match n % 2 {
+                    0 => part.to_owned(),
+                    _ => part.replace(' ', "_"),
+                });
+                let words: String = words.collect();
                 let read = Cli::try_parse_from(words.split_whitespace());
                 assert!(read.is_ok(), "{line}: {}", read.unwrap_err());
             };

@@ -25,7 +25,7 @@ fn check(damage: &Damage) {
     let (found, _) = look(&world, FsckDepth::Full);
     let is_it = |code: &Code| *code == damage.code;
     let codes: Vec<_> = found.iter().map(|finding| finding.code).collect();
-    assert!(codes.iter().any(|code| is_it(code)), "{name}: {codes:?}");
+    assert!(codes.iter().any(is_it), "{name}: {codes:?}");
     // One thing is wrong, and that is what is told.
     let others: Vec<_> = wrong(&found)
         .into_iter()

@@ -55,10 +55,13 @@ struct Seen {
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let inspection = session.inspect()?;
     let history = inspection.history();
-    let mut filter = RunFilter::default();
-    filter.limit = Some(args.limit);
-    filter.failed = args.failed;
-    (filter.since, filter.until) = (args.since, args.until);
+    let filter = RunFilter {
+        limit: Some(args.limit),
+        failed: args.failed,
+        since: args.since,
+        until: args.until,
+        ..RunFilter::default()
+    };
     let seen = history.runs(&filter)?.into_iter();
     let seen = seen.map(|run| look(&history, run));
     let seen = seen.collect::<Result<Vec<_>, Failure>>()?;

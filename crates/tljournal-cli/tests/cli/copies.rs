@@ -118,7 +118,7 @@ fn g10_every_reading_command_works_on_copies_of_every_kind_and_changes_nothing()
 fn g10_every_reading_command_works_where_nothing_may_be_written() {
     let (project, _at_work) = project();
     let place = tempfile::tempdir().unwrap();
-    let open = fs::Permissions::from(std::os::unix::fs::PermissionsExt::from_mode(0o755));
+    let open: fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     fs::set_permissions(place.path(), open).unwrap();
     let there = place.path().join("copy");
     copied(project.path(), &there);

@@ -59,7 +59,7 @@ impl Schema {
                     .flat_map(|one| self.check(&schema["items"], one, &format!("{at}[]"))),
             ),
             Value::Object(fields) => {
-                for name in schema["required"].as_array().unwrap() {
+                for name in schema["required"].as_array().into_iter().flatten() {
                     let name = name.as_str().unwrap();
                     wrong.extend(told(fields.contains_key(name), || {
                         format!("{at} lacks {name}")
@@ -170,7 +170,7 @@ fn every_command_prints_what_the_schema_says() {
     ];
     it.run(&[&write[..], &over].concat());
     it.run(&["tag", "list"]);
-    it.run(&[&["tag", "check", "build/external-kits"][..], &over].concat());
+    it.run(&["tag", "check", "build/external-kits"]);
     it.run(&["tag", "clear", "build/external-kits"]);
     it.project.write("out/x.rpm", "rpm");
     let publish = [

@@ -27,7 +27,7 @@ impl Repairs<'_> {
             return Ok(Outcome::Left("what it was is not recorded".to_owned()));
         };
         let Some(manifest) = self.engine.look(|catalog| catalog.manifest(&digest))? else {
-            return self.from_source(place, path, &digest);
+            return self.install_named(place, path, &digest);
         };
         let missing = match self.composed(place, &manifest, None)? {
             Composed::Whole(source) => {
@@ -55,7 +55,7 @@ impl Repairs<'_> {
     }
 
     /// Installs a tree whose manifest is not known any more, if the named source is exactly it.
-    fn from_source(
+    fn install_named(
         &self,
         place: &Place,
         path: &RelPath,
@@ -185,11 +185,11 @@ impl Repairs<'_> {
         };
         let path = self.path(place)?;
         let Some(root) = apply::open_tree(self.engine, place)? else {
-            return self.from_source(place, &path, &digest);
+            return self.install_named(place, &path, &digest);
         };
         let read = tree::read(&root, &|_| {})?;
         if read.manifest.digest() != digest {
-            return self.from_source(place, &path, &digest);
+            return self.install_named(place, &path, &digest);
         }
         self.engine.record(Sync::Full, |catalog| {
             catalog.replace_manifest(&read.manifest)

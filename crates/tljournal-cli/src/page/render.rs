@@ -271,7 +271,17 @@ fn tiles(past: &Past, subject: &Subject<'_>) -> Vec<Tile> {
         tile(
             "Events",
             past.events.len().to_string(),
-            or(&told(&[(waits, "long waits")]), "no long wait"),
+            or(
+                &told(&[(
+                    waits,
+                    if waits == 1 {
+                        "long wait"
+                    } else {
+                        "long waits"
+                    },
+                )]),
+                "no long wait",
+            ),
             false,
         ),
         tile(

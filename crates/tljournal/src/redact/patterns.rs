@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use regex::bytes::{CaptureLocations, Regex};
 
 /// What the names of secrets contain.
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 20] = [
     "password",
     "passwd",
     "passphrase",
@@ -22,6 +22,9 @@ const NAMES: [&str; 17] = [
     "private_key",
     "auth-key",
     "auth_key",
+    "_pass",
+    "_pwd",
+    "amz-signature",
 ];
 
 /// The forms in which secrets occur. Each has one group, the secret, or several of which one matches; the last
@@ -43,8 +46,8 @@ const FORMS: [&str; 10] = [
     r#"(?:^|[^\w-])(?:x-[\w-]*(?:token|key|secret|auth)[\w-]*|(?:set-)?cookie)["']?[ \t]*:[ \t]*["']?([^\s"'][^\r\n"']*)"#,
     // Bearer x, where it is no word
     r"\bbearer[ \t]+([\w.~+/=-]{16,})",
-    // What AWS, GitHub, GitLab, Slack and issuers of JSON web tokens hand out
-    r"\b((?-i:(?:AKIA|ASIA)[0-9A-Z]{16}|gh[pousr]_[0-9A-Za-z]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[a-z]-[0-9A-Za-z-]{10,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*))",
+    // What AWS, GitHub, GitLab, Slack, npm, Google, providers of models, and issuers of JSON web tokens hand out
+    r"\b((?-i:(?:AKIA|ASIA)[0-9A-Z]{16}|gh[pousr]_[0-9A-Za-z]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[a-z]-[0-9A-Za-z-]{10,}|npm_[0-9A-Za-z]{30,}|AIza[\w-]{30,}|sk-[\w-]{20,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*))",
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----",
 ];
 
@@ -53,7 +56,7 @@ const KEY_ENDS: &str = "-----END [A-Z0-9 ]*PRIVATE KEY";
 
 /// What the forms contain that have no name, in lower case. In each line that it matches every form contains one
 /// of these, or a name: to look for that first is several times as fast.
-const HINTS: [&str; 17] = [
+const HINTS: [&str; 20] = [
     "://",
     "authorization",
     "cookie",
@@ -70,6 +73,9 @@ const HINTS: [&str; 17] = [
     "glpat-",
     "xox",
     "eyj",
+    "npm_",
+    "aiza",
+    "sk-",
     "private key",
 ];
 

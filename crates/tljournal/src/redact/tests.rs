@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// What lies in a text, and what is stored of it.
-const TOLD: [(&str, &str); 30] = [
+const TOLD: [(&str, &str); 35] = [
     ("--password=x", "--password=[redacted]"),
     ("--token abc --verbose", "--token [redacted] --verbose"),
     ("--token --verbose x", "--token --verbose x"),
@@ -47,6 +47,14 @@ const TOLD: [(&str, &str); 30] = [
     ("key AKIAIOSFODNN7EXAMPLE.", "key [redacted]."),
     ("ghp_0123456789abcdefghijklmnopqrstuvwxyz", "[redacted]"),
     ("glpat-0123456789abcdefghij", "[redacted]"),
+    ("npm_0123456789abcdefghijABCDEFGHIJ01", "[redacted]"),
+    ("a sk-ant-0123456789abcdefghij b", "a [redacted] b"),
+    ("MYSQL_PWD=hunter2 x", "MYSQL_PWD=[redacted] x"),
+    ("PWD=/home/me", "PWD=/home/me"),
+    (
+        "disk-0123456789abcdefghijklm",
+        "disk-0123456789abcdefghijklm",
+    ),
     ("xoxb-0123456789-abc", "[redacted]"),
     ("(eyJhbGciOiJI.eyJzdWIiOiIx.SflKxwRJSMeK)", "([redacted])"),
     // What compilers and people say of such things.

@@ -50,7 +50,7 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
         runs: args.runs,
         txns: TXNS_MAX,
     };
-    let past = Past::read(&history, wanted, run.as_ref(), time::now())?;
+    let past = Past::read(&inspection, wanted, run.as_ref(), time::now())?;
     let findings = page::findings(&inspection);
     let subject = Subject {
         home: session.home_if_found().unwrap_or_default().into_string(),

@@ -1,8 +1,8 @@
 use std::collections::{HashMap, HashSet};
 
 use tljournal::{
-    ChangeRecord, Error, EventFilter, EventRecord, History, RunFilter, RunRecord, Timestamp,
-    TxnFilter, TxnRecord, Voucher,
+    ChangeRecord, Error, EventFilter, EventRecord, History, Inspection, RunFilter, RunRecord,
+    Timestamp, TxnFilter, TxnRecord, Voucher,
 };
 
 use super::tables::CHANGES_MAX;
@@ -39,6 +39,8 @@ pub(crate) struct Past {
     pub(super) events: Vec<EventRecord>,
     /// The numbers of the runs that live.
     pub(super) alive: HashSet<i64>,
+    /// Whether those that have not ended, and are not among them, are dead.
+    pub(super) tells_who_lives: bool,
     pub(super) vouchers: Vec<Voucher>,
     /// Whether there is more that is not shown.
     pub(super) cut: bool,
@@ -49,11 +51,12 @@ pub(crate) struct Past {
 impl Past {
     /// Reads history; what happened around `run` only, if there is one.
     pub(crate) fn read(
-        history: &History<'_>,
+        inspection: &Inspection,
         wanted: Wanted,
         run: Option<&RunRecord>,
         now: Timestamp,
     ) -> Result<Self, Error> {
+        let history = &inspection.history();
         let (since, until) = match run {
             Some(run) => around(run),
             None => (None, None),
@@ -98,6 +101,7 @@ impl Past {
             runs,
             txns,
             events,
+            tells_who_lives: inspection.tells_who_lives(),
             alive,
             cut,
             now,

@@ -79,7 +79,7 @@ impl<'a> Pen<'a> {
     fn life(&self, run: &RunRecord) -> (i64, i64, i64) {
         let start = nanos(run.started_at);
         let ended = run.ended_at.map(nanos);
-        match End::of(run, &self.past.alive) {
+        match End::of(run, self.past) {
             End::Alive => (start, nanos(self.past.now), nanos(self.past.now)),
             End::Dead | End::Unknown => {
                 let txns = self.txns_of(run).iter();
@@ -143,7 +143,7 @@ impl<'a> Pen<'a> {
 
     pub(super) fn run(&self, run: &RunRecord) -> DrawnRun {
         let (start, alive_until, end) = self.life(run);
-        let how = End::of(run, &self.past.alive);
+        let how = End::of(run, self.past);
         let rail = self.stretch(start, alive_until);
         let ghost = (end > alive_until).then(|| self.stretch(alive_until, end));
         let waits = self.waits(run);
@@ -358,7 +358,7 @@ fn sign(kind: &str) -> Option<&'static str> {
         EventRecord::WAITING | EventRecord::WAITED => return None,
         EventRecord::HOLDS | EventRecord::RELEASED | EventRecord::POPULATED => return None,
         EventRecord::CONFLICT => "conflict",
-        "recovered" | "tree put back" | "repaired" => "recovery",
+        "recovered" | "tree put back" | "repair" => "recovery",
         _ => "event",
     })
 }

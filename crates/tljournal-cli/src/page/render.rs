@@ -112,7 +112,7 @@ fn policy() -> String {
 /// The headline, how bad it is, and a sentence.
 fn verdict(past: &Past, run: Option<&RunRecord>) -> (String, &'static str, String) {
     if let Some(run) = run {
-        let end = End::of(run, &past.alive);
+        let end = End::of(run, past);
         let headline = match end {
             End::Well => "ended well".to_owned(),
             End::Alive => "is at work".to_owned(),
@@ -213,11 +213,7 @@ fn tiles(past: &Past, subject: &Subject<'_>) -> Vec<Tile> {
         note,
         bad,
     };
-    let ends: Vec<_> = past
-        .runs
-        .iter()
-        .map(|run| End::of(run, &past.alive))
-        .collect();
+    let ends: Vec<_> = past.runs.iter().map(|run| End::of(run, past)).collect();
     let ended = |end: End| ends.iter().filter(|own| **own == end).count();
     let in_state = |state: &str| past.txns.iter().filter(|txn| txn.state == state).count();
     let bad_runs = told(&[

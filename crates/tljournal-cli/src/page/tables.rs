@@ -1,4 +1,4 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use tljournal::{ChangeRecord, EventRecord, Image, Kind, RunRecord, TxnRecord, Voucher};
 
@@ -28,12 +28,13 @@ pub(super) enum End {
 }
 
 impl End {
-    pub(super) fn of(run: &RunRecord, alive: &HashSet<i64>) -> Self {
+    pub(super) fn of(run: &RunRecord, past: &Past) -> Self {
         match run.outcome.as_deref() {
             Some("ok" | "exited 0") => Self::Well,
             Some("found dead") => Self::Dead,
             Some(_) => Self::Failed,
-            None if alive.contains(&run.number) => Self::Alive,
+            None if past.alive.contains(&run.number) => Self::Alive,
+            None if past.tells_who_lives => Self::Dead,
             None => Self::Unknown,
         }
     }
@@ -52,6 +53,7 @@ impl End {
         match self {
             Self::Alive => "at work".to_owned(),
             Self::Unknown => "end not recorded".to_owned(),
+            Self::Dead if run.outcome.is_none() => "dead".to_owned(),
             _ => text(run.outcome.as_deref().unwrap_or("ended"), 60),
         }
     }
@@ -176,7 +178,7 @@ pub(super) fn runs(past: &Past, subject: Option<i64>) -> Vec<RunRow> {
         *txns.entry(txn.run.number).or_default() += 1;
     }
     let rows = past.runs.iter().rev().map(|run| {
-        let end = End::of(run, &past.alive);
+        let end = End::of(run, past);
         let until = match end {
             End::Alive => Some(past.now),
             _ => run.ended_at,

@@ -29,7 +29,7 @@ impl<'a> Page<'a> {
         report: &'a Report,
     ) -> Result<Self, Failure> {
         let (run, now) = (Some(&report.run.run), report.made_at);
-        let past = Past::read(&inspection.history(), WANTED, run, now)?;
+        let past = Past::read(inspection, WANTED, run, now)?;
         Ok(Self {
             session,
             report,

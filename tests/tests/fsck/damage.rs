@@ -192,6 +192,14 @@ pub(crate) fn all() -> Vec<Damage> {
     add("no lock file", Code::LayoutMissing, Mended, |w| {
         remove(w, "build/.state/lock/runs")
     });
+    add("a planted reserve", Code::Planted, Beyond, |w| {
+        let _ = std::fs::remove_file(w.path("build/.state/reserve"));
+        w.link("/etc/hostname", "build/.state/reserve");
+    });
+    add("logs that are no directory", Code::Planted, Beyond, |w| {
+        let _ = std::fs::remove_dir_all(w.path("build/.state/log"));
+        w.link("/etc", "build/.state/log");
+    });
     add("a planted lock", Code::Planted, Beyond, |w| {
         remove(w, "build/.state/lock/db");
         symlink("../../only.txt", w.path("build/.state/lock/db")).unwrap();

@@ -116,7 +116,8 @@ fn g9_what_somebody_changed_is_put_again_only_where_its_path_is_named() {
         .filter(|finding| finding.code == Code::Aside)
         .collect();
     assert_eq!(aside.len(), 1, "{found:?}");
-    assert_eq!(world.read(&aside[0].path), "an edit");
+    let edit = format!("{}/build/kept.txt", aside[0].path);
+    assert_eq!(world.read(&edit), "an edit");
 }
 
 #[test]

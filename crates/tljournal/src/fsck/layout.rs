@@ -42,14 +42,18 @@ impl Check<'_> {
                 self.stray("", &name)?;
             }
         }
-        if state.stat(RESERVE)?.is_none() {
-            self.tell(Finding::new(
-                Code::ReserveMissing,
-                look.shown_own("", RESERVE),
-            ))?;
+        let reserve = look.shown_own("", RESERVE);
+        match state.stat(RESERVE)? {
+            None => self.tell(Finding::new(Code::ReserveMissing, reserve))?,
+            Some(stat) => self.must_be_own(reserve, &stat, Kind::File)?,
         }
         self.locks()?;
-        self.logs()?;
+        match state.stat(LOG)? {
+            Some(stat) if stat.kind != Kind::Dir => {
+                self.must_be_own(look.shown_own("", LOG), &stat, Kind::Dir)?;
+            }
+            _ => self.logs()?,
+        }
         self.evidence()?;
         self.owners(state)
     }

@@ -76,6 +76,8 @@ struct Repairs<'a> {
     engine: &'a Arc<Engine>,
     options: &'a RepairOptions,
     told: ToldRepair<'a>,
+    /// The first thing that the system refused; the others were tried all the same.
+    failed: Option<Error>,
 }
 
 /// What came of one repair: what was done, or why it was left.
@@ -96,6 +98,7 @@ pub(crate) fn repair(
         engine,
         options,
         told,
+        failed: None,
     };
     let all = |repairs: &mut Repairs<'_>| -> Result<ControlFlow<()>, Error> {
         if repairs.recover(recovered)?.is_break() {
@@ -124,7 +127,11 @@ pub(crate) fn repair(
         }
         Ok(ControlFlow::Continue(()))
     };
-    Ok(all(&mut repairs)?.is_continue())
+    let ended = all(&mut repairs)?.is_continue();
+    match repairs.failed {
+        Some(error) => Err(error),
+        None => Ok(ended),
+    }
 }
 
 impl Repairs<'_> {
@@ -165,7 +172,7 @@ impl Repairs<'_> {
     }
 
     /// Mends what one finding is about; `None` if there is nothing to be done, or others have done it.
-    fn mend(&self, finding: &Finding) -> Option<Outcome> {
+    fn mend(&mut self, finding: &Finding) -> Option<Outcome> {
         let mended = match &finding.subject {
             Subject::Entry(place) => match finding.code {
                 Code::ManifestMissing | Code::ManifestDamaged => self.manifest(place),
@@ -179,7 +186,17 @@ impl Repairs<'_> {
             Subject::Manifest(digest) => self.unused_manifest(digest),
             Subject::Txn(_) | Subject::None => return None,
         };
-        Some(mended.unwrap_or_else(|error| Outcome::Left(chain(&error))))
+        Some(mended.unwrap_or_else(|error| {
+            let why = chain(&error);
+            let by_system = matches!(
+                error,
+                Error::Disk(_) | Error::Catalog(_) | Error::Source(_) | Error::Unfinished { .. }
+            );
+            if by_system && self.failed.is_none() {
+                self.failed = Some(error);
+            }
+            Outcome::Left(why)
+        }))
     }
 
     fn tell(&mut self, finding: &Finding, outcome: Outcome) -> Result<ControlFlow<()>, Error> {
@@ -193,9 +210,13 @@ impl Repairs<'_> {
         };
         if mended {
             let (about, detail) = (path.as_str(), format!("{}: {text}", finding.code));
-            self.engine.record_in_run(Sync::Normal, |catalog, run| {
+            let noted = self.engine.record_in_run(Sync::Normal, |catalog, run| {
                 catalog.put_event((Some(run), None), REPAIR, Some(about), &detail)
-            })?;
+            });
+            if let Err(error) = noted {
+                // It is mended all the same.
+                tracing::warn!(path, %error, "that something was repaired is not recorded");
+            }
         }
         let code = finding.code;
         Ok((self.told)(Repair {

@@ -3,7 +3,7 @@ use std::ops::ControlFlow;
 use camino::Utf8Path;
 use rusqlite::{Connection, OpenFlags};
 use tljournal::{
-    Code, Finding, FsckOptions, FsckReport, Image, Journal, Kind, Severity, Timestamp,
+    Code, Finding, FsckDepth, FsckOptions, FsckReport, Image, Journal, Kind, Severity, Timestamp,
 };
 
 use crate::script::Steps;
@@ -49,7 +49,7 @@ pub fn check_at_rest(world: &World) -> Vec<String> {
     if !left.is_empty() {
         wrong.push(format!("left over in staging: {left:?}"));
     }
-    wrong.extend(found_by_fsck(world, is_own).0);
+    wrong.extend(found_by_fsck(world, FsckDepth::Quick, is_own).0);
     wrong
 }
 
@@ -58,7 +58,8 @@ pub fn check_at_rest(world: &World) -> Vec<String> {
 #[must_use]
 pub fn check_clean(world: &World) -> Vec<String> {
     // What a case has planted among the journal's own files is there until it is repaired.
-    let (mut found, report) = found_by_fsck(world, |code| code != Code::StateStray);
+    let (mut found, report) =
+        found_by_fsck(world, FsckDepth::Default, |code| code != Code::StateStray);
     let unchecked = report.iter().flat_map(|report| &report.unchecked);
     found.extend(unchecked.map(|what| format!("fsck left out {what}")));
     found
@@ -67,6 +68,7 @@ pub fn check_clean(world: &World) -> Vec<String> {
 /// What a check finds that is not as it should be.
 fn found_by_fsck(
     world: &World,
+    depth: FsckDepth,
     counts: impl Fn(Code) -> bool,
 ) -> (Vec<String>, Option<FsckReport>) {
     let mut found = Vec::new();
@@ -80,7 +82,11 @@ fn found_by_fsck(
         }
         ControlFlow::Continue(())
     };
-    match world.options().fsck(&FsckOptions::default(), &mut told) {
+    let options = FsckOptions {
+        depth,
+        ..FsckOptions::default()
+    };
+    match world.options().fsck(&options, &mut told) {
         Ok(report) => (found, Some(report)),
         Err(error) => {
             found.push(format!("it cannot be checked: {}", explain(&error)));
@@ -103,6 +109,8 @@ fn is_own(code: Code) -> bool {
             | Code::WrongTarget
             | Code::WrongLinks
             | Code::WrongContent
+            // What a case has planted is there until it is repaired.
+            | Code::StateStray
     )
 }
 

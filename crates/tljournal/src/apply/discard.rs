@@ -157,14 +157,16 @@ fn discard_one(
     if weight == Weight::KeyMaterial {
         tell_not_kept(engine, id, change)?;
     }
-    // What somebody did in a tree stays, but for the keys in it.
-    let stays = weight != Weight::KeyMaterial
-        || kept::remove_keys(
-            &engine.key_material,
-            &engine.home.shown(&change.place),
-            (dir, name, &stat),
-        )?;
-    if is_drift && stays {
+    // What somebody did in a tree stays, but for the keys in it. What nobody touched stays whole until it
+    // goes: with something missing it would look like an edit, if this is cut short.
+    let goes_aside = is_drift
+        && (weight != Weight::KeyMaterial
+            || kept::remove_keys(
+                &engine.key_material,
+                &engine.home.shown(&change.place),
+                (dir, name, &stat),
+            )?);
+    if goes_aside {
         match whole.filter(|_| change.spot == Spot::Home) {
             Some(whole) => keep_part_aside(engine, id, (change, whole), (dir, name))?,
             None => keep_aside(engine, id, change, (dir, name, &stat))?,

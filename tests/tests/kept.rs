@@ -302,6 +302,27 @@ fn what_a_killed_gc_leaves_is_never_taken_for_something_that_is_kept() {
 }
 
 /// History forgot who had written what was kept, and with that how it could be told that it is whole.
+/// The deletion reached the medium before a power cut, and the row that said so did not.
+#[test]
+fn kept_content_that_a_power_cut_took_is_recorded_as_gone_by_recovery() {
+    let world = World::new();
+    let journal = world.open();
+    put(&journal, "build/a", "1");
+    put(&journal, "build/a", "2");
+    put(&journal, "build/a", "3");
+    let all = kept(&journal);
+    journal.close().unwrap();
+    let lost = world.path("build/.state/txn").join(all[0].id.to_string());
+    fs::remove_dir_all(lost).unwrap();
+    let journal = world.open();
+    assert_eq!(journal.recovery().kept_gone, 1);
+    assert_eq!(
+        kept(&journal).iter().map(|txn| txn.id).collect::<Vec<_>>(),
+        [all[1].id]
+    );
+    assert_eq!(contents(&world, &all[1]), ["2"]);
+}
+
 #[test]
 fn history_keeps_what_kept_content_is_compared_with() {
     let world = World::new();

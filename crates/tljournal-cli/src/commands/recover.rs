@@ -95,6 +95,12 @@ fn recover(journal: &Journal) -> Result<Recovered, Failure> {
         },
         kind("dead_runs", "run", "found dead", |found| found.dead_runs),
         kind("swept", "leftover", "cleared", |found| found.swept),
+        kind(
+            "kept_gone",
+            txn,
+            "of which nothing is kept any more",
+            |found| found.kept_gone,
+        ),
     ];
     Ok(Recovered {
         kinds,

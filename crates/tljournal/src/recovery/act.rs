@@ -36,6 +36,7 @@ pub(crate) fn recover(engine: &Engine) -> Result<Recovery, Error> {
         }
     }
     mark_dead_runs(engine, &mut report)?;
+    forget_lost_kept(engine, &mut report)?;
     settle::check_after_reboot(engine, &mut report)?;
     if !report.is_empty() {
         tracing::info!(?report, "recovered");
@@ -186,6 +187,20 @@ fn remove_orphan(
         let none = BTreeMap::new();
         apply::discard(engine, candidate.id, &staging, &[], &none, Keep::Nothing)?;
         report.rolled_back += 1;
+    }
+    Ok(())
+}
+
+/// Records of what is kept that it is not there: when kept content is deleted its row is not synced, and a
+/// power cut may leave that out.
+fn forget_lost_kept(engine: &Engine, report: &mut Recovery) -> Result<(), Error> {
+    for (row, id) in engine.look(|catalog| catalog.kept_txns())? {
+        // A row is never marked before its directory is there, nor is a directory made again.
+        if engine.home.txns.stat(id.to_string())?.is_none() {
+            tracing::info!(txn = %id, "what was kept of a transaction is gone");
+            engine.record(Sync::Normal, |catalog| catalog.set_kept(row, None))?;
+            report.kept_gone += 1;
+        }
     }
     Ok(())
 }

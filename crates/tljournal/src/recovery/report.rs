@@ -14,6 +14,8 @@ pub struct Recovery {
     pub dead_runs: u32,
     /// Directories of finished transactions that were cleared, because nobody holds them any more.
     pub swept: u32,
+    /// Transactions of which something was recorded as kept that is not there.
+    pub kept_gone: u32,
     /// Trees that a power cut tore, and what was there before is there again.
     pub trees_put_back: u32,
     /// Where a database is kept that could not be used.

@@ -156,6 +156,11 @@ impl Repairs<'_> {
                 both(|it| it.trees_put_back),
                 "put back as before",
             ),
+            (
+                Code::KeptMissing,
+                both(|it| it.kept_gone),
+                "recorded as gone",
+            ),
         ];
         for (code, number, did) in kinds.into_iter().filter(|(_, number, _)| *number > 0) {
             let told = (self.told)(Repair {

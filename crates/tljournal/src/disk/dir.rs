@@ -104,6 +104,11 @@ impl Dir {
         }
     }
 
+    /// Whether both are clones of one open directory.
+    pub(crate) fn is_same_handle(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.fd, &other.fd)
+    }
+
     /// The path it was opened by, for messages.
     #[must_use]
     pub fn path(&self) -> &Utf8Path {

@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use rustix::io::Errno;
 
 use super::names::join;
+use super::near::Near;
 use super::verify::{DIFFERENCES_MAX, Depth};
 use super::{Difference, DifferenceKind, TreeError};
 use crate::disk::{Dir, DiskError};
@@ -11,6 +12,7 @@ use crate::model::{Entry, EntryKind, EntrySignature, Kind, Stat};
 /// What one worker found.
 #[derive(Default)]
 pub(super) struct Found {
+    near: Near,
     pub(super) differences: Vec<(usize, Difference)>,
     pub(super) refreshed: Vec<(usize, EntrySignature)>,
     /// Files with several names.
@@ -33,7 +35,10 @@ impl Look<'_> {
         let told = if index == 0 {
             self.root.own_stat().map(Some)
         } else {
-            self.root.stat(&entry.path)
+            match found.near.of(self.root, &entry.path)? {
+                Some((dir, name)) => dir.stat(name),
+                None => Ok(None),
+            }
         };
         let Some(stat) = unless_gone(told)?.flatten() else {
             found.add(index, &entry.path, DifferenceKind::Missing);

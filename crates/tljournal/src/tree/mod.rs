@@ -51,6 +51,7 @@ mod layers;
 mod look;
 mod memory;
 mod names;
+mod near;
 mod pax;
 mod read;
 mod source;

@@ -1,5 +1,6 @@
 use super::copy::read_some;
 use super::look::unless_gone;
+use super::near::Near;
 use super::{Difference, DifferenceKind, Tick, TreeError};
 use crate::disk::Dir;
 use crate::model::{Entry, EntryKind, Hasher};
@@ -11,6 +12,7 @@ const BUFFER_BYTES: usize = 128 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
     buffer: Vec<u8>,
+    near: Near,
     pub(super) found: Vec<(usize, Difference)>,
     pub(crate) hashed_bytes: u64,
 }
@@ -37,7 +39,11 @@ impl Reader {
         let EntryKind::File { digest, size, .. } = &entry.kind else {
             return Ok(None);
         };
-        let Some(mut file) = unless_gone(root.open_file(&entry.path))? else {
+        let opened = match self.near.of(root, &entry.path)? {
+            Some((dir, name)) => unless_gone(dir.open_file(name))?,
+            None => None,
+        };
+        let Some(mut file) = opened else {
             return Ok(Some(DifferenceKind::Missing));
         };
         self.buffer.resize(BUFFER_BYTES, 0);

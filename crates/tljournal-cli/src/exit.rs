@@ -29,172 +29,261 @@ pub(crate) enum Exit {
     Passed(u8),
 }
 
-/// The exit status of commands that change something, for their `--help`.
-pub(crate) const OF_CHANGES: &str = "\
-Exit status:
-  0  done, or everything was as wanted already
-  1  everything was as wanted already (only with --exit-code)
-  2  bad usage, a bad description, or a source that cannot be installed
-  3  conflict: what is there is not what was expected; nothing was changed
-  4  a lock was not free within --lock-wait; nothing was changed
-  5  damage was found: a stuck transaction, or something planted among the journal's files
-  6  the system failed: disk, permissions, unsupported filesystem or format
-  7  committed, but not yet in place; `tljournal recover` finishes it";
+/// What a command may end with, for its `--help`: each status, and what it means there.
+pub(crate) type Statuses = &'static [Status];
+
+/// A status, and what it means.
+type Status = (u8, &'static str);
+
+const DONE: Status = (0, "done");
+const DONE_OR_SO: Status = (0, "done, or everything was as wanted already");
+const NO_JOURNAL: Status = (2, "bad usage, or there is no journal");
+const NO_HOME: Status = (2, "bad usage, or there is no build directory");
+const LOCKED: Status = (
+    4,
+    "a lock was not free within --lock-wait; nothing was changed",
+);
+const WAITED: Status = (4, "a lock was not free within --lock-wait");
+const STUCK: Status = (
+    5,
+    "damage was found: a stuck transaction, or something planted among the journal's files",
+);
+const UNREADABLE: Status = (5, "damage was found: the catalog cannot be read");
+const SYSTEM: Status = (
+    6,
+    "the system failed: disk, permissions, unsupported filesystem or format",
+);
+const UNFINISHED: Status = (
+    7,
+    "committed, but not yet in place; `tljournal recover` finishes it",
+);
+
+/// The exit status of commands that change something.
+pub(crate) const OF_CHANGES: Statuses = &[
+    DONE_OR_SO,
+    (
+        1,
+        "everything was as wanted already (only with --exit-code)",
+    ),
+    (
+        2,
+        "bad usage, a bad description, or a source that cannot be installed",
+    ),
+    (
+        3,
+        "conflict: what is there is not what was expected; nothing was changed",
+    ),
+    LOCKED,
+    STUCK,
+    SYSTEM,
+    UNFINISHED,
+];
 
 /// The exit status of `tag write`, `tag clear` and what changes artifacts.
-pub(crate) const OF_TAGS: &str = "\
-Exit status:
-  0  done, or everything was as wanted already
-  2  bad usage, or there is no build directory
-  3  conflict: something is in the way, or it would be waited for without an end; nothing was changed
-  4  what was waited for was not free within --lock-wait
-  5  damage was found: a stuck transaction, or something planted among the journal's files
-  6  the system failed: disk, permissions, unsupported filesystem or format
-  7  committed, but not yet in place; `tljournal recover` finishes it";
+pub(crate) const OF_TAGS: Statuses = &[
+    DONE_OR_SO,
+    NO_HOME,
+    (
+        3,
+        "conflict: something is in the way, or it would be waited for without an end; nothing was changed",
+    ),
+    (4, "what was waited for was not free within --lock-wait"),
+    STUCK,
+    SYSTEM,
+    UNFINISHED,
+];
 
 /// The exit status of `tag check`.
-pub(crate) const OF_TAG_CHECK: &str = "\
-Exit status:
-  0  all tags may be relied on
-  1  some may not; it is said why
-  2  bad usage, or there is no build directory
-  4  a lock was not free within --lock-wait
-  5  damage was found: the catalog cannot be read
-  6  the system failed: disk, permissions, unsupported filesystem or format";
+pub(crate) const OF_TAG_CHECK: Statuses = &[
+    (0, "all tags may be relied on"),
+    (1, "some may not; it is said why"),
+    NO_HOME,
+    WAITED,
+    UNREADABLE,
+    SYSTEM,
+];
 
 /// The exit status of `kit unpack`.
-pub(crate) const OF_KITS: &str = "\
-Exit status:
-  0  done, or everything was as wanted already
-  2  bad usage, a layout that cannot be used, or an image that cannot be unpacked
-  3  conflict: what is there is not what was expected; nothing was changed
-  4  a lock was not free within --lock-wait; nothing was changed
-  5  damage was found: a blob is missing or not what its name says, or a transaction is stuck
-  6  the system failed: disk, permissions, unsupported filesystem or format
-  7  committed, but not yet in place; `tljournal recover` finishes it";
+pub(crate) const OF_KITS: Statuses = &[
+    DONE_OR_SO,
+    (
+        2,
+        "bad usage, a layout that cannot be used, or an image that cannot be unpacked",
+    ),
+    (
+        3,
+        "conflict: what is there is not what was expected; nothing was changed",
+    ),
+    LOCKED,
+    (
+        5,
+        "damage was found: a blob is missing or not what its name says, or a transaction is stuck",
+    ),
+    SYSTEM,
+    UNFINISHED,
+];
 
-/// The exit status of commands that only look, for their `--help`.
-pub(crate) const OF_LOOKS: &str = "\
-Exit status:
-  0  done
-  2  bad usage, or there is no journal
-  5  damage was found: the catalog cannot be read
-  6  the system failed: disk, permissions, unsupported filesystem or format";
+/// The exit status of commands that only look.
+pub(crate) const OF_LOOKS: Statuses = &[DONE, NO_JOURNAL, UNREADABLE, SYSTEM];
 
 /// The exit status of `status`.
-pub(crate) const OF_STATUS: &str = "\
-Exit status:
-  0  done
-  1  there is no journal here (only with --short, which says nothing then)
-  2  bad usage, or there is no journal
-  5  damage was found: a transaction is stuck, or the catalog cannot be read
-  6  the system failed: disk, permissions, unsupported filesystem or format";
+pub(crate) const OF_STATUS: Statuses = &[
+    DONE,
+    (
+        1,
+        "there is no journal here (only with --short, which says nothing then)",
+    ),
+    NO_JOURNAL,
+    (
+        5,
+        "damage was found: a transaction is stuck, or the catalog cannot be read",
+    ),
+    SYSTEM,
+];
 
 /// The exit status of `show` and `tree show`.
-pub(crate) const OF_SHOW: &str = "\
-Exit status:
-  0  done
-  1  there is no such transaction or tree
-  2  bad usage, or there is no journal
-  5  damage was found: the catalog cannot be read
-  6  the system failed: disk, permissions, unsupported filesystem or format";
+pub(crate) const OF_SHOW: Statuses = &[
+    DONE,
+    (1, "there is no such transaction or tree"),
+    NO_JOURNAL,
+    UNREADABLE,
+    SYSTEM,
+];
 
 /// The exit status of `blame`.
-pub(crate) const OF_BLAME: &str = "\
-Exit status:
-  0  done, whether what is on disk is what was recorded or not
-  1  no transaction wrote the path
-  2  bad usage, or there is no journal
-  5  damage was found: the catalog cannot be read
-  6  the system failed: disk, permissions, unsupported filesystem or format";
+pub(crate) const OF_BLAME: Statuses = &[
+    (
+        0,
+        "done, whether what is on disk is what was recorded or not",
+    ),
+    (1, "no transaction wrote the path"),
+    NO_JOURNAL,
+    UNREADABLE,
+    SYSTEM,
+];
 
 /// The exit status of `report` and `export`.
-pub(crate) const OF_SHOW_RUN: &str = "\
-Exit status:
-  0  done
-  1  there is no such run
-  2  bad usage, or there is no journal
-  5  damage was found: the catalog cannot be read
-  6  the system failed: disk, permissions, unsupported filesystem or format";
+pub(crate) const OF_SHOW_RUN: Statuses = &[
+    DONE,
+    (1, "there is no such run"),
+    NO_JOURNAL,
+    UNREADABLE,
+    SYSTEM,
+];
 
 /// The exit status of `postmortem`.
-pub(crate) const OF_POSTMORTEM: &str = "\
-Exit status:
-  0  done
-  1  there is no such run, or none that went wrong
-  2  bad usage, or there is no journal
-  5  damage was found: the catalog cannot be read
-  6  the system failed: disk, permissions, unsupported filesystem or format";
+pub(crate) const OF_POSTMORTEM: Statuses = &[
+    DONE,
+    (1, "there is no such run, or none that went wrong"),
+    NO_JOURNAL,
+    UNREADABLE,
+    SYSTEM,
+];
 
 /// The exit status of `tree verify`.
-pub(crate) const OF_VERIFY: &str = "\
-Exit status:
-  0  the tree is as it was installed
-  1  no tree was installed there
-  2  bad usage, or there is no journal
-  5  damage was found: the tree is not as it was installed, or the catalog cannot be read
-  6  the system failed: disk, permissions, unsupported filesystem or format";
+pub(crate) const OF_VERIFY: Statuses = &[
+    (0, "the tree is as it was installed"),
+    (1, "no tree was installed there"),
+    NO_JOURNAL,
+    (
+        5,
+        "damage was found: the tree is not as it was installed, or the catalog cannot be read",
+    ),
+    SYSTEM,
+];
 
 /// The exit status of `undo` and `restore`.
-pub(crate) const OF_UNDO: &str = "\
-Exit status:
-  0  done, or everything was as wanted already, or only said what would be done
-  1  there is no such transaction, or no transaction wrote the path
-  2  bad usage: the transaction is not in place, or the path lies in a tree
-  3  refused: later changes would be lost, or the content is not kept; nothing was changed
-  4  a lock was not free within --lock-wait; nothing was changed
-  5  damage was found: a stuck transaction, or something planted among the journal's files
-  6  the system failed: disk, permissions, unsupported filesystem or format
-  7  committed, but not yet in place; `tljournal recover` finishes it";
+pub(crate) const OF_UNDO: Statuses = &[
+    (
+        0,
+        "done, or everything was as wanted already, or only said what would be done",
+    ),
+    (
+        1,
+        "there is no such transaction, or no transaction wrote the path",
+    ),
+    (
+        2,
+        "bad usage: the transaction is not in place, or the path lies in a tree",
+    ),
+    (
+        3,
+        "refused: later changes would be lost, or the content is not kept; nothing was changed",
+    ),
+    LOCKED,
+    STUCK,
+    SYSTEM,
+    UNFINISHED,
+];
 
 /// The exit status of `gc`.
-pub(crate) const OF_GC: &str = "\
-Exit status:
-  0  done, or there was nothing to delete
-  2  bad usage, or there is no build directory
-  4  a lock was not free within --lock-wait
-  5  damage was found: a transaction is stuck, or the catalog cannot be read
-  6  the system failed: disk, permissions, unsupported filesystem or format";
+pub(crate) const OF_GC: Statuses = &[
+    (0, "done, or there was nothing to delete"),
+    NO_HOME,
+    WAITED,
+    (
+        5,
+        "damage was found: a transaction is stuck, or the catalog cannot be read",
+    ),
+    SYSTEM,
+];
 
 /// The exit status of `recover`.
-pub(crate) const OF_RECOVER: &str = "\
-Exit status:
-  0  everything is right now
-  1  there was nothing to recover (only with --exit-code)
-  2  bad usage, or there is no build directory
-  4  a lock was not free within --lock-wait
-  5  a transaction is stuck: it can be neither finished nor taken back
-  6  the system failed: disk, permissions, unsupported filesystem or format
-  7  a committed transaction is still not in place";
+pub(crate) const OF_RECOVER: Statuses = &[
+    (0, "everything is right now"),
+    (1, "there was nothing to recover (only with --exit-code)"),
+    NO_HOME,
+    WAITED,
+    (
+        5,
+        "a transaction is stuck: it can be neither finished nor taken back",
+    ),
+    SYSTEM,
+    (7, "a committed transaction is still not in place"),
+];
 
 /// The exit status of `fsck`: that of fsck(8).
-pub(crate) const OF_FSCK: &str = "\
-Exit status:
-  0   no errors
-  1   errors were corrected (only with --repair and --rebuild)
-  4   errors are left
-  8   it could not be checked: the system failed, or a newer version is needed
-  16  bad usage, or there is no journal
-  32  cancelled; what was found until then was told";
+pub(crate) const OF_FSCK: Statuses = &[
+    (0, "no errors"),
+    (
+        1,
+        "errors were corrected (only with --repair and --rebuild)",
+    ),
+    (4, "errors are left"),
+    (
+        8,
+        "it could not be checked: the system failed, or a newer version is needed",
+    ),
+    (16, "bad usage, or there is no journal"),
+    (32, "cancelled; what was found until then was told"),
+];
 
 /// The exit status of `demo`.
-pub(crate) const OF_DEMO: &str = "\
-Exit status:
-  0  no violation was seen
-  2  bad usage
-  5  a guarantee was violated
-  6  the system failed: disk, permissions, unsupported filesystem or format";
+pub(crate) const OF_DEMO: Statuses = &[
+    (0, "no violation was seen"),
+    (2, "bad usage"),
+    (5, "a guarantee was violated"),
+    SYSTEM,
+];
 
 /// The exit status of commands that print what is known anyway.
-pub(crate) const OF_TEXTS: &str = "\
-Exit status:
-  0  done
-  2  bad usage
-  6  the system failed: what was to be written could not be";
+pub(crate) const OF_TEXTS: Statuses = &[
+    DONE,
+    (2, "bad usage"),
+    (6, "the system failed: what was to be written could not be"),
+];
 
 /// What is said after the options of a command: examples and more, and what its exit status means.
-pub(crate) fn after(text: &str, status: &str) -> String {
-    format!("{text}\n{status}")
+pub(crate) fn after(text: &str, statuses: Statuses) -> String {
+    let width = statuses
+        .iter()
+        .map(|(code, _)| code.to_string().len())
+        .max();
+    let width = width.unwrap_or(1);
+    let lines = statuses
+        .iter()
+        .map(|(code, what)| format!("\n  {code:<width$}  {what}"));
+    format!("{text}\nExit status:{}", lines.collect::<String>())
 }
 
 impl Exit {

@@ -4,7 +4,7 @@ use camino::Utf8Path;
 use tljournal::LockMode;
 
 use crate::child::{self, CommandArgs, Wanted};
-use crate::exit::{self, Exit};
+use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session::Session;
 
@@ -23,7 +23,7 @@ const EXAMPLE: &str = r#"Examples:
 /// SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 and SIGINT are passed on to CMD, unless its terminal has
 /// sent them to it already.
 #[derive(Debug, clap::Args)]
-#[command(after_help = exit::after(EXAMPLE, child::OF_COMMANDS))]
+#[command(after_help = [EXAMPLE, "\n", child::OF_COMMANDS].concat())]
 pub(crate) struct Args {
     /// Hold this lock, alone or shared; may be repeated
     #[arg(long = "lock", value_name = "NAME[:shared]")]

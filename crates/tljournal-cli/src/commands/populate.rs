@@ -2,7 +2,7 @@ use serde_json::json;
 use tljournal::RelPath;
 
 use crate::child::{self, CommandArgs};
-use crate::exit::{self, Exit};
+use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::BOLD;
 use crate::session::Session;
@@ -19,7 +19,7 @@ const EXAMPLE: &str = r#"Example:
 /// with KEY at the same time one runs its CMD, and the others wait for that; if it fails or is killed the next
 /// one begins anew. When CMD fails nothing is changed.
 #[derive(Debug, clap::Args)]
-#[command(after_help = exit::after(EXAMPLE, child::OF_COMMANDS))]
+#[command(after_help = [EXAMPLE, "\n", child::OF_COMMANDS].concat())]
 pub(crate) struct Args {
     /// Where the tree is to be, relative to the root
     path: RelPath,

@@ -34,7 +34,8 @@ Examples:
   tljournal fsck --repair --source tools.tar.zst build/tools
                                          take what is missing in a tree from an archive
   tljournal fsck --rebuild --tree build/tools
-                                         make a new database when the old one is lost";
+                                         make a new database when the old one is lost
+";
 
 /// Check that everything is as the journal put it
 ///
@@ -46,7 +47,7 @@ Examples:
 /// whose content is still to be had (in place, kept, or in --source), and moves aside what it cannot mend. What
 /// somebody changed after it was put there is put again only where its path is named.
 #[derive(Debug, clap::Args)]
-#[command(after_help = [AFTER, "\n\n", exit::OF_FSCK].concat())]
+#[command(after_help = exit::after(AFTER, exit::OF_FSCK))]
 pub(crate) struct Args {
     /// Only what is recorded at, above or below these paths, relative to the root
     #[arg(value_name = "PATH")]

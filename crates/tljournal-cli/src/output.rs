@@ -67,7 +67,8 @@ impl Output {
             return;
         }
         let line = if self.json {
-            format!("{}\n", json!({"schema": SCHEMA, word: text}))
+            let note = json!({"kind": word, "message": text});
+            format!("{}\n", json!({"schema": SCHEMA, "note": note}))
         } else {
             format!("tljournal: {style}{word}:{style:#} {}\n", clean(text))
         };

@@ -86,9 +86,9 @@ where
         }
         let (style, word) = look(*event.metadata().level());
         if self.json {
-            let line = serde_json::json!({
-                "schema": SCHEMA, word: said, "in": spans.trim_end_matches(": "),
-            });
+            let spans = spans.trim_end_matches(": ");
+            let note = serde_json::json!({"kind": word, "message": said, "in": spans});
+            let line = serde_json::json!({"schema": SCHEMA, "note": note});
             return writeln!(writer, "{line}");
         }
         // A warning is for everybody; where it came up is for those who asked.

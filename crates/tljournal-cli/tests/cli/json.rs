@@ -25,8 +25,11 @@ impl Schema {
             .unwrap_or_else(|| panic!("no schema for {command}"))
     }
 
-    fn error(&self) -> &Value {
-        self.0["oneOf"].as_array().unwrap().last().unwrap()
+    /// The schema of what is said on standard error under this name.
+    fn said(&self, name: &str) -> &Value {
+        let all = self.0["oneOf"].as_array().unwrap();
+        let is_it = |one: &&Value| one["properties"].get(name).is_some();
+        all.iter().rfind(is_it).unwrap()
     }
 
     /// What is wrong with a value, by where it is.
@@ -99,6 +102,7 @@ struct Checked {
     project: Project,
     schema: Schema,
     commands: Vec<String>,
+    notes: u32,
 }
 
 impl Checked {
@@ -118,6 +122,12 @@ impl Checked {
             .schema
             .check(self.schema.of(&command), &value, &command);
         assert_eq!(wrong, [""; 0], "{args:?}: {value:#}");
+        for line in done.err.lines() {
+            let said = serde_json::from_str(line).unwrap();
+            let wrong = self.schema.check(self.schema.said("note"), &said, "note");
+            assert_eq!(wrong, [""; 0], "{args:?}: {said:#}");
+            self.notes += 1;
+        }
         self.commands.push(command);
         done
     }
@@ -125,7 +135,9 @@ impl Checked {
     fn fails(&mut self, args: &[&str]) {
         let done = self.project.run(&[args, &["--json"]].concat());
         let value = serde_json::json!({"schema": 1, "error": done.error()});
-        let wrong = self.schema.check(self.schema.error(), &value, "error");
+        let wrong = self
+            .schema
+            .check(self.schema.said("error"), &value, "error");
         assert_eq!(wrong, [""; 0], "{args:?}: {value:#}");
         assert_eq!(value["error"]["code"], done.code, "{args:?}");
     }
@@ -139,6 +151,7 @@ fn every_command_prints_what_the_schema_says() {
         project,
         schema,
         commands,
+        notes: 0,
     };
     it.run(&["init"]);
     for content in ["one\n", "two\n", "two\n"] {
@@ -227,9 +240,12 @@ fn every_command_prints_what_the_schema_says() {
     it.fails(&["tree", "verify", "build/nothing"]);
     // Whatever has a schema was printed; the image of a kit has tests of its own.
     let all = it.schema.0["oneOf"].as_array().unwrap();
-    for one in &all[..all.len() - 1] {
-        let command = one["properties"]["command"]["const"].as_str().unwrap();
+    let commands = all
+        .iter()
+        .filter_map(|one| one["properties"]["command"]["const"].as_str());
+    for command in commands {
         let printed = it.commands.iter().any(|printed| printed == command);
         assert!(printed || command == "kit unpack", "{command}");
     }
+    assert!(it.notes > 0);
 }

@@ -28,7 +28,7 @@ pub(crate) fn undo_cases(small: &TreeSpec) -> Vec<Case> {
             kept: Limits::NOTHING,
             ..Retention::default()
         };
-        state.journal().gc(&nothing, false)?;
+        state.journal().gc(&nothing)?;
         Ok(())
     };
     let with_small =

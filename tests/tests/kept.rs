@@ -171,18 +171,18 @@ fn what_is_pinned_or_read_stays_and_a_dry_run_says_what_would_go() {
         kept: Limits::NOTHING,
         ..Retention::default()
     };
-    let planned = journal.gc(&nothing, true).unwrap();
+    let planned = journal.history().plan_gc(&nothing).unwrap();
     let numbers =
         |txns: &[tljournal::GcTxn]| -> Vec<i64> { txns.iter().map(|txn| txn.number).collect() };
     assert_eq!(numbers(&planned.kept), [file.number]);
     assert_eq!(numbers(&planned.in_use), [tools.number]);
     assert_eq!(kept(&journal).len(), 2, "a dry run changes nothing");
-    let done = journal.gc(&nothing, false).unwrap();
+    let done = journal.gc(&nothing).unwrap();
     assert_eq!(done.kept, planned.kept);
     assert_eq!((done.in_use, done.left_txns), (planned.in_use, 1));
     assert!(dir.join("0/sub/f1").exists());
     drop(root);
-    journal.gc(&nothing, false).unwrap();
+    journal.gc(&nothing).unwrap();
     assert_eq!(kept(&journal).len(), 0);
     assert_eq!(
         fs::read_dir(world.path("build/.state/txn"))
@@ -235,8 +235,8 @@ fn history_forgets_the_oldest_and_nothing_that_stands() {
         history: Limits { count: 10, ..MANY },
         ..Retention::default()
     };
-    let planned = journal.gc(&few, true).unwrap();
-    let done = journal.gc(&few, false).unwrap();
+    let planned = journal.history().plan_gc(&few).unwrap();
+    let done = journal.gc(&few).unwrap();
     // Of 33 the latest ten stay, and the one that put what stands.
     assert_eq!(done.history_txns, 22);
     assert!(
@@ -284,7 +284,7 @@ fn what_a_killed_gc_leaves_is_never_taken_for_something_that_is_kept() {
             kept: Limits::NOTHING,
             ..Retention::default()
         };
-        let _ = journal.gc(&nothing, false);
+        let _ = journal.gc(&nothing);
         drop(journal);
         let journal = world.open();
         for txn in kept(&journal) {
@@ -333,7 +333,7 @@ fn history_keeps_what_kept_content_is_compared_with() {
         history: Limits { count: 0, ..MANY },
         ..Retention::default()
     };
-    journal.gc(&few, false).unwrap();
+    journal.gc(&few).unwrap();
     let left = journal.history().transactions(&TxnFilter::default());
     assert_eq!(left.unwrap().len(), 2);
 }

@@ -220,7 +220,7 @@ fn g10_a_run_that_reports_a_failure_has_failed_even_if_it_changed_nothing() {
         )
     };
     assert_eq!(told(&runs[1]), ("failed".to_owned(), 43));
-    assert_eq!(told(&runs[0]), ("exited 3".to_owned(), 4000));
+    assert_eq!(told(&runs[0]), ("exited 3".to_owned(), 4003));
 }
 
 #[test]

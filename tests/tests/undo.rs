@@ -138,11 +138,10 @@ fn a_dry_run_says_the_same_and_changes_nothing() {
             .put("build/new", "new"),
     );
     let before = (world.snapshot(), world.kept());
-    let dry = UndoOptions {
-        dry_run: true,
-        ..UndoOptions::default()
-    };
-    let planned = journal.undo(&latest(&journal), &dry).unwrap();
+    let planned = journal
+        .history()
+        .plan_undo(&latest(&journal), &UndoOptions::default())
+        .unwrap();
     assert_eq!(planned.txn, None);
     assert_eq!((world.snapshot(), world.kept()), before);
     assert_eq!(latest(&journal).number, 2);
@@ -267,7 +266,7 @@ fn what_is_not_kept_is_refused_with_the_reason_whatever_is_forced() {
     assert_eq!(reason(4), not_kept(NotKept::KeyMaterial));
     assert_eq!(reason(5), not_kept(NotKept::Aside));
     assert_eq!(only(&undo(&journal, 3)).0, UndoAction::Restore);
-    journal.gc(&nothing_kept(), false).unwrap();
+    journal.gc(&nothing_kept()).unwrap();
     assert_eq!(reason(6), not_kept(NotKept::Thinned));
     assert_eq!(world.read("build/a"), "one");
 }
@@ -363,7 +362,7 @@ fn g7_what_is_being_put_back_is_not_deleted_meanwhile() {
     let told = in_use.clone();
     let collect = move || {
         let other = World::at(root.clone()).open();
-        let done = other.gc(&nothing_kept(), false).unwrap();
+        let done = other.gc(&nothing_kept()).unwrap();
         told.lock().unwrap().extend(done.in_use);
     };
     let meddle = std::sync::Arc::new(Meddle::before_first(Verb::MakeDir, collect));

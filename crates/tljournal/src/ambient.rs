@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
 use crate::model::{RunId, Timestamp, TxnId};
-use crate::redact::redacted;
+use crate::redact::{cut, redacted};
 
 /// The wall clock.
 #[must_use]
@@ -40,7 +40,10 @@ pub(crate) fn let_clock_advance(by: Duration) {
     std::thread::sleep(by);
 }
 
-/// How much of a command line is shown.
+/// How much of this process's command line is stored.
+const ARGV_CHARS_MAX: usize = 8000;
+
+/// How much of another one's is shown.
 const COMMAND_CHARS_MAX: usize = 200;
 
 /// The environment variable that names the runs around a process.
@@ -92,7 +95,7 @@ impl ProcessFacts {
             cwd: std::env::current_dir()
                 .map(|dir| dir.to_string_lossy().into_owned())
                 .unwrap_or_default(),
-            argv: redacted(args),
+            argv: cut(&redacted(args), ARGV_CHARS_MAX),
         }
     }
 }

@@ -41,6 +41,7 @@ mod journal;
 mod kept;
 mod lineage;
 mod lock;
+mod look;
 mod model;
 mod pin;
 mod recovery;
@@ -59,11 +60,12 @@ pub use fsck::{
     Code, Finding, FsckDepth, FsckOptions, FsckReport, FsckWatch, Mend, RebuildOptions, Rebuilt,
     Repair, RepairOptions, Severity,
 };
+pub use home::GcLog;
 pub use journal::{
     EntryDiff, EntryView, History, Inspection, Installed, Journal, LogEnd, NamedLock, Options,
     PathDiff, Reading, Run, Status, Wrote,
 };
-pub use kept::{Gc, GcLog, GcTxn};
+pub use kept::{Gc, GcTxn};
 pub use lock::{LockError, Mode as LockMode};
 pub use model::{
     Digest, Durability, Entry, EntryKind, Expect, Identity, Image, KeyMaterial, Kind, Limits,

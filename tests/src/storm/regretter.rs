@@ -34,7 +34,6 @@ impl Worker {
         };
         let options = UndoOptions {
             force: self.random.chance(1, 2),
-            dry_run: true,
             ..UndoOptions::default()
         };
         let path = RelPath::new(TREE)?;
@@ -42,11 +41,10 @@ impl Worker {
             true => ("undo", false),
             false => ("restore", true),
         };
-        let go = |options: &UndoOptions| match restores {
-            true => journal.restore(&path, &txn, options),
-            false => journal.undo(&txn, options),
+        let planned = match restores {
+            true => journal.history().plan_restore(&path, &txn, &options),
+            false => journal.history().plan_undo(&txn, &options),
         };
-        let planned = go(&options);
         // Before the first one there was no tree, which nobody expects.
         let removes = |undo: &Undo| {
             undo.steps
@@ -57,11 +55,11 @@ impl Worker {
             return Ok(());
         }
         account(what, planned)?;
-        let options = UndoOptions {
-            dry_run: false,
-            ..options
+        let done = match restores {
+            true => journal.restore(&path, &txn, &options),
+            false => journal.undo(&txn, &options),
         };
-        account(what, go(&options))
+        account(what, done)
     }
 
     /// One of the latest transactions that changed the tree, and nothing else.
@@ -88,7 +86,10 @@ impl Worker {
             history: some(50 + self.random.below(50)),
             ..Retention::default()
         };
-        journal.gc(&retention, self.random.chance(1, 4))?;
+        match self.random.chance(1, 4) {
+            true => journal.history().plan_gc(&retention)?,
+            false => journal.gc(&retention)?,
+        };
         Ok(())
     }
 }

@@ -81,10 +81,15 @@ impl Args {
 }
 
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
-    let journal = session.work()?;
-    let done = journal.gc(&args.retention(), args.dry_run);
-    session.close(journal);
-    let done = done?;
+    let done = match args.dry_run {
+        true => session.inspect()?.history().plan_gc(&args.retention())?,
+        false => {
+            let journal = session.work()?;
+            let done = journal.gc(&args.retention());
+            session.close(journal);
+            done?
+        }
+    };
     session
         .output
         .result(|| as_json(&done, args), |out| print(out, &done, args))?;

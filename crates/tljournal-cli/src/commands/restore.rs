@@ -1,7 +1,6 @@
 use tljournal::RelPath;
 
-use super::undo::{How, made, tell};
-use super::views::the_txn;
+use super::undo::How;
 use crate::exit::{self, Exit};
 use crate::failure::Failure;
 use crate::session::Session;
@@ -31,10 +30,11 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
-    let journal = session.work()?;
-    let txn = the_txn(&journal.history(), &args.at)?;
-    let restored = journal.restore(&args.path, &txn, &args.how.options());
-    let made = made(&journal, &restored);
-    session.close(journal);
-    tell(session, (&restored?, made?), ("restore", None), &args.how)
+    args.how.run(
+        session,
+        "restore",
+        &args.at,
+        |history, txn, options| history.plan_restore(&args.path, txn, options),
+        |journal, txn, options| journal.restore(&args.path, txn, options),
+    )
 }

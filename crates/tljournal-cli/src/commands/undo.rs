@@ -2,7 +2,7 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 use tljournal::{
-    Because, Error, Journal, OnPinned, TxnRecord, Undo, UndoAction, UndoOptions, UndoStep,
+    Because, Error, History, Journal, OnPinned, TxnRecord, Undo, UndoAction, UndoOptions, UndoStep,
 };
 
 use super::views::{the_txn, version, version_json};
@@ -32,7 +32,7 @@ pub(crate) struct Args {
     #[arg(value_name = "TXN")]
     name: String,
     #[command(flatten)]
-    pub(super) how: How,
+    how: How,
 }
 
 /// How something is taken back.
@@ -50,9 +50,31 @@ pub(crate) struct How {
 }
 
 impl How {
-    pub(super) fn options(&self) -> UndoOptions {
+    /// Plans, or acts on, what is to be taken back of a transaction, and says what that is.
+    pub(super) fn run(
+        &self,
+        session: &Session,
+        command: &str,
+        txn: &str,
+        plan: impl FnOnce(&History<'_>, &TxnRecord, &UndoOptions) -> Result<Undo, Error>,
+        act: impl FnOnce(&Journal, &TxnRecord, &UndoOptions) -> Result<Undo, Error>,
+    ) -> Result<Exit, Failure> {
+        if self.dry_run {
+            let journal = session.inspect()?;
+            let txn = the_txn(&journal.history(), txn)?;
+            let would = plan(&journal.history(), &txn, &self.options())?;
+            return tell(session, (&would, None), (command, &txn), self);
+        }
+        let journal = session.work()?;
+        let txn = the_txn(&journal.history(), txn)?;
+        let undone = act(&journal, &txn, &self.options());
+        let made = made(&journal, &undone);
+        session.close(journal);
+        tell(session, (&undone?, made?), (command, &txn), self)
+    }
+
+    fn options(&self) -> UndoOptions {
         UndoOptions {
-            dry_run: self.dry_run,
             force: self.force,
             on_pinned: match self.on_pinned.as_str() {
                 "wait" => OnPinned::Wait,
@@ -64,40 +86,33 @@ impl How {
 }
 
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
-    let journal = session.work()?;
-    let txn = the_txn(&journal.history(), &args.name)?;
-    let undone = journal.undo(&txn, &args.how.options());
-    let made = made(&journal, &undone);
-    session.close(journal);
-    tell(
+    args.how.run(
         session,
-        (&undone?, made?),
-        ("undo", Some(txn.number)),
-        &args.how,
+        "undo",
+        &args.name,
+        |history, txn, options| history.plan_undo(txn, options),
+        |journal, txn, options| journal.undo(txn, options),
     )
 }
 
 /// The transaction that was made, if one was.
-pub(super) fn made(
-    journal: &Journal,
-    undone: &Result<Undo, Error>,
-) -> Result<Option<TxnRecord>, Failure> {
+fn made(journal: &Journal, undone: &Result<Undo, Error>) -> Result<Option<TxnRecord>, Failure> {
     let id = undone.as_ref().ok().and_then(|undo| undo.txn);
     let made = id.map(|id| journal.history().transaction(&id.to_string()));
     Ok(made.transpose()?.flatten())
 }
 
 /// Prints what was done, or would be.
-pub(super) fn tell(
+fn tell(
     session: &Session,
     (undo, made): (&Undo, Option<TxnRecord>),
-    (command, undoes): (&str, Option<i64>),
+    (command, of): (&str, &TxnRecord),
     how: &How,
 ) -> Result<Exit, Failure> {
     let json = || {
         json!({
             "command": command,
-            "undoes": undoes,
+            "undoes": (command == "undo").then_some(of.number),
             "label": undo.label,
             "dry_run": how.dry_run,
             "refused": undo.is_refused(),
@@ -116,7 +131,7 @@ pub(super) fn tell(
             .clone()
             .all(|step| matches!(step.because, Some(Because::Later { .. } | Because::Edited)));
         let paths: Vec<_> = refused.map(|step| format!("`{}`", step.path)).collect();
-        let forcing = "--force does it all the same; what is there now is kept then";
+        let forcing = "--force does it all the same; what is there now is kept then, but for keys";
         return Err(Failure::Refused {
             what: format!("nothing was changed, because of {}", paths.join(", ")),
             hint: can_force.then_some(forcing),

@@ -11,7 +11,7 @@ use tljournal_tests::Mounted;
 use crate::world::{Done, Project, command_in, done, listing, untouchable};
 
 /// The commands, and what they may end with.
-const READING: [(&[&str], &[i32]); 22] = [
+const READING: [(&[&str], &[i32]); 26] = [
     (&["status"], &[0]),
     (&["status", "--short"], &[0]),
     (&["log"], &[0]),
@@ -21,6 +21,14 @@ const READING: [(&[&str], &[i32]); 22] = [
     (&["diff", "2"], &[0]),
     (&["diff", "4", "--json"], &[0]),
     (&["blame", "build/a"], &[0]),
+    // A database alone has nothing that is kept.
+    (&["undo", "4", "--dry-run"], &[0, 3]),
+    (&["undo", "2", "--dry-run", "--force", "--json"], &[0, 3]),
+    (
+        &["restore", "build/tools", "--at", "3", "--dry-run"],
+        &[0, 3],
+    ),
+    (&["gc", "--keep-count", "0", "--dry-run"], &[0]),
     (&["runs"], &[0]),
     (&["runs", "--failed", "--json"], &[0]),
     (&["tree", "show", "build/tools"], &[0]),
@@ -169,4 +177,30 @@ fn g10_a_database_alone_tells_what_it_knows() {
     // What is told of the disk there is not taken for the truth about the project.
     let status = run(&["status", "--json"]).json();
     assert_eq!(status["at_home"], false);
+}
+
+/// One directory that may not be read kept everything else from being looked at, and was not named.
+#[test]
+fn what_may_not_be_read_is_a_finding_and_the_rest_is_checked() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let (project, at_work) = project();
+    at_work.close().unwrap();
+    project.write("build/a", "an edit");
+    let closed: fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    fs::set_permissions(project.at("build/tools"), closed).unwrap();
+    let open: fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(project.path(), open).unwrap();
+    let mut command = command_in(project.path(), &["fsck", "--json"]);
+    command.uid(65534).gid(65534);
+    let told = done(command.output().unwrap());
+    let json = told.json();
+    let findings = json["findings"].as_array().unwrap();
+    let paths = |code: &str| -> Vec<&str> {
+        let of = findings.iter().filter(|finding| finding["code"] == code);
+        of.filter_map(|finding| finding["path"].as_str()).collect()
+    };
+    assert_eq!(paths("unreadable"), ["build/tools"], "{told:?}");
+    assert_eq!(paths("changed"), ["build/a"], "{told:?}");
 }

@@ -34,6 +34,23 @@ pub(crate) enum ScannedEntry {
     Bad,
 }
 
+/// What no journal writes, though each row by itself can be read: what to say of it, and how it is found.
+const UNACCOUNTED: [(&str, &str); 3] = [
+    (
+        "no change accounts for what is recorded at",
+        "SELECT path FROM entry WHERE NOT EXISTS
+             (SELECT 1 FROM change WHERE change.txn = entry.txn AND change.n = entry.n)",
+    ),
+    (
+        "a transaction is in place without a commit point",
+        "SELECT CAST(id AS TEXT) FROM txn WHERE state IN ('committed', 'applied') AND commit_no IS NULL",
+    ),
+    (
+        "less than nothing is kept of a transaction",
+        "SELECT CAST(id AS TEXT) FROM txn WHERE kept < 0",
+    ),
+];
+
 impl Catalog {
     /// What SQLite has to say against the pages of the database; `thorough` compares the indexes too.
     pub(crate) fn check_pages(&self, thorough: bool) -> Result<Vec<String>, CatalogError> {
@@ -59,6 +76,14 @@ impl Catalog {
             lines.push(format!(
                 "row{number} of table {table} refers to no row of {parent}"
             ));
+        }
+        for (text, sql) in UNACCOUNTED {
+            let mut statement = self.conn.prepare(sql)?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                let key: String = row.get(0)?;
+                lines.push(format!("{text}: {key}"));
+            }
         }
         lines.truncate(BAD_ROWS_MAX);
         Ok(lines)

@@ -4,7 +4,7 @@ use super::codec::parse;
 use super::{Catalog, CatalogError};
 use crate::ambient::{self, ProcessFacts};
 use crate::model::RunId;
-use crate::redact::redacted_text;
+use crate::redact::redacted_within;
 
 /// How much of an error is stored: more than anybody reads of one.
 const ERROR_CHARS_MAX: usize = 4000;
@@ -51,7 +51,7 @@ impl Catalog {
         let sql = "UPDATE run SET purpose = ?2 WHERE id = ?1";
         self.conn
             .prepare_cached(sql)?
-            .execute(params![row, redacted_text(label)])?;
+            .execute(params![row, label])?;
         Ok(())
     }
 
@@ -66,7 +66,7 @@ impl Catalog {
     /// beginning.
     pub(crate) fn set_run_error(&self, row: i64, error: &str) -> Result<(), CatalogError> {
         let sql = "UPDATE run SET error = coalesce(error, ?2) WHERE id = ?1";
-        let error: String = redacted_text(error).chars().take(ERROR_CHARS_MAX).collect();
+        let error = redacted_within(error, ERROR_CHARS_MAX);
         self.conn
             .prepare_cached(sql)?
             .execute(params![row, error])?;

@@ -2,12 +2,14 @@ use std::ops::ControlFlow;
 
 use camino::Utf8Path;
 
-use super::{Code, Finding, FsckDepth, FsckOptions, FsckReport, Look};
+use super::{Code, Finding, FsckDepth, FsckOptions, FsckReport};
 use crate::apply::chain;
 use crate::catalog::CatalogError;
-use crate::disk::Disk;
+use crate::disk::{Dir, Disk, DiskError};
 use crate::error::{Damage, Error, Unsupported, UsageError};
-use crate::home::{DATABASE, STATE};
+use crate::home::{ASIDE, DATABASE, LOCK, LOG, RESERVE, STATE, TXN};
+use crate::lock;
+use crate::look::{Look, unless_gone};
 
 /// Whoever is told of findings; breaks to end the check.
 pub(crate) type Told<'a> = &'a mut dyn FnMut(Finding) -> ControlFlow<()>;
@@ -54,6 +56,7 @@ pub(crate) fn tell_unopened(
 ) -> Result<FsckReport, Error> {
     let database = home.join(DATABASE);
     let path = database.strip_prefix(root).unwrap_or(&database).as_str();
+    let mut report = FsckReport::default();
     let finding = match &error {
         Error::Damaged(Damage::Catalog { source, .. }) => {
             let code = match source {
@@ -70,20 +73,55 @@ pub(crate) fn tell_unopened(
             let features = format!("format features {features:#x}");
             Finding::new(Code::DatabaseNewer, path).actual(features)
         }
-        Error::Usage(UsageError::NoJournal { .. })
-            if disk.stat_at(&home.join(STATE))?.is_some() =>
-        {
-            Finding::new(Code::DatabaseMissing, path)
-        }
+        Error::Usage(UsageError::NoJournal { .. }) => match missing(home, disk)? {
+            Missing::NeverMade => return Err(error),
+            Missing::BeingMade => {
+                let now = "everything: somebody is making the database at this moment";
+                report.unchecked.push(now.to_owned());
+                return Ok(report);
+            }
+            Missing::Lost => Finding::new(Code::DatabaseMissing, path),
+        },
         _ => return Err(error),
     };
-    let mut report = FsckReport::default();
     report.count(&finding);
     let everything = "everything else: only the database can tell what should be";
     report.unchecked.push(everything.to_owned());
     // There is nothing more that could be ended.
     let _ = told(finding);
     Ok(report)
+}
+
+/// Why there is no database.
+enum Missing {
+    NeverMade,
+    BeingMade,
+    Lost,
+}
+
+/// Tells a database that is gone from one that has not been made: nothing but the layout is there before.
+fn missing(home: &Utf8Path, disk: &Disk) -> Result<Missing, Error> {
+    let Some(state) = unless_gone(Dir::open(&home.join(STATE), disk.clone()))? else {
+        return Ok(Missing::NeverMade);
+    };
+    let is_used = |dir: &str| -> Result<bool, Error> {
+        let dir = unless_gone(state.open_dir(dir))?;
+        Ok(dir.map_or(Ok(Vec::new()), |dir| dir.names())?.len() > 0)
+    };
+    if state.stat(RESERVE)?.is_none() && !is_used(TXN)? && !is_used(LOG)? && !is_used(ASIDE)? {
+        return Ok(Missing::NeverMade);
+    }
+    let is_gone = || -> Result<bool, Error> {
+        let there = disk.stat_at(&home.join(DATABASE))?;
+        Ok(there.is_none_or(|stat| stat.size == 0))
+    };
+    // Whoever makes one holds the commit lock.
+    let lock = unless_gone(state.open_file(&format!("{LOCK}/commit")))?;
+    match lock.map_or(Ok(true), |file| lock::try_shared(&file)) {
+        Ok(true) if is_gone()? => Ok(Missing::Lost),
+        Ok(_) => Ok(Missing::BeingMade),
+        Err(errno) => Err(DiskError::new("lock", "lock/commit", errno).into()),
+    }
 }
 
 impl Check<'_> {
@@ -104,7 +142,11 @@ impl Check<'_> {
     }
 
     /// Runs a part. One that cannot go on keeps the others from nothing.
-    fn part(&mut self, what: &str, part: fn(&mut Self) -> Result<(), Stop>) -> Result<(), Stop> {
+    pub(super) fn part(
+        &mut self,
+        what: &str,
+        part: impl FnOnce(&mut Self) -> Result<(), Stop>,
+    ) -> Result<(), Stop> {
         match part(self) {
             Err(Stop::Failed(error)) => self.tell_failure(what, &error),
             done => done,

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::finding::Subject;
-use super::{Code, Finding, FsckDepth, Look};
+use super::{Code, Finding, FsckDepth};
 use crate::catalog::{CatalogError, EntryRow};
 use crate::disk::Dir;
 use crate::error::{Damage, Error};
+use crate::look::Look;
 use crate::model::{Digest, Entry, EntryKind, EntrySignature, Kind, Place, Signature, Stat};
 use crate::tree::{self, Depth, Difference, DifferenceKind};
 

@@ -17,7 +17,8 @@ impl Check<'_> {
                     let compared = self.look.compare(&place, &entry, self.options.depth);
                     to_read.extend(self.compared(&place, compared)?);
                     if entry.image.kind == Kind::Dir {
-                        self.pins(&place)?;
+                        let path = self.look.shown(&place);
+                        self.part(&path, |check| check.pins(&place))?;
                     }
                 }
                 ScannedEntry::Elsewhere => elsewhere += 1,

@@ -6,6 +6,7 @@ use crate::disk::Dir;
 use crate::error::Error;
 use crate::home::{TXN, spot_name};
 use crate::lock;
+use crate::look::unless_gone;
 use crate::model::{Change, Entry, EntryKind, Kind, Spot};
 use crate::tree::{self, Depth, Reader};
 
@@ -17,17 +18,21 @@ impl Check<'_> {
         };
         for row in self.look.ask(|catalog| catalog.kept())? {
             self.go_on()?;
-            let there = super::look::unless_gone(txns.open_dir(&row.id.to_string()))?;
-            match there {
-                None if self.is_kept(&row)? => {
-                    let finding = Finding::new(Code::KeptMissing, self.shown_kept(&row, None));
-                    self.tell(self.of(finding, &row))?;
-                }
-                Some(dir) if self.is_full() => self.kept_content(&dir, &row)?,
-                _ => {}
-            }
+            let path = self.shown_kept(&row, None);
+            self.part(&path, |check| check.kept_of(&txns, &row))?;
         }
         Ok(())
+    }
+
+    fn kept_of(&mut self, txns: &Dir, row: &KeptRow) -> Result<(), Stop> {
+        match unless_gone(txns.open_dir(&row.id.to_string()))? {
+            None if self.is_kept(row)? => {
+                let finding = Finding::new(Code::KeptMissing, self.shown_kept(row, None));
+                self.tell(self.of(finding, row))
+            }
+            Some(dir) if self.is_full() => self.kept_content(&dir, row),
+            _ => Ok(()),
+        }
     }
 
     /// Reads what is kept of a transaction, and keeps everybody from deleting it meanwhile.

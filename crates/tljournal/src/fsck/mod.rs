@@ -54,6 +54,5 @@ pub use rebuild::{RebuildOptions, Rebuilt};
 pub use repair::{Repair, RepairOptions};
 
 pub(crate) use check::{check, tell_unopened};
-pub(crate) use look::Look;
 pub(crate) use rebuild::{is_sound, make as make_rebuilt};
 pub(crate) use repair::repair;

@@ -7,12 +7,15 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use super::{FsckDepth, Look};
+use super::FsckDepth;
 use crate::ambient::{self, ProcessFacts};
 use crate::catalog::{Catalog, EntryRow, HomeRow, Salvaged, ScannedEntry, Sync};
 use crate::error::Error;
 use crate::home::{Home, Parent, REBUILDING, REBUILT, SHM_SUFFIX, WAL_SUFFIX};
-use crate::model::{Change, Durability, Image, Kind, Manifest, Op, Place, RelPath, Spot, TxnState};
+use crate::look::{Asked, Look};
+use crate::model::{
+    Change, Durability, Image, KeyMaterial, Kind, Manifest, Op, Place, RelPath, Spot, TxnState,
+};
 use crate::tree;
 
 /// What is to be taken into a new database besides what the old one says.
@@ -119,13 +122,14 @@ fn differing(
     rebuilt: &mut Rebuilt,
 ) -> Result<Vec<Place>, Error> {
     let look = Look {
-        catalog,
+        asked: Asked::Catalog(catalog),
         map: &home.map,
         root: &home.root,
         home: &home.dir,
         state: Some(home.state.clone()),
         runs: None,
         at_home: true,
+        key_material: &KeyMaterial::default(),
     };
     let mut differing = Vec::new();
     for scanned in look.ask(|catalog| catalog.scan_entries())? {

@@ -8,7 +8,7 @@ use crate::disk::{Dir, DiskError};
 use crate::error::Error;
 use crate::home::{BESIDE_PREFIX, TXN};
 use crate::lock;
-use crate::model::{Place, TxnId, TxnState};
+use crate::model::{Place, Stat, TxnId, TxnState};
 
 impl Check<'_> {
     /// What lies where transactions stage, and beside their targets.
@@ -16,10 +16,10 @@ impl Check<'_> {
         if let Some(txns) = self.look.own_dir(TXN)? {
             for name in txns.names()? {
                 let name = name.to_string_lossy();
+                let path = self.look.shown_own(TXN, &name);
                 match name.parse::<TxnId>() {
-                    Ok(id) => self.staged(&txns, id)?,
+                    Ok(id) => self.part(&path, |check| check.staged(&txns, id))?,
                     Err(_) => {
-                        let path = self.look.shown_own(TXN, &name);
                         let finding = Finding::new(Code::StagingStray, path);
                         self.tell(finding.about(Subject::own(TXN, &name)))?;
                     }
@@ -81,18 +81,25 @@ impl Check<'_> {
             if !seen.insert((place.anchor, place.path.parent())) {
                 continue;
             }
-            let Some(parent) = look.parent(&place)? else {
-                continue;
-            };
-            let there = parent.own_stat()?;
-            if (there.dev, there.mount) == (home.dev, home.mount) && look.at_home {
-                continue;
-            }
-            for name in parent.names()? {
-                let name = name.to_string_lossy();
-                if name.starts_with(BESIDE_PREFIX) {
-                    self.one_beside(&place, &name)?;
-                }
+            let path = look.shown(&place);
+            self.part(&path, |check| check.beside_target(&place, &home))?;
+        }
+        Ok(())
+    }
+
+    /// What was staged beside one target.
+    fn beside_target(&mut self, place: &Place, home: &Stat) -> Result<(), Stop> {
+        let Some(parent) = self.look.parent(place)? else {
+            return Ok(());
+        };
+        let there = parent.own_stat()?;
+        if (there.dev, there.mount) == (home.dev, home.mount) && self.look.at_home {
+            return Ok(());
+        }
+        for name in parent.names()? {
+            let name = name.to_string_lossy();
+            if name.starts_with(BESIDE_PREFIX) {
+                self.one_beside(place, &name)?;
             }
         }
         Ok(())
@@ -137,7 +144,7 @@ fn is_over(row: &TxnRow) -> bool {
 
 /// Whether somebody has locked the directory of a transaction; `None` if it is gone.
 fn is_at_work(txns: &Dir, id: TxnId) -> Result<Option<bool>, DiskError> {
-    let Some(dir) = super::look::unless_gone(txns.open_dir(&id.to_string()))? else {
+    let Some(dir) = crate::look::unless_gone(txns.open_dir(&id.to_string()))? else {
         return Ok(None);
     };
     let free = lock::try_shared(&dir);

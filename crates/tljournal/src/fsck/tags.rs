@@ -17,20 +17,25 @@ impl Check<'_> {
         }
         for (place, vouchers) in tags {
             let path = look.shown(&place);
-            for row in &vouchers {
-                if let (Some(why), true) = (&row.revoked, look.is_alive(row.run)?) {
-                    let finding = Finding::new(Code::VoucherRevoked, &path);
-                    let finding = finding.expected(row.digest).actual(why);
-                    self.tell(self.of_run(finding, row))?;
-                }
-            }
-            match (self.valid(&vouchers)?, self.is_there(&place)?) {
-                (None, true) => self.tell(Finding::new(Code::TagUnvouched, path))?,
-                (Some(_), false) => self.look_again_for_tag(&place)?,
-                _ => {}
-            }
+            self.part(&path, |check| check.tag(&place, &vouchers))?;
         }
         Ok(())
+    }
+
+    fn tag(&mut self, place: &Place, vouchers: &[VoucherRow]) -> Result<(), Stop> {
+        let path = self.look.shown(place);
+        for row in vouchers {
+            if let (Some(why), true) = (&row.revoked, self.look.is_alive(row.run)?) {
+                let finding = Finding::new(Code::VoucherRevoked, &path);
+                let finding = finding.expected(row.digest).actual(why);
+                self.tell(self.of_run(finding, row))?;
+            }
+        }
+        match (self.valid(vouchers)?, self.is_there(place)?) {
+            (None, true) => self.tell(Finding::new(Code::TagUnvouched, path)),
+            (Some(_), false) => self.look_again_for_tag(place),
+            _ => Ok(()),
+        }
     }
 
     /// A tag and its vouchers change at one moment: looked at in another one, they have to agree.

@@ -25,5 +25,7 @@ pub(crate) use layout::{
     ASIDE, BESIDE_PREFIX, DAMAGED_PREFIX, DATABASE, FOREIGN_JOURNAL, Home, LOCK, LOG, REBUILDING,
     REBUILT, RESERVE, SHM, SHM_SUFFIX, STATE, TXN, WAL, WAL_SUFFIX,
 };
+pub use logs::GcLog;
+pub(crate) use logs::{surplus_logs, thin_logs};
 pub(crate) use place::{Map, Parent};
 pub(crate) use staging::{STAGED_PATHS, Staging, out_name, spot_name};

@@ -17,6 +17,41 @@ pub(crate) struct Staging {
     pub(crate) dir: Dir,
 }
 
+impl Staging {
+    /// Locks the directory of a transaction that nobody has locked. `None` if somebody has, or if it is
+    /// not there.
+    pub(crate) fn claim(txns: &Dir, id: TxnId) -> Result<Option<Self>, Error> {
+        Self::locked(txns, id, |dir| lock::try_exclusive(dir))
+    }
+
+    /// Shares the lock of a transaction's directory, so that nobody deletes what is kept there; waits for
+    /// whoever is looking whether it is free. `None` if it is not there.
+    pub(crate) fn share(txns: &Dir, id: TxnId) -> Result<Option<Self>, Error> {
+        Self::locked(txns, id, |dir| lock::wait_shared(dir).map(|()| true))
+    }
+
+    fn locked(
+        txns: &Dir,
+        id: TxnId,
+        lock: impl Fn(&Dir) -> Result<bool, Errno>,
+    ) -> Result<Option<Self>, Error> {
+        let dir = match txns.open_dir(&id.to_string()) {
+            Ok(dir) => dir,
+            Err(error) if error.is(Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        if !lock(&dir).map_err(|errno| cannot_lock(&dir, errno))? {
+            return Ok(None);
+        }
+        // Whoever had it before may have removed it: the lock is worth something only with the name.
+        let there = txns.stat(id.to_string())?;
+        let held = dir.own_stat()?.identity;
+        Ok(there
+            .filter(|stat| stat.identity == held)
+            .map(|_| Self { dir }))
+    }
+}
+
 impl Home {
     /// Makes the directory of a transaction and locks it. Its row must exist already: whoever sweeps
     /// looks there for the run before it touches the directory.
@@ -36,37 +71,9 @@ impl Home {
         Ok(())
     }
 
-    /// Locks the directory of a transaction that nobody has locked. `None` if somebody has, or if it is
-    /// not there.
+    /// See [`Staging::claim`].
     pub(crate) fn claim_staging(&self, id: TxnId) -> Result<Option<Staging>, Error> {
-        self.locked_staging(id, |dir| lock::try_exclusive(dir))
-    }
-
-    /// Shares the lock of a transaction's directory, so that nobody deletes what is kept there; waits for
-    /// whoever is looking whether it is free. `None` if it is not there.
-    pub(crate) fn share_staging(&self, id: TxnId) -> Result<Option<Staging>, Error> {
-        self.locked_staging(id, |dir| lock::wait_shared(dir).map(|()| true))
-    }
-
-    fn locked_staging(
-        &self,
-        id: TxnId,
-        lock: impl Fn(&Dir) -> Result<bool, Errno>,
-    ) -> Result<Option<Staging>, Error> {
-        let dir = match self.txns.open_dir(&id.to_string()) {
-            Ok(dir) => dir,
-            Err(error) if error.is(Errno::NOENT) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        if !lock(&dir).map_err(|errno| cannot_lock(&dir, errno))? {
-            return Ok(None);
-        }
-        // Whoever had it before may have removed it: the lock is worth something only with the name.
-        let there = self.txns.stat(id.to_string())?;
-        let held = dir.own_stat()?.identity;
-        Ok(there
-            .filter(|stat| stat.identity == held)
-            .map(|_| Staging { dir }))
+        Staging::claim(&self.txns, id)
     }
 
     /// The transactions that have a directory, whoever's they are; other names are left alone.

@@ -32,13 +32,15 @@ impl History<'_> {
     /// # Errors
     /// [`Error::Usage`] for a bad path, and as for [`History::transactions`].
     pub fn blame(&self, path: &RelPath, limit: u32) -> Result<Vec<Wrote>, Error> {
-        let place = self.place(path)?;
+        let place = self.look.place(path)?;
         let mut wrote = Vec::new();
         let mut versions = Versions::of(self, &place);
         let mut later: Option<(Step, Option<Version>)> = None;
         let mut around = Around::Latest;
         loop {
-            let steps = self.look(|catalog| catalog.steps_at(&place, around, PAGE))?;
+            let steps = self
+                .look
+                .ask(|catalog| catalog.steps_at(&place, around, PAGE))?;
             let is_last = steps.len() < PAGE as usize;
             if let Some(step) = steps.last() {
                 around = Around::Before(step.txn);
@@ -69,10 +71,10 @@ impl History<'_> {
     }
 
     fn wrote(&self, by: Step, left: Option<Version>) -> Result<Option<Wrote>, Error> {
-        let txn = self.look(|catalog| catalog.txn_record(by.txn))?;
+        let txn = self.look.ask(|catalog| catalog.txn_record(by.txn))?;
         Ok(txn.map(|txn| Wrote {
             txn,
-            changed: self.shown(&by.place),
+            changed: self.look.shown(&by.place),
             op: by.op.as_str(),
             left,
         }))
@@ -93,7 +95,8 @@ impl History<'_> {
     /// The change at a place that is asked for.
     pub(crate) fn step_at(&self, place: &Place, around: Around) -> Result<Option<Step>, Error> {
         Ok(self
-            .look(|catalog| catalog.steps_at(place, around, 1))?
+            .look
+            .ask(|catalog| catalog.steps_at(place, around, 1))?
             .pop())
     }
 }
@@ -134,7 +137,7 @@ impl<'a> Versions<'a> {
         if let Some(known) = self.manifests.get(&digest) {
             return Ok(known.clone());
         }
-        let found = self.history.look(|catalog| catalog.manifest(&digest))?;
+        let found = self.history.look.ask(|catalog| catalog.manifest(&digest))?;
         let found = found.map(Rc::new);
         self.manifests.insert(digest, found.clone());
         Ok(found)

@@ -1,16 +1,42 @@
 use crate::catalog::EntryRow;
 use crate::disk::Dir;
 use crate::error::Error;
-use crate::model::{Kind, Manifest, Stat, Version};
+use crate::look::Look;
+use crate::model::{Kind, Manifest, Place, Stat, Version};
 use crate::tree::{self, Depth, Difference, DifferenceKind};
 
 /// What the catalog knows that spares reading.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Known<'a> {
+struct Known<'a> {
     /// What stands there, as it was recorded; only of this disk.
-    pub(crate) entry: Option<&'a EntryRow>,
+    entry: Option<&'a EntryRow>,
     /// What the tree is to be, if it is one.
-    pub(crate) manifest: Option<&'a Manifest>,
+    manifest: Option<&'a Manifest>,
+}
+
+impl Look<'_> {
+    /// How what is at a place differs from a version: nothing if both are nothing. Times of links and of
+    /// directories do not count, and of a directory whose content is not known only the mode does.
+    pub(crate) fn differences(
+        &self,
+        place: &Place,
+        version: Option<&Version>,
+    ) -> Result<Vec<Difference>, Error> {
+        let parent = self.parent(place)?;
+        let entry = self.entry(place)?;
+        let digest = version
+            .filter(|it| it.kind == Kind::Dir)
+            .and_then(|it| it.digest);
+        let manifest = match digest {
+            Some(digest) => self.ask(|catalog| catalog.manifest(&digest))?,
+            None => None,
+        };
+        let known = Known {
+            entry: entry.as_ref().filter(|_| self.at_home),
+            manifest: manifest.as_ref(),
+        };
+        differences_at(parent.as_ref(), place.path.name(), version, known)
+    }
 }
 
 /// Compares the tree below `root` with the manifest that was installed there.
@@ -26,9 +52,7 @@ pub(super) fn compare(
     Ok(tree::verify(root, manifest, signature, depth, &|_| {})?.differences)
 }
 
-/// How what has this name in a directory differs from a version: nothing if both are nothing. Times of links
-/// and of directories do not count, and of a directory whose content is not known only the mode does.
-pub(crate) fn differences_at(
+fn differences_at(
     parent: Option<&Dir>,
     name: &str,
     version: Option<&Version>,

@@ -1,11 +1,10 @@
 //! What lies on disk, held against what was recorded. Only looks.
 
-use super::compare::{Known, differences_at};
 use super::inspect::Inspection;
 use crate::catalog::Around;
-use crate::disk::{Dir, DiskError};
+use crate::disk::Dir;
 use crate::error::Error;
-use crate::model::{Anchor, Digest, Kind, RelPath, Version};
+use crate::model::{Digest, Kind, RelPath, Version};
 use crate::tree::Difference;
 
 /// Where kept content lies, in the home.
@@ -37,21 +36,18 @@ impl Inspection {
             let found = dir.read_small(path, version.size + 1).ok().flatten();
             found.filter(|content| Digest::of(content) == digest)
         };
-        let place = self.history().place(path)?;
-        let anchor = self.anchor(place.anchor);
-        if let Some(content) = wanted(anchor, place.path.as_str()) {
+        let look = self.look();
+        let place = look.place(path)?;
+        if let Some(content) = wanted(look.anchor(place.anchor), place.path.as_str()) {
             return Ok(Some(content));
         }
-        let steps = self
-            .history()
-            .look(|catalog| catalog.steps_at(&place, Around::Latest, SEARCHED_MAX))?;
-        let home = self.anchor(Anchor::Home);
+        let steps = look.ask(|catalog| catalog.steps_at(&place, Around::Latest, SEARCHED_MAX))?;
         for step in steps.into_iter().filter(|step| step.kept) {
             let mut at = format!("{KEPT}/{}/{}", step.id, step.n);
             if let Some(inside) = place.path.below(&step.place.path) {
                 at = format!("{at}/{inside}");
             }
-            if let Some(content) = wanted(home, &at) {
+            if let Some(content) = wanted(look.home, &at) {
                 return Ok(Some(content));
             }
         }
@@ -67,38 +63,7 @@ impl Inspection {
         path: &RelPath,
         recorded: Option<&Version>,
     ) -> Result<Vec<Difference>, Error> {
-        let history = self.history();
-        let place = history.place(path)?;
-        let parent = match place.path.parent() {
-            None => Ok(self.anchor(place.anchor).clone()),
-            Some(parent) => self.anchor(place.anchor).open_dir(parent.as_str()),
-        };
-        let parent = match parent {
-            Err(error) if is_nothing(&error) => None,
-            opened => Some(opened?),
-        };
-        let entry = history.look(|catalog| catalog.entry(&place))?;
-        let manifest = match recorded {
-            Some(Version {
-                kind: Kind::Dir,
-                digest: Some(digest),
-                ..
-            }) => history.look(|catalog| catalog.manifest(digest))?,
-            _ => None,
-        };
-        let known = Known {
-            entry: entry.as_ref().filter(|_| self.is_at_home()),
-            manifest: manifest.as_ref(),
-        };
-        differences_at(parent.as_ref(), place.path.name(), recorded, known)
+        let look = self.look();
+        look.differences(&look.place(path)?, recorded)
     }
-}
-
-/// Whether nothing can be at a path, because a directory on the way is missing or is none.
-fn is_nothing(error: &DiskError) -> bool {
-    use std::io::ErrorKind;
-    matches!(
-        error.io().kind(),
-        ErrorKind::NotFound | ErrorKind::NotADirectory
-    )
 }

@@ -68,7 +68,7 @@ impl History<'_> {
         let after = change.after.filter(|_| !parent);
         let after = after.map(|image| Version::of(&image, change.digest, change.target.clone()));
         Ok(PathDiff {
-            path: self.shown(&place),
+            path: self.look.shown(&place),
             entries: self.entries(before.as_ref(), after.as_ref())?,
             op: change.op,
             before,
@@ -99,7 +99,7 @@ impl History<'_> {
         let Some(digest) = tree.digest else {
             return Ok(None);
         };
-        let manifest = self.look(|catalog| catalog.manifest(&digest))?;
+        let manifest = self.look.ask(|catalog| catalog.manifest(&digest))?;
         Ok(manifest.map(|manifest| manifest.entries().to_vec()))
     }
 }

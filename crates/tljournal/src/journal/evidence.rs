@@ -32,13 +32,13 @@ impl Inspection {
     /// Whether the project is here, and not only its database, and logs perhaps.
     #[must_use]
     pub fn has_files(&self) -> bool {
-        self.home_dir().open_dir(TXNS).is_ok()
+        self.look().home.open_dir(TXNS).is_ok()
     }
 
     /// Whether it can be told who lives.
     #[must_use]
     pub fn tells_who_lives(&self) -> bool {
-        self.runs().is_some()
+        self.look().runs.is_some()
     }
 
     /// The ends of the logs of a run, so many bytes of each; none if it kept none, or they are gone. One that
@@ -47,7 +47,7 @@ impl Inspection {
     /// # Errors
     /// [`Error::Disk`] when their directory cannot be looked at.
     pub fn log_ends(&self, run: RunId, bytes_max: u64) -> Result<Vec<LogEnd>, Error> {
-        let Some(dir) = there(self.home_dir().open_dir(LOGS))? else {
+        let Some(dir) = there(self.look().home.open_dir(LOGS))? else {
             return Ok(Vec::new());
         };
         let mut ends = Vec::new();
@@ -68,8 +68,7 @@ impl Inspection {
     /// # Errors
     /// [`Error::Catalog`] when it cannot be read or written.
     pub fn pack_database(&self, to: &Utf8Path) -> Result<(), Error> {
-        self.history()
-            .look(|catalog| catalog.pack_into(to.as_str()))
+        self.look().ask(|catalog| catalog.pack_into(to.as_str()))
     }
 
     /// The directory of a transaction, if something lies there: what it has staged, or what it replaced.
@@ -78,7 +77,7 @@ impl Inspection {
     /// [`Error::Disk`] when it cannot be looked at.
     pub fn left_by(&self, txn: TxnId) -> Result<Option<Utf8PathBuf>, Error> {
         let name = format!("{TXNS}/{txn}");
-        let there = there(self.home_dir().open_dir(&name))?;
+        let there = there(self.look().home.open_dir(&name))?;
         Ok(there.map(|_| Utf8PathBuf::from(name)))
     }
 }

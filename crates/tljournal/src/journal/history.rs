@@ -1,14 +1,13 @@
-use std::sync::{Mutex, PoisonError};
-
 use crate::catalog::{
     Catalog, CatalogError, ChangeRecord, EntryRow, EventFilter, EventRecord, RunFilter, RunRecord,
     TxnFilter, TxnRecord,
 };
 use crate::engine::Engine;
 use crate::error::{Error, UsageError};
-use crate::home::Map;
-use crate::lock::Runs;
-use crate::model::{Digest, Image, Kind, Manifest, Place, RelPath, RunId, Timestamp, TxnId};
+use crate::kept::{self, Gc};
+use crate::look::Look;
+use crate::model::{Digest, Image, Kind, Manifest, RelPath, Retention, RunId, Timestamp, TxnId};
+use crate::undo::{self, Undo, UndoOptions};
 use crate::voucher::{self, Voucher};
 
 /// What is known of the past and of what stands where.
@@ -17,13 +16,7 @@ use crate::voucher::{self, Voucher};
 /// printed.
 #[derive(Debug)]
 pub struct History<'a> {
-    source: Source<'a>,
-}
-
-#[derive(Debug)]
-enum Source<'a> {
-    Work(&'a Engine),
-    Copy(&'a Mutex<Catalog>, &'a Map, Option<&'a Runs>),
+    pub(crate) look: Look<'a>,
 }
 
 /// What the catalog says of a path.
@@ -70,31 +63,11 @@ pub struct Status {
 
 impl<'a> History<'a> {
     pub(crate) fn of(engine: &'a Engine) -> Self {
-        Self {
-            source: Source::Work(engine),
-        }
+        Self::new(Look::of(engine))
     }
 
-    pub(super) fn of_copy(
-        catalog: &'a Mutex<Catalog>,
-        map: &'a Map,
-        runs: Option<&'a Runs>,
-    ) -> Self {
-        Self {
-            source: Source::Copy(catalog, map, runs),
-        }
-    }
-
-    pub(super) fn look<T>(
-        &self,
-        act: impl FnOnce(&Catalog) -> Result<T, CatalogError>,
-    ) -> Result<T, Error> {
-        match self.source {
-            Source::Work(engine) => engine.look(act),
-            Source::Copy(catalog, ..) => Ok(act(&catalog
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner))?),
-        }
+    pub(super) fn new(look: Look<'a>) -> Self {
+        Self { look }
     }
 
     /// Transactions, the latest first.
@@ -102,9 +75,10 @@ impl<'a> History<'a> {
     /// # Errors
     /// [`Error::Catalog`] or [`Error::Damaged`] when the catalog cannot be read; so for all of these.
     pub fn transactions(&self, filter: &TxnFilter) -> Result<Vec<TxnRecord>, Error> {
-        let path = filter.path.as_ref().map(|path| self.place(path));
+        let path = filter.path.as_ref().map(|path| self.look.place(path));
         let path = path.transpose()?;
-        self.look(|catalog| catalog.history(filter, path.as_ref()))
+        self.look
+            .ask(|catalog| catalog.history(filter, path.as_ref()))
     }
 
     /// Runs, the latest first.
@@ -112,7 +86,7 @@ impl<'a> History<'a> {
     /// # Errors
     /// As for [`History::transactions`].
     pub fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRecord>, Error> {
-        self.look(|catalog| catalog.runs(filter))
+        self.look.ask(|catalog| catalog.runs(filter))
     }
 
     /// The run with this number, id, or unique beginning of an id of at least four digits.
@@ -128,7 +102,7 @@ impl<'a> History<'a> {
     /// # Errors
     /// As for [`History::transactions`].
     pub fn count_transactions(&self, run: i64) -> Result<u64, Error> {
-        self.look(|catalog| catalog.count_txns_of(run))
+        self.look.ask(|catalog| catalog.count_txns_of(run))
     }
 
     /// The transaction with this number, id, or unique beginning of an id of at least four digits.
@@ -147,7 +121,7 @@ impl<'a> History<'a> {
         numbers_of: impl Fn(&Catalog, &str) -> Result<Vec<i64>, CatalogError>,
     ) -> Result<Option<T>, Error> {
         if let Ok(number) = name.parse::<i64>()
-            && let Some(found) = self.look(|catalog| numbered(catalog, number))?
+            && let Some(found) = self.look.ask(|catalog| numbered(catalog, number))?
         {
             return Ok(Some(found));
         }
@@ -158,9 +132,9 @@ impl<'a> History<'a> {
             return Ok(None);
         }
         let name = name.to_ascii_lowercase();
-        match self.look(|catalog| numbers_of(catalog, &name))?[..] {
+        match self.look.ask(|catalog| numbers_of(catalog, &name))?[..] {
             [] => Ok(None),
-            [number] => self.look(|catalog| numbered(catalog, number)),
+            [number] => self.look.ask(|catalog| numbered(catalog, number)),
             _ => Err(UsageError::Ambiguous { name }.into()),
         }
     }
@@ -170,7 +144,7 @@ impl<'a> History<'a> {
     /// # Errors
     /// As for [`History::transactions`].
     pub fn changes(&self, number: i64) -> Result<Vec<ChangeRecord>, Error> {
-        self.look(|catalog| catalog.change_records(number))
+        self.look.ask(|catalog| catalog.change_records(number))
     }
 
     /// Events, the latest first.
@@ -178,23 +152,7 @@ impl<'a> History<'a> {
     /// # Errors
     /// As for [`History::transactions`].
     pub fn events(&self, filter: &EventFilter) -> Result<Vec<EventRecord>, Error> {
-        self.look(|catalog| catalog.events(filter))
-    }
-
-    /// Where a path lies.
-    pub(super) fn place(&self, path: &RelPath) -> Result<Place, Error> {
-        Ok(match self.source {
-            Source::Work(engine) => engine.home.place(path)?,
-            Source::Copy(_, map, _) => map.place(path)?,
-        })
-    }
-
-    /// The path that a place is known by.
-    pub(super) fn shown(&self, place: &Place) -> String {
-        match self.source {
-            Source::Work(engine) => engine.home.shown(place),
-            Source::Copy(_, map, _) => map.shown(place),
-        }
+        self.look.ask(|catalog| catalog.events(filter))
     }
 
     /// Whether a run is alive, as far as that can be told from here.
@@ -202,10 +160,7 @@ impl<'a> History<'a> {
     /// # Errors
     /// [`Error::Disk`] when the locks cannot be asked.
     pub fn is_alive(&self, run: RunId) -> Result<bool, Error> {
-        match self.source {
-            Source::Work(engine) => Ok(engine.runs.is_alive(run)?),
-            Source::Copy(_, _, runs) => Ok(runs.map_or(Ok(false), |runs| runs.is_alive(run))?),
-        }
+        self.look.is_alive(run)
     }
 
     /// What the catalog says of a path; `None` if it put nothing there.
@@ -213,8 +168,8 @@ impl<'a> History<'a> {
     /// # Errors
     /// [`Error::Usage`] for a bad path, and as for [`History::transactions`].
     pub fn entry(&self, path: &str) -> Result<Option<EntryView>, Error> {
-        let place = self.place(&RelPath::new(path)?)?;
-        Ok(self.look(|catalog| catalog.entry(&place))?.map(view))
+        let place = self.look.place(&RelPath::new(path)?)?;
+        Ok(self.look.ask(|catalog| catalog.entry(&place))?.map(view))
     }
 
     /// The manifest of the tree that was installed at a path; `None` if none was.
@@ -227,7 +182,7 @@ impl<'a> History<'a> {
                 kind: Kind::Dir,
                 digest: Some(digest),
                 ..
-            }) => self.look(|catalog| catalog.manifest(&digest)),
+            }) => self.look.ask(|catalog| catalog.manifest(&digest)),
             _ => Ok(None),
         }
     }
@@ -237,12 +192,41 @@ impl<'a> History<'a> {
     /// # Errors
     /// As for [`History::transactions`].
     pub fn vouchers(&self) -> Result<Vec<Voucher>, Error> {
-        let (shown, alive) = (|place: &_| self.shown(place), |run| self.is_alive(run));
-        let process = |run| self.look(|catalog| catalog.run_record(run));
-        let rows = self.look(|catalog| catalog.all_vouchers())?;
+        let (shown, alive) = (|place: &_| self.look.shown(place), |run| self.is_alive(run));
+        let process = |run| self.look.ask(|catalog| catalog.run_record(run));
+        let rows = self.look.ask(|catalog| catalog.all_vouchers())?;
         rows.into_iter()
             .map(|row| voucher::view(row, shown, alive, process))
             .collect()
+    }
+
+    /// What [`Journal::undo`](crate::Journal::undo) would do now. Changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a transaction that is not in place, and as for [`History::transactions`].
+    pub fn plan_undo(&self, txn: &TxnRecord, options: &UndoOptions) -> Result<Undo, Error> {
+        undo::plan_undo(self, txn, options)
+    }
+
+    /// What [`Journal::restore`](crate::Journal::restore) would do now. Changes nothing.
+    ///
+    /// # Errors
+    /// As for [`History::plan_undo`].
+    pub fn plan_restore(
+        &self,
+        path: &RelPath,
+        txn: &TxnRecord,
+        options: &UndoOptions,
+    ) -> Result<Undo, Error> {
+        undo::plan_restore(self, path.clone(), txn, options)
+    }
+
+    /// What [`Journal::gc`](crate::Journal::gc) would delete now. Changes nothing.
+    ///
+    /// # Errors
+    /// As for [`History::transactions`].
+    pub fn plan_gc(&self, retention: &Retention) -> Result<Gc, Error> {
+        kept::plan(&self.look, retention)
     }
 
     /// How the journal is doing.
@@ -250,7 +234,7 @@ impl<'a> History<'a> {
     /// # Errors
     /// As for [`History::transactions`].
     pub fn status(&self) -> Result<Status, Error> {
-        self.look(|catalog| {
+        self.look.ask(|catalog| {
             let (unfinished, stuck): (Vec<_>, Vec<_>) = catalog
                 .unfinished()?
                 .into_iter()

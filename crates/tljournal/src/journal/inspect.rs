@@ -9,10 +9,11 @@ use super::history::History;
 use crate::catalog::{Catalog, CatalogError, HomeRow};
 use crate::disk::{Dir, Disk, DiskError};
 use crate::error::{Error, UsageError};
-use crate::fsck::{self, Finding, FsckOptions, FsckReport, Look};
+use crate::fsck::{self, Finding, FsckOptions, FsckReport};
 use crate::home::{DATABASE, FOREIGN_JOURNAL, Map, SHM, STATE, WAL, check_database_files};
 use crate::lock::{self, Runs};
-use crate::model::{Anchor, Place, RelPath};
+use crate::look::{Asked, Look};
+use crate::model::{KeyMaterial, RelPath};
 use crate::tree::Difference;
 
 /// Where the locks are, in the home.
@@ -30,12 +31,18 @@ pub struct Inspection {
     at_home: bool,
     /// Holds the private copy that is read, if one is.
     copy: Option<tempfile::TempDir>,
+    key_material: KeyMaterial,
 }
 
 impl Inspection {
     /// At home the database is read in place; elsewhere as a file that nobody writes, if its log is
     /// empty, and else as a private copy, so that the evidence stays as it is.
-    pub(super) fn open(root: &Utf8Path, home: &Utf8Path, disk: &Disk) -> Result<Self, Error> {
+    pub(super) fn open(
+        root: &Utf8Path,
+        home: &Utf8Path,
+        disk: &Disk,
+        key_material: KeyMaterial,
+    ) -> Result<Self, Error> {
         let no_journal = || UsageError::NoJournal {
             path: home.to_string(),
         };
@@ -97,13 +104,14 @@ impl Inspection {
             home: dir,
             at_home,
             copy,
+            key_material,
         })
     }
 
     /// What is known of the past and of what stands where.
     #[must_use]
     pub fn history(&self) -> History<'_> {
-        History::of_copy(&self.catalog, &self.map, self.runs.as_ref())
+        History::new(self.look())
     }
 
     /// Whether the database belongs to this directory, and not to one that it was copied from.
@@ -126,17 +134,17 @@ impl Inspection {
     /// [`Error::Usage`] when no tree was installed there.
     pub fn verify(&self, path: &str, full: bool) -> Result<Vec<Difference>, Error> {
         let path = RelPath::new(path)?;
-        let place = self.map.place(&path)?;
+        let look = self.look();
+        let place = look.place(&path)?;
         let not_a_tree = || UsageError::NotATree {
             path: path.to_string(),
         };
-        let entry = self.history().look(|catalog| catalog.entry(&place))?;
-        let entry = entry.ok_or_else(not_a_tree)?;
+        let entry = look.entry(&place)?.ok_or_else(not_a_tree)?;
         let manifest = self
             .history()
             .manifest(path.as_str())?
             .ok_or_else(not_a_tree)?;
-        match self.tree_dir(&place) {
+        match look.anchor(place.anchor).open_dir(place.path.as_str()) {
             Ok(root) => compare(&root, &entry, &manifest, full),
             Err(error) if error.io().kind() == std::io::ErrorKind::NotFound => {
                 Ok(vec![Difference::missing()])
@@ -152,36 +160,21 @@ impl Inspection {
         options: &FsckOptions,
         told: &mut dyn FnMut(Finding) -> ControlFlow<()>,
     ) -> FsckReport {
-        let look = Look {
-            catalog: &self.catalog,
+        fsck::check(&self.look(), options, told)
+    }
+
+    /// What there is to read.
+    pub(super) fn look(&self) -> Look<'_> {
+        Look {
+            asked: Asked::Catalog(&self.catalog),
             map: &self.map,
             root: &self.root,
             home: &self.home,
             state: self.home.open_dir(STATE).ok(),
             runs: self.runs.as_ref(),
             at_home: self.at_home,
-        };
-        fsck::check(&look, options, told)
-    }
-
-    pub(super) fn home_dir(&self) -> &Dir {
-        &self.home
-    }
-
-    pub(super) fn runs(&self) -> Option<&Runs> {
-        self.runs.as_ref()
-    }
-
-    /// The directory that paths with this anchor begin at.
-    pub(super) fn anchor(&self, anchor: Anchor) -> &Dir {
-        match anchor {
-            Anchor::Home => &self.home,
-            Anchor::Root => &self.root,
+            key_material: &self.key_material,
         }
-    }
-
-    fn tree_dir(&self, place: &Place) -> Result<Dir, DiskError> {
-        self.anchor(place.anchor).open_dir(place.path.as_str())
     }
 }
 

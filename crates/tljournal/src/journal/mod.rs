@@ -21,7 +21,6 @@ mod work;
 
 pub use blame::Wrote;
 use compare::compare;
-pub(crate) use compare::{Known, differences_at};
 pub use diff::{EntryDiff, PathDiff};
 pub use evidence::LogEnd;
 pub use history::{EntryView, History, Status};

@@ -136,7 +136,7 @@ impl Options {
     /// [`Error::Usage`] where there is no journal; [`Error::Damaged`] when the database cannot be read.
     pub fn inspect(self) -> Result<Inspection, Error> {
         let (root, home) = self.paths()?;
-        Inspection::open(&root, &home, &self.disk)
+        Inspection::open(&root, &home, &self.disk, self.key_material)
     }
 
     /// Checks a journal as [`Inspection::fsck`] does; that its database cannot be opened is a finding too.
@@ -149,7 +149,7 @@ impl Options {
         told: &mut dyn FnMut(Finding) -> ControlFlow<()>,
     ) -> Result<FsckReport, Error> {
         let (root, home) = self.paths()?;
-        match Inspection::open(&root, &home, &self.disk) {
+        match Inspection::open(&root, &home, &self.disk, self.key_material) {
             Ok(inspection) => Ok(inspection.fsck(options, told)),
             Err(error) => fsck::tell_unopened(error, (&root, &home), &self.disk, told),
         }

@@ -10,11 +10,11 @@ use crate::ambient;
 use crate::catalog::Sync;
 use crate::engine::{Engine, NotedHold};
 use crate::error::Error;
-use crate::home::LOG;
+use crate::home::{LOG, thin_logs};
 use crate::lineage::{Ancestor, Holding, Lineage};
 use crate::model::{Digest, RelPath, RunId};
 use crate::pin::Pin;
-use crate::redact::redacted_text;
+use crate::redact;
 use crate::tree::Fingerprint;
 
 /// A run that a command and everything it starts belong to, with what is held for them.
@@ -38,7 +38,7 @@ pub struct Run {
 impl Run {
     /// Begins the run of this handle in the catalog, with what it is for.
     pub(super) fn begin(engine: &Arc<Engine>, label: &str) -> Result<Self, Error> {
-        let label = redacted_text(label);
+        let label = redact::label(label);
         let number = engine.record_in_run(Sync::Normal, |catalog, row| {
             catalog.label_run(row, &label)?;
             Ok(row)
@@ -47,7 +47,7 @@ impl Run {
             engine: engine.clone(),
             id: engine.run_id()?,
             number,
-            label: label.into_owned(),
+            label,
             locks: Vec::new(),
             pins: Vec::new(),
             keys: Vec::new(),
@@ -110,7 +110,7 @@ impl Run {
         let (limits, is_alive) = (&self.engine.retention.logs, |run| {
             self.engine.runs.is_alive(run)
         });
-        if let Err(error) = home.thin_logs(limits, is_alive, false) {
+        if let Err(error) = thin_logs(&home.state, limits, is_alive) {
             tracing::warn!(%error, "old logs remain");
         }
         let mut logs = Vec::new();

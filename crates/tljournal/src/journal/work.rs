@@ -81,7 +81,8 @@ impl Journal {
         &self.recovery
     }
 
-    /// Begins a transaction. Nothing is written before its first real change.
+    /// Begins a transaction. Nothing is written before its first real change. Its label is what history calls
+    /// it: without what looks like a secret, and not longer than a thousand characters.
     pub fn begin(&self, label: &str) -> Transaction {
         Transaction::new(self.engine.clone(), label)
     }
@@ -303,18 +304,17 @@ impl Journal {
     }
 
     /// Deletes the oldest of what is kept of transactions, of history and of logs, so far that these limits
-    /// hold; or, as a dry run, only says what that would be. What is pinned, in use, in flight or standing
-    /// stays.
+    /// hold. What is pinned, in use, in flight or standing stays. [`History::plan_gc`] says what that would be.
     ///
     /// # Errors
     /// Whatever stops it; it can be repeated.
-    pub fn gc(&self, retention: &Retention, dry_run: bool) -> Result<Gc, Error> {
-        kept::collect(&self.engine, retention, dry_run)
+    pub fn gc(&self, retention: &Retention) -> Result<Gc, Error> {
+        kept::collect(&self.engine, retention)
     }
 
     /// Takes back what a transaction did, by a transaction: what it replaced or removed comes back from what
     /// is kept, and what it made goes. If something cannot be taken back, nothing is:
-    /// [`Undo::is_refused`].
+    /// [`Undo::is_refused`]. [`History::plan_undo`] says what that would be.
     ///
     /// # Errors
     /// [`Error::Usage`] for a transaction that is not in place; [`Error::Conflict`] when somebody changed
@@ -350,7 +350,12 @@ impl Journal {
         told: &mut dyn FnMut(Finding) -> ControlFlow<()>,
     ) -> Result<FsckReport, Error> {
         let home = &self.engine.home;
-        let inspection = Inspection::open(home.root.path(), home.dir.path(), home.dir.disk())?;
+        let inspection = Inspection::open(
+            home.root.path(),
+            home.dir.path(),
+            home.dir.disk(),
+            self.engine.key_material.clone(),
+        )?;
         Ok(inspection.fsck(options, told))
     }
 

@@ -1,8 +1,8 @@
 use crate::catalog::Written;
 use crate::disk::Dir;
-use crate::engine::Engine;
 use crate::error::Error;
-use crate::home::{Staging, spot_name};
+use crate::home::{Staging, TXN, spot_name};
+use crate::look::Look;
 use crate::model::{Change, Digest, Image, Kind, Place, Spot, Stat, TxnId};
 
 /// Kept content, and a share of the lock that keeps it from being deleted.
@@ -32,44 +32,40 @@ impl Kept {
 }
 
 /// What a transaction replaced or removed at a place, if that is still kept.
-pub(crate) fn before(engine: &Engine, txn: i64, place: &Place) -> Result<Option<Kept>, Error> {
-    let Some(record) = engine.look(|catalog| catalog.txn_record(txn))? else {
+pub(crate) fn before(look: &Look<'_>, txn: i64, place: &Place) -> Result<Option<Kept>, Error> {
+    let Some(record) = look.ask(|catalog| catalog.txn_record(txn))? else {
         return Ok(None);
     };
     if record.kept.is_none() || record.state != "applied" {
         return Ok(None);
     }
-    let changes = engine.look(|catalog| catalog.changes(txn))?;
+    let changes = look.ask(|catalog| catalog.changes(txn))?;
     let change = changes
         .unwrap_or_default()
         .into_iter()
         .find(|change| change.place == *place);
     match change {
-        Some(change) => held(engine, record.id, &change),
+        Some(change) => held(look, record.id, &change),
         None => Ok(None),
     }
 }
 
 /// Kept content that was recorded with this digest, of a file or of a tree; the latest that there is.
 pub(crate) fn with_digest(
-    engine: &Engine,
+    look: &Look<'_>,
     digest: &Digest,
     kind: Kind,
 ) -> Result<Option<Kept>, Error> {
-    for (txn, id) in engine
-        .look(|catalog| catalog.kept_txns())?
-        .into_iter()
-        .rev()
-    {
-        let changes = engine.look(|catalog| catalog.changes(txn))?;
+    for (txn, id) in look.ask(|catalog| catalog.kept_txns())?.into_iter().rev() {
+        let changes = look.ask(|catalog| catalog.changes(txn))?;
         for change in changes.unwrap_or_default() {
             let is_kind = change.pre.is_some_and(|pre| pre.kind == kind);
             if !is_kind
-                || recorded(engine, id, &change)?.is_none_or(|was| was.digest != Some(*digest))
+                || recorded(look, id, &change)?.is_none_or(|was| was.digest != Some(*digest))
             {
                 continue;
             }
-            if let Some(kept) = held(engine, id, &change)? {
+            if let Some(kept) = held(look, id, &change)? {
                 return Ok(Some(kept));
             }
         }
@@ -78,11 +74,11 @@ pub(crate) fn with_digest(
 }
 
 /// Shares the lock of what a change replaced, if it is there still.
-fn held(engine: &Engine, id: TxnId, change: &Change) -> Result<Option<Kept>, Error> {
+fn held(look: &Look<'_>, id: TxnId, change: &Change) -> Result<Option<Kept>, Error> {
     let Some(pre) = change.pre.filter(|_| change.spot == Spot::Home) else {
         return Ok(None);
     };
-    let Some(staging) = engine.home.share_staging(id)? else {
+    let Some(staging) = share(look, id)? else {
         return Ok(None);
     };
     let name = spot_name(&change.spot, id, change.n);
@@ -98,15 +94,22 @@ fn held(engine: &Engine, id: TxnId, change: &Change) -> Result<Option<Kept>, Err
     Ok(Some(Kept {
         txn: id,
         stat,
-        recorded: recorded(engine, id, change)?,
+        recorded: recorded(look, id, change)?,
         name,
         staging,
     }))
 }
 
+fn share(look: &Look<'_>, id: TxnId) -> Result<Option<Staging>, Error> {
+    match look.own_dir(TXN)? {
+        Some(txns) => Staging::share(&txns, id),
+        None => Ok(None),
+    }
+}
+
 /// What was recorded of the content that a change replaced, when it was put there.
-fn recorded(engine: &Engine, id: TxnId, change: &Change) -> Result<Option<Written>, Error> {
-    let written = engine.look(|catalog| catalog.written_before(&change.place, id))?;
+fn recorded(look: &Look<'_>, id: TxnId, change: &Change) -> Result<Option<Written>, Error> {
+    let written = look.ask(|catalog| catalog.written_before(&change.place, id))?;
     let is_it = |written: &Written| {
         let same =
             |one: Image, other: Image| one.identity == other.identity && one.kind == other.kind;

@@ -6,10 +6,13 @@ use super::history;
 use crate::ambient;
 use crate::apply;
 use crate::catalog::{KeptRow, Sync};
+use crate::disk::Dir;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::model::{Limits, Retention};
-use crate::model::{RunId, Timestamp, TxnId};
+use crate::home::{self, GcLog, Staging, TXN};
+use crate::lock;
+use crate::look::Look;
+use crate::model::{Limits, Retention, Timestamp, TxnId};
 
 /// What was, or would be, deleted because there is more of it than there may be.
 #[derive(Debug, Clone, Default)]
@@ -45,27 +48,31 @@ pub struct GcTxn {
     pub bytes: u64,
 }
 
-/// The output of a run's command.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct GcLog {
-    /// The run.
-    pub run: RunId,
-    /// How long its log is, in bytes.
-    pub bytes: u64,
+/// Deletes the oldest of what is kept, of history and of logs, so far that the limits hold.
+pub(crate) fn collect(engine: &Engine, to: &Retention) -> Result<Gc, Error> {
+    let mut done = Gc::default();
+    thin_kept(engine, &to.kept, &mut done)?;
+    history::thin(engine, &to.history, &mut done)?;
+    let is_alive = |run| engine.runs.is_alive(run);
+    done.logs = home::thin_logs(&engine.home.state, &to.logs, is_alive)?;
+    Ok(done)
 }
 
-/// Deletes the oldest of what is kept, of history and of logs, so far that the limits hold; or only says
-/// what that would be.
-pub(crate) fn collect(engine: &Engine, to: &Retention, dry_run: bool) -> Result<Gc, Error> {
-    let mut done = Gc::default();
-    thin_kept(engine, &to.kept, dry_run, &mut done)?;
-    history::thin(engine, &to.history, dry_run, &mut done)?;
-    let is_alive = |run| engine.runs.is_alive(run);
-    for (run, bytes) in engine.home.thin_logs(&to.logs, is_alive, dry_run)? {
-        done.logs.push(GcLog { run, bytes });
+/// Says what [`collect`] would delete.
+pub(crate) fn plan(look: &Look<'_>, to: &Retention) -> Result<Gc, Error> {
+    let mut would = Gc::default();
+    let txns = look.own_dir(TXN)?;
+    let goes = |row: &KeptRow| match &txns {
+        Some(txns) => is_free(txns, row.id),
+        None => Ok(true),
+    };
+    sort_out(look, &to.kept, &mut would, goes)?;
+    history::plan(look, &to.history, &mut would)?;
+    if let Some(state) = &look.state {
+        let is_alive = |run| look.runs.map_or(Ok(false), |runs| runs.is_alive(run));
+        would.logs = home::surplus_logs(state, &to.logs, is_alive)?;
     }
-    Ok(done)
+    Ok(would)
 }
 
 /// Notes that something came to be kept, and thins if that was much: a run may be long.
@@ -80,14 +87,14 @@ pub(crate) fn note(engine: &Engine, bytes: u64) -> Result<(), Error> {
         return Ok(());
     }
     engine.kept_lately.store(0, Ordering::Release);
-    thin_kept(engine, limits, false, &mut Gc::default())
+    thin_kept(engine, limits, &mut Gc::default())
 }
 
 /// Deletes what is more than the journal was opened to keep. Cheap when nothing is.
 pub(crate) fn thin(engine: &Engine) -> Result<(), Error> {
     let mut done = Gc::default();
-    thin_kept(engine, &engine.retention.kept, false, &mut done)?;
-    history::thin(engine, &engine.retention.history, false, &mut done)?;
+    thin_kept(engine, &engine.retention.kept, &mut done)?;
+    history::thin(engine, &engine.retention.history, &mut done)?;
     if !done.kept.is_empty() || done.history_txns > 0 {
         tracing::debug!(
             kept = done.kept.len(),
@@ -98,29 +105,36 @@ pub(crate) fn thin(engine: &Engine) -> Result<(), Error> {
     Ok(())
 }
 
-fn thin_kept(engine: &Engine, limits: &Limits, dry_run: bool, done: &mut Gc) -> Result<(), Error> {
-    let rows = engine.look(|catalog| catalog.kept())?;
+fn thin_kept(engine: &Engine, limits: &Limits, done: &mut Gc) -> Result<(), Error> {
+    let goes = |row: &KeptRow| delete(engine, row);
+    sort_out(&Look::of(engine), limits, done, goes)
+}
+
+/// Notes of everything that is kept whether it goes, as `goes` says of what is more than there may be.
+fn sort_out(
+    look: &Look<'_>,
+    limits: &Limits,
+    found: &mut Gc,
+    goes: impl Fn(&KeptRow) -> Result<bool, Error>,
+) -> Result<(), Error> {
+    let rows = look.ask(|catalog| catalog.kept())?;
     let (surplus, stays) = split(rows, limits, ambient::now());
-    done.left_txns = stays.len() as u32;
-    done.left_bytes = stays.iter().map(|row| row.bytes).sum();
+    found.left_txns = stays.len() as u32;
+    found.left_bytes = stays.iter().map(|row| row.bytes).sum();
     for row in surplus {
+        let goes = goes(&row)?;
         let txn = GcTxn {
             number: row.row,
             id: row.id,
-            label: row.label.clone(),
+            label: row.label,
             bytes: row.bytes,
         };
-        let goes = match dry_run {
-            true => !is_held(engine, row.id)?,
-            false => delete(engine, &row)?,
-        };
-        match goes {
-            true => done.kept.push(txn),
-            false => {
-                done.left_txns += 1;
-                done.left_bytes += row.bytes;
-                done.in_use.push(txn);
-            }
+        if goes {
+            found.kept.push(txn);
+        } else {
+            found.left_txns += 1;
+            found.left_bytes += row.bytes;
+            found.in_use.push(txn);
         }
     }
     Ok(())
@@ -156,7 +170,7 @@ fn delete(engine: &Engine, row: &KeptRow) -> Result<bool, Error> {
         }
         return Ok(is_gone);
     };
-    if crate::lock::is_locked_inside(&staging.dir)? {
+    if lock::is_locked_inside(&staging.dir)? {
         return Ok(false);
     }
     // Renamed before the row says so, and deleted afterwards: if this is cut short nobody takes half of it
@@ -168,10 +182,11 @@ fn delete(engine: &Engine, row: &KeptRow) -> Result<bool, Error> {
     Ok(true)
 }
 
-fn is_held(engine: &Engine, id: TxnId) -> Result<bool, Error> {
-    match engine.home.claim_staging(id)? {
-        Some(staging) => Ok(crate::lock::is_locked_inside(&staging.dir)?),
-        None => Ok(engine.home.txns.stat(id.to_string())?.is_some()),
+/// Whether nobody holds what is kept of a transaction, if it is there.
+fn is_free(txns: &Dir, id: TxnId) -> Result<bool, Error> {
+    match Staging::claim(txns, id)? {
+        Some(staging) => Ok(!lock::is_locked_inside(&staging.dir)?),
+        None => Ok(txns.stat(id.to_string())?.is_none()),
     }
 }
 

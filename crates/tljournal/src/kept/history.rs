@@ -3,28 +3,16 @@ use crate::ambient;
 use crate::catalog::Sync;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::model::Limits;
-use crate::model::Timestamp;
+use crate::look::Look;
+use crate::model::{Limits, Timestamp};
 
 /// How many transactions are forgotten in one write, so that nobody waits long behind it.
 const SLICE: u32 = 500;
 
 /// Forgets the oldest transactions and runs that there are more of than there may be. Those stay that tell
 /// of something that stands, or is kept, or has not ended.
-pub(super) fn thin(
-    engine: &Engine,
-    limits: &Limits,
-    dry_run: bool,
-    done: &mut Gc,
-) -> Result<(), Error> {
-    let age = i64::try_from(limits.age.as_secs()).unwrap_or(i64::MAX);
-    let before = Timestamp::new(ambient::now().secs().saturating_sub(age), 0);
-    if dry_run {
-        let (txns, runs) =
-            engine.look(|catalog| catalog.count_forgettable(limits.count, before))?;
-        (done.history_txns, done.history_runs) = (txns, runs);
-        return Ok(());
-    }
+pub(super) fn thin(engine: &Engine, limits: &Limits, done: &mut Gc) -> Result<(), Error> {
+    let before = oldest(limits);
     loop {
         let old = engine.look(|catalog| catalog.forgettable(limits.count, before, SLICE))?;
         if old.is_empty() {
@@ -37,4 +25,18 @@ pub(super) fn thin(
             return Ok(());
         }
     }
+}
+
+/// Says how many [`thin`] would forget.
+pub(super) fn plan(look: &Look<'_>, limits: &Limits, would: &mut Gc) -> Result<(), Error> {
+    let before = oldest(limits);
+    let (txns, runs) = look.ask(|catalog| catalog.count_forgettable(limits.count, before))?;
+    (would.history_txns, would.history_runs) = (txns, runs);
+    Ok(())
+}
+
+/// What ended before this is older than it may be.
+fn oldest(limits: &Limits) -> Timestamp {
+    let age = i64::try_from(limits.age.as_secs()).unwrap_or(i64::MAX);
+    Timestamp::new(ambient::now().secs().saturating_sub(age), 0)
 }

@@ -1,4 +1,4 @@
-use super::patterns::{is_name_of_secret, may_hold_secret};
+use super::patterns::{is_name_of_secret, is_option_of_account, may_hold_secret};
 use super::{HIDDEN, redacted_text};
 
 /// A command line as it may be told and stored: what looks like a secret in it is hidden.
@@ -12,16 +12,33 @@ pub fn redacted(args: impl IntoIterator<Item = String>) -> String {
     for (n, arg) in args.iter().enumerate() {
         // What a shell is to run is words, and every other argument one of them.
         let is_script = n > 0 && args[n - 1].starts_with('-') && args[n - 1].ends_with('c');
-        told.push(match (follows && !arg.starts_with('-'), is_script) {
-            (true, _) => {
-                follows = false;
-                HIDDEN.to_owned()
-            }
-            (false, true) => script(arg, &mut follows),
-            (false, false) => argument(arg, &mut follows),
+        let option = n.checked_sub(1).map_or("", |before| &args[before]);
+        told.push(if follows && !arg.starts_with('-') {
+            follows = false;
+            HIDDEN.to_owned()
+        } else if is_option_of_account(option) {
+            account(arg)
+        } else if is_script {
+            script(arg, &mut follows)
+        } else {
+            argument(arg, &mut follows)
         });
     }
     told.join(" ")
+}
+
+/// Hides the password behind a user; neither ids of users and groups nor paths on a host.
+fn account(arg: &str) -> String {
+    let is_password = |text: &str| {
+        let ids = text.bytes().all(|byte| byte.is_ascii_digit());
+        !ids && !text.starts_with('/')
+    };
+    match arg.split_once(':') {
+        Some((user, text)) if !user.contains('/') && is_password(text) => {
+            format!("{user}:{HIDDEN}")
+        }
+        _ => redacted_text(arg).into_owned(),
+    }
 }
 
 /// Hides a secret in one argument, all of what is behind its name; notes whether one follows.

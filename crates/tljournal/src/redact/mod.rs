@@ -28,5 +28,26 @@ pub fn redacted_text(text: &str) -> Cow<'_, str> {
     Cow::Owned(String::from_utf8_lossy(&out).into_owned())
 }
 
+/// How long the name of a transaction or run may be: more than anybody reads of one.
+const LABEL_CHARS_MAX: usize = 1000;
+
+/// The name of a transaction or run, as it is stored.
+pub(crate) fn label(text: &str) -> String {
+    redacted_within(text, LABEL_CHARS_MAX)
+}
+
+/// A text as it is stored: its secrets hidden, and no longer than this.
+pub(crate) fn redacted_within(text: &str, chars_max: usize) -> String {
+    cut(&redacted_text(text), chars_max)
+}
+
+/// The beginning of a text, with a mark where it was cut.
+pub(crate) fn cut(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -29,7 +29,7 @@ const NAMES: [&str; 20] = [
 
 /// The forms in which secrets occur. Each has one group, the secret, or several of which one matches; the last
 /// has none: a private key begins there. None reaches beyond its line. `NAME` stands for one of these names.
-const FORMS: [&str; 10] = [
+const FORMS: [&str; 13] = [
     // name="x", "name": "x", name = 'x'
     r#"NAME[\w.-]*\\?["']?[ \t]*[:=][ \t]*\\?(?:"((?:[^"\\\r\n]|\\[^\r\n])+)|'([^'\r\n]+))"#,
     // name=x: up to a space, or to a quotation mark that ends what is around it.
@@ -38,6 +38,12 @@ const FORMS: [&str; 10] = [
     r#"^[ \t-]*[\w.-]*NAME[\w.-]*[ \t]*[:=][ \t]+([^\s"'][^\r\n]*)"#,
     // --name x, "--name", "x"
     r#"(?:^|[\s"'(\[,=])--?[\w-]*NAME[\w-]*["']?,?[ \t]+(?:"((?:[^"\\\r\n]|\\[^\r\n])+)|'([^'\r\n]+)|([^\s"'<\[-](?:[^\s"']|["'][^\s,;:)\]}>])*))"#,
+    // --pass x, --pwd=x
+    r#"(?:^|[\s"'(\[,=])--?(?:pass|pwd|pw)["']?(?:,?[ \t]+|=)["']?([^\s"'<\[-][^\s"']*)"#,
+    // -u user:x, --user=user:x; but neither ids of users and groups nor paths on a host
+    r#"(?:^|[\s"'(\[,])(?:-u|--user|--proxy-user)["']?(?:,?[ \t]+|=)?["']?[^\s"':/=-][^\s"':/=]*:([0-9]*[^\s"',/0-9][^\s"',]*)"#,
+    // .. password: x, in the middle of a line: one word
+    r#"(?:password|passwd|passphrase)["']?:[ \t]+([^\s"'\[][^\s"',;]*)"#,
     // scheme://user:password@host
     r#"://([^\s/"'<>]+)@"#,
     // Authorization: Bearer x
@@ -56,8 +62,13 @@ const KEY_ENDS: &str = "-----END [A-Z0-9 ]*PRIVATE KEY";
 
 /// What the forms contain that have no name, in lower case. In each line that it matches every form contains one
 /// of these, or a name: to look for that first is several times as fast.
-const HINTS: [&str; 20] = [
+const HINTS: [&str; 25] = [
     "://",
+    "-pass",
+    "-pw",
+    "-u",
+    "--user",
+    "--proxy-user",
     "authorization",
     "cookie",
     "bearer",
@@ -158,7 +169,14 @@ pub(super) fn may_hold_secret(text: &str) -> bool {
 /// Whether what has this name is a secret.
 pub(super) fn is_name_of_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
+    let option = name.strip_prefix('-').unwrap_or_default();
     NAMES.iter().any(|part| name.contains(part))
+        || ["pass", "pwd", "pw"].contains(&option.trim_start_matches('-'))
+}
+
+/// Whether what follows this option is a user, and perhaps a password.
+pub(super) fn is_option_of_account(option: &str) -> bool {
+    ["-u", "-U", "--user", "--proxy-user"].contains(&option)
 }
 
 fn compiled(pattern: &str) -> Regex {

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// What lies in a text, and what is stored of it.
-const TOLD: [(&str, &str); 35] = [
+const TOLD: [(&str, &str); 46] = [
     ("--password=x", "--password=[redacted]"),
     ("--token abc --verbose", "--token [redacted] --verbose"),
     ("--token --verbose x", "--token --verbose x"),
@@ -76,6 +76,20 @@ const TOLD: [(&str, &str); 35] = [
     ),
     ("ünï TOKEN=ä ö", "ünï TOKEN=[redacted] ö"),
     ("plain=1 a:b", "plain=1 a:b"),
+    ("+ curl --pass hunter2 x", "+ curl --pass [redacted] x"),
+    ("--pwd=x y", "--pwd=[redacted] y"),
+    ("+ curl -u me:hunter2 h", "+ curl -u me:[redacted] h"),
+    ("curl -ume:hunter2 h", "curl -ume:[redacted] h"),
+    ("--user=me:1x h", "--user=me:[redacted] h"),
+    ("docker run -u 1000:1000 x", "docker run -u 1000:1000 x"),
+    ("rsync -u host:/a b", "rsync -u host:/a b"),
+    ("systemctl --user start a:b", "systemctl --user start a:b"),
+    ("multi-pass: fine", "multi-pass: fine"),
+    (
+        "login of bob, password: hunter2, failed",
+        "login of bob, password: [redacted], failed",
+    ),
+    ("enter a password: ", "enter a password: "),
 ];
 
 fn streamed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
@@ -136,6 +150,16 @@ fn secrets_in_arguments_are_hidden_also_behind_their_options() {
         told(&["env", "PASSWORD=my own", "x"]),
         "env PASSWORD=[redacted] x"
     );
+    for (account, shown) in [
+        ("me:my own", "me:[redacted]"),
+        ("1000:1000", "1000:1000"),
+        ("host:/a", "host:/a"),
+        ("https://u:p@h", "https://[redacted]@h"),
+    ] {
+        let args = ["curl", "-u", account, "x"];
+        assert_eq!(told(&args), format!("curl -u {shown} x"));
+    }
+    assert_eq!(told(&["x", "--pass", "my own"]), "x --pass [redacted]");
     assert_eq!(
         told(&["curl", "-H", "Authorization: Bearer x"]),
         "curl -H Authorization: Bearer [redacted]"
@@ -272,4 +296,12 @@ proptest! {
         let told = format!("{before}\nAPI_TOKEN=[redacted]\r\n{after}");
         prop_assert_eq!(String::from_utf8(streamed([text.as_bytes()])).unwrap(), told);
     }
+}
+
+#[test]
+fn what_is_stored_of_a_name_is_bounded() {
+    let told = label(&"ä".repeat(5000));
+    assert_eq!(told.chars().count(), 1001);
+    assert!(told.ends_with('…'));
+    assert_eq!(label("short"), "short");
 }

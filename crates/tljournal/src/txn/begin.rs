@@ -14,7 +14,7 @@ use crate::error::{Conflict, ConflictKind, Error, UsageError};
 use crate::home::{STAGED_PATHS, Staging};
 use crate::kept::KEY_MARK;
 use crate::model::{Change, Digest, Expect, Manifest, Place, RelPath, TxnId, TxnState};
-use crate::redact::redacted_text;
+use crate::redact;
 
 /// A transaction to which changes are being added.
 ///
@@ -64,7 +64,7 @@ const CHANGES_MAX: u32 = 100_000;
 
 impl Transaction {
     pub(crate) fn new(engine: Arc<Engine>, label: &str) -> Self {
-        let label = redacted_text(label).into_owned();
+        let label = redact::label(label);
         Self {
             engine,
             label,

@@ -7,9 +7,37 @@ use super::source;
 use crate::catalog::TxnRecord;
 use crate::engine::Engine;
 use crate::error::{Conflict, ConflictKind, Error, UsageError};
+use crate::journal::History;
+use crate::look::Look;
 use crate::model::{Expect, Kind, RelPath, Version};
 use crate::recovery;
 use crate::txn::{Payload, Transaction, TreeOptions};
+
+/// What is to be done, with what it rests on.
+struct Planned {
+    undo: Undo,
+    undoes: Option<i64>,
+    evidence: Vec<Evidence>,
+}
+
+/// Says what taking back a transaction would do.
+pub(crate) fn plan_undo(
+    history: &History<'_>,
+    txn: &TxnRecord,
+    options: &UndoOptions,
+) -> Result<Undo, Error> {
+    Ok(planned_undo(history, txn, options)?.undo)
+}
+
+/// Says what making a path what it was right after a transaction would do.
+pub(crate) fn plan_restore(
+    history: &History<'_>,
+    path: RelPath,
+    txn: &TxnRecord,
+    options: &UndoOptions,
+) -> Result<Undo, Error> {
+    Ok(planned_restore(history, path, txn, options)?.undo)
+}
 
 /// Takes back what a transaction did.
 pub(crate) fn undo(
@@ -17,11 +45,9 @@ pub(crate) fn undo(
     txn: &TxnRecord,
     options: &UndoOptions,
 ) -> Result<Undo, Error> {
-    refuse_unless_applied(txn)?;
-    settle(engine, options)?;
-    let label = format!("undo {}: {}", txn.number, txn.label);
-    let evidence = look::of_txn(engine, txn.number)?;
-    carry_out(engine, (label, Some(txn.number)), evidence, options)
+    settle(engine)?;
+    let planned = planned_undo(&History::of(engine), txn, options)?;
+    carry_out(engine, planned, options)
 }
 
 /// Makes a path what it was right after a transaction.
@@ -31,11 +57,51 @@ pub(crate) fn restore(
     txn: &TxnRecord,
     options: &UndoOptions,
 ) -> Result<Undo, Error> {
+    settle(engine)?;
+    let planned = planned_restore(&History::of(engine), path, txn, options)?;
+    carry_out(engine, planned, options)
+}
+
+fn planned_undo(
+    history: &History<'_>,
+    txn: &TxnRecord,
+    options: &UndoOptions,
+) -> Result<Planned, Error> {
     refuse_unless_applied(txn)?;
-    settle(engine, options)?;
+    let label = format!("undo {}: {}", txn.number, txn.label);
+    let evidence = look::of_txn(history, txn.number)?;
+    plan(&history.look, (label, Some(txn.number)), evidence, options)
+}
+
+fn planned_restore(
+    history: &History<'_>,
+    path: RelPath,
+    txn: &TxnRecord,
+    options: &UndoOptions,
+) -> Result<Planned, Error> {
+    refuse_unless_applied(txn)?;
     let label = format!("restore {path} as of {}", txn.number);
-    let evidence = vec![look::of_path(engine, path, txn.number)?];
-    carry_out(engine, (label, None), evidence, options)
+    let evidence = vec![look::of_path(history, path, txn.number)?];
+    plan(&history.look, (label, None), evidence, options)
+}
+
+fn plan(
+    look: &Look<'_>,
+    (label, undoes): (String, Option<i64>),
+    evidence: Vec<Evidence>,
+    options: &UndoOptions,
+) -> Result<Planned, Error> {
+    let steps = evidence.iter().map(|one| step(look, one, options));
+    let undo = Undo {
+        label,
+        steps: steps.collect::<Result<_, _>>()?,
+        txn: None,
+    };
+    Ok(Planned {
+        undo,
+        undoes,
+        evidence,
+    })
 }
 
 fn refuse_unless_applied(txn: &TxnRecord) -> Result<(), Error> {
@@ -47,29 +113,21 @@ fn refuse_unless_applied(txn: &TxnRecord) -> Result<(), Error> {
 }
 
 /// What a rebuildable tree replaced is free, and kept, only once that tree is on the medium.
-fn settle(engine: &Engine, options: &UndoOptions) -> Result<(), Error> {
-    if options.dry_run || engine.look(|catalog| catalog.unsettled())?.is_empty() {
+fn settle(engine: &Engine) -> Result<(), Error> {
+    if engine.look(|catalog| catalog.unsettled())?.is_empty() {
         return Ok(());
     }
     recovery::settle_trees(engine)?;
     recovery::sweep(engine)
 }
 
-fn carry_out(
-    engine: &Arc<Engine>,
-    (label, undoes): (String, Option<i64>),
-    evidence: Vec<Evidence>,
-    options: &UndoOptions,
-) -> Result<Undo, Error> {
-    let mut undo = Undo {
-        label,
-        steps: Vec::new(),
-        txn: None,
-    };
-    for one in &evidence {
-        undo.steps.push(step(engine, one, options)?);
-    }
-    if options.dry_run || undo.is_refused() || !undo.changes_anything() {
+fn carry_out(engine: &Arc<Engine>, planned: Planned, options: &UndoOptions) -> Result<Undo, Error> {
+    let Planned {
+        mut undo,
+        undoes,
+        mut evidence,
+    } = planned;
+    if undo.is_refused() || !undo.changes_anything() {
         return Ok(undo);
     }
     let mut txn = Transaction::new(engine.clone(), &undo.label);
@@ -83,19 +141,18 @@ fn carry_out(
             UndoAction::Keep | UndoAction::Refuse => {}
         }
     }
-    let mut evidence = evidence;
     txn.guard(move |engine| still_holds(engine, &mut evidence));
     undo.txn = txn.prepare()?.commit()?.txn();
     Ok(undo)
 }
 
-fn step(engine: &Engine, evidence: &Evidence, options: &UndoOptions) -> Result<UndoStep, Error> {
+fn step(look: &Look<'_>, evidence: &Evidence, options: &UndoOptions) -> Result<UndoStep, Error> {
     let (action, reason) = decide(&evidence.facts, options.force);
-    let because = reason.map(|reason| evidence.because(engine, reason));
+    let because = reason.map(|reason| evidence.because(look, reason));
     let kept = evidence.kept.as_ref();
     let kept_by = match kept.filter(|_| action == UndoAction::Restore) {
-        Some(kept) => engine
-            .look(|catalog| catalog.txn(kept.txn))?
+        Some(kept) => look
+            .ask(|catalog| catalog.txn(kept.txn))?
             .map(|row| row.row),
         None => None,
     };
@@ -161,9 +218,10 @@ fn put_back(
 
 /// Makes sure, under the commit lock, that what was planned still is what is to be done.
 fn still_holds(engine: &Engine, evidence: &mut [Evidence]) -> Result<(), Error> {
+    let look = Look::of(engine);
     for one in evidence {
         let planned = one.facts;
-        one.look_again(engine)?;
+        one.look_again(&look)?;
         if one.facts != planned {
             return Err(Conflict::at(&one.path, ConflictKind::Edited).into());
         }

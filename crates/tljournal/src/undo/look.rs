@@ -1,12 +1,11 @@
 use super::plan::{Facts, Reason};
 use super::report::{Because, NotKept};
 use super::source;
-use crate::apply;
 use crate::catalog::Around;
-use crate::engine::Engine;
 use crate::error::{Error, UsageError};
 use crate::journal::{History, PathDiff};
 use crate::kept::{self, Kept};
+use crate::look::Look;
 use crate::model::{Change, Kind, Op, Place, RelPath, Spot, Version};
 
 /// What is known of one path that is to be what it was.
@@ -28,32 +27,33 @@ pub(super) struct Evidence {
 }
 
 /// Looks at every path of a transaction, as one that is to be taken back.
-pub(super) fn of_txn(engine: &Engine, number: i64) -> Result<Vec<Evidence>, Error> {
+pub(super) fn of_txn(history: &History<'_>, number: i64) -> Result<Vec<Evidence>, Error> {
     let other_root = || UsageError::OtherRoot { txn: number };
-    let changes = engine.look(|catalog| catalog.changes(number))?;
+    let look = &history.look;
+    let changes = look.ask(|catalog| catalog.changes(number))?;
     let changes = changes.ok_or_else(other_root)?;
     let mut found = Vec::new();
-    for diff in History::of(engine).diff(number)? {
+    for diff in history.diff(number)? {
         let path = RelPath::new(&diff.path)?;
-        let place = engine.home.place(&path)?;
+        let place = look.place(&path)?;
         let change = changes.iter().find(|change| change.place == place);
         let Some(change) = change.filter(|change| change.op != Op::Parent) else {
             continue;
         };
-        found.push(of_change(engine, number, (path, place), change, diff)?);
+        found.push(of_change(look, number, (path, place), change, diff)?);
     }
     Ok(found)
 }
 
 fn of_change(
-    engine: &Engine,
+    look: &Look<'_>,
     number: i64,
     (path, place): (RelPath, Place),
     change: &Change,
     diff: PathDiff,
 ) -> Result<Evidence, Error> {
     let mut kept = match &diff.before {
-        Some(_) => kept::before(engine, number, &place)?,
+        Some(_) => kept::before(look, number, &place)?,
         None => None,
     };
     let mut wanted = diff.before;
@@ -61,10 +61,10 @@ fn of_change(
         source::complete(wanted, kept)?;
     }
     if kept.is_none() {
-        kept = source::elsewhere(engine, wanted.as_ref())?;
+        kept = source::elsewhere(look, wanted.as_ref())?;
     }
-    let not_kept = source::missing(wanted.as_ref(), kept.as_ref())
-        .then(|| why_not_kept(engine, change, &path));
+    let not_kept =
+        source::missing(wanted.as_ref(), kept.as_ref()).then(|| why_not_kept(look, change, &path));
     let mut evidence = Evidence {
         path,
         place,
@@ -75,20 +75,24 @@ fn of_change(
         found: None,
         since: number,
     };
-    evidence.look_again(engine)?;
+    evidence.look_again(look)?;
     Ok(evidence)
 }
 
 /// Looks at a path that is to be what it was right after a transaction.
-pub(super) fn of_path(engine: &Engine, path: RelPath, number: i64) -> Result<Evidence, Error> {
-    let place = engine.home.place(&path)?;
-    let history = History::of(engine);
+pub(super) fn of_path(
+    history: &History<'_>,
+    path: RelPath,
+    number: i64,
+) -> Result<Evidence, Error> {
+    let look = &history.look;
+    let place = look.place(&path)?;
     let then = history.step_at(&place, Around::Until(number))?;
     let next = history.step_at(&place, Around::After(number))?;
     let last = history.version_at(&place, Around::Latest)?;
     for step in [&then, &next].into_iter().flatten() {
         if step.place != place && step.op != Op::Remove {
-            let tree = engine.home.shown(&step.place);
+            let tree = look.shown(&step.place);
             let path = path.to_string();
             return Err(UsageError::InTree { path, tree }.into());
         }
@@ -98,7 +102,7 @@ pub(super) fn of_path(engine: &Engine, path: RelPath, number: i64) -> Result<Evi
         return Err(UsageError::NeverWritten { path }.into());
     }
     let replaced = match &next {
-        Some(next) => source::replaced_by(engine, next, &place)?,
+        Some(next) => source::replaced_by(look, next, &place)?,
         None => None,
     };
     let mut wanted = match (&then, &next) {
@@ -117,10 +121,10 @@ pub(super) fn of_path(engine: &Engine, path: RelPath, number: i64) -> Result<Evi
         source::complete(wanted, kept)?;
     }
     if kept.is_none() {
-        kept = source::elsewhere(engine, wanted.as_ref())?;
+        kept = source::elsewhere(look, wanted.as_ref())?;
     }
     let why = match next.is_some() {
-        _ if engine.key_material.is_at(path.as_str()) => NotKept::KeyMaterial,
+        _ if look.key_material.is_at(path.as_str()) => NotKept::KeyMaterial,
         true => NotKept::Thinned,
         false => NotKept::NeverReplaced,
     };
@@ -135,26 +139,29 @@ pub(super) fn of_path(engine: &Engine, path: RelPath, number: i64) -> Result<Evi
         found: None,
         since: number,
     };
-    evidence.look_again(engine)?;
+    evidence.look_again(look)?;
     Ok(evidence)
 }
 
 impl Evidence {
     /// Looks at what is there now.
-    pub(super) fn look_again(&mut self, engine: &Engine) -> Result<(), Error> {
-        let stat = apply::stat_at(engine, &self.place)?;
+    pub(super) fn look_again(&mut self, look: &Look<'_>) -> Result<(), Error> {
+        let stat = match look.parent(&self.place)? {
+            Some(parent) => parent.stat(self.place.path.name())?,
+            None => None,
+        };
         self.found = stat.map(|stat| stat.kind);
         let wanted = self.wanted.as_ref();
         self.facts.wants_something = wanted.is_some();
-        self.facts.is_wanted = source::is_there(engine, &self.place, wanted)?;
-        self.facts.is_left = source::is_there(engine, &self.place, self.left.as_ref())?;
+        self.facts.is_wanted = source::is_there(look, &self.place, wanted)?;
+        self.facts.is_left = source::is_there(look, &self.place, self.left.as_ref())?;
         let kinds = wanted.map(|wanted| wanted.kind).zip(self.found);
         self.facts.other_kind = kinds.is_some_and(|(wanted, found)| wanted != found);
         Ok(())
     }
 
     /// Says why, naming who did it.
-    pub(super) fn because(&self, engine: &Engine, reason: Reason) -> Result<Because, Error> {
+    pub(super) fn because(&self, look: &Look<'_>, reason: Reason) -> Result<Because, Error> {
         Ok(match reason {
             Reason::AlreadySo => Because::AlreadySo,
             Reason::Adopted => Because::Adopted,
@@ -164,7 +171,7 @@ impl Evidence {
                 wanted: self.wanted.as_ref().map_or(Kind::Other, |it| it.kind),
             },
             Reason::Lost => {
-                let later = engine.look(|catalog| catalog.later_at(&self.place, self.since))?;
+                let later = look.ask(|catalog| catalog.later_at(&self.place, self.since))?;
                 match later {
                     Some((txn, label)) => Because::Later { txn, label },
                     None => Because::Edited,
@@ -175,10 +182,10 @@ impl Evidence {
 }
 
 /// Why nothing is kept of what a change replaced.
-fn why_not_kept(engine: &Engine, change: &Change, path: &RelPath) -> NotKept {
+fn why_not_kept(look: &Look<'_>, change: &Change, path: &RelPath) -> NotKept {
     match change.op {
         _ if change.spot != Spot::Home => NotKept::OtherFilesystem,
-        _ if engine.key_material.is_at(path.as_str()) => NotKept::KeyMaterial,
+        _ if look.key_material.is_at(path.as_str()) => NotKept::KeyMaterial,
         _ if change.drift => NotKept::Aside,
         Op::Fill => NotKept::InPlace,
         _ => NotKept::Thinned,

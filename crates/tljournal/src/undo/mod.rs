@@ -19,5 +19,5 @@ mod plan;
 mod report;
 mod source;
 
-pub(crate) use act::{restore, undo};
+pub(crate) use act::{plan_restore, plan_undo, restore, undo};
 pub use report::{Because, NotKept, Undo, UndoAction, UndoOptions, UndoStep};

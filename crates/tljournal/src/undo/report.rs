@@ -6,8 +6,6 @@ use crate::txn::OnPinned;
 /// How something is taken back.
 #[derive(Debug, Clone, Default)]
 pub struct UndoOptions {
-    /// Only say what would be done.
-    pub dry_run: bool,
     /// Do it even if what others did since is lost; that is kept in its turn.
     pub force: bool,
     /// What to do about trees that somebody has pinned.

@@ -2,13 +2,11 @@
 
 use std::io;
 
-use crate::apply;
 use crate::catalog::Step;
 use crate::disk::Dir;
-use crate::engine::Engine;
 use crate::error::Error;
-use crate::journal::{Known, differences_at};
 use crate::kept::{self, Kept};
+use crate::look::Look;
 use crate::model::{EntryKind, Kind, Manifest, Place, Version};
 use crate::tree::{SourceEntry, TreeSource};
 
@@ -31,24 +29,24 @@ pub(super) fn complete(wanted: &mut Version, kept: &Kept) -> Result<(), Error> {
 }
 
 /// The same content where another transaction replaced it.
-pub(super) fn elsewhere(engine: &Engine, wanted: Option<&Version>) -> Result<Option<Kept>, Error> {
+pub(super) fn elsewhere(look: &Look<'_>, wanted: Option<&Version>) -> Result<Option<Kept>, Error> {
     match wanted {
         Some(Version {
             kind: kind @ (Kind::File | Kind::Dir),
             digest: Some(digest),
             ..
-        }) => kept::with_digest(engine, digest, *kind),
+        }) => kept::with_digest(look, digest, *kind),
         _ => Ok(None),
     }
 }
 
 /// What a change replaced at a place, or in what it removed above it.
 pub(super) fn replaced_by(
-    engine: &Engine,
+    look: &Look<'_>,
     step: &Step,
     place: &Place,
 ) -> Result<Option<Kept>, Error> {
-    let Some(mut kept) = kept::before(engine, step.txn, &step.place)? else {
+    let Some(mut kept) = kept::before(look, step.txn, &step.place)? else {
         return Ok(None);
     };
     let Some(inside) = place.path.below(&step.place.path) else {
@@ -65,7 +63,7 @@ pub(super) fn replaced_by(
 
 /// Whether exactly this is at a place: kind, content, mode and mtime; or nothing.
 pub(super) fn is_there(
-    engine: &Engine,
+    look: &Look<'_>,
     place: &Place,
     version: Option<&Version>,
 ) -> Result<bool, Error> {
@@ -73,22 +71,7 @@ pub(super) fn is_there(
         // Nobody knows what was in it.
         return Ok(false);
     }
-    let parent = apply::parent_at(engine, place)?;
-    let entry = engine.look(|catalog| catalog.entry(place))?;
-    let digest = version
-        .filter(|it| it.kind == Kind::Dir)
-        .and_then(|it| it.digest);
-    let manifest = match digest {
-        Some(digest) => engine.look(|catalog| catalog.manifest(&digest))?,
-        None => None,
-    };
-    let known = Known {
-        entry: entry.as_ref(),
-        manifest: manifest.as_ref(),
-    };
-    let name = place.path.name();
-    let differences = differences_at(parent.as_ref(), name, version, known)?;
-    Ok(differences.is_empty())
+    Ok(look.differences(place, version)?.is_empty())
 }
 
 /// The entries of a kept tree, with modes and times as they were recorded.

@@ -2,12 +2,14 @@ use std::fs::File;
 
 use super::{Outcome, Repairs};
 use crate::apply;
-use crate::catalog::EntryRow;
+use crate::catalog::{EntryRow, TxnRecord};
+use crate::engine::Engine;
 use crate::error::{Conflict, ConflictKind, Error};
-use crate::fsck::Code;
+use crate::fsck::{Code, Finding};
 use crate::home::Parent;
 use crate::kept;
 use crate::lock::{self, Mode};
+use crate::look::Look;
 use crate::model::{Digest, Expect, Kind, Place, RelPath, Spot, Stat};
 use crate::txn::{Payload, Transaction};
 
@@ -18,49 +20,64 @@ pub(super) struct Content {
     pub(super) origin: String,
 }
 
+/// What is to be at a place again.
+pub(super) struct Wanted {
+    pub(super) place: Place,
+    pub(super) path: RelPath,
+    pub(super) entry: EntryRow,
+}
+
 impl Repairs<'_> {
-    /// Puts again what is recorded at a place.
-    pub(super) fn entry(&self, place: &Place, code: Code) -> Result<Outcome, Error> {
-        let Some(entry) = self.engine.look(|catalog| catalog.entry(place))? else {
-            return Ok(Outcome::Mended(
-                "nothing is recorded there any more".to_owned(),
-            ));
+    /// Puts again what is recorded at a place, if it still is what the finding was about.
+    pub(super) fn entry(&self, finding: &Finding, place: &Place) -> Result<Outcome, Error> {
+        let Some(wanted) = self.wanted(place)? else {
+            return Ok(forgotten());
         };
-        let path = self.path(place)?;
-        match entry.image.kind {
-            Kind::Dir => self.tree(place, &path, &entry),
-            Kind::Link => self.link(place, &path, &entry, code),
-            Kind::File | Kind::Other => self.file(place, &path, &entry, code),
+        let is_other = |txn: &TxnRecord| txn.number != wanted.entry.txn;
+        if finding.txn.as_deref().is_some_and(is_other) {
+            return Ok(recorded_anew());
+        }
+        let done = match wanted.entry.image.kind {
+            Kind::Dir => self.tree(&wanted),
+            Kind::Link => self.link(&wanted, finding.code),
+            Kind::File | Kind::Other => self.file(&wanted, finding.code),
+        };
+        match done {
+            Err(Error::Conflict(_)) if !is_still(self.engine, place, wanted.entry.txn)? => {
+                Ok(recorded_anew())
+            }
+            done => done,
         }
     }
 
-    fn link(
-        &self,
-        place: &Place,
-        path: &RelPath,
-        entry: &EntryRow,
-        code: Code,
-    ) -> Result<Outcome, Error> {
-        let Some(target) = &entry.target else {
+    /// What is recorded at a place.
+    pub(super) fn wanted(&self, place: &Place) -> Result<Option<Wanted>, Error> {
+        let Some(entry) = self.engine.look(|catalog| catalog.entry(place))? else {
+            return Ok(None);
+        };
+        Ok(Some(Wanted {
+            place: place.clone(),
+            path: self.path(place)?,
+            entry,
+        }))
+    }
+
+    fn link(&self, wanted: &Wanted, code: Code) -> Result<Outcome, Error> {
+        let Some(target) = &wanted.entry.target else {
             return Ok(Outcome::Left("where it pointed is not recorded".to_owned()));
         };
-        if code == Code::Changed && !self.is_named(path) {
+        if code == Code::Changed && !self.is_named(&wanted.path) {
             return Ok(theirs());
         }
-        self.clear_the_way(place, Kind::Link)?;
-        let mut txn = self.begin(path);
-        txn.link(path, target, Expect::Any)?;
+        self.clear_the_way(&wanted.place, Kind::Link)?;
+        let mut txn = self.begin(wanted);
+        txn.link(&wanted.path, target, Expect::Any)?;
         txn.prepare()?.commit()?;
         Ok(Outcome::Mended(format!("linked to {target} again")))
     }
 
-    fn file(
-        &self,
-        place: &Place,
-        path: &RelPath,
-        entry: &EntryRow,
-        code: Code,
-    ) -> Result<Outcome, Error> {
+    fn file(&self, wanted: &Wanted, code: Code) -> Result<Outcome, Error> {
+        let Wanted { place, path, entry } = wanted;
         let Some(digest) = entry.digest else {
             return Ok(Outcome::Left("its content is not recorded".to_owned()));
         };
@@ -76,7 +93,7 @@ impl Repairs<'_> {
         };
         let Some(content) = found else {
             return match code {
-                Code::Damaged => self.quarantine(path),
+                Code::Damaged => self.quarantine(wanted),
                 _ => Ok(Outcome::Left(nowhere())),
             };
         };
@@ -84,7 +101,7 @@ impl Repairs<'_> {
         let payload = Payload::reader(content.file)
             .map_err(|source| crate::disk::DiskError::new("read", path.as_str(), source))?;
         let payload = payload.mode(entry.image.mode).mtime(entry.image.mtime);
-        let mut txn = self.begin(path);
+        let mut txn = self.begin(wanted);
         txn.put(path, payload, Expect::Any)?;
         if txn.digest_of(path) != Some(digest) {
             txn.rollback()?;
@@ -97,16 +114,22 @@ impl Repairs<'_> {
         )))
     }
 
-    /// A transaction that sets aside what it replaces.
-    pub(super) fn begin(&self, path: &RelPath) -> Transaction {
-        let label = format!("repair {path}");
-        Transaction::new(self.engine.clone(), &label).keeping_evidence()
+    /// A transaction that sets aside what it replaces, and is refused if somebody else was first.
+    pub(super) fn begin(&self, wanted: &Wanted) -> Transaction {
+        let label = format!("repair {}", wanted.path);
+        let mut txn = Transaction::new(self.engine.clone(), &label).keeping_evidence();
+        let (place, recorded) = (wanted.place.clone(), wanted.entry.txn);
+        txn.guard(move |engine| match is_still(engine, &place, recorded)? {
+            true => Ok(()),
+            false => Err(Conflict::at(engine.home.shown(&place), ConflictKind::Edited).into()),
+        });
+        txn
     }
 
     /// Sets aside what nobody can mend, and its record with it.
-    fn quarantine(&self, path: &RelPath) -> Result<Outcome, Error> {
-        let mut txn = self.begin(path);
-        txn.remove(path, Expect::Any)?;
+    fn quarantine(&self, wanted: &Wanted) -> Result<Outcome, Error> {
+        let mut txn = self.begin(wanted);
+        txn.remove(&wanted.path, Expect::Any)?;
         txn.prepare()?.commit()?;
         Ok(Outcome::Mended(
             "its content is nowhere else: set aside".to_owned(),
@@ -168,7 +191,7 @@ impl Repairs<'_> {
 
     /// Kept content of a file.
     pub(super) fn kept_file(&self, digest: &Digest) -> Result<Option<Content>, Error> {
-        let Some(kept) = kept::with_digest(self.engine, digest, Kind::File)? else {
+        let Some(kept) = kept::with_digest(&Look::of(self.engine), digest, Kind::File)? else {
             return Ok(None);
         };
         let file = kept.dir().open_file(&kept.name)?;
@@ -177,6 +200,20 @@ impl Repairs<'_> {
         // Once it is open it stays, whoever deletes its name.
         Ok((found == *digest).then_some(Content { file, origin }))
     }
+}
+
+/// Whether what is recorded at a place is what this transaction recorded there.
+fn is_still(engine: &Engine, place: &Place, txn: i64) -> Result<bool, Error> {
+    let entry = engine.look(|catalog| catalog.entry(place))?;
+    Ok(entry.is_some_and(|entry| entry.txn == txn))
+}
+
+fn recorded_anew() -> Outcome {
+    Outcome::Mended("somebody else put something there since the check".to_owned())
+}
+
+pub(super) fn forgotten() -> Outcome {
+    Outcome::Mended("nothing is recorded there any more".to_owned())
 }
 
 pub(super) fn theirs() -> Outcome {

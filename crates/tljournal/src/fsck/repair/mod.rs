@@ -181,7 +181,7 @@ impl Repairs<'_> {
         let mended = match &finding.subject {
             Subject::Entry(place) => match finding.code {
                 Code::ManifestMissing | Code::ManifestDamaged => self.manifest(place),
-                code if is_of_entry(code) => self.entry(place, code),
+                code if is_of_entry(code) => self.entry(finding, place),
                 _ => return None,
             },
             Subject::Own { dir, name } => self.stray(dir, name),

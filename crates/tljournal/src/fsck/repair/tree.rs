@@ -4,73 +4,62 @@ use std::io;
 
 use camino::Utf8Path;
 
-use super::entry::{changed_meanwhile, nowhere};
+use super::entry::{Wanted, changed_meanwhile, forgotten, nowhere};
 use super::{Outcome, Repairs};
 use crate::apply;
-use crate::catalog::{EntryRow, Sync};
+use crate::catalog::Sync;
 use crate::disk::Dir;
 use crate::error::Error;
 use crate::kept;
-use crate::model::{Digest, Entry, EntryKind, Kind, Manifest, Place, RelPath};
+use crate::look::Look;
+use crate::model::{Digest, Entry, EntryKind, Kind, Manifest, Place};
 use crate::tree::{self, Depth, Reader, SourceContent, SourceEntry, TreeSource};
 use crate::txn::TreeOptions;
 
 impl Repairs<'_> {
     /// Installs a tree again, from whatever still has its content.
-    pub(super) fn tree(
-        &self,
-        place: &Place,
-        path: &RelPath,
-        entry: &EntryRow,
-    ) -> Result<Outcome, Error> {
-        let Some(digest) = entry.digest else {
+    pub(super) fn tree(&self, wanted: &Wanted) -> Result<Outcome, Error> {
+        let Some(digest) = wanted.entry.digest else {
             return Ok(Outcome::Left("what it was is not recorded".to_owned()));
         };
         let Some(manifest) = self.engine.look(|catalog| catalog.manifest(&digest))? else {
-            return self.install_named(place, path, &digest);
+            return self.install_named(wanted, &digest);
         };
-        let missing = match self.composed(place, &manifest, None)? {
+        let missing = match self.composed(&wanted.place, &manifest, None)? {
             Composed::Whole(source) => {
                 let what = "installed again, with the content that is in place or kept";
-                return self.install(place, path, &digest, source, what);
+                return self.install(wanted, &digest, source, what);
             }
             Composed::Missing(missing) => missing,
         };
-        if let Some(kept) = kept::with_digest(self.engine, &digest, Kind::Dir)? {
+        if let Some(kept) = kept::with_digest(&Look::of(self.engine), &digest, Kind::Dir)? {
             let what = format!(
                 "installed again, as transaction {} had replaced it",
                 kept.txn
             );
             // It is shared until it is copied, so that nobody deletes it.
             let source = TreeSource::dir(kept.path()).keep_special_bits();
-            let outcome = self.install(place, path, &digest, source, &what)?;
+            let outcome = self.install(wanted, &digest, source, &what)?;
             if matches!(outcome, Outcome::Mended(_)) {
                 return Ok(outcome);
             }
         }
         match &self.options.source {
-            Some(named) => self.with_content_of(place, path, &manifest, named),
+            Some(named) => self.with_content_of(wanted, &manifest, named),
             None => Ok(Outcome::Left(format!("{missing}; {}", nowhere()))),
         }
     }
 
     /// Installs a tree whose manifest is not known any more, if the named source is exactly it.
-    fn install_named(
-        &self,
-        place: &Place,
-        path: &RelPath,
-        digest: &Digest,
-    ) -> Result<Outcome, Error> {
+    fn install_named(&self, wanted: &Wanted, digest: &Digest) -> Result<Outcome, Error> {
         let Some(named) = &self.options.source else {
             return Ok(Outcome::Left(nowhere()));
         };
         let what = format!("installed again from `{named}`");
         let source = || TreeSource::at(named.clone());
-        match self.install(place, path, digest, source(), &what)? {
+        match self.install(wanted, digest, source(), &what)? {
             // It may have been installed with the bits that are dropped otherwise.
-            Outcome::Left(_) => {
-                self.install(place, path, digest, source().keep_special_bits(), &what)
-            }
+            Outcome::Left(_) => self.install(wanted, digest, source().keep_special_bits(), &what),
             mended => Ok(mended),
         }
     }
@@ -78,18 +67,18 @@ impl Repairs<'_> {
     /// Installs a tree with the content that the named source has under whatever name, mode and mtime.
     fn with_content_of(
         &self,
-        place: &Place,
-        path: &RelPath,
+        wanted: &Wanted,
         manifest: &Manifest,
         named: &Utf8Path,
     ) -> Result<Outcome, Error> {
-        let mut staged = self.begin(path);
+        let path = &wanted.path;
+        let mut staged = self.begin(wanted);
         staged.tree(path, TreeSource::at(named), TreeOptions::default())?;
         let more = staged.staged_tree(path);
-        let outcome = match self.composed(place, manifest, more)? {
+        let outcome = match self.composed(&wanted.place, manifest, more)? {
             Composed::Whole(source) => {
                 let what = format!("installed again, with content from `{named}`");
-                self.install(place, path, &manifest.digest(), source, &what)
+                self.install(wanted, &manifest.digest(), source, &what)
             }
             Composed::Missing(missing) => Ok(Outcome::Left(format!("{missing}, nor in `{named}`"))),
         };
@@ -100,20 +89,19 @@ impl Repairs<'_> {
     /// Installs a source, if what comes out of it is exactly what is wanted.
     fn install(
         &self,
-        place: &Place,
-        path: &RelPath,
-        wanted: &Digest,
+        wanted: &Wanted,
+        digest: &Digest,
         source: TreeSource,
         what: &str,
     ) -> Result<Outcome, Error> {
-        let described = source.describe();
-        let mut txn = self.begin(path);
+        let (path, described) = (&wanted.path, source.describe());
+        let mut txn = self.begin(wanted);
         txn.tree(path, source, TreeOptions::default())?;
         match txn.digest_of(path) {
-            Some(found) if found == *wanted => {}
+            Some(found) if found == *digest => {}
             Some(found) => {
                 txn.rollback()?;
-                let text = format!("{described} is another tree: {found} instead of {wanted}");
+                let text = format!("{described} is another tree: {found} instead of {digest}");
                 return Ok(Outcome::Left(text));
             }
             None => {
@@ -123,7 +111,7 @@ impl Repairs<'_> {
         }
         let prepared = txn.prepare()?;
         // What is in the way goes only when what follows it is complete.
-        self.clear_the_way(place, Kind::Dir)?;
+        self.clear_the_way(&wanted.place, Kind::Dir)?;
         prepared.commit()?;
         Ok(Outcome::Mended(what.to_owned()))
     }
@@ -177,19 +165,18 @@ impl Repairs<'_> {
 
     /// Writes the manifest of a tree again, if the tree is what it described.
     pub(super) fn manifest(&self, place: &Place) -> Result<Outcome, Error> {
-        let entry = self.engine.look(|catalog| catalog.entry(place))?;
-        let Some(digest) = entry.and_then(|entry| entry.digest) else {
-            return Ok(Outcome::Mended(
-                "nothing is recorded there any more".to_owned(),
-            ));
+        let Some(wanted) = self.wanted(place)? else {
+            return Ok(forgotten());
         };
-        let path = self.path(place)?;
+        let Some(digest) = wanted.entry.digest else {
+            return Ok(forgotten());
+        };
         let Some(root) = apply::open_tree(self.engine, place)? else {
-            return self.install_named(place, &path, &digest);
+            return self.install_named(&wanted, &digest);
         };
         let read = tree::read(&root, &|_| {})?;
         if read.manifest.digest() != digest {
-            return self.install_named(place, &path, &digest);
+            return self.install_named(&wanted, &digest);
         }
         self.engine.record(Sync::Full, |catalog| {
             catalog.replace_manifest(&read.manifest)

@@ -1,0 +1,140 @@
+//! A journal as it is read, by whoever works with it or only looks: what the database says, and the directories
+//! that it speaks of.
+
+use std::sync::{Mutex, PoisonError};
+
+use rustix::io::Errno;
+
+use crate::catalog::{Catalog, CatalogError, EntryRow};
+use crate::disk::{Dir, DiskError};
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::home::Map;
+use crate::lock::Runs;
+use crate::model::{Anchor, KeyMaterial, Place, RelPath, RunId};
+
+/// A journal that is read.
+pub(crate) struct Look<'a> {
+    pub(crate) asked: Asked<'a>,
+    pub(crate) map: &'a Map,
+    pub(crate) root: &'a Dir,
+    pub(crate) home: &'a Dir,
+    /// The journal's own directory; `None` for a database alone.
+    pub(crate) state: Option<Dir>,
+    /// Tells who lives, where somebody can.
+    pub(crate) runs: Option<&'a Runs>,
+    /// Whether the database belongs to this directory. Elsewhere inodes mean nothing, and nobody works.
+    pub(crate) at_home: bool,
+    /// What is never kept.
+    pub(crate) key_material: &'a KeyMaterial,
+}
+
+/// Who is asked what the database says.
+pub(crate) enum Asked<'a> {
+    /// A journal that is open for work.
+    Engine(&'a Engine),
+    /// A catalog that is only read.
+    Catalog(&'a Mutex<Catalog>),
+}
+
+impl<'a> Look<'a> {
+    /// A look by somebody who works.
+    pub(crate) fn of(engine: &'a Engine) -> Self {
+        let home = &engine.home;
+        Self {
+            asked: Asked::Engine(engine),
+            map: &home.map,
+            root: &home.root,
+            home: &home.dir,
+            state: Some(home.state.clone()),
+            runs: Some(&engine.runs),
+            at_home: true,
+            key_material: &engine.key_material,
+        }
+    }
+
+    /// Asks the catalog.
+    pub(crate) fn ask<T>(
+        &self,
+        question: impl FnOnce(&Catalog) -> Result<T, CatalogError>,
+    ) -> Result<T, Error> {
+        match self.asked {
+            Asked::Engine(engine) => engine.look(question),
+            Asked::Catalog(catalog) => Ok(question(
+                &catalog.lock().unwrap_or_else(PoisonError::into_inner),
+            )?),
+        }
+    }
+
+    /// The place that a path of the caller leads to.
+    pub(crate) fn place(&self, path: &RelPath) -> Result<Place, Error> {
+        match self.asked {
+            Asked::Engine(engine) => engine.home.place(path),
+            Asked::Catalog(_) => self.map.place(path),
+        }
+    }
+
+    /// The path that people know a place by.
+    pub(crate) fn shown(&self, place: &Place) -> String {
+        self.map.shown(place)
+    }
+
+    /// A directory of the journal; `None` if it is missing.
+    pub(crate) fn own_dir(&self, name: &str) -> Result<Option<Dir>, DiskError> {
+        match &self.state {
+            None => Ok(None),
+            Some(state) => unless_gone(state.open_dir(name)),
+        }
+    }
+
+    /// The directory that a place lies in, if the way there leads through directories only.
+    pub(crate) fn parent(&self, place: &Place) -> Result<Option<Dir>, DiskError> {
+        let anchor = self.anchor(place.anchor);
+        match place.path.parent() {
+            None => Ok(Some(anchor.clone())),
+            Some(path) => unless_gone(anchor.open_dir(path.as_str())),
+        }
+    }
+
+    /// The directory that places with this anchor begin at.
+    pub(crate) fn anchor(&self, anchor: Anchor) -> &'a Dir {
+        match anchor {
+            Anchor::Home => self.home,
+            Anchor::Root => self.root,
+        }
+    }
+
+    /// Whether a run lives. Of a copy nobody does.
+    pub(crate) fn is_alive(&self, run: RunId) -> Result<bool, Error> {
+        Ok(self.runs.map_or(Ok(false), |runs| runs.is_alive(run))?)
+    }
+
+    /// What is recorded at a place.
+    pub(crate) fn entry(&self, place: &Place) -> Result<Option<EntryRow>, Error> {
+        self.ask(|catalog| catalog.entry(place))
+    }
+}
+
+impl std::fmt::Debug for Look<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Look")
+            .field("home", &self.home.path())
+            .field("at_home", &self.at_home)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `None` for what is not there, or is no directory, or behind a link.
+pub(crate) fn unless_gone<T>(told: Result<T, DiskError>) -> Result<Option<T>, DiskError> {
+    match told {
+        Ok(told) => Ok(Some(told)),
+        Err(error)
+            if [Errno::NOENT, Errno::NOTDIR, Errno::LOOP]
+                .iter()
+                .any(|errno| error.is(*errno)) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -12,11 +12,12 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
+use tljournal::RebuildOptions;
 use tljournal_testkit::{
-    Moment, Snapshot, When, World, check_agreement, check_at_rest, check_clean,
+    Moment, Snapshot, Steps, When, World, check_agreement, check_at_rest, check_clean,
 };
 use tljournal_tests::{
-    Case, End, WITHOUT_CALLS, at_every, case_named, counted, quiet, start, state_of,
+    Case, End, WITHOUT_CALLS, at_every, case_named, counted, quiet, small, start, state_of,
 };
 
 #[derive(Debug, PartialEq, Eq)]
@@ -132,6 +133,70 @@ fn kill_recovery(name: &str, case: &Case, first: Moment) -> usize {
         check(&world, case, &allowed, done, &story);
         true
     })
+}
+
+/// Whatever the old database was, and wherever the making of a new one is killed: nothing on disk is lost, what
+/// stands is known to the one that is there then, or the making of one can be repeated.
+fn kill_rebuild(damage: impl Fn(&World) + Sync) {
+    let kills = at_every(Moment::all(), |moment| {
+        let world = World::new();
+        let journal = world.open();
+        for text in ["one", "two"] {
+            let steps = Steps::new(text).tree("build/tools", small(text));
+            steps.put("build/file", text).try_commit(&journal).unwrap();
+        }
+        journal.close().unwrap();
+        let content = || world.snapshot().below("build/tools");
+        let before = content();
+        damage(&world);
+        if run_killed(&world, "rebuild", "-", moment) == Ended::ToItsEnd {
+            return false;
+        }
+        let _quiet = quiet();
+        content().assert_matches(&before);
+        let options = RebuildOptions {
+            adopt: vec!["build/tools".parse().unwrap()],
+            force: true,
+        };
+        let _rebuilt = world.options().rebuild(&options).unwrap();
+        content().assert_matches(&before);
+        let journal = world.open();
+        assert!(
+            journal.history().manifest("build/tools").unwrap().is_some(),
+            "killed at {moment}"
+        );
+        let steps = Steps::new("three").tree("build/tools", small("three"));
+        steps.try_commit(&journal).unwrap();
+        journal.close().unwrap();
+        let wrong = check_clean(&world);
+        assert!(
+            wrong.is_empty(),
+            "killed at {moment}:\n{}",
+            wrong.join("\n")
+        );
+        true
+    });
+    counted(kills, "kills");
+    assert!(kills > 10, "{kills}");
+}
+
+#[test]
+fn g9_a_sound_database_that_is_made_anew() {
+    kill_rebuild(|_| {});
+}
+
+#[test]
+fn g9_a_database_that_was_lost() {
+    kill_rebuild(|world| {
+        for suffix in ["", "-wal", "-shm"] {
+            std::fs::remove_file(world.path(&format!("build/.state.db{suffix}"))).unwrap();
+        }
+    });
+}
+
+#[test]
+fn g9_a_database_that_is_none() {
+    kill_rebuild(|world| world.write("build/.state.db", "no database".repeat(1000)));
 }
 
 macro_rules! cases {

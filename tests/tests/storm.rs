@@ -131,6 +131,16 @@ fn g1_g7_g9_who_takes_back_what_others_do_loses_nothing_of_theirs() {
     assert!(!account.refusals.is_empty(), "{account}");
 }
 
+/// A check that runs beside all of them tells of nothing that is not damage.
+#[test]
+fn g3_g9_a_check_finds_nothing_wrong_with_what_others_are_at() {
+    let worker = |n| Role::new(format!("worker-{n}")).living(ms(50..900));
+    let regretter = |n| Role::new(format!("regretter-{n}")).living(ms(50..900));
+    let checker = |n| Role::new(format!("checker-{n}"));
+    let all = [roles(4, worker), roles(2, regretter), roles(2, checker)].concat();
+    storm(all, &[], check_all);
+}
+
 #[test]
 fn g1_g6_processes_that_are_stopped_and_continued_at_random_go_on() {
     let stops = Stops {

@@ -1,17 +1,32 @@
-//! Opens a journal, runs one transaction, or only recovers, and is killed at one moment of it.
+//! Opens a journal, runs one transaction, or only recovers, or makes the database anew, and is killed at one
+//! moment of it.
 //!
-//! `kill-one ROOT run|recover CASE MOMENT`. Says `done` when the call that promises something has returned.
+//! `kill-one ROOT run|recover|rebuild CASE MOMENT`. Says `done` when the call that promises something has returned.
 
 use std::io::Write;
 
+use tljournal::RebuildOptions;
+use tljournal::disk::Disk;
 use tljournal_testkit::{Kill, Moment, World};
 use tljournal_tests::case_named;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let mut next = || args.next().ok_or("kill-one ROOT run|recover CASE MOMENT");
-    let (world, what, case) = (World::at(next()?), next()?, case_named(&next()?));
+    let (world, what, case) = (World::at(next()?), next()?, next()?);
     let kill = Kill::at(next()?.parse::<Moment>()?);
+    if what == "rebuild" {
+        let options = RebuildOptions {
+            adopt: vec!["build/tools".parse()?],
+            force: true,
+        };
+        let rebuilt = world
+            .options()
+            .disk(Disk::witnessed(std::sync::Arc::new(kill)))
+            .rebuild(&options)?;
+        return Ok(writeln!(std::io::stdout(), "{}", rebuilt.entries)?);
+    }
+    let case = case_named(&case);
     let journal = if what == "recover" {
         let journal = case.open_lacking(&world, kill)?;
         journal.recover()?;

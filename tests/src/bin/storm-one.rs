@@ -9,6 +9,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (last, seed) = (next()?.parse()?, next()?.parse()?);
     match role.split('-').next() {
         Some("reader") => Worker::new(root, role, last, seed).read(),
+        Some("checker") => Worker::new(root, role, last, seed).check(),
         Some("regretter") => Worker::new(root, role, last, seed).regret(),
         Some("survivor") => Survivor::new(root, role, seed).work(),
         Some("vandal") => Vandal::new(root, seed).rage(),

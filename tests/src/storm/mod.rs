@@ -1,7 +1,8 @@
-//! The processes of storms: a worker of all trades, a reader, one who takes back what others did, a vandal that no lock stops, and who works on
-//! in spite of it.
+//! The processes of storms: a worker of all trades, a reader, one who has everything checked, one who takes
+//! back what others did, a vandal that no lock stops, and who works on in spite of it.
 
 mod check;
+mod checker;
 mod material;
 mod reader;
 mod regretter;

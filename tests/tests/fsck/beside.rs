@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::process::Command;
 
-use tljournal::{Code, Expect, FsckDepth, FsckOptions, Payload, RelPath, RepairOptions};
+use tljournal::{Code, Expect, FsckDepth, FsckOptions, Payload, RelPath, RepairOptions, TxnFilter};
 use tljournal_testkit::{Steps, World};
-use tljournal_tests::{tools, tools_like};
+use tljournal_tests::{Mounted, tools, tools_like};
 
-use crate::scene::{look, look_with, repair_with, scene, wrong};
+use crate::scene::{look, look_with, repair_with, scene, sql, wrong};
 
 fn codes(world: &World) -> Vec<Code> {
     let (found, _) = look(world, FsckDepth::Default);
@@ -99,6 +99,60 @@ fn a_tag_is_missing_if_a_run_that_lives_vouches_for_it() {
     drop(tags);
     assert!(codes(&world).contains(&Code::VoucherRevoked));
     journal.close().unwrap();
+    world.write("build/.tag", "tag");
+    assert!(codes(&world).contains(&Code::TagUnvouched));
+}
+
+#[test]
+fn a_leftover_on_another_filesystem_is_found_beside_its_target_and_removed() {
+    let world = World::new();
+    std::fs::create_dir(world.path("other")).unwrap();
+    let Some(_mounted) = Mounted::tmpfs(world.path("other")) else {
+        return;
+    };
+    let journal = world.open();
+    for text in ["one", "two"] {
+        Steps::new(text)
+            .put("other/file", text)
+            .try_commit(&journal)
+            .unwrap();
+    }
+    let txns = journal.history().transactions(&TxnFilter::latest(1));
+    let name = format!("other/.tljournal-{}-0", txns.unwrap()[0].id);
+    journal.close().unwrap();
+    world.write(&name, "half of it");
+    world.write("other/.tljournal-of-nobody", "not named by the journal");
+    let (found, _) = look(&world, FsckDepth::Quick);
+    let expected = [
+        (Code::BesideLeftover, name.as_str()),
+        (Code::BesideLeftover, "other/.tljournal-of-nobody"),
+    ];
+    let mut there = wrong(&found);
+    there.sort_by_key(|(_, path)| *path);
+    assert_eq!(there, expected);
+    let repairs = repair_with(&world, &found, &RepairOptions::default());
+    assert!(repairs.iter().all(|repair| repair.mended), "{repairs:?}");
+    assert!(!world.exists(&name));
+    assert_eq!(wrong(&look(&world, FsckDepth::Full).0), []);
+    assert_eq!(world.read("other/file"), "two");
+}
+
+#[test]
+fn what_a_sudo_left_is_found_by_its_owner() {
+    let world = scene();
+    if std::os::unix::fs::chown(world.path("build/.state/lock/db"), Some(1), None).is_err() {
+        return;
+    }
+    let (found, _) = look(&world, FsckDepth::Quick);
+    assert_eq!(wrong(&found), [(Code::Owner, "build/.state/lock/db")]);
+    assert_eq!(found[0].actual.as_deref(), Some("user 1"));
+}
+
+#[test]
+fn a_database_of_an_older_version_is_a_notice() {
+    let world = scene();
+    sql(&world, "PRAGMA user_version = 2");
+    assert_eq!(codes(&world), [Code::DatabaseOlder]);
 }
 
 #[test]

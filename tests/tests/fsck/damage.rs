@@ -247,6 +247,12 @@ pub(crate) fn all() -> Vec<Damage> {
             );
         },
     );
+    add("changes taken out", Code::RowDangling, Left, |w| {
+        sql(w, "DELETE FROM change WHERE txn = 5")
+    });
+    add("a commit point taken out", Code::RowDangling, Left, |w| {
+        sql(w, "UPDATE txn SET commit_no = NULL WHERE id = 3");
+    });
     add("a foreign journal", Code::DatabaseJournal, Mended, |w| {
         w.write("build/.state.db-journal", "x")
     });

@@ -11,3 +11,4 @@ mod damage;
 mod matrix;
 mod rebuild;
 mod scene;
+mod together;

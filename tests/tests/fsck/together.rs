@@ -1,0 +1,94 @@
+//! Several who repair at once, or repair what others put right meanwhile.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tljournal::{Code, Error, FsckDepth, FsckOptions, RepairOptions};
+use tljournal_testkit::{Steps, When, World};
+use tljournal_tests::Hook;
+
+use crate::scene::{flip, look, repair_with, rot, scene, wrong};
+
+fn latest(world: &World) -> i64 {
+    world.open().history().status().unwrap().latest
+}
+
+/// Each installed the tree again that the other had just installed.
+#[test]
+fn what_two_found_is_mended_once() {
+    let world = scene();
+    flip(&world, "build/tools/bin/long");
+    std::fs::remove_file(world.path("build/link")).unwrap();
+    std::fs::remove_file(world.path("build/kept.txt")).unwrap();
+    let (found, _) = look(&world, FsckDepth::Full);
+    assert_eq!(wrong(&found).len(), 3, "{found:?}");
+    let before = latest(&world);
+    for after in [before + 3, before + 3] {
+        let repairs = repair_with(&world, &found, &RepairOptions::default());
+        assert!(repairs.iter().all(|repair| repair.mended), "{repairs:?}");
+        assert_eq!(latest(&world), after);
+    }
+    assert_eq!(wrong(&look(&world, FsckDepth::Full).0), []);
+}
+
+/// A check that came while the first journal was being made told of a lost database.
+#[test]
+fn a_database_that_is_being_made_is_not_a_lost_one() {
+    let world = World::new();
+    let look = |world: &World| {
+        world
+            .options()
+            .fsck(&FsckOptions::default(), &mut |_| ControlFlow::Continue(()))
+    };
+    world.open().close().unwrap();
+    for suffix in ["", "-wal", "-shm"] {
+        std::fs::remove_file(world.path(&format!("build/.state.db{suffix}"))).unwrap();
+    }
+    assert_eq!(look(&world).unwrap().errors, 1);
+    let lock = std::fs::File::open(world.path("build/.state/lock/commit")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let report = look(&world).unwrap();
+    assert_eq!((report.errors, report.unchecked.len()), (0, 1));
+    drop(lock);
+    // Only the layout is there.
+    std::fs::remove_file(world.path("build/.state/reserve")).unwrap();
+    assert!(matches!(look(&world), Err(Error::Usage(_))));
+}
+
+/// What nobody could mend was set aside, also if somebody had put it again in the meantime.
+#[test]
+fn g9_what_is_put_again_during_a_repair_is_not_set_aside() {
+    let world = scene();
+    rot(&world, "build/only.txt");
+    let (found, _) = look(&world, FsckDepth::Full);
+    let (there, done) = (world.root().to_owned(), AtomicBool::new(false));
+    let meanwhile = Arc::new(Hook(move |_: When, call: &tljournal::disk::Call<'_>| {
+        let is_staging = call.path.as_str().contains("/.state/txn/");
+        if is_staging && !done.swap(true, Ordering::AcqRel) {
+            let journal = World::at(there.clone()).open();
+            Steps::new("again")
+                .put("build/only.txt", "only here")
+                .try_commit(&journal)
+                .unwrap();
+            journal.close().unwrap();
+        }
+        Ok(())
+    }));
+    let journal = world.open_witnessed(&meanwhile).unwrap();
+    let mut repairs = Vec::new();
+    let mut told = |repair| {
+        repairs.push(repair);
+        ControlFlow::Continue(())
+    };
+    let options = RepairOptions::default();
+    assert!(journal.repair(&found, &options, &mut told).unwrap());
+    journal.close().unwrap();
+    assert!(repairs.iter().all(|repair| repair.mended), "{repairs:?}");
+    let content = std::fs::read_to_string(world.path("build/only.txt")).unwrap();
+    assert_eq!(content, "only here");
+    // What was replaced meanwhile is what had rotted.
+    let (found, _) = look(&world, FsckDepth::Full);
+    let codes: Vec<_> = wrong(&found).into_iter().map(|(code, _)| code).collect();
+    assert_eq!(codes, [Code::KeptDamaged], "{found:?}");
+}

@@ -146,7 +146,9 @@ fn copy(source: &Utf8Path, target: &Utf8Path) -> Fallible<()> {
 }
 
 pub(crate) fn git(dir: &Utf8Path, args: &[&str]) -> Fallible<()> {
-    run(Command::new("git").arg("-C").arg(dir).args(args))
+    // Else a commit has everything packed in the background, beside what is measured.
+    let quiet = ["-c", "gc.auto=0", "-C", dir.as_str()];
+    run(Command::new("git").args(quiet).args(args))
 }
 
 /// Installs a tree with the command line, as a whole process.

@@ -6,7 +6,7 @@ use super::{Catalog, RunFilter, TxnFilter};
 use crate::model::{Anchor, Place, RelPath};
 
 /// How a query is carried out, step by step.
-fn plan(catalog: &Catalog, sql: &str) -> String {
+pub(super) fn plan(catalog: &Catalog, sql: &str) -> String {
     let sql = format!("EXPLAIN QUERY PLAN {sql}");
     let mut statement = catalog.conn.prepare(&sql).unwrap();
     let none = vec![rusqlite::types::Null; statement.parameter_count()];

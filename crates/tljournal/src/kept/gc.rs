@@ -14,6 +14,10 @@ use crate::lock;
 use crate::look::Look;
 use crate::model::{Limits, Retention, Timestamp, TxnId};
 
+/// How many slices of history are forgotten at the end of a run, so that nobody waits long for it: the next ones
+/// go on.
+const SLICES: usize = 2;
+
 /// What was, or would be, deleted because there is more of it than there may be.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
@@ -52,7 +56,7 @@ pub struct GcTxn {
 pub(crate) fn collect(engine: &Engine, to: &Retention) -> Result<Gc, Error> {
     let mut done = Gc::default();
     thin_kept(engine, &to.kept, &mut done)?;
-    history::thin(engine, &to.history, &mut done)?;
+    history::thin(engine, &to.history, usize::MAX, &mut done)?;
     let is_alive = |run| engine.runs.is_alive(run);
     done.logs = home::thin_logs(&engine.home.state, &to.logs, is_alive)?;
     Ok(done)
@@ -94,7 +98,7 @@ pub(crate) fn note(engine: &Engine, bytes: u64) -> Result<(), Error> {
 pub(crate) fn thin(engine: &Engine) -> Result<(), Error> {
     let mut done = Gc::default();
     thin_kept(engine, &engine.retention.kept, &mut done)?;
-    history::thin(engine, &engine.retention.history, &mut done)?;
+    history::thin(engine, &engine.retention.history, SLICES, &mut done)?;
     if !done.kept.is_empty() || done.history_txns > 0 {
         tracing::debug!(
             kept = done.kept.len(),

@@ -10,10 +10,15 @@ use crate::model::{Limits, Timestamp};
 const SLICE: u32 = 500;
 
 /// Forgets the oldest transactions and runs that there are more of than there may be. Those stay that tell
-/// of something that stands, or is kept, or has not ended.
-pub(super) fn thin(engine: &Engine, limits: &Limits, done: &mut Gc) -> Result<(), Error> {
+/// of something that stands, or is kept, or has not ended. So many slices at most.
+pub(super) fn thin(
+    engine: &Engine,
+    limits: &Limits,
+    slices: usize,
+    done: &mut Gc,
+) -> Result<(), Error> {
     let before = oldest(limits);
-    loop {
+    for _ in 0..slices {
         let old = engine.look(|catalog| catalog.forgettable(limits.count, before, SLICE))?;
         if old.is_empty() {
             return Ok(());
@@ -22,9 +27,10 @@ pub(super) fn thin(engine: &Engine, limits: &Limits, done: &mut Gc) -> Result<()
         done.history_txns += txns;
         done.history_runs += runs;
         if txns == 0 {
-            return Ok(());
+            break;
         }
     }
+    Ok(())
 }
 
 /// Says how many [`thin`] would forget.

@@ -62,6 +62,8 @@ impl Manifest {
             _ => return Err(ManifestError("it does not begin with a root directory")),
         }
         let mut dirs = std::collections::BTreeSet::from([""]);
+        // The parent of the entry before: mostly that of the next one too.
+        let mut known = "";
         for pair in entries.windows(2) {
             let entry = &pair[1];
             if pair[0].path >= entry.path {
@@ -72,9 +74,10 @@ impl Manifest {
             if !entry.path.split('/').all(plain) {
                 return Err(ManifestError("a path leaves the tree"));
             }
-            if !dirs.contains(parent) {
+            if parent != known && !dirs.contains(parent) {
                 return Err(ManifestError("an entry's parent is not a directory"));
             }
+            known = parent;
             match &entry.kind {
                 EntryKind::Dir => {
                     dirs.insert(&entry.path);

@@ -172,7 +172,17 @@ pub(crate) struct Keeper {
 
 /// The processes that took a lock on this inode and live, as far as this pid namespace shows them.
 pub(crate) fn lock_holders(ino: u64) -> Vec<Keeper> {
-    let locks = proc_text("/proc/locks");
+    lock_holders_among(&locks(), ino)
+}
+
+/// What the kernel says of all locks. It takes its time (some 15 ms): it waits until nobody on any core is
+/// changing one.
+pub(crate) fn locks() -> String {
+    proc_text("/proc/locks")
+}
+
+/// The same as [`lock_holders`], of what the kernel has said before.
+pub(crate) fn lock_holders_among(locks: &str, ino: u64) -> Vec<Keeper> {
     let keepers = locks.lines().filter_map(|line| {
         let (pid, shared) = lock_on(line, ino)?;
         let pid = pid.parse().ok()?;

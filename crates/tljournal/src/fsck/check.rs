@@ -8,7 +8,7 @@ use crate::catalog::CatalogError;
 use crate::disk::{Dir, Disk, DiskError};
 use crate::error::{Damage, Error, Unsupported, UsageError};
 use crate::home::{ASIDE, DATABASE, LOCK, LOG, RESERVE, STATE, TXN};
-use crate::lock;
+use crate::lock::{self, Holders};
 use crate::look::{Look, unless_gone};
 
 /// Whoever is told of findings; breaks to end the check.
@@ -20,6 +20,8 @@ pub(super) struct Check<'a> {
     pub(super) options: &'a FsckOptions,
     told: Told<'a>,
     pub(super) report: FsckReport,
+    /// Who holds what; nobody does in a copy.
+    pub(super) holders: Option<Holders>,
     /// How many places there is nothing at because it was not copied.
     pub(super) not_copied: u64,
 }
@@ -39,6 +41,7 @@ pub(crate) fn check(look: &Look<'_>, options: &FsckOptions, told: Told<'_>) -> F
         options,
         told,
         report: FsckReport::default(),
+        holders: look.at_home.then(Holders::ask),
         not_copied: 0,
     };
     if let Err(Stop::Asked) = check.all() {

@@ -3,13 +3,13 @@ use super::compare::{Compared, ToRead};
 use super::{Code, Finding};
 use crate::catalog::ScannedEntry;
 use crate::error::Error;
-use crate::lock;
+use crate::lock::Holders;
 use crate::model::{Kind, Place, RelPath};
 
 impl Check<'_> {
     /// What stands at all places: everything but content first, then the content that is to be read.
     pub(super) fn entries(&mut self) -> Result<(), Stop> {
-        let mut to_read = Vec::new();
+        let (mut to_read, mut trees) = (Vec::new(), Vec::new());
         let mut elsewhere = 0;
         for scanned in self.look.ask(|catalog| catalog.scan_entries())? {
             match scanned {
@@ -17,8 +17,7 @@ impl Check<'_> {
                     let compared = self.look.compare(&place, &entry, self.options.depth);
                     to_read.extend(self.compared(&place, compared)?);
                     if entry.image.kind == Kind::Dir {
-                        let path = self.look.shown(&place);
-                        self.part(&path, |check| check.pins(&place))?;
+                        trees.push(place);
                     }
                 }
                 ScannedEntry::Elsewhere => elsewhere += 1,
@@ -34,7 +33,8 @@ impl Check<'_> {
             let text = "below other roots; check it from there";
             self.leave_out(&format!("what is recorded at {elsewhere} places {text}"));
         }
-        self.read(to_read)
+        self.read(to_read)?;
+        self.pins(&trees)
     }
 
     /// Whether a place is among those that were asked for.
@@ -111,18 +111,30 @@ impl Check<'_> {
         paths.is_empty() || paths.iter().any(|path| path.overlaps(&found))
     }
 
-    /// Tells who has pinned a tree.
-    fn pins(&mut self, place: &Place) -> Result<(), Stop> {
-        if !self.look.at_home {
+    /// Tells who has pinned trees.
+    fn pins(&mut self, trees: &[Place]) -> Result<(), Stop> {
+        let Some(holder_of) = self.holders.take().map(Holders::told) else {
             return Ok(());
+        };
+        for place in trees {
+            let path = self.look.shown(place);
+            self.part(&path, |check| check.pin(place, &holder_of))?;
         }
+        Ok(())
+    }
+
+    fn pin(
+        &mut self,
+        place: &Place,
+        holder_of: &impl Fn(u64) -> Option<String>,
+    ) -> Result<(), Stop> {
         let Some(parent) = self.look.parent(place)? else {
             return Ok(());
         };
         let Some(stat) = parent.stat(place.path.name())? else {
             return Ok(());
         };
-        match lock::holders_of_inode(stat.identity.ino) {
+        match holder_of(stat.identity.ino) {
             None => Ok(()),
             Some(who) => {
                 let finding = Finding::new(Code::TreePinned, self.look.shown(place));

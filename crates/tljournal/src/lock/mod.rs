@@ -40,7 +40,7 @@ pub(crate) use flock::{
     wait_exclusive, wait_shared,
 };
 pub use flock::{LockError, Mode};
-pub(crate) use holder::{holders_of_inode, of_inode};
+pub(crate) use holder::{Holders, of_inode};
 pub(crate) use keys::KeyByte;
 pub(crate) use runs::{RunByte, Runs};
 pub(crate) use wait::{Awaited, Wait, in_line};

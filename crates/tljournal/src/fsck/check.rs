@@ -109,7 +109,7 @@ fn missing(home: &Utf8Path, disk: &Disk) -> Result<Missing, Error> {
     };
     let is_used = |dir: &str| -> Result<bool, Error> {
         let dir = unless_gone(state.open_dir(dir))?;
-        Ok(dir.map_or(Ok(Vec::new()), |dir| dir.names())?.len() > 0)
+        Ok(!dir.map_or(Ok(Vec::new()), |dir| dir.names())?.is_empty())
     };
     if state.stat(RESERVE)?.is_none() && !is_used(TXN)? && !is_used(LOG)? && !is_used(ASIDE)? {
         return Ok(Missing::NeverMade);

@@ -9,6 +9,7 @@ mod args;
 mod child;
 mod commands;
 mod demo;
+mod ending;
 mod exit;
 mod export;
 mod failure;

@@ -5,6 +5,7 @@ use serde_json::json;
 use tljournal::{Inspection, RunRecord};
 
 use super::views::{run_json, run_name, the_run};
+use crate::ending::End;
 use crate::exit::{self, Exit};
 use crate::failure::Failure;
 use crate::outfile;
@@ -114,7 +115,7 @@ fn tell_file(
 
 fn list(session: &Session, inspection: &Inspection) -> Result<Exit, Failure> {
     let found = postmortem::that_went_wrong(inspection, LISTED_MAX)?;
-    let ends = found.iter().map(|run| postmortem::end_of(inspection, run));
+    let ends = found.iter().map(|run| End::seen_from(inspection, run));
     let ends = ends.collect::<Result<Vec<_>, _>>()?;
     let json = || {
         let runs = found.iter().zip(&ends).map(|(run, end)| {

@@ -1,15 +1,15 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Write};
 
-use anstyle::Style;
 use serde_json::{Value, json};
-use tljournal::{History, RunFilter, RunId, RunRecord, Timestamp};
+use tljournal::{Inspection, RunFilter, RunId, RunRecord, Timestamp};
 
 use super::log::time_before_now;
 use super::views::{run_json, run_name};
+use crate::ending::End;
 use crate::exit::{self, Exit};
 use crate::failure::Failure;
-use crate::output::{BAD, BOLD, DIM, GOOD, WARN};
+use crate::output::{BOLD, DIM};
 use crate::session::Session;
 use crate::terminal::{Terminal, width};
 use crate::text::{clean, count};
@@ -48,8 +48,7 @@ pub(crate) struct Args {
 struct Seen {
     run: RunRecord,
     transactions: u64,
-    /// Whether it is at work now.
-    alive: bool,
+    end: End,
 }
 
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
@@ -63,7 +62,7 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
         ..RunFilter::default()
     };
     let seen = history.runs(&filter)?.into_iter();
-    let seen = seen.map(|run| look(&history, run));
+    let seen = seen.map(|run| look(&inspection, run));
     let seen = seen.collect::<Result<Vec<_>, Failure>>()?;
     session.output.result(
         || json!({"command": "runs", "runs": seen.iter().map(as_json).collect::<Vec<_>>()}),
@@ -72,10 +71,10 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn look(history: &History<'_>, run: RunRecord) -> Result<Seen, Failure> {
+fn look(inspection: &Inspection, run: RunRecord) -> Result<Seen, Failure> {
     Ok(Seen {
-        transactions: history.count_transactions(run.number)?,
-        alive: run.ended_at.is_none() && history.is_alive(run.id)?,
+        transactions: inspection.history().count_transactions(run.number)?,
+        end: End::seen_from(inspection, &run)?,
         run,
     })
 }
@@ -83,7 +82,7 @@ fn look(history: &History<'_>, run: RunRecord) -> Result<Seen, Failure> {
 fn as_json(seen: &Seen) -> Value {
     let mut value = run_json(&seen.run);
     value["transactions"] = seen.transactions.into();
-    value["alive"] = seen.alive.into();
+    value["alive"] = (seen.end == End::Alive).into();
     value
 }
 
@@ -97,14 +96,14 @@ fn print(out: &mut dyn Write, seen: &[Seen], terminal: Terminal) -> io::Result<(
     };
     let lasted = |seen: &Seen| match seen.run.ended_at {
         Some(ended) => time::took(seen.run.started_at, ended),
-        None if seen.alive => time::took(seen.run.started_at, now),
+        None if seen.end == End::Alive => time::took(seen.run.started_at, now),
         None => String::new(),
     };
     let widest = |text: &dyn Fn(&Seen) -> String| seen.iter().map(|seen| width(&text(seen))).max();
     let (ages, lengths) = (widest(&began).unwrap_or(0), widest(&lasted).unwrap_or(0));
-    let ends = widest(&|seen| outcome(seen).0).unwrap_or(0);
+    let ends = widest(&|seen| seen.end.told(&seen.run)).unwrap_or(0);
     for (branch, seen) in as_tree(seen, terminal.utf8) {
-        let (ended, style) = outcome(seen);
+        let (ended, style) = (seen.end.told(&seen.run), seen.end.style());
         let made = match seen.transactions {
             0 => String::new(),
             made => format!("  {}", count(made as usize, "txn")),
@@ -121,17 +120,6 @@ fn print(out: &mut dyn Write, seen: &[Seen], terminal: Terminal) -> io::Result<(
         )?;
     }
     Ok(())
-}
-
-/// How a run ended, and the look of that.
-fn outcome(seen: &Seen) -> (String, Style) {
-    match (seen.run.outcome.as_deref(), seen.run.ended_at) {
-        (Some(ended @ ("ok" | "exited 0")), _) => (ended.to_owned(), GOOD),
-        (Some(ended), _) => (clean(ended), BAD),
-        (None, Some(_)) => ("ended".to_owned(), DIM),
-        (None, None) if seen.alive => ("at work".to_owned(), WARN),
-        (None, None) => ("dead".to_owned(), BAD),
-    }
 }
 
 /// The runs in the order in which they are shown: each below the one that started it, if that is among them.

@@ -16,6 +16,7 @@ use tljournal::{ChangeRecord, EventRecord, History, RunId, RunRecord, TxnRecord}
 use super::spans::{end, phases, unsigned_nanos, waited_since};
 use super::{RunLife, Sink, unwritten};
 use crate::commands::views::{outermost, run_name};
+use crate::ending::End;
 use crate::failure::Failure;
 
 /// How many spans are sent at once.
@@ -289,7 +290,7 @@ fn txn_attributes(
 }
 
 fn status_of(run: &RunRecord) -> Status {
-    let well = matches!(run.outcome.as_deref(), None | Some("ok" | "exited 0"));
+    let well = !End::of(run, Some(true)).is_bad();
     let why = run.error.as_deref().or(run.outcome.as_deref());
     outcome(well, why)
 }

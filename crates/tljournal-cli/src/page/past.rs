@@ -7,6 +7,7 @@ use tljournal::{
 
 use super::tables::CHANGES_MAX;
 use super::words::{TEXT_MAX, nanos};
+use crate::ending::End;
 
 /// How many events are read.
 const EVENTS_MAX: u32 = 1_000;
@@ -110,11 +111,17 @@ impl Past {
 
     /// The latest run that did not end well.
     pub(crate) fn latest_failed(&self) -> Option<&RunRecord> {
-        let failed = |run: &&RunRecord| {
-            let outcome = run.outcome.as_deref();
-            outcome.is_some_and(|outcome| !matches!(outcome, "ok" | "exited 0"))
+        let went_wrong = |run: &&RunRecord| {
+            let end = self.end_of(run);
+            end.is_failure() || end == End::FoundDead
         };
-        self.runs.iter().rev().find(failed)
+        self.runs.iter().rev().find(went_wrong)
+    }
+
+    /// How a run ended.
+    pub(super) fn end_of(&self, run: &RunRecord) -> End {
+        let lives = || self.alive.contains(&run.number);
+        End::of(run, self.tells_who_lives.then(lives))
     }
 }
 

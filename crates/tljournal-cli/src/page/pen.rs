@@ -6,9 +6,10 @@ use super::draw::{Cut, DrawnRun, DrawnTxn, Mark, Percent, Stretch, Tick};
 use super::lanes::Bar;
 use super::past::Past;
 use super::scale::Scale;
-use super::tables::{self, End};
+use super::tables;
 use super::titles;
 use super::words::{clock, day, nanos, span};
+use crate::ending::End;
 
 /// Moments that are nearer to each other than this are drawn at the same place, in nanoseconds.
 const NEAR: f64 = 10_000.0;
@@ -79,9 +80,9 @@ impl<'a> Pen<'a> {
     fn life(&self, run: &RunRecord) -> (i64, i64, i64) {
         let start = nanos(run.started_at);
         let ended = run.ended_at.map(nanos);
-        match End::of(run, self.past) {
+        match self.past.end_of(run) {
             End::Alive => (start, nanos(self.past.now), nanos(self.past.now)),
-            End::Dead | End::Unknown => {
+            End::FoundDead | End::SeenDead | End::Unknown => {
                 let txns = self.txns_of(run).iter();
                 let times = txns.flat_map(|txn| phases(txn)).map(nanos);
                 // Who finds a run dead ends its transactions too: that is no sign of its life.
@@ -143,7 +144,7 @@ impl<'a> Pen<'a> {
 
     pub(super) fn run(&self, run: &RunRecord) -> DrawnRun {
         let (start, alive_until, end) = self.life(run);
-        let how = End::of(run, self.past);
+        let how = self.past.end_of(run);
         let rail = self.stretch(start, alive_until);
         let ghost = (end > alive_until).then(|| self.stretch(alive_until, end));
         let waits = self.waits(run);
@@ -151,7 +152,7 @@ impl<'a> Pen<'a> {
             y: 0,
             depth: 0,
             number: run.number,
-            end: how.class(),
+            end: tables::class(how),
             label: tables::name_of(run),
             title: titles::of_run(run, how, end - start),
             rail,
@@ -233,15 +234,14 @@ impl<'a> Pen<'a> {
         });
         let mut marks: Vec<_> = events.collect();
         let sign = match how {
-            End::Dead => "dead",
-            End::Failed => "failed",
+            _ if how.is_death() || how.is_failure() => tables::class(how),
             _ => return marks,
         };
         marks.push(Mark {
             sign,
             x: self.percent(self.scale.at(end)),
             href: format!("run-{}", run.number),
-            title: format!("Run {}\n{}", run.number, how.words(run)),
+            title: format!("Run {}\n{}", run.number, tables::told(how, run)),
         });
         marks
     }

@@ -9,8 +9,9 @@ use super::draw::{self, Timeline};
 use super::findings::{FindingRow, finding_rows};
 use super::past::Past;
 use super::story::{self, Story};
-use super::tables::{self, End, EventRow, Group, RunRow, TagRow};
+use super::tables::{self, EventRow, Group, RunRow, TagRow};
 use super::words::{clock, day, nanos, span, text};
+use crate::ending::End;
 use crate::postmortem::Report;
 use crate::text::{bytes, count};
 
@@ -112,13 +113,13 @@ fn policy() -> String {
 /// The headline, how bad it is, and a sentence.
 fn verdict(past: &Past, run: Option<&RunRecord>) -> (String, &'static str, String) {
     if let Some(run) = run {
-        let end = End::of(run, past);
+        let end = past.end_of(run);
         let headline = match end {
             End::Well => "ended well".to_owned(),
             End::Alive => "is at work".to_owned(),
             End::Unknown => "did not say that it ended".to_owned(),
-            End::Dead => "was found dead".to_owned(),
-            End::Failed => match run.outcome.as_deref() {
+            End::FoundDead | End::SeenDead => "was found dead".to_owned(),
+            End::Failed | End::Killed => match run.outcome.as_deref() {
                 Some("failed") | None => "failed".to_owned(),
                 Some(outcome) => text(outcome, 60),
             },
@@ -168,8 +169,8 @@ fn latest_failure(run: &RunRecord) -> String {
 fn tone(end: End) -> &'static str {
     match end {
         End::Well => "good",
-        End::Failed | End::Dead => "bad",
         End::Alive | End::Unknown => "calm",
+        _ => "bad",
     }
 }
 
@@ -213,12 +214,12 @@ fn tiles(past: &Past, subject: &Subject<'_>) -> Vec<Tile> {
         note,
         bad,
     };
-    let ends: Vec<_> = past.runs.iter().map(|run| End::of(run, past)).collect();
-    let ended = |end: End| ends.iter().filter(|own| **own == end).count();
+    let ends: Vec<_> = past.runs.iter().map(|run| past.end_of(run)).collect();
+    let ended = |so: fn(End) -> bool| ends.iter().filter(|end| so(**end)).count();
     let in_state = |state: &str| past.txns.iter().filter(|txn| txn.state == state).count();
     let bad_runs = told(&[
-        (ended(End::Failed), "failed"),
-        (ended(End::Dead), "found dead"),
+        (ended(End::is_failure), "failed"),
+        (ended(End::is_death), "found dead"),
     ]);
     let unfinished = past
         .txns

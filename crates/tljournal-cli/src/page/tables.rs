@@ -4,6 +4,7 @@ use tljournal::{ChangeRecord, EventRecord, Image, Kind, RunRecord, TxnRecord, Vo
 
 use super::past::Past;
 use super::words::{TEXT_MAX, clock, day, nanos, span, text};
+use crate::ending::End;
 use crate::text::{bytes, count};
 
 /// How many changes of one transaction are listed.
@@ -12,51 +13,20 @@ pub(super) const CHANGES_MAX: usize = 20;
 /// Said of a change that replaced what the journal had not put there.
 pub(super) const DRIFT: &str = "what was there was not the journal’s own";
 
-/// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// As it should.
-    Well,
-    /// It said that it failed, or was killed by a signal that its wrapper saw.
-    Failed,
-    /// It said nothing, and somebody found its lock free.
-    Dead,
-    /// It has not ended.
-    Alive,
-    /// It said nothing, and nobody has looked, or can.
-    Unknown,
+/// The class that a page gives what ended so.
+pub(super) fn class(end: End) -> &'static str {
+    match end {
+        End::Well => "well",
+        End::Failed | End::Killed => "failed",
+        End::FoundDead | End::SeenDead => "dead",
+        End::Alive => "alive",
+        End::Unknown => "unknown",
+    }
 }
 
-impl End {
-    pub(super) fn of(run: &RunRecord, past: &Past) -> Self {
-        match run.outcome.as_deref() {
-            Some("ok" | "exited 0") => Self::Well,
-            Some("found dead") => Self::Dead,
-            Some(_) => Self::Failed,
-            None if past.alive.contains(&run.number) => Self::Alive,
-            None if past.tells_who_lives => Self::Dead,
-            None => Self::Unknown,
-        }
-    }
-
-    pub(super) fn class(self) -> &'static str {
-        match self {
-            Self::Well => "well",
-            Self::Failed => "failed",
-            Self::Dead => "dead",
-            Self::Alive => "alive",
-            Self::Unknown => "unknown",
-        }
-    }
-
-    pub(super) fn words(self, run: &RunRecord) -> String {
-        match self {
-            Self::Alive => "at work".to_owned(),
-            Self::Unknown => "end not recorded".to_owned(),
-            Self::Dead if run.outcome.is_none() => "dead".to_owned(),
-            _ => text(run.outcome.as_deref().unwrap_or("ended"), 60),
-        }
-    }
+/// How a run ended, for people.
+pub(super) fn told(end: End, run: &RunRecord) -> String {
+    text(&end.told(run), 60)
 }
 
 /// A line of the table of runs.
@@ -178,7 +148,7 @@ pub(super) fn runs(past: &Past, subject: Option<i64>) -> Vec<RunRow> {
         *txns.entry(txn.run.number).or_default() += 1;
     }
     let rows = past.runs.iter().rev().map(|run| {
-        let end = End::of(run, past);
+        let end = past.end_of(run);
         let until = match end {
             End::Alive => Some(past.now),
             _ => run.ended_at,
@@ -186,8 +156,8 @@ pub(super) fn runs(past: &Past, subject: Option<i64>) -> Vec<RunRow> {
         let length = until.map(|at| nanos(at) - nanos(run.started_at));
         RunRow {
             number: run.number,
-            end: end.class(),
-            ended: end.words(run),
+            end: class(end),
+            ended: told(end, run),
             name: name_of(run),
             day: day(run.started_at),
             clock: clock(run.started_at),

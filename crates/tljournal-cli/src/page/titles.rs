@@ -2,14 +2,15 @@
 
 use tljournal::{EventRecord, RunRecord, TxnRecord};
 
-use super::tables::{self, End};
+use super::tables;
 use super::words::{clock, day, span, text};
+use crate::ending::End;
 
 pub(super) fn of_run(run: &RunRecord, how: End, length: i64) -> String {
     format!(
         "Run {}, {}\n{}\n{} {} UTC, {}",
         run.number,
-        how.words(run),
+        tables::told(how, run),
         tables::name_of(run),
         day(run.started_at),
         clock(run.started_at),

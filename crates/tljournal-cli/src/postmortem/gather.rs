@@ -1,7 +1,8 @@
 use tljournal::{Inspection, RunFilter, RunRecord};
 
-use super::report::{End, Report, RunStory};
+use super::report::{Report, RunStory};
 use super::{locks, next, project, runs};
+use crate::ending::End;
 use crate::failure::Failure;
 use crate::session::Session;
 use crate::time;

@@ -20,5 +20,5 @@ pub(crate) use gather::gather;
 pub(crate) use html::Page;
 pub(crate) use json::as_json;
 pub(crate) use report::{Report, Tail};
-pub(crate) use runs::{end_of, latest_that_went_wrong, that_went_wrong};
+pub(crate) use runs::{latest_that_went_wrong, that_went_wrong};
 pub(crate) use text::print;

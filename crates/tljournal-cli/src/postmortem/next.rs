@@ -1,6 +1,7 @@
 //! What to do next.
 
-use super::report::{End, Report, Step};
+use super::report::{Report, Step};
+use crate::ending::End;
 use crate::session::Session;
 use crate::text::quoted;
 

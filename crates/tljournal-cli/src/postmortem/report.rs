@@ -1,3 +1,4 @@
+use crate::ending::End;
 use tljournal::{EventRecord, RunRecord, Timestamp, TxnRecord, Voucher};
 
 /// All that is told of a run that went wrong.
@@ -50,25 +51,6 @@ pub(crate) struct RunStory {
     pub(crate) holds: Vec<HoldStory>,
     /// What else happened to it, in order.
     pub(crate) events: Vec<EventRecord>,
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    /// It did what it was to do.
-    Well,
-    /// It said that it failed, or its command did.
-    Failed,
-    /// Its command was ended by a signal.
-    Killed,
-    /// It ended without a word, and somebody has found that out.
-    FoundDead,
-    /// It ended without a word, and this is the first to see it.
-    SeenDead,
-    /// It is at work.
-    Alive,
-    /// It has not said that it ended, and whether it lives cannot be told from here.
-    Unknown,
 }
 
 /// A transaction with what it changed.
@@ -151,26 +133,6 @@ pub(crate) struct Kept {
 pub(crate) struct Step {
     pub(crate) command: String,
     pub(crate) why: String,
-}
-
-impl End {
-    /// Whether somebody may want to look into it.
-    pub(crate) fn is_bad(self) -> bool {
-        !matches!(self, Self::Well | Self::Alive)
-    }
-
-    /// The word for programs.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Well => "ok",
-            Self::Failed => "failed",
-            Self::Killed => "killed",
-            Self::FoundDead => "found dead",
-            Self::SeenDead => "seen dead",
-            Self::Alive => "alive",
-            Self::Unknown => "unknown",
-        }
-    }
 }
 
 impl RunStory {

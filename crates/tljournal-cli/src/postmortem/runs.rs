@@ -5,8 +5,9 @@ use tljournal::{
 };
 
 use super::locks;
-use super::report::{End, RunStory, TxnStory};
+use super::report::{RunStory, TxnStory};
 use crate::commands::views::word;
+use crate::ending::End;
 use crate::failure::Failure;
 use crate::session::Session;
 
@@ -18,21 +19,6 @@ const EVENTS_MAX: u32 = 1000;
 const PATHS_MAX: usize = 20;
 /// How many runs without an end are looked at.
 const OPEN_MAX: u32 = 100;
-
-/// How a run ended.
-pub(crate) fn end_of(inspection: &Inspection, run: &RunRecord) -> Result<End, Failure> {
-    Ok(match run.outcome.as_deref() {
-        Some("ok" | "exited 0") => End::Well,
-        Some("found dead") => End::FoundDead,
-        Some(outcome) if outcome.starts_with("killed by signal") => End::Killed,
-        Some(_) => End::Failed,
-        None if !inspection.tells_who_lives() => End::Unknown,
-        None => match inspection.history().is_alive(run.id)? {
-            true => End::Alive,
-            false => End::SeenDead,
-        },
-    })
-}
 
 /// The latest run that failed, was killed, or ended without a word.
 pub(crate) fn latest_that_went_wrong(
@@ -53,7 +39,7 @@ pub(crate) fn that_went_wrong(
     let mut open = RunFilter::default();
     (open.open, open.limit) = (true, Some(OPEN_MAX));
     for run in history.runs(&open)? {
-        if end_of(inspection, &run)?.is_bad() {
+        if End::seen_from(inspection, &run)?.is_bad() {
             found.push(run);
         }
     }
@@ -83,7 +69,7 @@ pub(super) fn story(
     (about.run, about.limit) = (Some(run.number), Some(EVENTS_MAX));
     let mut events = history.events(&about)?;
     events.reverse();
-    let end = end_of(inspection, &run)?;
+    let end = End::seen_from(inspection, &run)?;
     let last_seen = last_seen(inspection, &run, &txns, &events)?;
     let (waits, holds) = locks::of(&events);
     events.retain(|event| !locks::is_of_lock(event));

@@ -5,9 +5,10 @@ use std::io::{self, Write};
 use anstyle::Style;
 
 use super::draw::Sheet;
-use super::report::{Difference, End, HoldStory, Kept, Report, RunStory, TxnStory, WaitStory};
+use super::report::{Difference, HoldStory, Kept, Report, TxnStory, WaitStory};
 use crate::commands::views::{run_name, state_style};
-use crate::output::{BAD, BOLD, DIM, GOOD, WARN};
+use crate::ending::End;
+use crate::output::{BAD, BOLD, DIM, WARN};
 use crate::terminal::Terminal;
 use crate::text::{bytes, clean, count};
 use crate::time::{clock, short, took};
@@ -46,21 +47,9 @@ pub(crate) fn print(out: &mut dyn Write, report: &Report, terminal: Terminal) ->
     Ok(())
 }
 
-/// How a run ended, in words, and the look of that.
-fn ending(story: &RunStory) -> (String, Style) {
-    let said = story.run.outcome.as_deref().map(clean).unwrap_or_default();
-    match story.end {
-        End::Well => (said, GOOD),
-        End::Failed | End::Killed | End::FoundDead => (said, BAD),
-        End::SeenDead => ("found dead".to_owned(), BAD),
-        End::Alive => ("at work".to_owned(), GOOD),
-        End::Unknown => ("no end is recorded".to_owned(), WARN),
-    }
-}
-
 fn head(sheet: &mut Sheet<'_>, report: &Report) -> io::Result<()> {
     let (story, run) = (&report.run, &report.run.run);
-    let (ended, style) = ending(story);
+    let (ended, style) = (story.end.told(run), story.end.style());
     let name = clean(&run_name(run));
     sheet.title(&format!(
         "{BOLD}run {}{BOLD:#}  {style}{ended}{style:#}  {name}",
@@ -296,7 +285,7 @@ fn meanwhile(sheet: &mut Sheet<'_>, report: &Report) -> io::Result<()> {
     sheet.section("meanwhile", "")?;
     let from = others.len().saturating_sub(NEIGHBOURS_MAX);
     for other in &others[from..] {
-        let (ended, style) = ending(other);
+        let (ended, style) = (other.end.told(&other.run), other.end.style());
         let began = clock(other.run.started_at);
         let started = match other.run.parent == Some(report.run.run.id) {
             true => "  started by it",

@@ -301,7 +301,6 @@ fn what_a_killed_gc_leaves_is_never_taken_for_something_that_is_kept() {
     }
 }
 
-/// History forgot who had written what was kept, and with that how it could be told that it is whole.
 /// The deletion reached the medium before a power cut, and the row that said so did not.
 #[test]
 fn kept_content_that_a_power_cut_took_is_recorded_as_gone_by_recovery() {
@@ -323,6 +322,7 @@ fn kept_content_that_a_power_cut_took_is_recorded_as_gone_by_recovery() {
     assert_eq!(contents(&world, &all[1]), ["2"]);
 }
 
+/// History forgot who had written what was kept, and with that how it could be told that it is whole.
 #[test]
 fn history_keeps_what_kept_content_is_compared_with() {
     let world = World::new();

@@ -138,7 +138,7 @@ fn kill_recovery(name: &str, case: &Case, first: Moment) -> usize {
 
 /// Whatever the old database was, and wherever the making of a new one is killed: nothing on disk is lost, what
 /// stands is known to the one that is there then, or the making of one can be repeated.
-fn kill_rebuild(damage: impl Fn(&World) + Sync) {
+fn kill_rebuild(salvages: bool, damage: impl Fn(&World) + Sync) {
     let kills = at_every(Moment::all(), |moment| {
         let world = World::new();
         let journal = world.open();
@@ -155,17 +155,26 @@ fn kill_rebuild(damage: impl Fn(&World) + Sync) {
         }
         let _quiet = quiet();
         content().assert_matches(&before);
-        let options = RebuildOptions {
-            adopt: vec!["build/tools".parse().unwrap()],
-            force: true,
-        };
-        let _rebuilt = world.options().rebuild(&options).unwrap();
+        // What the old one told is told by the new one, and by one that is made of that.
+        for again in [false, true] {
+            if again || !salvages {
+                let adopt = match salvages {
+                    true => Vec::new(),
+                    false => vec!["build/tools".parse().unwrap()],
+                };
+                let options = RebuildOptions { adopt, force: true };
+                let _rebuilt = world.options().rebuild(&options).unwrap();
+            }
+            let journal = world.open();
+            let history = journal.history();
+            let tools = history.manifest("build/tools").unwrap();
+            assert!(tools.is_some(), "killed at {moment}");
+            let file = history.entry("build/file").unwrap();
+            assert_eq!(file.is_some(), salvages, "killed at {moment}");
+            journal.close().unwrap();
+        }
         content().assert_matches(&before);
         let journal = world.open();
-        assert!(
-            journal.history().manifest("build/tools").unwrap().is_some(),
-            "killed at {moment}"
-        );
         let steps = Steps::new("three").tree("build/tools", small("three"));
         steps.try_commit(&journal).unwrap();
         journal.close().unwrap();
@@ -183,12 +192,12 @@ fn kill_rebuild(damage: impl Fn(&World) + Sync) {
 
 #[test]
 fn g9_a_sound_database_that_is_made_anew() {
-    kill_rebuild(|_| {});
+    kill_rebuild(true, |_| {});
 }
 
 #[test]
 fn g9_a_database_that_was_lost() {
-    kill_rebuild(|world| {
+    kill_rebuild(false, |world| {
         for suffix in ["", "-wal", "-shm"] {
             std::fs::remove_file(world.path(&format!("build/.state.db{suffix}"))).unwrap();
         }
@@ -197,7 +206,9 @@ fn g9_a_database_that_was_lost() {
 
 #[test]
 fn g9_a_database_that_is_none() {
-    kill_rebuild(|world| world.write("build/.state.db", "no database".repeat(1000)));
+    kill_rebuild(false, |world| {
+        world.write("build/.state.db", "no database".repeat(1000))
+    });
 }
 
 macro_rules! cases {

@@ -131,13 +131,17 @@ fn g1_g7_g9_who_takes_back_what_others_do_loses_nothing_of_theirs() {
     assert!(!account.refusals.is_empty(), "{account}");
 }
 
-/// A check that runs beside all of them tells of nothing that is not damage.
+/// A check that runs beside all of them tells of nothing that is not damage, and whoever repairs what is left of
+/// the killed breaks nothing of the living.
 #[test]
 fn g3_g9_a_check_finds_nothing_wrong_with_what_others_are_at() {
     let worker = |n| Role::new(format!("worker-{n}")).living(ms(50..900));
     let regretter = |n| Role::new(format!("regretter-{n}")).living(ms(50..900));
     let checker = |n| Role::new(format!("checker-{n}"));
-    let all = [roles(4, worker), roles(2, regretter), roles(2, checker)].concat();
+    let mender = |n| Role::new(format!("mender-{n}")).living(ms(50..1500));
+    let reader = |n| Role::new(format!("reader-{n}"));
+    let living = [roles(4, worker), roles(2, regretter), roles(2, mender)];
+    let all = [&living.concat()[..], &roles(1, checker), &roles(1, reader)].concat();
     storm(all, &[], check_all);
 }
 

@@ -204,7 +204,7 @@ pub(crate) const OF_UNDO: Statuses = &[
     ),
     (
         2,
-        "bad usage: the transaction is not in place, or the path lies in a tree",
+        "bad usage: the transaction is not in place, or the path lies in a tree; or there is no journal",
     ),
     (
         3,
@@ -219,7 +219,7 @@ pub(crate) const OF_UNDO: Statuses = &[
 /// The exit status of `gc`.
 pub(crate) const OF_GC: Statuses = &[
     (0, "done, or there was nothing to delete"),
-    NO_HOME,
+    NO_JOURNAL,
     WAITED,
     (
         5,

@@ -3,15 +3,13 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use rustix::io::Errno;
-
 use crate::catalog::{Catalog, CatalogError, EntryRow};
-use crate::disk::{Dir, DiskError};
+use crate::disk::{Dir, DiskError, unless_gone};
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::home::Map;
+use crate::home::{DATABASE, Map, WAL};
 use crate::lock::Runs;
-use crate::model::{Anchor, KeyMaterial, Place, RelPath, RunId};
+use crate::model::{Anchor, Identity, KeyMaterial, Place, RelPath, RunId, Timestamp};
 
 /// A journal that is read.
 pub(crate) struct Look<'a> {
@@ -25,6 +23,8 @@ pub(crate) struct Look<'a> {
     pub(crate) runs: Option<&'a Runs>,
     /// Whether the database belongs to this directory. Elsewhere inodes mean nothing, and nobody works.
     pub(crate) at_home: bool,
+    /// What the database was when it was read, if what others write since does not show.
+    pub(crate) seen: Option<&'a Seen>,
     /// What is never kept.
     pub(crate) key_material: &'a KeyMaterial,
 }
@@ -49,6 +49,7 @@ impl<'a> Look<'a> {
             state: Some(home.state.clone()),
             runs: Some(&engine.runs),
             at_home: true,
+            seen: None,
             key_material: &engine.key_material,
         }
     }
@@ -96,6 +97,14 @@ impl<'a> Look<'a> {
         }
     }
 
+    /// Whether somebody has written the database since it was read, without that being seen here.
+    pub(crate) fn is_outdated(&self) -> Result<bool, DiskError> {
+        match self.seen {
+            None => Ok(false),
+            Some(seen) => Ok(Seen::of(self.home)? != *seen),
+        }
+    }
+
     /// The directory that places with this anchor begin at.
     pub(crate) fn anchor(&self, anchor: Anchor) -> &'a Dir {
         match anchor {
@@ -105,13 +114,27 @@ impl<'a> Look<'a> {
     }
 
     /// Whether a run lives. Of a copy nobody does.
-    pub(crate) fn is_alive(&self, run: RunId) -> Result<bool, Error> {
-        Ok(self.runs.map_or(Ok(false), |runs| runs.is_alive(run))?)
+    pub(crate) fn is_alive(&self, run: RunId) -> Result<bool, DiskError> {
+        self.runs.map_or(Ok(false), |runs| runs.is_alive(run))
     }
 
     /// What is recorded at a place.
     pub(crate) fn entry(&self, place: &Place) -> Result<Option<EntryRow>, Error> {
         self.ask(|catalog| catalog.entry(place))
+    }
+}
+
+/// The database and its log, by what moves when they are written.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Seen([Option<(Identity, u64, Timestamp)>; 2]);
+
+impl Seen {
+    pub(crate) fn of(home: &Dir) -> Result<Self, DiskError> {
+        let look = |name| -> Result<_, DiskError> {
+            let stat = home.stat(name)?;
+            Ok(stat.map(|stat| (stat.identity, stat.size, stat.mtime)))
+        };
+        Ok(Self([look(DATABASE)?, look(WAL)?]))
     }
 }
 
@@ -121,20 +144,5 @@ impl std::fmt::Debug for Look<'_> {
             .field("home", &self.home.path())
             .field("at_home", &self.at_home)
             .finish_non_exhaustive()
-    }
-}
-
-/// `None` for what is not there, or is no directory, or behind a link.
-pub(crate) fn unless_gone<T>(told: Result<T, DiskError>) -> Result<Option<T>, DiskError> {
-    match told {
-        Ok(told) => Ok(Some(told)),
-        Err(error)
-            if [Errno::NOENT, Errno::NOTDIR, Errno::LOOP]
-                .iter()
-                .any(|errno| error.is(*errno)) =>
-        {
-            Ok(None)
-        }
-        Err(error) => Err(error),
     }
 }

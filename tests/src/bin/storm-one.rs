@@ -10,6 +10,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     match role.split('-').next() {
         Some("reader") => Worker::new(root, role, last, seed).read(),
         Some("checker") => Worker::new(root, role, last, seed).check(),
+        Some("mender") => Worker::new(root, role, last, seed).mend(),
         Some("regretter") => Worker::new(root, role, last, seed).regret(),
         Some("survivor") => Survivor::new(root, role, seed).work(),
         Some("vandal") => Vandal::new(root, seed).rage(),

@@ -1,6 +1,6 @@
 use std::ops::ControlFlow;
 
-use tljournal::{Code, Finding, FsckDepth, FsckOptions, Severity};
+use tljournal::{Code, Finding, FsckDepth, FsckOptions, RepairOptions, Severity};
 use tljournal_testkit::{Tell, tell};
 
 use super::{Done, Worker};
@@ -12,32 +12,51 @@ impl Worker {
     /// When the journal cannot be looked at, or nobody listens any more.
     pub fn check(&mut self) -> Done {
         loop {
-            let depth = match self.random.below(3) {
-                0 => FsckDepth::Quick,
-                1 => FsckDepth::Default,
-                _ => FsckDepth::Full,
-            };
-            let options = FsckOptions {
-                depth,
-                ..FsckOptions::default()
-            };
-            let mut wrong = Vec::new();
-            let mut told = |finding: Finding| {
-                if is_damage(finding.code) {
-                    wrong.push(format!("{depth:?}: {finding:?}"));
-                }
-                ControlFlow::Continue(())
-            };
-            match self.world.options().fsck(&options, &mut told) {
-                Ok(_) => tell(&Tell::Read)?,
-                // Nobody has made it yet.
-                Err(tljournal::Error::Usage(_)) => {}
-                Err(error) => return Err(error.into()),
-            }
-            for finding in wrong {
-                tell(&Tell::Violation(format!("G9: fsck told of {finding}")))?;
-            }
+            self.check_once()?;
         }
+    }
+
+    /// The same, and has repaired what is found.
+    ///
+    /// # Errors
+    /// As for [`Self::check`], and when a repair fails.
+    pub fn mend(&mut self) -> Done {
+        loop {
+            let found = self.check_once()?;
+            let journal = self.open()?;
+            // What it could not mend others may have, or be at.
+            let mut told = |_| ControlFlow::Continue(());
+            journal.repair(&found, &RepairOptions::default(), &mut told)?;
+            journal.close()?;
+        }
+    }
+
+    fn check_once(&mut self) -> Result<Vec<Finding>, Box<dyn std::error::Error>> {
+        let depth = match self.random.below(3) {
+            0 => FsckDepth::Quick,
+            1 => FsckDepth::Default,
+            _ => FsckDepth::Full,
+        };
+        let options = FsckOptions {
+            depth,
+            ..FsckOptions::default()
+        };
+        let mut found = Vec::new();
+        let mut told = |finding: Finding| {
+            found.push(finding);
+            ControlFlow::Continue(())
+        };
+        match self.world.options().fsck(&options, &mut told) {
+            Ok(_) => tell(&Tell::Read)?,
+            // Nobody has made it yet.
+            Err(tljournal::Error::Usage(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        for finding in found.iter().filter(|finding| is_damage(finding.code)) {
+            let text = format!("G9: fsck, {depth:?}, told of {finding:?}");
+            tell(&Tell::Violation(text))?;
+        }
+        Ok(found)
     }
 }
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tljournal::{
     ConflictKind, Error, Journal, Limits, RelPath, Retention, TxnFilter, TxnRecord, Undo,
-    UndoAction, UndoOptions,
+    UndoOptions,
 };
 use tljournal_testkit::{Tell, tell};
 
@@ -45,15 +45,6 @@ impl Worker {
             true => journal.history().plan_restore(&path, &txn, &options),
             false => journal.history().plan_undo(&txn, &options),
         };
-        // Before the first one there was no tree, which nobody expects.
-        let removes = |undo: &Undo| {
-            undo.steps
-                .iter()
-                .any(|step| step.action == UndoAction::Remove)
-        };
-        if planned.as_ref().is_ok_and(removes) {
-            return Ok(());
-        }
         account(what, planned)?;
         let done = match restores {
             true => journal.restore(&path, &txn, &options),
@@ -66,7 +57,18 @@ impl Worker {
     fn any_of_the_tree(&mut self, journal: &Journal) -> Result<Option<TxnRecord>, Error> {
         let mut filter = TxnFilter::latest(12);
         filter.path = Some(RelPath::new(TREE)?);
-        let mut found = journal.history().transactions(&filter)?;
+        let history = journal.history();
+        let mut found = history.transactions(&filter)?;
+        // Before the first one there was no tree, which nobody expects. What others do between a plan and the act
+        // may make that possible.
+        let mut firsts = Vec::new();
+        for txn in &found {
+            let changes = history.changes(txn.number)?;
+            if changes.iter().any(|change| change.before.is_none()) {
+                firsts.push(txn.number);
+            }
+        }
+        found.retain(|txn| !firsts.contains(&txn.number));
         // Who only adopted what was there, or is still at work, is among them.
         match found.len() as u64 {
             0 => Ok(None),

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::process::Command;
 
-use tljournal::{Code, Expect, FsckDepth, FsckOptions, Payload, RelPath, RepairOptions, TxnFilter};
+use tljournal::{
+    Code, Expect, Finding, FsckDepth, FsckOptions, Payload, RelPath, RepairOptions, Retention,
+    TxnFilter,
+};
 use tljournal_testkit::{Steps, World};
 use tljournal_tests::{Mounted, tools, tools_like};
 
-use crate::scene::{look, look_with, repair_with, scene, sql, wrong};
+use crate::scene::{downgrade, look, look_with, repair_with, scene, wrong};
 
 fn codes(world: &World) -> Vec<Code> {
     let (found, _) = look(world, FsckDepth::Default);
@@ -151,8 +154,52 @@ fn what_a_sudo_left_is_found_by_its_owner() {
 #[test]
 fn a_database_of_an_older_version_is_a_notice() {
     let world = scene();
-    sql(&world, "PRAGMA user_version = 2");
-    assert_eq!(codes(&world), [Code::DatabaseOlder]);
+    downgrade(&world);
+    for depth in [FsckDepth::Quick, FsckDepth::Full] {
+        let (found, report) = look(&world, depth);
+        let found: Vec<_> = found.iter().map(|finding| finding.code).collect();
+        // What is kept has no row that says so.
+        let other = |code: &&Code| **code != Code::StagingLeftover;
+        let found: Vec<_> = found.iter().filter(other).collect();
+        assert_eq!(found, [&Code::DatabaseOlder], "{depth:?}");
+        assert_eq!(report.unchecked, [""; 0]);
+    }
+    let inspection = world.options().inspect().unwrap();
+    let would = inspection.history().plan_gc(&Retention::default()).unwrap();
+    assert_eq!((would.history_txns, would.left_txns), (0, 0));
+}
+
+/// What others did was taken for damage: of a database that is not read in place nothing newer is seen.
+#[test]
+fn who_cannot_follow_what_others_do_says_so() {
+    let world = scene();
+    let view = world.outside().join("view");
+    std::fs::create_dir(&view).unwrap();
+    let Some(_mounted) = Mounted::bind(world.root(), view.clone()) else {
+        return;
+    };
+    let only = ["-o", "remount,ro,bind", view.as_str()];
+    assert!(Command::new("mount").args(only).status().unwrap().success());
+    let journal = world.open();
+    // Something that is told first, and not the journal's own.
+    world.write("Project.lock", "an edit");
+    let mut told = |_: Finding| {
+        let steps = Steps::new("meanwhile").tree("build/tools", tools_like("new", 0o755));
+        steps
+            .put("build/kept.txt", "new")
+            .try_commit(&journal)
+            .unwrap();
+        ControlFlow::Continue(())
+    };
+    let options = FsckOptions::default();
+    let seen_from_view = World::at(view);
+    let report = seen_from_view.options().fsck(&options, &mut told).unwrap();
+    assert!(report.outdated && !report.is_clean(), "{report:?}");
+    assert_eq!((report.errors, report.warnings), (0, 1));
+    journal.close().unwrap();
+    let (found, report) = look(&seen_from_view, FsckDepth::Full);
+    assert!(!report.outdated);
+    assert_eq!(wrong(&found), [(Code::Changed, "Project.lock")]);
 }
 
 #[test]

@@ -98,6 +98,26 @@ fn g9_rows_that_can_be_read_and_agree_with_the_disk_are_saved() {
     );
 }
 
+/// What was found so was left so: the new database had the same rows, and was not sound either.
+#[test]
+fn g9_rows_that_no_journal_writes_are_not_taken_over() {
+    for (damage, entries) in [
+        ("DELETE FROM change WHERE txn = 5", 5),
+        ("UPDATE txn SET commit_no = NULL WHERE id = 4", 3),
+    ] {
+        let world = scene();
+        sql(&world, damage);
+        let codes = |world: &World| -> Vec<Code> {
+            let (found, _) = look(world, FsckDepth::Full);
+            wrong(&found).into_iter().map(|(code, _)| code).collect()
+        };
+        assert!(codes(&world).contains(&Code::RowDangling), "{damage}");
+        let rebuilt = rebuild(&world, &[]);
+        assert_eq!(rebuilt.entries, entries, "{damage}: {rebuilt:?}");
+        works(&world);
+    }
+}
+
 /// A page in the middle of a table is overwritten: what lies before it and behind it is saved.
 #[test]
 fn g9_a_damaged_page_costs_the_rows_that_are_on_it() {

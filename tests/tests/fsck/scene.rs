@@ -109,6 +109,47 @@ pub(crate) fn sql(world: &World, sql: &str) {
     }
 }
 
+/// Makes the database one of the schema before history was kept.
+pub(crate) fn downgrade(world: &World) {
+    let (path, old) = (
+        world.path("build/.state.db"),
+        world.outside().join("newer.db"),
+    );
+    fs::rename(&path, &old).unwrap();
+    let catalog = Connection::open(&path).unwrap();
+    for migration in [
+        include_str!("../../../migrations/0001_catalog.sql"),
+        include_str!("../../../migrations/0002_runs_and_vouchers.sql"),
+    ] {
+        catalog.execute_batch(migration).unwrap();
+    }
+    catalog
+        .execute("ATTACH ?1 AS newer", [old.as_str()])
+        .unwrap();
+    let number = |pragma: &str| -> i64 {
+        let told = catalog.query_row(pragma, [], |row| row.get(0));
+        told.unwrap()
+    };
+    let application = number("PRAGMA newer.application_id");
+    for table in [
+        "home", "root", "run", "txn", "change", "manifest", "source", "entry", "event",
+    ] {
+        let names = format!("SELECT group_concat(name) FROM pragma_table_info('{table}', 'main')");
+        let names: String = catalog.query_row(&names, [], |row| row.get(0)).unwrap();
+        let copy = format!("INSERT INTO main.{table} ({names}) SELECT {names} FROM newer.{table}");
+        catalog.execute_batch(&copy).unwrap();
+    }
+    let end = format!(
+        "DETACH newer; PRAGMA application_id = {application}; PRAGMA user_version = 2;
+         PRAGMA journal_mode = WAL"
+    );
+    catalog.execute_batch(&end).unwrap();
+    drop(catalog);
+    for name in ["build/.state.db-wal", "build/.state.db-shm"] {
+        world.write(name, "");
+    }
+}
+
 /// Writes other bytes of the same length into a file, and gives it its mtime back.
 pub(crate) fn flip(world: &World, path: &str) {
     let path = world.path(path);

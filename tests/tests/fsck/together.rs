@@ -48,8 +48,7 @@ fn a_database_that_is_being_made_is_not_a_lost_one() {
     assert_eq!(look(&world).unwrap().errors, 1);
     let lock = std::fs::File::open(world.path("build/.state/lock/commit")).unwrap();
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
-    let report = look(&world).unwrap();
-    assert_eq!((report.errors, report.unchecked.len()), (0, 1));
+    assert!(matches!(look(&world), Err(Error::Usage(_))));
     drop(lock);
     // Only the layout is there.
     std::fs::remove_file(world.path("build/.state/reserve")).unwrap();
@@ -91,4 +90,41 @@ fn g9_what_is_put_again_during_a_repair_is_not_set_aside() {
     let (found, _) = look(&world, FsckDepth::Full);
     let codes: Vec<_> = wrong(&found).into_iter().map(|(code, _)| code).collect();
     assert_eq!(codes, [Code::KeptDamaged], "{found:?}");
+}
+
+/// What was in the way of a repair went aside before it was asked whether it was still in the way.
+#[test]
+fn g9_what_is_put_in_the_way_of_a_repair_meanwhile_is_not_moved_aside() {
+    let world = scene();
+    flip(&world, "build/tools/bin/long");
+    let (found, _) = look(&world, FsckDepth::Full);
+    let (there, done) = (world.root().to_owned(), AtomicBool::new(false));
+    let meanwhile = Arc::new(Hook(move |_: When, call: &tljournal::disk::Call<'_>| {
+        let is_staging = call.path.as_str().contains("/.state/txn/");
+        if is_staging && !done.swap(true, Ordering::AcqRel) {
+            let journal = World::at(there.clone()).open();
+            for steps in [
+                Steps::new("away").remove("build/tools"),
+                Steps::new("a file").put("build/tools", "a file"),
+            ] {
+                steps.try_commit(&journal).unwrap();
+            }
+            journal.close().unwrap();
+        }
+        Ok(())
+    }));
+    let journal = world.open_witnessed(&meanwhile).unwrap();
+    let mut repairs = Vec::new();
+    let mut told = |repair| {
+        repairs.push(repair);
+        ControlFlow::Continue(())
+    };
+    let options = RepairOptions::default();
+    assert!(journal.repair(&found, &options, &mut told).unwrap());
+    journal.close().unwrap();
+    assert!(repairs.iter().all(|repair| repair.mended), "{repairs:?}");
+    assert_eq!(world.read("build/tools"), "a file");
+    // The damaged tree went aside when it was removed, and nothing else did.
+    let aside = tljournal_tests::aside(&world);
+    assert_eq!(aside.len(), 1, "{aside:?}");
 }

@@ -9,13 +9,18 @@ use tljournal::Error;
 use crate::failure::Failure;
 
 /// The exit status of commands that run another one, for their `--help`.
-pub(crate) const OF_COMMANDS: &str = "\
+const OF_COMMANDS: &str = "\
 Exit status:
   that of CMD, or 128 and the number of the signal that ended it; else, as with timeout(1),
   124  a lock was not free in time (-E names another one)
   125  tljournal itself failed, or was called wrongly
   126  CMD was found but cannot be run
   127  CMD was not found";
+
+/// What is said after the options of such a command.
+pub(crate) fn after(text: &str) -> String {
+    format!("{text}\n{OF_COMMANDS}")
+}
 
 const OWN_FAILURE: u8 = 125;
 const CANNOT_RUN: u8 = 126;

@@ -22,7 +22,7 @@ use signal_hook::consts::SIGPIPE;
 use tljournal::{Journal, Run};
 
 pub(crate) use args::{CommandArgs, Wanted};
-pub(crate) use end::OF_COMMANDS;
+pub(crate) use end::after;
 pub(crate) use fill::populate;
 pub(crate) use keep::run as keep_output;
 pub(crate) use patience::Patience;

@@ -23,7 +23,7 @@ const EXAMPLE: &str = r#"Examples:
 /// SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 and SIGINT are passed on to CMD, unless its terminal has
 /// sent them to it already.
 #[derive(Debug, clap::Args)]
-#[command(after_help = [EXAMPLE, "\n", child::OF_COMMANDS].concat())]
+#[command(after_help = child::after(EXAMPLE))]
 pub(crate) struct Args {
     /// Hold this lock, alone or shared; may be repeated
     #[arg(long = "lock", value_name = "NAME[:shared]")]

@@ -23,7 +23,7 @@ const EXAMPLE: &str = r#"Example:
 /// as CMD lives and keeps its descriptors open. It is /proc/PID/fd/N; where PID means nothing, as in
 /// another PID namespace, /proc/self/fd/N does for whoever has inherited the descriptor.
 #[derive(Debug, clap::Args)]
-#[command(after_help = [EXAMPLE, "\n", child::OF_COMMANDS].concat())]
+#[command(after_help = child::after(EXAMPLE))]
 pub(crate) struct Args {
     /// The tree, relative to the root
     path: RelPath,

@@ -19,7 +19,7 @@ const EXAMPLE: &str = r#"Example:
 /// with KEY at the same time one runs its CMD, and the others wait for that; if it fails or is killed the next
 /// one begins anew. When CMD fails nothing is changed.
 #[derive(Debug, clap::Args)]
-#[command(after_help = [EXAMPLE, "\n", child::OF_COMMANDS].concat())]
+#[command(after_help = child::after(EXAMPLE))]
 pub(crate) struct Args {
     /// Where the tree is to be, relative to the root
     path: RelPath,

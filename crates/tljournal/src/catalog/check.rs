@@ -5,6 +5,7 @@ use rusqlite::{Row, params};
 
 use super::codec::{bad, digest, parse, place, time};
 use super::entry::read_entry;
+use super::kept::KEPT_SINCE;
 use super::{Catalog, CatalogError, EntryRow};
 use crate::model::{Digest, Place, RunId, TxnId};
 
@@ -34,21 +35,36 @@ pub(crate) enum ScannedEntry {
     Bad,
 }
 
-/// What no journal writes, though each row by itself can be read: what to say of it, and how it is found.
-const UNACCOUNTED: [(&str, &str); 3] = [
-    (
-        "no change accounts for what is recorded at",
-        "SELECT path FROM entry WHERE NOT EXISTS
-             (SELECT 1 FROM change WHERE change.txn = entry.txn AND change.n = entry.n)",
-    ),
-    (
-        "a transaction is in place without a commit point",
-        "SELECT CAST(id AS TEXT) FROM txn WHERE state IN ('committed', 'applied') AND commit_no IS NULL",
-    ),
-    (
-        "less than nothing is kept of a transaction",
-        "SELECT CAST(id AS TEXT) FROM txn WHERE kept < 0",
-    ),
+/// Rows that can be read, and that no journal writes.
+struct Unaccounted {
+    /// What is said of each, before what it is called by.
+    text: &'static str,
+    table: &'static str,
+    key: &'static str,
+    condition: &'static str,
+}
+
+/// In the order in which they have to be removed.
+const UNACCOUNTED: [Unaccounted; 3] = [
+    Unaccounted {
+        text: "a transaction is in place without a commit point",
+        table: "txn",
+        key: "id",
+        condition: "state IN ('committed', 'applied') AND commit_no IS NULL",
+    },
+    Unaccounted {
+        text: "less than nothing is kept of a transaction",
+        table: "txn",
+        key: "id",
+        condition: "kept < 0",
+    },
+    Unaccounted {
+        text: "no change accounts for what is recorded at",
+        table: "entry",
+        key: "root || ':' || path",
+        condition: "NOT EXISTS
+            (SELECT 1 FROM change WHERE change.txn = entry.txn AND change.n = entry.n)",
+    },
 ];
 
 impl Catalog {
@@ -64,7 +80,7 @@ impl Catalog {
         Ok(lines)
     }
 
-    /// Rows that refer to a row that is not there.
+    /// Rows that refer to a row that is not there, or that no journal writes.
     pub(crate) fn dangling_rows(&self) -> Result<Vec<String>, CatalogError> {
         let mut statement = self.conn.prepare("PRAGMA foreign_key_check")?;
         let mut rows = statement.query([])?;
@@ -77,16 +93,46 @@ impl Catalog {
                 "row{number} of table {table} refers to no row of {parent}"
             ));
         }
-        for (text, sql) in UNACCOUNTED {
-            let mut statement = self.conn.prepare(sql)?;
-            let mut rows = statement.query([])?;
-            while let Some(row) = rows.next()? {
-                let key: String = row.get(0)?;
-                lines.push(format!("{text}: {key}"));
-            }
+        for what in &UNACCOUNTED {
+            let keys = self.unaccounted(what)?.into_iter();
+            lines.extend(keys.map(|key| format!("{}: {key}", what.text)));
         }
         lines.truncate(BAD_ROWS_MAX);
         Ok(lines)
+    }
+
+    /// What rows of this kind are called by.
+    fn unaccounted(&self, what: &Unaccounted) -> Result<Vec<String>, CatalogError> {
+        if what.condition.contains("kept") && self.schema_version()? < KEPT_SINCE {
+            return Ok(Vec::new());
+        }
+        let (table, key, condition) = (what.table, what.key, what.condition);
+        let sql = format!(
+            "SELECT CAST({key} AS TEXT) FROM {table} WHERE {condition} LIMIT {BAD_ROWS_MAX}"
+        );
+        let mut statement = self.conn.prepare(&sql)?;
+        let keys = statement.query_map([], |row| row.get(0))?;
+        Ok(keys.collect::<Result<_, _>>()?)
+    }
+
+    /// Removes the rows that can be read, and that no journal writes. Says how many of which table.
+    pub(super) fn remove_unaccounted(&self) -> Result<Vec<(&'static str, u64)>, CatalogError> {
+        let mut removed = Vec::new();
+        for Unaccounted {
+            table, condition, ..
+        } in &UNACCOUNTED
+        {
+            let count = format!("SELECT count(*) FROM {table} WHERE {condition}");
+            let count: i64 = self.conn.query_row(&count, [], |row| row.get(0))?;
+            match *table {
+                "txn" => self.remove_txns(&format!("SELECT id FROM txn WHERE {condition}"))?,
+                _ => self
+                    .conn
+                    .execute_batch(&format!("DELETE FROM {table} WHERE {condition}"))?,
+            }
+            removed.push((*table, count.unsigned_abs()));
+        }
+        Ok(removed)
     }
 
     /// Rows that cannot be read.

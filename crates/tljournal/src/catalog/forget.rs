@@ -1,6 +1,7 @@
 use rusqlite::params;
 
 use super::event::{FAILED_SYNC, WEAKER_PROMISE};
+use super::kept::KEPT_SINCE;
 use super::{Catalog, CatalogError};
 use crate::model::{Digest, Timestamp};
 
@@ -96,6 +97,9 @@ impl Catalog {
         count: u32,
         before: Timestamp,
     ) -> Result<(u64, u64), CatalogError> {
+        if self.schema_version()? < KEPT_SINCE {
+            return Ok((0, 0));
+        }
         let of = |table: &str, (began, condition): (&str, &str)| {
             let sql = format!(
                 "SELECT count(*) FROM {table} WHERE ({condition})

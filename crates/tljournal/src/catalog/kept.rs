@@ -22,9 +22,15 @@ pub(crate) struct Written {
     pub(crate) digest: Option<Digest>,
 }
 
+/// The schema that tells what is kept first. One that is older is read too, and keeps nothing.
+pub(super) const KEPT_SINCE: i64 = 3;
+
 impl Catalog {
     /// The transactions of which something is kept, oldest first.
     pub(crate) fn kept(&self) -> Result<Vec<KeptRow>, CatalogError> {
+        if self.schema_version()? < KEPT_SINCE {
+            return Ok(Vec::new());
+        }
         let sql = "SELECT id, uuid, label, kept, coalesce(ended_at, began_at) FROM txn
                    WHERE kept IS NOT NULL ORDER BY id";
         let mut statement = self.conn.prepare_cached(sql)?;
@@ -44,6 +50,9 @@ impl Catalog {
 
     /// Their rows and ids.
     pub(crate) fn kept_txns(&self) -> Result<Vec<(i64, TxnId)>, CatalogError> {
+        if self.schema_version()? < KEPT_SINCE {
+            return Ok(Vec::new());
+        }
         let sql = "SELECT id, uuid FROM txn WHERE kept IS NOT NULL ORDER BY id";
         let mut statement = self.conn.prepare_cached(sql)?;
         let mut rows = statement.query([])?;
@@ -57,6 +66,9 @@ impl Catalog {
 
     /// Whether something is kept of a transaction.
     pub(crate) fn is_kept(&self, txn: i64) -> Result<bool, CatalogError> {
+        if self.schema_version()? < KEPT_SINCE {
+            return Ok(false);
+        }
         let sql = "SELECT kept IS NOT NULL FROM txn WHERE id = ?1";
         let mut statement = self.conn.prepare_cached(sql)?;
         let found = statement.query_row([txn], |row| row.get(0)).optional()?;

@@ -31,14 +31,18 @@ impl Catalog {
         for table in TABLES {
             all.push(self.take_over(old, table)?);
         }
+        let mut lost = Vec::new();
         for bad in self.bad_rows()? {
-            all.iter_mut()
-                .filter(|done| done.table == bad.table)
-                .for_each(|done| {
-                    done.rows = done.rows.saturating_sub(1);
-                    done.lost += 1;
-                });
             self.remove_bad(bad.table, &bad.key)?;
+            lost.push((bad.table, 1));
+        }
+        self.conn.execute("UPDATE txn SET kept = NULL", [])?;
+        lost.extend(self.remove_unaccounted()?);
+        for done in &mut all {
+            let own = lost.iter().filter(|(table, _)| *table == done.table);
+            let lost: u64 = own.map(|(_, rows)| rows).sum();
+            done.rows = done.rows.saturating_sub(lost);
+            done.lost += lost;
         }
         for bad in self.bad_manifests()? {
             let forget = [
@@ -53,7 +57,6 @@ impl Catalog {
                     reason = 'the database was rebuilt while it was under way'
                     WHERE state NOT IN ('applied', 'aborted')";
         self.conn.execute(over, [ambient::now().to_string()])?;
-        self.conn.execute("UPDATE txn SET kept = NULL", [])?;
         Ok(all)
     }
 
@@ -109,25 +112,27 @@ impl Catalog {
 
     /// Removes a row that cannot be read, with what refers to it.
     fn remove_bad(&self, table: &str, key: &str) -> Result<(), CatalogError> {
-        let of_txn = |these: &str| {
-            let tables = ["change", "event", "entry"];
-            let each = tables.map(|table| format!("DELETE FROM {table} WHERE txn IN ({these});"));
-            format!("{} DELETE FROM txn WHERE id IN ({these});", each.concat())
-        };
         let quoted = key.replace('\'', "''");
         let sql = match table {
             "run" => {
-                let txns = format!("SELECT id FROM txn WHERE run = '{quoted}'");
+                self.remove_txns(&format!("SELECT id FROM txn WHERE run = '{quoted}'"))?;
                 let events = format!("DELETE FROM event WHERE run = '{quoted}';");
-                let run = format!("DELETE FROM run WHERE id = '{quoted}';");
-                format!("{events} {} {run}", of_txn(&txns))
+                format!("{events} DELETE FROM run WHERE id = '{quoted}';")
             }
-            "txn" => of_txn(&format!("'{quoted}'")),
+            "txn" => return self.remove_txns(&format!("'{quoted}'")),
             "change" => format!("DELETE FROM change WHERE txn || '/' || n = '{quoted}'"),
             "event" => format!("DELETE FROM event WHERE id = '{quoted}'"),
             "entry" => format!("DELETE FROM entry WHERE root || ':' || path = '{quoted}'"),
             _ => return Ok(()),
         };
+        Ok(self.conn.execute_batch(&sql)?)
+    }
+
+    /// Removes transactions, and whatever tells of them.
+    pub(super) fn remove_txns(&self, these: &str) -> Result<(), CatalogError> {
+        let tables = ["change", "event", "entry"];
+        let each = tables.map(|table| format!("DELETE FROM {table} WHERE txn IN ({these});"));
+        let sql = format!("{} DELETE FROM txn WHERE id IN ({these});", each.concat());
         Ok(self.conn.execute_batch(&sql)?)
     }
 

@@ -4,6 +4,7 @@ use rusqlite::OptionalExtension;
 use rusqlite::types::Value;
 
 use super::codec::{bad, digest, image, parse};
+use super::kept::KEPT_SINCE;
 use super::{Catalog, CatalogError};
 use crate::model::{Digest, Image, Op, Place, RelPath, TxnId};
 
@@ -104,7 +105,7 @@ impl Catalog {
                 values.len()
             ));
         }
-        let kept = match self.schema_version()? >= 3 {
+        let kept = match self.schema_version()? >= KEPT_SINCE {
             true => "txn.kept IS NOT NULL",
             false => "FALSE",
         };

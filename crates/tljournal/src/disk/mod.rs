@@ -40,6 +40,7 @@ use std::sync::Arc;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use rustix::fs::AtFlags;
+use rustix::io::Errno;
 
 use crate::model::{Digest, Hasher, Identity, Stat};
 
@@ -244,3 +245,18 @@ pub(crate) fn absolute(path: &Utf8Path) -> Result<Utf8PathBuf, DiskError> {
 
 #[cfg(test)]
 mod tests;
+
+/// `None` for what is not there, or is no directory, or behind a link.
+pub(crate) fn unless_gone<T>(told: Result<T, DiskError>) -> Result<Option<T>, DiskError> {
+    match told {
+        Ok(told) => Ok(Some(told)),
+        Err(error)
+            if [Errno::NOENT, Errno::NOTDIR, Errno::LOOP]
+                .iter()
+                .any(|errno| error.is(*errno)) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}

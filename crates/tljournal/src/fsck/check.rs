@@ -5,11 +5,12 @@ use camino::Utf8Path;
 use super::{Code, Finding, FsckDepth, FsckOptions, FsckReport};
 use crate::apply::chain;
 use crate::catalog::CatalogError;
+use crate::disk::unless_gone;
 use crate::disk::{Dir, Disk, DiskError};
 use crate::error::{Damage, Error, Unsupported, UsageError};
 use crate::home::{ASIDE, DATABASE, LOCK, LOG, RESERVE, STATE, TXN};
 use crate::lock::{self, Holders};
-use crate::look::{Look, unless_gone};
+use crate::look::Look;
 
 /// Whoever is told of findings; breaks to end the check.
 pub(crate) type Told<'a> = &'a mut dyn FnMut(Finding) -> ControlFlow<()>;
@@ -30,6 +31,8 @@ pub(super) struct Check<'a> {
 pub(super) enum Stop {
     /// Somebody wanted it to.
     Asked,
+    /// Somebody works, and that cannot be followed from here.
+    Outdated,
     /// It cannot go on.
     Failed(Error),
 }
@@ -44,8 +47,10 @@ pub(crate) fn check(look: &Look<'_>, options: &FsckOptions, told: Told<'_>) -> F
         holders: look.at_home.then(Holders::ask),
         not_copied: 0,
     };
-    if let Err(Stop::Asked) = check.all() {
-        check.report.cancelled = true;
+    match check.all() {
+        Err(Stop::Asked) => check.report.cancelled = true,
+        Err(Stop::Outdated) => check.report.outdated = true,
+        Err(Stop::Failed(_)) | Ok(()) => {}
     }
     check.report
 }
@@ -59,7 +64,6 @@ pub(crate) fn tell_unopened(
 ) -> Result<FsckReport, Error> {
     let database = home.join(DATABASE);
     let path = database.strip_prefix(root).unwrap_or(&database).as_str();
-    let mut report = FsckReport::default();
     let finding = match &error {
         Error::Damaged(Damage::Catalog { source, .. }) => {
             let code = match source {
@@ -76,17 +80,12 @@ pub(crate) fn tell_unopened(
             let features = format!("format features {features:#x}");
             Finding::new(Code::DatabaseNewer, path).actual(features)
         }
-        Error::Usage(UsageError::NoJournal { .. }) => match missing(home, disk)? {
-            Missing::NeverMade => return Err(error),
-            Missing::BeingMade => {
-                let now = "everything: somebody is making the database at this moment";
-                report.unchecked.push(now.to_owned());
-                return Ok(report);
-            }
-            Missing::Lost => Finding::new(Code::DatabaseMissing, path),
-        },
+        Error::Usage(UsageError::NoJournal { .. }) if is_lost(home, disk)? => {
+            Finding::new(Code::DatabaseMissing, path)
+        }
         _ => return Err(error),
     };
+    let mut report = FsckReport::default();
     report.count(&finding);
     let everything = "everything else: only the database can tell what should be";
     report.unchecked.push(everything.to_owned());
@@ -95,36 +94,26 @@ pub(crate) fn tell_unopened(
     Ok(report)
 }
 
-/// Why there is no database.
-enum Missing {
-    NeverMade,
-    BeingMade,
-    Lost,
-}
-
-/// Tells a database that is gone from one that has not been made: nothing but the layout is there before.
-fn missing(home: &Utf8Path, disk: &Disk) -> Result<Missing, Error> {
+/// Tells a database that is gone from one that has not been made: nothing but the layout is there before, and
+/// whoever makes one holds the commit lock.
+fn is_lost(home: &Utf8Path, disk: &Disk) -> Result<bool, Error> {
     let Some(state) = unless_gone(Dir::open(&home.join(STATE), disk.clone()))? else {
-        return Ok(Missing::NeverMade);
+        return Ok(false);
     };
     let is_used = |dir: &str| -> Result<bool, Error> {
         let dir = unless_gone(state.open_dir(dir))?;
         Ok(!dir.map_or(Ok(Vec::new()), |dir| dir.names())?.is_empty())
     };
     if state.stat(RESERVE)?.is_none() && !is_used(TXN)? && !is_used(LOG)? && !is_used(ASIDE)? {
-        return Ok(Missing::NeverMade);
+        return Ok(false);
     }
-    let is_gone = || -> Result<bool, Error> {
-        let there = disk.stat_at(&home.join(DATABASE))?;
-        Ok(there.is_none_or(|stat| stat.size == 0))
-    };
-    // Whoever makes one holds the commit lock.
     let lock = unless_gone(state.open_file(&format!("{LOCK}/commit")))?;
-    match lock.map_or(Ok(true), |file| lock::try_shared(&file)) {
-        Ok(true) if is_gone()? => Ok(Missing::Lost),
-        Ok(_) => Ok(Missing::BeingMade),
-        Err(errno) => Err(DiskError::new("lock", "lock/commit", errno).into()),
+    let is_free = lock.map_or(Ok(true), |file| lock::try_shared(&file));
+    if !is_free.map_err(|errno| DiskError::new("lock", "lock/commit", errno))? {
+        return Ok(false);
     }
+    let there = disk.stat_at(&home.join(DATABASE))?;
+    Ok(there.is_none_or(|stat| stat.size == 0))
 }
 
 impl Check<'_> {
@@ -173,6 +162,10 @@ impl Check<'_> {
 
     /// Tells a finding.
     pub(super) fn tell(&mut self, finding: Finding) -> Result<(), Stop> {
+        // What others did since would be taken for damage.
+        if self.look.is_outdated()? {
+            return Err(Stop::Outdated);
+        }
         self.report.count(&finding);
         match (self.told)(finding) {
             ControlFlow::Continue(()) => self.go_on(),

@@ -3,10 +3,10 @@ use super::finding::Subject;
 use super::{Code, Finding};
 use crate::catalog::{KeptRow, Written};
 use crate::disk::Dir;
+use crate::disk::unless_gone;
 use crate::error::Error;
 use crate::home::{TXN, spot_name};
 use crate::lock;
-use crate::look::unless_gone;
 use crate::model::{Change, Entry, EntryKind, Kind, Spot};
 use crate::tree::{self, Depth, Reader};
 

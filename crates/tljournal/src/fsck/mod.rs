@@ -22,7 +22,7 @@
 //!
 //! # How it goes
 //!
-//! `look` has what is looked at, with what cannot be checked. Each other file is one part: it is given a
+//! What is read lies in the room `look`; here `look` adds the moment in which nothing is being put in place. Each other file is one part: it is given a
 //! [`Check`], and tells [`Finding`]s. What there is to tell stands in `code`, once. Structure comes first,
 //! so that it is known how much is to be hashed; then all of that, the largest first, on every core.
 //!

@@ -94,13 +94,16 @@ pub struct FsckReport {
     pub unchecked: Vec<String>,
     /// Whether it was ended before it was done.
     pub cancelled: bool,
+    /// Whether it came to nothing because somebody worked meanwhile, which cannot be followed by who may not write
+    /// there: it can be repeated.
+    pub outdated: bool,
 }
 
 impl FsckReport {
     /// Whether nothing that is an error was found.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.errors == 0
+        self.errors == 0 && !self.outdated
     }
 
     pub(super) fn count(&mut self, finding: &Finding) {

@@ -129,6 +129,7 @@ fn differing(
         state: Some(home.state.clone()),
         runs: None,
         at_home: true,
+        seen: None,
         key_material: &KeyMaterial::default(),
     };
     let mut differing = Vec::new();

@@ -144,7 +144,7 @@ fn is_over(row: &TxnRow) -> bool {
 
 /// Whether somebody has locked the directory of a transaction; `None` if it is gone.
 fn is_at_work(txns: &Dir, id: TxnId) -> Result<Option<bool>, DiskError> {
-    let Some(dir) = crate::look::unless_gone(txns.open_dir(&id.to_string()))? else {
+    let Some(dir) = crate::disk::unless_gone(txns.open_dir(&id.to_string()))? else {
         return Ok(None);
     };
     let free = lock::try_shared(&dir);

@@ -107,10 +107,15 @@ impl Home {
         Ok(dir.path().to_string())
     }
 
+    /// Whether somebody made a new database that is complete, and has not been taken.
+    pub(crate) fn has_rebuilt_database(&self) -> Result<bool, DiskError> {
+        Ok(self.state.stat(REBUILT)?.is_some())
+    }
+
     /// Takes the new database that somebody made, if there is one and no other. The caller holds the commit
     /// lock.
     pub(crate) fn take_rebuilt_database(&self) -> Result<bool, Error> {
-        if self.state.stat(REBUILT)?.is_none() {
+        if !self.has_rebuilt_database()? {
             return Ok(false);
         }
         if self.dir.stat(DATABASE)?.is_some() {

@@ -2,9 +2,9 @@ use std::collections::BTreeMap;
 
 use super::layout::LOG;
 use crate::ambient;
+use crate::disk::unless_gone;
 use crate::disk::{Dir, DiskError};
 use crate::error::Error;
-use crate::look::unless_gone;
 use crate::model::{Limits, RunId};
 
 /// The output of a run's command.

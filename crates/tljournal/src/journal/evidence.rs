@@ -5,7 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::inspect::Inspection;
-use crate::disk::{Dir, DiskError};
+use crate::disk::{Dir, DiskError, unless_gone};
 use crate::error::Error;
 use crate::model::{RunId, Timestamp, TxnId};
 
@@ -47,7 +47,7 @@ impl Inspection {
     /// # Errors
     /// [`Error::Disk`] when their directory cannot be looked at.
     pub fn log_ends(&self, run: RunId, bytes_max: u64) -> Result<Vec<LogEnd>, Error> {
-        let Some(dir) = there(self.look().home.open_dir(LOGS))? else {
+        let Some(dir) = unless_gone(self.look().home.open_dir(LOGS))? else {
             return Ok(Vec::new());
         };
         let mut ends = Vec::new();
@@ -77,7 +77,7 @@ impl Inspection {
     /// [`Error::Disk`] when it cannot be looked at.
     pub fn left_by(&self, txn: TxnId) -> Result<Option<Utf8PathBuf>, Error> {
         let name = format!("{TXNS}/{txn}");
-        let there = there(self.look().home.open_dir(&name))?;
+        let there = unless_gone(self.look().home.open_dir(&name))?;
         Ok(there.map(|_| Utf8PathBuf::from(name)))
     }
 }
@@ -95,7 +95,7 @@ impl LogEnd {
 }
 
 fn log_end(dir: &Dir, name: &str, bytes_max: u64) -> Result<Option<LogEnd>, Error> {
-    let Some(mut file) = there(dir.open_file(name))? else {
+    let Some(mut file) = unless_gone(dir.open_file(name))? else {
         return Ok(None);
     };
     let stat = dir.stat_open(&file)?;
@@ -112,11 +112,4 @@ fn log_end(dir: &Dir, name: &str, bytes_max: u64) -> Result<Option<LogEnd>, Erro
         cut: from > 0,
         written_at: stat.mtime,
     }))
-}
-
-fn there<T>(opened: Result<T, DiskError>) -> Result<Option<T>, DiskError> {
-    match opened {
-        Err(error) if error.io().kind() == std::io::ErrorKind::NotFound => Ok(None),
-        opened => opened.map(Some),
-    }
 }

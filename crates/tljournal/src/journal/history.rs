@@ -160,7 +160,7 @@ impl<'a> History<'a> {
     /// # Errors
     /// [`Error::Disk`] when the locks cannot be asked.
     pub fn is_alive(&self, run: RunId) -> Result<bool, Error> {
-        self.look.is_alive(run)
+        Ok(self.look.is_alive(run)?)
     }
 
     /// What the catalog says of a path; `None` if it put nothing there.
@@ -203,7 +203,8 @@ impl<'a> History<'a> {
     /// What [`Journal::undo`](crate::Journal::undo) would do now. Changes nothing.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a transaction that is not in place, and as for [`History::transactions`].
+    /// [`Error::Usage`] for a transaction that is not in place, [`Error::Disk`] when something cannot be looked
+    /// at, and as for [`History::transactions`].
     pub fn plan_undo(&self, txn: &TxnRecord, options: &UndoOptions) -> Result<Undo, Error> {
         undo::plan_undo(self, txn, options)
     }
@@ -224,7 +225,7 @@ impl<'a> History<'a> {
     /// What [`Journal::gc`](crate::Journal::gc) would delete now. Changes nothing.
     ///
     /// # Errors
-    /// As for [`History::transactions`].
+    /// [`Error::Disk`] when something cannot be looked at, and as for [`History::transactions`].
     pub fn plan_gc(&self, retention: &Retention) -> Result<Gc, Error> {
         kept::plan(&self.look, retention)
     }

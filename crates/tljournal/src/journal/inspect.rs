@@ -7,12 +7,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::compare::compare;
 use super::history::History;
 use crate::catalog::{Catalog, CatalogError, HomeRow};
+use crate::disk::unless_gone;
 use crate::disk::{Dir, Disk, DiskError};
 use crate::error::{Error, UsageError};
 use crate::fsck::{self, Finding, FsckOptions, FsckReport};
 use crate::home::{DATABASE, FOREIGN_JOURNAL, Map, SHM, STATE, WAL, check_database_files};
 use crate::lock::{self, Runs};
-use crate::look::{Asked, Look};
+use crate::look::{Asked, Look, Seen};
 use crate::model::{KeyMaterial, RelPath};
 use crate::tree::Difference;
 
@@ -28,7 +29,10 @@ pub struct Inspection {
     runs: Option<Runs>,
     root: Dir,
     home: Dir,
+    state: Option<Dir>,
     at_home: bool,
+    /// What the database was when it was read, if that is not told of what others write since.
+    seen: Option<Seen>,
     /// Holds the private copy that is read, if one is.
     copy: Option<tempfile::TempDir>,
     key_material: KeyMaterial,
@@ -59,28 +63,30 @@ impl Inspection {
         let path = dir.real_path()?.join(DATABASE);
         let (root_stat, home_stat) = (root_dir.own_stat()?, dir.own_stat()?);
         let log_is_empty = dir.stat(WAL)?.is_none_or(|stat| stat.size == 0);
-        let home_row = {
-            // Nobody writes while this is looked at as a file that nobody writes.
-            let _lock = share_database(&dir)?;
-            match Catalog::open_read_only(&path, true) {
-                // A power cut may have left all of it in the log.
-                Err(CatalogError::Corrupt(_)) if !log_is_empty => None,
-                opened => opened?.home()?,
-            }
-        };
         let is_own =
             |row: Option<HomeRow>| row.is_some_and(|row| row.identity == home_stat.identity);
-        let at_home = is_own(home_row);
+        let told = {
+            // Nobody writes while this is looked at as a file that nobody writes.
+            let _lock = share_database(&dir)?;
+            Catalog::open_read_only(&path, true).and_then(|catalog| catalog.home())
+        };
+        let (home_row, copy) = match told {
+            // A kill in the middle of a checkpoint, or a power cut, may have left all of it in the log.
+            Err(CatalogError::Corrupt(_)) if !log_is_empty => {
+                let (catalog, copy) = readable_copy(&dir)?;
+                (catalog.home()?, Some((catalog, copy)))
+            }
+            told => (told?, None),
+        };
         // SQLite would replay a journal that lies beside it, which is never ours.
         let is_plain = dir.stat(SHM)?.is_some() && dir.stat(FOREIGN_JOURNAL)?.is_none();
-        let shared = at_home && is_plain && dir.is_writable();
+        let shared = is_own(home_row) && is_plain && dir.is_writable();
+        let seen = (!shared).then(|| Seen::of(&dir)).transpose()?;
         let (mut catalog, copy) = if shared || log_is_empty {
             (Catalog::open_read_only(&path, !shared)?, None)
         } else {
-            let copy = private_copy(&dir, disk)?;
-            let path =
-                Utf8PathBuf::from_path_buf(copy.path().join(DATABASE)).map_err(|_| no_journal())?;
-            (Catalog::open_read_only(&path, false)?, Some(copy))
+            let (catalog, copy) = copy.map_or_else(|| readable_copy(&dir), Ok)?;
+            (catalog, Some(copy))
         };
         let at_home = is_own(catalog.home()?);
         catalog.set_root(root_stat.identity);
@@ -101,8 +107,10 @@ impl Inspection {
                 .ok()
                 .filter(|_| at_home),
             root: root_dir,
+            state: unless_gone(dir.open_dir(STATE))?,
             home: dir,
             at_home,
+            seen: seen.filter(|_| at_home),
             copy,
             key_material,
         })
@@ -170,9 +178,10 @@ impl Inspection {
             map: &self.map,
             root: &self.root,
             home: &self.home,
-            state: self.home.open_dir(STATE).ok(),
+            state: self.state.clone(),
             runs: self.runs.as_ref(),
             at_home: self.at_home,
+            seen: self.seen.as_ref(),
             key_material: &self.key_material,
         }
     }

@@ -4,6 +4,7 @@ use crate::catalog::{Catalog, CatalogError, HomeRow};
 use crate::error::{Damage, Error, UsageError};
 use crate::fsck::{self, RebuildOptions, Rebuilt};
 use crate::home::Home;
+use crate::model::Stat;
 
 /// A database that is read while the file itself stays as it is.
 struct Old {
@@ -20,6 +21,12 @@ impl Options {
     /// one of a newer version, which is left as it is; as the system says.
     pub fn rebuild(self, options: &RebuildOptions) -> Result<Rebuilt, Error> {
         let home = self.open_home()?;
+        let is_missing = |seen: &Option<Stat>| seen.as_ref().is_none_or(|stat| stat.size == 0);
+        let is_made = is_missing(&home.check_database_files()?) && home.has_rebuilt_database()?;
+        if is_made {
+            // An earlier one was ended when all was done but this.
+            self.clone().work()?.close()?;
+        }
         let seen = home.check_database_files()?;
         let (old, why) = open_old(&home)?;
         let marked = match &seen {
@@ -27,7 +34,7 @@ impl Options {
             None => false,
         };
         let sound = |old: &Old| fsck::is_sound(&old.catalog).unwrap_or(false);
-        if !options.force && !marked && old.as_ref().is_some_and(sound) {
+        if !options.force && !is_made && !marked && old.as_ref().is_some_and(sound) {
             return Err(UsageError::Sound.into());
         }
         let identity = home.home_stat.identity;

@@ -36,7 +36,9 @@ pub(crate) fn before(look: &Look<'_>, txn: i64, place: &Place) -> Result<Option<
     let Some(record) = look.ask(|catalog| catalog.txn_record(txn))? else {
         return Ok(None);
     };
-    if record.kept.is_none() || record.state != "applied" {
+    // What a rebuildable tree replaced is there, and comes to be kept when that tree is on the medium.
+    let is_there = || look.ask(|catalog| catalog.is_unsettled(txn));
+    if record.state != "applied" || record.kept.is_none() && !is_there()? {
         return Ok(None);
     }
     let changes = look.ask(|catalog| catalog.changes(txn))?;

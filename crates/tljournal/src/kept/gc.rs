@@ -73,8 +73,7 @@ pub(crate) fn plan(look: &Look<'_>, to: &Retention) -> Result<Gc, Error> {
     sort_out(look, &to.kept, &mut would, goes)?;
     history::plan(look, &to.history, &mut would)?;
     if let Some(state) = &look.state {
-        let is_alive = |run| look.runs.map_or(Ok(false), |runs| runs.is_alive(run));
-        would.logs = home::surplus_logs(state, &to.logs, is_alive)?;
+        would.logs = home::surplus_logs(state, &to.logs, |run| look.is_alive(run))?;
     }
     Ok(would)
 }

@@ -41,7 +41,7 @@ pub(super) fn plan(look: &Look<'_>, limits: &Limits, would: &mut Gc) -> Result<(
     Ok(())
 }
 
-/// What ended before this is older than it may be.
+/// What began before this is older than it may be.
 fn oldest(limits: &Limits) -> Timestamp {
     let age = i64::try_from(limits.age.as_secs()).unwrap_or(i64::MAX);
     Timestamp::new(ambient::now().secs().saturating_sub(age), 0)

@@ -196,7 +196,8 @@ fn remove_orphan(
 fn forget_lost_kept(engine: &Engine, report: &mut Recovery) -> Result<(), Error> {
     for (row, id) in engine.look(|catalog| catalog.kept_txns())? {
         // A row is never marked before its directory is there, nor is a directory made again.
-        if engine.home.txns.stat(id.to_string())?.is_none() {
+        let is_gone = engine.home.txns.stat(id.to_string())?.is_none();
+        if is_gone && engine.look(|catalog| catalog.is_kept(row))? {
             tracing::info!(txn = %id, "what was kept of a transaction is gone");
             engine.record(Sync::Normal, |catalog| catalog.set_kept(row, None))?;
             report.kept_gone += 1;

@@ -5,7 +5,8 @@ use super::{HIDDEN, redacted_text};
 #[must_use]
 pub fn redacted(args: impl IntoIterator<Item = String>) -> String {
     let args: Vec<_> = args.into_iter().collect();
-    if !args.iter().any(|arg| may_hold_secret(arg)) {
+    let is_of_interest = |arg: &String| may_hold_secret(arg) || is_option_of_account(arg);
+    if !args.iter().any(is_of_interest) {
         return args.join(" ");
     }
     let (mut follows, mut told) = (false, Vec::new());
@@ -17,7 +18,7 @@ pub fn redacted(args: impl IntoIterator<Item = String>) -> String {
             follows = false;
             HIDDEN.to_owned()
         } else if is_option_of_account(option) {
-            account(arg)
+            account(arg, &mut follows)
         } else if is_script {
             script(arg, &mut follows)
         } else {
@@ -28,16 +29,16 @@ pub fn redacted(args: impl IntoIterator<Item = String>) -> String {
 }
 
 /// Hides the password behind a user; neither ids of users and groups nor paths on a host.
-fn account(arg: &str) -> String {
-    let is_password = |text: &str| {
-        let ids = text.bytes().all(|byte| byte.is_ascii_digit());
-        !ids && !text.starts_with('/')
-    };
+fn account(arg: &str, follows: &mut bool) -> String {
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let are_ids = |user, group| is_number(user) && is_number(group);
     match arg.split_once(':') {
-        Some((user, text)) if !user.contains('/') && is_password(text) => {
+        Some((user, text))
+            if !user.contains(['/', '-']) && !are_ids(user, text) && !text.starts_with('/') =>
+        {
             format!("{user}:{HIDDEN}")
         }
-        _ => redacted_text(arg).into_owned(),
+        _ => argument(arg, follows),
     }
 }
 

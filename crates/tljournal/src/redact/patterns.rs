@@ -28,7 +28,8 @@ const NAMES: [&str; 20] = [
 ];
 
 /// The forms in which secrets occur. Each has one group, the secret, or several of which one matches; the last
-/// has none: a private key begins there. None reaches beyond its line. `NAME` stands for one of these names.
+/// has none: a private key begins there. None reaches beyond its line. `NAME` stands for one of these names, `USER`
+/// for that of a user, which is no number.
 const FORMS: [&str; 13] = [
     // name="x", "name": "x", name = 'x'
     r#"NAME[\w.-]*\\?["']?[ \t]*[:=][ \t]*\\?(?:"((?:[^"\\\r\n]|\\[^\r\n])+)|'([^'\r\n]+))"#,
@@ -38,10 +39,10 @@ const FORMS: [&str; 13] = [
     r#"^[ \t-]*[\w.-]*NAME[\w.-]*[ \t]*[:=][ \t]+([^\s"'][^\r\n]*)"#,
     // --name x, "--name", "x"
     r#"(?:^|[\s"'(\[,=])--?[\w-]*NAME[\w-]*["']?,?[ \t]+(?:"((?:[^"\\\r\n]|\\[^\r\n])+)|'([^'\r\n]+)|([^\s"'<\[-](?:[^\s"']|["'][^\s,;:)\]}>])*))"#,
-    // --pass x, --pwd=x
-    r#"(?:^|[\s"'(\[,=])--?(?:pass|pwd|pw)["']?(?:,?[ \t]+|=)["']?([^\s"'<\[-][^\s"']*)"#,
-    // -u user:x, --user=user:x; but neither ids of users and groups nor paths on a host
-    r#"(?:^|[\s"'(\[,])(?:-u|--user|--proxy-user)["']?(?:,?[ \t]+|=)?["']?[^\s"':/=-][^\s"':/=]*:([0-9]*[^\s"',/0-9][^\s"',]*)"#,
+    // --pass x, --pwd=x, "--pw", "x"
+    r#"(?:^|[\s"'(\[,=])--?(?:pass|pwd|pw)["']?(?:,?[ \t]+|=)(?:"((?:[^"\\\r\n]|\\[^\r\n])+)|'([^'\r\n]+)|([^\s"'<\[-][^\s"']*))"#,
+    // -u user:x, --user "user:x"; but neither ids of users and groups nor paths on a host
+    r#"(?:^|[\s"'(\[,])(?:-u|--user|--proxy-user)["']?(?:,?[ \t]+|=)?(?:"USER:((?:[^"\\/\r\n]|\\[^\r\n])+)|'USER:([^'/\r\n]+)|(?:USER:([^\s"'/][^\s"']*)|[0-9]+:([0-9]*[^\s"'/0-9][^\s"']*)))"#,
     // .. password: x, in the middle of a line: one word
     r#"(?:password|passwd|passphrase)["']?:[ \t]+([^\s"'\[][^\s"',;]*)"#,
     // scheme://user:password@host
@@ -57,16 +58,21 @@ const FORMS: [&str; 13] = [
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----",
 ];
 
+/// The name of a user that is no number.
+const USER: &str = r#"[^\s"':/=-]*[^\s"':/=0-9-][^\s"':/=]*"#;
+
 /// Where a private key ends.
 const KEY_ENDS: &str = "-----END [A-Z0-9 ]*PRIVATE KEY";
 
 /// What the forms contain that have no name, in lower case. In each line that it matches every form contains one
 /// of these, or a name: to look for that first is several times as fast.
-const HINTS: [&str; 25] = [
+const HINTS: [&str; 27] = [
     "://",
     "-pass",
     "-pw",
-    "-u",
+    " -u",
+    "'-u",
+    "\"-u",
     "--user",
     "--proxy-user",
     "authorization",
@@ -108,8 +114,15 @@ pub(super) struct Search {
 impl Search {
     pub(super) fn new() -> Self {
         static FORM: OnceLock<Regex> = OnceLock::new();
-        let names = || format!("(?:{})", NAMES.join("|"));
-        let forms = FORM.get_or_init(|| compiled(&FORMS.join("|").replace("NAME", &names())));
+        let forms = FORM.get_or_init(|| {
+            let names = format!("(?:{})", NAMES.join("|"));
+            compiled(
+                &FORMS
+                    .join("|")
+                    .replace("NAME", &names)
+                    .replace("USER", USER),
+            )
+        });
         Self {
             forms,
             groups: forms.capture_locations(),

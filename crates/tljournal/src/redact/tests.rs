@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// What lies in a text, and what is stored of it.
-const TOLD: [(&str, &str); 46] = [
+const TOLD: [(&str, &str); 52] = [
     ("--password=x", "--password=[redacted]"),
     ("--token abc --verbose", "--token [redacted] --verbose"),
     ("--token --verbose x", "--token --verbose x"),
@@ -80,6 +80,15 @@ const TOLD: [(&str, &str); 46] = [
     ("--pwd=x y", "--pwd=[redacted] y"),
     ("+ curl -u me:hunter2 h", "+ curl -u me:[redacted] h"),
     ("curl -ume:hunter2 h", "curl -ume:[redacted] h"),
+    ("curl -u me:123,456 h", "curl -u me:[redacted] h"),
+    ("curl -u 'me:my own' h", "curl -u 'me:[redacted]' h"),
+    (r#"curl -u "me:my own" h"#, r#"curl -u "me:[redacted]" h"#),
+    (r#"["-u", "me:my own"]"#, r#"["-u", "me:[redacted]"]"#),
+    (r#"x --pass "my own" y"#, r#"x --pass "[redacted]" y"#),
+    (
+        "--target x86_64-unknown-linux:gnu",
+        "--target x86_64-unknown-linux:gnu",
+    ),
     ("--user=me:1x h", "--user=me:[redacted] h"),
     ("docker run -u 1000:1000 x", "docker run -u 1000:1000 x"),
     ("rsync -u host:/a b", "rsync -u host:/a b"),
@@ -155,11 +164,16 @@ fn secrets_in_arguments_are_hidden_also_behind_their_options() {
         ("1000:1000", "1000:1000"),
         ("host:/a", "host:/a"),
         ("https://u:p@h", "https://[redacted]@h"),
+        ("me:12", "me:[redacted]"),
     ] {
         let args = ["curl", "-u", account, "x"];
         assert_eq!(told(&args), format!("curl -u {shown} x"));
     }
     assert_eq!(told(&["x", "--pass", "my own"]), "x --pass [redacted]");
+    assert_eq!(
+        told(&["x", "-u", "--password", "hunter2"]),
+        "x -u --password [redacted]"
+    );
     assert_eq!(
         told(&["curl", "-H", "Authorization: Bearer x"]),
         "curl -H Authorization: Bearer [redacted]"

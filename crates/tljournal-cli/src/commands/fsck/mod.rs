@@ -110,11 +110,22 @@ fn check(session: &Session, args: &Args) -> Result<Exit, Failure> {
         || found.json(&options),
         |out| print::summary(out, &found.report, &found.findings),
     )?;
+    if found.report.outdated {
+        return Err(outdated());
+    }
     Ok(match (found.report.cancelled, found.report.is_clean()) {
         (true, _) => Exit::Passed(status::CANCELLED),
         (false, true) => Exit::Done,
         (false, false) => Exit::Passed(status::ERRORS_LEFT),
     })
+}
+
+fn outdated() -> Failure {
+    Failure::Refused {
+        what: "somebody worked meanwhile, and who may not write there cannot follow that"
+            .to_owned(),
+        hint: Some("check again, or as a user who may write there"),
+    }
 }
 
 /// What one look found.

@@ -21,10 +21,27 @@ pub(super) struct Content {
 }
 
 /// What is to be at a place again.
+#[derive(Clone)]
 pub(super) struct Wanted {
     pub(super) place: Place,
     pub(super) path: RelPath,
     pub(super) entry: EntryRow,
+}
+
+impl Wanted {
+    /// Whether it is what is recorded there still.
+    fn is_still(&self, engine: &Engine) -> Result<bool, Error> {
+        let entry = engine.look(|catalog| catalog.entry(&self.place))?;
+        Ok(entry.is_some_and(|entry| entry.txn == self.entry.txn))
+    }
+
+    /// Refuses to go on if somebody else was first. The caller holds the commit lock.
+    fn check_still(&self, engine: &Engine) -> Result<(), Error> {
+        match self.is_still(engine)? {
+            true => Ok(()),
+            false => Err(Conflict::at(&self.path, ConflictKind::Edited).into()),
+        }
+    }
 }
 
 impl Repairs<'_> {
@@ -37,21 +54,20 @@ impl Repairs<'_> {
         if finding.txn.as_deref().is_some_and(is_other) {
             return Ok(recorded_anew());
         }
-        let done = match wanted.entry.image.kind {
-            Kind::Dir => self.tree(&wanted),
-            Kind::Link => self.link(&wanted, finding.code),
-            Kind::File | Kind::Other => self.file(&wanted, finding.code),
+        let done = match (finding.code, wanted.entry.image.kind) {
+            (Code::ManifestMissing | Code::ManifestDamaged, _) => self.manifest(&wanted),
+            (_, Kind::Dir) => self.tree(&wanted),
+            (code, Kind::Link) => self.link(&wanted, code),
+            (code, Kind::File | Kind::Other) => self.file(&wanted, code),
         };
         match done {
-            Err(Error::Conflict(_)) if !is_still(self.engine, place, wanted.entry.txn)? => {
-                Ok(recorded_anew())
-            }
+            Err(Error::Conflict(_)) if !wanted.is_still(self.engine)? => Ok(recorded_anew()),
             done => done,
         }
     }
 
     /// What is recorded at a place.
-    pub(super) fn wanted(&self, place: &Place) -> Result<Option<Wanted>, Error> {
+    fn wanted(&self, place: &Place) -> Result<Option<Wanted>, Error> {
         let Some(entry) = self.engine.look(|catalog| catalog.entry(place))? else {
             return Ok(None);
         };
@@ -69,7 +85,7 @@ impl Repairs<'_> {
         if code == Code::Changed && !self.is_named(&wanted.path) {
             return Ok(theirs());
         }
-        self.clear_the_way(&wanted.place, Kind::Link)?;
+        self.clear_the_way(wanted, Kind::Link)?;
         let mut txn = self.begin(wanted);
         txn.link(&wanted.path, target, Expect::Any)?;
         txn.prepare()?.commit()?;
@@ -97,7 +113,7 @@ impl Repairs<'_> {
                 _ => Ok(Outcome::Left(nowhere())),
             };
         };
-        self.clear_the_way(place, Kind::File)?;
+        self.clear_the_way(wanted, Kind::File)?;
         let payload = Payload::reader(content.file)
             .map_err(|source| crate::disk::DiskError::new("read", path.as_str(), source))?;
         let payload = payload.mode(entry.image.mode).mtime(entry.image.mtime);
@@ -118,11 +134,8 @@ impl Repairs<'_> {
     pub(super) fn begin(&self, wanted: &Wanted) -> Transaction {
         let label = format!("repair {}", wanted.path);
         let mut txn = Transaction::new(self.engine.clone(), &label).keeping_evidence();
-        let (place, recorded) = (wanted.place.clone(), wanted.entry.txn);
-        txn.guard(move |engine| match is_still(engine, &place, recorded)? {
-            true => Ok(()),
-            false => Err(Conflict::at(engine.home.shown(&place), ConflictKind::Edited).into()),
-        });
+        let wanted = wanted.clone();
+        txn.guard(move |engine| wanted.check_still(engine));
         txn
     }
 
@@ -138,17 +151,18 @@ impl Repairs<'_> {
 
     /// Moves aside what is of another kind than what is to be put there. The record stays, so that the next
     /// check finds it missing if this is cut short.
-    pub(super) fn clear_the_way(&self, place: &Place, wanted: Kind) -> Result<(), Error> {
-        let home = &self.engine.home;
+    pub(super) fn clear_the_way(&self, wanted: &Wanted, kind: Kind) -> Result<(), Error> {
+        let (home, place) = (&self.engine.home, &wanted.place);
         if !home.may_touch(place) {
             // The transaction that follows is refused; nothing is moved for it.
             return Ok(());
         }
-        let is_wrong = |stat: &Stat| stat.kind != wanted;
+        let is_wrong = |stat: &Stat| stat.kind != kind;
         if !apply::stat_at(self.engine, place)?.is_some_and(|stat| is_wrong(&stat)) {
             return Ok(());
         }
         let _lock = self.engine.commit_lock(Mode::Exclusive, "repair", None)?;
+        wanted.check_still(self.engine)?;
         let name = place.path.name();
         let Parent::There(parent) = home.parent(place)? else {
             return Ok(());
@@ -202,17 +216,11 @@ impl Repairs<'_> {
     }
 }
 
-/// Whether what is recorded at a place is what this transaction recorded there.
-fn is_still(engine: &Engine, place: &Place, txn: i64) -> Result<bool, Error> {
-    let entry = engine.look(|catalog| catalog.entry(place))?;
-    Ok(entry.is_some_and(|entry| entry.txn == txn))
-}
-
 fn recorded_anew() -> Outcome {
     Outcome::Mended("somebody else put something there since the check".to_owned())
 }
 
-pub(super) fn forgotten() -> Outcome {
+fn forgotten() -> Outcome {
     Outcome::Mended("nothing is recorded there any more".to_owned())
 }
 

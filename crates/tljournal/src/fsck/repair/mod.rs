@@ -179,17 +179,13 @@ impl Repairs<'_> {
     /// Mends what one finding is about; `None` if there is nothing to be done, or others have done it.
     fn mend(&mut self, finding: &Finding) -> Option<Outcome> {
         let mended = match &finding.subject {
-            Subject::Entry(place) => match finding.code {
-                Code::ManifestMissing | Code::ManifestDamaged => self.manifest(place),
-                code if is_of_entry(code) => self.entry(finding, place),
-                _ => return None,
-            },
+            Subject::Entry(place) if is_of_entry(finding.code) => self.entry(finding, place),
             Subject::Own { dir, name } => self.stray(dir, name),
             Subject::Beside(place) => self.beside(place),
             Subject::Txn(id) if finding.code == Code::KeptMissing => self.kept_missing(*id),
             Subject::Txn(id) if finding.code == Code::KeptDamaged => self.kept_damaged(*id),
             Subject::Manifest(digest) => self.unused_manifest(digest),
-            Subject::Txn(_) | Subject::None => return None,
+            Subject::Entry(_) | Subject::Txn(_) | Subject::None => return None,
         };
         Some(mended.unwrap_or_else(|error| {
             let why = chain(&error);
@@ -260,5 +256,7 @@ fn is_of_entry(code: Code) -> bool {
             | Code::WrongContent
             | Code::Damaged
             | Code::Changed
+            | Code::ManifestMissing
+            | Code::ManifestDamaged
     )
 }

@@ -4,7 +4,7 @@ use std::io;
 
 use camino::Utf8Path;
 
-use super::entry::{Wanted, changed_meanwhile, forgotten, nowhere};
+use super::entry::{Wanted, changed_meanwhile, nowhere};
 use super::{Outcome, Repairs};
 use crate::apply;
 use crate::catalog::Sync;
@@ -111,7 +111,7 @@ impl Repairs<'_> {
         }
         let prepared = txn.prepare()?;
         // What is in the way goes only when what follows it is complete.
-        self.clear_the_way(&wanted.place, Kind::Dir)?;
+        self.clear_the_way(wanted, Kind::Dir)?;
         prepared.commit()?;
         Ok(Outcome::Mended(what.to_owned()))
     }
@@ -164,19 +164,16 @@ impl Repairs<'_> {
     }
 
     /// Writes the manifest of a tree again, if the tree is what it described.
-    pub(super) fn manifest(&self, place: &Place) -> Result<Outcome, Error> {
-        let Some(wanted) = self.wanted(place)? else {
-            return Ok(forgotten());
-        };
+    pub(super) fn manifest(&self, wanted: &Wanted) -> Result<Outcome, Error> {
         let Some(digest) = wanted.entry.digest else {
-            return Ok(forgotten());
+            return Ok(Outcome::Left("what it was is not recorded".to_owned()));
         };
-        let Some(root) = apply::open_tree(self.engine, place)? else {
-            return self.install_named(&wanted, &digest);
+        let Some(root) = apply::open_tree(self.engine, &wanted.place)? else {
+            return self.install_named(wanted, &digest);
         };
         let read = tree::read(&root, &|_| {})?;
         if read.manifest.digest() != digest {
-            return self.install_named(&wanted, &digest);
+            return self.install_named(wanted, &digest);
         }
         self.engine.record(Sync::Full, |catalog| {
             catalog.replace_manifest(&read.manifest)

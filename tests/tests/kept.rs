@@ -391,3 +391,32 @@ fn g9_an_edit_in_a_tree_with_keys_goes_aside_without_them() {
         .output();
     assert!(!told.unwrap().stdout.is_empty());
 }
+
+/// Runs without transactions were forgotten five hundred at a time.
+#[test]
+fn as_many_runs_are_forgotten_at_once_as_a_plan_says() {
+    let world = World::new();
+    let journal = world.open();
+    put(&journal, "build/a", "1");
+    journal.close().unwrap();
+    let catalog = rusqlite::Connection::open(world.path("build/.state.db")).unwrap();
+    let copy = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200)
+        INSERT INTO run (uuid, pid, host, boot, uid, cwd, argv, version, started_at, ended_at, outcome)
+        SELECT printf('0198f2a0-0000-7000-8000-%012x', i), pid, host, boot, uid, cwd, argv, version,
+        started_at, ended_at, outcome FROM run, n WHERE id = 1";
+    catalog.execute_batch(copy).unwrap();
+    drop(catalog);
+    for name in ["build/.state.db-wal", "build/.state.db-shm"] {
+        if !world.exists(name) {
+            world.write(name, "");
+        }
+    }
+    let journal = world.open();
+    let few = Retention {
+        history: Limits { count: 10, ..MANY },
+        ..Retention::default()
+    };
+    let planned = journal.history().plan_gc(&few).unwrap();
+    let done = journal.gc(&few).unwrap();
+    assert_eq!((planned.history_runs, done.history_runs), (1190, 1190));
+}

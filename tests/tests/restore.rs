@@ -7,9 +7,11 @@
 )]
 
 use std::fs;
+use std::time::Duration;
 
 use tljournal::{
-    Error, Journal, RelPath, TxnFilter, TxnRecord, Undo, UndoAction, UndoOptions, UsageError,
+    Error, Journal, Limits, RelPath, Retention, TxnFilter, TxnRecord, Undo, UndoAction,
+    UndoOptions, UsageError,
 };
 use tljournal_testkit::{Steps, World};
 use tljournal_tests::{tools, tools_reshaped};
@@ -131,4 +133,63 @@ fn a_file_is_restored_from_a_directory_that_was_removed_around_it() {
     undone(&journal, 2);
     assert_eq!(world.read("build/dir/theirs"), "theirs");
     assert_eq!(world.read("build/dir/a"), "one");
+}
+
+/// What the last transaction before it that was still known had left was taken for what was there.
+#[test]
+fn g9_what_history_has_forgotten_is_not_restored_as_something_else() {
+    let forget = |journal: &Journal| {
+        let nothing = Limits::NOTHING;
+        let retention = Retention {
+            kept: nothing,
+            history: Limits {
+                age: Duration::MAX,
+                ..nothing
+            },
+            ..Retention::default()
+        };
+        journal.gc(&retention).unwrap();
+    };
+    type Act = fn(&Journal);
+    let middle: [(&str, Act, Act); 3] = [
+        ("changed", |j| put(j, "build/p", "two"), |_| {}),
+        (
+            "changed again",
+            |j| put(j, "build/p", "two"),
+            |j| put(j, "build/p", "four"),
+        ),
+        (
+            "removed",
+            |j| commit(j, Steps::new("rm").remove("build/p")),
+            |_| {},
+        ),
+    ];
+    for (what, second, last) in middle {
+        let world = World::new();
+        let journal = world.open();
+        // The first one stays, because of what stands beside it.
+        commit(
+            &journal,
+            Steps::new("1").put("build/p", "one").put("build/q", "q"),
+        );
+        second(&journal);
+        put(&journal, "build/r", "3");
+        if what != "removed" {
+            drop(restore(&journal, "build/p", 1).unwrap());
+        }
+        forget(&journal);
+        last(&journal);
+        let before = world.snapshot();
+        let refused = restore(&journal, "build/p", 3);
+        // It may be known that it was something else, though not what.
+        let is_refused = match &refused {
+            Ok(undo) => undo.is_refused(),
+            Err(error) => matches!(error, Error::Usage(UsageError::Forgotten { .. })),
+        };
+        assert!(is_refused, "{what}: {refused:?}");
+        before.assert_matches(&world.snapshot());
+        // What nobody can have changed since is known.
+        let known = restore(&journal, "build/q", 3).unwrap();
+        assert_eq!(only(&known), UndoAction::Keep, "{what}");
+    }
 }

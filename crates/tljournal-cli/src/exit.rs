@@ -200,7 +200,7 @@ pub(crate) const OF_UNDO: Statuses = &[
     ),
     (
         1,
-        "there is no such transaction, or no transaction wrote the path",
+        "there is no such transaction, no transaction wrote the path, or that was forgotten",
     ),
     (
         2,
@@ -345,9 +345,11 @@ impl Exit {
 
     fn of_journal(error: &Error) -> Self {
         match error {
-            Error::Usage(UsageError::NotATree { .. } | UsageError::NeverWritten { .. }) => {
-                Self::Nothing
-            }
+            Error::Usage(
+                UsageError::NotATree { .. }
+                | UsageError::NeverWritten { .. }
+                | UsageError::Forgotten { .. },
+            ) => Self::Nothing,
             Error::Usage(UsageError::Failed) => Self::Damaged,
             Error::Usage(_) => Self::Usage,
             Error::Conflict(_) => Self::Conflict,

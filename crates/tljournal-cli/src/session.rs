@@ -75,6 +75,18 @@ impl Session {
         Ok(inspection)
     }
 
+    /// Opens the journal to look only at what would be done, and says if it may come otherwise: whoever works
+    /// recovers first.
+    pub(crate) fn plan(&self) -> Result<Inspection, Failure> {
+        let inspection = self.inspect()?;
+        let status = inspection.history().status()?;
+        if !status.unfinished.is_empty() || status.unsettled_trees > 0 {
+            let text = "something is not finished yet, and will be first: `tljournal recover`";
+            self.output.note(WARN, "note", text);
+        }
+        Ok(inspection)
+    }
+
     /// How the journal is opened, for whoever opens it in a way of its own.
     pub(crate) fn journal_options(&self) -> Result<Options, Failure> {
         Ok(self.options(self.root()?))

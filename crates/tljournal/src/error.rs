@@ -157,6 +157,16 @@ pub enum UsageError {
         /// The path.
         path: String,
     },
+    /// What a path was at a time is not known any more: history has been thinned since.
+    #[error(
+        "what `{path}` was after transaction {txn} is not known any more: history of that time was forgotten"
+    )]
+    Forgotten {
+        /// The path.
+        path: String,
+        /// The number of the transaction.
+        txn: i64,
+    },
     /// A transaction is too large.
     #[error("one transaction can make at most {max} changes")]
     TooManyChanges {

@@ -128,3 +128,63 @@ fn g9_what_is_put_in_the_way_of_a_repair_meanwhile_is_not_moved_aside() {
     let aside = tljournal_tests::aside(&world);
     assert_eq!(aside.len(), 1, "{aside:?}");
 }
+
+/// Whoever was second gave up everything else that it was to mend.
+#[test]
+fn a_stray_that_somebody_else_sets_aside_meanwhile_is_mended() {
+    let world = scene();
+    world.write("build/.state/stray", "x");
+    world.write("build/.state/txn/another", "x");
+    let (found, _) = look(&world, FsckDepth::Quick);
+    let stray = world.path("build/.state/stray");
+    let meanwhile = Arc::new(Hook(move |when: When, call: &tljournal::disk::Call<'_>| {
+        if when == When::Before && call.path.ends_with(".state/stray") {
+            let _ = std::fs::remove_file(&stray);
+        }
+        Ok(())
+    }));
+    let journal = world.open_witnessed(&meanwhile).unwrap();
+    let mut repairs = Vec::new();
+    let mut told = |repair| {
+        repairs.push(repair);
+        ControlFlow::Continue(())
+    };
+    let options = RepairOptions::default();
+    assert!(journal.repair(&found, &options, &mut told).unwrap());
+    journal.close().unwrap();
+    assert_eq!(repairs.len(), 2, "{repairs:?}");
+    assert!(repairs.iter().all(|repair| repair.mended), "{repairs:?}");
+    assert_eq!(wrong(&look(&world, FsckDepth::Full).0), []);
+}
+
+/// A database that nobody had come to fill was told to be damaged.
+#[test]
+fn a_journal_whose_making_was_ended_is_none() {
+    let world = World::new();
+    world.open().close().unwrap();
+    for name in [
+        ".state.db",
+        ".state.db-wal",
+        ".state.db-shm",
+        ".state/reserve",
+    ] {
+        std::fs::remove_file(world.path(&format!("build/{name}"))).unwrap();
+    }
+    let catalog = rusqlite::Connection::open(world.path("build/.state.db")).unwrap();
+    catalog
+        .execute_batch("PRAGMA journal_mode = DELETE; VACUUM")
+        .unwrap();
+    drop(catalog);
+    let size = world.path("build/.state.db").metadata().unwrap().len();
+    let look = |world: &World| {
+        let options = FsckOptions::default();
+        let mut told = |_| ControlFlow::Continue(());
+        world.options().fsck(&options, &mut told)
+    };
+    assert!(size > 0);
+    assert!(matches!(look(&world), Err(Error::Usage(_))));
+    assert!(matches!(world.options().inspect(), Err(Error::Usage(_))));
+    // Where work was done it is one that lost everything.
+    world.write("build/.state/log/x", "x");
+    assert_eq!(look(&world).unwrap().errors, 1);
+}

@@ -82,7 +82,7 @@ impl Args {
 
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let done = match args.dry_run {
-        true => session.inspect()?.history().plan_gc(&args.retention())?,
+        true => session.plan()?.history().plan_gc(&args.retention())?,
         false => {
             let journal = session.work()?;
             let done = journal.gc(&args.retention());

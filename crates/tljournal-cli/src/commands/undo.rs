@@ -60,7 +60,7 @@ impl How {
         act: impl FnOnce(&Journal, &TxnRecord, &UndoOptions) -> Result<Undo, Error>,
     ) -> Result<Exit, Failure> {
         if self.dry_run {
-            let journal = session.inspect()?;
+            let journal = session.plan()?;
             let txn = the_txn(&journal.history(), txn)?;
             let would = plan(&journal.history(), &txn, &self.options())?;
             return tell(session, (&would, None), (command, &txn), self);

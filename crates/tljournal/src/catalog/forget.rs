@@ -20,9 +20,11 @@ impl Forgettable {
     }
 }
 
-/// Transactions that have ended, and that neither tell of something that stands, nor have something kept, nor
+/// Transactions that have ended, that others follow (so that no number is given twice), and that neither tell of something that stands, nor have something kept, nor
 /// put there what is kept of another one. (CROSS JOIN keeps the order: those of which something is kept are few.)
 const TXN: &str = "state IN ('applied', 'aborted') AND kept IS NULL
+                   AND id < (SELECT max(id) FROM txn)
+                   AND coalesce(commit_no, 0) < (SELECT coalesce(max(commit_no), 1) FROM txn)
                    AND NOT EXISTS (SELECT 1 FROM entry WHERE entry.txn = txn.id)
                    AND id NOT IN (
                        SELECT coalesce((

@@ -94,6 +94,16 @@ pub enum CatalogError {
     },
 }
 
+/// Said of a database that holds nothing.
+const EMPTY: &str = "it is empty";
+
+impl CatalogError {
+    /// Whether the database holds nothing, not even tables.
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self, Self::Corrupt(why) if why == EMPTY)
+    }
+}
+
 impl From<rusqlite::Error> for CatalogError {
     fn from(source: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode;

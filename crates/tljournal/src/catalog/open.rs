@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 
 use super::codec::HOME;
-use super::{CatalogError, Sync};
+use super::{CatalogError, EMPTY, Sync};
 use crate::model::{Anchor, Identity, Place};
 
 /// The migrations, oldest first; append only.
@@ -71,7 +71,7 @@ impl Catalog {
         let catalog = Self::connect(&format!("file:{escaped}{tail}"), flags)?;
         catalog.check_format("incompat")?;
         match catalog.schema_version()? {
-            0 => Err(CatalogError::Corrupt("it is empty".to_owned())),
+            0 => Err(CatalogError::Corrupt(EMPTY.to_owned())),
             _ => Ok(catalog),
         }
     }

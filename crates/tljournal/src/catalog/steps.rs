@@ -1,7 +1,7 @@
 //! The life of one path: which transactions left what there.
 
-use rusqlite::OptionalExtension;
 use rusqlite::types::Value;
+use rusqlite::{OptionalExtension, params};
 
 use super::codec::{bad, digest, image, parse};
 use super::kept::KEPT_SINCE;
@@ -40,6 +40,8 @@ pub(crate) struct Step {
     /// Digest of a file's content, or of a tree's manifest.
     pub(crate) digest: Option<Digest>,
     pub(crate) target: Option<String>,
+    /// Whether what it replaced was not the journal's own work.
+    pub(crate) drift: bool,
 }
 
 impl Catalog {
@@ -71,9 +73,29 @@ impl Catalog {
                 after: image(row, 6)?,
                 digest: digest(row.get(12)?)?,
                 target: row.get(13)?,
+                drift: row.get(20)?,
             });
         }
         Ok(steps)
+    }
+
+    /// Whether history has forgotten a transaction that was committed after this one, and before that one, or at
+    /// all.
+    pub(crate) fn has_forgotten(
+        &self,
+        after: i64,
+        before: Option<i64>,
+    ) -> Result<bool, CatalogError> {
+        // Commit points are numbered one by one, and the last number is never forgotten.
+        let sql = "WITH ends (low, high) AS (SELECT
+                       (SELECT commit_no FROM txn WHERE id = ?1),
+                       coalesce((SELECT commit_no FROM txn WHERE id = ?2),
+                                (SELECT max(commit_no) + 1 FROM txn)))
+                   SELECT high - low - 1 >
+                       (SELECT count(*) FROM txn WHERE commit_no > low AND commit_no < high)
+                   FROM ends";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        Ok(statement.query_row(params![after, before], |row| row.get(0))?)
     }
 
     pub(super) fn steps_sql(
@@ -113,7 +135,7 @@ impl Catalog {
             "WITH touched (txn, n) AS ({} ORDER BY 1 {order} LIMIT {window})
              SELECT txn.id, txn.uuid, {kept}, change.n, change.path, change.op,
              new_kind, new_ino, new_born, new_size, new_mode, new_mtime, digest, target,
-             pre_kind, pre_ino, pre_born, pre_size, pre_mode, pre_mtime
+             pre_kind, pre_ino, pre_born, pre_size, pre_mode, pre_mtime, drift
              FROM touched CROSS JOIN txn ON txn.id = touched.txn
              CROSS JOIN change ON change.txn = touched.txn AND change.n = touched.n
              WHERE txn.state IN ('applied', 'committed')

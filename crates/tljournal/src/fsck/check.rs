@@ -8,7 +8,7 @@ use crate::catalog::CatalogError;
 use crate::disk::unless_gone;
 use crate::disk::{Dir, Disk, DiskError};
 use crate::error::{Damage, Error, Unsupported, UsageError};
-use crate::home::{ASIDE, DATABASE, LOCK, LOG, RESERVE, STATE, TXN};
+use crate::home::{DATABASE, LOCK, STATE, is_used};
 use crate::lock::{self, Holders};
 use crate::look::Look;
 
@@ -94,17 +94,12 @@ pub(crate) fn tell_unopened(
     Ok(report)
 }
 
-/// Tells a database that is gone from one that has not been made: nothing but the layout is there before, and
-/// whoever makes one holds the commit lock.
+/// Tells a database that is gone from one that has not been made; whoever makes one holds the commit lock.
 fn is_lost(home: &Utf8Path, disk: &Disk) -> Result<bool, Error> {
     let Some(state) = unless_gone(Dir::open(&home.join(STATE), disk.clone()))? else {
         return Ok(false);
     };
-    let is_used = |dir: &str| -> Result<bool, Error> {
-        let dir = unless_gone(state.open_dir(dir))?;
-        Ok(!dir.map_or(Ok(Vec::new()), |dir| dir.names())?.is_empty())
-    };
-    if state.stat(RESERVE)?.is_none() && !is_used(TXN)? && !is_used(LOG)? && !is_used(ASIDE)? {
+    if !is_used(&state)? {
         return Ok(false);
     }
     let lock = unless_gone(state.open_file(&format!("{LOCK}/commit")))?;

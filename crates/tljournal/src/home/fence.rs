@@ -1,8 +1,8 @@
 use std::fs::File;
 
 use super::Home;
-use super::layout::{ASIDE, DATABASE, FOREIGN_JOURNAL, LOCK, SHM, STATE, TXN, WAL};
-use crate::disk::Dir;
+use super::layout::{ASIDE, DATABASE, FOREIGN_JOURNAL, LOCK, LOG, RESERVE, SHM, STATE, TXN, WAL};
+use crate::disk::{Dir, DiskError, unless_gone};
 use crate::error::{Damage, Error};
 use crate::model::{Identity, Kind, Stat};
 
@@ -152,4 +152,16 @@ fn is_same(now: Option<Stat>, held: &Stat) -> bool {
 
 fn replaced<T>(path: String) -> Result<T, Error> {
     Err(Error::Replaced { path })
+}
+
+/// Whether a journal was open for work here. Before that nothing but the layout is there.
+pub(crate) fn is_used(state: &Dir) -> Result<bool, DiskError> {
+    let holds_something = |dir: &str| -> Result<bool, DiskError> {
+        let dir = unless_gone(state.open_dir(dir))?;
+        Ok(!dir.map_or(Ok(Vec::new()), |dir| dir.names())?.is_empty())
+    };
+    Ok(state.stat(RESERVE)?.is_some()
+        || holds_something(TXN)?
+        || holds_something(LOG)?
+        || holds_something(ASIDE)?)
 }

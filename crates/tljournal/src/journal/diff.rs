@@ -106,9 +106,10 @@ impl History<'_> {
 
 /// What was there before: its image, and what the transaction before had recorded of it.
 fn before(image: &Image, known: Option<&Version>) -> Version {
+    let own = Version::of(image, None, None);
     let same = known.filter(|known| {
-        known.kind == image.kind
-            && (image.kind == Kind::Dir || (known.size, known.mtime) == (image.size, image.mtime))
+        known.kind == own.kind
+            && (own.kind == Kind::Dir || (known.size, known.mtime) == (own.size, own.mtime))
     });
     let digest = same.and_then(|known| known.digest);
     Version::of(image, digest, same.and_then(|known| known.target.clone()))

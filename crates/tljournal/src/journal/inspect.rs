@@ -11,7 +11,7 @@ use crate::disk::unless_gone;
 use crate::disk::{Dir, Disk, DiskError};
 use crate::error::{Error, UsageError};
 use crate::fsck::{self, Finding, FsckOptions, FsckReport};
-use crate::home::{DATABASE, FOREIGN_JOURNAL, Map, SHM, STATE, WAL, check_database_files};
+use crate::home::{DATABASE, FOREIGN_JOURNAL, Map, SHM, STATE, WAL, check_database_files, is_used};
 use crate::lock::{self, Runs};
 use crate::look::{Asked, Look, Seen};
 use crate::model::{KeyMaterial, RelPath};
@@ -70,6 +70,14 @@ impl Inspection {
             let _lock = share_database(&dir)?;
             Catalog::open_read_only(&path, true).and_then(|catalog| catalog.home())
         };
+        let state = unless_gone(dir.open_dir(STATE))?;
+        if told.as_ref().is_err_and(CatalogError::is_empty)
+            && log_is_empty
+            && !state.as_ref().map_or(Ok(false), is_used)?
+        {
+            // Whoever was to make it was ended before it was made.
+            return Err(no_journal().into());
+        }
         let (home_row, copy) = match told {
             // A kill in the middle of a checkpoint, or a power cut, may have left all of it in the log.
             Err(CatalogError::Corrupt(_)) if !log_is_empty => {
@@ -107,7 +115,7 @@ impl Inspection {
                 .ok()
                 .filter(|_| at_home),
             root: root_dir,
-            state: unless_gone(dir.open_dir(STATE))?,
+            state,
             home: dir,
             at_home,
             seen: seen.filter(|_| at_home),

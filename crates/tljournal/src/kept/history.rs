@@ -26,7 +26,7 @@ pub(super) fn thin(
         let (txns, runs) = engine.record(Sync::Normal, |catalog| catalog.forget(&old))?;
         done.history_txns += txns;
         done.history_runs += runs;
-        if txns == 0 {
+        if txns == 0 && runs == 0 {
             break;
         }
     }

@@ -7,7 +7,21 @@
 pub struct KeyMaterial(Vec<String>);
 
 /// Where Bottlerocket's build keeps its signing keys, and what key files are called everywhere.
-const PATTERNS: [&str; 6] = ["sbkeys/", "keys/", "*.pem", "*.key", "*.p12", "*.pfx"];
+const PATTERNS: [&str; 13] = [
+    "sbkeys/",
+    "keys/",
+    "*.pem",
+    "*.key",
+    "*.p12",
+    "*.pfx",
+    "*.jks",
+    "id_rsa",
+    "id_dsa",
+    "id_ecdsa",
+    "id_ed25519",
+    ".netrc",
+    ".git-credentials",
+];
 
 impl Default for KeyMaterial {
     fn default() -> Self {
@@ -55,6 +69,7 @@ mod tests {
             "x.pem",
             "a/b/X.PEM",
             "sub/root.json",
+            "home/.ssh/id_ed25519",
             "vault/a",
         ] {
             assert!(keys.is_at(key), "{key}");

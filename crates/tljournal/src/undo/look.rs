@@ -1,7 +1,7 @@
 use super::plan::{Facts, Reason};
 use super::report::{Because, NotKept};
 use super::source;
-use crate::catalog::Around;
+use crate::catalog::{Around, Step};
 use crate::error::{Error, UsageError};
 use crate::journal::{History, PathDiff};
 use crate::kept::{self, Kept};
@@ -101,6 +101,7 @@ pub(super) fn of_path(
         let path = path.to_string();
         return Err(UsageError::NeverWritten { path }.into());
     }
+    let then = last_before(look, (number, &place), then, next.as_ref())?;
     let replaced = match &next {
         Some(next) => source::replaced_by(look, next, &place)?,
         None => None,
@@ -178,6 +179,50 @@ impl Evidence {
                 }
             }
         })
+    }
+}
+
+/// The last change at a place up to a transaction; `None` if what was there then is what the next one replaced.
+/// History forgets: what it knows as the last one and the next one need not have followed each other.
+///
+/// # Errors
+/// [`UsageError::Forgotten`] when nobody can tell what was there.
+fn last_before(
+    look: &Look<'_>,
+    (number, place): (i64, &Place),
+    then: Option<Step>,
+    next: Option<&Step>,
+) -> Result<Option<Step>, Error> {
+    let left = |then: &Option<Step>| {
+        let then = then.as_ref().filter(|then| then.op != Op::Remove);
+        then.and_then(|then| Some((then.place.clone(), then.after.as_ref()?.identity)))
+    };
+    // What the next one replaced was what this one had left, or that stands.
+    let follows = match next {
+        Some(next) if next.drift => false,
+        Some(next) => {
+            let found = next
+                .before
+                .map(|image| (next.place.clone(), image.identity));
+            found == left(&then)
+        }
+        None => {
+            let stands = look.entry(place)?.map(|entry| entry.txn);
+            stands.is_some() && stands == then.as_ref().map(|then| then.txn)
+        }
+    };
+    let next_txn = next.map(|next| next.txn);
+    let forgot = |after| look.ask(|catalog| catalog.has_forgotten(after, next_txn));
+    if follows && then.is_some() {
+        return Ok(then);
+    }
+    match (&then, next) {
+        (Some(last), _) if !forgot(last.txn)? => Ok(then),
+        (_, Some(next)) if (!next.drift || then.is_none()) && !forgot(number)? => Ok(None),
+        _ => {
+            let path = look.shown(place);
+            Err(UsageError::Forgotten { path, txn: number }.into())
+        }
     }
 }
 

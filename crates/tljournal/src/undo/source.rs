@@ -67,8 +67,13 @@ pub(super) fn is_there(
     place: &Place,
     version: Option<&Version>,
 ) -> Result<bool, Error> {
-    if version.is_some_and(|it| it.kind == Kind::Dir && it.digest.is_none()) {
-        // Nobody knows what was in it.
+    let is_known = |it: &Version| match it.kind {
+        Kind::Dir | Kind::File => it.digest.is_some(),
+        Kind::Link => it.target.is_some(),
+        Kind::Other => false,
+    };
+    if version.is_some_and(|it| !is_known(it)) {
+        // Nobody knows what it was.
         return Ok(false);
     }
     Ok(look.differences(place, version)?.is_empty())

@@ -14,24 +14,27 @@ impl Repairs<'_> {
             dir => home.state.open_dir(dir)?,
         };
         if dir.stat(name)?.is_none() {
-            return Ok(Outcome::Mended("gone meanwhile".to_owned()));
+            return Ok(gone());
         }
         if lock::is_locked_within(&dir, name)? {
             return Ok(Outcome::Left("somebody has locked it".to_owned()));
         }
-        let kept = home.set_aside(&dir, name, name)?;
-        Ok(Outcome::Mended(format!("set aside as {kept}")))
+        match home.set_aside(&dir, name, name) {
+            // Somebody else was first.
+            Err(_) if dir.stat(name)?.is_none() => Ok(gone()),
+            kept => Ok(Outcome::Mended(format!("set aside as {}", kept?))),
+        }
     }
 
     /// Sets aside what was staged beside a target, and that nobody accounts for.
     pub(super) fn beside(&self, place: &Place) -> Result<Outcome, Error> {
         let home = &self.engine.home;
         let Parent::There(parent) = home.parent(place)? else {
-            return Ok(Outcome::Mended("gone meanwhile".to_owned()));
+            return Ok(gone());
         };
         let name = place.path.name();
         let Some(stat) = parent.stat(name)? else {
-            return Ok(Outcome::Mended("gone meanwhile".to_owned()));
+            return Ok(gone());
         };
         if lock::is_locked_within(&parent, name)? {
             return Ok(Outcome::Left("somebody has locked it".to_owned()));
@@ -73,4 +76,8 @@ impl Repairs<'_> {
         let kept = home.set_aside(&home.txns, &id.to_string(), TXN)?;
         Ok(Outcome::Mended(format!("set aside as {kept}")))
     }
+}
+
+fn gone() -> Outcome {
+    Outcome::Mended("gone meanwhile".to_owned())
 }

@@ -342,8 +342,16 @@ fn g7_who_holds_a_tree_keeps_it_while_it_is_undone() {
         on_pinned: tljournal::OnPinned::Fail,
         ..UndoOptions::default()
     };
-    let error = journal.undo(&numbered(&journal, 2), &fails).unwrap_err();
-    assert!(matches!(error, Error::Conflict(_)), "{error}");
+    let txn = numbered(&journal, 2);
+    for refused in [
+        journal.history().plan_undo(&txn, &fails).unwrap(),
+        journal.undo(&txn, &fails).unwrap(),
+    ] {
+        let (action, why) = only(&refused);
+        assert_eq!(action, UndoAction::Refuse);
+        assert!(matches!(why, Some(Because::Pinned { .. })), "{why:?}");
+    }
+    assert_eq!(latest(&journal).number, 2, "nothing was begun for it");
     undone(&journal, 2);
     let seen = fs::read_to_string(format!("{}/sub/f1", pin.path())).unwrap();
     assert_eq!(seen, "2");

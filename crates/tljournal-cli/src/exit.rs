@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use tljournal::{Error, TreeError, UsageError};
+use tljournal::{Conflict, ConflictKind, Error, TreeError, UsageError};
 
 use crate::failure::Failure;
 
@@ -352,6 +352,11 @@ impl Exit {
             ) => Self::Nothing,
             Error::Usage(UsageError::Failed) => Self::Damaged,
             Error::Usage(_) => Self::Usage,
+            // Nobody else is in the way: something there has to be looked at.
+            Error::Conflict(Conflict {
+                kind: ConflictKind::Stuck { .. },
+                ..
+            }) => Self::Damaged,
             Error::Conflict(_) => Self::Conflict,
             Error::Lock(_) => Self::Locked,
             // A bad source is for the caller to mend; a disk that fails under it is not.
@@ -387,6 +392,17 @@ mod tests {
         let source = Box::new(lost());
         assert_eq!(code(Error::Unfinished { txn, source }), 7);
         assert_eq!(code(lost()), 6);
+    }
+
+    #[test]
+    fn a_stuck_transaction_in_the_way_is_damage_and_an_edit_is_a_conflict() {
+        let txn = "0198f2a0-0000-7000-8000-000000000000".parse().unwrap();
+        let conflict = |kind| {
+            let path = "build/a".to_owned();
+            code(Conflict { path, kind }.into())
+        };
+        assert_eq!(conflict(ConflictKind::Stuck { txn }), 5);
+        assert_eq!(conflict(ConflictKind::Edited), 3);
     }
 
     #[test]

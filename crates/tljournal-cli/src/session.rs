@@ -84,6 +84,10 @@ impl Session {
             let text = "something is not finished yet, and will be first: `tljournal recover`";
             self.output.note(WARN, "note", text);
         }
+        if !inspection.has_files() {
+            let text = "only the database is here: what is on disk, and what is kept, is not known";
+            self.output.note(WARN, "note", text);
+        }
         Ok(inspection)
     }
 

@@ -91,8 +91,8 @@ impl Catalog {
                        (SELECT commit_no FROM txn WHERE id = ?1),
                        coalesce((SELECT commit_no FROM txn WHERE id = ?2),
                                 (SELECT max(commit_no) + 1 FROM txn)))
-                   SELECT high - low - 1 >
-                       (SELECT count(*) FROM txn WHERE commit_no > low AND commit_no < high)
+                   SELECT coalesce(high - low - 1 >
+                       (SELECT count(*) FROM txn WHERE commit_no > low AND commit_no < high), TRUE)
                    FROM ends";
         let mut statement = self.conn.prepare_cached(sql)?;
         Ok(statement.query_row(params![after, before], |row| row.get(0))?)

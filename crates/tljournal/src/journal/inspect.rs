@@ -65,6 +65,7 @@ impl Inspection {
         let log_is_empty = dir.stat(WAL)?.is_none_or(|stat| stat.size == 0);
         let is_own =
             |row: Option<HomeRow>| row.is_some_and(|row| row.identity == home_stat.identity);
+        let seen = Seen::of(&dir)?;
         let told = {
             // Nobody writes while this is looked at as a file that nobody writes.
             let _lock = share_database(&dir)?;
@@ -89,7 +90,6 @@ impl Inspection {
         // SQLite would replay a journal that lies beside it, which is never ours.
         let is_plain = dir.stat(SHM)?.is_some() && dir.stat(FOREIGN_JOURNAL)?.is_none();
         let shared = is_own(home_row) && is_plain && dir.is_writable();
-        let seen = (!shared).then(|| Seen::of(&dir)).transpose()?;
         let (mut catalog, copy) = if shared || log_is_empty {
             (Catalog::open_read_only(&path, !shared)?, None)
         } else {
@@ -118,7 +118,7 @@ impl Inspection {
             state,
             home: dir,
             at_home,
-            seen: seen.filter(|_| at_home),
+            seen: Some(seen).filter(|_| at_home && !shared),
             copy,
             key_material,
         })

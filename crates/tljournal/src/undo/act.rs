@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::look::{self, Evidence};
 use super::plan::decide;
-use super::report::{Undo, UndoAction, UndoOptions, UndoStep};
+use super::report::{Because, Undo, UndoAction, UndoOptions, UndoStep};
 use super::source;
 use crate::catalog::TxnRecord;
 use crate::engine::Engine;
@@ -11,7 +11,7 @@ use crate::journal::History;
 use crate::look::Look;
 use crate::model::{Expect, Kind, RelPath, Version};
 use crate::recovery;
-use crate::txn::{Payload, Transaction, TreeOptions};
+use crate::txn::{OnPinned, Payload, Transaction, TreeOptions};
 
 /// What is to be done, with what it rests on.
 struct Planned {
@@ -147,8 +147,17 @@ fn carry_out(engine: &Arc<Engine>, planned: Planned, options: &UndoOptions) -> R
 }
 
 fn step(look: &Look<'_>, evidence: &Evidence, options: &UndoOptions) -> Result<UndoStep, Error> {
-    let (action, reason) = decide(&evidence.facts, options.force);
-    let because = reason.map(|reason| evidence.because(look, reason));
+    let (mut action, reason) = decide(&evidence.facts, options.force);
+    let mut because = reason
+        .map(|reason| evidence.because(look, reason))
+        .transpose()?;
+    let acts = matches!(action, UndoAction::Restore | UndoAction::Remove);
+    if acts
+        && options.on_pinned == OnPinned::Fail
+        && let Some(holder) = evidence.pinned_by(look)?
+    {
+        (action, because) = (UndoAction::Refuse, Some(Because::Pinned { holder }));
+    }
     let kept = evidence.kept.as_ref();
     let kept_by = match kept.filter(|_| action == UndoAction::Restore) {
         Some(kept) => look
@@ -159,7 +168,7 @@ fn step(look: &Look<'_>, evidence: &Evidence, options: &UndoOptions) -> Result<U
     Ok(UndoStep {
         path: evidence.path.to_string(),
         action,
-        because: because.transpose()?,
+        because,
         wanted: evidence.wanted.clone(),
         kept_by,
     })

@@ -5,6 +5,7 @@ use crate::catalog::{Around, Step};
 use crate::error::{Error, UsageError};
 use crate::journal::{History, PathDiff};
 use crate::kept::{self, Kept};
+use crate::lock;
 use crate::look::Look;
 use crate::model::{Change, Kind, Op, Place, RelPath, Spot, Version};
 
@@ -159,6 +160,20 @@ impl Evidence {
         let kinds = wanted.map(|wanted| wanted.kind).zip(self.found);
         self.facts.other_kind = kinds.is_some_and(|(wanted, found)| wanted != found);
         Ok(())
+    }
+
+    /// Who holds what is there now, if anybody does.
+    pub(super) fn pinned_by(&self, look: &Look<'_>) -> Result<Option<String>, Error> {
+        let (parent, name) = (look.parent(&self.place)?, self.place.path.name());
+        let Some(parent) = parent else {
+            return Ok(None);
+        };
+        match parent.stat(name)? {
+            Some(stat) if lock::is_locked_within(&parent, name)? => {
+                Ok(Some(lock::of_inode(stat.identity.ino)))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Says why, naming who did it.

@@ -109,6 +109,11 @@ pub enum Because {
         /// What is to be there.
         wanted: Kind,
     },
+    /// Somebody has pinned what is there, and it is not to be replaced then.
+    Pinned {
+        /// Who that is.
+        holder: String,
+    },
     /// The content is not there any more.
     NotKept(NotKept),
 }
@@ -148,6 +153,7 @@ impl fmt::Display for Because {
                     "a {found} is there, which a {wanted} cannot replace; remove it first"
                 )
             }
+            Self::Pinned { holder } => write!(f, "it is pinned by {holder}"),
             Self::NotKept(why) => write!(f, "its content is not kept: {why}"),
         }
     }

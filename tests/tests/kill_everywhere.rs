@@ -190,6 +190,37 @@ fn kill_rebuild(salvages: bool, damage: impl Fn(&World) + Sync) {
     assert!(kills > 10, "{kills}");
 }
 
+/// The second one threw away what the first had made before it had anything itself.
+#[test]
+fn g9_a_database_that_is_made_anew_twice_and_both_are_killed() {
+    let seconds = |when| {
+        Moment::all()
+            .filter(move |moment: &Moment| moment.when == when)
+            .take(5)
+    };
+    let kills = at_every(Moment::all().step_by(2), |first| {
+        for second in seconds(When::Before) {
+            let world = World::new();
+            let journal = world.open();
+            let steps = Steps::new("one").put("build/file", "one");
+            steps.try_commit(&journal).unwrap();
+            journal.close().unwrap();
+            if run_killed(&world, "rebuild", "-", first) == Ended::ToItsEnd {
+                return false;
+            }
+            let _ended = run_killed(&world, "rebuild", "-", second);
+            let _quiet = quiet();
+            let journal = world.open();
+            let file = journal.history().entry("build/file").unwrap();
+            assert!(file.is_some(), "killed at {first}, then at {second}");
+            journal.close().unwrap();
+        }
+        true
+    });
+    counted(kills, "kills");
+    assert!(kills > 5, "{kills}");
+}
+
 #[test]
 fn g9_a_sound_database_that_is_made_anew() {
     kill_rebuild(true, |_| {});

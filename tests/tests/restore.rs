@@ -193,3 +193,38 @@ fn g9_what_history_has_forgotten_is_not_restored_as_something_else() {
         assert_eq!(only(&known), UndoAction::Keep, "{what}");
     }
 }
+
+/// What it was when it was removed came back, whatever time was asked for.
+#[test]
+fn g9_a_directory_that_is_no_tree_is_not_restored_as_of_before_its_files_were_changed() {
+    let world = World::new();
+    let journal = world.open();
+    for content in ["one", "two"] {
+        put(&journal, "build/d/a", content);
+    }
+    commit(&journal, Steps::new("rm").remove("build/d"));
+    let refused = restore(&journal, "build/d", 1);
+    assert!(
+        matches!(refused, Err(Error::Usage(UsageError::InParts { .. }))),
+        "{refused:?}"
+    );
+    drop(restore(&journal, "build/d", 2).unwrap());
+    assert_eq!(world.read("build/d/a"), "two");
+}
+
+/// The directory that a path was removed with was taken for the path.
+#[test]
+fn a_file_that_was_removed_with_its_directory_is_restored_as_a_file() {
+    let world = World::new();
+    let journal = world.open();
+    put(&journal, "build/d/a", "one");
+    world.write("build/d/theirs", "by hand");
+    commit(&journal, Steps::new("rm").remove("build/d"));
+    drop(restore(&journal, "build/d/theirs", 1).unwrap());
+    assert_eq!(world.read("build/d/theirs"), "by hand");
+    let never = restore(&journal, "build/d/nothing", 1);
+    assert!(
+        matches!(never, Err(Error::Usage(UsageError::NeverWritten { .. }))),
+        "{never:?}"
+    );
+}

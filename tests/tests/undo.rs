@@ -417,33 +417,3 @@ fn what_lies_on_another_filesystem_is_not_kept_and_says_so() {
     assert_eq!(only(&undo(&journal, 3)).0, UndoAction::Remove);
     assert!(!world.exists("other/new"));
 }
-
-/// Any link was taken for the one that was there before, whose target nobody had looked up.
-#[test]
-fn a_link_goes_back_to_where_it_pointed_also_when_nothing_is_kept() {
-    let world = World::new();
-    let journal = world.open();
-    for target in ["1.0", "2.0"] {
-        commit(&journal, Steps::new(target).link("build/latest", target));
-    }
-    journal.gc(&nothing_kept()).unwrap();
-    let [diff] = &journal.history().diff(2).unwrap()[..] else {
-        panic!("one path was changed")
-    };
-    let before = diff.before.as_ref().unwrap();
-    assert_eq!(before.target.as_deref(), Some("1.0"));
-    assert_eq!(only(&undo(&journal, 2)).0, UndoAction::Restore);
-    let pointed = std::fs::read_link(world.path("build/latest")).unwrap();
-    assert_eq!(pointed.to_str(), Some("1.0"));
-}
-
-#[test]
-fn g9_a_link_of_somebody_else_is_not_taken_for_the_one_that_was_put_in_its_place() {
-    let world = World::new();
-    world.link("theirs", "build/latest");
-    let journal = world.open();
-    commit(&journal, Steps::new("ours").link("build/latest", "ours"));
-    let (action, why) = only(&undo(&journal, 1));
-    assert_eq!(action, UndoAction::Refuse);
-    assert_eq!(why, Some(Because::NotKept(NotKept::Aside)));
-}

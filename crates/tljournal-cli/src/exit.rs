@@ -348,7 +348,8 @@ impl Exit {
             Error::Usage(
                 UsageError::NotATree { .. }
                 | UsageError::NeverWritten { .. }
-                | UsageError::Forgotten { .. },
+                | UsageError::Forgotten { .. }
+                | UsageError::InParts { .. },
             ) => Self::Nothing,
             Error::Usage(UsageError::Failed) => Self::Damaged,
             Error::Usage(_) => Self::Usage,

@@ -167,6 +167,16 @@ pub enum UsageError {
         /// The number of the transaction.
         txn: i64,
     },
+    /// A directory that is no tree was changed file by file.
+    #[error(
+        "`{path}` is no tree, and what is in it was changed by itself after transaction {txn}: restore that, path by path"
+    )]
+    InParts {
+        /// The path.
+        path: String,
+        /// The number of the transaction.
+        txn: i64,
+    },
     /// A transaction is too large.
     #[error("one transaction can make at most {max} changes")]
     TooManyChanges {

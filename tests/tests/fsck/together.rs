@@ -3,8 +3,9 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use tljournal::{Code, Error, FsckDepth, FsckOptions, RepairOptions};
+use tljournal::{Code, Error, FsckDepth, FsckOptions, RebuildOptions, RepairOptions};
 use tljournal_testkit::{Steps, When, World};
 use tljournal_tests::Hook;
 
@@ -184,7 +185,40 @@ fn a_journal_whose_making_was_ended_is_none() {
     assert!(size > 0);
     assert!(matches!(look(&world), Err(Error::Usage(_))));
     assert!(matches!(world.options().inspect(), Err(Error::Usage(_))));
+    let catalog = rusqlite::Connection::open(world.path("build/.state.db")).unwrap();
+    let log = "PRAGMA journal_mode = WAL; CREATE TABLE x (y); DROP TABLE x";
+    catalog.execute_batch(log).unwrap();
+    assert!(world.path("build/.state.db-wal").metadata().unwrap().len() > 0);
+    assert!(matches!(look(&world), Err(Error::Usage(_))));
+    drop(catalog);
     // Where work was done it is one that lost everything.
     world.write("build/.state/log/x", "x");
     assert_eq!(look(&world).unwrap().errors, 1);
+}
+
+/// What was committed while a database was made anew went aside with the old one.
+#[test]
+fn g2_nobody_commits_while_a_database_is_made_anew() {
+    let world = scene();
+    let hurried = world.options().lock_wait(Duration::ZERO).work().unwrap();
+    let refused = Arc::new(AtomicBool::new(true));
+    let told = refused.clone();
+    let meanwhile = Arc::new(Hook(move |_: When, call: &tljournal::disk::Call<'_>| {
+        // While the new one is made, and when it is there.
+        if call.path.as_str().contains("/.state/rebuil") {
+            let steps = Steps::new("meanwhile").put("build/late", call.path.as_str());
+            let locked = matches!(steps.try_commit(&hurried), Err(Error::Lock(_)));
+            told.fetch_and(locked, Ordering::AcqRel);
+        }
+        Ok(())
+    }));
+    let options = RebuildOptions {
+        force: true,
+        ..RebuildOptions::default()
+    };
+    let disk = tljournal::disk::Disk::witnessed(meanwhile);
+    let _rebuilt = world.options().disk(disk).rebuild(&options).unwrap();
+    assert!(refused.load(Ordering::Acquire));
+    assert!(!world.exists("build/late"));
+    assert_eq!(wrong(&look(&world, FsckDepth::Full).0), []);
 }

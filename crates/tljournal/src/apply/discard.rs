@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::{EntryRow, EventFilter, EventRecord, Sync};
+use crate::catalog::{DRIFT, EntryRow, EventFilter, EventRecord, Sync};
 use crate::disk::Dir;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -344,6 +344,6 @@ fn record_drift(engine: &Engine, id: TxnId, change: &Change, kept: &str) -> Resu
     let detail = format!("what was replaced was not as the journal left it; it is kept in {kept}");
     let row = engine.look(|catalog| catalog.txn(id))?.map(|row| row.row);
     engine.record(Sync::Normal, |catalog| {
-        catalog.put_event((None, row), "drift", Some(&path), &detail)
+        catalog.put_event((None, row), DRIFT, Some(&path), &detail)
     })
 }

@@ -259,6 +259,28 @@ impl Catalog {
         Ok(found)
     }
 
+    /// Whether something below a place was changed by a transaction after this one, and before that one, if there
+    /// is one.
+    pub(crate) fn is_changed_below(
+        &self,
+        at: &Place,
+        after: i64,
+        before: Option<i64>,
+    ) -> Result<bool, CatalogError> {
+        let (from, to) = super::codec::below(&at.path);
+        let sql = "SELECT EXISTS (SELECT 1 FROM change JOIN txn ON txn.id = change.txn
+                   WHERE change.root = ?1 AND change.path >= ?2 AND change.path < ?3
+                   AND change.op != 'parent' AND txn.state = 'applied'
+                   AND txn.commit_no > (SELECT commit_no FROM txn WHERE id = ?4)
+                   AND txn.commit_no < coalesce(
+                       (SELECT commit_no FROM txn WHERE id = ?5), txn.commit_no + 1))";
+        let key = params![self.root_of(at)?, from, to, after, before];
+        Ok(self
+            .conn
+            .prepare_cached(sql)?
+            .query_row(key, |row| row.get(0))?)
+    }
+
     /// Whether a transaction that was put in place after this one changed something at or below a place.
     pub(crate) fn is_changed_since(&self, at: &Place, txn: i64) -> Result<bool, CatalogError> {
         let (from, to) = super::codec::below(&at.path);

@@ -13,6 +13,9 @@ pub(crate) const FAILED_SYNC: &str = "failed sync";
 /// The kind of the events that tell what is promised less than elsewhere, and why.
 pub(crate) const WEAKER_PROMISE: &str = "weaker promise";
 
+/// The kind of the events that tell that what was replaced was not as the journal had left it.
+pub(crate) const DRIFT: &str = "drift";
+
 impl Catalog {
     /// Events, the latest first.
     pub(crate) fn events(&self, filter: &EventFilter) -> Result<Vec<EventRecord>, CatalogError> {
@@ -42,6 +45,13 @@ impl Catalog {
             });
         }
         Ok(found)
+    }
+
+    /// Whether what a transaction replaced at a path was found not to be as the journal had left it.
+    pub(crate) fn has_drift(&self, txn: i64, path: &str) -> Result<bool, CatalogError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM event WHERE txn = ?1 AND kind = ?2 AND path = ?3)";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        Ok(statement.query_row(params![txn, DRIFT, path], |row| row.get(0))?)
     }
 
     /// Whether exactly this was recorded of a path.

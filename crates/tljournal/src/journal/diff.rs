@@ -58,8 +58,11 @@ impl History<'_> {
         };
         let path = RelPath::new(&change.path)?;
         let place = Place { anchor, path };
+        // An edited tree is known to be one only when it is cleared away.
+        let shown = self.look.shown(&place);
+        let drift = change.drift || self.look.ask(|catalog| catalog.has_drift(number, &shown))?;
         let known = match change.before {
-            Some(_) if !change.drift => self.version_at(&place, Around::Before(number))?,
+            Some(_) if !drift => self.version_at(&place, Around::Before(number))?,
             _ => None,
         };
         let before = change.before.map(|image| before(&image, known.as_ref()));
@@ -68,12 +71,12 @@ impl History<'_> {
         let after = change.after.filter(|_| !parent);
         let after = after.map(|image| Version::of(&image, change.digest, change.target.clone()));
         Ok(PathDiff {
-            path: self.look.shown(&place),
+            path: shown,
             entries: self.entries(before.as_ref(), after.as_ref())?,
             op: change.op,
             before,
             after,
-            drift: change.drift,
+            drift,
         })
     }
 

@@ -9,7 +9,7 @@ use super::history::History;
 use crate::catalog::{Catalog, CatalogError, HomeRow};
 use crate::disk::unless_gone;
 use crate::disk::{Dir, Disk, DiskError};
-use crate::error::{Error, UsageError};
+use crate::error::{Damage, Error, UsageError};
 use crate::fsck::{self, Finding, FsckOptions, FsckReport};
 use crate::home::{DATABASE, FOREIGN_JOURNAL, Map, SHM, STATE, WAL, check_database_files, is_used};
 use crate::lock::{self, Runs};
@@ -72,20 +72,24 @@ impl Inspection {
             Catalog::open_read_only(&path, true).and_then(|catalog| catalog.home())
         };
         let state = unless_gone(dir.open_dir(STATE))?;
-        if told.as_ref().is_err_and(CatalogError::is_empty)
-            && log_is_empty
-            && !state.as_ref().map_or(Ok(false), is_used)?
-        {
-            // Whoever was to make it was ended before it was made.
-            return Err(no_journal().into());
-        }
-        let (home_row, copy) = match told {
+        let opened = match told {
             // A kill in the middle of a checkpoint, or a power cut, may have left all of it in the log.
             Err(CatalogError::Corrupt(_)) if !log_is_empty => {
-                let (catalog, copy) = readable_copy(&dir)?;
-                (catalog.home()?, Some((catalog, copy)))
+                readable_copy(&dir).and_then(|(catalog, copy)| {
+                    let row = catalog.home()?;
+                    Ok((row, Some((catalog, copy))))
+                })
             }
-            told => (told?, None),
+            told => told.map(|row| (row, None)).map_err(Error::from),
+        };
+        let (home_row, copy) = match opened {
+            Err(Error::Damaged(Damage::Catalog { source, .. }))
+                if source.is_empty() && !state.as_ref().map_or(Ok(false), is_used)? =>
+            {
+                // Whoever was to make it was ended before it was made.
+                return Err(no_journal().into());
+            }
+            opened => opened?,
         };
         // SQLite would replay a journal that lies beside it, which is never ours.
         let is_plain = dir.stat(SHM)?.is_some() && dir.stat(FOREIGN_JOURNAL)?.is_none();

@@ -325,6 +325,15 @@ impl Options {
     ) -> Result<Option<String>, Error> {
         let home = self.open_home()?;
         let _lock = self.commit_lock(&home, "set a damaged database aside")?;
+        Self::set_aside_locked(&home, seen, why)
+    }
+
+    /// The same for who holds the commit lock.
+    pub(super) fn set_aside_locked(
+        home: &Home,
+        seen: Option<Identity>,
+        why: &CatalogError,
+    ) -> Result<Option<String>, Error> {
         let lock = home.locks.open_lock_file("db")?;
         let failed = |errno| crate::disk::DiskError::new("lock", "lock/db", errno);
         lock::wait_exclusive(&lock).map_err(failed)?;

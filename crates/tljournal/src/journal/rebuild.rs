@@ -4,7 +4,6 @@ use crate::catalog::{Catalog, CatalogError, HomeRow};
 use crate::error::{Damage, Error, UsageError};
 use crate::fsck::{self, RebuildOptions, Rebuilt};
 use crate::home::Home;
-use crate::model::Stat;
 
 /// A database that is read while the file itself stays as it is.
 struct Old {
@@ -21,38 +20,51 @@ impl Options {
     /// one of a newer version, which is left as it is; as the system says.
     pub fn rebuild(self, options: &RebuildOptions) -> Result<Rebuilt, Error> {
         let home = self.open_home()?;
-        let is_missing = |seen: &Option<Stat>| seen.as_ref().is_none_or(|stat| stat.size == 0);
-        let is_made = is_missing(&home.check_database_files()?) && home.has_rebuilt_database()?;
-        if is_made {
+        let mut force = options.force;
+        if home.has_rebuilt_database()? && is_gone(&home)? {
             // An earlier one was ended when all was done but this.
             self.clone().work()?.close()?;
+            force = true;
         }
-        let seen = home.check_database_files()?;
-        let (old, why) = open_old(&home)?;
-        let marked = match &seen {
-            Some(seen) => home.is_marked_damaged(seen.identity)?,
-            None => false,
-        };
-        let sound = |old: &Old| fsck::is_sound(&old.catalog).unwrap_or(false);
-        if !options.force && !is_made && !marked && old.as_ref().is_some_and(sound) {
-            return Err(UsageError::Sound.into());
-        }
-        let identity = home.home_stat.identity;
-        let mut rebuilt = {
-            let _lock = self.commit_lock(&home, "rebuild the database")?;
-            let features = home.try_features()?;
-            let row = HomeRow { identity, features };
-            let old = old.as_ref().map(|old| &old.catalog);
-            fsck::make_rebuilt(&home, row, old, options)?
-        };
-        drop(old);
-        if let Some(seen) = seen {
-            let why = why.unwrap_or(CatalogError::Corrupt("it was rebuilt".to_owned()));
-            rebuilt.kept = self.set_database_aside(Some(seen.identity), &why)?;
-        }
+        let rebuilt = self.rebuild_locked(&home, options, force)?;
         // Whoever comes first takes the new one.
         self.work()?.close()?;
         Ok(rebuilt)
+    }
+
+    /// Makes the new database and sets the old one aside, while nobody commits.
+    fn rebuild_locked(
+        &self,
+        home: &Home,
+        options: &RebuildOptions,
+        force: bool,
+    ) -> Result<Rebuilt, Error> {
+        let _lock = self.commit_lock(home, "rebuild the database")?;
+        let seen = home.check_database_files()?;
+        let (old, why) = open_old(home)?;
+        let sound = |old: &Old| fsck::is_sound(&old.catalog).unwrap_or(false);
+        if !force && !is_gone(home)? && old.as_ref().is_some_and(sound) {
+            return Err(UsageError::Sound.into());
+        }
+        let identity = home.home_stat.identity;
+        let features = home.try_features()?;
+        let row = HomeRow { identity, features };
+        let catalog = old.as_ref().map(|old| &old.catalog);
+        let mut rebuilt = fsck::make_rebuilt(home, row, catalog, options)?;
+        drop(old);
+        if let Some(seen) = seen {
+            let why = why.unwrap_or(CatalogError::Corrupt("it was rebuilt".to_owned()));
+            rebuilt.kept = Self::set_aside_locked(home, Some(seen.identity), &why)?;
+        }
+        Ok(rebuilt)
+    }
+}
+
+/// Whether there is no database, or one that is to be set aside by whoever comes first.
+fn is_gone(home: &Home) -> Result<bool, Error> {
+    match home.check_database_files()? {
+        Some(seen) if seen.size > 0 => Ok(home.is_marked_damaged(seen.identity)?),
+        _ => Ok(true),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::journal::{History, PathDiff};
 use crate::kept::{self, Kept};
 use crate::lock;
 use crate::look::Look;
-use crate::model::{Change, Kind, Op, Place, RelPath, Spot, Version};
+use crate::model::{Change, Image, Kind, Op, Place, RelPath, Spot, Version};
 
 /// What is known of one path that is to be what it was.
 #[derive(Debug)]
@@ -54,6 +54,8 @@ fn of_change(
     diff: PathDiff,
 ) -> Result<Evidence, Error> {
     let mut kept = match &diff.before {
+        // What was an edit went aside.
+        Some(before) if before.kind == Kind::Dir && diff.drift => None,
         Some(_) => kept::before(look, number, &place)?,
         None => None,
     };
@@ -64,8 +66,8 @@ fn of_change(
     if kept.is_none() {
         kept = source::elsewhere(look, wanted.as_ref())?;
     }
-    let not_kept =
-        source::missing(wanted.as_ref(), kept.as_ref()).then(|| why_not_kept(look, change, &path));
+    let not_kept = source::missing(wanted.as_ref(), kept.as_ref())
+        .then(|| why_not_kept(look, (change, diff.drift), &path));
     let mut evidence = Evidence {
         path,
         place,
@@ -110,9 +112,30 @@ pub(super) fn of_path(
     let mut wanted = match (&then, &next) {
         (Some(_), _) => history.version_at(&place, Around::Until(number))?,
         // Before the first that is known of: what that one replaced.
-        (None, Some(next)) => next.before.map(|image| Version::of(&image, None, None)),
+        (None, Some(next)) if next.place == place => {
+            next.before.map(|image| Version::of(&image, None, None))
+        }
+        // What that one removed with the directory that it was in.
+        (None, Some(_)) => match &replaced {
+            Some(kept) => Some(Version::of(&Image::of(&kept.stat), None, None)),
+            None => {
+                let path = path.to_string();
+                return Err(UsageError::NeverWritten { path }.into());
+            }
+        },
         (None, None) => None,
     };
+    if wanted
+        .as_ref()
+        .is_some_and(|it| it.kind == Kind::Dir && it.digest.is_none())
+    {
+        // A directory that is no tree is as it was only if nothing in it was changed by itself since.
+        let until = next.as_ref().map(|next| next.txn);
+        if look.ask(|catalog| catalog.is_changed_below(&place, number, until))? {
+            let (path, txn) = (path.to_string(), number);
+            return Err(UsageError::InParts { path, txn }.into());
+        }
+    }
     let is_it = |kept: &Kept| {
         let known = wanted.as_ref().and_then(|wanted| wanted.digest);
         let was = kept.recorded.as_ref().and_then(|was| was.digest);
@@ -242,11 +265,11 @@ fn last_before(
 }
 
 /// Why nothing is kept of what a change replaced.
-fn why_not_kept(look: &Look<'_>, change: &Change, path: &RelPath) -> NotKept {
+fn why_not_kept(look: &Look<'_>, (change, drift): (&Change, bool), path: &RelPath) -> NotKept {
     match change.op {
         _ if change.spot != Spot::Home => NotKept::OtherFilesystem,
         _ if look.key_material.is_at(path.as_str()) => NotKept::KeyMaterial,
-        _ if change.drift => NotKept::Aside,
+        _ if drift => NotKept::Aside,
         Op::Fill => NotKept::InPlace,
         _ => NotKept::Thinned,
     }

@@ -1,0 +1,79 @@
+//! What undo makes of what nobody knows any more, or never knew.
+
+#![allow(clippy::unwrap_used, reason = "tests play the other programs")]
+
+use tljournal::{Because, Journal, Limits, NotKept, Retention, Undo, UndoAction, UndoOptions};
+use tljournal_testkit::{Steps, World};
+use tljournal_tests::small;
+
+fn commit(journal: &Journal, steps: Steps) {
+    steps.try_commit(journal).unwrap();
+}
+
+fn undo(journal: &Journal, number: i64) -> Undo {
+    let txn = journal.history().transaction(&number.to_string());
+    let txn = txn.unwrap().unwrap();
+    journal.undo(&txn, &UndoOptions::default()).unwrap()
+}
+
+/// What is done at the only path, and why.
+fn only(undo: &Undo) -> (UndoAction, Option<Because>) {
+    let [step] = &undo.steps[..] else {
+        panic!("{undo:?}")
+    };
+    (step.action, step.because.clone())
+}
+
+fn nothing_kept() -> Retention {
+    Retention {
+        kept: Limits::NOTHING,
+        ..Retention::default()
+    }
+}
+
+/// Any link was taken for the one that was there before, whose target nobody had looked up.
+#[test]
+fn a_link_goes_back_to_where_it_pointed_also_when_nothing_is_kept() {
+    let world = World::new();
+    let journal = world.open();
+    for target in ["1.0", "2.0"] {
+        commit(&journal, Steps::new(target).link("build/latest", target));
+    }
+    journal.gc(&nothing_kept()).unwrap();
+    let [diff] = &journal.history().diff(2).unwrap()[..] else {
+        panic!("one path was changed")
+    };
+    let before = diff.before.as_ref().unwrap();
+    assert_eq!(before.target.as_deref(), Some("1.0"));
+    assert_eq!(only(&undo(&journal, 2)).0, UndoAction::Restore);
+    let pointed = std::fs::read_link(world.path("build/latest")).unwrap();
+    assert_eq!(pointed.to_str(), Some("1.0"));
+}
+
+#[test]
+fn g9_a_link_of_somebody_else_is_not_taken_for_the_one_that_was_put_in_its_place() {
+    let world = World::new();
+    world.link("theirs", "build/latest");
+    let journal = world.open();
+    commit(&journal, Steps::new("ours").link("build/latest", "ours"));
+    let (action, why) = only(&undo(&journal, 1));
+    assert_eq!(action, UndoAction::Refuse);
+    assert_eq!(why, Some(Because::NotKept(NotKept::Aside)));
+}
+
+/// What had been installed was put back, and the edit that was replaced was not spoken of.
+#[test]
+fn g9_an_edited_tree_that_was_replaced_is_not_taken_for_what_was_installed() {
+    for again in ["1", "2"] {
+        let world = World::new();
+        let journal = world.open();
+        commit(&journal, Steps::new("1").tree("build/tools", small("1")));
+        world.write("build/tools/sub/f1", "an edit");
+        commit(&journal, Steps::new("2").tree("build/tools", small(again)));
+        let diff = journal.history().diff(2).unwrap();
+        assert!(diff[0].drift, "{diff:?}");
+        let (action, why) = only(&undo(&journal, 2));
+        assert_eq!(action, UndoAction::Refuse, "{again}");
+        assert_eq!(why, Some(Because::NotKept(NotKept::Aside)), "{again}");
+    }
+}

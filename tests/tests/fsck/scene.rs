@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use rusqlite::Connection;
 use tljournal::{
-    Code, Finding, FsckDepth, FsckOptions, FsckReport, RelPath, Repair, RepairOptions, Severity,
+    Code, Finding, FsckDepth, FsckOptions, FsckReport, Journal, RelPath, Repair, RepairOptions,
+    Severity,
 };
 use tljournal_testkit::{Steps, World};
 use tljournal_tests::{tools, tools_like};
@@ -82,7 +83,14 @@ pub(crate) fn repair_with(
     found: &[Finding],
     options: &RepairOptions,
 ) -> Vec<Repair> {
-    let journal = world.open();
+    repair_by(world.open(), found, options)
+}
+
+pub(crate) fn repair_by(
+    journal: Journal,
+    found: &[Finding],
+    options: &RepairOptions,
+) -> Vec<Repair> {
     let mut repairs = Vec::new();
     let mut told = |repair| {
         repairs.push(repair);

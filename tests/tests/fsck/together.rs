@@ -9,7 +9,7 @@ use tljournal::{Code, Error, FsckDepth, FsckOptions, RebuildOptions, RepairOptio
 use tljournal_testkit::{Steps, When, World};
 use tljournal_tests::Hook;
 
-use crate::scene::{flip, look, repair_with, rot, scene, wrong};
+use crate::scene::{flip, look, repair_by, repair_with, rot, scene, wrong};
 
 fn latest(world: &World) -> i64 {
     world.open().history().status().unwrap().latest
@@ -76,14 +76,7 @@ fn g9_what_is_put_again_during_a_repair_is_not_set_aside() {
         Ok(())
     }));
     let journal = world.open_witnessed(&meanwhile).unwrap();
-    let mut repairs = Vec::new();
-    let mut told = |repair| {
-        repairs.push(repair);
-        ControlFlow::Continue(())
-    };
-    let options = RepairOptions::default();
-    assert!(journal.repair(&found, &options, &mut told).unwrap());
-    journal.close().unwrap();
+    let repairs = repair_by(journal, &found, &RepairOptions::default());
     assert!(repairs.iter().all(|repair| repair.mended), "{repairs:?}");
     let content = std::fs::read_to_string(world.path("build/only.txt")).unwrap();
     assert_eq!(content, "only here");
@@ -115,14 +108,7 @@ fn g9_what_is_put_in_the_way_of_a_repair_meanwhile_is_not_moved_aside() {
         Ok(())
     }));
     let journal = world.open_witnessed(&meanwhile).unwrap();
-    let mut repairs = Vec::new();
-    let mut told = |repair| {
-        repairs.push(repair);
-        ControlFlow::Continue(())
-    };
-    let options = RepairOptions::default();
-    assert!(journal.repair(&found, &options, &mut told).unwrap());
-    journal.close().unwrap();
+    let repairs = repair_by(journal, &found, &RepairOptions::default());
     assert!(repairs.iter().all(|repair| repair.mended), "{repairs:?}");
     assert_eq!(world.read("build/tools"), "a file");
     // The damaged tree went aside when it was removed, and nothing else did.
@@ -145,14 +131,7 @@ fn a_stray_that_somebody_else_sets_aside_meanwhile_is_mended() {
         Ok(())
     }));
     let journal = world.open_witnessed(&meanwhile).unwrap();
-    let mut repairs = Vec::new();
-    let mut told = |repair| {
-        repairs.push(repair);
-        ControlFlow::Continue(())
-    };
-    let options = RepairOptions::default();
-    assert!(journal.repair(&found, &options, &mut told).unwrap());
-    journal.close().unwrap();
+    let repairs = repair_by(journal, &found, &RepairOptions::default());
     assert_eq!(repairs.len(), 2, "{repairs:?}");
     assert!(repairs.iter().all(|repair| repair.mended), "{repairs:?}");
     assert_eq!(wrong(&look(&world, FsckDepth::Full).0), []);

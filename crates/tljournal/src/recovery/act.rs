@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::decide::{Fate, decide};
 use super::look::{Candidate, candidates, changes_within_reach};
@@ -194,10 +194,15 @@ fn remove_orphan(
 /// Records of what is kept that it is not there: when kept content is deleted its row is not synced, and a
 /// power cut may leave that out.
 fn forget_lost_kept(engine: &Engine, report: &mut Recovery) -> Result<(), Error> {
-    for (row, id) in engine.look(|catalog| catalog.kept_txns())? {
-        // A row is never marked before its directory is there, nor is a directory made again.
-        let is_gone = engine.home.txns.stat(id.to_string())?.is_none();
-        if is_gone && engine.look(|catalog| catalog.is_kept(row))? {
+    let kept = engine.look(|catalog| catalog.kept_txns())?;
+    if kept.is_empty() {
+        return Ok(());
+    }
+    // A row is never marked before its directory is there, nor is a directory made again; and whoever deletes one
+    // unmarks its row first.
+    let there: BTreeSet<_> = engine.home.staged_ids()?.into_iter().collect();
+    for (row, id) in kept.into_iter().filter(|(_, id)| !there.contains(id)) {
+        if engine.look(|catalog| catalog.is_kept(row))? {
             tracing::info!(txn = %id, "what was kept of a transaction is gone");
             engine.record(Sync::Normal, |catalog| catalog.set_kept(row, None))?;
             report.kept_gone += 1;

@@ -13,9 +13,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tljournal_testkit::crash::Subject;
 use tljournal_testkit::{Moment, Random, When, World, check_at_rest, explain};
-use tljournal_tests::{
-    Case, Drive, End, Format, Interrupted, Running, Shelf, all_cases, counted, number,
-};
+use tljournal_tests::{Case, Drive, End, Format, Interrupted, Shelf, all_cases, counted, number};
 
 /// Chooses the moments; with the same seed they are the same.
 const SEED: &str = "TLJOURNAL_CUT_SEED";
@@ -93,7 +91,8 @@ impl Trial<'_> {
         let cut = drive.cut("cut.img");
         drop(running);
         let running = cut.power_up(fresh.ways()[0]).unwrap();
-        (killed, check(&running, &subject, u32::from(done)))
+        let world = World::at(running.root().join("project"));
+        (killed, check(&world, &subject, u32::from(done)))
     }
 
     /// Runs the transaction in a process until it is killed; whether it was, and whether the commit had
@@ -112,15 +111,53 @@ impl Trial<'_> {
 }
 
 /// Recovers, and says what is wrong then.
-fn check(running: &Running, subject: &Interrupted, done: u32) -> Vec<String> {
-    let world = World::at(running.root().join("project"));
+fn check(world: &World, subject: &Interrupted, done: u32) -> Vec<String> {
     match world.try_open() {
         Ok(journal) => journal.recover().unwrap(),
         Err(error) => return vec![format!("it cannot be opened: {}", explain(&error))],
     };
-    let mut wrong = subject.check(&world, done, 1);
-    wrong.extend(check_at_rest(&world));
+    let mut wrong = subject.check(world, done, 1);
+    wrong.extend(check_at_rest(world));
     wrong
+}
+
+/// Every transaction that comes to its end does the same on each filesystem.
+fn without_a_cut(format: Format) {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(shelf) = Shelf::new() else { return };
+    let Some(drive) = shelf.drive(format) else {
+        return;
+    };
+    let running = drive.power_up(drive.ways()[0]).unwrap();
+    let mut wrong = Vec::new();
+    let cases = all_cases().into_iter();
+    for case in cases.filter(|case| case.end == End::Commit) {
+        let world = World::at(running.root().join(case.name));
+        world.make_dir("");
+        let subject = Interrupted::new(case.clone());
+        subject.prepare(&world);
+        let journal = world.open();
+        case.run(&journal).unwrap();
+        journal.close().unwrap();
+        let found = check(&world, &subject, 1).into_iter();
+        wrong.extend(found.map(|line| format!("{}: {line}", case.name)));
+    }
+    assert!(wrong.is_empty(), "{format:?}\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn g1_every_transaction_comes_to_its_end_on_ext4() {
+    without_a_cut(Format::Ext4);
+}
+
+#[test]
+fn g1_every_transaction_comes_to_its_end_on_xfs() {
+    without_a_cut(Format::Xfs);
+}
+
+#[test]
+fn g1_every_transaction_comes_to_its_end_on_btrfs() {
+    without_a_cut(Format::Btrfs);
 }
 
 #[test]

@@ -109,6 +109,16 @@ pub(crate) fn all() -> Vec<Damage> {
         fs::copy(w.path("build/tools/bin/walk"), w.path("build/walk")).unwrap();
         fs::rename(w.path("build/walk"), w.path("build/tools/bin/walk")).unwrap();
     });
+    add(
+        "content, what is kept was touched",
+        Code::Missing,
+        Mended,
+        |w| {
+            remove(w, "build/tools/bin/long");
+            // As XFS does with every directory that is moved.
+            date(w, &format!("{}/2", staged(w, 3)));
+        },
+    );
     // In one whose content is nowhere else.
     add("a mode, nothing kept", Code::WrongMode, Mended, |w| {
         chmod(w, "build/alone/nothing", 0o644)

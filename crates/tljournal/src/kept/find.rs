@@ -52,24 +52,53 @@ pub(crate) fn before(look: &Look<'_>, txn: i64, place: &Place) -> Result<Option<
     }
 }
 
+/// Content that was recorded when it was put there, and replaced by a transaction that keeps it.
+pub(crate) struct Known {
+    pub(crate) digest: Digest,
+    txn: TxnId,
+    change: Change,
+}
+
+impl Known {
+    /// Shares the lock of it, if it is there still.
+    pub(crate) fn hold(&self, look: &Look<'_>) -> Result<Option<Kept>, Error> {
+        held(look, self.txn, &self.change)
+    }
+}
+
+/// All kept content of a kind whose digest was recorded, the latest first.
+pub(crate) fn known(look: &Look<'_>, kind: Kind) -> Result<Vec<Known>, Error> {
+    let mut known = Vec::new();
+    for (number, txn) in look.ask(|catalog| catalog.kept_txns())?.into_iter().rev() {
+        let changes = look.ask(|catalog| catalog.changes(number))?;
+        for change in changes.unwrap_or_default() {
+            if change.pre.is_none_or(|pre| pre.kind != kind) {
+                continue;
+            }
+            let was = recorded(look, txn, &change)?;
+            if let Some(digest) = was.and_then(|was| was.digest) {
+                known.push(Known {
+                    digest,
+                    txn,
+                    change,
+                });
+            }
+        }
+    }
+    Ok(known)
+}
+
 /// Kept content that was recorded with this digest, of a file or of a tree; the latest that there is.
 pub(crate) fn with_digest(
     look: &Look<'_>,
     digest: &Digest,
     kind: Kind,
 ) -> Result<Option<Kept>, Error> {
-    for (txn, id) in look.ask(|catalog| catalog.kept_txns())?.into_iter().rev() {
-        let changes = look.ask(|catalog| catalog.changes(txn))?;
-        for change in changes.unwrap_or_default() {
-            let is_kind = change.pre.is_some_and(|pre| pre.kind == kind);
-            if !is_kind
-                || recorded(look, id, &change)?.is_none_or(|was| was.digest != Some(*digest))
-            {
-                continue;
-            }
-            if let Some(kept) = held(look, id, &change)? {
-                return Ok(Some(kept));
-            }
+    for known in known(look, kind)? {
+        if known.digest == *digest
+            && let Some(kept) = known.hold(look)?
+        {
+            return Ok(Some(kept));
         }
     }
     Ok(None)

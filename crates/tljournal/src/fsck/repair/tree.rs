@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io;
+use std::sync::Arc;
 
 use camino::Utf8Path;
 
@@ -10,7 +10,7 @@ use crate::apply;
 use crate::catalog::Sync;
 use crate::disk::Dir;
 use crate::error::Error;
-use crate::kept;
+use crate::kept::{self, Kept};
 use crate::look::Look;
 use crate::model::{Digest, Entry, EntryKind, Kind, Manifest, Place};
 use crate::tree::{self, Depth, Reader, SourceContent, SourceEntry, TreeSource};
@@ -25,28 +25,18 @@ impl Repairs<'_> {
         let Some(manifest) = self.engine.look(|catalog| catalog.manifest(&digest))? else {
             return self.install_named(wanted, &digest);
         };
-        let missing = match self.composed(&wanted.place, &manifest, None)? {
-            Composed::Whole(source) => {
+        match (
+            self.composed(&wanted.place, &manifest, None)?,
+            &self.options.source,
+        ) {
+            (Composed::Whole(source), _) => {
                 let what = "installed again, with the content that is in place or kept";
-                return self.install(wanted, &digest, source, what);
+                self.install(wanted, &digest, source, what)
             }
-            Composed::Missing(missing) => missing,
-        };
-        if let Some(kept) = kept::with_digest(&Look::of(self.engine), &digest, Kind::Dir)? {
-            let what = format!(
-                "installed again, as transaction {} had replaced it",
-                kept.txn
-            );
-            // It is shared until it is copied, so that nobody deletes it.
-            let source = TreeSource::dir(kept.path()).keep_special_bits();
-            let outcome = self.install(wanted, &digest, source, &what)?;
-            if matches!(outcome, Outcome::Mended(_)) {
-                return Ok(outcome);
+            (Composed::Missing(_), Some(named)) => self.with_content_of(wanted, &manifest, named),
+            (Composed::Missing(missing), None) => {
+                Ok(Outcome::Left(format!("{missing}; {}", nowhere())))
             }
-        }
-        match &self.options.source {
-            Some(named) => self.with_content_of(wanted, &manifest, named),
-            None => Ok(Outcome::Left(format!("{missing}; {}", nowhere()))),
         }
     }
 
@@ -130,37 +120,78 @@ impl Repairs<'_> {
             None => (0..manifest.entries().len()).collect(),
         };
         let others = other.map(|(dir, manifest)| (dir, by_digest(&manifest)));
-        let (mut taken, mut missing) = (BTreeMap::new(), 0);
+        let (mut taken, mut missing) = (BTreeMap::new(), BTreeMap::new());
         for index in wrong {
             let EntryKind::File {
                 digest,
                 same_as: None,
                 ..
-            } = &manifest.entries()[index].kind
+            } = manifest.entries()[index].kind
             else {
                 continue;
             };
-            let from_other = others.as_ref().and_then(|(dir, paths)| {
-                let path = paths.get(digest)?.clone();
-                Some(From::Other(dir.clone(), path))
-            });
-            match from_other {
-                Some(other) => _ = taken.insert(index, other),
-                None => match self.kept_file(digest)? {
-                    Some(content) => _ = taken.insert(index, From::Kept(content.file)),
-                    None => missing += 1,
-                },
+            match others
+                .as_ref()
+                .and_then(|(dir, paths)| Some((dir, paths.get(&digest)?)))
+            {
+                Some((dir, path)) => {
+                    _ = taken.insert(index, From::Other(dir.clone(), path.clone()))
+                }
+                None => _ = missing.insert(index, digest),
             }
         }
-        if missing > 0 {
-            let text =
-                format!("the content of {missing} of its files is neither in place nor kept");
-            return Ok(Composed::Missing(text));
+        self.take_kept(&mut missing, &mut taken)?;
+        if !missing.is_empty() {
+            return Ok(Composed::Missing(format!(
+                "the content of {} of its files is neither in place nor kept",
+                missing.len()
+            )));
         }
         let entries = manifest.entries().to_vec();
         let next = move |index: usize| source_entry(&entries, index, &taken, root.as_ref());
         let source = TreeSource::entries((0..manifest.entries().len()).map(next));
         Ok(Composed::Whole(source.keep_special_bits()))
+    }
+
+    /// Takes what is missing from what is kept: of files by themselves, and in whole trees.
+    fn take_kept(
+        &self,
+        missing: &mut BTreeMap<usize, Digest>,
+        taken: &mut BTreeMap<usize, From>,
+    ) -> Result<(), Error> {
+        let look = Look::of(self.engine);
+        for kind in [Kind::File, Kind::Dir] {
+            if missing.is_empty() {
+                return Ok(());
+            }
+            for known in kept::known(&look, kind)? {
+                let names = match kind {
+                    // One that is damaged helps nobody.
+                    Kind::Dir => self
+                        .engine
+                        .look(|catalog| catalog.manifest(&known.digest))
+                        .ok()
+                        .flatten()
+                        .map_or_else(BTreeMap::new, |manifest| by_digest(&manifest)),
+                    _ => BTreeMap::from([(known.digest, String::new())]),
+                };
+                if !missing.values().any(|digest| names.contains_key(digest)) {
+                    continue;
+                }
+                let Some(kept) = known.hold(&look)?.map(Arc::new) else {
+                    continue;
+                };
+                missing.retain(|index, digest| {
+                    let path = names
+                        .get(digest)
+                        .and_then(|path| kept_file(&kept, path, digest));
+                    let is_missing = path.is_none();
+                    taken.extend(path.map(|path| (*index, From::Kept(kept.clone(), path))));
+                    is_missing
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Writes the manifest of a tree again, if the tree is what it described.
@@ -204,7 +235,8 @@ enum Composed {
 
 /// Where the content of a file comes from that is not right in place.
 enum From {
-    Kept(File),
+    /// What is kept, which nobody deletes meanwhile; and the path of the file below its directory.
+    Kept(Arc<Kept>, String),
     /// A file below another root.
     Other(Dir, String),
 }
@@ -222,6 +254,16 @@ fn wrong_content(root: &Dir, manifest: &Manifest) -> Result<Vec<usize>, Error> {
         }
     }
     Ok(wrong)
+}
+
+/// Where a file lies below the directory of what is kept, if it has this content still.
+fn kept_file(kept: &Kept, path: &str, digest: &Digest) -> Option<String> {
+    let path = match path {
+        "" => kept.name.clone(),
+        path => format!("{}/{path}", kept.name),
+    };
+    let file = kept.dir().open_file(&path).ok()?;
+    (kept.dir().hash(&file, &path).ok()? == *digest).then_some(path)
 }
 
 fn by_digest(manifest: &Manifest) -> BTreeMap<Digest, String> {
@@ -252,7 +294,7 @@ fn source_entry(
         } => SourceContent::HardLink(entries[*first as usize].path.clone()),
         EntryKind::File { .. } => {
             let file = match (taken.get(&index), root) {
-                (Some(From::Kept(file)), _) => file.try_clone()?,
+                (Some(From::Kept(kept, path)), _) => open(kept.dir(), path)?,
                 (Some(From::Other(dir, path)), _) => open(dir, path)?,
                 (None, Some(root)) => open(root, &entry.path)?,
                 (None, None) => return Err(io::ErrorKind::NotFound.into()),

@@ -24,6 +24,7 @@ mod storm;
 mod trees;
 mod twoliter_cases;
 mod undo_cases;
+mod waiting;
 
 pub use cases::{Case, EDITED, End, WITHOUT_CALLS, all as all_cases, named as case_named};
 pub use counted::{COUNTED, counted, number};
@@ -43,3 +44,4 @@ pub use storm::{
     Done, Survivor, Vandal, Worker, check_after_storm, check_after_vandal, storm_tree,
 };
 pub use trees::{tools, tools_like, tools_reshaped};
+pub use waiting::until_waiting;

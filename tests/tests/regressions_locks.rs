@@ -7,20 +7,18 @@
     reason = "tests look at the filesystem from outside of the engine, and play the other programs"
 )]
 
-use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use camino::Utf8Path;
 use tljournal::{
     Conflict, ConflictKind, Error, Journal, LockMode, OnPinned, PopulateOptions, TreeOptions,
     TreeSource, UsageError,
 };
 use tljournal_testkit::{Steps, World};
-use tljournal_tests::{small, within};
+use tljournal_tests::{small, until_waiting, within};
 
 fn would_deadlock<T>(said: &Result<T, Error>) -> bool {
     matches!(
@@ -36,24 +34,6 @@ fn options(on_pinned: OnPinned) -> TreeOptions {
     TreeOptions {
         on_pinned,
         ..TreeOptions::default()
-    }
-}
-
-/// Returns when somebody waits for a lock of this file, as the kernel tells.
-fn until_somebody_waits_for(file: &Utf8Path) {
-    let inode = format!(":{} ", file.metadata().unwrap().ino());
-    let begun = Instant::now();
-    loop {
-        let locks = std::fs::read_to_string("/proc/locks").unwrap();
-        let waits = |line: &str| line.contains("->") && line.contains(&inode);
-        if locks.lines().any(waits) {
-            return;
-        }
-        assert!(
-            begun.elapsed() < Duration::from_secs(30),
-            "nobody waits for {file}"
-        );
-        std::thread::yield_now();
     }
 }
 
@@ -88,7 +68,7 @@ fn a_second_read_with_a_writer_in_line_is_refused_and_does_not_hang() {
         let reading = reader.read().unwrap();
         let steps = Steps::new("a").put("build/a", "1");
         let writing = commit_in_thread(writer, steps);
-        until_somebody_waits_for(&world.path("build/.state/lock/commit"));
+        until_waiting(1, &[&world.path("build/.state/lock/commit")]);
         assert!(would_deadlock(&reader.read()));
         drop(reading);
         assert!(writing.join().unwrap().unwrap());
@@ -165,17 +145,7 @@ fn two_that_wait_for_the_pins_of_two_trees_do_not_wait_for_each_other() {
                 .unwrap()
         });
         let [a, b] = ["build/a", "build/b"].map(|path| world.path(path));
-        let waits = |path: &Utf8Path| {
-            let inode = format!(":{} ", path.metadata().unwrap().ino());
-            let locks = std::fs::read_to_string("/proc/locks").unwrap();
-            let waits = |line: &&str| line.contains("->") && line.contains(&inode);
-            locks.lines().filter(waits).count()
-        };
-        let begun = Instant::now();
-        while waits(&a) + waits(&b) < 2 {
-            assert!(begun.elapsed() < Duration::from_secs(30), "nobody waits");
-            std::thread::yield_now();
-        }
+        until_waiting(2, &[&a, &b]);
         let [pin_a, pin_b] = pins;
         drop(pin_a);
         drop(pin_b);
@@ -221,9 +191,9 @@ fn g7_a_tree_that_was_pinned_while_its_replacer_waited_in_line_is_refused() {
             })
         };
         let first = install("one", OnPinned::Exchange);
-        until_somebody_waits_for(&world.path("build/.state/lock/commit"));
+        until_waiting(1, &[&world.path("build/.state/lock/commit")]);
         let second = install("two", OnPinned::Fail);
-        until_somebody_waits_for(&world.path("build/.state/lock/commit.turnstile"));
+        until_waiting(1, &[&world.path("build/.state/lock/commit.turnstile")]);
         drop(reading);
         let kept = first.join().unwrap().unwrap();
         let refused = second.join().unwrap();

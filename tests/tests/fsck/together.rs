@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tljournal::{Code, Error, FsckDepth, FsckOptions, RebuildOptions, RepairOptions};
 use tljournal_testkit::{Steps, When, World};
-use tljournal_tests::Hook;
+use tljournal_tests::{Hook, until_waiting, within};
 
 use crate::scene::{flip, look, repair_by, repair_with, rot, scene, wrong};
 
@@ -54,6 +54,28 @@ fn a_database_that_is_being_made_is_not_a_lost_one() {
     // Only the layout is there.
     std::fs::remove_file(world.path("build/.state/reserve")).unwrap();
     assert!(matches!(look(&world), Err(Error::Usage(_))));
+}
+
+/// Who ended a check that waited for a commit had to wait with it.
+#[test]
+fn a_check_that_waits_can_be_ended() {
+    let world = scene();
+    std::fs::remove_file(world.path("build/link")).unwrap();
+    let commit = world.path("build/.state/lock/commit");
+    let lock = std::fs::File::open(&commit).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let options = FsckOptions::default();
+    let (watch, there) = (options.watch.clone(), world.root().to_owned());
+    let checking = std::thread::spawn(move || {
+        let mut told = |_| ControlFlow::Continue(());
+        World::at(there).options().fsck(&options, &mut told)
+    });
+    until_waiting(1, &[&commit]);
+    watch.stop();
+    let report = within("a check that was ended", || checking.join().unwrap());
+    let report = report.unwrap();
+    assert!(report.cancelled, "{report:?}");
+    drop(lock);
 }
 
 /// What nobody could mend was set aside, also if somebody had put it again in the meantime.

@@ -36,6 +36,15 @@ fn g9_a_check_changes_nothing_and_its_exit_status_is_that_of_fsck_8() {
     assert_eq!(project.run(&["fsck", "--quick", "build/a"]).code, 0);
     assert_eq!(project.run(&["fsck", "--nonsense"]).code, 16);
     assert_eq!(project.run(&["fsck", "--quick", "--full"]).code, 16);
+    // A path that was mistyped is not a clean one.
+    let typo = project.run(&["fsck", "build/tolls", "build/a"]);
+    assert_eq!(typo.code, 16, "{typo:?}");
+    assert!(typo.err.contains("`build/tolls`"), "{typo:?}");
+    assert_eq!(project.run(&["fsck", "build"]).code, 4);
+    let nowhere = project.run(&["fsck", "--repair", "--source", "nowhere"]);
+    assert_eq!(nowhere.code, 8, "{nowhere:?}");
+    assert!(nowhere.err.contains("`nowhere`"), "{nowhere:?}");
+    assert_eq!(untouchable(project.path()), before);
     let bare = Project::bare();
     assert_eq!(bare.run(&["fsck"]).code, 16);
 }

@@ -36,6 +36,7 @@ impl Engine {
         let got = wait(Wait {
             limit,
             tell: Some(&tell),
+            gives_up: None,
         });
         noted.is_over(got.is_ok());
         got.map_err(Into::into)

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use camino::Utf8Path;
@@ -11,6 +12,7 @@ use crate::error::{Damage, Error, Unsupported, UsageError};
 use crate::home::{DATABASE, LOCK, STATE, is_used};
 use crate::lock::{self, Holders};
 use crate::look::Look;
+use crate::model::RelPath;
 
 /// Whoever is told of findings; breaks to end the check.
 pub(crate) type Told<'a> = &'a mut dyn FnMut(Finding) -> ControlFlow<()>;
@@ -25,6 +27,8 @@ pub(super) struct Check<'a> {
     pub(super) holders: Option<Holders>,
     /// How many places there is nothing at because it was not copied.
     pub(super) not_copied: u64,
+    /// What was asked for, as long as nothing is found to be recorded there.
+    pub(super) unknown: BTreeSet<&'a RelPath>,
 }
 
 /// Why a part of a check ended before it was done.
@@ -46,11 +50,13 @@ pub(crate) fn check(look: &Look<'_>, options: &FsckOptions, told: Told<'_>) -> F
         report: FsckReport::default(),
         holders: look.at_home.then(Holders::ask),
         not_copied: 0,
+        unknown: options.paths.iter().collect(),
     };
     match check.all() {
         Err(Stop::Asked) => check.report.cancelled = true,
         Err(Stop::Outdated) => check.report.outdated = true,
-        Err(Stop::Failed(_)) | Ok(()) => {}
+        Err(Stop::Failed(_)) => {}
+        Ok(()) => check.report.unknown = check.unknown.into_iter().cloned().collect(),
     }
     check.report
 }

@@ -38,14 +38,27 @@ impl Check<'_> {
     }
 
     /// Whether a place is among those that were asked for.
-    pub(super) fn is_wanted(&self, place: &Place) -> bool {
+    pub(super) fn is_wanted(&mut self, place: &Place) -> bool {
         let paths = &self.options.paths;
-        paths.is_empty() || paths.iter().any(|path| self.overlaps(path, place))
+        let named: Vec<_> = paths
+            .iter()
+            .filter(|path| self.overlaps(path, place))
+            .collect();
+        for path in &named {
+            self.unknown.remove(path);
+        }
+        paths.is_empty() || !named.is_empty()
     }
 
     fn overlaps(&self, path: &RelPath, place: &Place) -> bool {
-        let named = self.look.map.place(path);
-        named.is_ok_and(|named| named.overlaps(place))
+        match self.look.map.place(path) {
+            Ok(named) => named.overlaps(place),
+            // It is above the home, or the home itself.
+            Err(_) => {
+                let shown = RelPath::new(&self.look.shown(place));
+                shown.is_ok_and(|shown| path.overlaps(&shown))
+            }
+        }
     }
 
     /// Tells what was found at a place, if it is still so; what is to be read there.
@@ -81,7 +94,7 @@ impl Check<'_> {
 
     /// Looks at a place in a moment in which nothing is being put in place.
     fn look_again(&mut self, place: &Place) -> Result<Compared, Stop> {
-        let _moment = self.look.moment()?;
+        let _moment = self.look.moment(&self.options.watch)?;
         if self.is_being_changed(place)? {
             return Ok(Compared::default());
         }

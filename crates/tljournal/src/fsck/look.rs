@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
+use super::FsckWatch;
 use crate::catalog::{RunRecord, TxnRecord};
 use crate::error::Error;
 use crate::home::{LOCK, STATE};
@@ -44,8 +45,8 @@ impl Look<'_> {
     /// Waits until nobody is putting anything in place, and keeps everybody from it.
     ///
     /// # Errors
-    /// [`Error::Lock`] when somebody was at it for a minute.
-    pub(super) fn moment(&self) -> Result<Moment, Error> {
+    /// [`Error::Lock`] when somebody was at it for a minute, or until the check was to end.
+    pub(super) fn moment(&self, watch: &FsckWatch) -> Result<Moment, Error> {
         let open = || {
             self.own_dir(LOCK)?
                 .map(|dir| dir.open_file("commit"))
@@ -66,6 +67,7 @@ impl Look<'_> {
         };
         let wait = Wait {
             limit: Some(MOMENT_WAIT),
+            gives_up: Some(&|| watch.is_stopped()),
             ..Wait::default()
         };
         let (file, _) = lock::in_line(&awaited, Vec::new(), file, wait)?;

@@ -97,13 +97,15 @@ pub struct FsckReport {
     /// Whether it came to nothing because somebody worked meanwhile, which cannot be followed by who may not write
     /// there: it can be repeated.
     pub outdated: bool,
+    /// The paths that were asked for at, above and below which nothing is recorded.
+    pub unknown: Vec<RelPath>,
 }
 
 impl FsckReport {
-    /// Whether nothing that is an error was found.
+    /// Whether everything that was asked for was looked at, and nothing that is an error was found.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.errors == 0 && !self.outdated
+        self.errors == 0 && !self.outdated && self.unknown.is_empty()
     }
 
     pub(super) fn count(&mut self, finding: &Finding) {

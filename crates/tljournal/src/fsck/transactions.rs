@@ -20,7 +20,7 @@ impl Check<'_> {
                 continue;
             }
             // Whoever is at it has the commit lock.
-            let _moment = look.moment()?;
+            let _moment = look.moment(&self.options.watch)?;
             if self.is_still(&row)? {
                 self.tell_txn(Code::TxnUnfinished, &row)?;
             }

@@ -199,7 +199,7 @@ impl Options {
         let wait = Wait {
             limit: self.lock_wait,
             // Nothing can be recorded yet.
-            tell: None,
+            ..Wait::default()
         };
         let held = lock::acquire(&home.locks, "commit", Mode::Exclusive, purpose, wait);
         home.check_in_place()?;

@@ -11,6 +11,9 @@ use crate::disk::DiskError;
 /// After how long a waiter is told who it waits for.
 const NOTICE_AFTER: Duration = Duration::from_secs(1);
 
+/// How often a waiter asks whether it is to give up.
+const ASK_EVERY: Duration = Duration::from_millis(100);
+
 /// How to wait for a lock.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Wait<'a> {
@@ -18,6 +21,8 @@ pub(crate) struct Wait<'a> {
     pub(crate) limit: Option<Duration>,
     /// Told who holds it, once, when a wait has become long.
     pub(crate) tell: Option<&'a dyn Fn(&str)>,
+    /// Asked again and again whether to give up before the limit.
+    pub(crate) gives_up: Option<&'a dyn Fn() -> bool>,
 }
 
 impl Wait<'_> {
@@ -107,7 +112,9 @@ pub(super) fn wait_for<T: Send + 'static>(
         let waited = begun.elapsed();
         let until_notice = (!told).then(|| NOTICE_AFTER.saturating_sub(waited));
         let until_limit = wait.limit.map(|limit| limit.saturating_sub(waited));
-        let got = match [until_notice, until_limit].into_iter().flatten().min() {
+        let until_asked = wait.gives_up.map(|_| ASK_EVERY);
+        let pauses = [until_notice, until_limit, until_asked];
+        let got = match pauses.into_iter().flatten().min() {
             Some(pause) => receiver.recv_timeout(pause),
             None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
@@ -121,8 +128,12 @@ pub(super) fn wait_for<T: Send + 'static>(
             Err(RecvTimeoutError::Disconnected) => return Err(awaited.failed(Errno::CANCELED)),
             Err(RecvTimeoutError::Timeout) => {}
         }
-        if wait.limit.is_some_and(|limit| limit <= waited) {
+        let is_over = wait.limit.is_some_and(|limit| limit <= waited);
+        if is_over || wait.gives_up.is_some_and(|gives_up| gives_up()) {
             return Err(awaited.timeout(waited));
+        }
+        if told || waited < NOTICE_AFTER {
+            continue;
         }
         let holder = (awaited.holder)();
         tracing::warn!("waiting for the lock `{name}`, held by {holder}");

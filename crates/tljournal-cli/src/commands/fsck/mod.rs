@@ -110,22 +110,12 @@ fn check(session: &Session, args: &Args) -> Result<Exit, Failure> {
         || found.json(&options),
         |out| print::summary(out, &found.report, &found.findings),
     )?;
-    if found.report.outdated {
-        return Err(outdated());
-    }
+    found.refuse_partial()?;
     Ok(match (found.report.cancelled, found.report.is_clean()) {
         (true, _) => Exit::Passed(status::CANCELLED),
         (false, true) => Exit::Done,
         (false, false) => Exit::Passed(status::ERRORS_LEFT),
     })
-}
-
-fn outdated() -> Failure {
-    Failure::Refused {
-        what: "somebody worked meanwhile, and who may not write there cannot follow that"
-            .to_owned(),
-        hint: Some("check again, or as a user who may write there"),
-    }
 }
 
 /// What one look found.
@@ -153,6 +143,23 @@ impl Found {
         let report = session.journal_options()?.fsck(options, &mut told)?;
         drop(progress);
         Ok(Self { findings, report })
+    }
+
+    /// Refuses what did not come to look at everything that was asked for.
+    fn refuse_partial(&self) -> Result<(), Failure> {
+        if self.report.outdated {
+            return Err(Failure::Refused {
+                what: "somebody worked meanwhile, and who may not write there cannot follow that"
+                    .to_owned(),
+                hint: Some("check again, or as a user who may write there"),
+            });
+        }
+        match self.report.unknown.first() {
+            Some(path) => Err(Failure::Usage(format!(
+                "nothing is recorded at, above or below `{path}`; paths are relative to the root"
+            ))),
+            None => Ok(()),
+        }
     }
 
     fn json(&self, options: &FsckOptions) -> Value {

@@ -14,9 +14,15 @@ use crate::text::clean;
 
 /// Checks, repairs, and checks again.
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
+    if let Some(source) = &args.source {
+        // Whether it is needed or not: whoever names it wants to know.
+        std::fs::metadata(source)
+            .map_err(|error| Failure::io(format!("look at the source `{source}`"), error))?;
+    }
     let options = args.options();
     interrupt::stops(&options.watch);
     let before = Found::look(session, &options, session.output)?;
+    before.refuse_partial()?;
     let mut repairs = Vec::new();
     let mut ended = !before.report.cancelled;
     if ended && is_worth_it(&before) {

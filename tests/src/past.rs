@@ -64,7 +64,7 @@ pub fn make_hostile_past(home: &Utf8Path, text: &str) {
     );
     let texts = [
         "UPDATE txn SET reason = ?1 WHERE id = 900000",
-        "UPDATE change SET path = ?1, op = ?1, target = ?1 WHERE txn = 900000",
+        "UPDATE change SET path = ?1, target = ?1 WHERE txn = 900000",
         "INSERT INTO event (at, run, txn, kind, path, detail)
          VALUES ('1780000004.0', 900000, 900000, ?1, ?1, ?1)",
     ];

@@ -13,7 +13,7 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 use tljournal::disk::{Call, Verb, Witness};
-use tljournal::{EventFilter, EventRecord, Journal, Timestamp};
+use tljournal::{EventFilter, EventKind, EventRecord, Journal, Timestamp};
 use tljournal_testkit::{Steps, TreeSpec, When, World};
 
 /// How long something may take that must not wait for ever.
@@ -144,13 +144,13 @@ pub fn holding(dir: &Utf8Path, content: &str) -> Vec<PathBuf> {
 /// # Panics
 /// When the journal cannot be read.
 #[must_use]
-pub fn events(journal: &Journal, kind: &str) -> Vec<EventRecord> {
+pub fn events(journal: &Journal, kind: &EventKind) -> Vec<EventRecord> {
     let events = journal.history().events(&EventFilter {
         limit: Some(100),
         ..EventFilter::default()
     });
     let mut events = events.expect("events");
-    events.retain(|event| event.kind == kind);
+    events.retain(|event| event.kind == *kind);
     events
 }
 

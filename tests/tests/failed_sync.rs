@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use rustix::io::Errno;
-use tljournal::Error;
 use tljournal::disk::{Call, Verb};
+use tljournal::{Error, EventKind};
 use tljournal_testkit::{Steps, When, World, check_at_rest, explain};
 use tljournal_tests::{End, Hook, all_cases, at_every, case_named, counted, events, small};
 
@@ -107,7 +107,7 @@ fn g2_content_that_could_not_be_synced_is_written_again_and_not_adopted() {
         case.run(&journal).unwrap_err();
         drop(journal);
         let journal = world.open();
-        assert_eq!(events(&journal, "failed sync").len(), 1);
+        assert_eq!(events(&journal, &EventKind::FailedSync).len(), 1);
         assert!(case.steps.try_commit(&journal).unwrap().changed_anything());
         let after = world.path("build/theirs").metadata().unwrap();
         assert_ne!(before.ino(), after.ino(), "the same pages were relied on");

@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use camino::Utf8Path;
 use tljournal::{
-    Digest, Durability, Expect, Journal, OnPinned, Payload, Timestamp, TreeOptions, TreeSource,
+    Digest, Durability, EventKind, Expect, Journal, OnPinned, Payload, Timestamp, TreeOptions,
+    TreeSource,
 };
 use tljournal_testkit::{Snapshot, Steps, TreeSpec, World, check_at_rest};
 use tljournal_tests::{holding, tools, tools_like};
@@ -285,7 +286,7 @@ fn g9_an_edited_file_is_not_overwritten_silently() {
         .events(&tljournal::EventFilter::default())
         .unwrap();
     assert!(
-        events.iter().any(|event| event.kind == "drift"),
+        events.iter().any(|event| event.kind == EventKind::Drift),
         "{events:?}"
     );
     let aside = world.path("build/.state/aside");

@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use tljournal::disk::Verb;
-use tljournal::{Journal, KeyMaterial, Limits, Retention, TxnFilter, TxnRecord};
+use tljournal::{EventKind, Journal, KeyMaterial, Limits, Retention, TxnFilter, TxnRecord};
 use tljournal_testkit::{Steps, World};
 use tljournal_tests::{Strike, events, kill_at, small};
 
@@ -145,12 +145,12 @@ fn key_material_is_never_kept_nor_set_aside() {
     }
     assert_eq!(kept(&journal).len(), 0);
     assert_eq!(everything_below(&world), "");
-    let told = events(&journal, "not kept");
+    let told = events(&journal, &EventKind::NotKept);
     assert!(
         told.iter()
             .any(|event| event.path.as_deref() == Some("keys/root"))
     );
-    assert_eq!(events(&journal, "drift").len(), 0);
+    assert_eq!(events(&journal, &EventKind::Drift).len(), 0);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use camino::Utf8PathBuf;
 use rustix::io::Errno;
-use tljournal::{Error, Journal};
+use tljournal::{Error, EventKind, Journal};
 use tljournal_testkit::{
     Count, Fail, Moment, Snapshot, Steps, When, World, check_agreement, check_at_rest, explain,
 };
@@ -217,11 +217,11 @@ fn g3_that_a_tree_was_filled_in_place_is_told_and_what_it_replaced_is_kept() {
         let steps = Steps::new("reshape").tree("build/tools", tools_reshaped());
         let receipt = steps.try_commit(journal).unwrap();
         assert!(receipt.changed_anything());
-        let said = events(journal, "weaker promise");
+        let said = events(journal, &EventKind::WeakerPromise);
         assert_eq!(said.len(), 1, "{said:?}");
         assert_eq!(said[0].path.as_deref(), Some("build/tools"));
         assert!(said[0].detail.contains("in place"), "{said:?}");
-        let drift = events(journal, "drift");
+        let drift = events(journal, &EventKind::Drift);
         assert_eq!(drift.len(), 1, "{drift:?}");
         let aside = tljournal_tests::aside(world);
         assert_eq!(aside.len(), 1, "{aside:?}");

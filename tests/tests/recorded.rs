@@ -11,8 +11,8 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use tljournal::{
-    EventRecord, Expect, Journal, LockMode, OnPinned, Payload, PopulateOptions, RunFilter,
-    RunRecord, TreeOptions, TreeSource,
+    EventKind, EventRecord, Expect, Journal, LockMode, OnPinned, Payload, PopulateOptions,
+    RunFilter, RunRecord, TreeOptions, TreeSource,
 };
 use tljournal_testkit::{Steps, World};
 use tljournal_tests::{events, within};
@@ -27,7 +27,7 @@ fn runs(journal: &Journal) -> Vec<RunRecord> {
 }
 
 /// The first event of a kind, as soon as there is one.
-fn event(journal: &Journal, kind: &str) -> EventRecord {
+fn event(journal: &Journal, kind: &EventKind) -> EventRecord {
     loop {
         if let Some(found) = events(journal, kind).pop() {
             return found;
@@ -46,12 +46,12 @@ fn what_a_run_holds_is_recorded_with_its_first_change() {
     assert_eq!(
         (
             runs(&journal).len(),
-            events(&journal, EventRecord::HOLDS).len()
+            events(&journal, &EventKind::Holds).len()
         ),
         (0, 0)
     );
     put(&journal, "build/a", "1");
-    let held = &events(&journal, EventRecord::HOLDS)[..];
+    let held = &events(&journal, &EventKind::Holds)[..];
     assert_eq!(
         (held[0].path.as_deref(), held[0].run),
         (Some("a"), Some(runs(&journal)[0].number))
@@ -60,7 +60,7 @@ fn what_a_run_holds_is_recorded_with_its_first_change() {
     assert!(held[0].at <= runs(&journal)[0].started_at);
     drop(lock);
     assert_eq!(
-        events(&journal, EventRecord::RELEASED)[0].path.as_deref(),
+        events(&journal, &EventKind::Released)[0].path.as_deref(),
         Some("a")
     );
 }
@@ -81,7 +81,7 @@ fn g4_who_changes_nothing_records_nothing_of_its_locks() {
     assert_eq!(
         (
             runs(&journal).len(),
-            events(&journal, EventRecord::HOLDS).len()
+            events(&journal, &EventKind::Holds).len()
         ),
         (1, 0)
     );
@@ -97,14 +97,14 @@ fn a_wait_for_the_commit_lock_is_recorded_while_it_lasts_with_its_transaction() 
         let reading = reader.read().unwrap();
         std::thread::scope(|scope| {
             let commit = scope.spawn(|| put(&writer, "build/a", "1"));
-            let waits = event(&reader, EventRecord::WAITING);
+            let waits = event(&reader, &EventKind::Waiting);
             assert_eq!(waits.path.as_deref(), Some("lock/commit"));
             assert!(waits.run.is_some() && waits.txn.is_some(), "{waits:?}");
-            assert_eq!(events(&reader, EventRecord::WAITED).len(), 0);
+            assert_eq!(events(&reader, &EventKind::Waited).len(), 0);
             drop(reading);
             commit.join().unwrap();
         });
-        let waited = &events(&reader, EventRecord::WAITED)[0];
+        let waited = &events(&reader, &EventKind::Waited)[0];
         assert!(waited.detail.ends_with("for \"put\""), "{waited:?}");
     });
 }
@@ -126,12 +126,12 @@ fn a_wait_for_those_who_pin_a_tree_is_recorded_and_so_is_not_waiting_for_them() 
         drop(install("1", OnPinned::Exchange).unwrap());
         let pin = reader.pin("build/tools").unwrap();
         drop(install("2", OnPinned::Exchange).unwrap());
-        let replaced = events(&reader, EventRecord::REPLACED_PINNED);
+        let replaced = events(&reader, &EventKind::ReplacedPinned);
         assert_eq!(replaced[0].path.as_deref(), Some("build/tools"));
         assert!(replaced[0].run.is_some() && replaced[0].txn.is_some());
         // Every sweep sees it, and says it no more.
         writer.recover().unwrap();
-        assert_eq!(events(&reader, EventRecord::REPLACED_PINNED).len(), 1);
+        assert_eq!(events(&reader, &EventKind::ReplacedPinned).len(), 1);
         drop(pin);
         // Its own pins a process does not wait for.
         let mut holder = Command::new("flock")
@@ -149,7 +149,7 @@ fn a_wait_for_those_who_pin_a_tree_is_recorded_and_so_is_not_waiting_for_them() 
         said.read_line(&mut String::new()).unwrap();
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| drop(install("3", OnPinned::Wait).unwrap()));
-            let waits = event(&reader, EventRecord::WAITING);
+            let waits = event(&reader, &EventKind::Waiting);
             assert_eq!(waits.path.as_deref(), Some("build/tools"));
             assert!(
                 waits.txn.is_some() && waits.detail.contains("install build/tools"),
@@ -158,7 +158,7 @@ fn a_wait_for_those_who_pin_a_tree_is_recorded_and_so_is_not_waiting_for_them() 
             drop(holder.stdin.take());
             waiting.join().unwrap();
         });
-        assert_eq!(events(&reader, EventRecord::WAITED).len(), 1);
+        assert_eq!(events(&reader, &EventKind::Waited).len(), 1);
         holder.wait().unwrap();
     });
 }
@@ -172,7 +172,7 @@ fn a_population_is_recorded_once_with_its_transaction() {
         let done = journal.populate("build/kit", "key", source, PopulateOptions::default());
         drop(done.unwrap());
     }
-    let made = events(&journal, EventRecord::POPULATED);
+    let made = events(&journal, &EventKind::Populated);
     assert_eq!(made.len(), 1);
     assert!(made[0].run.is_some() && made[0].txn.is_some());
 }
@@ -189,7 +189,7 @@ fn a_refused_commit_is_recorded_with_what_was_found() {
     removed.unwrap();
     let prepared = txn.prepare().unwrap();
     prepared.commit().unwrap_err();
-    let refused = &events(&journal, EventRecord::CONFLICT)[0];
+    let refused = &events(&journal, &EventKind::Conflict)[0];
     assert_eq!(refused.path.as_deref(), Some("build/a"));
     assert!(refused.run.is_some() && refused.txn.is_some());
     assert_eq!(refused.detail, "expected present, found nothing");

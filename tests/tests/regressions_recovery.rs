@@ -7,7 +7,7 @@
 )]
 
 use tljournal::disk::Verb;
-use tljournal::{Journal, RelPath};
+use tljournal::{EventKind, Journal, RelPath};
 use tljournal_testkit::{Steps, World};
 use tljournal_tests::{Mounted, Strike, aside, events, holding, kill_at, small, tear, within};
 
@@ -262,7 +262,7 @@ fn g9_an_opener_with_a_smaller_territory_sweeps_no_edit() {
     let journal = world.open();
     let kept = holding(&world.path("build/.state/aside"), "a person's edit");
     assert_eq!(kept.len(), 1);
-    assert_eq!(events(&journal, "drift").len(), 1);
+    assert_eq!(events(&journal, &EventKind::Drift).len(), 1);
 }
 
 /// A mount was known by a number that the kernel hands out again: a filesystem that was taken away and came

@@ -10,7 +10,7 @@
 use std::os::unix::fs::symlink;
 
 use tljournal::disk::Verb;
-use tljournal::{Conflict, ConflictKind, Error, Journal, TreeOptions, UsageError};
+use tljournal::{Conflict, ConflictKind, Error, EventKind, Journal, TreeOptions, UsageError};
 use tljournal_testkit::{Steps, World};
 use tljournal_tests::{Mounted, Strike, aside, events, holding, kill_at, small};
 
@@ -30,7 +30,7 @@ fn with_tools(path: &str) -> (World, Journal) {
 fn assert_kept(world: &World, journal: &Journal) {
     let kept = holding(&world.path("build/.state/aside"), EDIT);
     assert_eq!(kept.len(), 1, "the edit is not kept: {:?}", aside(world));
-    let told = events(journal, "drift");
+    let told = events(journal, &EventKind::Drift);
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].detail.contains("aside"), "{told:?}");
 }
@@ -75,7 +75,7 @@ fn g9_a_tree_that_nobody_edited_is_removed_without_a_trace() {
     let (world, journal) = with_tools("build/tools");
     commit(&journal, &Steps::new("rm").remove("build/tools"));
     assert_eq!(aside(&world), [""; 0]);
-    assert!(events(&journal, "drift").is_empty());
+    assert!(events(&journal, &EventKind::Drift).is_empty());
 }
 
 /// Edits were looked for while the next tree was staged, and not when it was put in place.
@@ -282,7 +282,7 @@ fn g9_evidence_that_cannot_be_deleted_does_not_stand_in_the_way_of_later_evidenc
         let steps = Steps::new("else").put("build/else", format!("{round}"));
         commit(&journal, &steps);
     }
-    let told = events(&journal, "drift");
+    let told = events(&journal, &EventKind::Drift);
     let told = told
         .iter()
         .filter(|event| event.path.as_deref() == Some("build/else"));

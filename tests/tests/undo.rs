@@ -10,8 +10,8 @@ use std::fs;
 
 use tljournal::disk::Verb;
 use tljournal::{
-    Because, ConflictKind, Error, Journal, Limits, NotKept, Retention, TxnFilter, TxnRecord, Undo,
-    UndoAction, UndoOptions, UsageError,
+    Because, ConflictKind, Error, Journal, Limits, NotKept, Retention, TxnFilter, TxnRecord,
+    TxnState, Undo, UndoAction, UndoOptions, UsageError,
 };
 use tljournal_testkit::{Meddle, Snapshot, Steps, What, World, check_database};
 use tljournal_tests::{End, Mounted, WITHOUT_CALLS, all_cases, aside, small};
@@ -320,7 +320,13 @@ fn only_what_is_in_place_is_undone_and_once_is_enough() {
     let error = journal.undo(&latest(&journal), &UndoOptions::default());
     let error = error.unwrap_err();
     assert!(
-        matches!(&error, Error::Usage(UsageError::NotApplied { txn: 3, state }) if state == "aborted"),
+        matches!(
+            &error,
+            Error::Usage(UsageError::NotApplied {
+                txn: 3,
+                state: TxnState::Aborted
+            })
+        ),
         "{error}"
     );
     undone(&journal, 2);

@@ -12,7 +12,8 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use tljournal::{
-    Conflict, ConflictKind, Digest, Error, Expect, Journal, LockError, LockMode, RelPath, Voucher,
+    Conflict, ConflictKind, Digest, Error, EventKind, Expect, Journal, LockError, LockMode,
+    RelPath, Voucher,
 };
 use tljournal_testkit::World;
 use tljournal_tests::{events, within};
@@ -238,7 +239,7 @@ fn what_is_revoked_is_gone_for_all_and_its_runs_are_told() {
             Some("the digest of a kit is wrong")
         );
     }
-    assert_eq!(events(&one, "vouchers revoked").len(), 2);
+    assert_eq!(events(&one, &EventKind::VouchersRevoked).len(), 2);
     // Whoever verified it anew vouches anew, and another digest has nothing to wait for.
     assert!(vouch(&one, "b", &[SDK]).unwrap());
     assert_eq!(world.read(SDK), "b");

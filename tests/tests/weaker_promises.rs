@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use rustix::io::Errno;
 use tljournal::disk::{Disk, Verb, Witness};
-use tljournal::{Error, Journal, Unsupported};
+use tljournal::{Error, EventKind, Journal, Unsupported};
 use tljournal_testkit::{Both, Count, Lack, Steps, When, World, check_at_rest, explain};
 use tljournal_tests::{Hook, events, small, tear};
 
@@ -26,7 +26,7 @@ fn g3_a_home_that_cannot_exchange_says_so_once() {
     let world = World::new();
     drop(open_without_exchange(&world));
     let journal = open_without_exchange(&world);
-    let said = events(&journal, "weaker promise");
+    let said = events(&journal, &EventKind::WeakerPromise);
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(
         said[0].detail.contains("missing for an instant"),
@@ -40,13 +40,13 @@ fn g3_a_home_that_cannot_exchange_says_so_once() {
         .put("build/a", "2")
         .try_commit(&journal)
         .unwrap();
-    assert_eq!(events(&journal, "weaker promise").len(), 1);
+    assert_eq!(events(&journal, &EventKind::WeakerPromise).len(), 1);
     assert!(!journal.history().status().unwrap().exchanges);
     let inspected = world.options().inspect().unwrap();
     assert!(!inspected.history().status().unwrap().exchanges);
     let better = World::new().open();
     assert!(better.history().status().unwrap().exchanges);
-    assert_eq!(events(&better, "weaker promise").len(), 0);
+    assert_eq!(events(&better, &EventKind::WeakerPromise).len(), 0);
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn g9_a_home_without_birth_times_says_so_once_and_everything_works() {
     };
     drop(open());
     let journal = open();
-    let said = events(&journal, "weaker promise");
+    let said = events(&journal, &EventKind::WeakerPromise);
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(said[0].detail.contains("birth times"), "{said:?}");
     assert!(!journal.history().status().unwrap().birth_times);

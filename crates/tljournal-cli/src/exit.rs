@@ -254,7 +254,10 @@ pub(crate) const OF_FSCK: Statuses = &[
         8,
         "it could not be checked: the system failed, or a newer version is needed",
     ),
-    (16, "bad usage: there is no journal, or nothing is recorded at a path"),
+    (
+        16,
+        "bad usage: there is no journal, or nothing is recorded at a path",
+    ),
     (32, "cancelled; what was found until then was told"),
 ];
 

@@ -3,7 +3,7 @@
 use crate::catalog::CatalogError;
 use crate::disk::DiskError;
 use crate::lock::LockError;
-use crate::model::{Expect, PathError, RunId, TxnId};
+use crate::model::{Expect, PathError, RunId, TxnId, TxnState};
 use crate::tree::TreeError;
 
 /// Why the journal did not do what it was asked.
@@ -124,14 +124,12 @@ pub enum UsageError {
     #[error("the catalog was found damaged through this handle; open the journal again")]
     Failed,
     /// What a transaction did cannot be taken back, because it did nothing, or is not done.
-    #[error(
-        "transaction {txn} is {state}: only one that is applied can be undone, or restored from"
-    )]
+    #[error("transaction {txn} is {}: only one that is applied can be undone, or restored from", state.as_str())]
     NotApplied {
         /// Its number.
         txn: i64,
         /// Where it stands.
-        state: String,
+        state: TxnState,
     },
     /// A transaction belongs to another root.
     #[error(

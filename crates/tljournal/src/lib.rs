@@ -68,9 +68,10 @@ pub use journal::{
 pub use kept::{Gc, GcTxn};
 pub use lock::{LockError, Mode as LockMode};
 pub use model::{
-    Digest, Durability, Entry, EntryKind, Expect, Identity, Image, KeyMaterial, Kind, Limits,
-    Manifest, ManifestError, ParseDigestError, ParseExpectError, ParseIdError, ParseTimestampError,
-    PathError, RelPath, Retention, RunId, Stat, Timestamp, TxnId, Version,
+    Digest, Durability, Entry, EntryKind, EventKind, Expect, Identity, Image, KeyMaterial, Kind,
+    Limits, Manifest, ManifestError, Op, ParseDigestError, ParseExpectError, ParseIdError,
+    ParseTimestampError, PathError, RelPath, Retention, RunId, Stat, Timestamp, TxnId, TxnState,
+    Version,
 };
 pub use pin::Pin;
 pub use recovery::Recovery;

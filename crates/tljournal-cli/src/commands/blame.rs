@@ -64,7 +64,7 @@ fn as_json(path: &RelPath, (wrote, more): (&[Wrote], bool), drift: &[Difference]
         json!({
             "txn": txn_json(&wrote.txn),
             "changed": wrote.changed,
-            "op": wrote.op,
+            "op": wrote.op.as_str(),
             "left": wrote.left.as_ref().map(version_json),
         })
     };
@@ -101,7 +101,7 @@ fn print(
     for one in wrote {
         let by = match one.changed == path {
             true => String::new(),
-            false => format!(" ({} of {})", one.op, clean(&one.changed)),
+            false => format!(" ({} of {})", one.op.as_str(), clean(&one.changed)),
         };
         let left = match &one.left {
             Some(left) => version(left),

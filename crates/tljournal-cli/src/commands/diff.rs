@@ -2,7 +2,7 @@ use std::io::{self, Write};
 
 use anstyle::Style;
 use serde_json::{Value, json};
-use tljournal::{EntryDiff, Inspection, Kind, PathDiff, RelPath, TxnRecord, Version};
+use tljournal::{EntryDiff, Inspection, Kind, Op, PathDiff, RelPath, TxnRecord, Version};
 
 use super::views::{mode, short, state_style, the_txn, txn_json, version, version_json, word};
 use crate::exit::{self, Exit};
@@ -199,7 +199,7 @@ fn as_json(txn: &TxnRecord, seen: &[Seen]) -> Value {
     let path = |seen: &Seen| {
         json!({
             "path": seen.diff.path,
-            "op": seen.diff.op,
+            "op": seen.diff.op.as_str(),
             "before": seen.diff.before.as_ref().map(version_json),
             "after": seen.diff.after.as_ref().map(version_json),
             "drift": seen.diff.drift,
@@ -214,23 +214,23 @@ fn as_json(txn: &TxnRecord, seen: &[Seen]) -> Value {
 }
 
 fn print(out: &mut dyn Write, txn: &TxnRecord, seen: &[Seen], args: &Args) -> io::Result<()> {
-    let style = state_style(&txn.state);
+    let style = state_style(txn.state);
     writeln!(
         out,
         "{BOLD}txn {}{BOLD:#}  {style}{}{style:#}  {}",
         txn.number,
-        clean(&txn.state),
+        txn.state.as_str(),
         clean(&txn.label)
     )?;
     let mut total = Total::default();
     for one in seen {
         let note = match () {
             () if one.diff.drift => "  what was there was not the journal's own",
-            () if one.diff.op == "adopt" => "  was there already",
+            () if one.diff.op == Op::Adopt => "  was there already",
             () => "",
         };
         let path = clean(&one.diff.path);
-        let verb = word(&one.diff.op);
+        let verb = word(one.diff.op);
         writeln!(
             out,
             "{BOLD}{path}{BOLD:#}  {DIM}{verb}{DIM:#}{WARN}{note}{WARN:#}"

@@ -3,8 +3,9 @@ use std::collections::hash_map::Entry;
 use std::io::{self, Write};
 
 use anstyle::Style;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
-use tljournal::{History, RelPath, RunRecord, Timestamp, TxnFilter, TxnRecord};
+use tljournal::{History, RelPath, RunRecord, Timestamp, TxnFilter, TxnRecord, TxnState};
 
 use super::views::{self, mark, run_name, state_style, the_run, txn_json};
 use crate::exit::{self, Exit};
@@ -48,9 +49,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "RUN")]
     run: Option<String>,
     /// Those in this state; may be repeated
-    #[arg(long, value_name = "STATE",
-          value_parser = ["staging", "committed", "applied", "aborting", "aborted", "stuck"])]
-    state: Vec<String>,
+    #[arg(long, value_name = "STATE", value_parser = states())]
+    state: Vec<TxnState>,
     /// Those that ended at this time or later
     #[arg(long, value_name = "TIME", value_parser = time_before_now)]
     since: Option<Timestamp>,
@@ -73,6 +73,12 @@ pub(crate) struct Args {
 
 pub(super) fn time_before_now(text: &str) -> Result<Timestamp, String> {
     time::moment(text, time::now())
+}
+
+/// The words of the states, for completions and errors too.
+fn states() -> impl TypedValueParser<Value = TxnState> {
+    PossibleValuesParser::new(TxnState::ALL.map(TxnState::as_str))
+        .try_map(|word| TxnState::from_word(&word).ok_or("no state"))
 }
 
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
@@ -116,13 +122,13 @@ fn filter(history: &History<'_>, args: &Args) -> Result<TxnFilter, Failure> {
 fn plain(out: &mut dyn Write, found: &[TxnRecord]) -> io::Result<()> {
     let numbers = found.first().map_or(1, |txn| txn.number.to_string().len());
     for txn in found {
-        let style = state_style(&txn.state);
+        let style = state_style(txn.state);
         let when = time::short(txn.ended_at.unwrap_or(txn.began_at));
         writeln!(
             out,
             "{BOLD}{:>numbers$}{BOLD:#}  {DIM}{when}{DIM:#}  {style}{:<9}{style:#}  {}",
             txn.number,
-            clean(&txn.state),
+            txn.state.as_str(),
             clean(&txn.label)
         )?;
     }
@@ -150,7 +156,7 @@ fn drawn(
             txn.number,
             age(txn)
         )?;
-        let (note, style) = (note(txn), state_style(&txn.state));
+        let (note, style) = (note(txn), state_style(txn.state));
         let beside = [width(&note), runs].map(|text| if text == 0 { 0 } else { text + 2 });
         let label = terminal.fit(&clean(&txn.label), taken + beside[0] + beside[1]);
         write!(out, "{label}")?;
@@ -177,7 +183,7 @@ fn drawn(
 
 /// What is unusual about a transaction.
 fn note(txn: &TxnRecord) -> String {
-    let state = (txn.state != "applied").then(|| clean(&txn.state));
+    let state = (txn.state != TxnState::Applied).then(|| txn.state.as_str().to_owned());
     let undoes = txn.undoes.map(|undone| format!("undoes {undone}"));
     let kept = txn.kept.map(|kept| format!("{} kept", bytes(kept)));
     let notes = [state, undoes, kept].into_iter().flatten();
@@ -266,7 +272,7 @@ impl Lanes {
                 }
                 (Cell::Open(run), true) => (run, "│"),
                 (Cell::Open(run), false) => (run, "|"),
-                (Cell::Here(run), utf8) => (run, mark(&txn.state, utf8)),
+                (Cell::Here(run), utf8) => (run, mark(txn.state, utf8)),
             };
             let style = self.colours.get(run).copied().unwrap_or(DIM);
             write!(out, "{style}{glyph}{style:#} ")?;

@@ -2,7 +2,8 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 use tljournal::{
-    ChangeRecord, EventFilter, EventRecord, Image, Kind, RunRecord, TxnFilter, TxnRecord,
+    ChangeRecord, EventFilter, EventRecord, Image, Kind, Op, RunRecord, TxnFilter, TxnRecord,
+    TxnState,
 };
 
 use super::views::{image_json, mode, state_style, the_txn, txn_json, word};
@@ -55,7 +56,7 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     events.reverse();
     let mut undoing = TxnFilter::latest(EVENTS_MAX);
     undoing.undoes = Some(txn.number);
-    undoing.states = vec!["applied".to_owned()];
+    undoing.states = vec![TxnState::Applied];
     let undone_by = history.transactions(&undoing)?;
     let changes = changes
         .into_iter()
@@ -75,8 +76,8 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
 
 fn print(out: &mut dyn Write, found: &Found) -> io::Result<()> {
     let txn = &found.txn;
-    let style = state_style(&txn.state);
-    let state = clean(&txn.state);
+    let style = state_style(txn.state);
+    let state = txn.state.as_str();
     writeln!(
         out,
         "{BOLD}txn {}{BOLD:#}  {style}{state}{style:#}  {DIM}{}{DIM:#}",
@@ -92,7 +93,7 @@ fn print(out: &mut dyn Write, found: &Found) -> io::Result<()> {
         writeln!(out, "undone    by txn {undoing}")?;
     }
     match txn.kept {
-        Some(kept) if txn.state == "aborted" => {
+        Some(kept) if txn.state == TxnState::Aborted => {
             writeln!(out, "kept      {} of what it had staged", bytes(kept))?;
         }
         Some(kept) => writeln!(
@@ -119,7 +120,7 @@ fn print(out: &mut dyn Write, found: &Found) -> io::Result<()> {
             out,
             "  {DIM}{}{DIM:#}  {}  {}{}",
             time::short(event.at),
-            clean(&event.kind),
+            clean(event.kind.as_str()),
             path.unwrap_or_default(),
             clean(&event.detail)
         )?;
@@ -185,7 +186,7 @@ fn print_changes(out: &mut dyn Write, changes: &[(String, ChangeRecord)]) -> io:
         writeln!(
             out,
             "  {:<7} {}{}  {DIM}{}{DIM:#}{drift}",
-            word(&change.op),
+            word(change.op),
             clean(path),
             target.unwrap_or_default(),
             outline(change),
@@ -204,7 +205,7 @@ fn outline(change: &ChangeRecord) -> String {
         other => other.as_str().to_owned(),
     };
     match (&change.before, &change.after) {
-        _ if change.op == "parent" => "directory".to_owned(),
+        _ if change.op == Op::Parent => "directory".to_owned(),
         (None, Some(after)) => format!("new: {}", image(after)),
         (Some(before), Some(after)) if image(before) == image(after) => image(after),
         (Some(before), Some(after)) => format!("{}, was {}", image(after), image(before)),
@@ -219,7 +220,7 @@ fn as_json(found: &Found) -> Value {
         .iter()
         .map(|(path, change)| {
             json!({
-                "op": change.op,
+                "op": change.op.as_str(),
                 "path": path,
                 "before": change.before.as_ref().map(image_json),
                 "after": change.after.as_ref().map(image_json),
@@ -235,7 +236,7 @@ fn as_json(found: &Found) -> Value {
         .map(|event| {
             json!({
                 "at": time::exact(event.at),
-                "kind": event.kind,
+                "kind": event.kind.as_str(),
                 "path": event.path,
                 "detail": event.detail,
             })

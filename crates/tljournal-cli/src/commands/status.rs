@@ -95,13 +95,13 @@ fn print(out: &mut dyn Write, seen: &Seen) -> io::Result<()> {
     match &seen.latest {
         None => writeln!(out, "latest     no transaction yet")?,
         Some(txn) => {
-            let style = state_style(&txn.state);
+            let style = state_style(txn.state);
             let when = time::short(txn.ended_at.unwrap_or(txn.began_at));
             writeln!(
                 out,
                 "latest     txn {}  {style}{}{style:#}  {DIM}{when}{DIM:#}  {}",
                 txn.number,
-                clean(&txn.state),
+                txn.state.as_str(),
                 clean(&txn.label)
             )?;
         }

@@ -2,7 +2,9 @@
 
 use anstyle::Style;
 use serde_json::{Value, json};
-use tljournal::{Digest, History, Image, Kind, RunRecord, TxnRecord, Version, Voucher};
+use tljournal::{
+    Digest, History, Image, Kind, Op, RunRecord, TxnRecord, TxnState, Version, Voucher,
+};
 
 use crate::failure::Failure;
 use crate::output::{BAD, DIM, GOOD, WARN};
@@ -15,23 +17,23 @@ pub(crate) fn mode(bits: u32) -> String {
 }
 
 /// The look of a transaction's state.
-pub(crate) fn state_style(state: &str) -> Style {
+pub(crate) fn state_style(state: TxnState) -> Style {
     match state {
-        "applied" => GOOD,
-        "stuck" => BAD,
-        "aborted" => DIM,
-        _ => WARN,
+        TxnState::Applied => GOOD,
+        TxnState::Stuck => BAD,
+        TxnState::Aborted => DIM,
+        TxnState::Staging | TxnState::Committed | TxnState::Aborting => WARN,
     }
 }
 
 /// The mark of a transaction in the graph.
-pub(crate) fn mark(state: &str, utf8: bool) -> &'static str {
+pub(crate) fn mark(state: TxnState, utf8: bool) -> &'static str {
     match (state, utf8) {
-        ("applied", true) => "●",
-        ("applied", false) => "*",
-        ("aborted", true) => "○",
-        ("aborted", false) => "o",
-        ("stuck", _) => "x",
+        (TxnState::Applied, true) => "●",
+        (TxnState::Applied, false) => "*",
+        (TxnState::Aborted, true) => "○",
+        (TxnState::Aborted, false) => "o",
+        (TxnState::Stuck, _) => "x",
         (_, true) => "◌",
         (_, false) => ".",
     }
@@ -91,7 +93,7 @@ pub(crate) fn txn_json(txn: &TxnRecord) -> Value {
         "number": txn.number,
         "id": txn.id.to_string(),
         "label": txn.label,
-        "state": txn.state,
+        "state": txn.state.as_str(),
         "began_at": time::exact(txn.began_at),
         "staged_at": txn.staged_at.map(time::exact),
         "locked_at": txn.locked_at.map(time::exact),
@@ -151,12 +153,12 @@ pub(crate) fn image_json(image: &Image) -> Value {
 }
 
 /// The word that the command line uses for what a change does.
-pub(crate) fn word(op: &str) -> &str {
+pub(crate) fn word(op: Op) -> &'static str {
     match op {
-        "parent" => "mkdir",
-        "tree" | "fill" => "install",
-        "remove" => "rm",
-        other => other,
+        Op::Parent => "mkdir",
+        Op::Tree | Op::Fill => "install",
+        Op::Remove => "rm",
+        other => other.as_str(),
     }
 }
 

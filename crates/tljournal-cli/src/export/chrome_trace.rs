@@ -133,10 +133,10 @@ impl Sink for ChromeTrace<'_, '_> {
         let named: Vec<_> = changes
             .iter()
             .take(CHANGES_MAX)
-            .map(|change| format!("{} {}", change.op, (self.shown)(change)))
+            .map(|change| format!("{} {}", change.op.as_str(), (self.shown)(change)))
             .collect();
         let args = json!({
-            "transaction": txn.number, "state": txn.state, "reason": txn.reason, "changes": named, "id": txn.id.to_string(),
+            "transaction": txn.number, "state": txn.state.as_str(), "reason": txn.reason, "changes": named, "id": txn.id.to_string(),
         });
         let name = format!("{} {}", txn.number, clean(&txn.label));
         self.complete((&name, "transaction"), (pid, tid), (txn.began_at, to), args)?;
@@ -153,7 +153,7 @@ impl Sink for ChromeTrace<'_, '_> {
         }
         let scope = if event.run.is_some() { "p" } else { "g" };
         self.put(&json!({
-            "ph": "i", "s": scope, "name": clean(&event.kind), "cat": "event", "pid": event.run.unwrap_or_default(), "tid": 0,
+            "ph": "i", "s": scope, "name": clean(event.kind.as_str()), "cat": "event", "pid": event.run.unwrap_or_default(), "tid": 0,
             "ts": micros(event.at), "args": {"path": event.path, "detail": event.detail, "transaction": event.txn},
         }))
     }

@@ -41,7 +41,7 @@ impl Sink for JsonLines<'_, '_> {
         row["run"] = txn.run.number.into();
         let changes = changes.iter().map(|change| {
             json!({
-                "op": change.op,
+                "op": change.op.as_str(),
                 "path": (self.shown)(change),
                 "before": change.before.as_ref().map(image_json),
                 "after": change.after.as_ref().map(image_json),
@@ -60,7 +60,7 @@ impl Sink for JsonLines<'_, '_> {
             "at": time::exact(event.at),
             "run": event.run,
             "transaction": event.txn,
-            "kind": event.kind,
+            "kind": event.kind.as_str(),
             "path": event.path,
             "detail": event.detail,
         });

@@ -11,7 +11,7 @@ use opentelemetry_proto::tonic::trace::v1::span::{Event, SpanKind};
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use sha2::{Digest as _, Sha256};
-use tljournal::{ChangeRecord, EventRecord, History, RunId, RunRecord, TxnRecord};
+use tljournal::{ChangeRecord, EventRecord, History, RunId, RunRecord, TxnRecord, TxnState};
 
 use super::spans::{end, phases, unsigned_nanos, waited_since};
 use super::{RunLife, Sink, unwritten};
@@ -172,7 +172,7 @@ impl Sink for Otlp<'_> {
         }
         span.events.push(Event {
             time_unix_nano: unsigned_nanos(event.at),
-            name: event.kind.clone(),
+            name: event.kind.as_str().to_owned(),
             attributes,
             ..Event::default()
         });
@@ -196,7 +196,10 @@ impl Sink for Otlp<'_> {
             end_time_unix_nano: unsigned_nanos(end(txn, until)),
             attributes: txn_attributes(txn, changes, self.shown),
             dropped_attributes_count: 0,
-            status: Some(outcome(txn.state == "applied", txn.reason.as_deref())),
+            status: Some(outcome(
+                txn.state == TxnState::Applied,
+                txn.reason.as_deref(),
+            )),
             ..Span::default()
         };
         let phases = phases(txn, until).into_iter().map(|phase| Span {
@@ -264,7 +267,7 @@ fn txn_attributes(
     let mut attributes = vec![
         number("tljournal.transaction.number", txn.number),
         text("tljournal.transaction.id", &txn.id.to_string()),
-        text("tljournal.transaction.state", &txn.state),
+        text("tljournal.transaction.state", txn.state.as_str()),
         number("tljournal.changes.count", changes.len() as i64),
     ];
     let numbers = [
@@ -277,7 +280,7 @@ fn txn_attributes(
     let named = changes.iter().take(CHANGES_MAX).map(|change| AnyValue {
         value: Some(Value::StringValue(format!(
             "{} {}",
-            change.op,
+            change.op.as_str(),
             shown(change)
         ))),
     });

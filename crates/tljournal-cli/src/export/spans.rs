@@ -1,6 +1,6 @@
 //! What a transaction and a wait look like to a viewer of traces: named stretches of time.
 
-use tljournal::{EventRecord, Timestamp, TxnRecord};
+use tljournal::{EventKind, EventRecord, Timestamp, TxnRecord};
 
 /// A phase of a transaction.
 #[derive(Debug, Clone, Copy)]
@@ -46,10 +46,7 @@ pub(super) fn end(txn: &TxnRecord, until: Timestamp) -> Timestamp {
 
 /// From when on was waited, if an event tells that a long wait is over.
 pub(super) fn waited_since(event: &EventRecord) -> Option<Timestamp> {
-    let over = matches!(
-        event.kind.as_str(),
-        EventRecord::WAITED | EventRecord::GAVE_UP
-    );
+    let over = matches!(event.kind, EventKind::Waited | EventKind::GaveUp);
     let seconds = event.detail.split(" s ").next().filter(|_| over)?;
     let seconds: f64 = seconds.trim().parse().ok()?;
     let sane = (0.0..1e7).contains(&seconds).then_some(seconds)?;

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use tljournal::{EventRecord, RunRecord, Timestamp, TxnRecord};
+use tljournal::{EventKind, EventRecord, RunRecord, Timestamp, TxnRecord, TxnState};
 
 use super::draw::{Cut, DrawnRun, DrawnTxn, Mark, Percent, Stretch, Tick};
 use super::lanes::Bar;
@@ -172,10 +172,10 @@ impl<'a> Pen<'a> {
         let end = self.end_of(txn);
         let staged = txn.staged_at.map_or(end, nanos).clamp(began, end);
         let locked = txn.locked_at.map_or(end, nanos).clamp(staged, end);
-        let last = match txn.state.as_str() {
-            "applied" | "committed" => "c",
-            "stuck" => "c bad",
-            _ => "x",
+        let last = match txn.state {
+            TxnState::Applied | TxnState::Committed => "c",
+            TxnState::Stuck => "c bad",
+            TxnState::Staging | TxnState::Aborting | TxnState::Aborted => "x",
         };
         let all = [
             ("s", began, staged),
@@ -187,7 +187,7 @@ impl<'a> Pen<'a> {
             .filter(|(_, from, to)| to > from)
             .map(|(class, from, to)| (class, self.stretch(from, to)))
             .collect();
-        if matches!(txn.state.as_str(), "aborted" | "aborting")
+        if matches!(txn.state, TxnState::Aborted | TxnState::Aborting)
             && !parts.iter().any(|part| part.0 == "x")
         {
             parts.push(("x", self.stretch(end, end)));
@@ -341,9 +341,9 @@ fn phases(txn: &TxnRecord) -> impl Iterator<Item = Timestamp> {
 /// `until` it ended, waited until then.
 fn wait(event: &EventRecord, until: Option<Timestamp>) -> Option<(i64, i64)> {
     let at = nanos(event.at);
-    match event.kind.as_str() {
-        EventRecord::WAITING => Some((at - LONG_WAIT, nanos(until?).max(at))),
-        EventRecord::WAITED | EventRecord::GAVE_UP => {
+    match &event.kind {
+        EventKind::Waiting => Some((at - LONG_WAIT, nanos(until?).max(at))),
+        EventKind::Waited | EventKind::GaveUp => {
             let seconds: f64 = event.detail.split(" s ").next()?.trim().parse().ok()?;
             let is_sane = (0.0..1e7).contains(&seconds);
             is_sane.then(|| (at.saturating_sub((seconds * 1e9) as i64), at))
@@ -353,12 +353,12 @@ fn wait(event: &EventRecord, until: Option<Timestamp>) -> Option<(i64, i64)> {
 }
 
 /// The sign of an event, if it has one: waits are drawn as long as they were, and holds are no news.
-fn sign(kind: &str) -> Option<&'static str> {
+fn sign(kind: &EventKind) -> Option<&'static str> {
     Some(match kind {
-        EventRecord::WAITING | EventRecord::WAITED => return None,
-        EventRecord::HOLDS | EventRecord::RELEASED | EventRecord::POPULATED => return None,
-        EventRecord::CONFLICT => "conflict",
-        "recovered" | "tree put back" | "repair" => "recovery",
+        EventKind::Waiting | EventKind::Waited => return None,
+        EventKind::Holds | EventKind::Released | EventKind::Populated => return None,
+        EventKind::Conflict => "conflict",
+        EventKind::Recovered | EventKind::TreePutBack | EventKind::Repaired => "recovery",
         _ => "event",
     })
 }

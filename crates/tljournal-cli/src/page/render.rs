@@ -3,7 +3,7 @@ use std::io::{self, Write};
 use askama::Template;
 use base64::Engine as _;
 use sha2::{Digest as _, Sha256};
-use tljournal::{EventRecord, Finding, RunRecord};
+use tljournal::{EventKind, Finding, RunRecord, TxnState};
 
 use super::draw::{self, Timeline};
 use super::findings::{FindingRow, finding_rows};
@@ -130,7 +130,11 @@ fn verdict(past: &Past, run: Option<&RunRecord>) -> (String, &'static str, Strin
         };
         return (headline, tone(end), explained);
     }
-    let stuck = past.txns.iter().filter(|txn| txn.state == "stuck").count();
+    let stuck = past
+        .txns
+        .iter()
+        .filter(|txn| txn.state == TxnState::Stuck)
+        .count();
     let open = past.txns.iter().filter(|txn| txn.ended_at.is_none());
     let open = open
         .filter(|txn| !past.alive.contains(&txn.run.number))
@@ -216,7 +220,7 @@ fn tiles(past: &Past, subject: &Subject<'_>) -> Vec<Tile> {
     };
     let ends: Vec<_> = past.runs.iter().map(|run| past.end_of(run)).collect();
     let ended = |so: fn(End) -> bool| ends.iter().filter(|end| so(**end)).count();
-    let in_state = |state: &str| past.txns.iter().filter(|txn| txn.state == state).count();
+    let in_state = |state: TxnState| past.txns.iter().filter(|txn| txn.state == state).count();
     let bad_runs = told(&[
         (ended(End::is_failure), "failed"),
         (ended(End::is_death), "found dead"),
@@ -227,9 +231,9 @@ fn tiles(past: &Past, subject: &Subject<'_>) -> Vec<Tile> {
         .filter(|txn| txn.ended_at.is_none())
         .count();
     let bad_txns = told(&[
-        (in_state("aborted"), "taken back"),
+        (in_state(TxnState::Aborted), "taken back"),
         (unfinished, "unfinished"),
-        (in_state("stuck"), "stuck"),
+        (in_state(TxnState::Stuck), "stuck"),
     ]);
     let kept: u64 = past
         .txns
@@ -240,7 +244,7 @@ fn tiles(past: &Past, subject: &Subject<'_>) -> Vec<Tile> {
     let waits = past
         .events
         .iter()
-        .filter(|event| event.kind == EventRecord::WAITED)
+        .filter(|event| event.kind == EventKind::Waited)
         .count();
     let length = |run: &RunRecord| Some(nanos(run.ended_at?) - nanos(run.started_at));
     let mut tiles = Vec::new();

@@ -1,9 +1,10 @@
 use std::collections::HashMap;
 
-use tljournal::{ChangeRecord, EventRecord, Image, Kind, RunRecord, TxnRecord, Voucher};
+use tljournal::{ChangeRecord, EventRecord, Image, Kind, RunRecord, TxnRecord, TxnState, Voucher};
 
 use super::past::Past;
 use super::words::{TEXT_MAX, clock, day, nanos, span, text};
+use crate::commands::views::word;
 use crate::ending::End;
 use crate::text::{bytes, count};
 
@@ -59,7 +60,7 @@ pub(super) struct Group {
 #[derive(Debug)]
 pub(super) struct TxnRow {
     pub(super) number: i64,
-    pub(super) state: String,
+    pub(super) state: &'static str,
     /// The look of a state that is not the usual one.
     pub(super) look: Option<&'static str>,
     pub(super) clock: String,
@@ -76,7 +77,7 @@ pub(super) struct TxnRow {
 
 #[derive(Debug)]
 pub(super) struct ChangeRow {
-    pub(super) word: String,
+    pub(super) word: &'static str,
     pub(super) path: String,
     pub(super) detail: String,
     pub(super) drift: bool,
@@ -230,7 +231,7 @@ fn txn_row(
     shown: &dyn Fn(&str, bool) -> String,
 ) -> TxnRow {
     let rows = changes.iter().map(|change| ChangeRow {
-        word: word(&change.op),
+        word: word(change.op),
         path: text(&shown(&change.path, change.in_home), TEXT_MAX),
         detail: detail(change),
         drift: change.drift,
@@ -244,8 +245,8 @@ fn txn_row(
     let lengths = phase_lengths(txn);
     TxnRow {
         number: txn.number,
-        state: text(&txn.state, 20),
-        look: look(&txn.state),
+        state: txn.state.as_str(),
+        look: look(txn.state),
         clock: clock(txn.began_at),
         label: text(&txn.label, TEXT_MAX),
         reason: txn.reason.as_deref().map(|reason| text(reason, 1000)),
@@ -258,20 +259,9 @@ fn txn_row(
     }
 }
 
-/// The look of a state that is not the usual one; a word that is none of ours has none.
-fn look(state: &str) -> Option<&'static str> {
-    let known = ["aborted", "aborting", "stuck", "staging", "committed"];
-    known.into_iter().find(|own| *own == state)
-}
-
-/// The word that the command line uses for what a change does.
-fn word(op: &str) -> String {
-    match op {
-        "parent" => "mkdir".to_owned(),
-        "tree" => "install".to_owned(),
-        "remove" => "rm".to_owned(),
-        other => text(other, 20),
-    }
+/// The look of a state that is not the usual one.
+fn look(state: TxnState) -> Option<&'static str> {
+    (state != TxnState::Applied).then(|| state.as_str())
 }
 
 fn detail(change: &ChangeRecord) -> String {
@@ -312,7 +302,7 @@ pub(super) fn events(past: &Past) -> Vec<EventRow> {
             number: event.number,
             day: day(event.at),
             clock: clock(event.at),
-            kind: text(&event.kind, 40),
+            kind: text(event.kind.as_str(), 40),
             path: event
                 .path
                 .as_deref()

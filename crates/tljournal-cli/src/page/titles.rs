@@ -19,7 +19,7 @@ pub(super) fn of_run(run: &RunRecord, how: End, length: i64) -> String {
 }
 
 pub(super) fn of_txn(txn: &TxnRecord) -> String {
-    let mut lines = format!("Txn {}, {}", txn.number, text(&txn.state, 20));
+    let mut lines = format!("Txn {}, {}", txn.number, txn.state.as_str());
     if !txn.label.is_empty() {
         lines.push('\n');
         lines.push_str(&text(&txn.label, 120));
@@ -43,7 +43,7 @@ pub(super) fn of_event(event: &EventRecord) -> String {
         .map(|path| format!("\n{}", text(path, 120)));
     format!(
         "{}{}\n{}",
-        text(&event.kind, 40),
+        text(event.kind.as_str(), 40),
         path.unwrap_or_default(),
         text(&event.detail, 160)
     )

@@ -90,7 +90,7 @@ fn event(event: &EventRecord) -> Value {
     json!({
         "at": exact(event.at),
         "txn": event.txn,
-        "kind": event.kind,
+        "kind": event.kind.as_str(),
         "path": event.path,
         "detail": event.detail,
     })

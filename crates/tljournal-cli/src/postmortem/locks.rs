@@ -1,6 +1,6 @@
 //! Who held what, and who waited for it.
 
-use tljournal::{EventRecord, Timestamp};
+use tljournal::{EventKind, EventRecord, Timestamp};
 
 use super::report::{HoldStory, RunStory, WaitStory};
 
@@ -9,14 +9,14 @@ const COMMIT: &str = "lock/commit";
 
 /// Whether an event tells of a lock: then it is told as a wait or a hold.
 pub(super) fn is_of_lock(event: &EventRecord) -> bool {
-    [
-        EventRecord::WAITING,
-        EventRecord::WAITED,
-        EventRecord::GAVE_UP,
-        EventRecord::HOLDS,
-        EventRecord::RELEASED,
-    ]
-    .contains(&event.kind.as_str())
+    matches!(
+        event.kind,
+        EventKind::Waiting
+            | EventKind::Waited
+            | EventKind::GaveUp
+            | EventKind::Holds
+            | EventKind::Released
+    )
 }
 
 /// The waits and holds that the events of one run tell of, in order.
@@ -24,8 +24,8 @@ pub(super) fn of(events: &[EventRecord]) -> (Vec<WaitStory>, Vec<HoldStory>) {
     let (mut waits, mut holds): (Vec<WaitStory>, Vec<HoldStory>) = Default::default();
     for event in events {
         let what = event.path.clone().unwrap_or_default();
-        match event.kind.as_str() {
-            EventRecord::WAITING => waits.push(WaitStory {
+        match &event.kind {
+            EventKind::Waiting => waits.push(WaitStory {
                 what,
                 from: event.at,
                 until: None,
@@ -33,21 +33,21 @@ pub(super) fn of(events: &[EventRecord]) -> (Vec<WaitStory>, Vec<HoldStory>) {
                 holder: Some(event.detail.clone()),
                 holders: Vec::new(),
             }),
-            EventRecord::WAITED | EventRecord::GAVE_UP => {
+            EventKind::Waited | EventKind::GaveUp => {
                 let open = |wait: &&mut WaitStory| wait.what == what && wait.until.is_none();
                 if let Some(wait) = waits.iter_mut().rev().find(open) {
                     wait.until = Some(event.at);
-                    wait.gave_up = event.kind == EventRecord::GAVE_UP;
+                    wait.gave_up = event.kind == EventKind::GaveUp;
                 }
             }
-            EventRecord::HOLDS => holds.push(HoldStory {
+            EventKind::Holds => holds.push(HoldStory {
                 what,
                 detail: event.detail.clone(),
                 from: event.at,
                 until: None,
                 waiters: Vec::new(),
             }),
-            EventRecord::RELEASED => {
+            EventKind::Released => {
                 let open = |hold: &&mut HoldStory| hold.what == what && hold.until.is_none();
                 if let Some(hold) = holds.iter_mut().find(open) {
                     hold.until = Some(event.at);

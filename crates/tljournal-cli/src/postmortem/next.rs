@@ -1,5 +1,7 @@
 //! What to do next.
 
+use tljournal::{EventKind, TxnState};
+
 use super::report::{Report, Step};
 use crate::ending::End;
 use crate::session::Session;
@@ -19,19 +21,19 @@ pub(super) fn steps(session: &Session, report: &Report) -> Vec<Step> {
     };
     let own = |rest: String| session.own_command(&rest);
     let (story, run) = (&report.run, report.run.run.number);
-    let in_state = |states: &[&str]| {
+    let in_state = |states: &[TxnState]| {
         let mut txns = story.txns.iter().map(|story| &story.txn);
-        txns.find(|txn| states.contains(&txn.state.as_str()))
+        txns.find(|txn| states.contains(&txn.state))
             .map(|txn| txn.number)
     };
-    if let Some(txn) = in_state(&["stuck"]) {
+    if let Some(txn) = in_state(&[TxnState::Stuck]) {
         add(own(format!("show {txn}")), "why it is stuck");
         add(
             own("fsck".to_owned()),
             "what is damaged, and what can be mended",
         );
     }
-    let left = in_state(&["staging", "committed", "aborting"]).is_some();
+    let left = in_state(&[TxnState::Staging, TxnState::Committed, TxnState::Aborting]).is_some();
     if report.at_home && story.end == End::SeenDead {
         let why = match left {
             true => "finishes what it had committed, and takes the rest back",
@@ -50,7 +52,10 @@ pub(super) fn steps(session: &Session, report: &Report) -> Vec<Step> {
             "who held what it waited for",
         );
     }
-    let conflict = story.events.iter().find(|event| event.kind == "conflict");
+    let conflict = story
+        .events
+        .iter()
+        .find(|event| event.kind == EventKind::Conflict);
     if let Some(path) = conflict.and_then(|event| event.path.as_deref()) {
         add(
             own(format!("blame {}", quoted(path))),

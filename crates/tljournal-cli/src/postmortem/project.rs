@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tljournal::{Inspection, RelPath};
+use tljournal::{Inspection, Op, RelPath, TxnState};
 
 use super::report::{Difference, Kept, RunStory, Tail};
 use crate::failure::Failure;
@@ -22,8 +22,8 @@ pub(super) fn differences(
     run: &RunStory,
 ) -> Result<(Vec<Difference>, bool), Failure> {
     let mut left = BTreeMap::new();
-    let in_place = |state: &str| matches!(state, "applied" | "committed");
-    for story in run.txns.iter().filter(|story| in_place(&story.txn.state)) {
+    let in_place = |state| matches!(state, TxnState::Applied | TxnState::Committed);
+    for story in run.txns.iter().filter(|story| in_place(story.txn.state)) {
         for (_, path) in &story.changes {
             left.insert(path.as_str(), story.txn.number);
         }
@@ -57,7 +57,7 @@ fn difference(
     if latest.txn.number > txn {
         let what = match (&latest.left, latest.op) {
             (None, _) => "removed since",
-            (Some(_), "adopt") => "replaced by somebody, and adopted since",
+            (Some(_), Op::Adopt) => "replaced by somebody, and adopted since",
             (Some(_), _) => "replaced since",
         };
         return Ok(Some(differs(Some(latest.txn), what.to_owned())));

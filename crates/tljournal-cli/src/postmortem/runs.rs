@@ -1,7 +1,8 @@
 //! What runs did.
 
 use tljournal::{
-    EventFilter, EventRecord, Inspection, RunFilter, RunRecord, Timestamp, TxnFilter, TxnRecord,
+    EventFilter, EventKind, EventRecord, Inspection, Op, RunFilter, RunRecord, Timestamp,
+    TxnFilter, TxnRecord,
 };
 
 use super::locks;
@@ -95,12 +96,12 @@ fn txn_story(
         let all = inspection.history().changes(txn.number)?;
         let own = all
             .iter()
-            .filter(|change| !matches!(change.op.as_str(), "parent" | "dir" | "part"));
+            .filter(|change| !matches!(change.op, Op::Parent | Op::Dir | Op::Part));
         let own: Vec<_> = own.collect();
         changes_count = own.len();
         let told = own.into_iter().take(PATHS_MAX).map(|change| {
             (
-                word(&change.op).to_owned(),
+                word(change.op).to_owned(),
                 session.shown(&change.path, change.in_home),
             )
         });
@@ -135,7 +136,7 @@ fn last_seen(
         );
     }
     let own = events.iter().filter(|event| locks::is_of_lock(event));
-    seen.extend(own.map(|event| match event.kind == EventRecord::WAITING {
+    seen.extend(own.map(|event| match event.kind == EventKind::Waiting {
         // It was recorded when it had waited for so long.
         true => Timestamp::new(event.at.secs() + 1, event.at.nanos()),
         false => event.at,

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use anstyle::Style;
+use tljournal::TxnState;
 
 use super::draw::Sheet;
 use super::report::{Difference, HoldStory, Kept, Report, TxnStory, WaitStory};
@@ -148,8 +149,8 @@ fn transactions(sheet: &mut Sheet<'_>, report: &Report) -> io::Result<()> {
     sheet.section("transactions", &before)?;
     let ended = story.ended_at().unwrap_or(report.made_at);
     for txn in &story.txns[from..] {
-        let style = state_style(&txn.txn.state);
-        let (state, label) = (clean(&txn.txn.state), clean(&txn.txn.label));
+        let style = state_style(txn.txn.state);
+        let (state, label) = (txn.txn.state.as_str(), clean(&txn.txn.label));
         let detail = clean(&detail(txn, ended));
         let number = txn.txn.number;
         sheet.line(&format!(
@@ -162,14 +163,16 @@ fn transactions(sheet: &mut Sheet<'_>, report: &Report) -> io::Result<()> {
 /// What there is to say of a transaction beside its state.
 fn detail(story: &TxnStory, ended: tljournal::Timestamp) -> String {
     let txn = &story.txn;
-    let mut said = match (txn.commit_no, txn.state.as_str()) {
-        (None, "staging") => format!("in flight, since {}", clock(txn.began_at)),
+    let mut said = match (txn.commit_no, txn.state) {
+        (None, TxnState::Staging) => format!("in flight, since {}", clock(txn.began_at)),
         (None, _) => format!(
             "began {}, {} before the end",
             clock(txn.began_at),
             took(txn.began_at, ended)
         ),
-        (Some(_), "committed" | "aborting") => "committed, and not in place yet".to_owned(),
+        (Some(_), TxnState::Committed | TxnState::Aborting) => {
+            "committed, and not in place yet".to_owned()
+        }
         (Some(_), _) => {
             let until = txn.committed_at.or(txn.ended_at).unwrap_or(txn.began_at);
             format!("{} in {}", clock(txn.began_at), took(txn.began_at, until))
@@ -272,7 +275,7 @@ fn events(sheet: &mut Sheet<'_>, report: &Report) -> io::Result<()> {
             path.unwrap_or_default(),
             event.detail
         );
-        sheet.wrapped(&event.kind, WARN, &text)?;
+        sheet.wrapped(event.kind.as_str(), WARN, &text)?;
     }
     sheet.more(events.len(), EVENTS_MAX)
 }
@@ -297,7 +300,7 @@ fn meanwhile(sheet: &mut Sheet<'_>, report: &Report) -> io::Result<()> {
             format!(
                 "txn {} {} {}",
                 story.txn.number,
-                clean(&story.txn.state),
+                story.txn.state.as_str(),
                 clean(&story.txn.label)
             )
         });

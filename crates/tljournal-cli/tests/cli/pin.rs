@@ -69,20 +69,8 @@ fn g7_the_pin_and_its_path_outlive_a_wrapper_that_is_killed() {
         "wait",
     ];
     project.ok(&wait);
-    until_all_have_ended(&project);
+    project.until_all_have_ended();
     assert_eq!(project.text("of-child"), "1\n");
-}
-
-/// Returns when no run lives any more but that of the one who asks.
-fn until_all_have_ended(project: &Project) {
-    let begun = std::time::Instant::now();
-    loop {
-        project.ok(&["recover"]);
-        if project.runs().iter().all(|run| run.ended_at.is_some()) {
-            return;
-        }
-        assert!(begun.elapsed().as_secs() < 30, "{:?}", project.runs());
-    }
 }
 
 #[test]

@@ -2,7 +2,7 @@ use std::fs;
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
 
-use tljournal::{Journal, TxnFilter};
+use tljournal::{Journal, TxnFilter, TxnState};
 
 use crate::world::{Project, command_in, done, untouchable};
 
@@ -121,7 +121,7 @@ fn g6_when_who_works_is_killed_the_next_one_begins_anew() {
         .unwrap()
         .flush()
         .unwrap();
-    project.ok(&["recover"]);
+    project.until_all_have_ended();
     // What it had staged is kept to be looked into; nothing else is left.
     let kept = TxnFilter {
         kept: true,
@@ -129,7 +129,7 @@ fn g6_when_who_works_is_killed_the_next_one_begins_anew() {
     };
     let inspection = Journal::options(project.path().to_str().unwrap()).inspect();
     let kept = inspection.unwrap().history().transactions(&kept).unwrap();
-    assert_eq!((kept.len(), kept[0].state.as_str()), (1, "aborted"));
+    assert_eq!((kept.len(), kept[0].state), (1, TxnState::Aborted));
     let left = fs::read_dir(project.at("build/.state/txn")).unwrap();
     let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, [kept[0].id.to_string().as_str()]);

@@ -146,6 +146,19 @@ impl Project {
             .unwrap()
     }
 
+    /// Recovers until no run lives any more but that of the one who does: what a killed one has started may end
+    /// after it.
+    pub(crate) fn until_all_have_ended(&self) {
+        let begun = std::time::Instant::now();
+        loop {
+            self.ok(&["recover"]);
+            if self.runs().iter().all(|run| run.ended_at.is_some()) {
+                return;
+            }
+            assert!(begun.elapsed().as_secs() < 30, "{:?}", self.runs());
+        }
+    }
+
     /// The content of the logs of a run: all that begin with its id, by name.
     pub(crate) fn logs(&self, run: &RunRecord) -> Vec<(String, String)> {
         let id = run.id.to_string();

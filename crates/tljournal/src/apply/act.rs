@@ -5,12 +5,12 @@ use rustix::io::Errno;
 use super::decide::{Direction, Step, decide};
 use super::in_place::{Phase, in_order, step_dir, step_parent};
 use super::look::{Evidence, Seen, shape};
-use crate::catalog::{Sync, WEAKER_PROMISE};
+use crate::catalog::Sync;
 use crate::disk::{Dir, DiskError};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::home::out_name;
-use crate::model::{Anchor, Change, Image, Kind, Op, Place, RelPath, Spot, Stat, TxnId};
+use crate::model::{Anchor, Change, EventKind, Image, Kind, Op, Place, RelPath, Spot, Stat, TxnId};
 
 /// How it went with all changes of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,7 +148,7 @@ fn announce_renames(engine: &Engine, change: &Change, error: &DiskError) -> Resu
                   whoever does not take the shared lock";
     tracing::warn!(path, "{detail}");
     engine.record(Sync::Normal, |catalog| {
-        catalog.put_event((None, None), WEAKER_PROMISE, Some(&path), detail)
+        catalog.put_event((None, None), &EventKind::WeakerPromise, Some(&path), detail)
     })
 }
 

@@ -1,13 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::{DRIFT, EntryRow, EventFilter, EventRecord, Sync};
+use crate::catalog::{EntryRow, EventFilter, Sync};
 use crate::disk::Dir;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::home::{STAGED_PATHS, Staging, out_name};
 use crate::kept::{self, StagedPaths, Weight};
 use crate::lock;
-use crate::model::{Change, Kind, Op, RelPath, Spot, Stat, TxnId};
+use crate::model::{Change, EventKind, Kind, Op, RelPath, Spot, Stat, TxnId};
 use crate::tree::{self, Depth};
 
 /// What becomes of the content that a transaction replaced, or had staged.
@@ -208,7 +208,7 @@ fn tell_pinned(engine: &Engine, id: TxnId, change: &Change) -> Result<(), Error>
     let told = engine.look(|catalog| catalog.events(&about))?;
     if told
         .iter()
-        .any(|event| event.kind == EventRecord::REPLACED_PINNED)
+        .any(|event| event.kind == EventKind::ReplacedPinned)
     {
         return Ok(());
     }
@@ -216,7 +216,7 @@ fn tell_pinned(engine: &Engine, id: TxnId, change: &Change) -> Result<(), Error>
     engine.record(Sync::Normal, |catalog| {
         catalog.put_event(
             (None, Some(txn)),
-            EventRecord::REPLACED_PINNED,
+            &EventKind::ReplacedPinned,
             Some(&path),
             detail,
         )
@@ -228,7 +228,7 @@ fn tell_not_kept(engine: &Engine, id: TxnId, change: &Change) -> Result<(), Erro
     let row = engine.look(|catalog| catalog.txn(id))?.map(|row| row.row);
     engine.record(Sync::Normal, |catalog| {
         let detail = "what was replaced holds private keys, which are never kept";
-        catalog.put_event((None, row), "not kept", Some(&path), detail)
+        catalog.put_event((None, row), &EventKind::NotKept, Some(&path), detail)
     })
 }
 
@@ -344,6 +344,6 @@ fn record_drift(engine: &Engine, id: TxnId, change: &Change, kept: &str) -> Resu
     let detail = format!("what was replaced was not as the journal left it; it is kept in {kept}");
     let row = engine.look(|catalog| catalog.txn(id))?.map(|row| row.row);
     engine.record(Sync::Normal, |catalog| {
-        catalog.put_event((None, row), DRIFT, Some(&path), &detail)
+        catalog.put_event((None, row), &EventKind::Drift, Some(&path), &detail)
     })
 }

@@ -3,13 +3,14 @@ use std::collections::BTreeMap;
 use super::act::{Outcome, run, settle};
 use super::decide::Direction;
 use crate::ambient;
-use crate::catalog::{EntryRow, Sync, Unsettled, WEAKER_PROMISE};
+use crate::catalog::{EntryRow, Sync, Unsettled};
 use crate::disk::Dir;
 use crate::engine::Engine;
 use crate::error::{Damage, Error};
 use crate::home::Parent;
 use crate::model::{
-    Change, Digest, Durability, Kind, Op, Place, Signature, Stat, Timestamp, TxnId, TxnState,
+    Change, Digest, Durability, EventKind, Kind, Op, Place, Signature, Stat, Timestamp, TxnId,
+    TxnState,
 };
 use crate::tree::{self, Depth};
 
@@ -165,7 +166,7 @@ impl Committed<'_> {
             }
             for path in &filled {
                 let txn = (None, Some(self.row));
-                catalog.put_event(txn, WEAKER_PROMISE, Some(path), FILLED)?;
+                catalog.put_event(txn, &EventKind::WeakerPromise, Some(path), FILLED)?;
             }
             catalog.move_txn(self.row, TxnState::Committed, TxnState::Applied, None)
         })?;

@@ -1,8 +1,8 @@
 use rusqlite::{Row, params};
 
-use super::codec::{bad, digest, image, place, signed};
+use super::codec::{bad, digest, image, op, place, signed};
 use super::{Catalog, CatalogError};
-use crate::model::{Change, Durability, Image, Op, Place, RelPath, Spot};
+use crate::model::{Change, Durability, Image, Place, RelPath, Spot};
 
 impl Catalog {
     /// Records the changes of a transaction.
@@ -83,7 +83,6 @@ impl Catalog {
         let Some(place) = place(row.get(1)?, &path, self.own_root()?)? else {
             return Ok(None);
         };
-        let op: String = row.get(3)?;
         let spot = match row.get::<_, Option<String>>(18)?.as_deref() {
             None => Spot::Home,
             Some("") => Spot::Beside(None),
@@ -92,7 +91,7 @@ impl Catalog {
         Ok(Some(Change {
             n: row.get(0)?,
             place,
-            op: Op::from_word(&op).ok_or_else(|| bad("no kind of change"))?,
+            op: op(row, 3)?,
             pre: image(row, 4)?,
             new: image(row, 10)?,
             digest: digest(row.get(16)?)?,

@@ -27,10 +27,10 @@ impl Clauses {
     }
 
     /// Adds that something is one of these texts, if there are any.
-    pub(super) fn add_one_of(&mut self, what: &str, of: &[String]) {
+    pub(super) fn add_one_of(&mut self, what: &str, of: &[&str]) {
         if !of.is_empty() {
             let marks = vec!["?"; of.len()].join(", ");
-            let values = of.iter().map(|text| Value::from(text.clone()));
+            let values = of.iter().map(|text| Value::from((*text).to_owned()));
             self.add_all(&format!("{what} IN ({marks})"), values);
         }
     }

@@ -3,7 +3,9 @@
 use rusqlite::Row;
 
 use super::CatalogError;
-use crate::model::{Anchor, Digest, Identity, Image, Kind, Place, RelPath, Timestamp};
+use crate::model::{
+    Anchor, Digest, Identity, Image, Kind, Op, Place, RelPath, Timestamp, TxnState,
+};
 
 /// A row holds something that was never written there.
 #[derive(Debug)]
@@ -54,6 +56,18 @@ pub(super) fn image(row: &Row<'_>, at: usize) -> Result<Option<Image>, CatalogEr
         mode: row.get(at + 4)?,
         mtime: time(&row.get::<_, String>(at + 5)?)?,
     }))
+}
+
+/// Reads a state of a transaction.
+pub(super) fn state(row: &Row<'_>, at: usize) -> Result<TxnState, CatalogError> {
+    let word: String = row.get(at)?;
+    TxnState::from_word(&word).ok_or_else(|| bad("no state"))
+}
+
+/// Reads what a change does.
+pub(super) fn op(row: &Row<'_>, at: usize) -> Result<Op, CatalogError> {
+    let word: String = row.get(at)?;
+    Op::from_word(&word).ok_or_else(|| bad("no kind of change"))
 }
 
 /// The `root` column of what lies in the home.

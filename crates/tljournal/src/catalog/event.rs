@@ -4,17 +4,8 @@ use super::clauses::Clauses;
 use super::codec::time;
 use super::{Catalog, CatalogError, EventFilter, EventRecord};
 use crate::ambient;
-use crate::model::Timestamp;
+use crate::model::{EventKind, Timestamp};
 use crate::redact::redacted_text;
-
-/// The kind of the events that tell what may not have reached the medium, and never will.
-pub(crate) const FAILED_SYNC: &str = "failed sync";
-
-/// The kind of the events that tell what is promised less than elsewhere, and why.
-pub(crate) const WEAKER_PROMISE: &str = "weaker promise";
-
-/// The kind of the events that tell that what was replaced was not as the journal had left it.
-pub(crate) const DRIFT: &str = "drift";
 
 impl Catalog {
     /// Events, the latest first.
@@ -39,7 +30,7 @@ impl Catalog {
                 at: time(&row.get::<_, String>(1)?)?,
                 run: row.get(2)?,
                 txn: row.get(3)?,
-                kind: row.get(4)?,
+                kind: EventKind::from_word(&row.get::<_, String>(4)?),
                 path: row.get(5)?,
                 detail: row.get(6)?,
             });
@@ -51,20 +42,24 @@ impl Catalog {
     pub(crate) fn has_drift(&self, txn: i64, path: &str) -> Result<bool, CatalogError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM event WHERE txn = ?1 AND kind = ?2 AND path = ?3)";
         let mut statement = self.conn.prepare_cached(sql)?;
-        Ok(statement.query_row(params![txn, DRIFT, path], |row| row.get(0))?)
+        Ok(
+            statement.query_row(params![txn, EventKind::Drift.as_str(), path], |row| {
+                row.get(0)
+            })?,
+        )
     }
 
     /// Whether exactly this was recorded of a path.
     pub(crate) fn has_event(
         &self,
-        kind: &str,
+        kind: &EventKind,
         path: &str,
         detail: &str,
     ) -> Result<bool, CatalogError> {
         let sql =
             "SELECT EXISTS (SELECT 1 FROM event WHERE kind = ?1 AND path = ?2 AND detail = ?3)";
         let mut statement = self.conn.prepare_cached(sql)?;
-        Ok(statement.query_row(params![kind, path, detail], |row| row.get(0))?)
+        Ok(statement.query_row(params![kind.as_str(), path, detail], |row| row.get(0))?)
     }
 
     /// Records something worth knowing that happens now. If it is about a transaction, it happens to its run
@@ -72,7 +67,7 @@ impl Catalog {
     pub(crate) fn put_event(
         &self,
         about: (Option<i64>, Option<i64>),
-        kind: &str,
+        kind: &EventKind,
         path: Option<&str>,
         detail: &str,
     ) -> Result<(), CatalogError> {
@@ -84,7 +79,7 @@ impl Catalog {
         &self,
         at: Timestamp,
         (run, txn): (Option<i64>, Option<i64>),
-        kind: &str,
+        kind: &EventKind,
         path: Option<&str>,
         detail: &str,
     ) -> Result<(), CatalogError> {
@@ -95,7 +90,7 @@ impl Catalog {
             at,
             run,
             txn,
-            kind,
+            kind.as_str(),
             path,
             redacted_text(detail)
         ])?;

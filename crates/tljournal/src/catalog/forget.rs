@@ -1,9 +1,8 @@
 use rusqlite::params;
 
-use super::event::{FAILED_SYNC, WEAKER_PROMISE};
 use super::kept::KEPT_SINCE;
 use super::{Catalog, CatalogError};
-use crate::model::{Digest, Timestamp};
+use crate::model::{Digest, EventKind, Timestamp};
 
 /// What history need not tell of any more.
 #[derive(Debug, Clone, Default)]
@@ -145,9 +144,11 @@ impl Catalog {
                 runs += self.delete("DELETE FROM run WHERE id = ?1", *run)?;
             }
         }
+        let (failed, weaker) = (EventKind::FailedSync, EventKind::WeakerPromise);
+        let (failed, weaker) = (failed.as_str(), weaker.as_str());
         let sql = format!(
             "DELETE FROM event WHERE at < ?1 AND txn IS NULL AND run IS NULL
-             AND kind NOT IN ('{FAILED_SYNC}', '{WEAKER_PROMISE}')
+             AND kind NOT IN ('{failed}', '{weaker}')
              AND id IN (SELECT id FROM event ORDER BY id LIMIT {OLDEST})"
         );
         self.conn

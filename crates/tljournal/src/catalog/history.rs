@@ -1,9 +1,9 @@
 use rusqlite::{OptionalExtension, Row};
 
 use super::clauses::Clauses;
-use super::codec::{digest, image, parse, time};
+use super::codec::{digest, image, op, parse, state, time};
 use super::{Catalog, CatalogError, ChangeRecord, RunFilter, RunRecord, TxnFilter, TxnRecord};
-use crate::model::{Place, RunId, Timestamp};
+use crate::model::{Place, RunId, Timestamp, TxnState};
 
 /// Columns of a transaction and of a run, with the version of the schema that has them: a database that is
 /// only looked at may be an older one.
@@ -87,8 +87,9 @@ impl Catalog {
         let mut clauses = Clauses::default();
         clauses.add_some("txn.id < ?", filter.before);
         clauses.add_some("txn.run = ?", filter.run);
-        clauses.add_one_of("txn.state", &filter.states);
-        if !filter.states.is_empty() && !filter.states.iter().any(|state| state == "applied") {
+        let states: Vec<_> = filter.states.iter().map(|state| state.as_str()).collect();
+        clauses.add_one_of("txn.state", &states);
+        if !filter.states.is_empty() && !filter.states.contains(&TxnState::Applied) {
             // All others are few, and have indexes.
             clauses.add(UNUSUAL);
         }
@@ -256,7 +257,7 @@ impl Catalog {
             found.push(ChangeRecord {
                 path: row.get(0)?,
                 in_home: row.get::<_, i64>(1)? == super::codec::HOME,
-                op: row.get(2)?,
+                op: op(row, 2)?,
                 before: image(row, 3)?,
                 after: image(row, 9)?,
                 digest: digest(row.get(15)?)?,
@@ -274,7 +275,7 @@ fn read_txn(row: &Row<'_>) -> Result<TxnRecord, CatalogError> {
         number: row.get(0)?,
         id: parse(&text(1)?, "transaction id")?,
         label: text(2)?,
-        state: text(3)?,
+        state: state(row, 3)?,
         began_at: time(&text(4)?)?,
         ended_at: maybe_time(row, 5)?,
         commit_no: row.get(6)?,

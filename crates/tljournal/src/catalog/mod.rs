@@ -38,7 +38,6 @@ mod voucher;
 pub(crate) use check::{BadRow, ScannedEntry};
 pub(crate) use codec::RowError;
 pub(crate) use entry::{EntryRow, Unsettled};
-pub(crate) use event::{DRIFT, FAILED_SYNC, WEAKER_PROMISE};
 pub(crate) use home::HomeRow;
 pub(crate) use kept::{KeptRow, Written};
 pub(crate) use open::Catalog;

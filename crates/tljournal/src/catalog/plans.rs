@@ -3,7 +3,7 @@
 use super::steps::Around;
 use super::tests::{fresh, scratch};
 use super::{Catalog, RunFilter, TxnFilter};
-use crate::model::{Anchor, Place, RelPath};
+use crate::model::{Anchor, Place, RelPath, TxnState};
 
 /// How a query is carried out, step by step.
 pub(super) fn plan(catalog: &Catalog, sql: &str) -> String {
@@ -62,7 +62,7 @@ fn what_is_rare_is_found_by_its_index() {
     );
     let undoes = Some(5);
     goes_by(&plan_of(&TxnFilter { undoes, ..all() }), "txn_undoes");
-    let states = vec!["aborted".to_owned(), "stuck".to_owned()];
+    let states = vec![TxnState::Aborted, TxnState::Stuck];
     let unusual = plan_of(&TxnFilter { states, ..all() });
     for index in ["txn_staging", "txn_unfinished", "txn_aborted"] {
         assert!(unusual.contains(index), "{unusual}");

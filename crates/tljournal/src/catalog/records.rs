@@ -1,6 +1,6 @@
 //! What history is told as, and what it is asked for.
 
-use crate::model::{Digest, Image, RelPath, RunId, Timestamp, TxnId};
+use crate::model::{Digest, EventKind, Image, Op, RelPath, RunId, Timestamp, TxnId, TxnState};
 
 /// A transaction, as history tells it.
 #[derive(Debug, Clone)]
@@ -12,8 +12,8 @@ pub struct TxnRecord {
     pub id: TxnId,
     /// What its caller named it.
     pub label: String,
-    /// Where it stands: `staging`, `committed`, `applied`, `aborting`, `aborted`, `stuck`.
-    pub state: String,
+    /// Where it stands.
+    pub state: TxnState,
     /// When it began.
     pub began_at: Timestamp,
     /// When all of it was staged and synced, and it asked for the commit lock.
@@ -87,8 +87,8 @@ pub struct ChangeRecord {
     pub path: String,
     /// Whether the path begins at the home.
     pub in_home: bool,
-    /// `put`, `link`, `tree`, `remove`, `parent`, `adopt`.
-    pub op: String,
+    /// What it did.
+    pub op: Op,
     /// What was there before.
     pub before: Option<Image>,
     /// What was there afterwards.
@@ -113,32 +113,12 @@ pub struct EventRecord {
     pub run: Option<i64>,
     /// The number of the transaction that it is about.
     pub txn: Option<i64>,
-    /// What kind: one of those below, `recovered`, `drift`, `not kept`, ...
-    pub kind: String,
+    /// What kind of thing.
+    pub kind: EventKind,
     /// The path it is about, for people.
     pub path: Option<String>,
     /// What happened, for people.
     pub detail: String,
-}
-
-impl EventRecord {
-    /// It waits for something since then, which is recorded a second later; the path names that: a named lock,
-    /// a lock file, a tree, `lock/commit`.
-    pub const WAITING: &str = "waiting";
-    /// The wait is over.
-    pub const WAITED: &str = "waited";
-    /// The wait was given up.
-    pub const GAVE_UP: &str = "gave up";
-    /// It holds a lock, or a tree.
-    pub const HOLDS: &str = "holds";
-    /// It holds that no more.
-    pub const RELEASED: &str = "released";
-    /// A commit was refused.
-    pub const CONFLICT: &str = "conflict";
-    /// A tree was replaced that somebody has pinned.
-    pub const REPLACED_PINNED: &str = "replaced while pinned";
-    /// A tree was made for all that want it.
-    pub const POPULATED: &str = "populated";
 }
 
 /// Which transactions history is asked for; those that fulfil everything that is set.
@@ -154,7 +134,7 @@ pub struct TxnFilter {
     /// Those of the run with this number.
     pub run: Option<i64>,
     /// Those in one of these states; in any, if there are none.
-    pub states: Vec<String>,
+    pub states: Vec<TxnState>,
     /// Those that ended, or began if they have not ended, at this time or later.
     pub since: Option<Timestamp>,
     /// Those that began before this time.

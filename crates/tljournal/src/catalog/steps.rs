@@ -3,7 +3,7 @@
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, params};
 
-use super::codec::{bad, digest, image, parse};
+use super::codec::{bad, digest, image, op, parse};
 use super::kept::KEPT_SINCE;
 use super::{Catalog, CatalogError};
 use crate::model::{Digest, Image, Op, Place, RelPath, TxnId};
@@ -57,7 +57,6 @@ impl Catalog {
         let mut rows = statement.query(rusqlite::params_from_iter(values))?;
         let mut steps = Vec::new();
         while let Some(row) = rows.next()? {
-            let op: String = row.get(5)?;
             let path = RelPath::new(&row.get::<_, String>(4)?).map_err(bad)?;
             steps.push(Step {
                 txn: row.get(0)?,
@@ -68,7 +67,7 @@ impl Catalog {
                     anchor: place.anchor,
                     path,
                 },
-                op: Op::from_word(&op).ok_or_else(|| bad("no kind of change"))?,
+                op: op(row, 5)?,
                 before: image(row, 14)?,
                 after: image(row, 6)?,
                 digest: digest(row.get(12)?)?,

@@ -1,9 +1,9 @@
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::codec::{bad, parse};
+use super::codec::{parse, state};
 use super::{Catalog, CatalogError};
 use crate::ambient;
-use crate::model::{RunId, Timestamp, TxnId, TxnState};
+use crate::model::{EventKind, RunId, Timestamp, TxnId, TxnState};
 
 /// Where a transaction stands, as its row says.
 #[derive(Debug, Clone)]
@@ -77,7 +77,7 @@ impl Catalog {
             let paths: Vec<_> = changes.into_iter().map(|change| change.path).collect();
             let detail = format!("{reason}; may be half done: {}", paths.join(", "));
             self.move_txn(row.row, row.state, TxnState::Aborted, Some(reason))?;
-            self.put_event((None, Some(row.row)), "stranded", None, &detail)?;
+            self.put_event((None, Some(row.row)), &EventKind::Stranded, None, &detail)?;
         }
         Ok(())
     }
@@ -120,12 +120,11 @@ impl Catalog {
     }
 
     fn read_txn(&self, row: &Row<'_>) -> Result<TxnRow, CatalogError> {
-        let state: String = row.get(3)?;
         Ok(TxnRow {
             row: row.get(0)?,
             id: parse(&row.get::<_, String>(1)?, "transaction id")?,
             run: parse(&row.get::<_, String>(2)?, "run id")?,
-            state: TxnState::from_word(&state).ok_or_else(|| bad("no state"))?,
+            state: state(row, 3)?,
             label: row.get(4)?,
         })
     }

@@ -3,7 +3,7 @@ use rusqlite::{Row, params};
 use super::codec::{bad, digest, parse, place, time};
 use super::{Catalog, CatalogError};
 use crate::ambient;
-use crate::model::{Digest, Place, RunId, Timestamp};
+use crate::model::{Digest, EventKind, Place, RunId, Timestamp};
 
 /// A run's claim that the file at a place is right.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,7 +101,12 @@ impl Catalog {
             return Ok(());
         }
         let detail = format!("{revoked} for {digest}: {reason}");
-        self.put_event((None, txn), "vouchers revoked", Some(path), &detail)
+        self.put_event(
+            (None, txn),
+            &EventKind::VouchersRevoked,
+            Some(path),
+            &detail,
+        )
     }
 
     fn read_vouchers(

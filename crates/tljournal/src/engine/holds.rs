@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Engine;
 use crate::ambient;
-use crate::catalog::{Catalog, CatalogError, EventRecord, Sync};
-use crate::model::Timestamp;
+use crate::catalog::{Catalog, CatalogError, Sync};
+use crate::model::{EventKind, Timestamp};
 
 /// Everything that a handle holds. It is recorded together with whatever its run records next, so that a run
 /// that changes nothing writes nothing.
@@ -65,7 +65,7 @@ impl Drop for NotedHold {
         let noted = self.engine.record(Sync::Normal, |catalog| {
             catalog.put_event(
                 (run, None),
-                EventRecord::RELEASED,
+                &EventKind::Released,
                 Some(&hold.what),
                 &hold.how,
             )
@@ -116,7 +116,7 @@ impl Pending {
     pub(super) fn record(&self, catalog: &Catalog, run: i64) -> Result<(), CatalogError> {
         self.0.iter().try_for_each(|hold| {
             let (about, what) = ((Some(run), None), Some(hold.what.as_str()));
-            catalog.put_event_at(hold.since, about, EventRecord::HOLDS, what, &hold.how)
+            catalog.put_event_at(hold.since, about, &EventKind::Holds, what, &hold.how)
         })
     }
 }

@@ -21,14 +21,14 @@ pub(crate) use holds::NotedHold;
 pub(crate) use waits::NotedWait;
 
 use crate::ambient::{self, ProcessFacts};
-use crate::catalog::{Catalog, CatalogError, FAILED_SYNC, Sync};
+use crate::catalog::{Catalog, CatalogError, Sync};
 use crate::disk::DiskError;
 use crate::error::{Conflict, ConflictKind, Damage, Error, UsageError};
 use crate::home::{DatabaseFiles, Home};
 use crate::kept;
 use crate::lineage::Lineage;
 use crate::lock::{self, Held, Mode, Runs};
-use crate::model::{Identity, Place, RunId};
+use crate::model::{EventKind, Identity, Place, RunId};
 use crate::model::{KeyMaterial, Retention};
 
 /// A journal that is open for work.
@@ -155,7 +155,7 @@ impl Engine {
         tracing::warn!(path, "{detail}");
         let run = self.run_row();
         let noted = self.record(Sync::Full, |catalog| {
-            catalog.put_event((run, None), FAILED_SYNC, Some(&path), &detail)
+            catalog.put_event((run, None), &EventKind::FailedSync, Some(&path), &detail)
         });
         if let Err(error) = noted {
             tracing::error!(path, %error, "that a sync failed is not recorded");
@@ -169,7 +169,7 @@ impl Engine {
         identity: Identity,
     ) -> Result<bool, Error> {
         let (path, detail) = (self.home.shown(place), failed_sync(identity));
-        self.look(|catalog| catalog.has_event(FAILED_SYNC, &path, &detail))
+        self.look(|catalog| catalog.has_event(&EventKind::FailedSync, &path, &detail))
     }
 
     /// Notes where the catalog stands, to find out later whether anything was committed meanwhile.

@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use super::Engine;
 use crate::ambient;
-use crate::catalog::{EventRecord, Sync};
+use crate::catalog::Sync;
 use crate::error::Error;
 use crate::lock::Wait;
-use crate::model::Timestamp;
+use crate::model::{EventKind, Timestamp};
 
 /// A wait that may become long enough to be of interest.
 pub(crate) struct NotedWait<'a> {
@@ -65,7 +65,7 @@ impl NotedWait<'_> {
     pub(crate) fn has_become_long(&self, holder: &str) {
         self.is_long.set(true);
         let detail = format!("held by {holder}; wanted for \"{}\"", self.why);
-        self.put(self.since, EventRecord::WAITING, &detail);
+        self.put(self.since, &EventKind::Waiting, &detail);
     }
 
     /// Records how long it took, if that was long.
@@ -74,8 +74,8 @@ impl NotedWait<'_> {
             return;
         }
         let kind = match got_it {
-            true => EventRecord::WAITED,
-            false => EventRecord::GAVE_UP,
+            true => &EventKind::Waited,
+            false => &EventKind::GaveUp,
         };
         let waited = self.begun.elapsed().as_secs_f64();
         let detail = format!("{waited:.1} s for \"{}\"", self.why);
@@ -83,7 +83,7 @@ impl NotedWait<'_> {
     }
 
     /// Only people read it: what is waited for does not depend on it.
-    fn put(&self, at: Timestamp, kind: &str, detail: &str) {
+    fn put(&self, at: Timestamp, kind: &EventKind, detail: &str) {
         let noted = self.engine.record_in_run(Sync::Normal, |catalog, run| {
             let about = (Some(run), self.txn);
             catalog.put_event_at(at, about, kind, Some(self.what), detail)

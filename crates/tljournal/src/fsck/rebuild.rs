@@ -14,7 +14,8 @@ use crate::error::Error;
 use crate::home::{Home, Parent, REBUILDING, REBUILT, SHM_SUFFIX, WAL_SUFFIX};
 use crate::look::{Asked, Look};
 use crate::model::{
-    Change, Durability, Image, KeyMaterial, Kind, Manifest, Op, Place, RelPath, Spot, TxnState,
+    Change, Durability, EventKind, Image, KeyMaterial, Kind, Manifest, Op, Place, RelPath, Spot,
+    TxnState,
 };
 use crate::tree;
 
@@ -248,7 +249,7 @@ fn record(
         rebuilt.dropped.len(),
         rebuilt.adopted.len()
     );
-    catalog.put_event((Some(run), Some(txn)), LABEL, None, &detail)?;
+    catalog.put_event((Some(run), Some(txn)), &EventKind::Rebuilt, None, &detail)?;
     catalog.end_run(run, "ok")?;
     Ok(())
 }

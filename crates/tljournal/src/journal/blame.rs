@@ -17,7 +17,7 @@ pub struct Wrote {
     /// What it changed: the path itself, or what contains it.
     pub changed: String,
     /// `put`, `link`, `tree`, `remove`, `adopt`.
-    pub op: &'static str,
+    pub op: Op,
     /// What it left at the path; nothing if it took it away.
     pub left: Option<Version>,
 }
@@ -75,7 +75,7 @@ impl History<'_> {
         Ok(txn.map(|txn| Wrote {
             txn,
             changed: self.look.shown(&by.place),
-            op: by.op.as_str(),
+            op: by.op,
             left,
         }))
     }

@@ -3,7 +3,7 @@
 use super::history::History;
 use crate::catalog::{Around, ChangeRecord};
 use crate::error::Error;
-use crate::model::{Anchor, Entry, Image, Kind, Place, RelPath, Version};
+use crate::model::{Anchor, Entry, Image, Kind, Op, Place, RelPath, Version};
 
 /// What a transaction changed at one of its paths.
 #[derive(Debug, Clone)]
@@ -11,8 +11,8 @@ use crate::model::{Anchor, Entry, Image, Kind, Place, RelPath, Version};
 pub struct PathDiff {
     /// The path, as the opener knows it.
     pub path: String,
-    /// `put`, `link`, `tree`, `remove`, `parent`, `adopt`.
-    pub op: String,
+    /// What it did.
+    pub op: Op,
     /// What was there before.
     pub before: Option<Version>,
     /// What is there since.
@@ -43,7 +43,7 @@ impl History<'_> {
     pub fn diff(&self, number: i64) -> Result<Vec<PathDiff>, Error> {
         let changes = self.changes(number)?;
         // The entries of a tree that was changed in place are told by its manifests.
-        let whole = |change: &ChangeRecord| !matches!(change.op.as_str(), "part" | "dir");
+        let whole = |change: &ChangeRecord| !matches!(change.op, Op::Part | Op::Dir);
         let changes = changes.into_iter().filter(whole);
         changes
             .map(|change| self.path_diff(number, change))
@@ -67,7 +67,7 @@ impl History<'_> {
         };
         let before = change.before.map(|image| before(&image, known.as_ref()));
         // A parent's image is not known before it is made.
-        let parent = change.op == "parent";
+        let parent = change.op == Op::Parent;
         let after = change.after.filter(|_| !parent);
         let after = after.map(|image| Version::of(&image, change.digest, change.target.clone()));
         Ok(PathDiff {

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use super::inspect::Inspection;
 use super::work::Journal;
 use crate::ambient;
-use crate::catalog::{Catalog, CatalogError, HomeRow, WEAKER_PROMISE};
+use crate::catalog::{Catalog, CatalogError, HomeRow};
 use crate::disk::{Disk, Features};
 use crate::engine::{Engine, Store};
 use crate::error::{Damage, Error};
@@ -15,7 +15,7 @@ use crate::fsck::{self, Finding, FsckOptions, FsckReport};
 use crate::home::Home;
 use crate::kept;
 use crate::lock::{self, Held, Mode, Runs, Wait};
-use crate::model::{Identity, KeyMaterial, RelPath, Retention, Stat, TxnId};
+use crate::model::{EventKind, Identity, KeyMaterial, RelPath, Retention, Stat, TxnId};
 use crate::recovery::{self, Recovery};
 
 /// How often opening is tried when the database turns out damaged, or others are mending it.
@@ -285,7 +285,7 @@ impl Options {
             }
             for promise in weaker_promises(features) {
                 tracing::warn!(home = %home.dir.path(), "{promise}");
-                catalog.put_event((None, None), WEAKER_PROMISE, None, promise)?;
+                catalog.put_event((None, None), &EventKind::WeakerPromise, None, promise)?;
             }
             catalog.set_home(row)
         })?;

@@ -2,11 +2,11 @@ use std::time::Duration;
 
 use super::work::{Installed, Journal};
 use crate::ambient;
-use crate::catalog::{EventRecord, Sync, TxnRow};
+use crate::catalog::{Sync, TxnRow};
 use crate::error::{Conflict, ConflictKind, Error};
 use crate::lineage::Thing;
 use crate::lock::KeyByte;
-use crate::model::{Digest, RelPath, Timestamp, TxnId};
+use crate::model::{Digest, EventKind, RelPath, Timestamp, TxnId};
 use crate::redact::redacted_text;
 use crate::tree::{Fingerprint, TreeSource};
 use crate::txn::{PopulateOptions, WantedTree};
@@ -57,7 +57,7 @@ impl Journal {
             .map(|row| row.row);
         self.engine.record(Sync::Normal, |catalog| {
             let detail = "made once, for all that want it with this key";
-            catalog.put_event((None, row), EventRecord::POPULATED, Some(path), detail)
+            catalog.put_event((None, row), &EventKind::Populated, Some(path), detail)
         })
     }
 

@@ -3,7 +3,7 @@ use crate::disk::Dir;
 use crate::error::Error;
 use crate::home::{Staging, TXN, spot_name};
 use crate::look::Look;
-use crate::model::{Change, Digest, Image, Kind, Place, Spot, Stat, TxnId};
+use crate::model::{Change, Digest, Image, Kind, Place, Spot, Stat, TxnId, TxnState};
 
 /// Kept content, and a share of the lock that keeps it from being deleted.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub(crate) fn before(look: &Look<'_>, txn: i64, place: &Place) -> Result<Option<
     };
     // What a rebuildable tree replaced is there, and comes to be kept when that tree is on the medium.
     let is_there = || look.ask(|catalog| catalog.is_unsettled(txn));
-    if record.state != "applied" || record.kept.is_none() && !is_there()? {
+    if record.state != TxnState::Applied || record.kept.is_none() && !is_there()? {
         return Ok(None);
     }
     let changes = look.ask(|catalog| catalog.changes(txn))?;

@@ -221,7 +221,7 @@ mod tests {
     fn limit(ms: u64) -> Wait<'static> {
         Wait {
             limit: Some(Duration::from_millis(ms)),
-            tell: None,
+            ..Wait::default()
         }
     }
 

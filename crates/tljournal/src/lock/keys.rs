@@ -132,7 +132,7 @@ mod tests {
         drop(KeyByte::try_take(&dir, two).unwrap().unwrap());
         let wait = |limit| Wait {
             limit: Some(limit),
-            tell: None,
+            ..Wait::default()
         };
         let soon = wait(Duration::from_millis(5));
         let error = KeyByte::take(&dir, one, "populate x", soon, || "somebody".to_owned());

@@ -2,6 +2,7 @@
 
 mod change;
 mod digest;
+mod event_kind;
 mod expect;
 mod id;
 mod image;
@@ -16,6 +17,7 @@ mod version;
 
 pub use change::{Change, Durability, Op, Spot, TxnState};
 pub use digest::{Digest, Hasher, ParseDigestError};
+pub use event_kind::EventKind;
 pub use expect::{Expect, ParseExpectError};
 pub use id::{ParseIdError, RunId, TxnId};
 pub use image::{Identity, Image, Kind, Stat};

@@ -9,7 +9,7 @@ use crate::catalog::{Sync, TxnRow};
 use crate::engine::Engine;
 use crate::error::{Conflict, ConflictKind, Damage, Error};
 use crate::lock::Mode;
-use crate::model::{Place, TxnState};
+use crate::model::{EventKind, Place, TxnState};
 
 /// Makes right whatever dead runs left. Takes the commit lock only if something is past its commit
 /// point.
@@ -43,7 +43,7 @@ pub(crate) fn recover(engine: &Engine) -> Result<Recovery, Error> {
         let detail = format!("{report:?}");
         let run = engine.run_row();
         engine.record(Sync::Normal, |catalog| {
-            catalog.put_event((run, None), "recovered", None, &detail)
+            catalog.put_event((run, None), &EventKind::Recovered, None, &detail)
         })?;
     }
     Ok(report)

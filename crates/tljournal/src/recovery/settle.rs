@@ -8,7 +8,9 @@ use crate::disk::Dir;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::lock::Mode;
-use crate::model::{Change, Durability, Image, Op, Place, Signature, Stat, Timestamp, TxnId};
+use crate::model::{
+    Change, Durability, EventKind, Image, Op, Place, Signature, Stat, Timestamp, TxnId,
+};
 use crate::tree::{self, Depth, Difference, DifferenceKind};
 
 /// A tree that may not be on the medium yet, with the change that installed it.
@@ -258,7 +260,7 @@ fn record_earlier(engine: &Engine, torn: &Waiting, stat: &Stat) -> Result<(), Er
             "a power cut tore the tree before it was on the medium; the one before is back";
         catalog.put_event(
             (None, Some(torn.entry.txn)),
-            "tree put back",
+            &EventKind::TreePutBack,
             Some(&shown),
             detail,
         )
@@ -274,7 +276,7 @@ fn record_absent(engine: &Engine, torn: &Waiting) -> Result<(), Error> {
         let detail = "a power cut tore the tree before it was on the medium; it is absent now";
         catalog.put_event(
             (None, Some(torn.entry.txn)),
-            "tree lost",
+            &EventKind::TreeLost,
             Some(&shown),
             detail,
         )

@@ -8,12 +8,12 @@ use super::receipt::Receipt;
 use super::stage_tree::OnPinned;
 use crate::ambient;
 use crate::apply::{self, Committed, Ending};
-use crate::catalog::{CatalogError, EventRecord, Sync};
+use crate::catalog::{CatalogError, Sync};
 use crate::engine::{Engine, Moment};
 use crate::error::{Conflict, ConflictKind, Error};
 use crate::home::Parent;
 use crate::lock::{Held, Mode};
-use crate::model::{Kind, Op, Place, Timestamp};
+use crate::model::{EventKind, Kind, Op, Place, Timestamp};
 use crate::pin::{self, Alone, Waiter};
 use crate::recovery;
 
@@ -168,7 +168,7 @@ fn note_conflict(engine: &Engine, txn: Option<i64>, error: &Error) {
     };
     let (path, detail) = (Some(conflict.path.as_str()), conflict.kind.to_string());
     let noted = engine.record(Sync::Normal, |catalog| {
-        catalog.put_event((None, txn), EventRecord::CONFLICT, path, &detail)
+        catalog.put_event((None, txn), &EventKind::Conflict, path, &detail)
     });
     if let Err(error) = noted {
         tracing::debug!(%error, "a conflict is not recorded");

@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::error::{Conflict, ConflictKind, Error, UsageError};
 use crate::journal::History;
 use crate::look::Look;
-use crate::model::{Expect, Kind, RelPath, Version};
+use crate::model::{Expect, Kind, RelPath, TxnState, Version};
 use crate::recovery;
 use crate::txn::{OnPinned, Payload, Transaction, TreeOptions};
 
@@ -105,10 +105,10 @@ fn plan(
 }
 
 fn refuse_unless_applied(txn: &TxnRecord) -> Result<(), Error> {
-    if txn.state == "applied" {
+    if txn.state == TxnState::Applied {
         return Ok(());
     }
-    let (txn, state) = (txn.number, txn.state.clone());
+    let (txn, state) = (txn.number, txn.state);
     Err(UsageError::NotApplied { txn, state }.into())
 }
 

@@ -39,7 +39,7 @@ use crate::apply::chain;
 use crate::catalog::Sync;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::model::{Place, RelPath};
+use crate::model::{EventKind, Place, RelPath};
 use crate::recovery::{self, Recovery};
 
 /// What a repair may use, and how far it goes.
@@ -212,7 +212,12 @@ impl Repairs<'_> {
         if mended {
             let (about, detail) = (path.as_str(), format!("{}: {text}", finding.code));
             let noted = self.engine.record_in_run(Sync::Normal, |catalog, run| {
-                catalog.put_event((Some(run), None), REPAIR, Some(about), &detail)
+                catalog.put_event(
+                    (Some(run), None),
+                    &EventKind::Repaired,
+                    Some(about),
+                    &detail,
+                )
             });
             if let Err(error) = noted {
                 // It is mended all the same.
@@ -238,9 +243,6 @@ impl Repairs<'_> {
         self.options.paths.iter().any(|named| named.overlaps(path))
     }
 }
-
-/// The kind of the events that tell of repairs.
-const REPAIR: &str = "repair";
 
 fn is_of_entry(code: Code) -> bool {
     matches!(

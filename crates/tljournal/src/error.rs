@@ -53,6 +53,19 @@ pub enum Error {
     Catalog(CatalogError),
 }
 
+impl Error {
+    /// Whether it is about something in the database that cannot be read as what it should be.
+    pub(crate) fn is_unreadable_row(&self) -> bool {
+        matches!(
+            self,
+            Self::Damaged(Damage::Catalog {
+                source: CatalogError::Corrupt(_),
+                ..
+            })
+        )
+    }
+}
+
 /// A call that could never succeed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -108,6 +121,12 @@ pub enum UsageError {
     /// A file is not one of the tags that are changed together.
     #[error("`{path}` is not among the tags that are vouched for together")]
     NotATag {
+        /// The path.
+        path: String,
+    },
+    /// A path is to be taken as it is, and there is no tree, file or link.
+    #[error("there is no tree, file or link at `{path}`")]
+    NothingThere {
         /// The path.
         path: String,
     },

@@ -60,7 +60,7 @@ impl<'a> Look<'a> {
         question: impl FnOnce(&Catalog) -> Result<T, CatalogError>,
     ) -> Result<T, Error> {
         match self.asked {
-            Asked::Engine(engine) => engine.look(question),
+            Asked::Engine(engine) => engine.read(question),
             Asked::Catalog(catalog) => Ok(question(
                 &catalog.lock().unwrap_or_else(PoisonError::into_inner),
             )?),

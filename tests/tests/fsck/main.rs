@@ -7,6 +7,7 @@
 )]
 
 mod beside;
+mod content;
 mod damage;
 mod matrix;
 mod rebuild;

@@ -50,16 +50,73 @@ fn a_sound_database_is_rebuilt_only_if_that_is_asked_for() {
     );
 }
 
+/// The second took the first one's new database for something that an earlier attempt had left.
+#[test]
+fn g9_two_rebuilds_at_once_lose_nothing() {
+    for _ in 0..5 {
+        let world = scene();
+        let both = [(); 2].map(|()| {
+            let options = world.options();
+            let force = RebuildOptions {
+                force: true,
+                ..RebuildOptions::default()
+            };
+            std::thread::spawn(move || options.rebuild(&force))
+        });
+        for rebuilt in both {
+            let rebuilt = rebuilt.join().unwrap().unwrap();
+            assert_eq!(rebuilt.entries, 6, "{rebuilt:?}");
+        }
+        works(&world);
+        assert!(
+            world
+                .open()
+                .history()
+                .entry("build/tools")
+                .unwrap()
+                .is_some()
+        );
+    }
+}
+
+/// Later transactions inside a tree are as much recorded as the tree.
+#[test]
+fn a_tree_in_which_transactions_changed_something_is_saved() {
+    let world = scene();
+    let inside = Steps::new("inside").put("build/tools/new", "new");
+    inside.try_commit(&world.open()).unwrap();
+    let options = RebuildOptions {
+        force: true,
+        ..RebuildOptions::default()
+    };
+    let rebuilt = world.options().rebuild(&options).unwrap();
+    assert_eq!(rebuilt.dropped, [""; 0]);
+}
+
+/// It was taken when the database was lost much later, and all that came in between was lost with it.
+#[test]
+fn g9_a_new_database_that_was_not_taken_is_removed_when_work_goes_on() {
+    let world = scene();
+    let (database, new) = ("build/.state.db", "build/.state/rebuilt.db");
+    std::fs::copy(world.path(database), world.path(new)).unwrap();
+    let later = Steps::new("later").put("build/later", "later");
+    later.try_commit(&world.open()).unwrap();
+    assert!(!world.exists(new));
+}
+
 #[test]
 fn g9_a_lost_database_is_made_from_what_is_on_disk() {
     let world = scene();
     for name in ["", "-wal", "-shm"] {
         std::fs::remove_file(world.path(&format!("build/.state.db{name}"))).unwrap();
     }
-    let rebuilt = rebuild(
-        &world,
-        &["build/tools", "build/only.txt", "Project.lock", "nothing"],
-    );
+    let typo = RebuildOptions {
+        adopt: vec!["build/tolls".parse().unwrap()],
+        ..RebuildOptions::default()
+    };
+    let refused = world.options().rebuild(&typo).unwrap_err();
+    assert!(refused.to_string().contains("`build/tolls`"), "{refused}");
+    let rebuilt = rebuild(&world, &["build/tools", "build/only.txt", "Project.lock"]);
     assert_eq!(
         rebuilt.adopted,
         ["build/tools", "build/only.txt", "Project.lock"]

@@ -74,7 +74,8 @@ fn a_check_that_waits_can_be_ended() {
     watch.stop();
     let report = within("a check that was ended", || checking.join().unwrap());
     let report = report.unwrap();
-    assert!(report.cancelled, "{report:?}");
+    assert!(report.cancelled && !report.is_clean(), "{report:?}");
+    assert_eq!(report.unconfirmed, 1, "{report:?}");
     drop(lock);
 }
 
@@ -208,8 +209,9 @@ fn g2_nobody_commits_while_a_database_is_made_anew() {
         // While the new one is made, and when it is there.
         if call.path.as_str().contains("/.state/rebuil") {
             let steps = Steps::new("meanwhile").put("build/late", call.path.as_str());
-            let locked = matches!(steps.try_commit(&hurried), Err(Error::Lock(_)));
-            told.fetch_and(locked, Ordering::AcqRel);
+            let tried = steps.try_commit(&hurried);
+            let is_refused = matches!(tried, Err(Error::Lock(_) | Error::Replaced { .. }));
+            told.fetch_and(is_refused, Ordering::AcqRel);
         }
         Ok(())
     }));

@@ -117,7 +117,7 @@ fn print(out: &mut dyn Write, seen: &Seen) -> io::Result<()> {
         out,
         "unfinished",
         &status.unfinished,
-        "`tljournal recover` finishes it",
+        "on its way, or `tljournal recover` finishes what a dead run left",
     )?;
     ids(out, "stuck", &status.stuck, "`tljournal show` explains it")?;
     if status.unsettled_trees > 0 {

@@ -300,7 +300,7 @@ fn keep_aside(
     let what = change.place.path.name();
     let kept = match change.spot {
         Spot::Home => {
-            let group = format!("{id}-replaced");
+            let group = engine.evidence_of(id);
             let path = RelPath::new(&engine.home.shown(&change.place))
                 .unwrap_or(change.place.path.clone());
             let (group, _) = engine.home.set_aside_within(&group, dir, name, &path)?;

@@ -28,7 +28,7 @@ use crate::home::{DatabaseFiles, Home};
 use crate::kept;
 use crate::lineage::Lineage;
 use crate::lock::{self, Held, Mode, Runs};
-use crate::model::{EventKind, Identity, Place, RunId};
+use crate::model::{EventKind, Identity, Place, RunId, TxnId};
 use crate::model::{KeyMaterial, Retention};
 
 /// A journal that is open for work.
@@ -59,6 +59,9 @@ pub(crate) struct Engine {
     readers: Mutex<Vec<ThreadId>>,
     /// The runs around this process.
     pub(crate) lineage: Lineage,
+    /// What everything that is set aside belongs to while a repair is under way: what one repair replaced is one
+    /// thing, so that it does not displace the beginning of itself.
+    evidence: Mutex<Option<String>>,
 }
 
 /// Where the catalog stood. Two equal and quiet ones have seen nothing committed, and nothing being
@@ -108,10 +111,34 @@ impl Engine {
             kept_lately: AtomicU64::new(0),
             readers: Mutex::default(),
             lineage: Lineage::of_this_process(),
+            evidence: Mutex::default(),
         }
     }
 
-    /// Looks something up.
+    /// Has everything that is set aside from now on be one thing, or ends that.
+    pub(crate) fn set_aside_as_one(&self, group: Option<String>) {
+        *self.evidence.lock().unwrap_or_else(PoisonError::into_inner) = group;
+    }
+
+    /// Where what a transaction replaced is set aside, below `aside`.
+    pub(crate) fn evidence_of(&self, id: TxnId) -> String {
+        let group = self.evidence.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*group {
+            Some(group) => format!("{group}/{id}"),
+            None => format!("{id}-replaced"),
+        }
+    }
+
+    /// Looks something up for whoever only reads: a row that cannot be read is theirs to tell of, or to do
+    /// without, and condemns no database.
+    pub(crate) fn read<T>(
+        &self,
+        act: impl FnOnce(&Catalog) -> Result<T, CatalogError>,
+    ) -> Result<T, Error> {
+        Ok(act(&self.store().catalog)?)
+    }
+
+    /// Looks something up that work depends on: a database that is damaged is not worked with any more.
     pub(crate) fn look<T>(
         &self,
         act: impl FnOnce(&Catalog) -> Result<T, CatalogError>,
@@ -130,6 +157,11 @@ impl Engine {
         let Store { catalog, lock, .. } = &mut *store;
         let failed = |errno| DiskError::new("lock", "lock/db", errno);
         lock::wait_exclusive(&*lock).map_err(failed)?;
+        // Whoever writes by an index that others do not share any more, overwrites what they wrote.
+        if let Err(error) = self.home.check_files(self.files) {
+            lock::unlock(&*lock).map_err(failed)?;
+            return Err(error);
+        }
         let recorded = match catalog.write(sync, &act) {
             Err(CatalogError::Full(_)) if self.home.give_up_reserve() => catalog.write(sync, &act),
             recorded => recorded,
@@ -313,10 +345,13 @@ impl Engine {
         let failed = |errno| DiskError::new("lock", "lock/db", errno);
         let store = self.store();
         lock::wait_exclusive(&store.lock).map_err(failed)?;
-        let done = store.catalog.checkpoint();
+        let done = match self.home.check_files(self.files) {
+            Ok(()) => store.catalog.checkpoint().map_err(|error| self.note(error)),
+            Err(error) => Err(error),
+        };
         lock::unlock(&store.lock).map_err(failed)?;
         drop(store);
-        let done = done.map_err(|error| self.note(error))?;
+        let done = done?;
         tracing::debug!(done, "checkpoint at the end of the run");
         Ok(())
     }

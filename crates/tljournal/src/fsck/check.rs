@@ -1,8 +1,11 @@
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use camino::Utf8Path;
 
+use super::look::Moment;
 use super::{Code, Finding, FsckDepth, FsckOptions, FsckReport};
 use crate::apply::chain;
 use crate::catalog::CatalogError;
@@ -17,6 +20,9 @@ use crate::model::RelPath;
 /// Whoever is told of findings; breaks to end the check.
 pub(crate) type Told<'a> = &'a mut dyn FnMut(Finding) -> ControlFlow<()>;
 
+/// How long somebody may be putting things in place before what waits for it is given up.
+const MOMENT_WAIT: Duration = Duration::from_secs(60);
+
 /// A check that is under way.
 pub(super) struct Check<'a> {
     pub(super) look: &'a Look<'a>,
@@ -29,6 +35,7 @@ pub(super) struct Check<'a> {
     pub(super) not_copied: u64,
     /// What was asked for, as long as nothing is found to be recorded there.
     pub(super) unknown: BTreeSet<&'a RelPath>,
+    gave_up: Cell<bool>,
 }
 
 /// Why a part of a check ended before it was done.
@@ -51,6 +58,7 @@ pub(crate) fn check(look: &Look<'_>, options: &FsckOptions, told: Told<'_>) -> F
         holders: look.at_home.then(Holders::ask),
         not_copied: 0,
         unknown: options.paths.iter().collect(),
+        gave_up: Cell::new(false),
     };
     match check.all() {
         Err(Stop::Asked) => check.report.cancelled = true,
@@ -122,11 +130,11 @@ impl Check<'_> {
         if !self.look.at_home {
             self.leave_out("who lives: this is a copy, or was moved here");
         }
+        self.part("transactions", Self::transactions)?;
         if self.options.paths.is_empty() {
             self.part(DATABASE, Self::database)?;
             self.part(".state", Self::layout)?;
             self.part(".state/lock/runs", Self::runs)?;
-            self.part("transactions", Self::transactions)?;
             self.part(".state/txn", Self::staging)?;
             self.part(".state/txn", Self::kept)?;
         }
@@ -153,6 +161,7 @@ impl Check<'_> {
                 Finding::new(Code::DatabaseDamaged, DATABASE).actual(source)
             }
             Error::Lock(_) => {
+                self.report.unconfirmed += 1;
                 self.leave_out(&format!("`{what}`: {}", chain(error)));
                 return Ok(());
             }
@@ -180,6 +189,17 @@ impl Check<'_> {
             true => Err(Stop::Asked),
             false => Ok(()),
         }
+    }
+
+    /// A moment in which nothing is being put in place. Who had to give up waiting for one does not wait again.
+    pub(super) fn moment(&self) -> Result<Moment, Error> {
+        let wait = match self.gave_up.get() {
+            true => Duration::ZERO,
+            false => MOMENT_WAIT,
+        };
+        let moment = self.look.moment(&self.options.watch, wait);
+        self.gave_up.set(matches!(moment, Err(Error::Lock(_))));
+        moment
     }
 
     /// Notes something that is not checked, and why.

@@ -79,7 +79,7 @@ impl Check<'_> {
     /// Reads a file once more, in a moment in which nothing is being put in place. What was recorded anew
     /// since the check began is left to the next one.
     fn read_again(&self, of: &ToRead, index: usize) -> Result<Option<Finding>, Error> {
-        let _moment = self.look.moment(&self.options.watch)?;
+        let _moment = self.moment()?;
         let is_same = self
             .look
             .entry(&of.place)?

@@ -27,13 +27,7 @@ impl Check<'_> {
                 self.tell(Finding::new(Code::RowDangling, DATABASE).actual(line))?;
             }
         }
-        for BadRow {
-            table, key, why, ..
-        } in look.ask(|catalog| catalog.bad_rows())?
-        {
-            let actual = format!("table {table}, row {key}: {why}");
-            self.tell(Finding::new(Code::RowUnreadable, DATABASE).actual(actual))?;
-        }
+        self.unreadable_rows()?;
         for BadRow {
             key, why, digest, ..
         } in look.ask(|catalog| catalog.bad_manifests())?
@@ -41,6 +35,19 @@ impl Check<'_> {
             let finding = Finding::new(Code::ManifestDamaged, DATABASE);
             let finding = finding.about(Subject::Manifest(digest));
             self.tell(finding.expected(key).actual(why))?;
+        }
+        Ok(())
+    }
+
+    /// Rows that hold what was never written there.
+    pub(super) fn unreadable_rows(&mut self) -> Result<(), Stop> {
+        let bad = self.look.ask(|catalog| catalog.bad_rows())?;
+        for BadRow {
+            table, key, why, ..
+        } in bad
+        {
+            let actual = format!("table {table}, row {key}: {why}");
+            self.tell(Finding::new(Code::RowUnreadable, DATABASE).actual(actual))?;
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ impl Check<'_> {
     /// What stands at all places: everything but content first, then the content that is to be read.
     pub(super) fn entries(&mut self) -> Result<(), Stop> {
         let (mut to_read, mut trees) = (Vec::new(), Vec::new());
-        let mut elsewhere = 0;
+        let (mut elsewhere, mut bad) = (0, false);
         for scanned in self.look.ask(|catalog| catalog.scan_entries())? {
             match scanned {
                 ScannedEntry::Whole(place, entry) if self.is_wanted(&place) => {
@@ -21,9 +21,14 @@ impl Check<'_> {
                     }
                 }
                 ScannedEntry::Elsewhere => elsewhere += 1,
-                // What cannot be read was told with the database.
-                ScannedEntry::Whole(..) | ScannedEntry::Bad => {}
+                ScannedEntry::Bad => bad = true,
+                ScannedEntry::Whole(..) => {}
             }
+        }
+        if bad && !self.options.paths.is_empty() {
+            // It would have been told with the database. Nobody knows which path it is about.
+            self.unreadable_rows()?;
+            self.unknown.clear();
         }
         if self.not_copied > 0 {
             let what = format!("files, links and trees at {} places", self.not_copied);
@@ -94,7 +99,7 @@ impl Check<'_> {
 
     /// Looks at a place in a moment in which nothing is being put in place.
     fn look_again(&mut self, place: &Place) -> Result<Compared, Stop> {
-        let _moment = self.look.moment(&self.options.watch)?;
+        let _moment = self.moment()?;
         if self.is_being_changed(place)? {
             return Ok(Compared::default());
         }

@@ -88,6 +88,17 @@ impl Check<'_> {
     }
 
     fn stray(&mut self, dir: &str, name: &str) -> Result<(), Stop> {
+        // A database that is being made anew is nobody's stray: whoever makes it has the commit lock.
+        let moment = self.moment()?;
+        let there = match (&self.look.state, dir) {
+            (None, _) => None,
+            (Some(state), "") => state.stat(name)?,
+            (Some(state), dir) => state.stat(format!("{dir}/{name}"))?,
+        };
+        drop(moment);
+        if there.is_none() {
+            return Ok(());
+        }
         let (path, subject) = (self.look.shown_own(dir, name), Subject::own(dir, name));
         self.tell(Finding::new(Code::StateStray, path).about(subject))
     }

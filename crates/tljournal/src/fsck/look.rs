@@ -11,9 +11,6 @@ use crate::lock::{self, Awaited, Mode, Wait};
 use crate::look::Look;
 use crate::model::RunId;
 
-/// How long somebody may be putting things in place before what waits for it is given up.
-const MOMENT_WAIT: Duration = Duration::from_secs(60);
-
 /// A moment in which nothing is being put in place; over when this is dropped.
 pub(super) struct Moment {
     _lock: Option<File>,
@@ -45,8 +42,8 @@ impl Look<'_> {
     /// Waits until nobody is putting anything in place, and keeps everybody from it.
     ///
     /// # Errors
-    /// [`Error::Lock`] when somebody was at it for a minute, or until the check was to end.
-    pub(super) fn moment(&self, watch: &FsckWatch) -> Result<Moment, Error> {
+    /// [`Error::Lock`] when somebody was at it for so long, or until the check was to end.
+    pub(super) fn moment(&self, watch: &FsckWatch, limit: Duration) -> Result<Moment, Error> {
         let open = || {
             self.own_dir(LOCK)?
                 .map(|dir| dir.open_file("commit"))
@@ -66,7 +63,7 @@ impl Look<'_> {
             holder: &|| lock::of_inode(ino),
         };
         let wait = Wait {
-            limit: Some(MOMENT_WAIT),
+            limit: Some(limit),
             gives_up: Some(&|| watch.is_stopped()),
             ..Wait::default()
         };

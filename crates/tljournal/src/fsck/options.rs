@@ -97,6 +97,9 @@ pub struct FsckReport {
     /// Whether it came to nothing because somebody worked meanwhile, which cannot be followed by who may not write
     /// there: it can be repeated.
     pub outdated: bool,
+    /// Places where something looked wrong, and that could not be looked at again while nobody put anything in place:
+    /// whether it is wrong is not known.
+    pub unconfirmed: u64,
     /// The paths that were asked for at, above and below which nothing is recorded.
     pub unknown: Vec<RelPath>,
 }
@@ -105,7 +108,8 @@ impl FsckReport {
     /// Whether everything that was asked for was looked at, and nothing that is an error was found.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.errors == 0 && !self.outdated && self.unknown.is_empty()
+        let whole = !self.outdated && self.unconfirmed == 0 && self.unknown.is_empty();
+        self.errors == 0 && whole
     }
 
     pub(super) fn count(&mut self, finding: &Finding) {

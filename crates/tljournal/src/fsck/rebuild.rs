@@ -7,10 +7,10 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use super::FsckDepth;
+use super::{Finding, FsckDepth, Severity};
 use crate::ambient::{self, ProcessFacts};
 use crate::catalog::{Catalog, EntryRow, HomeRow, Salvaged, ScannedEntry, Sync};
-use crate::error::Error;
+use crate::error::{Error, UsageError};
 use crate::home::{Home, Parent, REBUILDING, REBUILT, SHM_SUFFIX, WAL_SUFFIX};
 use crate::look::{Asked, Look};
 use crate::model::{
@@ -57,6 +57,8 @@ pub(crate) fn make(
     old: Option<&Catalog>,
     options: &RebuildOptions,
 ) -> Result<Rebuilt, Error> {
+    // What is named has to be there before anything is made.
+    let adopted = adopt(home, &options.adopt)?;
     clear(home)?;
     drop(home.state.create_file(REBUILDING, 0o644)?);
     let path = home.state.real_path()?.join(REBUILDING);
@@ -80,7 +82,6 @@ pub(crate) fn make(
     let mut catalog = catalog
         .into_inner()
         .unwrap_or_else(|poisoned| poisoned.into_inner());
-    let adopted = adopt(home, &options.adopt)?;
     catalog.write(Sync::Full, |catalog| {
         for place in &dropped {
             catalog.remove_entry(place)?;
@@ -140,7 +141,9 @@ fn differing(
         };
         let is_same = match look.compare(&place, &entry, FsckDepth::Full) {
             Ok(compared) => {
-                compared.findings.is_empty()
+                // What later transactions did inside a tree is a notice.
+                let is_notice = |finding: &Finding| finding.severity() == Severity::Notice;
+                compared.findings.iter().all(is_notice)
                     && compared.to_read.is_none_or(|to_read| to_read.is_right())
             }
             Err(_) => false,
@@ -171,13 +174,14 @@ fn adopt(home: &Home, paths: &[RelPath]) -> Result<Vec<Adopted>, Error> {
         if !seen.insert(place.clone()) {
             continue;
         }
+        let nothing = || UsageError::NothingThere {
+            path: path.to_string(),
+        };
         let Parent::There(parent) = home.parent(&place)? else {
-            continue;
+            return Err(nothing().into());
         };
         let name = place.path.name();
-        let Some(stat) = parent.stat(name)? else {
-            continue;
-        };
+        let stat = parent.stat(name)?.ok_or_else(nothing)?;
         let mut row = EntryRow {
             txn: 0,
             n: 0,
@@ -198,7 +202,7 @@ fn adopt(home: &Home, paths: &[RelPath]) -> Result<Vec<Adopted>, Error> {
             }
             Kind::File => row.digest = Some(parent.hash(&parent.open_file(name)?, name)?),
             Kind::Link => row.target = Some(parent.read_link(name)?),
-            Kind::Other => continue,
+            Kind::Other => return Err(nothing().into()),
         }
         all.push(Adopted {
             place,

@@ -41,7 +41,7 @@ impl Check<'_> {
     /// A tag and its vouchers change at one moment: looked at in another one, they have to agree.
     fn look_again_for_tag(&mut self, place: &Place) -> Result<(), Stop> {
         let look = self.look;
-        let moment = look.moment(&self.options.watch)?;
+        let moment = self.moment()?;
         let vouchers = look.ask(|catalog| catalog.vouchers(place))?;
         let valid = self.valid(&vouchers)?;
         if self.is_there(place)? || self.is_being_changed(place)? {

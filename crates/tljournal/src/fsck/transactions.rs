@@ -8,24 +8,37 @@ impl Check<'_> {
     /// Transactions that are neither in place nor taken back, and that nobody is at.
     pub(super) fn transactions(&mut self) -> Result<(), Stop> {
         let look = self.look;
-        for row in look.ask(|catalog| catalog.staging())? {
+        // What is staged is nowhere yet.
+        let staging = match self.options.paths.is_empty() {
+            true => look.ask(|catalog| catalog.staging())?,
+            false => Vec::new(),
+        };
+        for row in staging {
             // Who ends, records the end of its transactions before it is seen dead.
             if !look.is_alive(row.run)? && self.is_still(&row)? {
                 self.tell_txn(Code::TxnAbandoned, &row)?;
             }
         }
         for row in look.ask(|catalog| catalog.unfinished())? {
+            let places = look.ask(|catalog| catalog.places(row.row))?;
+            let wanted = places.iter().filter(|place| self.is_wanted(place)).count();
+            if wanted == 0 && !self.options.paths.is_empty() {
+                continue;
+            }
             if row.state == TxnState::Stuck {
                 self.tell_txn(Code::TxnStuck, &row)?;
                 continue;
             }
             // Whoever is at it has the commit lock.
-            let _moment = look.moment(&self.options.watch)?;
+            let _moment = self.moment()?;
             if self.is_still(&row)? {
                 self.tell_txn(Code::TxnUnfinished, &row)?;
             }
         }
         for (place, entry) in look.ask(|catalog| catalog.unsettled())? {
+            if !self.is_wanted(&place) {
+                continue;
+            }
             let finding = Finding::new(Code::TreeUnsettled, look.shown(&place));
             self.tell(finding.written_by(look.txn(entry.txn)))?;
         }

@@ -36,7 +36,10 @@ impl Home {
         path: &RelPath,
     ) -> Result<(String, bool), Error> {
         let is_new = self.aside.stat(group)?.is_none();
-        let mut at = self.aside.ensure_dir(group, 0o755)?;
+        let mut at = self.aside.clone();
+        for part in group.split('/') {
+            at = at.ensure_dir(part, 0o755)?;
+        }
         let kept = at.path().to_string();
         for part in path
             .parent()
@@ -110,6 +113,14 @@ impl Home {
     /// Whether somebody made a new database that is complete, and has not been taken.
     pub(crate) fn has_rebuilt_database(&self) -> Result<bool, DiskError> {
         Ok(self.state.stat(REBUILT)?.is_some())
+    }
+
+    /// Removes a new database that somebody made. The caller holds the commit lock.
+    pub(crate) fn remove_rebuilt_database(&self) -> Result<(), DiskError> {
+        match self.has_rebuilt_database()? {
+            true => self.state.remove_file(REBUILT),
+            false => Ok(()),
+        }
     }
 
     /// Takes the new database that somebody made, if there is one and no other. The caller holds the commit

@@ -190,6 +190,7 @@ impl Options {
             (self.retention.clone(), self.key_material.clone()),
         );
         engine.home.keep_reserve();
+        self.remove_stale_rebuilt(&engine.home)?;
         let recovery = recovery::recover(&engine)?;
         Ok((engine, recovery))
     }

@@ -21,25 +21,29 @@ impl Options {
     pub fn rebuild(self, options: &RebuildOptions) -> Result<Rebuilt, Error> {
         let home = self.open_home()?;
         let mut force = options.force;
-        if home.has_rebuilt_database()? && is_gone(&home)? {
-            // An earlier one was ended when all was done but this.
+        loop {
+            let rebuilt = self.rebuild_locked(&home, options, force)?;
+            // Whoever comes first takes the new one.
             self.clone().work()?.close()?;
-            force = true;
+            match rebuilt {
+                Some(rebuilt) => return Ok(rebuilt),
+                None => force = true,
+            }
         }
-        let rebuilt = self.rebuild_locked(&home, options, force)?;
-        // Whoever comes first takes the new one.
-        self.work()?.close()?;
-        Ok(rebuilt)
     }
 
-    /// Makes the new database and sets the old one aside, while nobody commits.
+    /// Makes the new database and sets the old one aside, while nobody commits; `None` if another one is there that
+    /// is to be taken first: an earlier rebuild was killed when all was done but that, or is about to do it.
     fn rebuild_locked(
         &self,
         home: &Home,
         options: &RebuildOptions,
         force: bool,
-    ) -> Result<Rebuilt, Error> {
+    ) -> Result<Option<Rebuilt>, Error> {
         let _lock = self.commit_lock(home, "rebuild the database")?;
+        if home.has_rebuilt_database()? && is_gone(home)? {
+            return Ok(None);
+        }
         let seen = home.check_database_files()?;
         let (old, why) = open_old(home)?;
         let sound = |old: &Old| fsck::is_sound(&old.catalog).unwrap_or(false);
@@ -56,7 +60,20 @@ impl Options {
             let why = why.unwrap_or(CatalogError::Corrupt("it was rebuilt".to_owned()));
             rebuilt.kept = Self::set_aside_locked(home, Some(seen.identity), &why)?;
         }
-        Ok(rebuilt)
+        Ok(Some(rebuilt))
+    }
+
+    /// Removes a new database that nobody takes any more, because the old one was worked with since: its rebuild
+    /// was killed before it set that aside.
+    pub(super) fn remove_stale_rebuilt(&self, home: &Home) -> Result<(), Error> {
+        if !home.has_rebuilt_database()? {
+            return Ok(());
+        }
+        let _lock = self.commit_lock(home, "remove a database that was not taken")?;
+        if !is_gone(home)? {
+            home.remove_rebuilt_database()?;
+        }
+        Ok(())
     }
 }
 

@@ -1,3 +1,6 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
 use crate::catalog::Written;
 use crate::disk::Dir;
 use crate::error::Error;
@@ -16,7 +19,7 @@ pub(crate) struct Kept {
     /// are gone.
     pub(crate) recorded: Option<Written>,
     pub(crate) name: String,
-    staging: Staging,
+    staging: Arc<Staging>,
 }
 
 impl Kept {
@@ -52,64 +55,118 @@ pub(crate) fn before(look: &Look<'_>, txn: i64, place: &Place) -> Result<Option<
     }
 }
 
-/// Content that was recorded when it was put there, and replaced by a transaction that keeps it.
+/// All that is kept of what was recorded when it was put there, to be found by its digest. Built once for whoever
+/// looks for many.
+pub(crate) struct Index {
+    known: Vec<Known>,
+    by_digest: HashMap<(Kind, Digest), Vec<usize>>,
+    /// The directories that are held at this moment: each is opened once, however much is taken from it.
+    held: Mutex<HashMap<TxnId, Weak<Staging>>>,
+}
+
+/// Content that a transaction replaced and keeps.
 pub(crate) struct Known {
     pub(crate) digest: Digest,
     txn: TxnId,
     change: Change,
+    recorded: Written,
 }
 
-impl Known {
-    /// Shares the lock of it, if it is there still.
-    pub(crate) fn hold(&self, look: &Look<'_>) -> Result<Option<Kept>, Error> {
-        held(look, self.txn, &self.change)
+impl Index {
+    /// Reads what is recorded of kept content. Rows that cannot be read are done without.
+    pub(crate) fn read(look: &Look<'_>) -> Result<Self, Error> {
+        let mut known = Vec::new();
+        for (number, txn) in look.ask(|catalog| catalog.kept_txns())?.into_iter().rev() {
+            match known_of(look, number, txn) {
+                Ok(found) => known.extend(found),
+                Err(error) if error.is_unreadable_row() => {
+                    tracing::warn!(number, %error, "what a transaction keeps is not known");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let mut by_digest: HashMap<_, Vec<usize>> = HashMap::new();
+        for (at, known) in known.iter().enumerate() {
+            let kind = known.recorded.image.map_or(Kind::Other, |image| image.kind);
+            by_digest.entry((kind, known.digest)).or_default().push(at);
+        }
+        let held = Mutex::default();
+        Ok(Self {
+            known,
+            by_digest,
+            held,
+        })
+    }
+
+    /// What was recorded with this digest, the latest first.
+    pub(crate) fn with_digest(&self, kind: Kind, digest: &Digest) -> impl Iterator<Item = &Known> {
+        let found = self.by_digest.get(&(kind, *digest));
+        found.into_iter().flatten().map(|at| &self.known[*at])
+    }
+
+    /// All trees, the latest first.
+    pub(crate) fn trees(&self) -> impl Iterator<Item = &Known> {
+        let is_tree = |known: &&Known| known.recorded.image.is_some_and(|it| it.kind == Kind::Dir);
+        self.known.iter().filter(is_tree)
+    }
+
+    /// Shares the lock of what is kept, if it is there still.
+    pub(crate) fn hold(&self, look: &Look<'_>, known: &Known) -> Result<Option<Kept>, Error> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let staging = match held.get(&known.txn).and_then(Weak::upgrade) {
+            Some(staging) => staging,
+            None => {
+                let Some(staging) = share(look, known.txn)?.map(Arc::new) else {
+                    return Ok(None);
+                };
+                held.insert(known.txn, Arc::downgrade(&staging));
+                staging
+            }
+        };
+        drop(held);
+        let recorded = Some(known.recorded.clone());
+        held_in(staging, known.txn, &known.change, || Ok(recorded))
     }
 }
 
-/// All kept content of a kind whose digest was recorded, the latest first.
-pub(crate) fn known(look: &Look<'_>, kind: Kind) -> Result<Vec<Known>, Error> {
+fn known_of(look: &Look<'_>, number: i64, txn: TxnId) -> Result<Vec<Known>, Error> {
     let mut known = Vec::new();
-    for (number, txn) in look.ask(|catalog| catalog.kept_txns())?.into_iter().rev() {
-        let changes = look.ask(|catalog| catalog.changes(number))?;
-        for change in changes.unwrap_or_default() {
-            if change.pre.is_none_or(|pre| pre.kind != kind) {
-                continue;
-            }
-            let was = recorded(look, txn, &change)?;
-            if let Some(digest) = was.and_then(|was| was.digest) {
-                known.push(Known {
-                    digest,
-                    txn,
-                    change,
-                });
-            }
+    let changes = look.ask(|catalog| catalog.changes(number))?;
+    for change in changes.unwrap_or_default() {
+        let Some(recorded) = recorded(look, txn, &change)? else {
+            continue;
+        };
+        if let Some(digest) = recorded.digest {
+            known.push(Known {
+                digest,
+                txn,
+                change,
+                recorded,
+            });
         }
     }
     Ok(known)
 }
 
-/// Kept content that was recorded with this digest, of a file or of a tree; the latest that there is.
-pub(crate) fn with_digest(
-    look: &Look<'_>,
-    digest: &Digest,
-    kind: Kind,
-) -> Result<Option<Kept>, Error> {
-    for known in known(look, kind)? {
-        if known.digest == *digest
-            && let Some(kept) = known.hold(look)?
-        {
-            return Ok(Some(kept));
-        }
-    }
-    Ok(None)
-}
-
 /// Shares the lock of what a change replaced, if it is there still.
 fn held(look: &Look<'_>, id: TxnId, change: &Change) -> Result<Option<Kept>, Error> {
-    let Some(pre) = change.pre.filter(|_| change.spot == Spot::Home) else {
+    if change.pre.is_none() || change.spot != Spot::Home {
+        return Ok(None);
+    }
+    let Some(staging) = share(look, id)?.map(Arc::new) else {
         return Ok(None);
     };
-    let Some(staging) = share(look, id)? else {
+    held_in(staging, id, change, || recorded(look, id, change))
+}
+
+/// What a change replaced, in the directory of its transaction, if it is there still.
+fn held_in(
+    staging: Arc<Staging>,
+    id: TxnId,
+    change: &Change,
+    recorded: impl FnOnce() -> Result<Option<Written>, Error>,
+) -> Result<Option<Kept>, Error> {
+    let Some(pre) = change.pre.filter(|_| change.spot == Spot::Home) else {
         return Ok(None);
     };
     let name = spot_name(&change.spot, id, change.n);
@@ -125,7 +182,7 @@ fn held(look: &Look<'_>, id: TxnId, change: &Change) -> Result<Option<Kept>, Err
     Ok(Some(Kept {
         txn: id,
         stat,
-        recorded: recorded(look, id, change)?,
+        recorded: recorded()?,
         name,
         staging,
     }))

@@ -24,7 +24,7 @@ mod gc;
 mod history;
 mod staged;
 
-pub(crate) use find::{Kept, before, known, with_digest};
+pub(crate) use find::{Index, Kept, before};
 pub use gc::{Gc, GcTxn};
 pub(crate) use gc::{collect, note, plan, thin};
 pub(crate) use staged::{KEY_MARK, StagedPaths, Weight, remove_keys, remove_staged_keys, weigh};

@@ -1,10 +1,12 @@
+use std::cell::OnceCell;
+
 use super::plan::{Facts, Reason};
 use super::report::{Because, NotKept};
 use super::source;
 use crate::catalog::{Around, Step};
 use crate::error::{Error, UsageError};
 use crate::journal::{History, PathDiff};
-use crate::kept::{self, Kept};
+use crate::kept::{self, Index, Kept};
 use crate::lock;
 use crate::look::Look;
 use crate::model::{Change, Image, Kind, Op, Place, RelPath, Spot, Version};
@@ -33,7 +35,7 @@ pub(super) fn of_txn(history: &History<'_>, number: i64) -> Result<Vec<Evidence>
     let look = &history.look;
     let changes = look.ask(|catalog| catalog.changes(number))?;
     let changes = changes.ok_or_else(other_root)?;
-    let mut found = Vec::new();
+    let (mut found, index) = (Vec::new(), OnceCell::new());
     for diff in history.diff(number)? {
         let path = RelPath::new(&diff.path)?;
         let place = look.place(&path)?;
@@ -41,13 +43,19 @@ pub(super) fn of_txn(history: &History<'_>, number: i64) -> Result<Vec<Evidence>
         let Some(change) = change.filter(|change| change.op != Op::Parent) else {
             continue;
         };
-        found.push(of_change(look, number, (path, place), change, diff)?);
+        found.push(of_change(
+            (look, &index),
+            number,
+            (path, place),
+            change,
+            diff,
+        )?);
     }
     Ok(found)
 }
 
 fn of_change(
-    look: &Look<'_>,
+    (look, index): (&Look<'_>, &OnceCell<Index>),
     number: i64,
     (path, place): (RelPath, Place),
     change: &Change,
@@ -64,7 +72,7 @@ fn of_change(
         source::complete(wanted, kept)?;
     }
     if kept.is_none() {
-        kept = source::elsewhere(look, wanted.as_ref())?;
+        kept = source::elsewhere(look, index, wanted.as_ref())?;
     }
     let not_kept = source::missing(wanted.as_ref(), kept.as_ref())
         .then(|| why_not_kept(look, (change, diff.drift), &path));
@@ -146,7 +154,7 @@ pub(super) fn of_path(
         source::complete(wanted, kept)?;
     }
     if kept.is_none() {
-        kept = source::elsewhere(look, wanted.as_ref())?;
+        kept = source::elsewhere(look, &OnceCell::new(), wanted.as_ref())?;
     }
     let why = match next.is_some() {
         _ if look.key_material.is_at(path.as_str()) => NotKept::KeyMaterial,

@@ -1,11 +1,12 @@
 //! Old content: where it is, and how it becomes the content of a new transaction.
 
+use std::cell::OnceCell;
 use std::io;
 
 use crate::catalog::Step;
 use crate::disk::Dir;
 use crate::error::Error;
-use crate::kept::{self, Kept};
+use crate::kept::{self, Index, Kept};
 use crate::look::Look;
 use crate::model::{EntryKind, Kind, Manifest, Place, Version};
 use crate::tree::{SourceEntry, TreeSource};
@@ -28,16 +29,33 @@ pub(super) fn complete(wanted: &mut Version, kept: &Kept) -> Result<(), Error> {
     Ok(())
 }
 
-/// The same content where another transaction replaced it.
-pub(super) fn elsewhere(look: &Look<'_>, wanted: Option<&Version>) -> Result<Option<Kept>, Error> {
-    match wanted {
-        Some(Version {
-            kind: kind @ (Kind::File | Kind::Dir),
-            digest: Some(digest),
-            ..
-        }) => kept::with_digest(look, digest, *kind),
-        _ => Ok(None),
+/// The same content where another transaction replaced it. What is kept is read when it is asked for first.
+pub(super) fn elsewhere(
+    look: &Look<'_>,
+    index: &OnceCell<Index>,
+    wanted: Option<&Version>,
+) -> Result<Option<Kept>, Error> {
+    let Some(Version {
+        kind: kind @ (Kind::File | Kind::Dir),
+        digest: Some(digest),
+        ..
+    }) = wanted
+    else {
+        return Ok(None);
+    };
+    let index = match index.get() {
+        Some(index) => index,
+        None => {
+            let read = Index::read(look)?;
+            index.get_or_init(|| read)
+        }
+    };
+    for known in index.with_digest(*kind, digest) {
+        if let Some(kept) = index.hold(look, known)? {
+            return Ok(Some(kept));
+        }
     }
+    Ok(None)
 }
 
 /// What a change replaced at a place, or in what it removed above it.

@@ -154,6 +154,13 @@ impl Found {
                 hint: Some("check again, or as a user who may write there"),
             });
         }
+        if self.report.unconfirmed > 0 && !self.report.cancelled {
+            return Err(Failure::Refused {
+                what: "somebody was putting things in place all the time; whether what looked wrong is wrong is not known"
+                    .to_owned(),
+                hint: Some("check again when the lock `commit` is free; `tljournal status` says who works"),
+            });
+        }
         match self.report.unknown.first() {
             Some(path) => Err(Failure::Usage(format!(
                 "nothing is recorded at, above or below `{path}`; paths are relative to the root"

@@ -67,6 +67,8 @@ fn is_worth_it(found: &Found) -> bool {
                 | tljournal::Code::DatabaseMissing
                 | tljournal::Code::DatabaseNewer
                 | tljournal::Code::Planted
+                | tljournal::Code::RowUnreadable
+                | tljournal::Code::RowDangling
         )
     };
     let mends = |mend| matches!(mend, Mend::Repair | Mend::WithContent);

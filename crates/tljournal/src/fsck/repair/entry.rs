@@ -1,13 +1,14 @@
 use std::fs::File;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Outcome, Repairs};
 use crate::apply;
 use crate::catalog::{EntryRow, TxnRecord};
+use crate::disk::Dir;
 use crate::engine::Engine;
 use crate::error::{Conflict, ConflictKind, Error};
 use crate::fsck::{Code, Finding};
 use crate::home::Parent;
-use crate::kept;
 use crate::lock::{self, Mode};
 use crate::look::Look;
 use crate::model::{Digest, Expect, Kind, Place, RelPath, Spot, Stat};
@@ -26,6 +27,8 @@ pub(super) struct Wanted {
     pub(super) place: Place,
     pub(super) path: RelPath,
     pub(super) entry: EntryRow,
+    /// What is there, by which it is decided; nothing else is replaced.
+    seen: Arc<Mutex<Option<Stat>>>,
 }
 
 impl Wanted {
@@ -35,9 +38,35 @@ impl Wanted {
         Ok(entry.is_some_and(|entry| entry.txn == self.entry.txn))
     }
 
+    fn seen(&self) -> MutexGuard<'_, Option<Stat>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether what is there is not what was put there, as far as that shows without reading it.
+    fn is_touched(&self) -> bool {
+        let image = &self.entry.image;
+        let is_it = |stat: &Stat| {
+            (stat.kind, stat.size, stat.mtime) == (image.kind, image.size, image.mtime)
+        };
+        self.seen().as_ref().is_some_and(|stat| !is_it(stat))
+    }
+
+    /// Whether transactions changed something in a tree since it was installed.
+    pub(super) fn is_overlaid(&self, engine: &Engine) -> Result<bool, Error> {
+        match self.entry.image.kind {
+            Kind::Dir => {
+                engine.look(|catalog| catalog.is_changed_below(&self.place, self.entry.txn, None))
+            }
+            _ => Ok(false),
+        }
+    }
+
     /// Refuses to go on if somebody else was first. The caller holds the commit lock.
     fn check_still(&self, engine: &Engine) -> Result<(), Error> {
-        match self.is_still(engine)? {
+        let now = apply::stat_at(engine, &self.place)?;
+        let mark = |stat: &Stat| (stat.kind, stat.identity, stat.size, stat.mtime, stat.ctime);
+        let is_same = now.as_ref().map(mark) == self.seen().as_ref().map(mark);
+        match is_same && self.is_still(engine)? && !self.is_overlaid(engine)? {
             true => Ok(()),
             false => Err(Conflict::at(&self.path, ConflictKind::Edited).into()),
         }
@@ -57,7 +86,7 @@ impl Repairs<'_> {
         let done = match (finding.code, wanted.entry.image.kind) {
             (Code::ManifestMissing | Code::ManifestDamaged, _) => self.manifest(&wanted),
             (_, Kind::Dir) => self.tree(&wanted),
-            (code, Kind::Link) => self.link(&wanted, code),
+            (_, Kind::Link) => self.link(&wanted),
             (code, Kind::File | Kind::Other) => self.file(&wanted, code),
         };
         match done {
@@ -75,30 +104,34 @@ impl Repairs<'_> {
             place: place.clone(),
             path: self.path(place)?,
             entry,
+            seen: Arc::new(Mutex::new(apply::stat_at(self.engine, place)?)),
         }))
     }
 
-    fn link(&self, wanted: &Wanted, code: Code) -> Result<Outcome, Error> {
+    fn link(&self, wanted: &Wanted) -> Result<Outcome, Error> {
         let Some(target) = &wanted.entry.target else {
             return Ok(Outcome::Left("where it pointed is not recorded".to_owned()));
         };
-        if code == Code::Changed && !self.is_named(&wanted.path) {
+        // Whatever is there and was not put there is theirs, also if it came after the check.
+        if wanted.seen().is_some() && !self.is_named(&wanted.path) {
             return Ok(theirs());
         }
-        self.clear_the_way(wanted, Kind::Link)?;
         let mut txn = self.begin(wanted);
         txn.link(&wanted.path, target, Expect::Any)?;
-        txn.prepare()?.commit()?;
+        self.commit(wanted, Kind::Link, txn)?;
         Ok(Outcome::Mended(format!("linked to {target} again")))
     }
 
     fn file(&self, wanted: &Wanted, code: Code) -> Result<Outcome, Error> {
-        let Wanted { place, path, entry } = wanted;
+        let Wanted {
+            place, path, entry, ..
+        } = wanted;
         let Some(digest) = entry.digest else {
             return Ok(Outcome::Left("its content is not recorded".to_owned()));
         };
         let in_place = self.in_place(place, &digest)?;
-        if code == Code::Changed && in_place.is_none() && !self.is_named(path) {
+        let is_theirs = code == Code::Changed || wanted.is_touched();
+        if is_theirs && in_place.is_none() && !self.is_named(path) {
             return Ok(theirs());
         }
         let found = match in_place {
@@ -113,7 +146,6 @@ impl Repairs<'_> {
                 _ => Ok(Outcome::Left(nowhere())),
             };
         };
-        self.clear_the_way(wanted, Kind::File)?;
         let payload = Payload::reader(content.file)
             .map_err(|source| crate::disk::DiskError::new("read", path.as_str(), source))?;
         let payload = payload.mode(entry.image.mode).mtime(entry.image.mtime);
@@ -123,7 +155,7 @@ impl Repairs<'_> {
             txn.rollback()?;
             return Ok(Outcome::Left(changed_meanwhile()));
         }
-        txn.prepare()?.commit()?;
+        self.commit(wanted, Kind::File, txn)?;
         Ok(Outcome::Mended(format!(
             "put again, with content from {}",
             content.origin
@@ -139,6 +171,19 @@ impl Repairs<'_> {
         txn
     }
 
+    /// Commits, when what is in the way is out of it: it goes only when what follows it is complete.
+    pub(super) fn commit(
+        &self,
+        wanted: &Wanted,
+        kind: Kind,
+        txn: Transaction,
+    ) -> Result<(), Error> {
+        let prepared = txn.prepare()?;
+        self.clear_the_way(wanted, kind)?;
+        prepared.commit()?;
+        Ok(())
+    }
+
     /// Sets aside what nobody can mend, and its record with it.
     fn quarantine(&self, wanted: &Wanted) -> Result<Outcome, Error> {
         let mut txn = self.begin(wanted);
@@ -151,7 +196,7 @@ impl Repairs<'_> {
 
     /// Moves aside what is of another kind than what is to be put there. The record stays, so that the next
     /// check finds it missing if this is cut short.
-    pub(super) fn clear_the_way(&self, wanted: &Wanted, kind: Kind) -> Result<(), Error> {
+    fn clear_the_way(&self, wanted: &Wanted, kind: Kind) -> Result<(), Error> {
         let (home, place) = (&self.engine.home, &wanted.place);
         if !home.may_touch(place) {
             // The transaction that follows is refused; nothing is moved for it.
@@ -182,6 +227,7 @@ impl Repairs<'_> {
                 parent.remove_tree(name)?;
             }
         }
+        *wanted.seen() = None;
         Ok(())
     }
 
@@ -197,23 +243,31 @@ impl Repairs<'_> {
             }) => {}
             _ => return Ok(None),
         }
-        let file = parent.open_file(name)?;
-        let found = parent.hash(&file, name)?;
         let origin = "its own place".to_owned();
-        Ok((found == *digest).then_some(Content { file, origin }))
+        Ok(open_if_right(&parent, name, digest).map(|file| Content { file, origin }))
     }
 
     /// Kept content of a file.
     pub(super) fn kept_file(&self, digest: &Digest) -> Result<Option<Content>, Error> {
-        let Some(kept) = kept::with_digest(&Look::of(self.engine), digest, Kind::File)? else {
-            return Ok(None);
-        };
-        let file = kept.dir().open_file(&kept.name)?;
-        let found = kept.dir().hash(&file, &kept.name)?;
-        let origin = format!("what transaction {} replaced", kept.txn);
-        // Once it is open it stays, whoever deletes its name.
-        Ok((found == *digest).then_some(Content { file, origin }))
+        let (index, look) = (self.kept()?, Look::of(self.engine));
+        for known in index.with_digest(Kind::File, digest) {
+            let Some(kept) = index.hold(&look, known)? else {
+                continue;
+            };
+            if let Some(file) = open_if_right(kept.dir(), &kept.name, digest) {
+                let origin = format!("what transaction {} replaced", kept.txn);
+                // Once it is open it stays, whoever deletes its name.
+                return Ok(Some(Content { file, origin }));
+            }
+        }
+        Ok(None)
     }
+}
+
+/// Opens a file, if it has this content. One that cannot be read is not right.
+pub(super) fn open_if_right(dir: &Dir, name: &str, digest: &Digest) -> Option<File> {
+    let file = dir.open_file(name).ok()?;
+    (dir.hash(&file, name).ok()? == *digest).then_some(file)
 }
 
 fn recorded_anew() -> Outcome {

@@ -27,6 +27,7 @@ mod own;
 mod source;
 mod tree;
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -35,10 +36,13 @@ use camino::Utf8PathBuf;
 
 use super::finding::Subject;
 use super::{Code, Finding, FsckWatch};
+use crate::ambient;
 use crate::apply::chain;
 use crate::catalog::Sync;
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::kept::Index;
+use crate::look::Look;
 use crate::model::{EventKind, Place, RelPath};
 use crate::recovery::{self, Recovery};
 
@@ -78,6 +82,8 @@ struct Repairs<'a> {
     told: ToldRepair<'a>,
     /// The first thing that the system refused; the others were tried all the same.
     failed: Option<Error>,
+    /// What is kept, once that was asked for.
+    kept: OnceCell<Index>,
 }
 
 /// What came of one repair: what was done, or why it was left.
@@ -99,6 +105,7 @@ pub(crate) fn repair(
         options,
         told,
         failed: None,
+        kept: OnceCell::new(),
     };
     let all = |repairs: &mut Repairs<'_>| -> Result<ControlFlow<()>, Error> {
         if repairs.recover(recovered)?.is_break() {
@@ -127,7 +134,11 @@ pub(crate) fn repair(
         }
         Ok(ControlFlow::Continue(()))
     };
-    let ended = all(&mut repairs)?.is_continue();
+    let group = format!("{}-repair", ambient::fresh_txn_id());
+    engine.set_aside_as_one(Some(group));
+    let ended = all(&mut repairs);
+    engine.set_aside_as_one(None);
+    let ended = ended?.is_continue();
     match repairs.failed {
         Some(error) => Err(error),
         None => Ok(ended),
@@ -135,6 +146,17 @@ pub(crate) fn repair(
 }
 
 impl Repairs<'_> {
+    /// All that is kept, by its digest, as it was when the first repair asked.
+    fn kept(&self) -> Result<&Index, Error> {
+        match self.kept.get() {
+            Some(index) => Ok(index),
+            None => {
+                let read = Index::read(&Look::of(self.engine))?;
+                Ok(self.kept.get_or_init(|| read))
+            }
+        }
+    }
+
     /// Makes right whatever dead runs left. The opening has done most of it.
     fn recover(&mut self, first: &Recovery) -> Result<ControlFlow<()>, Error> {
         let again = recovery::recover(self.engine)?;

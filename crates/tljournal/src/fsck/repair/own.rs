@@ -2,13 +2,15 @@ use super::{Outcome, Repairs};
 use crate::catalog::Sync;
 use crate::error::Error;
 use crate::home::{Parent, TXN};
-use crate::lock;
+use crate::lock::{self, Mode};
 use crate::model::{Place, TxnId};
 
 impl Repairs<'_> {
     /// Sets aside what does not belong among the journal's own files.
     pub(super) fn stray(&self, dir: &str, name: &str) -> Result<Outcome, Error> {
         let home = &self.engine.home;
+        // Whoever makes a database anew has it too.
+        let _lock = self.engine.commit_lock(Mode::Exclusive, "repair", None)?;
         let dir = match dir {
             "" => home.state.clone(),
             dir => home.state.open_dir(dir)?,

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use camino::Utf8Path;
 
-use super::entry::{Wanted, changed_meanwhile, nowhere};
+use super::entry::{Wanted, changed_meanwhile, nowhere, open_if_right};
 use super::{Outcome, Repairs};
 use crate::apply;
 use crate::catalog::Sync;
 use crate::disk::Dir;
 use crate::error::Error;
-use crate::kept::{self, Kept};
+use crate::kept::Kept;
 use crate::look::Look;
 use crate::model::{Digest, Entry, EntryKind, Kind, Manifest, Place};
 use crate::tree::{self, Depth, Reader, SourceContent, SourceEntry, TreeSource};
@@ -22,6 +22,11 @@ impl Repairs<'_> {
         let Some(digest) = wanted.entry.digest else {
             return Ok(Outcome::Left("what it was is not recorded".to_owned()));
         };
+        if wanted.is_overlaid(self.engine)? {
+            let text = "transactions changed something in it since, which installing it again would take back; \
+                        mend it by hand, or install it anew";
+            return Ok(Outcome::Left(text.to_owned()));
+        }
         let Some(manifest) = self.engine.look(|catalog| catalog.manifest(&digest))? else {
             return self.install_named(wanted, &digest);
         };
@@ -99,10 +104,7 @@ impl Repairs<'_> {
                 return Ok(Outcome::Left(changed_meanwhile()));
             }
         }
-        let prepared = txn.prepare()?;
-        // What is in the way goes only when what follows it is complete.
-        self.clear_the_way(wanted, Kind::Dir)?;
-        prepared.commit()?;
+        self.commit(wanted, Kind::Dir, txn)?;
         Ok(Outcome::Mended(what.to_owned()))
     }
 
@@ -119,26 +121,37 @@ impl Repairs<'_> {
             Some(root) => wrong_content(root, manifest)?,
             None => (0..manifest.entries().len()).collect(),
         };
-        let others = other.map(|(dir, manifest)| (dir, by_digest(&manifest)));
-        let (mut taken, mut missing) = (BTreeMap::new(), BTreeMap::new());
-        for index in wrong {
-            let EntryKind::File {
+        let wrong: BTreeSet<_> = wrong.into_iter().collect();
+        let of = |index: usize| match manifest.entries()[index].kind {
+            EntryKind::File {
                 digest,
                 same_as: None,
                 ..
-            } = manifest.entries()[index].kind
-            else {
-                continue;
-            };
-            match others
-                .as_ref()
-                .and_then(|(dir, paths)| Some((dir, paths.get(&digest)?)))
-            {
-                Some((dir, path)) => {
-                    _ = taken.insert(index, From::Other(dir.clone(), path.clone()))
-                }
-                None => _ = missing.insert(index, digest),
-            }
+            } => Some(digest),
+            // It goes with its first name.
+            _ => None,
+        };
+        let mut missing: BTreeMap<usize, Digest> = wrong
+            .iter()
+            .filter_map(|index| Some((*index, of(*index)?)))
+            .collect();
+        let mut taken = BTreeMap::new();
+        // Another file of the tree may have the same content, and be right.
+        if let Some(root) = &root {
+            let is_right = |index: &usize| !wrong.contains(index) && of(*index).is_some();
+            let right = (0..manifest.entries().len()).filter(is_right);
+            let right = by_digest(manifest, right);
+            take(&mut missing, &mut taken, |digest| {
+                let path = right.get(digest)?.first()?.clone();
+                Some(From::Other(root.clone(), path))
+            });
+        }
+        if let Some((dir, manifest)) = &other {
+            let has = by_digest(manifest, 0..manifest.entries().len());
+            take(&mut missing, &mut taken, |digest| {
+                let path = has.get(digest)?.first()?.clone();
+                Some(From::Other(dir.clone(), path))
+            });
         }
         self.take_kept(&mut missing, &mut taken)?;
         if !missing.is_empty() {
@@ -159,37 +172,47 @@ impl Repairs<'_> {
         missing: &mut BTreeMap<usize, Digest>,
         taken: &mut BTreeMap<usize, From>,
     ) -> Result<(), Error> {
-        let look = Look::of(self.engine);
-        for kind in [Kind::File, Kind::Dir] {
-            if missing.is_empty() {
-                return Ok(());
-            }
-            for known in kept::known(&look, kind)? {
-                let names = match kind {
-                    // One that is damaged helps nobody.
-                    Kind::Dir => self
-                        .engine
-                        .look(|catalog| catalog.manifest(&known.digest))
-                        .ok()
-                        .flatten()
-                        .map_or_else(BTreeMap::new, |manifest| by_digest(&manifest)),
-                    _ => BTreeMap::from([(known.digest, String::new())]),
-                };
-                if !missing.values().any(|digest| names.contains_key(digest)) {
+        let (index, look) = (self.kept()?, Look::of(self.engine));
+        for (at, digest) in missing.clone() {
+            for known in index.with_digest(Kind::File, &digest) {
+                let Some(kept) = index.hold(&look, known)?.map(Arc::new) else {
                     continue;
+                };
+                if open_if_right(kept.dir(), &kept.name, &digest).is_some() {
+                    let path = kept.name.clone();
+                    taken.insert(at, From::Kept(kept, path));
+                    missing.remove(&at);
+                    break;
                 }
-                let Some(kept) = known.hold(&look)?.map(Arc::new) else {
-                    continue;
-                };
-                missing.retain(|index, digest| {
-                    let path = names
-                        .get(digest)
-                        .and_then(|path| kept_file(&kept, path, digest));
-                    let is_missing = path.is_none();
-                    taken.extend(path.map(|path| (*index, From::Kept(kept.clone(), path))));
-                    is_missing
-                });
             }
+        }
+        for known in index.trees() {
+            if missing.is_empty() {
+                break;
+            }
+            let manifest = look.ask(|catalog| catalog.manifest(&known.digest));
+            let manifest = match manifest {
+                Ok(Some(manifest)) => manifest,
+                Ok(None) => continue,
+                // One that is damaged helps nobody.
+                Err(error) if error.is_unreadable_row() => continue,
+                Err(error) => return Err(error),
+            };
+            let has = by_digest(&manifest, 0..manifest.entries().len());
+            if !missing.values().any(|digest| has.contains_key(digest)) {
+                continue;
+            }
+            let Some(kept) = index.hold(&look, known)?.map(Arc::new) else {
+                continue;
+            };
+            take(missing, taken, |digest| {
+                let mut paths = has
+                    .get(digest)?
+                    .iter()
+                    .map(|path| format!("{}/{path}", kept.name));
+                let path = paths.find(|path| open_if_right(kept.dir(), path, digest).is_some())?;
+                Some(From::Kept(kept.clone(), path))
+            });
         }
         Ok(())
     }
@@ -248,7 +271,11 @@ fn wrong_content(root: &Dir, manifest: &Manifest) -> Result<Vec<usize>, Error> {
     let mut reader = Reader::default();
     let mut wrong = Vec::new();
     for (index, entry) in manifest.entries().iter().enumerate() {
-        let is_right = right.contains(&index) && reader.compare(root, entry, &|_| {})?.is_none();
+        // What cannot be read is not right.
+        let is_right = right.contains(&index)
+            && reader
+                .compare(root, entry, &|_| {})
+                .is_ok_and(|difference| difference.is_none());
         if matches!(entry.kind, EntryKind::File { same_as: None, .. }) && !is_right {
             wrong.push(index);
         }
@@ -256,22 +283,33 @@ fn wrong_content(root: &Dir, manifest: &Manifest) -> Result<Vec<usize>, Error> {
     Ok(wrong)
 }
 
-/// Where a file lies below the directory of what is kept, if it has this content still.
-fn kept_file(kept: &Kept, path: &str, digest: &Digest) -> Option<String> {
-    let path = match path {
-        "" => kept.name.clone(),
-        path => format!("{}/{path}", kept.name),
-    };
-    let file = kept.dir().open_file(&path).ok()?;
-    (kept.dir().hash(&file, &path).ok()? == *digest).then_some(path)
+/// Takes what is missing from where it is found.
+fn take(
+    missing: &mut BTreeMap<usize, Digest>,
+    taken: &mut BTreeMap<usize, From>,
+    find: impl Fn(&Digest) -> Option<From>,
+) {
+    missing.retain(|at, digest| match find(digest) {
+        Some(found) => {
+            taken.insert(*at, found);
+            false
+        }
+        None => true,
+    });
 }
 
-fn by_digest(manifest: &Manifest) -> BTreeMap<Digest, String> {
-    let digest = |entry: &Entry| match entry.kind {
-        EntryKind::File { digest, .. } => Some((digest, entry.path.clone())),
-        _ => None,
-    };
-    manifest.entries().iter().filter_map(digest).collect()
+/// The files among some entries of a manifest, by what they contain.
+fn by_digest(
+    manifest: &Manifest,
+    entries: impl Iterator<Item = usize>,
+) -> BTreeMap<Digest, Vec<String>> {
+    let mut paths: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for entry in entries.map(|at| &manifest.entries()[at]) {
+        if let EntryKind::File { digest, .. } = entry.kind {
+            paths.entry(digest).or_default().push(entry.path.clone());
+        }
+    }
+    paths
 }
 
 fn source_entry(

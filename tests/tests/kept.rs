@@ -8,12 +8,13 @@
 
 use std::fs;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tljournal::disk::Verb;
 use tljournal::{EventKind, Journal, KeyMaterial, Limits, Retention, TxnFilter, TxnRecord};
-use tljournal_testkit::{Steps, World};
-use tljournal_tests::{Strike, events, kill_at, small};
+use tljournal_testkit::{Steps, When, World};
+use tljournal_tests::{Hook, Strike, events, kill_at, small};
 
 const MANY: Limits = Limits {
     count: 1000,
@@ -393,6 +394,39 @@ fn g9_an_edit_in_a_tree_with_keys_goes_aside_without_them() {
 }
 
 /// Runs without transactions were forgotten five hundred at a time.
+/// What a `sudo` had made kept everything that came after it, too.
+#[test]
+fn what_cannot_be_deleted_does_not_keep_the_rest() {
+    let world = World::new();
+    let journal = world.open();
+    for content in ["one", "two", "three", "four"] {
+        put(&journal, "build/a", content);
+    }
+    let first = kept(&journal)[0].id.to_string();
+    journal.close().unwrap();
+    let of_another = first.clone();
+    let refusing = Arc::new(Hook(
+        move |when: When, call: &tljournal::disk::Call<'_>| match when == When::Before
+            && call.path.as_str().contains(&of_another)
+        {
+            true => Err(std::io::Error::from_raw_os_error(13)),
+            false => Ok(()),
+        },
+    ));
+    let journal = world.open_witnessed(&refusing).unwrap();
+    let nothing = Retention {
+        kept: Limits::NOTHING,
+        ..Retention::default()
+    };
+    let error = journal.gc(&nothing).unwrap_err();
+    assert!(error.to_string().contains(&first), "{error}");
+    let left: Vec<_> = kept(&journal)
+        .iter()
+        .map(|txn| txn.id.to_string())
+        .collect();
+    assert_eq!(left, [first]);
+}
+
 #[test]
 fn as_many_runs_are_forgotten_at_once_as_a_plan_says() {
     let world = World::new();

@@ -11,7 +11,7 @@ use tljournal::{
 use tljournal_testkit::{Steps, World};
 use tljournal_tests::{Mounted, tools, tools_like};
 
-use crate::scene::{downgrade, look, look_with, repair_with, scene, wrong};
+use crate::scene::{downgrade, look, look_with, repair_with, scene, staged, wrong};
 
 fn codes(world: &World) -> Vec<Code> {
     let (found, _) = look(world, FsckDepth::Default);
@@ -149,6 +149,33 @@ fn what_a_sudo_left_is_found_by_its_owner() {
     let (found, _) = look(&world, FsckDepth::Quick);
     assert_eq!(wrong(&found), [(Code::Owner, "build/.state/lock/db")]);
     assert_eq!(found[0].actual.as_deref(), Some("user 1"));
+}
+
+/// It cannot be deleted by whoever works there, and the check said nothing.
+#[test]
+fn what_a_sudo_has_kept_is_found_by_its_owner() {
+    let world = scene();
+    let kept = staged(&world, 3);
+    if std::os::unix::fs::chown(world.path(&kept), Some(1), None).is_err() {
+        return;
+    }
+    let (found, _) = look(&world, FsckDepth::Quick);
+    assert_eq!(wrong(&found), [(Code::Owner, kept.as_str())]);
+}
+
+/// Nobody could work there, and the check was clean.
+#[test]
+fn g9_a_link_in_the_place_of_the_journals_directory_is_an_error() {
+    let world = scene();
+    let elsewhere = world.outside().join("state");
+    std::fs::rename(world.path("build/.state"), &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, world.path("build/.state")).unwrap();
+    let (found, report) = look(&world, FsckDepth::Quick);
+    assert!(!report.is_clean());
+    assert!(
+        wrong(&found).contains(&(Code::Planted, "build/.state")),
+        "{found:?}"
+    );
 }
 
 #[test]

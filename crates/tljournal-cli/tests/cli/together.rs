@@ -45,3 +45,27 @@ fn twenty_processes_put_at_once() {
     assert_eq!(log.len(), 40, "each is a transaction of its own");
     assert!(log.iter().all(|txn| txn["state"] == "applied"));
 }
+
+/// A command that lived meanwhile wrote its end by its own index, over what others had committed.
+#[test]
+fn g2_what_is_committed_after_the_index_was_removed_stays() {
+    let project = Project::new();
+    project.small_tree("src");
+    project.write("src/big", vec![b'x'; 200_000]);
+    project.ok(&["tree", "install", "build/tools", "--from", "src"]);
+    for _ in 0..4 {
+        project.ok(&["put", "build/v"]);
+    }
+    let tljournal = env!("CARGO_BIN_EXE_tljournal");
+    let alone = "env -u TLJOURNAL_RUN";
+    let script = format!(
+        "rm build/.state.db-shm; for i in 1 2 3; do echo $i | {alone} {tljournal} put build/a$i || exit 9; done; exit 3"
+    );
+    let done = project.run(&["exec", "--", "sh", "-c", &script]);
+    assert_eq!(done.code, 3, "{done:?}");
+    for name in ["build/a1", "build/a2", "build/a3"] {
+        let latest = &project.json(&["blame", name])["wrote"][0];
+        assert_eq!(latest["changed"], name, "{latest}");
+    }
+    assert_eq!(project.run(&["fsck", "--full"]).code, 0);
+}

@@ -23,6 +23,9 @@ impl Check<'_> {
     /// The journal's own files: that those are there that have to be, and no others, and whose they are.
     pub(super) fn layout(&mut self) -> Result<(), Stop> {
         let look = self.look;
+        if let Some(stat) = look.home.stat(STATE)?.filter(|stat| stat.kind != Kind::Dir) {
+            return self.must_be_own(self.shown(STATE), &stat, Kind::Dir);
+        }
         let Some(state) = &look.state else {
             if look.at_home {
                 return self.tell(Finding::new(Code::LayoutMissing, self.shown(STATE)));
@@ -176,7 +179,12 @@ impl Check<'_> {
         for name in [DATABASE, WAL, SHM, STATE] {
             own.push((self.shown(name), look.home.stat(name)?));
         }
-        for (at, dir) in [("", Some(state.clone())), (LOCK, look.own_dir(LOCK)?)] {
+        let dirs = [
+            ("", Some(state.clone())),
+            (LOCK, look.own_dir(LOCK)?),
+            (TXN, look.own_dir(TXN)?),
+        ];
+        for (at, dir) in dirs {
             for name in dir
                 .iter()
                 .map(Dir::names)

@@ -55,11 +55,12 @@ pub struct GcTxn {
 /// Deletes the oldest of what is kept, of history and of logs, so far that the limits hold.
 pub(crate) fn collect(engine: &Engine, to: &Retention) -> Result<Gc, Error> {
     let mut done = Gc::default();
-    thin_kept(engine, &to.kept, &mut done)?;
+    // What cannot be deleted must not keep the rest.
+    let thinned = thin_kept(engine, &to.kept, &mut done);
     history::thin(engine, &to.history, usize::MAX, &mut done)?;
     let is_alive = |run| engine.runs.is_alive(run);
     done.logs = home::thin_logs(&engine.home.state, &to.logs, is_alive)?;
-    Ok(done)
+    thinned.map(|()| done)
 }
 
 /// Says what [`collect`] would delete.
@@ -96,7 +97,7 @@ pub(crate) fn note(engine: &Engine, bytes: u64) -> Result<(), Error> {
 /// Deletes what is more than the journal was opened to keep. Cheap when nothing is.
 pub(crate) fn thin(engine: &Engine) -> Result<(), Error> {
     let mut done = Gc::default();
-    thin_kept(engine, &engine.retention.kept, &mut done)?;
+    let thinned = thin_kept(engine, &engine.retention.kept, &mut done);
     history::thin(engine, &engine.retention.history, SLICES, &mut done)?;
     if !done.kept.is_empty() || done.history_txns > 0 {
         tracing::debug!(
@@ -105,7 +106,7 @@ pub(crate) fn thin(engine: &Engine) -> Result<(), Error> {
             "thinned"
         );
     }
-    Ok(())
+    thinned
 }
 
 fn thin_kept(engine: &Engine, limits: &Limits, done: &mut Gc) -> Result<(), Error> {
@@ -113,7 +114,8 @@ fn thin_kept(engine: &Engine, limits: &Limits, done: &mut Gc) -> Result<(), Erro
     sort_out(&Look::of(engine), limits, done, goes)
 }
 
-/// Notes of everything that is kept whether it goes, as `goes` says of what is more than there may be.
+/// Notes of everything that is kept whether it goes, as `goes` says of what is more than there may be. Goes on after
+/// what the system refuses, and returns the first such error.
 fn sort_out(
     look: &Look<'_>,
     limits: &Limits,
@@ -124,8 +126,16 @@ fn sort_out(
     let (surplus, stays) = split(rows, limits, ambient::now());
     found.left_txns = stays.len() as u32;
     found.left_bytes = stays.iter().map(|row| row.bytes).sum();
+    let mut refused = Ok(());
     for row in surplus {
-        let goes = goes(&row)?;
+        let goes = match goes(&row) {
+            Err(error @ Error::Disk(_)) => {
+                tracing::debug!(txn = %row.id, %error, "what is kept cannot be deleted");
+                refused = refused.and(Err(error));
+                false
+            }
+            goes => goes?,
+        };
         let txn = GcTxn {
             number: row.row,
             id: row.id,
@@ -140,7 +150,7 @@ fn sort_out(
             found.in_use.push(txn);
         }
     }
-    Ok(())
+    refused
 }
 
 /// Parts what has to go from what may stay: the latest, as long as all limits hold. Both oldest first.

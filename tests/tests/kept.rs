@@ -22,6 +22,14 @@ const MANY: Limits = Limits {
     age: Duration::MAX,
 };
 
+/// Keeps nothing but history and logs.
+fn nothing() -> Retention {
+    Retention {
+        kept: Limits::NOTHING,
+        ..Retention::default()
+    }
+}
+
 fn put(journal: &Journal, path: &str, content: &str) {
     Steps::new("put")
         .put(path, content)
@@ -168,10 +176,7 @@ fn what_is_pinned_or_read_stays_and_a_dry_run_says_what_would_go() {
     let dir = world.path("build/.state/txn").join(tools.id.to_string());
     let root = fs::File::open(dir.join("0")).unwrap();
     rustix::fs::flock(&root, rustix::fs::FlockOperation::LockShared).unwrap();
-    let nothing = Retention {
-        kept: Limits::NOTHING,
-        ..Retention::default()
-    };
+    let nothing = nothing();
     let planned = journal.history().plan_gc(&nothing).unwrap();
     let numbers =
         |txns: &[tljournal::GcTxn]| -> Vec<i64> { txns.iter().map(|txn| txn.number).collect() };
@@ -281,10 +286,7 @@ fn what_a_killed_gc_leaves_is_never_taken_for_something_that_is_kept() {
         let Ok(journal) = world.open_witnessed(&stop) else {
             continue;
         };
-        let nothing = Retention {
-            kept: Limits::NOTHING,
-            ..Retention::default()
-        };
+        let nothing = nothing();
         let _ = journal.gc(&nothing);
         drop(journal);
         let journal = world.open();
@@ -414,10 +416,7 @@ fn what_cannot_be_deleted_does_not_keep_the_rest() {
         },
     ));
     let journal = world.open_witnessed(&refusing).unwrap();
-    let nothing = Retention {
-        kept: Limits::NOTHING,
-        ..Retention::default()
-    };
+    let nothing = nothing();
     let error = journal.gc(&nothing).unwrap_err();
     assert!(error.to_string().contains(&first), "{error}");
     let left: Vec<_> = kept(&journal)

@@ -38,10 +38,20 @@ fn for_journal(error: &Error) -> Option<String> {
         Error::Damaged(Damage::Catalog { .. }) => {
             "`tljournal fsck --rebuild` makes a new one of what can still be read; `tljournal recover` begins an empty one. The old one is kept aside, and no file of the project is touched"
         }
+        Error::Damaged(Damage::Lost { .. }) => {
+            "`tljournal fsck --rebuild --tree PATH`, for each path that is to be known again, makes a new one of what is on disk"
+        }
         Error::Damaged(Damage::Stuck { .. }) => "`tljournal status` lists what is stuck",
         Error::Unfinished { .. } => "mend what stopped it, then run `tljournal recover`",
         Error::Replaced { .. } => "run the command again",
         Error::Catalog(CatalogError::Full(_)) => FULL,
+        Error::Catalog(CatalogError::Sql { source, .. })
+            if source
+                .sqlite_error()
+                .is_some_and(|error| NO_INDEX.contains(&error.extended_code)) =>
+        {
+            "SQLite cannot have its index beside the database (.state.db-shm): if the disk is full, make room; if somebody removed it or the log, wait for whoever is at work, and run the command again"
+        }
         _ => return None,
     };
     Some(hint.to_owned())
@@ -64,6 +74,10 @@ fn for_conflict(conflict: &Conflict) -> Option<String> {
     };
     Some(hint.to_owned())
 }
+
+/// What SQLite says when it cannot open, enlarge, map, or lock by its shared index, or reads less of a log than there
+/// was: `SQLITE_IOERR_SHMOPEN`, `_SHMSIZE`, `_SHMMAP`, `_SHMLOCK`, `_SHORT_READ`.
+const NO_INDEX: [std::ffi::c_int; 5] = [4618, 4874, 5386, 5130, 522];
 
 const FULL: &str = "the disk is full: make room and run the command again; nothing that was committed is lost, and `tljournal gc --keep-count 0` gives up what is kept for undo";
 

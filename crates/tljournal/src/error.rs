@@ -345,6 +345,12 @@ pub enum Damage {
         #[source]
         source: CatalogError,
     },
+    /// The database is gone, and what else the journal keeps is there.
+    #[error("`{path}` is gone, and what else the journal keeps is there")]
+    Lost {
+        /// The database.
+        path: String,
+    },
     /// Something is where a file of the journal belongs.
     #[error("`{path}` is {found}, where a file of the journal belongs")]
     Planted {

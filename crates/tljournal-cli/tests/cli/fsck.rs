@@ -92,6 +92,35 @@ fn a_repair_tells_what_it_did_and_what_is_left() {
     project.ok(&["tree", "verify", "build/tools", "--full"]);
 }
 
+/// The one said that there was no journal, the other that the system failed.
+#[test]
+fn g10_a_lost_database_and_a_tree_that_is_none_any_more_are_damage() {
+    let project = project();
+    std::fs::remove_dir_all(project.at("build/tools")).unwrap();
+    project.write("build/tools", "a file");
+    let verified = project.run(&["tree", "verify", "build/tools"]);
+    assert_eq!(verified.code, 5, "{verified:?}");
+    let found = project.run(&["fsck"]);
+    assert!(
+        found.out.contains("`tljournal fsck --repair` installs"),
+        "{found:?}"
+    );
+    for suffix in ["", "-wal", "-shm"] {
+        std::fs::remove_file(project.at(&format!("build/.state.db{suffix}"))).unwrap();
+    }
+    for command in ["status", "log", "postmortem"] {
+        let lost = project.run(&[command]);
+        assert_eq!(lost.code, 5, "{lost:?}");
+        assert!(
+            lost.err.contains("is gone") && lost.err.contains("--rebuild --tree"),
+            "{lost:?}"
+        );
+    }
+    let put = project.run(&["put", "build/b"]);
+    assert_eq!(put.code, 0, "{put:?}");
+    assert!(put.err.contains("the database was gone"), "{put:?}");
+}
+
 #[test]
 fn a_database_that_is_lost_is_made_again_and_a_sound_one_is_left_alone() {
     let project = project();

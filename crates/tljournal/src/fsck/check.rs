@@ -9,11 +9,9 @@ use super::look::Moment;
 use super::{Code, Finding, FsckDepth, FsckOptions, FsckReport};
 use crate::apply::chain;
 use crate::catalog::CatalogError;
-use crate::disk::unless_gone;
-use crate::disk::{Dir, Disk, DiskError};
-use crate::error::{Damage, Error, Unsupported, UsageError};
-use crate::home::{DATABASE, LOCK, STATE, is_used};
-use crate::lock::{self, Holders};
+use crate::error::{Damage, Error, Unsupported};
+use crate::home::DATABASE;
+use crate::lock::Holders;
 use crate::look::Look;
 use crate::model::RelPath;
 
@@ -73,7 +71,6 @@ pub(crate) fn check(look: &Look<'_>, options: &FsckOptions, told: Told<'_>) -> F
 pub(crate) fn tell_unopened(
     error: Error,
     (root, home): (&Utf8Path, &Utf8Path),
-    disk: &Disk,
     told: Told<'_>,
 ) -> Result<FsckReport, Error> {
     let database = home.join(DATABASE);
@@ -94,9 +91,7 @@ pub(crate) fn tell_unopened(
             let features = format!("format features {features:#x}");
             Finding::new(Code::DatabaseNewer, path).actual(features)
         }
-        Error::Usage(UsageError::NoJournal { .. }) if is_lost(home, disk)? => {
-            Finding::new(Code::DatabaseMissing, path)
-        }
+        Error::Damaged(Damage::Lost { .. }) => Finding::new(Code::DatabaseMissing, path),
         _ => return Err(error),
     };
     let mut report = FsckReport::default();
@@ -106,23 +101,6 @@ pub(crate) fn tell_unopened(
     // There is nothing more that could be ended.
     let _ = told(finding);
     Ok(report)
-}
-
-/// Tells a database that is gone from one that has not been made; whoever makes one holds the commit lock.
-fn is_lost(home: &Utf8Path, disk: &Disk) -> Result<bool, Error> {
-    let Some(state) = unless_gone(Dir::open(&home.join(STATE), disk.clone()))? else {
-        return Ok(false);
-    };
-    if !is_used(&state)? {
-        return Ok(false);
-    }
-    let lock = unless_gone(state.open_file(&format!("{LOCK}/commit")))?;
-    let is_free = lock.map_or(Ok(true), |file| lock::try_shared(&file));
-    if !is_free.map_err(|errno| DiskError::new("lock", "lock/commit", errno))? {
-        return Ok(false);
-    }
-    let there = disk.stat_at(&home.join(DATABASE))?;
-    Ok(there.is_none_or(|stat| stat.size == 0))
 }
 
 impl Check<'_> {

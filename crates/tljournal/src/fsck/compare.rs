@@ -78,7 +78,14 @@ impl Look<'_> {
                 _ => Code::Changed,
             };
             let actual = format!("a {}", stat.kind.as_str());
-            return Ok(one(finding(code).expected(said(entry)).actual(actual)));
+            let mut finding = finding(code).expected(said(entry)).actual(actual);
+            if expected == Kind::Dir {
+                // An installation refuses to replace what is no tree.
+                finding.advice =
+                    "`tljournal fsck --repair` installs the tree again, and keeps this aside"
+                        .to_owned();
+            }
+            return Ok(one(finding));
         }
         match expected {
             Kind::Dir => self.compare_tree(place, entry, &parent, depth),

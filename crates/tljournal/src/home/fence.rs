@@ -4,6 +4,7 @@ use super::Home;
 use super::layout::{ASIDE, DATABASE, FOREIGN_JOURNAL, LOCK, LOG, RESERVE, SHM, STATE, TXN, WAL};
 use crate::disk::{Dir, DiskError, unless_gone};
 use crate::error::{Damage, Error};
+use crate::lock;
 use crate::model::{Identity, Kind, Stat};
 
 /// Which inodes the database, its log and the index of that are.
@@ -164,4 +165,20 @@ pub(crate) fn is_used(state: &Dir) -> Result<bool, DiskError> {
         || holds_something(TXN)?
         || holds_something(LOG)?
         || holds_something(ASIDE)?)
+}
+
+/// Tells a database that is gone from one that has not been made; whoever makes one holds the commit lock.
+pub(crate) fn is_lost(home: &Dir) -> Result<bool, Error> {
+    let Some(state) = unless_gone(home.open_dir(STATE))? else {
+        return Ok(false);
+    };
+    if !is_used(&state)? {
+        return Ok(false);
+    }
+    let lock = unless_gone(state.open_file(&format!("{LOCK}/commit")))?;
+    let is_free = lock.map_or(Ok(true), |file| lock::try_shared(&file));
+    if !is_free.map_err(|errno| DiskError::new("lock", "lock/commit", errno))? {
+        return Ok(false);
+    }
+    Ok(home.stat(DATABASE)?.is_none_or(|stat| stat.size == 0))
 }

@@ -20,7 +20,7 @@ mod logs;
 mod place;
 mod staging;
 
-pub(crate) use fence::{DatabaseFiles, check_database_files, is_used};
+pub(crate) use fence::{DatabaseFiles, check_database_files, is_lost, is_used};
 pub(crate) use layout::{
     ASIDE, BESIDE_PREFIX, DAMAGED_PREFIX, DATABASE, FOREIGN_JOURNAL, Home, LOCK, LOG, REBUILDING,
     REBUILT, RESERVE, SHM, SHM_SUFFIX, STATE, TXN, WAL, WAL_SUFFIX,

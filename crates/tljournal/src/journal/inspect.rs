@@ -11,11 +11,13 @@ use crate::disk::unless_gone;
 use crate::disk::{Dir, Disk, DiskError};
 use crate::error::{Damage, Error, UsageError};
 use crate::fsck::{self, Finding, FsckOptions, FsckReport};
-use crate::home::{DATABASE, FOREIGN_JOURNAL, Map, SHM, STATE, WAL, check_database_files, is_used};
+use crate::home::{
+    DATABASE, FOREIGN_JOURNAL, Map, SHM, STATE, WAL, check_database_files, is_lost, is_used,
+};
 use crate::lock::{self, Runs};
 use crate::look::{Asked, Look, Seen};
-use crate::model::{KeyMaterial, RelPath};
-use crate::tree::Difference;
+use crate::model::{KeyMaterial, Kind, RelPath};
+use crate::tree::{Difference, DifferenceKind};
 
 /// Where the locks are, in the home.
 const LOCKS: &str = ".state/lock";
@@ -58,6 +60,10 @@ impl Inspection {
             opened => opened?,
         };
         if check_database_files(&dir)?.is_none_or(|stat| stat.size == 0) {
+            if is_lost(&dir)? {
+                let path = home.join(DATABASE).to_string();
+                return Err(Damage::Lost { path }.into());
+            }
             return Err(no_journal().into());
         }
         let path = dir.real_path()?.join(DATABASE);
@@ -164,12 +170,19 @@ impl Inspection {
             .history()
             .manifest(path.as_str())?
             .ok_or_else(not_a_tree)?;
-        match look.anchor(place.anchor).open_dir(place.path.as_str()) {
-            Ok(root) => compare(&root, &entry, &manifest, full),
-            Err(error) if error.io().kind() == std::io::ErrorKind::NotFound => {
-                Ok(vec![Difference::missing()])
+        let Some(parent) = look.parent(&place)? else {
+            return Ok(vec![Difference::missing()]);
+        };
+        match parent.stat(place.path.name())? {
+            None => Ok(vec![Difference::missing()]),
+            Some(stat) if stat.kind == Kind::Dir => {
+                let root = parent.open_dir(place.path.name())?;
+                compare(&root, &entry, &manifest, full)
             }
-            Err(error) => Err(error.into()),
+            Some(stat) => Ok(vec![Difference::of_root(DifferenceKind::Kind {
+                expected: Kind::Dir,
+                found: stat.kind,
+            })]),
         }
     }
 

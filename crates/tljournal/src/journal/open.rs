@@ -12,7 +12,7 @@ use crate::disk::{Disk, Features};
 use crate::engine::{Engine, Store};
 use crate::error::{Damage, Error};
 use crate::fsck::{self, Finding, FsckOptions, FsckReport};
-use crate::home::Home;
+use crate::home::{self, Home};
 use crate::kept;
 use crate::lock::{self, Held, Mode, Runs, Wait};
 use crate::model::{EventKind, Identity, KeyMaterial, RelPath, Retention, Stat, TxnId};
@@ -151,7 +151,7 @@ impl Options {
         let (root, home) = self.paths()?;
         match Inspection::open(&root, &home, &self.disk, self.key_material) {
             Ok(inspection) => Ok(inspection.fsck(options, told)),
-            Err(error) => fsck::tell_unopened(error, (&root, &home), &self.disk, told),
+            Err(error) => fsck::tell_unopened(error, (&root, &home), told),
         }
     }
 
@@ -254,7 +254,12 @@ impl Options {
             .check_database_files()?
             .is_none_or(|stat| stat.size == 0);
         if is_new {
-            home.take_rebuilt_database()?;
+            let is_taken = home.take_rebuilt_database()?;
+            if !is_taken && home::is_used(&home.state)? {
+                tracing::warn!(
+                    "the database was gone; a new one is begun, and `tljournal fsck --rebuild --force --tree PATH` takes into it what stands at a path"
+                );
+            }
             home.forget_damage()?;
             // The rows that would tell what these are went with the database: they are evidence.
             self.set_staging_aside(home, "unaccounted", &[])?;

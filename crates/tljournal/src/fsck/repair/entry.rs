@@ -222,6 +222,11 @@ impl Repairs<'_> {
         }
         match home.spot_for(place)?.0 {
             Spot::Home => drop(home.set_aside(&parent, name, name)?),
+            Spot::Beside(_) if stat.kind == Kind::Other => {
+                let (found, wanted) = (stat.kind.as_str(), kind.as_str());
+                let kind = ConflictKind::Kind { found, wanted };
+                return Err(Conflict::at(home.shown(place), kind).into());
+            }
             Spot::Beside(_) => {
                 home.copy_aside(&parent, name, &stat, name)?;
                 parent.remove_tree(name)?;

@@ -3,7 +3,7 @@ use crate::catalog::Sync;
 use crate::error::Error;
 use crate::home::{Parent, TXN};
 use crate::lock::{self, Mode};
-use crate::model::{Place, TxnId};
+use crate::model::{Kind, Place, TxnId};
 
 impl Repairs<'_> {
     /// Sets aside what does not belong among the journal's own files.
@@ -40,6 +40,10 @@ impl Repairs<'_> {
         };
         if lock::is_locked_within(&parent, name)? {
             return Ok(Outcome::Left("somebody has locked it".to_owned()));
+        }
+        if stat.kind == Kind::Other {
+            let text = "it is neither file, link nor directory, and lies on another filesystem: remove it by hand";
+            return Ok(Outcome::Left(text.to_owned()));
         }
         // It lies on another filesystem.
         let kept = home.copy_aside(&parent, name, &stat, name)?;

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tljournal::disk::Verb;
 use tljournal::{EventKind, Journal, KeyMaterial, Limits, Retention, TxnFilter, TxnRecord};
 use tljournal_testkit::{Steps, When, World};
-use tljournal_tests::{Hook, Strike, events, kill_at, small};
+use tljournal_tests::{Hook, Strike, aside, events, kill_at, small};
 
 const MANY: Limits = Limits {
     count: 1000,
@@ -176,19 +176,18 @@ fn what_is_pinned_or_read_stays_and_a_dry_run_says_what_would_go() {
     let dir = world.path("build/.state/txn").join(tools.id.to_string());
     let root = fs::File::open(dir.join("0")).unwrap();
     rustix::fs::flock(&root, rustix::fs::FlockOperation::LockShared).unwrap();
-    let nothing = nothing();
-    let planned = journal.history().plan_gc(&nothing).unwrap();
+    let planned = journal.history().plan_gc(&nothing()).unwrap();
     let numbers =
         |txns: &[tljournal::GcTxn]| -> Vec<i64> { txns.iter().map(|txn| txn.number).collect() };
     assert_eq!(numbers(&planned.kept), [file.number]);
     assert_eq!(numbers(&planned.in_use), [tools.number]);
     assert_eq!(kept(&journal).len(), 2, "a dry run changes nothing");
-    let done = journal.gc(&nothing).unwrap();
+    let done = journal.gc(&nothing()).unwrap();
     assert_eq!(done.kept, planned.kept);
     assert_eq!((done.in_use, done.left_txns), (planned.in_use, 1));
     assert!(dir.join("0/sub/f1").exists());
     drop(root);
-    journal.gc(&nothing).unwrap();
+    journal.gc(&nothing()).unwrap();
     assert_eq!(kept(&journal).len(), 0);
     assert_eq!(
         fs::read_dir(world.path("build/.state/txn"))
@@ -273,21 +272,18 @@ fn what_a_killed_gc_leaves_is_never_taken_for_something_that_is_kept() {
         tree(&journal, "2");
         journal.close().unwrap();
         let calls = std::sync::Mutex::new(0);
-        let stop = std::sync::Arc::new(tljournal_tests::Hook(
-            move |when: tljournal_testkit::When, _: &tljournal::disk::Call<'_>| {
-                let mut calls = calls.lock().unwrap();
-                *calls += usize::from(when == tljournal_testkit::When::Before);
-                match *calls >= fatal {
-                    true => Err(std::io::Error::from_raw_os_error(5)),
-                    false => Ok(()),
-                }
-            },
-        ));
+        let stop = Arc::new(Hook(move |when: When, _: &tljournal::disk::Call<'_>| {
+            let mut calls = calls.lock().unwrap();
+            *calls += usize::from(when == When::Before);
+            match *calls >= fatal {
+                true => Err(std::io::Error::from_raw_os_error(5)),
+                false => Ok(()),
+            }
+        }));
         let Ok(journal) = world.open_witnessed(&stop) else {
             continue;
         };
-        let nothing = nothing();
-        let _ = journal.gc(&nothing);
+        let _ = journal.gc(&nothing());
         drop(journal);
         let journal = world.open();
         for txn in kept(&journal) {
@@ -296,11 +292,7 @@ fn what_a_killed_gc_leaves_is_never_taken_for_something_that_is_kept() {
             let nothing = !dir.join("0").exists();
             assert!(whole || nothing, "stopped at {fatal}: {}", txn.id);
         }
-        assert_eq!(
-            tljournal_tests::aside(&world),
-            [""; 0],
-            "stopped at {fatal}"
-        );
+        assert_eq!(aside(&world), [""; 0], "stopped at {fatal}");
     }
 }
 
@@ -361,7 +353,7 @@ fn a_database_that_is_set_aside_stays_with_all_that_it_tells_of_but_for_keys() {
     let _ = fs::remove_file(world.path("build/.state.db-wal"));
     let journal = world.open();
     assert!(journal.recovery().database_set_aside.is_some());
-    let aside = tljournal_tests::aside(&world);
+    let aside = aside(&world);
     assert_eq!(aside.len(), 2, "{aside:?}");
     let unaccounted = aside.iter().find(|name| name.ends_with("unaccounted"));
     let dir = world.path("build/.state/aside").join(unaccounted.unwrap());
@@ -416,8 +408,7 @@ fn what_cannot_be_deleted_does_not_keep_the_rest() {
         },
     ));
     let journal = world.open_witnessed(&refusing).unwrap();
-    let nothing = nothing();
-    let error = journal.gc(&nothing).unwrap_err();
+    let error = journal.gc(&nothing()).unwrap_err();
     assert!(error.to_string().contains(&first), "{error}");
     let left: Vec<_> = kept(&journal)
         .iter()

@@ -1,6 +1,6 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
 use tljournal::Journal;
 
@@ -99,17 +99,11 @@ fn a_lock_that_is_not_free_in_time_is_4_and_names_its_holder() {
     project.ok(&["put", "build/a", "--lock-wait", "60"]);
 }
 
-#[test]
-fn g10_who_waits_is_told_for_whom() {
-    let project = Project::new();
-    let journal = Journal::open(project.path().to_str().unwrap()).unwrap();
-    let reading = journal.read().unwrap();
-    let mut command = command_in(project.path(), &["put", "build/a"]);
-    let mut child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+/// Starts a command that has to wait for this process, until it has said so.
+fn waiting(project: &Project, args: &[&str]) -> Child {
+    let mut command = command_in(project.path(), args);
+    let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().unwrap();
     let mut said = String::new();
     BufReader::new(child.stderr.take().unwrap())
         .read_line(&mut said)
@@ -119,9 +113,25 @@ fn g10_who_waits_is_told_for_whom() {
         "{said}"
     );
     assert!(said.contains(&std::process::id().to_string()), "{said}");
+    child
+}
+
+#[test]
+fn g10_who_waits_is_told_for_whom() {
+    let project = Project::new();
+    let journal = Journal::open(project.path().to_str().unwrap()).unwrap();
+    let reading = journal.read().unwrap();
+    let child = waiting(&project, &["put", "build/a"]);
     drop(reading);
-    let done = done(child.wait_with_output().unwrap());
-    assert_eq!((done.code, done.out.as_str()), (0, "put build/a (txn 1)\n"));
+    let put = done(child.wait_with_output().unwrap());
+    assert_eq!((put.code, put.out.as_str()), (0, "put build/a (txn 1)\n"));
+    // Who only looks waits for whoever writes the database: an instant, unless that was stopped.
+    let writing = fs::File::open(project.at("build/.state/lock/db")).unwrap();
+    writing.lock().unwrap();
+    let child = waiting(&project, &["status"]);
+    drop(writing);
+    let status = done(child.wait_with_output().unwrap());
+    assert_eq!(status.code, 0, "{status:?}");
 }
 
 #[test]

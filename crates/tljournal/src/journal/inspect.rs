@@ -14,7 +14,7 @@ use crate::fsck::{self, Finding, FsckOptions, FsckReport};
 use crate::home::{
     DATABASE, FOREIGN_JOURNAL, Map, SHM, STATE, WAL, check_database_files, is_lost, is_used,
 };
-use crate::lock::{self, Runs};
+use crate::lock::{self, Awaited, Runs, Wait};
 use crate::look::{Asked, Look, Seen};
 use crate::model::{KeyMaterial, Kind, RelPath};
 use crate::tree::{Difference, DifferenceKind};
@@ -217,7 +217,15 @@ fn share_database(dir: &Dir) -> Result<Option<File>, Error> {
     let Ok(lock) = dir.open_file(".state/lock/db") else {
         return Ok(None);
     };
-    lock::wait_shared(&lock).map_err(|errno| DiskError::new("lock", "lock/db", errno))?;
+    let ino = dir.stat_open(&lock)?.identity.ino;
+    let awaited = Awaited {
+        name: "db",
+        path: dir.path().join(".state/lock/db"),
+        mode: lock::Mode::Shared,
+        holder: &|| lock::of_inode(ino),
+    };
+    // A writer takes an instant. Whoever waits for one that was stopped is told for whom.
+    let (lock, _) = lock::in_line(&awaited, Vec::new(), lock, Wait::default())?;
     Ok(Some(lock))
 }
 

@@ -77,3 +77,31 @@ fn g9_an_edited_tree_that_was_replaced_is_not_taken_for_what_was_installed() {
         assert_eq!(why, Some(Because::NotKept(NotKept::Aside)), "{again}");
     }
 }
+
+/// What had been installed with the tree was taken for somebody's work.
+#[test]
+fn g9_a_file_of_a_tree_that_was_put_by_itself_comes_back_unless_somebody_had_edited_it() {
+    for edited in [false, true] {
+        let world = World::new();
+        let journal = world.open();
+        let tree = Steps::new("tree").tree("build/tree", small("one"));
+        tree.try_commit(&journal).unwrap();
+        let original = world.read("build/tree/sub/f1");
+        if edited {
+            world.write("build/tree/sub/f1", "an edit");
+        }
+        let put = Steps::new("put").put("build/tree/sub/f1", "put");
+        put.try_commit(&journal).unwrap();
+        let drift = tljournal_tests::events(&journal, &tljournal::EventKind::Drift);
+        assert_eq!(drift.len(), usize::from(edited), "{drift:?}");
+        let put = journal.history().transaction("2").unwrap().unwrap();
+        let undone = journal.undo(&put, &UndoOptions::default());
+        match edited {
+            true => assert!(undone.is_err() || world.read("build/tree/sub/f1") == "put"),
+            false => {
+                undone.unwrap();
+                assert_eq!(world.read("build/tree/sub/f1"), original);
+            }
+        }
+    }
+}

@@ -13,8 +13,8 @@ use crate::disk::{Dir, DiskError};
 use crate::error::{Conflict, ConflictKind, Error};
 use crate::home::{Parent, spot_name};
 use crate::model::{
-    Change, Digest, Durability, Expect, Identity, Image, Kind, Manifest, Op, Place, Spot, Stat,
-    Timestamp, TxnId,
+    Change, Digest, Durability, Entry, EntrySignature, Expect, Identity, Image, Kind, Manifest, Op,
+    Place, Spot, Stat, Timestamp, TxnId,
 };
 use crate::pin;
 use crate::tree::{self, Depth};
@@ -118,7 +118,11 @@ impl Transaction {
                 .as_ref()
                 .is_none_or(|stat| entry.image.is_untouched(stat)),
             // Removing what the journal never knew is what was asked for; replacing it is not.
-            None => op == Op::Remove,
+            None if op == Op::Remove => true,
+            None => match &stat {
+                Some(stat) => self.is_as_installed(&intent.place, stat)?,
+                None => true,
+            },
         };
         plan.replaced.extend(entry.map(|entry| (intent.n, entry)));
         let chosen = matches!(intent.expect, Expect::Digest(_));
@@ -139,6 +143,35 @@ impl Transaction {
             drift: pre.is_some() && !chosen && (!accounted || self.keeps_evidence),
             pre,
         })
+    }
+
+    /// Whether something is as it was installed with the tree that it lies in, as the signature of that says.
+    fn is_as_installed(&self, place: &Place, stat: &Stat) -> Result<bool, Error> {
+        if stat.kind == Kind::Dir {
+            // What lies in it is not looked at.
+            return Ok(false);
+        }
+        for path in place.path.ancestors().skip(1) {
+            let above = Place {
+                anchor: place.anchor,
+                path,
+            };
+            let Some(tree) = self.engine.look(|catalog| catalog.entry(&above))? else {
+                continue;
+            };
+            let (Some(digest), Some(signature)) = (tree.digest, tree.signature) else {
+                return Ok(false);
+            };
+            let manifest = self.engine.look(|catalog| catalog.manifest(&digest))?;
+            let (Some(manifest), Some(inside)) = (manifest, place.path.below(&above.path)) else {
+                return Ok(false);
+            };
+            let is_it = |entry: &Entry| entry.path == inside.as_str();
+            let index = manifest.entries().iter().position(is_it);
+            let known = index.and_then(|index| signature.entries().get(index));
+            return Ok(known.is_some_and(|known| *known == EntrySignature::of(stat)));
+        }
+        Ok(false)
     }
 
     /// Checks the precondition of one change against what is there.

@@ -202,7 +202,9 @@ fn g9_a_database_that_is_made_anew_twice_and_both_are_killed() {
         for second in seconds(When::Before) {
             let world = World::new();
             let journal = world.open();
-            let steps = Steps::new("one").put("build/file", "one");
+            let steps = Steps::new("one")
+                .put("build/file", "one")
+                .tree("build/tools", small("one"));
             steps.try_commit(&journal).unwrap();
             journal.close().unwrap();
             if run_killed(&world, "rebuild", "-", first) == Ended::ToItsEnd {

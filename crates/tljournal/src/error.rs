@@ -59,7 +59,7 @@ impl Error {
         matches!(
             self,
             Self::Damaged(Damage::Catalog {
-                source: CatalogError::Corrupt(_),
+                source: CatalogError::Row(_),
                 ..
             })
         )
@@ -396,10 +396,12 @@ impl From<CatalogError> for Error {
             CatalogError::Newer { .. } | CatalogError::OldLibrary(_) => {
                 Self::Unsupported(Unsupported::Format(error))
             }
-            CatalogError::Corrupt(_) | CatalogError::Foreign => Self::Damaged(Damage::Catalog {
-                path: crate::home::DATABASE.to_owned(),
-                source: error,
-            }),
+            CatalogError::Corrupt(_) | CatalogError::Row(_) | CatalogError::Foreign => {
+                Self::Damaged(Damage::Catalog {
+                    path: crate::home::DATABASE.to_owned(),
+                    source: error,
+                })
+            }
             error => Self::Catalog(error),
         }
     }

@@ -233,3 +233,20 @@ fn g9_a_check_of_a_path_tells_what_is_unfinished_or_unreadable_there() {
         }
     }
 }
+
+/// Its installation met the damaged row, and the whole database was set aside for it.
+#[test]
+fn g9_a_tree_whose_manifest_is_damaged_is_installed_again_and_the_manifest_with_it() {
+    let spec = || tree(&[("a", "one"), ("b", "two")]);
+    let world = World::new();
+    let install = Steps::new("tree").tree("build/tree", spec());
+    commit(&world, &Steps::new("file").put("build/file", "file"));
+    commit(&world, &install);
+    sql(&world, "UPDATE manifest SET encoded = x'00'");
+    world.write("build/tree/a", "an edit");
+    commit(&world, &install);
+    assert_eq!(world.read("build/tree/a"), "one");
+    is_clean(&world);
+    let journal = world.open();
+    assert!(journal.history().entry("build/file").unwrap().is_some());
+}

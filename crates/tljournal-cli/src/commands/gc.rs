@@ -1,4 +1,5 @@
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -93,7 +94,10 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     session
         .output
         .result(|| as_json(&done, args), |out| print(out, &done, args))?;
-    Ok(Exit::Done)
+    match done.refused.and_then(Arc::into_inner) {
+        Some(refused) => Err(refused.into()),
+        None => Ok(Exit::Done),
+    }
 }
 
 fn freed(done: &Gc) -> u64 {
@@ -123,7 +127,11 @@ fn print(out: &mut dyn Write, done: &Gc, args: &Args) -> io::Result<()> {
         print_txn(out, txn, numbers)?;
     }
     if !done.in_use.is_empty() {
-        writeln!(out, "{WARN}stays, because it is in use or pinned{WARN:#}")?;
+        let why = match done.refused {
+            Some(_) => "stays, because it is in use, pinned, or cannot be deleted",
+            None => "stays, because it is in use or pinned",
+        };
+        writeln!(out, "{WARN}{why}{WARN:#}")?;
     }
     for txn in &done.in_use {
         print_txn(out, txn, numbers)?;

@@ -274,7 +274,7 @@ fn is_drift(
         None => engine.look(|catalog| catalog.digest_before(&change.place, id))?,
     };
     let manifest = match digest {
-        Some(digest) => engine.look(|catalog| catalog.manifest(&digest))?,
+        Some(digest) => engine.known_manifest(&digest)?,
         None => None,
     };
     let Some(manifest) = manifest else {
@@ -300,7 +300,7 @@ fn keep_aside(
     let what = change.place.path.name();
     let kept = match change.spot {
         Spot::Home => {
-            let group = engine.evidence_of(id);
+            let group = engine.home.group_of(id);
             let path = RelPath::new(&engine.home.shown(&change.place))
                 .unwrap_or(change.place.path.clone());
             let (group, _) = engine.home.set_aside_within(&group, dir, name, &path)?;

@@ -252,7 +252,7 @@ impl Catalog {
             found.push(match read() {
                 Ok(Some((place, entry))) => ScannedEntry::Whole(place, Box::new(entry)),
                 Ok(None) => ScannedEntry::Elsewhere,
-                Err(CatalogError::Corrupt(_)) => ScannedEntry::Bad,
+                Err(CatalogError::Row(_)) => ScannedEntry::Bad,
                 Err(error) => return Err(error),
             });
         }
@@ -299,7 +299,7 @@ impl Catalog {
 /// What is wrong with a row, without the words that every such error begins with.
 fn why(error: &CatalogError) -> String {
     match error {
-        CatalogError::Corrupt(what) => what.trim_start_matches("a row holds ").to_owned(),
+        CatalogError::Row(what) => what.trim_start_matches("a row holds ").to_owned(),
         error => error.to_string(),
     }
 }

@@ -12,7 +12,7 @@ use crate::model::{
 pub(crate) struct RowError(pub(crate) String);
 
 pub(super) fn bad(what: impl std::fmt::Display) -> CatalogError {
-    CatalogError::Corrupt(format!("a row holds {what}"))
+    CatalogError::Row(format!("a row holds {what}"))
 }
 
 pub(super) fn parse<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, CatalogError> {

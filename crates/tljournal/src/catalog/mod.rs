@@ -13,7 +13,8 @@
 //!
 //! # Corruption
 //!
-//! Any statement may find it. It is one error, [`CatalogError::Corrupt`], wherever it comes from.
+//! Any statement may find it: pages that cannot be read are [`CatalogError::Corrupt`], and rows [`CatalogError::Row`].
+//! Work that depends on either ends; who only reads can do without a row.
 
 mod change;
 mod check;
@@ -62,9 +63,12 @@ pub(crate) enum Sync {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CatalogError {
-    /// The database is damaged or its rows contradict each other.
+    /// The database is damaged: its pages, or its schema.
     #[error("the catalog is damaged: {0}")]
     Corrupt(String),
+    /// A row holds what was never written there.
+    #[error("the catalog is damaged: {0}")]
+    Row(String),
     /// The database belongs to another program.
     #[error("the file `.state.db` is a database of another program")]
     Foreign,
@@ -114,7 +118,7 @@ impl From<rusqlite::Error> for CatalogError {
             _ => match source {
                 rusqlite::Error::FromSqlConversionFailure(..)
                 | rusqlite::Error::IntegralValueOutOfRange(..)
-                | rusqlite::Error::InvalidColumnType(..) => Self::Corrupt(source.to_string()),
+                | rusqlite::Error::InvalidColumnType(..) => Self::Row(source.to_string()),
                 source => Self::Sql {
                     verb: "use",
                     source,
@@ -126,7 +130,7 @@ impl From<rusqlite::Error> for CatalogError {
 
 impl From<RowError> for CatalogError {
     fn from(error: RowError) -> Self {
-        Self::Corrupt(error.0)
+        Self::Row(error.0)
     }
 }
 

@@ -212,7 +212,7 @@ fn g8_rows_with_paths_that_climb_are_damage() {
         catalog.conn.execute_batch(&sql).unwrap();
         let read = catalog.changes(row);
         assert!(
-            matches!(read, Err(CatalogError::Corrupt(_))),
+            matches!(read, Err(CatalogError::Row(_))),
             "{path} {beside}: {read:?}"
         );
     }

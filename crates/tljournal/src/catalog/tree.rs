@@ -5,23 +5,11 @@ use super::{Catalog, CatalogError};
 use crate::model::{Digest, Manifest, Place, TxnId};
 
 impl Catalog {
-    /// Keeps a manifest, under its digest.
+    /// Keeps a manifest, under its digest, in place of whatever else is called so.
     pub(crate) fn put_manifest(&self, manifest: &Manifest) -> Result<(), CatalogError> {
-        let encoded = manifest.encode();
-        self.conn
-            .prepare_cached("INSERT OR IGNORE INTO manifest VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![
-                Digest::of(&encoded).as_bytes().as_slice(),
-                manifest.entries().len() as i64,
-                signed(manifest.bytes()),
-                encoded,
-            ])?;
-        Ok(())
-    }
-
-    /// Keeps a manifest in place of whatever is called so.
-    pub(crate) fn replace_manifest(&self, manifest: &Manifest) -> Result<(), CatalogError> {
-        let sql = "UPDATE manifest SET entries = ?2, bytes = ?3, encoded = ?4 WHERE digest = ?1";
+        let sql = "INSERT INTO manifest VALUES (?1, ?2, ?3, ?4) ON CONFLICT (digest) DO UPDATE
+                   SET entries = excluded.entries, bytes = excluded.bytes, encoded = excluded.encoded
+                   WHERE encoded IS NOT excluded.encoded";
         let encoded = manifest.encode();
         self.conn.prepare_cached(sql)?.execute(params![
             Digest::of(&encoded).as_bytes().as_slice(),
@@ -29,7 +17,7 @@ impl Catalog {
             signed(manifest.bytes()),
             encoded,
         ])?;
-        self.put_manifest(manifest)
+        Ok(())
     }
 
     /// Forgets what is called so, unless it is the manifest of a tree that stands; says whether it did.

@@ -28,8 +28,7 @@ use crate::home::{DatabaseFiles, Home};
 use crate::kept;
 use crate::lineage::Lineage;
 use crate::lock::{self, Held, Mode, Runs};
-use crate::model::{EventKind, Identity, Place, RunId, TxnId};
-use crate::model::{KeyMaterial, Retention};
+use crate::model::{Digest, EventKind, Identity, KeyMaterial, Manifest, Place, Retention, RunId};
 
 /// A journal that is open for work.
 #[derive(Debug)]
@@ -59,9 +58,6 @@ pub(crate) struct Engine {
     readers: Mutex<Vec<ThreadId>>,
     /// The runs around this process.
     pub(crate) lineage: Lineage,
-    /// What everything that is set aside belongs to while a repair is under way: what one repair replaced is one
-    /// thing, so that it does not displace the beginning of itself.
-    evidence: Mutex<Option<String>>,
 }
 
 /// Where the catalog stood. Two equal and quiet ones have seen nothing committed, and nothing being
@@ -111,31 +107,31 @@ impl Engine {
             kept_lately: AtomicU64::new(0),
             readers: Mutex::default(),
             lineage: Lineage::of_this_process(),
-            evidence: Mutex::default(),
-        }
-    }
-
-    /// Has everything that is set aside from now on be one thing, or ends that.
-    pub(crate) fn set_aside_as_one(&self, group: Option<String>) {
-        *self.evidence.lock().unwrap_or_else(PoisonError::into_inner) = group;
-    }
-
-    /// Where what a transaction replaced is set aside, below `aside`.
-    pub(crate) fn evidence_of(&self, id: TxnId) -> String {
-        let group = self.evidence.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*group {
-            Some(group) => format!("{group}/{id}"),
-            None => format!("{id}-replaced"),
         }
     }
 
     /// Looks something up for whoever only reads: a row that cannot be read is theirs to tell of, or to do
-    /// without, and condemns no database.
+    /// without, and condemns no database. Pages that cannot be read do.
     pub(crate) fn read<T>(
         &self,
         act: impl FnOnce(&Catalog) -> Result<T, CatalogError>,
     ) -> Result<T, Error> {
-        Ok(act(&self.store().catalog)?)
+        act(&self.store().catalog).map_err(|error| match error {
+            CatalogError::Row(_) => error.into(),
+            error => self.note(error),
+        })
+    }
+
+    /// The manifest with this digest. One that is damaged is as good as none: whoever installs the tree again
+    /// writes it again.
+    pub(crate) fn known_manifest(&self, digest: &Digest) -> Result<Option<Manifest>, Error> {
+        match self.read(|catalog| catalog.manifest(digest)) {
+            Err(error) if error.is_unreadable_row() => {
+                tracing::warn!(%digest, %error, "a manifest is damaged");
+                Ok(None)
+            }
+            found => found,
+        }
     }
 
     /// Looks something up that work depends on: a database that is damaged is not worked with any more.
@@ -390,7 +386,8 @@ impl Engine {
 
     /// Notes that the database is damaged, where it is, so that the next opening sets it aside.
     fn note(&self, error: CatalogError) -> Error {
-        if matches!(error, CatalogError::Corrupt(_)) && !self.failed.swap(true, Ordering::AcqRel) {
+        let is_damage = matches!(error, CatalogError::Corrupt(_) | CatalogError::Row(_));
+        if is_damage && !self.failed.swap(true, Ordering::AcqRel) {
             tracing::error!(%error, "the catalog is damaged");
             if let Err(error) = self.home.mark_damaged(self.files.database) {
                 tracing::error!(%error, "cannot leave a note about it");

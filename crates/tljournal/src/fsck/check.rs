@@ -55,7 +55,7 @@ pub(crate) fn check(look: &Look<'_>, options: &FsckOptions, told: Told<'_>) -> F
         report: FsckReport::default(),
         holders: look.at_home.then(Holders::ask),
         not_copied: 0,
-        unknown: options.paths.iter().collect(),
+        unknown: unknown_yet(look, &options.paths),
         gave_up: Cell::new(false),
     };
     match check.all() {
@@ -103,6 +103,12 @@ pub(crate) fn tell_unopened(
     Ok(report)
 }
 
+/// The paths of which nothing is known yet; the home itself, and what is above it, is there anyway.
+fn unknown_yet<'a>(look: &Look<'_>, paths: &'a [RelPath]) -> BTreeSet<&'a RelPath> {
+    let can_be_recorded = |path: &&RelPath| look.map.place(path).is_ok();
+    paths.iter().filter(can_be_recorded).collect()
+}
+
 impl Check<'_> {
     fn all(&mut self) -> Result<(), Stop> {
         if !self.look.at_home {
@@ -139,6 +145,8 @@ impl Check<'_> {
                 Finding::new(Code::DatabaseDamaged, DATABASE).actual(source)
             }
             Error::Lock(_) => {
+                // It may have been given up because somebody wanted the check to end.
+                self.go_on()?;
                 self.report.unconfirmed += 1;
                 self.leave_out(&format!("`{what}`: {}", chain(error)));
                 return Ok(());
@@ -176,7 +184,9 @@ impl Check<'_> {
             false => MOMENT_WAIT,
         };
         let moment = self.look.moment(&self.options.watch, wait);
-        self.gave_up.set(matches!(moment, Err(Error::Lock(_))));
+        if matches!(moment, Err(Error::Lock(_))) {
+            self.gave_up.set(true);
+        }
         moment
     }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::finding::Subject;
 use super::{Code, Finding, FsckDepth};
-use crate::catalog::{CatalogError, EntryRow};
+use crate::catalog::EntryRow;
 use crate::disk::Dir;
-use crate::error::{Damage, Error};
+use crate::error::Error;
 use crate::look::Look;
 use crate::model::{Digest, Entry, EntryKind, EntrySignature, Kind, Place, Signature, Stat};
 use crate::tree::{self, Depth, Difference, DifferenceKind};
@@ -173,10 +173,7 @@ impl Look<'_> {
                     .push(self.no_manifest(Code::ManifestMissing, place, entry));
                 return Ok(compared);
             }
-            Err(Error::Damaged(Damage::Catalog {
-                source: CatalogError::Corrupt(_),
-                ..
-            })) => {
+            Err(error) if error.is_unreadable_row() => {
                 compared
                     .findings
                     .push(self.no_manifest(Code::ManifestDamaged, place, entry));

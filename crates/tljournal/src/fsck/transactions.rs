@@ -20,10 +20,11 @@ impl Check<'_> {
             }
         }
         for row in look.ask(|catalog| catalog.unfinished())? {
-            let places = look.ask(|catalog| catalog.places(row.row))?;
-            let wanted = places.iter().filter(|place| self.is_wanted(place)).count();
-            if wanted == 0 && !self.options.paths.is_empty() {
-                continue;
+            if !self.options.paths.is_empty() {
+                let places = look.ask(|catalog| catalog.places(row.row))?;
+                if places.iter().filter(|place| self.is_wanted(place)).count() == 0 {
+                    continue;
+                }
             }
             if row.state == TxnState::Stuck {
                 self.tell_txn(Code::TxnStuck, &row)?;

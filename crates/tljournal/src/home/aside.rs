@@ -1,10 +1,12 @@
+use std::sync::PoisonError;
+
 use super::Home;
 use super::layout::{DAMAGED_PREFIX, DATABASE, FOREIGN_JOURNAL, REBUILT, SHM, WAL};
 use crate::ambient;
 use crate::disk::{Dir, DiskError};
 use crate::error::Error;
 use crate::lock;
-use crate::model::{Identity, Kind, RelPath, Stat};
+use crate::model::{Identity, Kind, RelPath, Stat, TxnId};
 use crate::tree::{self, TreeSource};
 
 /// How many things are kept aside, however large they are; what one transaction replaced is one.
@@ -17,6 +19,21 @@ const ASIDE_BYTES_MAX: u64 = 1 << 30;
 const ASIDE_NAME_CHARS_MAX: usize = 40;
 
 impl Home {
+    /// Has what transactions replace from now on be one thing, or ends that: what one repair replaced must not
+    /// displace the beginning of itself.
+    pub(crate) fn set_aside_as_one(&self, group: Option<String>) {
+        *self.group.lock().unwrap_or_else(PoisonError::into_inner) = group;
+    }
+
+    /// The group of evidence that what a transaction replaced belongs to.
+    pub(crate) fn group_of(&self, id: TxnId) -> String {
+        let group = self.group.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*group {
+            Some(group) => format!("{group}/{id}"),
+            None => format!("{id}-replaced"),
+        }
+    }
+
     /// Moves an entry out of the way as evidence, and returns where it is now. The oldest evidence goes
     /// when there is too much.
     pub(crate) fn set_aside(&self, dir: &Dir, name: &str, what: &str) -> Result<String, Error> {
@@ -117,10 +134,7 @@ impl Home {
 
     /// Removes a new database that somebody made. The caller holds the commit lock.
     pub(crate) fn remove_rebuilt_database(&self) -> Result<(), DiskError> {
-        match self.has_rebuilt_database()? {
-            true => self.state.remove_file(REBUILT),
-            false => Ok(()),
-        }
+        self.state.remove_file(REBUILT)
     }
 
     /// Takes the new database that somebody made, if there is one and no other. The caller holds the commit
@@ -165,6 +179,10 @@ impl Home {
 
     fn thin_aside(&self) -> Result<(), Error> {
         let mut names = self.aside.names()?;
+        let group = self.group.lock().unwrap_or_else(PoisonError::into_inner);
+        // What is being filled stays, however old its beginning is.
+        names.retain(|name| group.as_deref().is_none_or(|group| name != group));
+        drop(group);
         names.sort();
         let mut surplus = names.len().saturating_sub(ASIDE_MAX);
         let mut bytes = 0_u64;

@@ -1,3 +1,5 @@
+use std::sync::{Arc, Mutex};
+
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::place::Map;
@@ -52,6 +54,8 @@ pub(crate) struct Home {
     pub(crate) syncfs_reaches_medium: bool,
     /// Whether something in it may lie in the lower layer of an overlay.
     pub(crate) is_overlay: bool,
+    /// The one thing that everything belongs to that is set aside at this time, if it is one.
+    pub(super) group: Arc<Mutex<Option<String>>>,
 }
 
 impl Home {
@@ -105,6 +109,7 @@ impl Home {
             root_stat,
             home_stat,
             map,
+            group: Arc::default(),
         })
     }
 

@@ -80,7 +80,7 @@ impl Inspection {
         let state = unless_gone(dir.open_dir(STATE))?;
         let opened = match told {
             // A kill in the middle of a checkpoint, or a power cut, may have left all of it in the log.
-            Err(CatalogError::Corrupt(_)) if !log_is_empty => {
+            Err(CatalogError::Corrupt(_) | CatalogError::Row(_)) if !log_is_empty => {
                 readable_copy(&dir).and_then(|(catalog, copy)| {
                     let row = catalog.home()?;
                     Ok((row, Some((catalog, copy))))

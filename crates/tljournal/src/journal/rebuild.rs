@@ -70,7 +70,8 @@ impl Options {
             return Ok(());
         }
         let _lock = self.commit_lock(home, "remove a database that was not taken")?;
-        if !is_gone(home)? {
+        // It may have been taken meanwhile.
+        if home.has_rebuilt_database()? && !is_gone(home)? {
             home.remove_rebuilt_database()?;
         }
         Ok(())

@@ -67,6 +67,7 @@ pub(crate) struct Index {
 /// Content that a transaction replaced and keeps.
 pub(crate) struct Known {
     pub(crate) digest: Digest,
+    kind: Kind,
     txn: TxnId,
     change: Change,
     recorded: Written,
@@ -87,8 +88,10 @@ impl Index {
         }
         let mut by_digest: HashMap<_, Vec<usize>> = HashMap::new();
         for (at, known) in known.iter().enumerate() {
-            let kind = known.recorded.image.map_or(Kind::Other, |image| image.kind);
-            by_digest.entry((kind, known.digest)).or_default().push(at);
+            by_digest
+                .entry((known.kind, known.digest))
+                .or_default()
+                .push(at);
         }
         let held = Mutex::default();
         Ok(Self {
@@ -106,8 +109,7 @@ impl Index {
 
     /// All trees, the latest first.
     pub(crate) fn trees(&self) -> impl Iterator<Item = &Known> {
-        let is_tree = |known: &&Known| known.recorded.image.is_some_and(|it| it.kind == Kind::Dir);
-        self.known.iter().filter(is_tree)
+        self.known.iter().filter(|known| known.kind == Kind::Dir)
     }
 
     /// Shares the lock of what is kept, if it is there still.
@@ -136,9 +138,10 @@ fn known_of(look: &Look<'_>, number: i64, txn: TxnId) -> Result<Vec<Known>, Erro
         let Some(recorded) = recorded(look, txn, &change)? else {
             continue;
         };
-        if let Some(digest) = recorded.digest {
+        if let (Some(digest), Some(image)) = (recorded.digest, recorded.image) {
             known.push(Known {
                 digest,
+                kind: image.kind,
                 txn,
                 change,
                 recorded,

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ pub struct Gc {
     pub history_runs: u64,
     /// The logs of these runs.
     pub logs: Vec<GcLog>,
+    /// Why something could not be deleted; the rest was.
+    pub refused: Option<Arc<Error>>,
     /// Of how many transactions something is kept now.
     pub left_txns: u32,
     /// How many bytes that are.
@@ -55,12 +58,11 @@ pub struct GcTxn {
 /// Deletes the oldest of what is kept, of history and of logs, so far that the limits hold.
 pub(crate) fn collect(engine: &Engine, to: &Retention) -> Result<Gc, Error> {
     let mut done = Gc::default();
-    // What cannot be deleted must not keep the rest.
-    let thinned = thin_kept(engine, &to.kept, &mut done);
+    thin_kept(engine, &to.kept, &mut done)?;
     history::thin(engine, &to.history, usize::MAX, &mut done)?;
     let is_alive = |run| engine.runs.is_alive(run);
     done.logs = home::thin_logs(&engine.home.state, &to.logs, is_alive)?;
-    thinned.map(|()| done)
+    Ok(done)
 }
 
 /// Says what [`collect`] would delete.
@@ -97,7 +99,7 @@ pub(crate) fn note(engine: &Engine, bytes: u64) -> Result<(), Error> {
 /// Deletes what is more than the journal was opened to keep. Cheap when nothing is.
 pub(crate) fn thin(engine: &Engine) -> Result<(), Error> {
     let mut done = Gc::default();
-    let thinned = thin_kept(engine, &engine.retention.kept, &mut done);
+    thin_kept(engine, &engine.retention.kept, &mut done)?;
     history::thin(engine, &engine.retention.history, SLICES, &mut done)?;
     if !done.kept.is_empty() || done.history_txns > 0 {
         tracing::debug!(
@@ -106,7 +108,10 @@ pub(crate) fn thin(engine: &Engine) -> Result<(), Error> {
             "thinned"
         );
     }
-    thinned
+    if let Some(error) = &done.refused {
+        tracing::warn!(%error, "what is kept is not thinned to its limits");
+    }
+    Ok(())
 }
 
 fn thin_kept(engine: &Engine, limits: &Limits, done: &mut Gc) -> Result<(), Error> {
@@ -115,7 +120,7 @@ fn thin_kept(engine: &Engine, limits: &Limits, done: &mut Gc) -> Result<(), Erro
 }
 
 /// Notes of everything that is kept whether it goes, as `goes` says of what is more than there may be. Goes on after
-/// what the system refuses, and returns the first such error.
+/// what the system refuses.
 fn sort_out(
     look: &Look<'_>,
     limits: &Limits,
@@ -126,12 +131,11 @@ fn sort_out(
     let (surplus, stays) = split(rows, limits, ambient::now());
     found.left_txns = stays.len() as u32;
     found.left_bytes = stays.iter().map(|row| row.bytes).sum();
-    let mut refused = Ok(());
     for row in surplus {
         let goes = match goes(&row) {
             Err(error @ Error::Disk(_)) => {
                 tracing::debug!(txn = %row.id, %error, "what is kept cannot be deleted");
-                refused = refused.and(Err(error));
+                found.refused.get_or_insert_with(|| Arc::new(error));
                 false
             }
             goes => goes?,
@@ -150,7 +154,7 @@ fn sort_out(
             found.in_use.push(txn);
         }
     }
-    refused
+    Ok(())
 }
 
 /// Parts what has to go from what may stay: the latest, as long as all limits hold. Both oldest first.

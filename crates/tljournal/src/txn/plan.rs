@@ -162,7 +162,7 @@ impl Transaction {
             let (Some(digest), Some(signature)) = (tree.digest, tree.signature) else {
                 return Ok(false);
             };
-            let manifest = self.engine.look(|catalog| catalog.manifest(&digest))?;
+            let manifest = self.engine.known_manifest(&digest)?;
             let (Some(manifest), Some(inside)) = (manifest, place.path.below(&above.path)) else {
                 return Ok(false);
             };
@@ -212,7 +212,7 @@ impl Transaction {
                 let entry = self.engine.look(|catalog| catalog.entry(&intent.place))?;
                 let vouching =
                     entry.filter(|entry| !entry.racy && entry.image.identity == pin.identity());
-                let manifest = self.engine.look(|catalog| catalog.manifest(&digest))?;
+                let manifest = self.engine.known_manifest(&digest)?;
                 manifest.map(|manifest| (manifest, vouching.and_then(|entry| entry.signature)))
             }
         };
@@ -242,7 +242,7 @@ impl Transaction {
                 let entry = entry.filter(|entry| !entry.racy);
                 if let Some((digest, signature)) =
                     entry.and_then(|entry| Some((entry.digest?, entry.signature?)))
-                    && let Some(manifest) = self.engine.look(|catalog| catalog.manifest(&digest))?
+                    && let Some(manifest) = self.engine.known_manifest(&digest)?
                 {
                     let depth = Depth::Signature;
                     let verdict = tree::verify(&root, &manifest, Some(&signature), depth, &|_| {})?;

@@ -115,7 +115,7 @@ impl Transaction {
         let Some(digest) = known else {
             return Ok(());
         };
-        let Some(manifest) = self.engine.look(|catalog| catalog.manifest(&digest))? else {
+        let Some(manifest) = self.engine.known_manifest(&digest)? else {
             return Ok(());
         };
         self.compare_tree(intent, &manifest, digest)

@@ -111,6 +111,7 @@ fn check(session: &Session, args: &Args) -> Result<Exit, Failure> {
         |out| print::summary(out, &found.report, &found.findings),
     )?;
     found.refuse_partial()?;
+    found.refuse_unknown()?;
     Ok(match (found.report.cancelled, found.report.is_clean()) {
         (true, _) => Exit::Passed(status::CANCELLED),
         (false, true) => Exit::Done,
@@ -145,7 +146,7 @@ impl Found {
         Ok(Self { findings, report })
     }
 
-    /// Refuses what did not come to look at everything that was asked for.
+    /// Refuses what could not be looked at to the end.
     fn refuse_partial(&self) -> Result<(), Failure> {
         if self.report.outdated {
             return Err(Failure::Refused {
@@ -161,6 +162,11 @@ impl Found {
                 hint: Some("check again when the lock `commit` is free; `tljournal status` says who works"),
             });
         }
+        Ok(())
+    }
+
+    /// Refuses paths that nothing is recorded at.
+    fn refuse_unknown(&self) -> Result<(), Failure> {
         match self.report.unknown.first() {
             Some(path) => Err(Failure::Usage(format!(
                 "nothing is recorded at, above or below `{path}`; paths are relative to the root"
@@ -182,6 +188,8 @@ impl Found {
             "entries": report.entries,
             "hashed_bytes": report.hashed_bytes,
             "unchecked": report.unchecked,
+            "unconfirmed": report.unconfirmed,
+            "unknown": report.unknown.iter().map(RelPath::as_str).collect::<Vec<_>>(),
             "findings": self.findings.iter().map(finding_json).collect::<Vec<_>>(),
         })
     }

@@ -2,7 +2,7 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 
 use serde_json::{Value, json};
-use tljournal::{FsckOptions, Mend, Repair, RepairOptions, Severity};
+use tljournal::{Code, FsckOptions, Mend, Repair, RepairOptions, Severity};
 
 use super::{Args, Found, interrupt, print, status};
 use crate::exit::Exit;
@@ -23,9 +23,16 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     interrupt::stops(&options.watch);
     let before = Found::look(session, &options, session.output)?;
     before.refuse_partial()?;
+    before.refuse_unknown()?;
     let mut repairs = Vec::new();
     let mut ended = !before.report.cancelled;
-    if ended && is_worth_it(&before) {
+    if ended && is_beyond(&before) {
+        session.output.note(
+            WARN,
+            "not repaired",
+            "the database is damaged: `tljournal fsck --rebuild` first",
+        );
+    } else if ended && has_repairs(&before) {
         ended = repair(session, args, &options, &before, &mut repairs)?;
     }
     // A watch that was used up would end it at once.
@@ -47,6 +54,7 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
         || as_json(&before, left, &repairs, &options),
         |out| print_end(out, left, &repairs),
     )?;
+    left.refuse_partial()?;
     let cancelled = !ended || left.report.cancelled;
     Ok(match (cancelled, left.report.is_clean()) {
         (true, _) => Exit::Passed(status::CANCELLED),
@@ -56,24 +64,28 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     })
 }
 
-/// Whether there is something that a repair could mend. A journal whose database cannot be used must not be
-/// opened for work: it would begin a new one.
-fn is_worth_it(found: &Found) -> bool {
-    let is_beyond = |code: tljournal::Code| {
+/// Whether the database cannot be worked with: to open the journal for work would begin a new one.
+fn is_beyond(found: &Found) -> bool {
+    let is_beyond = |code: Code| {
         matches!(
             code,
-            tljournal::Code::DatabaseDamaged
-                | tljournal::Code::DatabaseForeign
-                | tljournal::Code::DatabaseMissing
-                | tljournal::Code::DatabaseNewer
-                | tljournal::Code::Planted
-                | tljournal::Code::RowUnreadable
-                | tljournal::Code::RowDangling
+            Code::DatabaseDamaged
+                | Code::DatabaseForeign
+                | Code::DatabaseMissing
+                | Code::DatabaseNewer
+                | Code::Planted
+                | Code::RowUnreadable
+                | Code::RowDangling
         )
     };
+    found.findings.iter().any(|finding| is_beyond(finding.code))
+}
+
+/// Whether there is something that a repair could mend.
+fn has_repairs(found: &Found) -> bool {
     let mends = |mend| matches!(mend, Mend::Repair | Mend::WithContent);
     let mut codes = found.findings.iter().map(|finding| finding.code);
-    !codes.clone().any(is_beyond) && codes.any(|code| mends(code.mend()))
+    codes.any(|code| mends(code.mend()))
 }
 
 /// Repairs, and prints what became of each thing. Says whether it came to its end.

@@ -9,6 +9,7 @@ use crate::engine::Engine;
 use crate::error::{Conflict, ConflictKind, Error};
 use crate::fsck::{Code, Finding};
 use crate::home::Parent;
+use crate::kept::Kept;
 use crate::lock::{self, Mode};
 use crate::look::Look;
 use crate::model::{Digest, Expect, Kind, Place, RelPath, Spot, Stat};
@@ -136,9 +137,14 @@ impl Repairs<'_> {
         }
         let found = match in_place {
             Some(found) => Some(found),
-            None => self
-                .kept_file(&digest)?
-                .map_or_else(|| self.source_file(path, &digest), |kept| Ok(Some(kept)))?,
+            None => match self.kept_file(&digest)? {
+                Some((kept, file)) => {
+                    let origin = format!("what transaction {} replaced", kept.txn);
+                    // Once it is open it stays, whoever deletes its name.
+                    Some(Content { file, origin })
+                }
+                None => self.source_file(path, &digest)?,
+            },
         };
         let Some(content) = found else {
             return match code {
@@ -252,17 +258,15 @@ impl Repairs<'_> {
         Ok(open_if_right(&parent, name, digest).map(|file| Content { file, origin }))
     }
 
-    /// Kept content of a file.
-    pub(super) fn kept_file(&self, digest: &Digest) -> Result<Option<Content>, Error> {
+    /// What is kept of a file with this content, and is right.
+    pub(super) fn kept_file(&self, digest: &Digest) -> Result<Option<(Kept, File)>, Error> {
         let (index, look) = (self.kept()?, Look::of(self.engine));
         for known in index.with_digest(Kind::File, digest) {
             let Some(kept) = index.hold(&look, known)? else {
                 continue;
             };
             if let Some(file) = open_if_right(kept.dir(), &kept.name, digest) {
-                let origin = format!("what transaction {} replaced", kept.txn);
-                // Once it is open it stays, whoever deletes its name.
-                return Ok(Some(Content { file, origin }));
+                return Ok(Some((kept, file)));
             }
         }
         Ok(None)

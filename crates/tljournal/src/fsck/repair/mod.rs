@@ -135,9 +135,9 @@ pub(crate) fn repair(
         Ok(ControlFlow::Continue(()))
     };
     let group = format!("{}-repair", ambient::fresh_txn_id());
-    engine.set_aside_as_one(Some(group));
+    engine.home.set_aside_as_one(Some(group));
     let ended = all(&mut repairs);
-    engine.set_aside_as_one(None);
+    engine.home.set_aside_as_one(None);
     let ended = ended?.is_continue();
     match repairs.failed {
         Some(error) => Err(error),

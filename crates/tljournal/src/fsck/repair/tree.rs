@@ -22,11 +22,6 @@ impl Repairs<'_> {
         let Some(digest) = wanted.entry.digest else {
             return Ok(Outcome::Left("what it was is not recorded".to_owned()));
         };
-        if wanted.is_overlaid(self.engine)? {
-            let text = "transactions changed something in it since, which installing it again would take back; \
-                        mend it by hand, or install it anew";
-            return Ok(Outcome::Left(text.to_owned()));
-        }
         let Some(manifest) = self.engine.look(|catalog| catalog.manifest(&digest))? else {
             return self.install_named(wanted, &digest);
         };
@@ -89,6 +84,11 @@ impl Repairs<'_> {
         source: TreeSource,
         what: &str,
     ) -> Result<Outcome, Error> {
+        if wanted.is_overlaid(self.engine)? {
+            let text = "transactions changed something in it since, which installing it again would take back; \
+                        mend it by hand, or install it anew";
+            return Ok(Outcome::Left(text.to_owned()));
+        }
         let (path, described) = (&wanted.path, source.describe());
         let mut txn = self.begin(wanted);
         txn.tree(path, source, TreeOptions::default())?;
@@ -121,7 +121,6 @@ impl Repairs<'_> {
             Some(root) => wrong_content(root, manifest)?,
             None => (0..manifest.entries().len()).collect(),
         };
-        let wrong: BTreeSet<_> = wrong.into_iter().collect();
         let of = |index: usize| match manifest.entries()[index].kind {
             EntryKind::File {
                 digest,
@@ -174,16 +173,10 @@ impl Repairs<'_> {
     ) -> Result<(), Error> {
         let (index, look) = (self.kept()?, Look::of(self.engine));
         for (at, digest) in missing.clone() {
-            for known in index.with_digest(Kind::File, &digest) {
-                let Some(kept) = index.hold(&look, known)?.map(Arc::new) else {
-                    continue;
-                };
-                if open_if_right(kept.dir(), &kept.name, &digest).is_some() {
-                    let path = kept.name.clone();
-                    taken.insert(at, From::Kept(kept, path));
-                    missing.remove(&at);
-                    break;
-                }
+            if let Some((kept, _)) = self.kept_file(&digest)? {
+                let path = kept.name.clone();
+                taken.insert(at, From::Kept(Arc::new(kept), path));
+                missing.remove(&at);
             }
         }
         for known in index.trees() {
@@ -229,9 +222,8 @@ impl Repairs<'_> {
         if read.manifest.digest() != digest {
             return self.install_named(wanted, &digest);
         }
-        self.engine.record(Sync::Full, |catalog| {
-            catalog.replace_manifest(&read.manifest)
-        })?;
+        self.engine
+            .record(Sync::Full, |catalog| catalog.put_manifest(&read.manifest))?;
         Ok(Outcome::Mended(
             "written again from the tree, which is what it described".to_owned(),
         ))
@@ -265,11 +257,11 @@ enum From {
 }
 
 /// The files whose content is not right in place.
-fn wrong_content(root: &Dir, manifest: &Manifest) -> Result<Vec<usize>, Error> {
+fn wrong_content(root: &Dir, manifest: &Manifest) -> Result<BTreeSet<usize>, Error> {
     let survey = tree::survey(root, manifest, None, Depth::Full)?;
     let right: BTreeSet<usize> = survey.unread.into_iter().collect();
     let mut reader = Reader::default();
-    let mut wrong = Vec::new();
+    let mut wrong = BTreeSet::new();
     for (index, entry) in manifest.entries().iter().enumerate() {
         // What cannot be read is not right.
         let is_right = right.contains(&index)
@@ -277,7 +269,7 @@ fn wrong_content(root: &Dir, manifest: &Manifest) -> Result<Vec<usize>, Error> {
                 .compare(root, entry, &|_| {})
                 .is_ok_and(|difference| difference.is_none());
         if matches!(entry.kind, EntryKind::File { same_as: None, .. }) && !is_right {
-            wrong.push(index);
+            wrong.insert(index);
         }
     }
     Ok(wrong)

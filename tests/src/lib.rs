@@ -34,8 +34,8 @@ pub use interrupted::Interrupted;
 pub use kit::kit_layout;
 pub use past::{make_hostile_past, make_past};
 pub use play::{
-    Hook, Mounted, Record, Seen, Strike, aside, events, holding, kill_at, small, steps,
-    synced_before_publishing, tear, within,
+    Hook, Mounted, Record, Seen, Strike, aside, events, holding, kill_at, nothing_kept, only,
+    small, steps, synced_before_publishing, tear, within,
 };
 pub use promised::Promised;
 pub use quiet::{quiet, start};

@@ -13,7 +13,10 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 use tljournal::disk::{Call, Verb, Witness};
-use tljournal::{EventFilter, EventKind, EventRecord, Journal, Timestamp};
+use tljournal::{
+    Because, EventFilter, EventKind, EventRecord, Journal, Limits, Retention, Timestamp, Undo,
+    UndoAction,
+};
 use tljournal_testkit::{Steps, TreeSpec, When, World};
 
 /// How long something may take that must not wait for ever.
@@ -345,4 +348,25 @@ pub fn steps(said: &[String]) -> Steps {
         };
     }
     steps
+}
+
+/// Keeps nothing but history and logs.
+#[must_use]
+pub fn nothing_kept() -> Retention {
+    Retention {
+        kept: Limits::NOTHING,
+        ..Retention::default()
+    }
+}
+
+/// What an undo does at its only path, and why.
+///
+/// # Panics
+/// When it has not one path.
+#[must_use]
+pub fn only(undo: &Undo) -> (UndoAction, Option<Because>) {
+    let [step] = &undo.steps[..] else {
+        panic!("{undo:?}")
+    };
+    (step.action, step.because.clone())
 }

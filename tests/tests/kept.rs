@@ -14,21 +14,13 @@ use std::time::Duration;
 use tljournal::disk::Verb;
 use tljournal::{EventKind, Journal, KeyMaterial, Limits, Retention, TxnFilter, TxnRecord};
 use tljournal_testkit::{Steps, When, World};
-use tljournal_tests::{Hook, Strike, aside, events, kill_at, small};
+use tljournal_tests::{Hook, Strike, aside, events, kill_at, nothing_kept, small};
 
 const MANY: Limits = Limits {
     count: 1000,
     bytes: u64::MAX,
     age: Duration::MAX,
 };
-
-/// Keeps nothing but history and logs.
-fn nothing() -> Retention {
-    Retention {
-        kept: Limits::NOTHING,
-        ..Retention::default()
-    }
-}
 
 fn put(journal: &Journal, path: &str, content: &str) {
     Steps::new("put")
@@ -176,18 +168,18 @@ fn what_is_pinned_or_read_stays_and_a_dry_run_says_what_would_go() {
     let dir = world.path("build/.state/txn").join(tools.id.to_string());
     let root = fs::File::open(dir.join("0")).unwrap();
     rustix::fs::flock(&root, rustix::fs::FlockOperation::LockShared).unwrap();
-    let planned = journal.history().plan_gc(&nothing()).unwrap();
+    let planned = journal.history().plan_gc(&nothing_kept()).unwrap();
     let numbers =
         |txns: &[tljournal::GcTxn]| -> Vec<i64> { txns.iter().map(|txn| txn.number).collect() };
     assert_eq!(numbers(&planned.kept), [file.number]);
     assert_eq!(numbers(&planned.in_use), [tools.number]);
     assert_eq!(kept(&journal).len(), 2, "a dry run changes nothing");
-    let done = journal.gc(&nothing()).unwrap();
+    let done = journal.gc(&nothing_kept()).unwrap();
     assert_eq!(done.kept, planned.kept);
     assert_eq!((done.in_use, done.left_txns), (planned.in_use, 1));
     assert!(dir.join("0/sub/f1").exists());
     drop(root);
-    journal.gc(&nothing()).unwrap();
+    journal.gc(&nothing_kept()).unwrap();
     assert_eq!(kept(&journal).len(), 0);
     assert_eq!(
         fs::read_dir(world.path("build/.state/txn"))
@@ -283,7 +275,7 @@ fn what_a_killed_gc_leaves_is_never_taken_for_something_that_is_kept() {
         let Ok(journal) = world.open_witnessed(&stop) else {
             continue;
         };
-        let _ = journal.gc(&nothing());
+        let _ = journal.gc(&nothing_kept());
         drop(journal);
         let journal = world.open();
         for txn in kept(&journal) {
@@ -408,7 +400,7 @@ fn what_cannot_be_deleted_does_not_keep_the_rest() {
         },
     ));
     let journal = world.open_witnessed(&refusing).unwrap();
-    let done = journal.gc(&nothing()).unwrap();
+    let done = journal.gc(&nothing_kept()).unwrap();
     assert_eq!((done.kept.len(), done.left_txns), (2, 1));
     let error = done.refused.unwrap().to_string();
     assert!(error.contains(&first), "{error}");

@@ -10,11 +10,11 @@ use std::fs;
 
 use tljournal::disk::Verb;
 use tljournal::{
-    Because, ConflictKind, Error, Journal, Limits, NotKept, Retention, TxnFilter, TxnRecord,
-    TxnState, Undo, UndoAction, UndoOptions, UsageError,
+    Because, ConflictKind, Error, Journal, NotKept, TxnFilter, TxnRecord, TxnState, Undo,
+    UndoAction, UndoOptions, UsageError,
 };
 use tljournal_testkit::{Meddle, Snapshot, Steps, What, World, check_database};
-use tljournal_tests::{End, Mounted, WITHOUT_CALLS, all_cases, aside, small};
+use tljournal_tests::{End, Mounted, WITHOUT_CALLS, all_cases, aside, nothing_kept, only, small};
 
 fn commit(journal: &Journal, steps: Steps) {
     steps.try_commit(journal).unwrap();
@@ -52,21 +52,6 @@ fn forced() -> UndoOptions {
     UndoOptions {
         force: true,
         ..UndoOptions::default()
-    }
-}
-
-/// What is done at the only path, and why.
-fn only(undo: &Undo) -> (UndoAction, Option<Because>) {
-    let [step] = &undo.steps[..] else {
-        panic!("{undo:?}")
-    };
-    (step.action, step.because.clone())
-}
-
-fn nothing_kept() -> Retention {
-    Retention {
-        kept: Limits::NOTHING,
-        ..Retention::default()
     }
 }
 

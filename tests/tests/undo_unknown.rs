@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "tests play the other programs")]
 
-use tljournal::{Because, Journal, Limits, NotKept, Retention, Undo, UndoAction, UndoOptions};
+use tljournal::{Because, Journal, NotKept, Undo, UndoAction, UndoOptions};
 use tljournal_testkit::{Steps, World};
-use tljournal_tests::small;
+use tljournal_tests::{nothing_kept, only, small};
 
 fn commit(journal: &Journal, steps: Steps) {
     steps.try_commit(journal).unwrap();
@@ -14,21 +14,6 @@ fn undo(journal: &Journal, number: i64) -> Undo {
     let txn = journal.history().transaction(&number.to_string());
     let txn = txn.unwrap().unwrap();
     journal.undo(&txn, &UndoOptions::default()).unwrap()
-}
-
-/// What is done at the only path, and why.
-fn only(undo: &Undo) -> (UndoAction, Option<Because>) {
-    let [step] = &undo.steps[..] else {
-        panic!("{undo:?}")
-    };
-    (step.action, step.because.clone())
-}
-
-fn nothing_kept() -> Retention {
-    Retention {
-        kept: Limits::NOTHING,
-        ..Retention::default()
-    }
 }
 
 /// Any link was taken for the one that was there before, whose target nobody had looked up.

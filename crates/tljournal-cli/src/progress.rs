@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use tljournal::workers;
 
 /// Nothing is shown for what is done sooner.
 const SHOWN_AFTER: Duration = Duration::from_secs(1);
@@ -50,8 +51,9 @@ impl Progress {
         let running = if shown && io::stderr().is_terminal() {
             let (sender, ended) = channel();
             let what = crate::text::clean(what);
-            let thread = std::thread::Builder::new().spawn(move || show(what, &far, &ended));
+            let show = move |ended| show(what, &far, &ended);
             // Without a thread there is no bar, and the work goes on.
+            let thread = workers::detached("tljournal-progress", ended, show);
             thread.ok().map(|thread| (sender, thread))
         } else {
             None

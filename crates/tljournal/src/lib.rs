@@ -50,6 +50,7 @@ mod tree;
 mod txn;
 mod undo;
 mod voucher;
+pub mod workers;
 
 pub use catalog::{
     CatalogError, ChangeRecord, EventFilter, EventRecord, RunFilter, RunRecord, TxnFilter,

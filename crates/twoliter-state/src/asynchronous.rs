@@ -1,8 +1,10 @@
 //! The same calls for asynchronous code.
 
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use tljournal::workers::{self, NoThread};
 use tljournal::{Digest, Installed};
 use tokio::sync::oneshot;
 
@@ -12,7 +14,8 @@ use crate::{Artifact, Error, Kit, KitOptions, Outputs, Published, State, Tools, 
 ///
 /// Each call owns what it works with and runs to its end on a thread of its own: a future that is dropped
 /// loses the answer and nothing else, no transaction is left half done. (It is not tokio's pool of
-/// blocking threads: that one holds up the end of its runtime, and a wait for a lock can be long.)
+/// blocking threads: that one holds up the end of its runtime, and a wait for a lock can be long.) Where the
+/// system has no room for another thread a call runs on the task's own one.
 #[derive(Debug, Clone)]
 pub struct AsyncState {
     state: Arc<State>,
@@ -80,14 +83,17 @@ impl AsyncState {
     /// As [`State::pull`]. `pull` runs on the thread of the call, and may wait there for a runtime.
     ///
     /// # Errors
-    /// As there.
+    /// As there; [`Error::Thread`] where there is no room for that thread: a task cannot wait for its runtime.
     pub async fn pull<F, E>(&self, path: &str, digest: Digest, pull: F) -> Result<Installed, Error>
     where
         F: FnOnce(&Utf8Path) -> Result<(), E> + Send + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     {
-        let path = path.to_owned();
-        self.run(move |state| state.pull(&path, digest, pull)).await
+        let (state, path) = (self.state.clone(), path.to_owned());
+        match begin(move || state.pull(&path, digest, pull)) {
+            Ok(begun) => begun.end().await,
+            Err(NoThread { source, .. }) => Err(Error::Thread { source }),
+        }
     }
 
     /// As [`State::unpack_kit`].
@@ -153,26 +159,47 @@ impl From<State> for AsyncState {
     }
 }
 
-/// Runs something to its end on a thread, whether anybody waits for it or not.
+/// Runs something to its end, whether anybody waits for it or not: on a thread if one can be had.
 async fn on_a_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
+    match begin(work) {
+        Ok(begun) => begun.end().await,
+        Err(NoThread { given, source }) => {
+            tracing::debug!(error = %source, "there is no thread for it: it runs on that of its task");
+            given()
+        }
+    }
+}
+
+/// Something that runs on a thread of its own.
+struct Begun<T> {
+    answered: oneshot::Receiver<Result<T, Error>>,
+    thread: JoinHandle<()>,
+}
+
+fn begin<T: Send + 'static, W: FnOnce() -> Result<T, Error> + Send + 'static>(
+    work: W,
+) -> Result<Begun<T>, NoThread<W>> {
     let (answer, answered) = oneshot::channel();
-    let thread = std::thread::Builder::new()
-        .name("twoliter-state".to_owned())
-        .spawn(move || {
-            // Nobody may be there any more to hear it.
-            let _ = answer.send(work());
-        })
-        .map_err(|source| Error::Thread { source })?;
-    match answered.await {
-        Ok(done) => done,
-        // It ended without an answer, so it panicked: here as there.
-        Err(_) => match thread.join() {
-            Err(panic) => std::panic::resume_unwind(panic),
-            Ok(()) => Err(Error::Thread {
-                source: std::io::ErrorKind::Interrupted.into(),
-            }),
-        },
+    let thread = workers::detached("twoliter-state", work, move |work| {
+        // Nobody may be there any more to hear it.
+        let _ = answer.send(work());
+    })?;
+    Ok(Begun { answered, thread })
+}
+
+impl<T> Begun<T> {
+    async fn end(self) -> Result<T, Error> {
+        match self.answered.await {
+            Ok(done) => done,
+            // It ended without an answer, so it panicked: here as there.
+            Err(_) => match self.thread.join() {
+                Err(panic) => std::panic::resume_unwind(panic),
+                Ok(()) => Err(Error::Thread {
+                    source: std::io::ErrorKind::Interrupted.into(),
+                }),
+            },
+        }
     }
 }

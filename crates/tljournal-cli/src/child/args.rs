@@ -9,7 +9,7 @@ use super::patience::Patience;
 use crate::time;
 
 /// What every command that runs another one understands.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct CommandArgs {
     /// What the run is for, as others are told who wait for it [default: the command line]
     #[arg(long, value_name = "TEXT")]

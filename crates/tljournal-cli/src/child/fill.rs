@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::process::ExitStatus;
 use std::sync::mpsc::channel;
 
-use camino::Utf8PathBuf;
+use camino::Utf8Path;
 use tljournal::{Error, Installed, Journal, PopulateOptions, TreeError, TreeSource};
 
 use super::{CommandArgs, end, to_its_end};
@@ -53,43 +53,46 @@ pub(crate) fn populate(session: &Session, args: &CommandArgs, (path, key): (&str
     }
 }
 
-/// Populates in a thread of its own, so that this one, which signals reach, can run the command when it is
-/// asked to.
+/// Populates; the command runs when the journal asks for the content, which it does not where the tree is there
+/// already.
 fn fill(
     journal: &Journal,
     args: &CommandArgs,
     (path, key): (&str, &str),
     options: PopulateOptions,
 ) -> (Result<Installed, Failure>, Option<(i64, ExitStatus)>) {
-    let (ask, asked) = channel::<Utf8PathBuf>();
-    let (tell, told) = channel::<bool>();
-    let source = TreeSource::filled(move |stage| {
-        let filled = ask.send(stage.to_owned()).is_ok() && told.recv() == Ok(true);
-        filled.then_some(()).ok_or(NotFilled)
-    });
-    std::thread::scope(|scope| {
-        let populating = scope.spawn(|| journal.populate(path, key, source, options));
-        // Nobody asks where the tree is there already.
-        let ran = asked.recv().ok().map(|stage| {
-            let mut run = journal.run(&args.label())?;
-            let number = run.number();
-            run.hand_down_key(path, key)?;
-            let mut command = args.to_command();
-            command.env(VARIABLE, stage);
-            // The run of this process goes on: it is the one that populates.
-            Ok::<_, Failure>((number, to_its_end(run, args, command, drop)?))
-        });
-        let _ = tell.send(matches!(&ran, Some(Ok((_, status))) if status.success()));
-        let populated = match populating.join() {
-            Ok(populated) => populated,
-            Err(panic) => std::panic::resume_unwind(panic),
-        };
-        match (ran, populated) {
-            // It is why nothing was populated.
-            (Some(Err(failure)), Err(Error::Source(TreeError::Fill { .. }))) => {
-                (Err(failure), None)
-            }
-            (ran, populated) => (populated.map_err(Failure::from), ran.and_then(Result::ok)),
-        }
-    })
+    let (tell, told) = channel();
+    let source = {
+        let (journal, args) = (journal.clone(), args.clone());
+        let (path, key) = (path.to_owned(), key.to_owned());
+        TreeSource::filled(move |stage| {
+            let ran = run_in(&journal, &args, (&path, &key), stage);
+            let filled = matches!(&ran, Ok((_, status)) if status.success());
+            // It is listened to when the tree is made, or has not been.
+            let _ = tell.send(ran);
+            filled.then_some(()).ok_or(NotFilled)
+        })
+    };
+    let populated = journal.populate(path, key, source, options);
+    match (told.try_recv().ok(), populated) {
+        // It is why nothing was populated.
+        (Some(Err(failure)), Err(Error::Source(TreeError::Fill { .. }))) => (Err(failure), None),
+        (ran, populated) => (populated.map_err(Failure::from), ran.and_then(Result::ok)),
+    }
+}
+
+/// Has the command fill a directory.
+fn run_in(
+    journal: &Journal,
+    args: &CommandArgs,
+    (path, key): (&str, &str),
+    stage: &Utf8Path,
+) -> Result<(i64, ExitStatus), Failure> {
+    let mut run = journal.run(&args.label())?;
+    let number = run.number();
+    run.hand_down_key(path, key)?;
+    let mut command = args.to_command();
+    command.env(VARIABLE, stage);
+    // The run of this process goes on: it is the one that populates.
+    Ok((number, to_its_end(run, args, command, drop)?))
 }

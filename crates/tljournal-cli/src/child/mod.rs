@@ -115,11 +115,9 @@ fn to_its_end(
         command: args.program(),
         source,
     })?;
-    let forwarding = signals.forward_to(&child);
-    let status = child
-        .wait()
+    let status = signals
+        .wait_for(&mut child)
         .map_err(|source| Failure::io("wait for the command", source))?;
-    forwarding.command_ended();
     over(run);
     match routes.finish() {
         // It would look as if all of it had been said.

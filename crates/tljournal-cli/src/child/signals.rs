@@ -5,15 +5,18 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::process::Child;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Sender, channel};
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
-use signal_hook::iterator::SignalsInfo;
+use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::WithRawSiginfo;
+use signal_hook::low_level::emulate_default_handler;
 
 /// The signals that are for the command.
 pub(super) const FORWARDED: [i32; 6] = [SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2];
@@ -21,14 +24,11 @@ pub(super) const FORWARDED: [i32; 6] = [SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR
 /// `SI_KERNEL`: a terminal has sent it, to the command as well as to this process.
 const OF_TERMINAL: i32 = 0x80;
 
-/// Signals are caught, and wait until there is a command.
+/// Signals are caught, and wait until there is a command. When this is dropped they are for this process again.
 pub(super) struct Caught {
-    command: Sender<OwnedFd>,
-    ended: Arc<AtomicBool>,
+    signals: SignalDelivery<UnixStream, WithRawSiginfo>,
+    over: Arc<AtomicBool>,
 }
-
-/// Signals go on to the command, until it has ended.
-pub(super) struct Forwarding(Arc<AtomicBool>);
 
 /// Catches what is meant for the command from now on.
 pub(super) fn catch() -> io::Result<Caught> {
@@ -36,66 +36,66 @@ pub(super) fn catch() -> io::Result<Caught> {
     let is_ignored = |signal: i32| ignored >> (signal - 1) & 1 == 1;
     let mut wanted: Vec<_> = FORWARDED.to_vec();
     wanted.retain(|signal| !is_ignored(*signal));
+    let over = Arc::new(AtomicBool::new(false));
+    for signal in &wanted {
+        signal_hook::flag::register_conditional_default(*signal, over.clone())?;
+    }
     if is_ignored(SIGCHLD) {
         // Nobody could wait for a child otherwise.
         wanted.push(SIGCHLD);
     }
-    let signals = SignalsInfo::new(wanted)?;
-    let (sender, receiver) = channel();
-    let ended = Arc::new(AtomicBool::new(false));
-    std::thread::Builder::new()
-        .name("tljournal-signals".to_owned())
-        .spawn({
-            let ended = ended.clone();
-            move || forward(signals, receiver.recv().ok(), &ended)
-        })?;
-    Ok(Caught {
-        command: sender,
-        ended,
-    })
-}
-
-/// Sends each signal on to the command. Where there is none, any more or at all, it is for this process,
-/// and does what it does by default.
-fn forward(mut signals: SignalsInfo<WithRawSiginfo>, command: Option<OwnedFd>, ended: &AtomicBool) {
-    for info in signals.forever() {
-        let signal = info.si_signo;
-        if signal == SIGCHLD {
-            continue;
-        }
-        let Some(command) = command.as_ref().filter(|_| !ended.load(Ordering::Acquire)) else {
-            let _ = signal_hook::low_level::emulate_default_handler(signal);
-            continue;
-        };
-        let by_terminal = info.si_code == OF_TERMINAL && [SIGINT, SIGQUIT].contains(&signal);
-        if let Some(signal) = Signal::from_named_raw(signal).filter(|_| !by_terminal) {
-            // It may have ended at this moment.
-            let _ = pidfd_send_signal(command, signal);
-        }
-    }
+    let (read, write) = UnixStream::pair()?;
+    let signals = SignalDelivery::with_pipe(read, write, WithRawSiginfo, wanted)?;
+    Ok(Caught { signals, over })
 }
 
 impl Caught {
-    /// Sends on what has come and what will.
-    pub(super) fn forward_to(self, child: &Child) -> Forwarding {
+    /// Waits for the end of the command, and sends on what has come and what will until then.
+    pub(super) fn wait_for(mut self, child: &mut Child) -> io::Result<ExitStatus> {
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         // The handle never names another process, and the child is not waited for yet.
         let opened = pid
-            .ok_or(rustix::io::Errno::SRCH)
+            .ok_or(Errno::SRCH)
             .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
         match opened {
-            // Who is to hear of it never ends before this.
-            Ok(command) => drop(self.command.send(command)),
+            Ok(command) => self.forward(&command)?,
             Err(error) => tracing::warn!(%error, "signals are not passed on to the command"),
         }
-        Forwarding(self.ended)
+        child.wait()
+    }
+
+    fn forward(&mut self, command: &OwnedFd) -> io::Result<()> {
+        loop {
+            for info in self.signals.pending() {
+                let of_terminal = info.si_code == OF_TERMINAL;
+                let by_terminal = of_terminal && [SIGINT, SIGQUIT].contains(&info.si_signo);
+                let signal = Signal::from_named_raw(info.si_signo);
+                if let Some(signal) = signal.filter(|_| !by_terminal && info.si_signo != SIGCHLD) {
+                    // It may have ended at this moment.
+                    let _ = pidfd_send_signal(command, signal);
+                }
+            }
+            let mut fds = [
+                PollFd::new(command, PollFlags::IN),
+                PollFd::new(self.signals.get_read(), PollFlags::IN),
+            ];
+            retry_on_intr(|| poll(&mut fds, None))?;
+            if !fds[0].revents().is_empty() {
+                return Ok(());
+            }
+        }
     }
 }
 
-impl Forwarding {
-    /// From now on a signal is for this process.
-    pub(super) fn command_ended(&self) {
-        self.0.store(true, Ordering::Release);
+impl Drop for Caught {
+    /// Does what those that nobody was told of do by default, as those will that come from now on.
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Release);
+        for info in self.signals.pending() {
+            if info.si_signo != SIGCHLD {
+                let _ = emulate_default_handler(info.si_signo);
+            }
+        }
     }
 }
 

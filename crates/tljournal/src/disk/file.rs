@@ -1,12 +1,15 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use rustix::fs::{Mode, Timespec, Timestamps};
 
 use super::{Detail, Dir, Disk, DiskError, Verb};
 use crate::model::{Stat, Timestamp};
+use crate::workers;
 
 /// A file that was just created and has no reader yet.
 #[derive(Debug)]
@@ -27,6 +30,9 @@ impl Synced {
     }
 }
 
+/// How many syncs are under way at once.
+const SYNCS_MAX: usize = 20;
+
 /// Something to be synced.
 #[derive(Debug, Clone, Copy)]
 pub enum Unsynced<'a> {
@@ -46,8 +52,8 @@ impl Unsynced<'_> {
 }
 
 impl Disk {
-    /// Syncs several things at once, each from a thread of its own: the filesystem then serves all of
-    /// them with one commit of its journal. One after the other, and in order, in front of a witness.
+    /// Syncs several things at once, some of them from threads: the filesystem then serves all of them with one
+    /// commit of its journal. One after the other, and in order, in front of a witness.
     ///
     /// # Errors
     /// The first [`DiskError`] of all, when every sync has ended.
@@ -57,30 +63,25 @@ impl Disk {
                 file.begin_writeback();
             }
         }
-        let Some((here, others)) = unsynced.split_first().filter(|_| self.witness.is_none()) else {
+        if self.witness.is_some() {
             for unsynced in unsynced {
                 unsynced.sync()?;
             }
             return Ok(Synced::proof());
+        }
+        let next = AtomicUsize::new(0);
+        let failure = Mutex::new(None);
+        let sync = || {
+            while let Some(unsynced) = unsynced.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if let Err(error) = unsynced.sync() {
+                    let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
+                    failure.get_or_insert(error);
+                }
+            }
         };
-        std::thread::scope(|scope| {
-            let mut threads = Vec::new();
-            for unsynced in others {
-                let thread = std::thread::Builder::new();
-                threads.push(thread.spawn_scoped(scope, || unsynced.sync()));
-            }
-            let mut all = here.sync();
-            for (thread, unsynced) in threads.into_iter().zip(others) {
-                let synced = match thread.map(std::thread::ScopedJoinHandle::join) {
-                    Ok(Ok(synced)) => synced,
-                    Ok(Err(panic)) => std::panic::resume_unwind(panic),
-                    // No thread could be had: then one after the other.
-                    Err(_) => unsynced.sync(),
-                };
-                all = all.and(synced);
-            }
-            all
-        })
+        workers::together(unsynced.len().min(SYNCS_MAX), sync);
+        let failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
+        failure.map_or(Ok(Synced::proof()), Err)
     }
 }
 

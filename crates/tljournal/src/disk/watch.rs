@@ -6,6 +6,7 @@ use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 
 use super::{Dir, DiskError};
+use crate::workers::{self, NoThread};
 
 /// Tells when a file is closed by somebody who could have written it, until this is dropped.
 #[derive(Debug)]
@@ -31,8 +32,7 @@ impl Dir {
         let path = format!("/proc/self/fd/{}/{name}", self.fd.as_raw_fd());
         let id = inotify::add_watch(&events, path, WatchFlags::CLOSE_WRITE).map_err(failed)?;
         let watch = Watch { events, id };
-        let events = watch.events.clone();
-        let listen = move || {
+        let listen = move |events: Arc<OwnedFd>| {
             let mut space = [MaybeUninit::uninit(); 4096];
             let mut told = Reader::new(&events, &mut space);
             loop {
@@ -47,10 +47,15 @@ impl Dir {
                 }
             }
         };
-        let spawned = std::thread::Builder::new()
-            .name("tljournal-watch".to_owned())
-            .spawn(listen);
-        spawned.map_err(|source| DiskError::new("watch", self.path.join(name).as_str(), source))?;
+        let events = watch.events.clone();
+        let listening = workers::detached("tljournal-watch", events, listen);
+        if let Err(NoThread { source, .. }) = listening {
+            return Err(DiskError::new(
+                "watch",
+                self.path.join(name).as_str(),
+                source,
+            ));
+        }
         Ok(watch)
     }
 }

@@ -11,6 +11,7 @@ use super::{Code, Finding, FsckWatch};
 use crate::error::Error;
 use crate::model::EntryKind;
 use crate::tree::{DifferenceKind, Reader, TreeError, cores};
+use crate::workers;
 
 /// One file: the number of what it belongs to, and its own there.
 type Job = (usize, usize);
@@ -27,16 +28,22 @@ impl Check<'_> {
         let next = AtomicUsize::new(0);
         let watch = self.options.watch.clone();
         let (sender, told) = channel();
-        let work = |sender: Sender<Told>| work(&all, &jobs, &next, &watch, &sender);
-        let ended = std::thread::scope(|scope| {
-            let workers = cores().min(jobs.len());
-            for _ in 0..workers {
-                let sender = sender.clone();
-                scope.spawn(move || work(sender));
+        let work = || work(&all, &jobs, &next, &watch, &sender);
+        let ended = workers::beside(cores().min(jobs.len()), work, |threads| {
+            let _end = End(&next);
+            if threads == 0 {
+                work();
             }
-            drop(sender);
             let mut ended = Ok(());
-            for (job, what) in told {
+            // Each tells once that it is done.
+            let mut working = threads.max(1);
+            while working > 0
+                && let Ok(one) = told.recv()
+            {
+                let Some((job, what)) = one else {
+                    working -= 1;
+                    continue;
+                };
                 ended = ended.and_then(|()| self.compared_content(&all[job.0], job.1, what));
                 if ended.is_err() {
                     watch.stop();
@@ -150,8 +157,34 @@ fn digest(kind: &EntryKind) -> String {
     }
 }
 
+/// Has nobody begin with another file when this is dropped.
+struct End<'a>(&'a AtomicUsize);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(usize::MAX / 2, Ordering::Relaxed);
+    }
+}
+
+/// Tells that a worker is done, also if it panics.
+struct Done<'a>(&'a Sender<Option<Told>>);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        // Whoever listens may have panicked.
+        let _ = self.0.send(None);
+    }
+}
+
 /// Reads files until there are no more.
-fn work(all: &[ToRead], jobs: &[Job], next: &AtomicUsize, watch: &FsckWatch, told: &Sender<Told>) {
+fn work(
+    all: &[ToRead],
+    jobs: &[Job],
+    next: &AtomicUsize,
+    watch: &FsckWatch,
+    told: &Sender<Option<Told>>,
+) {
+    let _done = Done(told);
     let mut reader = Reader::default();
     while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
         let (of, index) = (&all[job.0], job.1);
@@ -161,10 +194,10 @@ fn work(all: &[ToRead], jobs: &[Job], next: &AtomicUsize, watch: &FsckWatch, tol
             Ok(None) => {}
             Ok(Some(what)) => {
                 // Whoever listens has ended the check otherwise.
-                let _ = told.send((*job, Ok(what)));
+                let _ = told.send(Some((*job, Ok(what))));
             }
             Err(error) => {
-                let _ = told.send((*job, Err(error)));
+                let _ = told.send(Some((*job, Err(error))));
             }
         }
         if watch.is_stopped() {

@@ -45,7 +45,7 @@ pub struct FsckOptions {
 pub struct FsckWatch {
     read: AtomicU64,
     total: AtomicU64,
-    stopped: AtomicBool,
+    stopped: Arc<AtomicBool>,
 }
 
 impl FsckWatch {
@@ -59,6 +59,12 @@ impl FsckWatch {
     /// Has the check end soon, with what was found until then.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// What [`FsckWatch::stop`] sets: a handler of signals may.
+    #[must_use]
+    pub fn stop_flag(&self) -> Arc<AtomicBool> {
+        self.stopped.clone()
     }
 
     /// Whether it is to end.

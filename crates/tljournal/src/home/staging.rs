@@ -2,10 +2,10 @@ use rustix::io::Errno;
 
 use super::Home;
 use super::layout::BESIDE_PREFIX;
-use crate::disk::Dir;
+use crate::disk::{Dir, DiskError};
 use crate::error::Error;
 use crate::lock;
-use crate::model::{Change, Place, Spot, TxnId};
+use crate::model::{Anchor, Change, Place, RelPath, Spot, TxnId};
 
 /// Tells people, and whoever keeps it, which path each staged entry was for: a line for each, after it
 /// the path. Not synced.
@@ -86,13 +86,20 @@ impl Home {
     pub(crate) fn spot(&self, id: TxnId, change: &Change) -> Result<Option<(Dir, String)>, Error> {
         let opened = match &change.spot {
             Spot::Home => self.txns.open_dir(&id.to_string()),
-            Spot::Beside(None) => Ok(self.anchor(change.place.anchor).clone()),
-            Spot::Beside(Some(dir)) => self.anchor(change.place.anchor).open_dir(dir.as_str()),
+            Spot::Beside(dir) => self.beside(change.place.anchor, dir.as_ref()),
         };
         match opened {
             Ok(dir) => Ok(Some((dir, spot_name(&change.spot, id, change.n)))),
             Err(error) if error.is(Errno::NOENT) => Ok(None),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The directory that content waits in beside its target.
+    pub(crate) fn beside(&self, anchor: Anchor, dir: Option<&RelPath>) -> Result<Dir, DiskError> {
+        match dir {
+            None => Ok(self.anchor(anchor).clone()),
+            Some(dir) => self.anchor(anchor).open_dir(dir.as_str()),
         }
     }
 
@@ -128,6 +135,6 @@ pub(crate) fn out_name(spot_name: &str) -> String {
     format!("{spot_name}.out")
 }
 
-fn cannot_lock(dir: &Dir, errno: Errno) -> crate::disk::DiskError {
-    crate::disk::DiskError::new("lock", dir.path().as_str(), errno)
+fn cannot_lock(dir: &Dir, errno: Errno) -> DiskError {
+    DiskError::new("lock", dir.path().as_str(), errno)
 }

@@ -1,5 +1,5 @@
 use std::fs::File;
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use super::flock::TURNSTILE;
@@ -7,6 +7,7 @@ use crate::ambient::{self, Keeper};
 use crate::disk::{Dir, DiskError};
 use crate::model::Timestamp;
 use crate::redact::redacted_text;
+use crate::workers::{self, NoThread};
 
 /// Longest description that is read back, in bytes.
 const TEXT_BYTES_MAX: u64 = 1024;
@@ -65,18 +66,22 @@ fn first_in_line(dir: &Dir, name: &str) -> Option<String> {
 
 /// Who held which lock at one moment, as far as it shows from here. To ask takes 15 ms, in which nothing is done:
 /// it is asked for once, beside other work.
-pub(crate) struct Holders(Option<JoinHandle<String>>);
+pub(crate) struct Holders(Receiver<String>);
 
 impl Holders {
     /// Asks.
     pub(crate) fn ask() -> Self {
-        Self(thread::Builder::new().spawn(ambient::locks).ok())
+        let (tell, told) = sync_channel(1);
+        let ask = |tell: SyncSender<_>| drop(tell.send(ambient::locks()));
+        if let Err(NoThread { given, .. }) = workers::detached("tljournal-locks", tell, ask) {
+            ask(given);
+        }
+        Self(told)
     }
 
     /// The answer, as a description of who holds a lock on an inode; `None` if nobody does.
     pub(crate) fn told(self) -> impl Fn(u64) -> Option<String> {
-        let locks = self.0.and_then(|asked| asked.join().ok());
-        let locks = locks.unwrap_or_default();
+        let locks = self.0.recv().unwrap_or_default();
         move |ino| {
             let keepers = ambient::lock_holders_among(&locks, ino);
             (!keepers.is_empty()).then(|| tell(&keepers, true))

@@ -1,5 +1,6 @@
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -12,6 +13,7 @@ use super::memory::{Memory, Turn};
 use super::spread::cores;
 use crate::disk::Disk;
 use crate::model::Hasher;
+use crate::workers;
 
 /// How much decompressed content waits at most, of all layers together.
 const BUDGET_BYTES: usize = 32 << 20;
@@ -23,7 +25,7 @@ const PIECE_BYTES: usize = 256 << 10;
 type Piece = Result<Vec<u8>, TreeError>;
 
 /// Has `take` read the content of each layer in order, decompressed, while every core decompresses the ones
-/// that follow.
+/// that follow; where there are no threads, each as it is read.
 pub(super) fn read_ahead(
     layers: &[Layer],
     disk: &Disk,
@@ -39,6 +41,7 @@ pub(super) fn read_ahead(
         .unzip();
     let (pace, memory) = (Pace::default(), Memory::new(DECODERS_BYTES));
     let work = || {
+        let _abandoned = Abandoned(&senders);
         // Layers are begun in order: the one that is read now is always under way.
         while let Some(index) = pace.next_within(threads)
             && let (Some(layer), Some(sender)) = (layers.get(index), senders.get(index))
@@ -52,17 +55,35 @@ pub(super) fn read_ahead(
             }
         }
     };
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(work);
-        }
+    let here = |workers| {
         let reading = Reading(&pace);
         for (layer, receiver) in layers.iter().zip(receivers) {
-            take(layer, &mut Pieces::new(receiver))?;
+            match workers {
+                0 => decode(layer, disk, None, |decoded| {
+                    take(layer, &mut Pieces::new(Content::Here(layer, decoded)))?;
+                    Ok(ControlFlow::Continue(()))
+                })?,
+                _ => take(layer, &mut Pieces::new(Content::Sent(receiver)))?,
+            }
             reading.has_read_one();
         }
         Ok(())
-    })
+    };
+    workers::beside(threads, work, here)
+}
+
+/// What the layers are sent by.
+type Senders = [Mutex<Option<SyncSender<Piece>>>];
+
+/// Lets nobody wait for a layer that a thread which panicked was to begin.
+struct Abandoned<'a>(&'a Senders);
+
+impl Drop for Abandoned<'_> {
+    fn drop(&mut self) {
+        for sender in self.0.iter().filter(|_| std::thread::panicking()) {
+            sender.lock().unwrap_or_else(PoisonError::into_inner).take();
+        }
+    }
 }
 
 /// How far the layers are begun, and read.
@@ -118,6 +139,31 @@ fn send(
     sender: &SyncSender<Piece>,
     turn: Turn<'_>,
 ) -> Result<(), TreeError> {
+    decode(layer, disk, Some(turn), |decoded| {
+        loop {
+            let mut piece = Vec::with_capacity(PIECE_BYTES);
+            let read = (&mut *decoded)
+                .take(PIECE_BYTES as u64)
+                .read_to_end(&mut piece);
+            let failed = |error| damaged(&layer.shown(), BEGINNING, error);
+            if read.map_err(failed)? == 0 {
+                return Ok(ControlFlow::Continue(()));
+            }
+            if sender.send(Ok(piece)).is_err() {
+                // Whoever does not listen any more has failed already.
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+    })
+}
+
+/// Has the content of a layer read, and looks whether it is what it was to be, unless nobody wants to know.
+fn decode(
+    layer: &Layer,
+    disk: &Disk,
+    turn: Option<Turn<'_>>,
+    read: impl FnOnce(&mut dyn Read) -> Result<ControlFlow<()>, TreeError>,
+) -> Result<(), TreeError> {
     let file = layers::open(disk, &layer.path)?;
     let look = || disk.stat_open(&file, &layer.shown());
     let before = look()?;
@@ -127,19 +173,10 @@ fn send(
         hasher: layer.digest.map(|_| Hasher::default()),
     };
     let encoded = Encoded::recognise(&mut raw).map_err(failed)?;
-    let share = turn.take(encoded.memory_bytes_max());
+    let share = turn.map(|turn| turn.take(encoded.memory_bytes_max()));
     let mut decoded = encoded.decoded().map_err(failed)?;
-    loop {
-        let mut piece = Vec::with_capacity(PIECE_BYTES);
-        let read = (&mut decoded)
-            .take(PIECE_BYTES as u64)
-            .read_to_end(&mut piece);
-        if read.map_err(failed)? == 0 {
-            break;
-        }
-        if sender.send(Ok(piece)).is_err() {
-            return Ok(());
-        }
+    if read(&mut decoded)?.is_break() {
+        return Ok(());
     }
     drop(decoded);
     drop(share);
@@ -172,18 +209,24 @@ impl Read for Hashing<'_> {
     }
 }
 
+/// Where the content of a layer comes from: a thread that decompresses it, or the decompressor.
+enum Content<'a> {
+    Sent(Receiver<Piece>),
+    Here(&'a Layer, &'a mut dyn Read),
+}
+
 /// The content of one layer, as it comes.
-pub(super) struct Pieces {
-    receiver: Receiver<Piece>,
+pub(super) struct Pieces<'a> {
+    content: Content<'a>,
     piece: Vec<u8>,
     at: usize,
     failure: Option<TreeError>,
 }
 
-impl Pieces {
-    fn new(receiver: Receiver<Piece>) -> Self {
+impl<'a> Pieces<'a> {
+    fn new(content: Content<'a>) -> Self {
         Self {
-            receiver,
+            content,
             piece: Vec::new(),
             at: 0,
             failure: None,
@@ -196,10 +239,19 @@ impl Pieces {
     }
 }
 
-impl Read for Pieces {
+impl Read for Pieces<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let receiver = match &mut self.content {
+            Content::Here(layer, decoded) => {
+                return read_some(decoded, buffer).map_err(|error| {
+                    self.failure = Some(damaged(&layer.shown(), BEGINNING, error));
+                    io::ErrorKind::InvalidData.into()
+                });
+            }
+            Content::Sent(receiver) => receiver,
+        };
         while self.at == self.piece.len() {
-            match self.receiver.recv() {
+            match receiver.recv() {
                 Ok(Ok(piece)) => (self.piece, self.at) = (piece, 0),
                 Ok(Err(failure)) => {
                     self.failure = Some(failure);

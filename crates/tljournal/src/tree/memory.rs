@@ -98,27 +98,23 @@ mod tests {
     #[test]
     fn what_is_shared_is_never_exceeded_and_given_out_in_order() {
         let (memory, held) = (Memory::new(128), AtomicU64::new(0));
-        let order = Mutex::new(Vec::new());
-        std::thread::scope(|scope| {
-            for number in (0..60).rev() {
-                let (memory, held, order) = (&memory, &held, &order);
-                scope.spawn(move || {
-                    let turn = memory.turn(number);
-                    if number % 7 == 0 {
-                        return;
-                    }
-                    let bytes = [0, 64, 128][number % 3];
-                    let share = turn.take(bytes);
-                    let before = held.fetch_add(bytes, Ordering::SeqCst);
-                    assert!(before + bytes <= 128, "{number}");
-                    if bytes == 128 {
-                        order.lock().unwrap().push(number);
-                    }
-                    std::thread::yield_now();
-                    held.fetch_sub(bytes, Ordering::SeqCst);
-                    drop(share);
-                });
+        let (order, numbers) = (Mutex::new(Vec::new()), AtomicU64::new(60));
+        crate::workers::together(60, || {
+            let number = numbers.fetch_sub(1, Ordering::SeqCst) as usize - 1;
+            let turn = memory.turn(number);
+            if number.is_multiple_of(7) {
+                return;
             }
+            let bytes = [0, 64, 128][number % 3];
+            let share = turn.take(bytes);
+            let before = held.fetch_add(bytes, Ordering::SeqCst);
+            assert!(before + bytes <= 128, "{number}");
+            if bytes == 128 {
+                order.lock().unwrap().push(number);
+            }
+            std::thread::yield_now();
+            held.fetch_sub(bytes, Ordering::SeqCst);
+            drop(share);
         });
         let order = order.into_inner().unwrap();
         assert_eq!(order.len(), 17);

@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::disk::Dir;
+use crate::workers;
 
 /// How many threads are worth starting.
 pub(crate) fn cores() -> usize {
@@ -10,11 +11,11 @@ pub(crate) fn cores() -> usize {
     *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
-/// How many threads are to write below a directory: one in front of a witness, so that the order of its
-/// calls can be repeated.
+/// How many threads are to write below a directory, beside the one that reads: none in front of a witness, so
+/// that the order of its calls can be repeated.
 pub(super) fn writers(root: &Dir) -> usize {
     match root.disk().is_witnessed() {
-        true => 1,
+        true => 0,
         false => cores(),
     }
 }
@@ -52,18 +53,15 @@ pub(super) fn spread<S: Default + Send, E: Send>(
             }
         }
     };
-    let helpers = threads.min(count.div_ceil(grain)).saturating_sub(1);
-    let states = std::thread::scope(|scope| {
-        let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();
-        let mut states = vec![work()];
-        for helper in helpers {
-            match helper.join() {
-                Ok(state) => states.push(state),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
+    let states = Mutex::new(Vec::new());
+    workers::together(threads.min(count.div_ceil(grain)), || {
+        let state = work();
         states
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(state);
     });
+    let states = states.into_inner().unwrap_or_else(PoisonError::into_inner);
     let failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
     match failure {
         Some((_, error)) => Err(error),

@@ -8,6 +8,7 @@ use super::writers::{Contents, Slot, Writers};
 use super::{Tick, TreeError};
 use crate::disk::Dir;
 use crate::model::{Entry, EntryKind, EntrySignature, Timestamp};
+use crate::workers;
 
 /// Mode of directories that an archive implies and does not list.
 const IMPLIED_MODE: u32 = 0o755;
@@ -43,16 +44,14 @@ pub(super) fn unpack(
     feed: impl FnOnce(&mut Unpacker<'_>) -> Result<(), TreeError>,
 ) -> Result<Built, TreeError> {
     let writers = Writers::new(root, tick);
-    let nodes = std::thread::scope(|scope| {
-        for _ in 0..spread::writers(root) {
-            scope.spawn(|| writers.work());
-        }
+    let feed = |threads| {
         // Whatever happens below, the writers must see the end of their work.
         let _end = writers.end_on_drop();
         let mut unpacker = Unpacker {
             root,
             mode_mask,
             writers: &writers,
+            threads,
             nodes: BTreeMap::new(),
             layer: None,
             whiteouts: HashSet::new(),
@@ -63,7 +62,8 @@ pub(super) fn unpack(
         feed(&mut unpacker)?;
         unpacker.settle()?;
         Ok::<_, TreeError>(unpacker.nodes)
-    })?;
+    };
+    let nodes = workers::beside(spread::writers(root), || writers.work(), feed)?;
     draft(nodes, writers.into_contents()).finish(root)
 }
 
@@ -72,6 +72,8 @@ pub(super) struct Unpacker<'a> {
     pub(super) root: &'a Dir,
     mode_mask: u32,
     writers: &'a Writers<'a>,
+    /// How many writers there are.
+    threads: usize,
     pub(super) nodes: BTreeMap<String, Node>,
     /// The layer that is added, if there are several.
     pub(super) layer: Option<u32>,
@@ -188,7 +190,10 @@ impl Unpacker<'_> {
         let (mode, mtime) = (item.mode & self.mode_mask, item.mtime);
         let kind = match item.content {
             Content::Dir => NodeKind::Dir { is_implied: false },
-            Content::File(reader) => NodeKind::File(self.writers.write(path, mode, mtime, reader)?),
+            Content::File(reader) => {
+                let file = (path, mode, mtime);
+                NodeKind::File(self.writers.write(self.threads, file, reader)?)
+            }
             Content::Link(target) => {
                 let target = text(path, target)?;
                 self.root.make_link(&target, path)?;

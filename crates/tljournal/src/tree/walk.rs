@@ -7,6 +7,7 @@ use super::spread::cores;
 use super::{Forbidden, TreeError};
 use crate::disk::Dir;
 use crate::model::{Kind, Stat};
+use crate::workers;
 
 /// What a walk saw of one entry.
 #[derive(Debug)]
@@ -42,12 +43,7 @@ pub(super) fn walk(top: &Dir, forbidden: Option<Forbidden>) -> Result<Vec<Seen>,
     state.seen.push(root);
     state.waiting.push(String::new());
     drop(state);
-    std::thread::scope(|scope| {
-        for _ in 1..cores() {
-            scope.spawn(|| walk.work());
-        }
-        walk.work();
-    });
+    workers::together(cores(), || walk.work());
     let state = walk
         .state
         .into_inner()

@@ -1,6 +1,5 @@
 use std::collections::VecDeque;
-use std::io::Read;
-use std::mem;
+use std::io::{ErrorKind, Read};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -22,7 +21,7 @@ const JOB_BYTES: usize = 1024;
 /// Which written file is meant.
 pub(super) type Slot = u32;
 
-/// Threads that hash and write files that one thread reads.
+/// Threads that hash and write files that one thread reads; where there are none that one does it all.
 pub(super) struct Writers<'a> {
     root: &'a Dir,
     tick: Tick<'a>,
@@ -40,6 +39,8 @@ struct State {
     bytes: usize,
     unfinished: usize,
     has_ended: bool,
+    /// Whether a writer panicked: whoever waits for it goes on, and so does its panic.
+    has_panicked: bool,
     failure: Option<TreeError>,
     contents: Vec<Option<draft::Content>>,
 }
@@ -79,6 +80,34 @@ impl Drop for End<'_> {
     }
 }
 
+/// Tells those who wait for a writer that it has panicked.
+struct Panicked<'a>(&'a Writers<'a>);
+
+impl Drop for Panicked<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.lock().has_panicked = true;
+            self.0.less.notify_all();
+        }
+    }
+}
+
+impl State {
+    /// Whether nobody has to wait any more.
+    fn has_failed(&self) -> bool {
+        self.failure.is_some() || self.has_panicked
+    }
+
+    fn failure(&mut self) -> Result<(), TreeError> {
+        match self.failure.take() {
+            Some(failure) => Err(failure),
+            // Nobody sees it: the panic goes on as soon as all threads have ended.
+            None if self.has_panicked => Err(TreeError::read("", ErrorKind::Interrupted.into())),
+            None => Ok(()),
+        }
+    }
+}
+
 impl<'a> Writers<'a> {
     pub(super) fn new(root: &'a Dir, tick: Tick<'a>) -> Self {
         Self {
@@ -106,15 +135,24 @@ impl<'a> Writers<'a> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has a file written, and returns once its content was read.
+    /// Has a file written, by one of so many threads, and returns once its content was read.
     pub(super) fn write(
         &self,
-        path: &str,
-        mode: u32,
-        mtime: Timestamp,
+        threads: usize,
+        (path, mode, mtime): (&str, u32, Timestamp),
         reader: &mut dyn Read,
     ) -> Result<Slot, TreeError> {
         let fail = |error| TreeError::read(path, error);
+        if threads == 0 {
+            let next = || {
+                let piece = read_piece(reader).map_err(fail)?;
+                Ok((!piece.is_empty()).then_some(piece))
+            };
+            let content = self.write_pieces((path, mode, mtime), next)?;
+            let mut state = self.lock();
+            state.contents.push(Some(content));
+            return Ok(state.contents.len() as Slot - 1);
+        }
         self.charge(JOB_BYTES + PIECE_BYTES)?;
         let first = read_piece(reader).map_err(fail)?;
         let is_whole = first.len() < PIECE_BYTES;
@@ -130,10 +168,6 @@ impl<'a> Writers<'a> {
         });
         if !is_whole {
             self.send_rest(&sender, reader, path)?;
-        }
-        drop(sender);
-        if self.root.disk().is_witnessed() {
-            self.drain()?;
         }
         Ok(slot)
     }
@@ -171,12 +205,12 @@ impl<'a> Writers<'a> {
     /// Waits until so much more may be on its way, or tells that a writer failed.
     fn charge(&self, bytes: usize) -> Result<(), TreeError> {
         let too_much = |state: &mut State| {
-            state.failure.is_none() && state.bytes > 0 && state.bytes + bytes > BUDGET_BYTES
+            !state.has_failed() && state.bytes > 0 && state.bytes + bytes > BUDGET_BYTES
         };
         let waited = self.less.wait_while(self.lock(), too_much);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner);
         state.bytes += bytes;
-        state.failure.take().map_or(Ok(()), Err)
+        state.failure()
     }
 
     fn release(&self, bytes: usize) {
@@ -186,14 +220,15 @@ impl<'a> Writers<'a> {
 
     /// Waits until everything is written.
     pub(super) fn drain(&self) -> Result<(), TreeError> {
-        let unfinished = |state: &mut State| state.failure.is_none() && state.unfinished > 0;
+        let unfinished = |state: &mut State| !state.has_failed() && state.unfinished > 0;
         let waited = self.less.wait_while(self.lock(), unfinished);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner);
-        state.failure.take().map_or(Ok(()), Err)
+        state.failure()
     }
 
     /// Writes files until there are no more.
     pub(super) fn work(&self) {
+        let _panicked = Panicked(self);
         loop {
             let idle = |state: &mut State| state.queue.is_empty() && !state.has_ended;
             let waited = self.more.wait_while(self.lock(), idle);
@@ -217,24 +252,34 @@ impl<'a> Writers<'a> {
         }
     }
 
-    fn write_job(&self, mut job: Job) -> Result<draft::Content, TreeError> {
+    fn write_job(&self, job: Job) -> Result<draft::Content, TreeError> {
+        let (mut first, mut held) = (Some(job.first), 0);
+        self.write_pieces((&job.path, job.mode, job.mtime), || {
+            // What came before it is written.
+            self.release(held);
+            let rest = || job.rest.as_ref().and_then(|rest| rest.recv().ok());
+            let piece = first.take().or_else(rest);
+            held = piece.as_ref().map_or(0, Vec::len);
+            Ok(piece)
+        })
+    }
+
+    /// Writes a file of pieces, until there are no more.
+    fn write_pieces(
+        &self,
+        (path, mode, mtime): (&str, u32, Timestamp),
+        mut next: impl FnMut() -> Result<Option<Vec<u8>>, TreeError>,
+    ) -> Result<draft::Content, TreeError> {
         let mut hasher = Hasher::default();
         let mut size = 0;
-        let mut file = self.root.create_file(&job.path, job.mode)?;
-        let mut piece = mem::take(&mut job.first);
-        loop {
+        let mut file = self.root.create_file(path, mode)?;
+        while let Some(piece) = next()? {
             hasher.update(&piece);
             write(&mut file, &piece)?;
             size += piece.len() as u64;
             (self.tick)(piece.len() as u64);
-            self.release(piece.len());
-            drop(piece);
-            match job.rest.as_ref().and_then(|rest| rest.recv().ok()) {
-                Some(next) => piece = next,
-                None => break,
-            }
         }
-        let stat = seal(&file, job.mode, job.mtime)?;
+        let stat = seal(&file, mode, mtime)?;
         Ok(draft::Content {
             size,
             digest: hasher.finish(),

@@ -28,8 +28,8 @@ pub struct Transaction {
     pub(super) engine: Arc<Engine>,
     pub(super) label: String,
     pub(super) intents: Vec<Intent>,
-    /// The places of the intents, with the paths that the caller knows them by.
-    taken: BTreeMap<Place, RelPath>,
+    /// The places of the intents, with the paths that the caller knows them by and where they stand among them.
+    taken: BTreeMap<Place, (RelPath, usize)>,
     /// The number of the next change; those that failed keep theirs.
     pub(super) next: u32,
     pub(super) live: Option<Live>,
@@ -88,14 +88,20 @@ impl Transaction {
 
     /// The digest of what is going to be at a path, of a file or of a tree.
     pub(crate) fn digest_of(&self, path: &RelPath) -> Option<Digest> {
-        let intent = self.intents.iter().find(|intent| intent.path == *path)?;
+        let intent = self.intent_at(path)?;
         let found = intent.found.as_ref().and_then(|found| found.digest);
         found.or_else(|| intent.staged.as_ref().and_then(|staged| staged.digest))
     }
 
+    fn intent_at(&self, path: &RelPath) -> Option<&Intent> {
+        let place = self.engine.home.place(path).ok()?;
+        let (_, at) = self.taken.get(&place)?;
+        self.intents.get(*at)
+    }
+
     /// The tree that is staged for a path, with what describes it.
     pub(crate) fn staged_tree(&self, path: &RelPath) -> Option<(Dir, Manifest)> {
-        let intent = self.intents.iter().find(|intent| intent.path == *path)?;
+        let intent = self.intent_at(path)?;
         let staged = intent.staged.as_ref()?;
         let tree = staged.tree.as_ref()?;
         Some((tree.pin.dir().clone(), tree.manifest.clone()))
@@ -140,7 +146,7 @@ impl Transaction {
     ) -> Result<Intent, Error> {
         self.engine.check_usable()?;
         let place = self.engine.home.place(&path)?;
-        if let Some(other) = place.overlapping(&self.taken) {
+        if let Some((other, _)) = place.overlapping(&self.taken) {
             let (path, other) = (path.to_string(), other.to_string());
             return Err(UsageError::Overlap { path, other }.into());
         }
@@ -181,7 +187,8 @@ impl Transaction {
 
     /// Takes a change among the others.
     pub(super) fn keep(&mut self, intent: Intent) {
-        self.taken.insert(intent.place.clone(), intent.path.clone());
+        let known = (intent.path.clone(), self.intents.len());
+        self.taken.insert(intent.place.clone(), known);
         self.intents.push(intent);
     }
 

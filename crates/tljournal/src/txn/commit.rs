@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::begin::Transaction;
 use super::intent::{Intent, Wanted};
@@ -13,7 +13,7 @@ use crate::engine::{Engine, Moment};
 use crate::error::{Conflict, ConflictKind, Error};
 use crate::home::Parent;
 use crate::lock::{Held, Mode};
-use crate::model::{EventKind, Kind, Op, Place, Timestamp};
+use crate::model::{Change, EventKind, Kind, Op, Place, Timestamp};
 use crate::pin::{self, Alone, Waiter};
 use crate::recovery;
 
@@ -336,11 +336,10 @@ impl Transaction {
             changed: BTreeMap::new(),
             pins: BTreeMap::new(),
         };
+        let made = |change: &&Change| !matches!(change.op, Op::Adopt | Op::Parent);
+        let made: BTreeSet<_> = plan.changes.iter().filter(made).map(|one| one.n).collect();
         for intent in self.intents.drain(..) {
-            let changed = plan
-                .changes
-                .iter()
-                .any(|change| change.n == intent.n && !matches!(change.op, Op::Adopt | Op::Parent));
+            let changed = made.contains(&intent.n);
             let staged = intent
                 .staged
                 .and_then(|staged| staged.tree)

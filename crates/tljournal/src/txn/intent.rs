@@ -3,7 +3,7 @@ use camino::Utf8PathBuf;
 use super::payload::Payload;
 use super::stage_tree::{OnPinned, WantedTree};
 use crate::catalog::EntryRow;
-use crate::disk::{Dir, NewFile};
+use crate::disk::NewFile;
 use crate::model::{Digest, Expect, Image, Manifest, Op, Place, RelPath, Signature, Spot, Stat};
 use crate::pin::Pin;
 
@@ -88,12 +88,10 @@ pub(super) enum Trust {
 #[derive(Debug)]
 pub(super) struct Staged {
     pub(super) spot: Spot,
-    /// The directory that it waits in.
-    pub(super) dir: Dir,
     pub(super) image: Image,
     pub(super) digest: Option<Digest>,
     pub(super) tree: Option<StagedTree>,
-    /// Open, to be synced, as long as there are few.
+    /// Open, to be synced, if it is one of the first few.
     pub(super) file: Option<NewFile>,
     /// A name of the same file elsewhere that is to go once it is in place.
     pub(super) moved_from: Option<Utf8PathBuf>,

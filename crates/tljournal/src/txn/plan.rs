@@ -14,7 +14,7 @@ use crate::error::{Conflict, ConflictKind, Error};
 use crate::home::{Parent, spot_name};
 use crate::model::{
     Change, Digest, Durability, Entry, EntrySignature, Expect, Identity, Image, Kind, Manifest, Op,
-    Place, Spot, Stat, Timestamp, TxnId,
+    Place, Spot, Stat, Timestamp,
 };
 use crate::pin;
 use crate::tree::{self, Depth};
@@ -35,7 +35,6 @@ impl Transaction {
     /// Checks every expectation, and what each change will meet.
     pub(super) fn plan(&self) -> Result<Plan, Error> {
         let mut plan = Plan::default();
-        let live_id = self.live.as_ref().map(|live| live.id);
         // Nothing was committed since the first look: then trees need no second one.
         let quiet = self.moment == Some(self.engine.moment()?);
         let mut parents = BTreeMap::new();
@@ -63,7 +62,7 @@ impl Transaction {
                     self.change(intent, stat, None, Op::Remove, &mut plan)?
                 }
                 (wanted, Some(staged)) if staged.synced => {
-                    staged.check_waits(live_id, intent.n)?;
+                    self.check_waits(intent, staged)?;
                     self.change(intent, stat, Some(staged), wanted.op(), &mut plan)?
                 }
                 (_, Some(_) | None) => {
@@ -97,6 +96,19 @@ impl Transaction {
             .map(|(place, n)| parent_change(place, n));
         plan.changes.extend(parents);
         Ok(plan)
+    }
+
+    /// Makes sure that what was staged is still where it waits.
+    fn check_waits(&self, intent: &Intent, staged: &Staged) -> Result<(), Error> {
+        let Some(live) = &self.live else {
+            return Ok(());
+        };
+        let name = spot_name(&staged.spot, live.id, intent.n);
+        let dir = self.staged_dir(&intent.place, &staged.spot)?;
+        match dir.stat(&name)? {
+            Some(stat) if staged.image.is_same_inode(&stat) => Ok(()),
+            _ => Err(vanished(&dir, &name).into()),
+        }
     }
 
     fn change(
@@ -300,18 +312,6 @@ impl Plan {
                 .signatures
                 .insert(change.n, tree.signature.clone());
             self.known.sources.extend(look.map(|look| (look, digest)));
-        }
-    }
-}
-
-impl Staged {
-    /// Makes sure that what was staged is still where it waits.
-    fn check_waits(&self, id: Option<TxnId>, n: u32) -> Result<(), Error> {
-        let Some(id) = id else { return Ok(()) };
-        let name = spot_name(&self.spot, id, n);
-        match self.dir.stat(&name)? {
-            Some(stat) if self.image.is_same_inode(&stat) => Ok(()),
-            _ => Err(vanished(&self.dir, &name).into()),
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::apply::RACY_NANOS;
 use crate::disk::{Dir, Unsynced};
 use crate::error::Error;
 use crate::home::Parent;
-use crate::model::{Durability, EntryKind, Kind, Manifest, Spot};
+use crate::model::{Durability, EntryKind, Kind, Manifest, Place, Spot};
 use crate::recovery;
 use crate::tree::{self, Depth, TreeError};
 
@@ -23,7 +23,7 @@ pub struct Prepared {
 
 /// How many files are synced one by one; more are synced with their whole filesystem, which has to wait
 /// for everybody else's dirty data too.
-const FILES_ONE_BY_ONE_MAX: usize = 16;
+pub(super) const FILES_ONE_BY_ONE_MAX: usize = 16;
 
 impl Transaction {
     /// Makes everything that was staged durable.
@@ -45,17 +45,22 @@ impl Transaction {
             recovery::settle_trees(&self.engine)?;
         }
         self.sync_home()?;
-        for intent in &mut self.intents {
-            match &mut intent.staged {
-                Some(staged) if !staged.synced && intent.found.is_none() => {
+        let mut intents = std::mem::take(&mut self.intents);
+        let beside: Result<(), Error> = intents
+            .iter_mut()
+            .filter(|intent| intent.found.is_none())
+            .try_for_each(|intent| match &mut intent.staged {
+                Some(staged) if !staged.synced => {
                     if needs_sync(&intent.wanted) {
-                        sync_beside(staged, self.engine.home.syncfs_reaches_medium)?;
+                        self.sync_beside(&intent.place, staged)?;
                     }
                     staged.synced = true;
+                    Ok(())
                 }
-                _ => {}
-            }
-        }
+                _ => Ok(()),
+            });
+        self.intents = intents;
+        beside?;
         for intent in &self.intents {
             if let Some(found) = &intent.found {
                 let synced = self.sync_found(intent, found);
@@ -134,7 +139,9 @@ impl Transaction {
         if !self.intents.iter().any(takes_out) {
             return Ok(());
         }
-        let one_by_one = trees.clone().count() == 0 && files().count() <= FILES_ONE_BY_ONE_MAX;
+        let is_file = |intent: &&&Intent| matches!(intent.wanted, Wanted::File(_));
+        let count = staged.iter().filter(is_file).count();
+        let one_by_one = trees.clone().count() == 0 && count <= FILES_ONE_BY_ONE_MAX;
         if one_by_one || !home.syncfs_reaches_medium {
             for tree in trees {
                 sync_tree(tree)?;
@@ -156,6 +163,23 @@ impl Transaction {
                 _ => {}
             }
         }
+        Ok(())
+    }
+
+    /// Syncs what is staged beside its target.
+    fn sync_beside(&self, place: &Place, staged: &mut Staged) -> Result<(), Error> {
+        if let Some(file) = staged.file.take() {
+            let _synced = file.sync()?;
+        }
+        let dir = self.staged_dir(place, &staged.spot)?;
+        match &staged.tree {
+            Some(_) if self.engine.home.syncfs_reaches_medium => {
+                dir.sync_filesystem()?;
+            }
+            Some(_) => sync_tree(staged)?,
+            None => {}
+        }
+        let _synced = dir.sync()?;
         Ok(())
     }
 
@@ -204,22 +228,6 @@ fn needs_sync(wanted: &Wanted) -> bool {
         Wanted::Tree(tree) => tree.options.durability == Durability::Durable,
         Wanted::File(_) | Wanted::Link(_) | Wanted::Nothing(_) => true,
     }
-}
-
-/// Syncs what is staged beside its target.
-fn sync_beside(staged: &mut Staged, syncfs_reaches_medium: bool) -> Result<(), Error> {
-    if let Some(file) = staged.file.take() {
-        let _synced = file.sync()?;
-    }
-    match &staged.tree {
-        Some(_) if syncfs_reaches_medium => {
-            staged.dir.sync_filesystem()?;
-        }
-        Some(_) => sync_tree(staged)?,
-        None => {}
-    }
-    let _synced = staged.dir.sync()?;
-    Ok(())
 }
 
 /// Syncs every entry of a staged tree by itself, where no other sync reaches the medium.

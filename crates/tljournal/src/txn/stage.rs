@@ -7,13 +7,14 @@ use rustix::io::Errno;
 use super::begin::Transaction;
 use super::intent::{Intent, Staged, Wanted};
 use super::payload::{Content, Payload, open_source};
+use super::prepare::FILES_ONE_BY_ONE_MAX;
 use super::stage_tree::OnPinned;
 use crate::apply;
 use crate::disk::{Dir, DiskError, NewFile};
 use crate::error::Error;
 use crate::home::spot_name;
 use crate::model::{
-    Change, Digest, Durability, Expect, Hasher, Image, PathError, RelPath, Spot, Stat,
+    Change, Digest, Durability, Expect, Hasher, Image, PathError, Place, RelPath, Spot, Stat,
 };
 
 /// How much is read and hashed at a time.
@@ -114,7 +115,7 @@ impl Transaction {
                 let (spot, dir, name) = self.open_spot(intent)?;
                 dir.make_link(&target, &name)?;
                 let image = Image::of(&dir.stat(&name)?.ok_or_else(|| vanished(&dir, &name))?);
-                intent.staged = Some(Staged::new(spot, dir, image));
+                intent.staged = Some(Staged::new(spot, image));
                 Ok(())
             }
             Wanted::File(_) => self.stage_file(intent),
@@ -144,10 +145,13 @@ impl Transaction {
                         && payload.mtime.is_none()
                         && let Some(staged) = link_in(path, &source, &stat, &dir, &name)?
                     {
+                        let (digest, image, file) = staged;
+                        let file = self.keep_open(&spot, file)?;
                         intent.staged = Some(Staged {
-                            spot,
+                            digest: Some(digest),
+                            file,
                             moved_from,
-                            ..staged
+                            ..Staged::new(spot, image)
                         });
                         return Ok(());
                     }
@@ -161,8 +165,8 @@ impl Transaction {
             file.set_mtime(mtime)?;
         }
         let image = Image::of(&file.stat()?);
-        let staged = Staged::new(spot, dir, image);
-        let (digest, file) = (Some(digest), Some(file));
+        let (digest, file) = (Some(digest), self.keep_open(&spot, file)?);
+        let staged = Staged::new(spot, image);
         intent.staged = Some(Staged {
             digest,
             file,
@@ -170,6 +174,25 @@ impl Transaction {
             ..staged
         });
         Ok(())
+    }
+
+    /// Keeps a staged file open until it is synced, if there are few. What is one of many is synced with its
+    /// filesystem, or else at once: there may be more of them than descriptors.
+    fn keep_open(&mut self, spot: &Spot, file: NewFile) -> Result<Option<NewFile>, Error> {
+        let open = self.intents.len() < FILES_ONE_BY_ONE_MAX;
+        if !open && (*spot != Spot::Home || !self.engine.home.syncfs_reaches_medium) {
+            let _synced = file.sync()?;
+        }
+        Ok(open.then_some(file))
+    }
+
+    /// The directory that staged content of an intent waits in.
+    pub(super) fn staged_dir(&self, place: &Place, spot: &Spot) -> Result<Dir, Error> {
+        match (spot, &self.live) {
+            (Spot::Home, Some(live)) => Ok(live.staging.dir.clone()),
+            (Spot::Home, None) => Ok(self.engine.home.txns.clone()),
+            (Spot::Beside(dir), _) => Ok(self.engine.home.beside(place.anchor, dir.as_ref())?),
+        }
     }
 
     /// The directory and name that an intent's content is staged under, empty.
@@ -199,10 +222,9 @@ impl Transaction {
 }
 
 impl Staged {
-    pub(super) fn new(spot: Spot, dir: Dir, image: Image) -> Self {
+    pub(super) fn new(spot: Spot, image: Image) -> Self {
         Self {
             spot,
-            dir,
             image,
             digest: None,
             tree: None,
@@ -227,7 +249,7 @@ fn link_in(
     stat: &Stat,
     dir: &Dir,
     name: &str,
-) -> Result<Option<Staged>, Error> {
+) -> Result<Option<(Digest, Image, NewFile)>, Error> {
     match dir.link_from(path, name) {
         Err(error)
             if [Errno::XDEV, Errno::PERM, Errno::MLINK]
@@ -243,14 +265,8 @@ fn link_in(
         // Somebody put another file there in between.
         return Err(DiskError::new("move", path.as_str(), Errno::AGAIN).into());
     }
-    let digest = Some(dir.disk().hash(source, path)?);
-    let file = Some(dir.adopt_file(name)?);
-    let staged = Staged::new(Spot::Home, dir.clone(), Image::of(&linked));
-    Ok(Some(Staged {
-        digest,
-        file,
-        ..staged
-    }))
+    let digest = dir.disk().hash(source, path)?;
+    Ok(Some((digest, Image::of(&linked), dir.adopt_file(name)?)))
 }
 
 /// Creates a staged file with these bytes.

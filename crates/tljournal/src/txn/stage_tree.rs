@@ -208,7 +208,7 @@ impl Transaction {
             signature: built.signature,
             pin: Pin::on(root.reopen()?)?,
         };
-        let staged = Staged::new(spot, dir, image);
+        let staged = Staged::new(spot, image);
         intent.staged = Some(Staged {
             digest: Some(digest),
             tree: Some(tree),

@@ -1,5 +1,7 @@
 //! What is left to do once a transaction is in place; nobody waits for it.
 
+use std::collections::BTreeSet;
+
 use camino::Utf8Path;
 
 use super::begin::{Live, Transaction};
@@ -9,7 +11,7 @@ use super::plan::Plan;
 use crate::apply::{self, Keep, Remains};
 use crate::error::Error;
 use crate::kept;
-use crate::model::{Identity, Kind, Op, Spot};
+use crate::model::{Change, Identity, Kind, Op, Spot};
 
 impl Transaction {
     /// Removes the old names of files that were moved in, or that were there already.
@@ -76,12 +78,10 @@ impl Transaction {
 
     /// Keeps what was replaced, or deletes it if nobody wants it; nobody waits for this.
     pub(super) fn tidy(&mut self, plan: &Plan) {
+        let used = |change: &&Change| !matches!(change.op, Op::Adopt | Op::Fill);
+        let used: BTreeSet<_> = plan.changes.iter().filter(used).map(|one| one.n).collect();
         for intent in &mut self.intents {
-            if !plan
-                .changes
-                .iter()
-                .any(|change| change.n == intent.n && !matches!(change.op, Op::Adopt | Op::Fill))
-            {
+            if !used.contains(&intent.n) {
                 // Staged, and not needed after all: its pin would keep it.
                 intent.staged = None;
             }

@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use camino::Utf8Path;
-use tljournal::Digest;
+use tljournal::{Digest, workers};
 
 use super::error::LayoutError;
 use super::layout::{Blob, Layout};
@@ -58,12 +58,7 @@ fn check_all(layout: &Layout, blobs: &[Blob]) -> Result<(), LayoutError> {
         }
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 1..cores.min(blobs.len()) {
-            scope.spawn(work);
-        }
-        work();
-    });
+    workers::together(cores.min(blobs.len()), work);
     let failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
     failure.map_or(Ok(()), Err)
 }

@@ -16,9 +16,11 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tljournal::workers;
 
 pub(super) use message::Losses;
 pub(super) use start::{Keeper, Kept};
@@ -47,27 +49,38 @@ pub(crate) fn run(despite_closed: bool) -> io::Result<()> {
             despite_closed,
         )?);
     }
-    control.write_all(&[READY])?;
     serve(streams, &mut control)
 }
 
-/// Serves each stream in a thread, so that one that is not read does not hold up the other.
+/// Serves each stream in a thread, so that one that is not read does not hold up the other. Where there is no
+/// room for them it ends before it has said that it is ready.
 fn serve(streams: Vec<Stream>, control: &mut UnixStream) -> io::Result<()> {
     let count = streams.len();
     let (ended, end) = io::pipe()?;
-    // If the wrapper is killed this is kept: nobody says then when the command has ended.
-    let mut end = Some(end);
-    let (tell, told) = channel();
-    std::thread::scope(|scope| {
-        for (at, stream) in streams.into_iter().enumerate() {
-            let (tell, ended) = (tell.clone(), &ended);
-            scope.spawn(move || {
-                stream.serve(ended, |losses| {
-                    let _ = tell.send((at, losses));
-                });
+    let (give, given) = channel();
+    let given = Mutex::new(given);
+    let work = || {
+        let next = given.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        if let Ok((at, stream, tell)) = next {
+            let (stream, tell): (Stream, Sender<_>) = (stream, tell);
+            stream.serve(&ended, |losses| {
+                let _ = tell.send((at, losses));
             });
         }
+    };
+    // If the wrapper is killed this is kept: nobody says then when the command has ended.
+    let mut end = Some(end);
+    workers::beside(count, work, |threads| {
+        if threads < count {
+            drop(give);
+            return Err(io::Error::from(io::ErrorKind::WouldBlock));
+        }
+        let (tell, told) = channel();
+        for (at, stream) in streams.into_iter().enumerate() {
+            let _ = give.send((at, stream, tell.clone()));
+        }
         drop(tell);
+        control.write_all(&[READY])?;
         // One byte, or the end because the wrapper has been killed.
         if control.read_exact(&mut [0]).is_ok() {
             end = None;
@@ -77,7 +90,8 @@ fn serve(streams: Vec<Stream>, control: &mut UnixStream) -> io::Result<()> {
             // Whoever asked may have been killed meanwhile.
             let _ = control.write_all(&answer.collect::<Vec<u8>>());
         }
-    });
+        Ok(())
+    })?;
     drop(end);
     Ok(())
 }

@@ -437,7 +437,12 @@ fn failed_sync(identity: Identity) -> String {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        if let Err(error) = self.finish_run("ok") {
+        // Whoever drops it on the way out of a panic has not done what it was opened for.
+        let outcome = match std::thread::panicking() {
+            true => "panicked",
+            false => "ok",
+        };
+        if let Err(error) = self.finish_run(outcome) {
             tracing::warn!(%error, "the end of the run is not recorded");
         }
     }

@@ -8,7 +8,7 @@ use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
 use super::runs::byte;
-use super::wait::{Awaited, How, Wait, wait_for};
+use super::wait::{Awaited, Wait, wait_for};
 use super::{LockError, Mode};
 use crate::disk::{Dir, DiskError};
 use crate::model::Digest;
@@ -59,20 +59,14 @@ impl KeyByte {
         };
         loop {
             let file = dir.open_lock_file(FILE)?;
-            let lock = move |file: &File, how| loop {
-                let byte = byte_of(key);
-                let asked = match how {
-                    How::Blocking => FcntlArg::F_OFD_SETLKW(&byte),
-                    How::AtOnce => FcntlArg::F_OFD_SETLK(&byte),
-                };
-                match fcntl(file, asked) {
-                    Ok(_) => return Ok(true),
+            let block = move || loop {
+                match fcntl(&file, FcntlArg::F_OFD_SETLKW(&byte_of(key))) {
+                    Ok(_) => return Ok(file),
                     Err(Errno::EINTR) => {}
-                    Err(Errno::EAGAIN | Errno::EACCES) if how == How::AtOnce => return Ok(false),
                     Err(errno) => return Err(rustix::io::Errno::from_raw_os_error(errno as i32)),
                 }
             };
-            let (file, _) = wait_for(&awaited, file, lock, (begun, wait))?;
+            let (file, _) = wait_for(&awaited, block, (begun, wait))?;
             if is_named(dir, &file)? {
                 return Ok(Self::new(file));
             }

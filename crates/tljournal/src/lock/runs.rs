@@ -6,7 +6,6 @@ use nix::libc;
 
 use crate::disk::{Dir, DiskError};
 use crate::model::RunId;
-use crate::workers;
 
 /// Keeps a run alive: its byte of `lock/runs`, locked through a description of its own.
 #[derive(Debug)]
@@ -73,21 +72,25 @@ impl Runs {
         Ok(i32::from(lock.l_type) != libc::F_UNLCK)
     }
 
-    /// Has somebody told, from a thread of its own, when a run has ended. Says whether there is one: else the
-    /// run has to be looked at again and again.
+    /// Has somebody told, from a thread of its own, when a run has ended.
     pub(crate) fn when_ended(
         &self,
         run: RunId,
         tell: impl FnOnce() + Send + 'static,
-    ) -> Result<bool, DiskError> {
+    ) -> Result<(), DiskError> {
         let file = self.dir.open_lock_file(FILE)?;
-        let block = move |file: File| {
+        let block = move || {
             let lock = byte(run.lock_byte(), libc::F_RDLCK);
             while fcntl(&file, FcntlArg::F_OFD_SETLKW(&lock)) == Err(Errno::EINTR) {}
             drop(file);
             tell();
         };
-        Ok(workers::detached("tljournal-run", file, block).is_ok())
+        let spawned = std::thread::Builder::new()
+            .name("tljournal-run".to_owned())
+            .spawn(block);
+        let path = self.dir.path().join(FILE);
+        spawned.map_err(|source| DiskError::new("wait for a run in", path.as_str(), source))?;
+        Ok(())
     }
 
     fn error(&self, errno: Errno) -> DiskError {
@@ -119,8 +122,8 @@ mod tests {
         let run = ambient::fresh_run_id();
         let held = runs.enter(run).unwrap().unwrap();
         let (sender, ended) = std::sync::mpsc::channel();
-        let told = runs.when_ended(run, move || sender.send(()).unwrap());
-        assert!(told.unwrap());
+        runs.when_ended(run, move || sender.send(()).unwrap())
+            .unwrap();
         let waiter = runs.dir.open_lock_file(FILE).unwrap();
         drop(held);
         ended.recv().unwrap();

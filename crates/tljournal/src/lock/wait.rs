@@ -1,5 +1,5 @@
 use std::os::fd::AsFd;
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use camino::Utf8PathBuf;
@@ -7,16 +7,12 @@ use rustix::io::Errno;
 
 use super::flock::{LockError, Mode, flock_blocking, try_flock};
 use crate::disk::DiskError;
-use crate::workers;
 
 /// After how long a waiter is told who it waits for.
 const NOTICE_AFTER: Duration = Duration::from_secs(1);
 
 /// How often a waiter asks whether it is to give up.
 const ASK_EVERY: Duration = Duration::from_millis(100);
-
-/// How often a waiter without a thread asks for the lock.
-const POLL_EVERY: Duration = Duration::from_millis(5);
 
 /// How to wait for a lock.
 #[derive(Clone, Copy, Default)]
@@ -86,41 +82,20 @@ pub(crate) fn in_line<F: AsFd + Send + 'static>(
         return Err(awaited.timeout(begun.elapsed()));
     }
     let mode = awaited.mode;
-    let lock = move |(turnstiles, file): &(Vec<F>, F), how| {
-        for turnstile in turnstiles {
-            if !flock(turnstile, Mode::Exclusive, how)? {
-                return Ok(false);
-            }
-        }
-        flock(file, mode, how)
+    let block = move || {
+        let mut turnstiles = turnstiles.iter();
+        turnstiles.try_for_each(|turnstile| flock_blocking(turnstile, Mode::Exclusive))?;
+        flock_blocking(&file, mode)?;
+        Ok(file)
     };
-    let ((_, file), waited) = wait_for(awaited, (turnstiles, file), lock, (begun, wait))?;
-    Ok((file, waited))
+    wait_for(awaited, block, (begun, wait))
 }
 
-/// How a lock is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum How {
-    /// It is waited for.
-    Blocking,
-    /// It is had at once, or not.
-    AtOnce,
-}
-
-fn flock(file: impl AsFd, mode: Mode, how: How) -> Result<bool, Errno> {
-    match how {
-        How::Blocking => flock_blocking(file, mode).map(|()| true),
-        How::AtOnce => try_flock(file, mode),
-    }
-}
-
-/// Locks by `lock`, which says whether it got what it asked for and may be asked again. Blocks in a thread of
-/// its own, so that the caller can speak up and give up; what is got after that is released at once. Where no
-/// thread can be had it is asked for again and again.
+/// Blocks in a thread of its own, so that the caller can speak up and give up; what it gets after that
+/// is released at once.
 pub(super) fn wait_for<T: Send + 'static>(
     awaited: &Awaited<'_>,
-    what: T,
-    lock: impl Fn(&T, How) -> Result<bool, Errno> + Copy + Send + 'static,
+    block: impl FnOnce() -> Result<T, Errno> + Send + 'static,
     (begun, wait): (Instant, Wait<'_>),
 ) -> Result<(T, Duration), LockError> {
     let Awaited { name, mode, .. } = *awaited;
@@ -128,32 +103,21 @@ pub(super) fn wait_for<T: Send + 'static>(
     let _in_span = span.enter();
     let (sender, receiver) = sync_channel(1);
     // If nobody is listening any more, what was locked is closed, and with it the lock goes.
-    let block = move |(sender, what): (SyncSender<_>, T)| {
-        let locked = lock(&what, How::Blocking).map(|_| what);
-        drop(sender.send(locked));
-    };
-    let given = (sender, what);
-    let blocking = workers::detached("tljournal-lock", given, block);
-    let mut polled = blocking.err().map(|refused| refused.given);
+    std::thread::Builder::new()
+        .name("tljournal-lock".to_owned())
+        .spawn(move || drop(sender.send(block())))
+        .map_err(|source| DiskError::new("wait for the lock", awaited.path.as_str(), source))?;
     let mut told = false;
     loop {
         let waited = begun.elapsed();
         let until_notice = (!told).then(|| NOTICE_AFTER.saturating_sub(waited));
         let until_limit = wait.limit.map(|limit| limit.saturating_sub(waited));
         let until_asked = wait.gives_up.map(|_| ASK_EVERY);
-        let until_polled = polled.as_ref().map(|_| POLL_EVERY);
-        let pauses = [until_notice, until_limit, until_asked, until_polled];
+        let pauses = [until_notice, until_limit, until_asked];
         let got = match pauses.into_iter().flatten().min() {
             Some(pause) => receiver.recv_timeout(pause),
             None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
-        if let Some((sender, what)) = polled.take() {
-            match lock(&what, How::AtOnce) {
-                Ok(false) => polled = Some((sender, what)),
-                Ok(true) => return Ok((what, begun.elapsed())),
-                Err(errno) => return Err(awaited.failed(errno)),
-            }
-        }
         let waited = begun.elapsed();
         match got {
             Ok(Ok(locked)) => {

@@ -19,15 +19,10 @@ pub(super) struct Waiting {
     watched: BTreeSet<RunId>,
     bell: Sender<()>,
     rung: Receiver<()>,
-    /// Whether somebody cannot be listened to for want of a thread, and is looked at again and again.
-    polls: bool,
 }
 
 /// After how long a waiter is told who it waits for.
 const NOTICE_AFTER: Duration = Duration::from_secs(1);
-
-/// How often is looked again without threads.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 impl Waiting {
     pub(super) fn begin() -> Self {
@@ -38,7 +33,6 @@ impl Waiting {
             watched: BTreeSet::new(),
             bell,
             rung,
-            polls: false,
         }
     }
 
@@ -63,11 +57,10 @@ impl Waiting {
             for run in runs {
                 if self.watched.insert(run) {
                     let bell = self.bell.clone();
-                    let listens = engine.runs.when_ended(run, move || {
+                    engine.runs.when_ended(run, move || {
                         // Nobody is waiting any more: then it is not of interest.
                         let _ = bell.send(());
                     })?;
-                    self.polls = self.polls || !listens;
                 }
             }
             let waited = self.block(engine, &noted, &seen, digest);
@@ -87,9 +80,7 @@ impl Waiting {
             let waited = self.begun.elapsed();
             let until_notice = (!self.told).then(|| NOTICE_AFTER.saturating_sub(waited));
             let until_limit = engine.lock_wait.map(|limit| limit.saturating_sub(waited));
-            let until_look = self.polls.then_some(LOOK_EVERY);
-            let pauses = [until_notice, until_limit, until_look];
-            let pause = pauses.into_iter().flatten().min();
+            let pause = [until_notice, until_limit].into_iter().flatten().min();
             let rung = match pause {
                 Some(pause) => self.rung.recv_timeout(pause),
                 None => self.rung.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -106,9 +97,6 @@ impl Waiting {
                     holder,
                 }
                 .into());
-            }
-            if self.told || self.begun.elapsed() < NOTICE_AFTER {
-                return Ok(());
             }
             tracing::warn!("waiting to vouch for other tags until this has ended: {holder}");
             noted.has_become_long(&holder);

@@ -75,8 +75,11 @@ pub(crate) fn parse() -> Result<Cli, Exit> {
         if json && !asked {
             output::print_usage_error(&error.to_string(), wrong_usage());
         } else {
-            // Whoever does not read the help does not miss it.
-            let _ = error.print();
+            let text = error.render().ansi().to_string();
+            match asked {
+                true => _ = output::to_stdout(&text),
+                false => output::to_stderr(&text),
+            }
         }
         if asked { Exit::Done } else { wrong_usage() }
     })

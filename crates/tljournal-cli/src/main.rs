@@ -21,6 +21,7 @@ mod output;
 mod page;
 mod postmortem;
 mod progress;
+mod safe;
 mod session;
 mod terminal;
 mod text;

@@ -1,10 +1,11 @@
 //! Files that the user asks for: whole or not at all.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 
 use camino::Utf8Path;
 
 use crate::failure::Failure;
+use crate::safe::Safe;
 
 /// Names standard output.
 pub(crate) const STDOUT: &str = "-";
@@ -27,7 +28,12 @@ pub(crate) fn make(
     let what = told(path);
     let failed = |source| Failure::io(&what, source);
     if path == STDOUT {
-        let out = Counted::new(io::stdout().lock());
+        let stdout = io::stdout().lock();
+        let out: Box<dyn Write> = match stdout.is_terminal() {
+            true => Box::new(Safe::text(stdout)),
+            false => Box::new(stdout),
+        };
+        let out = Counted::new(out);
         return match filled(out, &what, fill) {
             // A reader that went away has what it wanted.
             Err(failure) if went_away(&failure) => Ok(0),

@@ -10,6 +10,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::hint;
 use crate::progress;
+use crate::safe::{Safe, escaped_json, escaped_text};
 use crate::text::clean;
 
 /// The version of everything that is printed as JSON.
@@ -45,7 +46,12 @@ impl Output {
         if self.quiet {
             return Ok(());
         }
-        let mut out = BufWriter::new(anstream::stdout().lock());
+        let stdout = anstream::stdout().lock();
+        let safe = match self.json {
+            true => Safe::json(stdout),
+            false => Safe::text(stdout),
+        };
+        let mut out = BufWriter::new(safe);
         let printed = if self.json {
             versioned(&mut out, json())
         } else {
@@ -68,7 +74,7 @@ impl Output {
         }
         let line = if self.json {
             let note = json!({"kind": word, "message": text});
-            format!("{}\n", json!({"schema": SCHEMA, "note": note}))
+            return json_to_stderr(&json!({"schema": SCHEMA, "note": note}));
         } else {
             format!("tljournal: {style}{word}:{style:#} {}\n", clean(text))
         };
@@ -94,7 +100,7 @@ impl Output {
                 "hint": hint,
                 "postmortem": look_into,
             });
-            to_stderr(&format!("{}\n", json!({"schema": SCHEMA, "error": error})));
+            json_to_stderr(&json!({"schema": SCHEMA, "error": error}));
             return exit;
         }
         let chain = std::iter::once(failure.to_string()).chain(causes);
@@ -118,14 +124,30 @@ impl Output {
 pub(crate) fn print_usage_error(text: &str, exit: Exit) {
     let message = text.trim_end().trim_start_matches("error: ");
     let error = json!({"code": exit.code(), "kind": Exit::Usage.word(), "message": message, "causes": [], "hint": null, "postmortem": null});
-    to_stderr(&format!("{}\n", json!({"schema": SCHEMA, "error": error})));
+    json_to_stderr(&json!({"schema": SCHEMA, "error": error}));
 }
 
 /// Writes to standard error in one piece; who does not listen cannot be told.
 pub(crate) fn to_stderr(text: &str) {
+    let text = escaped_text(text);
     progress::aside(|| {
         let _ = anstream::stderr().lock().write_all(text.as_bytes());
     });
+}
+
+/// The same with an object of JSON, as a line.
+pub(crate) fn json_to_stderr(value: &Value) {
+    to_stderr(&format!("{}\n", escaped_json(&value.to_string())));
+}
+
+/// Writes to standard output in one piece; false if the reader went away.
+pub(crate) fn to_stdout(text: &str) -> bool {
+    let text = escaped_text(text);
+    progress::aside(|| {
+        let mut out = anstream::stdout().lock();
+        let written = out.write_all(text.as_bytes());
+        written.and_then(|()| out.flush()).is_ok()
+    })
 }
 
 fn versioned(out: &mut dyn Write, value: Value) -> io::Result<()> {

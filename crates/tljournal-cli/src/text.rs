@@ -16,7 +16,7 @@ pub(crate) fn clean(text: &str) -> String {
 }
 
 /// Control characters, and the invisible ones that reorder or hide text.
-fn is_unsafe(c: char) -> bool {
+pub(crate) fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
         || matches!(c, '\u{61c}' | '\u{feff}')

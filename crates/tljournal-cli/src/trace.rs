@@ -14,6 +14,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::args::Global;
 use crate::output::{self, BAD, DIM, GOOD, SCHEMA, WARN};
+use crate::safe::escaped_json;
 use crate::text::clean;
 
 /// Begins to show what the engine says.
@@ -89,7 +90,7 @@ where
             let spans = spans.trim_end_matches(": ");
             let note = serde_json::json!({"kind": word, "message": said, "in": spans});
             let line = serde_json::json!({"schema": SCHEMA, "note": note});
-            return writeln!(writer, "{line}");
+            return writeln!(writer, "{}", escaped_json(&line.to_string()));
         }
         // A warning is for everybody; where it came up is for those who asked.
         match *event.metadata().level() {

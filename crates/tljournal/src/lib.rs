@@ -72,7 +72,7 @@ pub use model::{
     Digest, Durability, Entry, EntryKind, EventKind, Expect, Identity, Image, KeyMaterial, Kind,
     Limits, Manifest, ManifestError, Op, ParseDigestError, ParseExpectError, ParseIdError,
     ParseTimestampError, PathError, RelPath, Retention, RunId, Stat, Timestamp, TxnId, TxnState,
-    Version,
+    Version, holds_private_key,
 };
 pub use pin::Pin;
 pub use recovery::Recovery;

@@ -145,7 +145,9 @@ fn text(
     }
     let content = |version| inspection.content(&path, version, unified::TEXT_BYTES_MAX);
     let (Some(old), Some(new)) = (content(before)?, content(after)?) else {
-        return Ok(Text::Missing("the content is not kept any more"));
+        return Ok(Text::Missing(
+            "the content is not kept, or is a private key",
+        ));
     };
     Ok(match (unified::text(&old), unified::text(&new)) {
         (Some(old), Some(new)) => Text::Lines(unified::lines(old, new)),

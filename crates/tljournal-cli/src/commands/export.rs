@@ -12,6 +12,7 @@ use crate::export::{ChromeTrace, Collector, Counts, JsonLines, Otlp, Wanted, wal
 use crate::failure::Failure;
 use crate::outfile;
 use crate::output::{GOOD, WARN};
+use crate::safe::Safe;
 use crate::session::Session;
 use crate::text::{bytes, clean, count};
 use crate::time;
@@ -90,12 +91,15 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
         tell_sent(session, endpoint, collector.sent, counts)?;
     } else {
         let written = outfile::make(&args.output, |out: &mut dyn Write| {
+            let mut safe = Safe::json(out);
+            let out: &mut dyn Write = &mut safe;
             counts = match args.format {
                 Format::Jsonl => walk(&history, &wanted, &mut JsonLines::new(out, &shown)),
                 Format::ChromeTrace => walk(&history, &wanted, &mut ChromeTrace::new(out, &shown)?),
                 Format::Otlp => traces(&mut |batch| write_line(out, &batch)),
             }?;
-            Ok(())
+            safe.flush()
+                .map_err(|error| Failure::io("write what is exported", error))
         })?;
         tell_written(session, args, written, counts)?;
     }

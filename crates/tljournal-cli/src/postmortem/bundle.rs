@@ -14,6 +14,7 @@ use super::{as_json, print};
 use crate::failure::Failure;
 use crate::outfile;
 use crate::output::SCHEMA;
+use crate::safe::escaped_json;
 use crate::session::Session;
 use crate::terminal::Terminal;
 use crate::text::bytes;
@@ -70,7 +71,10 @@ pub(crate) fn pack(
         archive.add("report.txt", &as_text(report)?)?;
         let mut json = as_json(report);
         json["schema"] = SCHEMA.into();
-        archive.add("report.json", format!("{json:#}\n").as_bytes())?;
+        archive.add(
+            "report.json",
+            escaped_json(&format!("{json:#}\n")).as_bytes(),
+        )?;
         let mut html = Vec::new();
         page.write(&mut html)?;
         archive.add("report.html", &html)?;

@@ -53,6 +53,54 @@ fn labels_and_names_never_reach_the_terminal_raw() {
     assert_eq!(project.json(&["show", "1"])["txn"]["label"], evil);
 }
 
+/// What the parser of the command line says of an argument was printed raw.
+#[test]
+fn g8_nothing_that_a_command_prints_controls_a_terminal() {
+    let project = Project::new();
+    let evil = "x\u{1b}]0;title\u{7}\u{9b}31m\u{202e}\u{1b}[2Jtxt";
+    let path = format!("build/{evil}");
+    project.ok(&["put", &path, "--label", evil]);
+    project.ok(&["link", evil, "build/link"]);
+    let outside = format!("../{evil}");
+    let commands: [&[&str]; 17] = [
+        &["put", &outside],
+        &["put", "build/x", "--mode", evil],
+        &["put", "build/x", "--expect", evil],
+        &["put", "build/x", "--from", evil],
+        &["--root", evil, "status"],
+        &["--home", evil, "status"],
+        &["--lock-wait", evil, "status"],
+        &[evil],
+        &["log", evil],
+        &["man", evil],
+        &["exec", "--lock", evil, "--", "true"],
+        &["exec", "--", evil],
+        &["show", evil],
+        &["log", "--path", &path],
+        &["blame", &path],
+        &["fsck", &path],
+        &["gc", "--older-than", evil],
+    ];
+    for command in commands {
+        let done = project.run(command);
+        let raw = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(
+            !done.out.contains(raw) && !done.err.contains(raw),
+            "{command:?}: {done:?}"
+        );
+        // Programs get the same as JSON, in which the characters are escaped too.
+        let done = project.run(&[&["--json"], command].concat());
+        assert!(
+            !done.out.contains(raw) && !done.err.contains(raw),
+            "{command:?}: {done:?}"
+        );
+        for line in done.out.lines().chain(done.err.lines()) {
+            let read: Result<serde_json::Value, _> = serde_json::from_str(line);
+            assert!(read.is_ok(), "{command:?}: {line}");
+        }
+    }
+}
+
 #[test]
 fn g8_an_archive_that_leaves_its_tree_is_refused() {
     let project = Project::new();

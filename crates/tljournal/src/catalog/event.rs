@@ -40,13 +40,18 @@ impl Catalog {
 
     /// Whether what a transaction replaced at a path was found not to be as the journal had left it.
     pub(crate) fn has_drift(&self, txn: i64, path: &str) -> Result<bool, CatalogError> {
+        self.has_told(txn, &EventKind::Drift, path)
+    }
+
+    /// Whether what a transaction replaced at a path was found to hold private keys.
+    pub(crate) fn had_keys(&self, txn: i64, path: &str) -> Result<bool, CatalogError> {
+        self.has_told(txn, &EventKind::NotKept, path)
+    }
+
+    fn has_told(&self, txn: i64, kind: &EventKind, path: &str) -> Result<bool, CatalogError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM event WHERE txn = ?1 AND kind = ?2 AND path = ?3)";
         let mut statement = self.conn.prepare_cached(sql)?;
-        Ok(
-            statement.query_row(params![txn, EventKind::Drift.as_str(), path], |row| {
-                row.get(0)
-            })?,
-        )
+        Ok(statement.query_row(params![txn, kind.as_str(), path], |row| row.get(0))?)
     }
 
     /// Whether exactly this was recorded of a path.

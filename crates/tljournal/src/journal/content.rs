@@ -4,7 +4,7 @@ use super::inspect::Inspection;
 use crate::catalog::Around;
 use crate::disk::Dir;
 use crate::error::Error;
-use crate::model::{Digest, Kind, RelPath, Version};
+use crate::model::{Digest, Kind, RelPath, Version, holds_private_key};
 use crate::tree::Difference;
 
 /// Where kept content lies, in the home.
@@ -15,7 +15,7 @@ const SEARCHED_MAX: u32 = 64;
 
 impl Inspection {
     /// The content of a file as it was at one time, from its path or from what is kept; `None` if it is
-    /// nowhere any more, or longer than `bytes_max`.
+    /// nowhere any more, longer than `bytes_max`, or a private key, which is never shown.
     ///
     /// # Errors
     /// [`Error::Usage`] for a bad path, and as for [`History::transactions`](crate::History::transactions).
@@ -28,13 +28,14 @@ impl Inspection {
         let Some(digest) = version.digest.filter(|_| version.size <= bytes_max) else {
             return Ok(None);
         };
-        if version.kind != Kind::File {
+        if version.kind != Kind::File || self.look().key_material.is_at(path.as_str()) {
             return Ok(None);
         }
         let wanted = |dir: &Dir, path: &str| {
             // It may be gone, or another one, or not for us to read: then this is not the place.
             let found = dir.read_small(path, version.size + 1).ok().flatten();
-            found.filter(|content| Digest::of(content) == digest)
+            let found = found.filter(|content| Digest::of(content) == digest);
+            found.filter(|content| !holds_private_key(content))
         };
         let look = self.look();
         let place = look.place(path)?;

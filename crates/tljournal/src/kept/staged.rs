@@ -34,16 +34,31 @@ pub(crate) fn weigh(
     }
     let bytes = match stat.kind {
         Kind::Dir => {
-            let Ok(inside) = tree::list(&dir.open_dir(name)?) else {
+            let root = dir.open_dir(name)?;
+            let Ok(inside) = tree::list(&root) else {
                 return Ok(Weight::No);
             };
             if inside.iter().any(|(path, _)| keys.is_at(path)) {
                 return Ok(Weight::KeyMaterial);
             }
             let files = inside.iter().filter(|(_, stat)| stat.kind == Kind::File);
-            files.map(|(_, stat)| stat.size).sum()
+            let bytes = files.map(|(_, stat)| stat.size).sum();
+            if bytes > engine.retention.kept.bytes {
+                return Ok(Weight::No);
+            }
+            match tree::keys_among(&root, &inside) {
+                Ok(keys) if !keys.found.is_empty() => return Ok(Weight::KeyMaterial),
+                Ok(keys) if !keys.unread => bytes,
+                // What cannot be read may be a key.
+                Ok(_) | Err(_) => return Ok(Weight::No),
+            }
         }
-        Kind::File => stat.size,
+        Kind::File if stat.size > engine.retention.kept.bytes => return Ok(Weight::No),
+        Kind::File => match tree::is_key(dir, name) {
+            Ok(false) => stat.size,
+            Ok(true) => return Ok(Weight::KeyMaterial),
+            Err(_) => return Ok(Weight::No),
+        },
         Kind::Link => 0,
         Kind::Other => return Ok(Weight::No),
     };
@@ -60,14 +75,20 @@ pub(crate) fn remove_keys(
     shown: &str,
     (dir, name, stat): (&Dir, &str, &Stat),
 ) -> Result<bool, Error> {
-    if keys.is_at(shown) || stat.kind != Kind::Dir {
-        return Ok(!keys.is_at(shown));
+    if keys.is_at(shown) {
+        return Ok(false);
+    }
+    if stat.kind != Kind::Dir {
+        // What cannot be read is not deleted for what it may be.
+        return Ok(stat.kind != Kind::File || !tree::is_key(dir, name).unwrap_or(false));
     }
     let root = dir.open_dir(name)?;
-    for (path, _) in tree::list(&root)?
-        .iter()
-        .filter(|(path, _)| keys.is_at(path))
-    {
+    let inside = tree::list(&root)?;
+    let by_name = inside.iter().map(|(path, _)| path.as_str());
+    let mut found: Vec<_> = by_name.filter(|path| keys.is_at(path)).collect();
+    let keys = tree::keys_among(&root, &inside);
+    found.extend(keys.unwrap_or_default().found);
+    for path in found {
         // What is in a directory of keys is gone with it.
         if root.stat(path)?.is_none() {
             continue;

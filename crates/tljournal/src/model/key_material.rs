@@ -1,26 +1,69 @@
-/// Which paths hold private keys: what is there is never kept.
+/// Which paths hold private keys and credentials: what is there is never kept, whatever it holds. Other files are
+/// not kept either if their content [is a key](super::holds_private_key).
 ///
 /// A pattern that ends with a slash names a directory, at any depth, with everything below it; one that
 /// begins with a star names how the names of files end; any other one is the name of a file. Case does not
-/// count.
+/// count, nor does what editors and people add to the name of a copy: `~`, `.bak`, `.old`, `.orig` and the like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyMaterial(Vec<String>);
 
-/// Where Bottlerocket's build keeps its signing keys, and what key files are called everywhere.
-const PATTERNS: [&str; 13] = [
+/// Where Bottlerocket's build keeps its signing keys, and what files with keys and credentials are called everywhere.
+const PATTERNS: [&str; 50] = [
     "sbkeys/",
     "keys/",
+    ".ssh/",
+    ".gnupg/",
+    "private-keys-v1.d/",
+    ".aws/",
+    ".azure/",
+    ".docker/",
+    ".kube/",
     "*.pem",
     "*.key",
+    "*.priv",
+    "*.p8",
     "*.p12",
+    "*.pkcs12",
     "*.pfx",
+    "*.ppk",
     "*.jks",
+    "*.jceks",
+    "*.keystore",
+    "*.keytab",
+    "*.kdbx",
     "id_rsa",
     "id_dsa",
     "id_ecdsa",
     "id_ed25519",
+    "id_ecdsa_sk",
+    "id_ed25519_sk",
+    "ssh_host_rsa_key",
+    "ssh_host_dsa_key",
+    "ssh_host_ecdsa_key",
+    "ssh_host_ed25519_key",
+    "secring.gpg",
+    "key3.db",
+    "key4.db",
+    "kubeconfig",
+    "credentials.json",
+    "service-account.json",
+    "signing_key",
+    "signing-key",
+    ".env",
     ".netrc",
+    "_netrc",
+    ".pypirc",
+    ".pgpass",
+    ".my.cnf",
     ".git-credentials",
+    ".dockercfg",
+    ".vault_pass",
+    ".vault-token",
+];
+
+/// What is added to the name of a copy.
+const OF_COPIES: [&str; 10] = [
+    "~", ".bak", ".backup", ".old", ".orig", ".save", ".saved", ".copy", ".new", ".tmp",
 ];
 
 impl Default for KeyMaterial {
@@ -42,7 +85,7 @@ impl KeyMaterial {
     pub fn is_at(&self, path: &str) -> bool {
         let path = path.to_lowercase();
         let names: Vec<_> = path.split('/').collect();
-        let last = names.last().copied().unwrap_or_default();
+        let last = without_additions(names.last().copied().unwrap_or_default());
         self.0.iter().any(|pattern| {
             if let Some(dir) = pattern.strip_suffix('/') {
                 names.contains(&dir)
@@ -53,6 +96,15 @@ impl KeyMaterial {
             }
         })
     }
+}
+
+/// The name that a copy was made from.
+fn without_additions(name: &str) -> &str {
+    let mut name = name;
+    while let Some(shorter) = OF_COPIES.iter().find_map(|end| name.strip_suffix(end)) {
+        name = shorter;
+    }
+    name
 }
 
 #[cfg(test)]
@@ -71,6 +123,11 @@ mod tests {
             "sub/root.json",
             "home/.ssh/id_ed25519",
             "vault/a",
+            "etc/ssh/ssh_host_ed25519_key",
+            "a/key.pem.old",
+            "a/tls.key.orig~",
+            ".env",
+            "x/id_ed25519_sk",
         ] {
             assert!(keys.is_at(key), "{key}");
         }
@@ -80,6 +137,8 @@ mod tests {
             "x.pem.txt",
             "build/tools",
             "notroot.json",
+            "id_rsa.pub",
+            "environment",
             "",
         ] {
             assert!(!keys.is_at(other), "{other}");

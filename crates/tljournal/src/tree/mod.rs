@@ -34,6 +34,7 @@
 //! | is the tree what its manifest says? | `verify` | `verify.rs`, `look.rs`, `read.rs` |
 //! | the same, as far as it shows without reading | `survey` | `verify.rs`, `look.rs` |
 //! | what is there? | `read` | `copy.rs` |
+//! | which files are private keys? | `keys_among` | `keys.rs` |
 //!
 //! [`Manifest`]: crate::model::Manifest
 
@@ -47,6 +48,7 @@ mod draft;
 mod error;
 mod filled;
 mod fingerprint;
+mod keys;
 mod layers;
 mod look;
 mod memory;
@@ -74,6 +76,7 @@ pub(crate) use build::build;
 pub(crate) use copy::read;
 pub(crate) use draft::Built;
 pub(crate) use fingerprint::{Fingerprint, fingerprint};
+pub(crate) use keys::{is_key, keys_among};
 pub(crate) use read::Reader;
 pub(crate) use spread::cores;
 pub(crate) use verify::{Depth, survey, verify};

@@ -10,8 +10,10 @@ use super::payload::{Content, Payload, open_source};
 use super::plan::Plan;
 use crate::apply::{self, Keep, Remains};
 use crate::error::Error;
+use crate::home::Parent;
 use crate::kept;
-use crate::model::{Change, Identity, Kind, Op, Spot};
+use crate::model::{Change, Identity, Kind, Op, Place, Spot};
+use crate::tree;
 
 impl Transaction {
     /// Removes the old names of files that were moved in, or that were there already.
@@ -66,7 +68,10 @@ impl Transaction {
             let Some(pre) = change.pre else { continue };
             let is_plain = matches!(pre.kind, Kind::File | Kind::Link) && !change.drift;
             let path = self.engine.home.shown(&change.place);
-            if !is_plain || self.engine.key_material.is_at(&path) {
+            if !is_plain
+                || self.engine.key_material.is_at(&path)
+                || pre.kind == Kind::File && !self.is_plainly_no_key(&change.place)
+            {
                 return None;
             }
             replaced.push(pre.size);
@@ -74,6 +79,15 @@ impl Transaction {
         let bytes = replaced.iter().sum();
         let all = changes == self.intents.len() && !replaced.is_empty();
         (all && retention.kept.count > 0 && bytes <= retention.kept.bytes).then_some(bytes)
+    }
+
+    /// Whether the content of the file at a place, which is about to be replaced, is no private key.
+    fn is_plainly_no_key(&self, place: &Place) -> bool {
+        let parent = self.engine.home.parent(place);
+        let Ok(Parent::There(parent)) = parent else {
+            return false;
+        };
+        matches!(tree::is_key(&parent, place.path.name()), Ok(false))
     }
 
     /// Keeps what was replaced, or deletes it if nobody wants it; nobody waits for this.

@@ -74,8 +74,10 @@ fn of_change(
     if kept.is_none() {
         kept = source::elsewhere(look, index, wanted.as_ref())?;
     }
-    let not_kept = source::missing(wanted.as_ref(), kept.as_ref())
-        .then(|| why_not_kept(look, (change, diff.drift), &path));
+    let not_kept = match source::missing(wanted.as_ref(), kept.as_ref()) {
+        true => Some(why_not_kept(look, (change, diff.drift), number)?),
+        false => None,
+    };
     let mut evidence = Evidence {
         path,
         place,
@@ -156,8 +158,12 @@ pub(super) fn of_path(
     if kept.is_none() {
         kept = source::elsewhere(look, &OnceCell::new(), wanted.as_ref())?;
     }
+    let had_keys = match &next {
+        Some(next) => had_keys(look, next.txn, &place)?,
+        None => look.key_material.is_at(path.as_str()),
+    };
     let why = match next.is_some() {
-        _ if look.key_material.is_at(path.as_str()) => NotKept::KeyMaterial,
+        _ if had_keys => NotKept::KeyMaterial,
         true => NotKept::Thinned,
         false => NotKept::NeverReplaced,
     };
@@ -273,14 +279,24 @@ fn last_before(
 }
 
 /// Why nothing is kept of what a change replaced.
-fn why_not_kept(look: &Look<'_>, (change, drift): (&Change, bool), path: &RelPath) -> NotKept {
-    match change.op {
+fn why_not_kept(
+    look: &Look<'_>,
+    (change, drift): (&Change, bool),
+    number: i64,
+) -> Result<NotKept, Error> {
+    Ok(match change.op {
         _ if change.spot != Spot::Home => NotKept::OtherFilesystem,
-        _ if look.key_material.is_at(path.as_str()) => NotKept::KeyMaterial,
+        _ if had_keys(look, number, &change.place)? => NotKept::KeyMaterial,
         _ if drift => NotKept::Aside,
         Op::Fill => NotKept::InPlace,
         _ => NotKept::Thinned,
-    }
+    })
+}
+
+/// Whether what a transaction replaced was key material, by its path or by its content.
+fn had_keys(look: &Look<'_>, number: i64, place: &Place) -> Result<bool, Error> {
+    let shown = look.shown(place);
+    Ok(look.key_material.is_at(&shown) || look.ask(|catalog| catalog.had_keys(number, &shown))?)
 }
 
 impl Facts {

@@ -4,8 +4,7 @@ use std::io::{self, Write};
 use anstyle::Style;
 use tljournal::{Code, Finding, FsckReport, Severity};
 
-use crate::output::{BAD, BOLD, DIM, GOOD, Output, WARN};
-use crate::progress;
+use crate::output::{self, BAD, BOLD, DIM, GOOD, Output, WARN};
 use crate::text::{bytes, clean, count};
 
 /// How wide the columns of a finding are.
@@ -28,12 +27,7 @@ impl Printer {
             return true;
         }
         let said = said(finding);
-        progress::aside(|| {
-            let mut out = anstream::stdout().lock();
-            out.write_all(said.as_bytes())
-                .and_then(|()| out.flush())
-                .is_ok()
-        })
+        output::to_stdout(&said)
     }
 }
 

@@ -7,8 +7,7 @@ use tljournal::{Code, FsckOptions, Mend, Repair, RepairOptions, Severity};
 use super::{Args, Found, interrupt, print, status};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{BOLD, GOOD, Output, WARN};
-use crate::progress;
+use crate::output::{self, BOLD, GOOD, Output, WARN};
 use crate::session::Session;
 use crate::text::clean;
 
@@ -116,11 +115,8 @@ fn print(output: Output, repair: &Repair) {
     if output.json || output.quiet {
         return;
     }
-    let said = said(repair);
-    progress::aside(|| {
-        // Whoever does not read it does not miss it; the repairs go on.
-        let _ = anstream::stdout().lock().write_all(said.as_bytes());
-    });
+    // Without a reader the repairs go on.
+    let _ = output::to_stdout(&said(repair));
 }
 
 fn said(repair: &Repair) -> String {

@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::error::{Conflict, ConflictKind, Error};
 use crate::fsck::{Code, Finding};
 use crate::home::Parent;
-use crate::kept::Kept;
+use crate::kept::{self, Kept};
 use crate::lock::{self, Mode};
 use crate::look::Look;
 use crate::model::{Digest, Expect, Kind, Place, RelPath, Spot, Stat};
@@ -227,6 +227,14 @@ impl Repairs<'_> {
             return Err(Conflict::at(path, ConflictKind::Pinned { holder }).into());
         }
         match home.spot_for(place)?.0 {
+            _ if !kept::remove_keys(
+                &self.engine.key_material,
+                &home.shown(place),
+                (&parent, name, &stat),
+            )? =>
+            {
+                parent.remove_tree(name)?;
+            }
             Spot::Home => drop(home.set_aside(&parent, name, name)?),
             Spot::Beside(_) if stat.kind == Kind::Other => {
                 let (found, wanted) = (stat.kind.as_str(), kind.as_str());

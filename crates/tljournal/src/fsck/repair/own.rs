@@ -2,6 +2,7 @@ use super::{Outcome, Repairs};
 use crate::catalog::Sync;
 use crate::error::Error;
 use crate::home::{Parent, TXN};
+use crate::kept;
 use crate::lock::{self, Mode};
 use crate::model::{Kind, Place, TxnId};
 
@@ -44,6 +45,13 @@ impl Repairs<'_> {
         if stat.kind == Kind::Other {
             let text = "it is neither file, link nor directory, and lies on another filesystem: remove it by hand";
             return Ok(Outcome::Left(text.to_owned()));
+        }
+        let keys = &self.engine.key_material;
+        if !kept::remove_keys(keys, &home.shown(place), (&parent, name, &stat))? {
+            parent.remove_tree(name)?;
+            return Ok(Outcome::Mended(
+                "deleted: private keys are not kept".to_owned(),
+            ));
         }
         // It lies on another filesystem.
         let kept = home.copy_aside(&parent, name, &stat, name)?;

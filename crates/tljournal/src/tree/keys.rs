@@ -1,0 +1,89 @@
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+
+use super::TreeError;
+use super::look::unless_gone;
+use super::near::Near;
+use super::spread::{cores, spread};
+use crate::disk::{Dir, DiskError};
+use crate::model::{Kind, Stat, holds_private_key};
+
+/// A file up to this size is looked at as a whole.
+const WHOLE_BYTES_MAX: u64 = 256 << 10;
+/// How much of the beginning and of the end of a larger one is.
+const PART_BYTES: u64 = 64 << 10;
+/// How many files a thread takes at a time.
+const GRAIN: usize = 32;
+
+/// What is known of the files of a tree by their content.
+#[derive(Debug, Default)]
+pub(crate) struct Keys<'a> {
+    /// The paths of those that hold private keys.
+    pub(crate) found: Vec<&'a str>,
+    /// Whether one could not be read: it may be a key.
+    pub(crate) unread: bool,
+}
+
+/// Looks for private keys among the files of a [list](super::list).
+///
+/// # Errors
+/// [`TreeError`] when a directory on the way cannot be opened.
+pub(crate) fn keys_among<'a>(
+    root: &Dir,
+    list: &'a [(String, Stat)],
+) -> Result<Keys<'a>, TreeError> {
+    #[derive(Default)]
+    struct Worker<'a> {
+        near: Near,
+        keys: Keys<'a>,
+    }
+    let is_file = |(_, stat): &&(String, Stat)| stat.kind == Kind::File && stat.size > 0;
+    let files: Vec<_> = list.iter().filter(is_file).collect();
+    let workers = spread(cores(), files.len(), GRAIN, |worker: &mut Worker<'_>, n| {
+        let (path, _) = files[n];
+        if let Some((dir, name)) = worker.near.of(root, path)? {
+            match unless_gone(is_key(dir, name)) {
+                Ok(Some(true)) => worker.keys.found.push(path),
+                Ok(_) => {}
+                Err(_) => worker.keys.unread = true,
+            }
+        }
+        Ok::<_, TreeError>(())
+    })?;
+    let mut all = Keys::default();
+    for worker in workers {
+        all.found.extend(worker.keys.found);
+        all.unread |= worker.keys.unread;
+    }
+    Ok(all)
+}
+
+/// Whether a file is a private key, by its content. What is no regular file is none.
+///
+/// # Errors
+/// [`DiskError`] when it cannot be read.
+pub(crate) fn is_key(dir: &Dir, name: &str) -> Result<bool, DiskError> {
+    let mut file = dir.open_file(name)?;
+    let stat = dir.stat_open(&file)?;
+    if stat.kind != Kind::File {
+        return Ok(false);
+    }
+    let content = ends(&mut file, stat.size);
+    let content =
+        content.map_err(|error| DiskError::new("read", dir.path().join(name).as_str(), error))?;
+    Ok(holds_private_key(&content))
+}
+
+/// The content of a small file, the beginning and the end of a large one.
+fn ends(file: &mut File, size: u64) -> std::io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    if size <= WHOLE_BYTES_MAX {
+        file.take(WHOLE_BYTES_MAX).read_to_end(&mut content)?;
+        return Ok(content);
+    }
+    file.take(PART_BYTES).read_to_end(&mut content)?;
+    content.push(b'\n');
+    file.seek(SeekFrom::Start(size - PART_BYTES))?;
+    file.take(PART_BYTES).read_to_end(&mut content)?;
+    Ok(content)
+}

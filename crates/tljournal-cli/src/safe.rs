@@ -46,9 +46,10 @@ impl<W: Write> Safe<W> {
 
 impl<W: Write> Write for Safe<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let held = self.held.len();
         self.held.extend(bytes);
-        if let Some(last) = self.held.iter().rposition(|byte| *byte == b'\n') {
-            self.pass(last + 1)?;
+        if let Some(last) = bytes.iter().rposition(|byte| *byte == b'\n') {
+            self.pass(held + last + 1)?;
         }
         Ok(bytes.len())
     }

@@ -25,7 +25,8 @@ pub fn redacted(args: impl IntoIterator<Item = String>) -> String {
             argument(arg, &mut follows)
         });
     }
-    told.join(" ")
+    // What is a secret only beside another argument: `login -p`, `x`
+    redacted_text(&told.join(" ")).into_owned()
 }
 
 /// Hides the password behind a user; neither ids of users and groups nor paths on a host.

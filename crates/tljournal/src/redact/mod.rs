@@ -5,7 +5,9 @@
 //! to where it was going anyway.
 
 mod args;
+mod block;
 mod patterns;
+mod plain;
 mod stream;
 
 use std::borrow::Cow;

@@ -3,8 +3,11 @@ use std::sync::OnceLock;
 
 use regex::bytes::{CaptureLocations, Regex};
 
+use super::block::Block;
+use super::plain::{self, Plain};
+
 /// What the names of secrets contain.
-const NAMES: [&str; 20] = [
+const NAMES: [&str; 23] = [
     "password",
     "passwd",
     "passphrase",
@@ -25,59 +28,150 @@ const NAMES: [&str; 20] = [
     "_pass",
     "_pwd",
     "amz-signature",
+    "sshpass",
+    "accountkey",
+    "key-data",
 ];
 
-/// The forms in which secrets occur. Each has one group, the secret, or several of which one matches; the last
-/// has none: a private key begins there. None reaches beyond its line. `NAME` stands for one of these names, `USER`
-/// for that of a user, which is no number.
-const FORMS: [&str; 13] = [
+/// What the names of things contain that may be a secret, if they look like one: a path to a key does not.
+const NAMES_OF_KEYS: [&str; 14] = [
+    "signing_key",
+    "signing-key",
+    "encryption_key",
+    "encryption-key",
+    "decryption_key",
+    "master_key",
+    "master-key",
+    "deploy_key",
+    "hmac_key",
+    "session_key",
+    "sessionid",
+    "session_id",
+    "session-id",
+    "secret_key_base",
+];
+
+/// The forms in which secrets occur. Each has one group, the secret, or several of which one matches; the first two
+/// and the last have none: the secret is on the lines that follow. `NAME` stands for one of these names, `ITSKEY` for one
+/// of the other ones, `USER` for that of a user, which is no number, and `LONG` for a word that is no word of a
+/// language.
+const FORMS: [&str; 35] = [
+    // The name of a list or of a text, which follows it on lines of its own (YAML). It stands before the form that
+    // would take `|` for the secret.
+    r#"^[^\w\r\n]*[\w.-]*NAME[\w.-]*["']?[ \t]*:[ \t]*(?:[|>][+-]?[0-9]?)?[ \t]*$"#,
+    // Where lines of a private key follow (PuTTY)
+    r"^[^\w\r\n]*private-lines:[ \t]*[0-9]+[ \t]*$",
     // name="x", "name": "x", name = 'x'
     r#"NAME[\w.-]*\\?["']?[ \t]*[:=][ \t]*\\?(?:"((?:[^"\\\r\n]|\\[^\r\n])+)|'([^'\r\n]+))"#,
+    // The same where a shell has quoted it again
+    r#"NAME[\w.-]*[\\"']{2,}[ \t]*[:=][ \t]*[\\"']+([^\\"'\s]+)"#,
     // name=x: up to a space, or to a quotation mark that ends what is around it.
     r#"NAME[\w.-]*=([^\s"'=>](?:[^\s"']|["'][^\s,;:)\]}>])*)"#,
     // name: x, name = x: where a line begins so, up to its end.
     r#"^[ \t-]*[\w.-]*NAME[\w.-]*[ \t]*[:=][ \t]+([^\s"'][^\r\n]*)"#,
+    // name: x, name = x, in the middle of a line: one word that looks like a secret
+    r#"NAME[\w.-]*[\\"']*[ \t]*[:=][ \t]+(LONG)"#,
+    r#"ITSKEY[\w.-]*[\\"']*[ \t]*[:=][ \t]*[\\"']*(LONG)"#,
     // --name x, "--name", "x"
     r#"(?:^|[\s"'(\[,=])--?[\w-]*NAME[\w-]*["']?,?[ \t]+(?:"((?:[^"\\\r\n]|\\[^\r\n])+)|'([^'\r\n]+)|([^\s"'<\[-](?:[^\s"']|["'][^\s,;:)\]}>])*))"#,
-    // --pass x, --pwd=x, "--pw", "x"
-    r#"(?:^|[\s"'(\[,=])--?(?:pass|pwd|pw)["']?(?:,?[ \t]+|=)(?:"((?:[^"\\\r\n]|\\[^\r\n])+)|'([^'\r\n]+)|([^\s"'<\[-][^\s"']*))"#,
+    // --pass x, --pwd=x, "--pw", "x", -storepass x
+    r#"(?:^|[\s"'(\[,=])--?(?:(?:dest|src)?(?:store|key)?pass|pwd|pw)["']?(?:,?[ \t]+|=)(?:"((?:[^"\\\r\n]|\\[^\r\n])+)|'([^'\r\n]+)|([^\s"'<\[-][^\s"']*))"#,
+    // -passin pass:x
+    r#"-pass(?:in|out)?[ \t]+pass:([^\s"']+)"#,
     // -u user:x, --user "user:x"; but neither ids of users and groups nor paths on a host
     r#"(?:^|[\s"'(\[,])(?:-u|--user|--proxy-user)["']?(?:,?[ \t]+|=)?(?:"USER:((?:[^"\\/\r\n]|\\[^\r\n])+)|'USER:([^'/\r\n]+)|(?:USER:([^\s"'/][^\s"']*)|[0-9]+:([0-9]*[^\s"'/0-9][^\s"']*)))"#,
+    // docker login -p x
+    r#"\blogin\b[^\r\n;|&]*?[ \t](?-i:-p)[ \t]+([^\s"'-][^\s"']*)"#,
+    // mysql -px, sshpass -p x, redis-cli -a x, ldapsearch -w x
+    r#"\b(?:mysql|mariadb)[\w-]*[ \t](?:[^\r\n;|&]*?[ \t])?(?-i:-p)([^\s"']+)"#,
+    r#"\bsshpass[ \t](?:[^\r\n;|&]*?[ \t])?-p[ \t]*([^\s"']+)"#,
+    r#"\b(?:redis-cli[ \t](?:[^\r\n;|&]*?[ \t])?-a|ldap[a-z]+[ \t](?:[^\r\n;|&]*?[ \t])?(?-i:-w))[ \t]+([^\s"'-][^\s"']*)"#,
     // .. password: x, in the middle of a line: one word
-    r#"(?:password|passwd|passphrase)["']?:[ \t]+([^\s"'\[][^\s"',;]*)"#,
-    // scheme://user:password@host
+    r#"(?:password|passwd|passphrase)["']?:[ \t]+([^\s"'\[|>][^\s"',;]*)"#,
+    // "password":12345x
+    r#"(?:password|passwd|passphrase)\\?["']:[ \t]*([0-9][^\s"',}\]]*)"#,
+    // password is x, passphrase for it: x
+    r#"\b(?:password|passwd|passphrase)[ \t]+(?:is|was|set to)[ \t]+["'`]?([^\s"'`]*[0-9][^\s"'`]*)"#,
+    r#"\b(?:password|passwd|passphrase)[ \t]+for[ \t]+[^:\r\n]{1,80}:[ \t]+([^\s"']+)"#,
+    // machine x login y password z (.netrc)
+    r"\blogin[ \t]+\S+[ \t]+password[ \t]+(\S+)",
+    r"^[ \t]*password[ \t]+(\S*[0-9]\S*)[ \t]*$",
+    // host:5432:database:user:x (.pgpass)
+    r#"(?:^|[\s"'])[\w.*-]+:(?:[56]43[0-9]|\*):[\w.*-]+:[\w.*-]+:([^\s:"']{4,})(?:$|[\s"'])"#,
+    // <password>x</password>
+    r"<[\w:.-]*NAME[\w:.-]*(?:[ \t][^<>\r\n]*)?>[ \t]*([^<\s][^<\r\n]*)<",
+    // _auth=x (npm), "auth": "x" (docker)
+    r#"(?:^|[\s:"'])_auth[ \t]*=[ \t]*([^\s"']+)"#,
+    r#"["']auth\\?["'][ \t]*:[ \t]*\\?["']([\w+/=-]{8,})"#,
+    // "d": "x" (JSON web keys)
+    r#"["'](?-i:d|p|q|dp|dq|qi|k)\\?["'][ \t]*:[ \t]*\\?["']([\w-]{20,})"#,
+    // &sig=x (Azure)
+    r#"[?&]sig=([^&\s"']+)"#,
+    // scheme://user:password@host, scheme://token@host
     r#"://([^\s/"'<>]+)@"#,
+    r#"://([^\s/:@"'<>]*:[0-9]*[^\s0-9/@"'<>][^\s@"'<>]*)@"#,
     // Authorization: Bearer x
     r#"authorization["']?[ \t]*[:=][ \t]*["']?(?:(?:bearer|basic|digest|token|negotiate)[ \t]+)?([^\s"'][^\r\n"']*)"#,
     // X-Auth-Token: x, Set-Cookie: x
     r#"(?:^|[^\w-])(?:x-[\w-]*(?:token|key|secret|auth)[\w-]*|(?:set-)?cookie)["']?[ \t]*:[ \t]*["']?([^\s"'][^\r\n"']*)"#,
-    // Bearer x, where it is no word
-    r"\bbearer[ \t]+([\w.~+/=-]{16,})",
-    // What AWS, GitHub, GitLab, Slack, npm, Google, providers of models, and issuers of JSON web tokens hand out
-    r"\b((?-i:(?:AKIA|ASIA)[0-9A-Z]{16}|gh[pousr]_[0-9A-Za-z]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[a-z]-[0-9A-Za-z-]{10,}|npm_[0-9A-Za-z]{30,}|AIza[\w-]{30,}|sk-[\w-]{20,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*))",
+    // Bearer x, where it is no word; and where hooks go
+    r"\b(?:bearer[ \t]+|hooks\.slack\.com/(?:services|workflows|triggers)/|discord(?:app)?\.com/api/webhooks/)([\w.~+/=-]{16,})",
+    ISSUED,
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----",
 ];
 
+/// What services hand out: cloud providers, forges, registries, chats, payment, providers of models, and issuers of
+/// JSON web tokens; keys of age; a private key in base64.
+const ISSUED: &str = r"\b((?-i:(?:AKIA|ASIA)[0-9A-Z]{16}|gh[pousr]_[0-9A-Za-z]{20,}|github_pat_\w{20,}|gl(?:pat|rt|dt|cbt|ptt|ft|soat|agent|imt|oas)-[\w-]{16,}|x(?:ox[a-z]|app)-[0-9A-Za-z-]{10,}|npm_[0-9A-Za-z]{30,}|pypi-[\w-]{20,}|rubygems_[0-9a-f]{40,}|oy2[0-9a-z]{43}|cio[0-9A-Za-z]{32}\b|dckr_[op]at_[\w-]{20,}|AKCp[0-9A-Za-z]{50,}|AIza[\w-]{30,}|ya29\.[\w-]{20,}|sk-[\w-]{20,}|hf_[0-9A-Za-z]{30,}|[srp]k_(?:live|test)_[0-9A-Za-z]{16,}|whsec_[0-9A-Za-z+/]{20,}|SG\.[\w-]{16,}\.[\w-]{16,}|hv[sbr]\.[\w-]{20,}|[0-9A-Za-z]{14}\.atlasv1\.[\w-]{40,}|ATATT3[\w=-]{20,}|do[opr]_v1_[0-9a-f]{40,}|dapi[0-9a-f]{32}|shp(?:at|ca|pa|ss)_[0-9a-fA-F]{20,}|gl(?:sa|c)_[\w+/=-]{20,}|sntry[su]_[\w+/=.-]{20,}|tskey-[\w-]{16,}|PMAK-[\w-]{20,}|NRAK-[0-9A-Z]{20,}|lin_api_\w{30,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|AGE-SECRET-KEY-(?:PQ-)?1[0-9A-Za-z]{20,}|LS0tLS1CRUdJTi[0-9A-Za-z+/=]{20,}))";
+
 /// The name of a user that is no number.
 const USER: &str = r#"[^\s"':/=-]*[^\s"':/=0-9-][^\s"':/=]*"#;
+
+/// A word that no language has: of some length, and with a digit early in it. No path.
+const LONG: &str = r"[A-Za-z0-9+_=-](?:[A-Za-z/+_=-]{0,14})[0-9][\w/+=-]{14,}";
 
 /// Where a private key ends.
 const KEY_ENDS: &str = "-----END [A-Z0-9 ]*PRIVATE KEY";
 
 /// What the forms contain that have no name, in lower case. In each line that it matches every form contains one
 /// of these, or a name: to look for that first is several times as fast.
-const HINTS: [&str; 27] = [
+const HINTS: [&str; 95] = [
     "://",
     "-pass",
     "-pw",
+    "storepass",
+    "keypass",
     " -u",
     "'-u",
     "\"-u",
     "--user",
     "--proxy-user",
+    "login",
+    "mysql",
+    "mariadb",
+    "redis-cli",
+    "ldap",
+    ":543",
+    ":643",
+    ":*:",
+    "_auth",
+    "\"auth",
+    "'auth",
+    "\"d\"",
+    "\"p\"",
+    "\"q\"",
+    "\"dp\"",
+    "\"dq\"",
+    "\"qi\"",
+    "\"k\"",
+    "\"d\\",
+    "\"k\\",
+    "sig=",
     "authorization",
     "cookie",
     "bearer",
+    "hooks.slack",
+    "api/webhooks",
     "x-",
     "akia",
     "asia",
@@ -88,11 +182,54 @@ const HINTS: [&str; 27] = [
     "ghr_",
     "github_pat_",
     "glpat-",
+    "glrt-",
+    "gldt-",
+    "glcbt-",
+    "glptt-",
+    "glft-",
+    "glsoat-",
+    "glagent-",
+    "glimt-",
+    "gloas-",
+    "glsa_",
+    "glc_",
     "xox",
+    "xapp-",
     "eyj",
     "npm_",
+    "pypi-",
+    "rubygems_",
+    "oy2",
+    "cio",
+    "dckr_",
+    "akcp",
     "aiza",
+    "ya29.",
     "sk-",
+    "hf_",
+    "k_live_",
+    "k_test_",
+    "whsec_",
+    "sg.",
+    "hvs.",
+    "hvb.",
+    "hvr.",
+    ".atlasv1.",
+    "atatt3",
+    "_v1_",
+    "dapi",
+    "shpat_",
+    "shpca_",
+    "shppa_",
+    "shpss_",
+    "sntry",
+    "tskey-",
+    "-lines:",
+    "nrak-",
+    "pmak-",
+    "age-secret-key",
+    "lin_api_",
+    "ls0tls1crudjti",
     "private key",
 ];
 
@@ -100,30 +237,38 @@ const HINTS: [&str; 27] = [
 pub(super) struct Found {
     /// From where to where it is of interest.
     pub(super) whole: Range<usize>,
-    /// What is to be hidden; nothing where a private key begins.
-    pub(super) secret: Option<Range<usize>>,
+    pub(super) what: What,
+}
+
+/// What it is.
+pub(super) enum What {
+    /// This is to be hidden.
+    Secret(Range<usize>),
+    /// A private key begins.
+    Key,
+    /// The secret is on the lines that follow.
+    Block(Block),
 }
 
 /// Looks for secrets in one text.
-pub(super) struct Search {
+pub(super) struct Search<'a> {
+    text: Plain<'a>,
     forms: &'static Regex,
     groups: CaptureLocations,
     hints: &'static Regex,
 }
 
-impl Search {
-    pub(super) fn new() -> Self {
+impl<'a> Search<'a> {
+    pub(super) fn of(text: &'a [u8]) -> Self {
         static FORM: OnceLock<Regex> = OnceLock::new();
         let forms = FORM.get_or_init(|| {
-            let names = format!("(?:{})", NAMES.join("|"));
-            compiled(
-                &FORMS
-                    .join("|")
-                    .replace("NAME", &names)
-                    .replace("USER", USER),
-            )
+            let any_of = |names: &[&str]| format!("(?:{})", names.join("|"));
+            let forms = FORMS.join("|").replace("NAME", &any_of(&NAMES));
+            let forms = forms.replace("ITSKEY", &any_of(&NAMES_OF_KEYS));
+            compiled(&forms.replace("USER", USER).replace("LONG", LONG))
         });
         Self {
+            text: Plain::of(text),
             forms,
             groups: forms.capture_locations(),
             hints: hints(),
@@ -131,7 +276,9 @@ impl Search {
     }
 
     /// The first one at or after a place.
-    pub(super) fn next(&mut self, text: &[u8], mut from: usize) -> Option<Found> {
+    pub(super) fn next(&mut self, from: usize) -> Option<Found> {
+        let text = &*self.text.bytes;
+        let mut from = self.text.plain(from);
         loop {
             // A form may begin before its hint, and no line has one without.
             let hint = self.hints.find_at(text, from)?;
@@ -142,10 +289,15 @@ impl Search {
                 .captures_read_at(&mut self.groups, &text[..line.end], begin);
             if let Some(whole) = whole {
                 let secret = (1..self.groups.len()).find_map(|group| self.groups.get(group));
-                return Some(Found {
-                    whole: whole.range(),
-                    secret: secret.map(|(from, to)| from..to),
-                });
+                let what = match secret {
+                    Some((from, to)) => What::Secret(self.text.original(from..to)),
+                    None => match Block::begun_by(whole.as_bytes()) {
+                        Some(block) => What::Block(block),
+                        None => What::Key,
+                    },
+                };
+                let whole = self.text.original(whole.range());
+                return Some(Found { whole, what });
             }
             from = line.end;
         }
@@ -163,7 +315,11 @@ fn line_around(text: &[u8], what: Range<usize>) -> Range<usize> {
 
 fn hints() -> &'static Regex {
     static HINT: OnceLock<Regex> = OnceLock::new();
-    HINT.get_or_init(|| compiled(&[&NAMES[..], &HINTS].concat().join("|")))
+    HINT.get_or_init(|| {
+        let all = NAMES.iter().chain(&NAMES_OF_KEYS).chain(&HINTS);
+        let literal: Vec<_> = all.map(|hint| regex::escape(hint)).collect();
+        compiled(&literal.join("|"))
+    })
 }
 
 /// Where a private key ends that has begun before.
@@ -175,8 +331,8 @@ pub(super) fn key_end(text: &[u8]) -> Option<usize> {
 /// Whether a text is worth a search. Of a short one that is told sooner than the search is made ready.
 pub(super) fn may_hold_secret(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
-    let mut hints = NAMES.iter().chain(&HINTS);
-    hints.any(|hint| text.contains(hint))
+    let mut hints = NAMES.iter().chain(&NAMES_OF_KEYS).chain(&HINTS);
+    text.contains(plain::NOISE) || hints.any(|hint| text.contains(hint))
 }
 
 /// Whether what has this name is a secret.

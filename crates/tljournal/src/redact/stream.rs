@@ -1,7 +1,8 @@
 use std::ops::Range;
 
 use super::HIDDEN;
-use super::patterns::{self, Search};
+use super::block::Block;
+use super::patterns::{self, Search, What};
 
 /// The longest line that is looked at as a whole, in bytes.
 const LINE_BYTES_MAX: usize = 64 << 10;
@@ -13,7 +14,8 @@ const AHEAD_BYTES: usize = 8 << 10;
 const KEY_BYTES_MAX: usize = 64 << 10;
 
 /// What could follow on a line that is not ended yet, and show that a secret has begun.
-const PROBES: [&str; 6] = [
+const PROBES: [&str; 7] = [
+    "x</",
     "xxxxxxxxxxxxxxxxxxxxxxxx",
     "\"x",
     ": \"x",
@@ -42,6 +44,10 @@ enum Within {
     Key(usize),
     /// A secret that was too long to be seen whole.
     Secret,
+    /// Lines that are a secret, at the end of one of them.
+    Block(Block),
+    /// A line of them whose end has not been seen.
+    BlockLine(Block),
 }
 
 impl Redactor {
@@ -68,6 +74,10 @@ impl Redactor {
     /// Adds what can be told of a line that is not ended yet, because nothing has come for a while: all but
     /// its last word, and what would hide the next one.
     pub fn pause(&mut self, out: &mut Vec<u8>) {
+        if let Within::Block(_) = self.within {
+            // Only a whole line says whether it belongs to it.
+            return;
+        }
         let pending = std::mem::take(&mut self.pending);
         let most = safe(&pending).max(self.told);
         self.told = self.tell(&pending, self.told..most, out);
@@ -114,7 +124,7 @@ impl Redactor {
 
     /// Tells so much of a text, and a secret that reaches further; returns where that ends.
     fn tell(&mut self, text: &[u8], what: Range<usize>, out: &mut Vec<u8>) -> usize {
-        let (mut at, most, mut search) = (what.start, what.end, Search::new());
+        let (mut at, most, mut search) = (what.start, what.end, Search::of(text));
         // A form may begin in what has been told of a line.
         let mut from = 0;
         while at < most {
@@ -132,19 +142,44 @@ impl Redactor {
                         self.within = Within::Text;
                     }
                 }
+                Within::Block(block) => {
+                    at += self.pass_block_line(block, &text[at..], out);
+                    from = at;
+                }
+                Within::BlockLine(block) => {
+                    let end = text[at..].iter().position(is_line_end);
+                    at += end.unwrap_or(text.len() - at);
+                    from = at;
+                    if end.is_some() {
+                        self.within = Within::Block(block);
+                    }
+                }
                 Within::Text => {
-                    let found = search.next(text, from);
+                    let found = search.next(from);
                     let Some(found) = found.filter(|found| found.whole.start < most) else {
                         out.extend_from_slice(&text[at..most]);
                         return most;
                     };
-                    let secret = found.secret.clone();
-                    let hidden = secret.unwrap_or(found.whole.end..found.whole.end);
+                    let end = found.whole.end;
+                    let hidden = match &found.what {
+                        What::Secret(secret) => secret.clone(),
+                        What::Key => end..end,
+                        What::Block(block) => {
+                            // Without its end the line may go on.
+                            if text.get(end).is_some_and(is_line_end) && end <= most {
+                                self.within = Within::Block(*block);
+                            }
+                            out.extend_from_slice(&text[at..end.max(at).min(most)]);
+                            at = end.max(at).min(most);
+                            from = end;
+                            continue;
+                        }
+                    };
                     from = hidden.end;
                     if hidden.end <= at {
                         continue;
                     }
-                    if found.secret.is_none() {
+                    if let What::Key = found.what {
                         self.within = Within::Key(0);
                     }
                     out.extend_from_slice(&text[at..hidden.start.max(at)]);
@@ -154,6 +189,29 @@ impl Redactor {
             }
         }
         at
+    }
+
+    /// Passes one line of a block, or the end of a line; says how much that was.
+    fn pass_block_line(&mut self, block: Block, text: &[u8], out: &mut Vec<u8>) -> usize {
+        let end = text.iter().position(is_line_end);
+        let line = &text[..end.unwrap_or(text.len())];
+        if line.trim_ascii().is_empty() {
+            let passed = line.len() + usize::from(end.is_some());
+            out.extend_from_slice(&text[..passed]);
+            return passed;
+        }
+        let mut block = block;
+        let Some(secret) = block.secret(line) else {
+            self.within = Within::Text;
+            return 0;
+        };
+        out.extend_from_slice(&line[..secret.start]);
+        out.extend_from_slice(HIDDEN.as_bytes());
+        self.within = match end {
+            Some(_) => Within::Block(block),
+            None => Within::BlockLine(block),
+        };
+        line.len()
     }
 
     /// How much of a text is a private key still, of which so much has gone by.
@@ -168,6 +226,10 @@ impl Redactor {
     }
 }
 
+fn is_line_end(byte: &u8) -> bool {
+    matches!(byte, b'\n' | b'\r')
+}
+
 /// How much of the beginning of a line holds no secret, whatever follows.
 fn safe(line: &[u8]) -> usize {
     let word = line.iter().rposition(u8::is_ascii_whitespace);
@@ -179,8 +241,8 @@ fn safe(line: &[u8]) -> usize {
 /// Where a secret begins that would reach into what follows a line.
 fn reaches_into(line: &[u8], next: &str) -> Option<usize> {
     let text = [line, next.as_bytes()].concat();
-    let (mut at, mut search) = (0, Search::new());
-    while let Some(found) = search.next(&text, at) {
+    let (mut at, mut search) = (0, Search::of(&text));
+    while let Some(found) = search.next(at) {
         if found.whole.end > line.len() {
             return Some(found.whole.start);
         }

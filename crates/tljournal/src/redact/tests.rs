@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// What lies in a text, and what is stored of it.
-const TOLD: [(&str, &str); 52] = [
+const TOLD: [(&str, &str); 91] = [
     ("--password=x", "--password=[redacted]"),
     ("--token abc --verbose", "--token [redacted] --verbose"),
     ("--token --verbose x", "--token --verbose x"),
@@ -99,6 +99,106 @@ const TOLD: [(&str, &str); 52] = [
         "login of bob, password: [redacted], failed",
     ),
     ("enter a password: ", "enter a password: "),
+    // What tools print, each in its own way.
+    (
+        "aws_secret_access_key = a0BcDeFgHiJkLmNoPqRsTuVwXyZ0123456789abc",
+        "aws_secret_access_key = [redacted]",
+    ),
+    (
+        "x secret_access_key = a0BcDeFgHiJkLmNoPqRs y",
+        "x secret_access_key = [redacted] y",
+    ),
+    ("_auth=dXNlcjpwYXNz", "_auth=[redacted]"),
+    (
+        "+ docker login -u bob -p hunter2 host",
+        "+ docker login -u bob -p [redacted] host",
+    ),
+    (
+        r#"{"auths": {"r": {"auth": "dXNlcjpwYXNz"}}}"#,
+        r#"{"auths": {"r": {"auth": "[redacted]"}}}"#,
+    ),
+    (
+        "  x client-key-data: LS0tabcdefghijk0123456789",
+        "  x client-key-data: [redacted]",
+    ),
+    (
+        "machine h login bob password hunter2",
+        "machine h login bob password [redacted]",
+    ),
+    ("db:5432:main:bob:hunter2", "db:5432:main:bob:[redacted]"),
+    ("key sk_live_0123456789abcdefgh.", "key [redacted]."),
+    (
+        "https://hooks.slack.com/services/T000/B000/abcdefgh",
+        "https://hooks.slack.com/services/[redacted]",
+    ),
+    ("hf_0123456789abcdefghijabcdefghij", "[redacted]"),
+    ("pypi-AgEIcHlwaS5vcmcabcdef", "[redacted]"),
+    ("dckr_pat_0123456789abcdefghij", "[redacted]"),
+    ("hvs.0123456789abcdefghij", "[redacted]"),
+    (
+        "AccountKey=abc;EndpointSuffix=core",
+        "AccountKey=[redacted]",
+    ),
+    (
+        "GET /x?sv=1&sig=a%2Fb&se=2",
+        "GET /x?sv=1&sig=[redacted]&se=2",
+    ),
+    ("SG.0123456789abcdef.0123456789abcdef", "[redacted]"),
+    (r#"{"password":12345x}"#, r#"{"password":[redacted]}"#),
+    ("{'password': 'a b'}", "{'password': '[redacted]'}"),
+    (
+        r"{'\''password'\'': '\''abc'\''}",
+        r"{'\''password'\'': '\''[redacted]'\''}",
+    ),
+    (
+        "a <password>my own</password> b",
+        "a <password>[redacted]</password> b",
+    ),
+    ("+ mysql -phunter2 db", "+ mysql -p[redacted] db"),
+    (
+        "+ sshpass -p hunter2 ssh h",
+        "+ sshpass -p [redacted] ssh h",
+    ),
+    ("SSHPASS=hunter2 ssh", "SSHPASS=[redacted] ssh"),
+    (
+        "RAILS_MASTER_KEY=0123456789abcdef01234567",
+        "RAILS_MASTER_KEY=[redacted]",
+    ),
+    (
+        "SIGNING_KEY=certs/signing_key.pem",
+        "SIGNING_KEY=certs/signing_key.pem",
+    ),
+    (
+        r#""sessionid": "a0123456789abcdefgh""#,
+        r#""sessionid": "[redacted]""#,
+    ),
+    (
+        r#"{"kty":"EC","d":"0123456789abcdefghij"}"#,
+        r#"{"kty":"EC","d":"[redacted]"}"#,
+    ),
+    (
+        "\u{1b}[33mpass\u{1b}[0mword=hunter2",
+        "\u{1b}[33mpass\u{1b}[0mword=[redacted]",
+    ),
+    (
+        "password\u{1b}[0m: \u{1b}[1mhunter2",
+        "password\u{1b}[0m: \u{1b}[1m[redacted]",
+    ),
+    ("The password is hunter2", "The password is [redacted]"),
+    (
+        "Enter passphrase for /k: hunter2",
+        "Enter passphrase for /k: [redacted]",
+    ),
+    ("x -passin pass:hunter2 y", "x -passin pass:[redacted] y"),
+    ("k LS0tLS1CRUdJTiBSU0EgUFJJVkFURSBLRVktLS0t", "k [redacted]"),
+    ("AGE-SECRET-KEY-1QQQQQQQQQQQQQQQQQQQQQQ", "[redacted]"),
+    ("glrt-0123456789abcdefghij", "[redacted]"),
+    ("https://u:pa/ss@host/x", "https://[redacted]@host/x"),
+    ("https://host:8080/a@b", "https://host:8080/a@b"),
+    (
+        "redis-cli -h h -a hunter2 ping",
+        "redis-cli -h h -a [redacted] ping",
+    ),
 ];
 
 fn streamed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
@@ -143,6 +243,67 @@ fn a_private_key_is_hidden_whatever_is_around_it() {
     assert_eq!(redacted_text(public), public);
 }
 
+/// Secrets that are on other lines than their names.
+#[test]
+fn lines_that_a_name_announces_are_hidden_as_far_as_they_belong_to_it() {
+    for (text, told) in [
+        (
+            "passwords:\n  - hunter2\n  - b\nother:\n  - c\n",
+            "passwords:\n  - [redacted]\n  - [redacted]\nother:\n  - c\n",
+        ),
+        (
+            "a:\n  password: |\n    my own\n\n    b\n  user: x\n",
+            "a:\n  password: |\n    [redacted]\n\n    [redacted]\n  user: x\n",
+        ),
+        (
+            "token: >-\r\n  a\r\nb\r\n",
+            "token: >-\r\n  [redacted]\r\nb\r\n",
+        ),
+        (
+            "imagePullSecrets:\n  - name: regcred\n",
+            "imagePullSecrets:\n  - name: regcred\n",
+        ),
+        (
+            "Private-Lines: 2\nAAAAB3NzaC1yc2EAAAADAQAB\nAAAAB3NzaC1yc2EAAAADAQAB\nPrivate-MAC: x\n",
+            "Private-Lines: 2\n[redacted]\n[redacted]\nPrivate-MAC: x\n",
+        ),
+        (
+            "error: unexpected token:\n  - x\n",
+            "error: unexpected token:\n  - x\n",
+        ),
+        ("secrets:\n  - a", "secrets:\n  - [redacted]"),
+    ] {
+        assert_eq!(redacted_text(text), told);
+        assert_eq!(redacted_text(told), told);
+        for at in 0..=text.len() {
+            let (mut redactor, mut out) = (Redactor::default(), Vec::new());
+            redactor.push(&text.as_bytes()[..at], &mut out);
+            redactor.pause(&mut out);
+            redactor.push(&text.as_bytes()[at..], &mut out);
+            redactor.finish(&mut out);
+            assert_eq!(String::from_utf8_lossy(&out), told, "cut at {at}");
+        }
+    }
+}
+
+#[test]
+fn a_secret_in_utf_16_is_hidden() {
+    let text: Vec<u8> = "password=hunter2\nx\n"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let told = streamed([&text[..]]);
+    let told: Vec<u8> = told.into_iter().filter(|byte| *byte != 0).collect();
+    assert_eq!(String::from_utf8_lossy(&told), "password=[redacted]\nx\n");
+}
+
+/// What compilers, package managers and test runners print is left alone.
+#[test]
+fn ordinary_output_stays_as_it_is() {
+    let output = include_str!("ordinary.txt");
+    assert_eq!(redacted_text(output), output);
+}
+
 #[test]
 fn secrets_in_arguments_are_hidden_also_behind_their_options() {
     let told = |args: &[&str]| redacted(args.iter().map(|arg| (*arg).to_owned()));
@@ -170,6 +331,11 @@ fn secrets_in_arguments_are_hidden_also_behind_their_options() {
         assert_eq!(told(&args), format!("curl -u {shown} x"));
     }
     assert_eq!(told(&["x", "--pass", "my own"]), "x --pass [redacted]");
+    assert_eq!(
+        told(&["docker", "login", "-u", "bob", "-p", "hunter2"]),
+        "docker login -u bob -p [redacted]"
+    );
+    assert_eq!(told(&["mkdir", "-p", "login"]), "mkdir -p login");
     assert_eq!(
         told(&["x", "-u", "--password", "hunter2"]),
         "x -u --password [redacted]"

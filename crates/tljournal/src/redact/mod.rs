@@ -52,4 +52,6 @@ pub(crate) fn cut(text: &str, chars_max: usize) -> String {
 }
 
 #[cfg(test)]
+mod forms;
+#[cfg(test)]
 mod tests;

@@ -141,3 +141,46 @@ fn the_thread_of_a_watch_ends_with_it_and_with_the_file() {
         assert_eq!(end, std::sync::mpsc::RecvTimeoutError::Disconnected);
     }
 }
+
+#[test]
+fn g2_things_that_are_synced_together_are_synced_only_if_each_of_them_is() {
+    let (_temp, dir) = scratch();
+    // The kernel's own directories cannot be synced.
+    let other = Dir::open(Utf8Path::new("/proc/self"), Disk::default()).unwrap();
+    let (good, bad) = (Unsynced::Dir(&dir), Unsynced::Dir(&other));
+    dir.disk().sync_together(&[good, good, good]).unwrap();
+    for together in [[bad, good, good], [good, bad, good], [good, good, bad]] {
+        assert!(dir.disk().sync_together(&together).is_err());
+    }
+}
+
+#[test]
+fn g15_of_a_file_that_is_longer_than_it_should_be_only_the_beginning_is_read() {
+    let (_temp, dir) = scratch();
+    let mut file = dir.create_file("f", 0o644).unwrap();
+    file.write_all(b"0123456789").unwrap();
+    let read = |bytes_max| dir.read_small("f", bytes_max).unwrap().unwrap();
+    assert_eq!(
+        (read(4), read(10), read(11)),
+        (
+            b"0123".to_vec(),
+            b"0123456789".to_vec(),
+            b"0123456789".to_vec()
+        )
+    );
+    assert_eq!(dir.read_small("g", 4).unwrap(), None);
+}
+
+#[test]
+fn g8_a_source_is_removed_only_if_it_is_the_file_that_was_looked_at() {
+    let (temp, dir) = scratch();
+    let path = Utf8PathBuf::from_path_buf(temp.path().join("f")).unwrap();
+    drop(dir.create_file("f", 0o644).unwrap());
+    drop(dir.create_file("g", 0o644).unwrap());
+    let other = dir.stat("g").unwrap().unwrap().identity;
+    dir.disk().remove_source(&path, other).unwrap();
+    let own = dir.stat("f").unwrap().unwrap().identity;
+    dir.disk().remove_source(&path, own).unwrap();
+    assert_eq!(dir.stat("f").unwrap(), None);
+    dir.disk().remove_source(&path, own).unwrap();
+}

@@ -30,3 +30,6 @@ pub use open::Options;
 pub use reading::Reading;
 pub use run::Run;
 pub use work::{Installed, Journal};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,372 @@
+//! What others do between a look and what relies on it.
+
+#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests look at the filesystem from outside of the engine, and play the other programs"
+)]
+
+use std::fs::{File, rename};
+use std::os::unix::fs::MetadataExt;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, Once};
+
+use camino::Utf8PathBuf;
+use tljournal::disk::{Call, Verb, Witness};
+use tljournal::{
+    Conflict, ConflictKind, Error, Expect, Stat, TreeError, TreeOptions, TreeSource, TxnFilter,
+};
+use tljournal_testkit::{Steps, When, World};
+use tljournal_tests::{Hook, Strike, kill_at, small, until_waiting, within};
+
+fn is_unexpected<T>(said: &Result<T, Error>) -> bool {
+    matches!(
+        said,
+        Err(Error::Conflict(Conflict {
+            kind: ConflictKind::Unexpected { .. },
+            ..
+        }))
+    )
+}
+
+#[test]
+fn g9_what_comes_to_be_where_nothing_was_expected_is_a_conflict_and_stays() {
+    let world = World::new();
+    let journal = world.open();
+    let steps = [
+        Steps::new("put").put("build/a", "ours"),
+        Steps::new("link").link("build/a", "ours"),
+        Steps::new("tree").tree("build/a", small("ours")),
+    ];
+    for steps in steps {
+        let steps = steps.expecting(Expect::Absent);
+        let prepared = steps.prepare(&journal).unwrap();
+        world.write("build/a", "theirs");
+        let said = prepared.commit().map(drop);
+        assert!(is_unexpected(&said), "{}: {said:?}", steps.label);
+        assert_eq!(world.read("build/a"), "theirs", "{}", steps.label);
+        std::fs::remove_file(world.path("build/a")).unwrap();
+    }
+}
+
+#[test]
+fn g9_what_is_gone_where_something_was_expected_is_a_conflict() {
+    let world = World::new();
+    let journal = world.open();
+    world.write("build/a", "theirs");
+    let steps = Steps::new("put").put("build/a", "ours");
+    let steps = steps.expecting(Expect::Present);
+    let prepared = steps.prepare(&journal).unwrap();
+    std::fs::remove_file(world.path("build/a")).unwrap();
+    let said = prepared.commit().map(drop);
+    assert!(is_unexpected(&said), "{said:?}");
+    assert!(!world.exists("build/a"));
+}
+
+/// What is expected holds also for what is wanted and there already.
+#[test]
+fn g9_what_is_expected_is_compared_also_where_nothing_has_to_be_changed() {
+    let world = World::new();
+    let journal = world.open();
+    let steps = Steps::new("put").put("build/a", "same");
+    steps.try_commit(&journal).unwrap();
+    let other = Expect::Digest(tljournal::Digest::of(b"another"));
+    let said = steps.clone().expecting(other).try_commit(&journal);
+    assert!(is_unexpected(&said), "{said:?}");
+    let same = Expect::Digest(tljournal::Digest::of(b"same"));
+    let receipt = steps.expecting(same).try_commit(&journal).unwrap();
+    assert!(!receipt.changed_anything());
+}
+
+/// The caller need not stage gigabytes to be told that something is there.
+#[test]
+fn an_expectation_that_does_not_hold_is_a_conflict_before_anything_is_staged() {
+    let world = World::new();
+    let journal = world.open();
+    world.write("build/a", "theirs");
+    let mut txn = journal.begin("put");
+    let there = txn.put("build/a", "ours", Expect::Absent);
+    let absent = txn.put("build/b", "ours", Expect::Present);
+    assert!(is_unexpected(&there) && is_unexpected(&absent));
+    assert_eq!(txn.id(), None, "something was staged");
+    // The transaction goes on without them.
+    txn.put("build/c", "ours", Expect::Absent).unwrap();
+    txn.prepare().unwrap().commit().unwrap();
+    assert_eq!(world.read("build/c"), "ours");
+}
+
+/// Puts another tree in the place of one, without the journal.
+fn exchange(world: &World, path: &str, version: &str) {
+    rename(world.path(path), world.path("build/earlier")).unwrap();
+    small(version).write_to(&world.path(path));
+}
+
+#[test]
+fn g7_a_pin_that_was_waited_for_is_on_the_tree_that_is_there_by_then() {
+    within("a pin", || {
+        let world = World::new();
+        let journal = world.open();
+        let steps = Steps::new("one").tree("build/t", small("one"));
+        steps.try_commit(&journal).unwrap();
+        // As whoever deletes it does.
+        let alone = File::open(world.path("build/t")).unwrap();
+        alone.lock().unwrap();
+        let pinning = std::thread::spawn(move || journal.pin("build/t"));
+        until_waiting(1, &[&world.path("build/t")]);
+        exchange(&world, "build/t", "two");
+        drop(alone);
+        let pin = pinning.join().unwrap().unwrap().unwrap();
+        let there = world.path("build/t").metadata().unwrap().ino();
+        assert_eq!(pin.identity().ino, there, "another tree is pinned");
+    });
+}
+
+/// A tree source of two files and a directory, which somebody changes when the first of them is copied.
+fn install_while(act: impl Fn(&Utf8PathBuf) + Send + Sync + 'static) -> Result<(), Error> {
+    let world = World::new();
+    let source = world.path("source");
+    small("one").write_to(&source);
+    world.open().close().unwrap();
+    let (at, done) = (source.clone(), Once::new());
+    let hook = move |when: When, call: &Call<'_>| {
+        let copies = call.path.as_str().contains("/.state/txn/") && call.data.starts_with(b"one");
+        if (when, call.verb, copies) == (When::Before, Verb::Write, true) {
+            done.call_once(|| act(&at));
+        }
+        Ok(())
+    };
+    let journal = world.open_witnessed(&Arc::new(Hook(hook))).unwrap();
+    let source = TreeSource::dir(source);
+    let said = journal.install("build/t", source, TreeOptions::default());
+    assert_eq!(world.exists("build/t"), said.is_ok());
+    said.map(drop)
+}
+
+fn has_changed(said: &Result<(), Error>, path: &str) -> bool {
+    matches!(said, Err(Error::Source(TreeError::Changed { entry })) if entry == path)
+}
+
+#[test]
+fn g9_a_file_that_is_written_while_its_tree_is_copied_is_refused() {
+    let said = install_while(|source| std::fs::write(source.join("sub/f1"), "longer").unwrap());
+    assert!(has_changed(&said, "sub/f1"), "{said:?}");
+    let said = install_while(|source| std::fs::write(source.join("sub/f1"), "").unwrap());
+    assert!(has_changed(&said, "sub/f1"), "{said:?}");
+}
+
+/// Its size and its mtime say nothing: the ctime does.
+#[test]
+fn g9_a_file_that_is_written_and_dated_back_while_its_tree_is_copied_is_refused() {
+    let said = install_while(|source| {
+        let path = source.join("sub/f1");
+        let mtime = path.metadata().unwrap().modified().unwrap();
+        let file = File::options().write(true).open(path).unwrap();
+        std::io::Write::write_all(&mut &file, b"two").unwrap();
+        file.set_modified(mtime).unwrap();
+    });
+    assert!(has_changed(&said, "sub/f1"), "{said:?}");
+}
+
+#[test]
+fn g9_a_directory_that_gets_or_loses_an_entry_while_it_is_copied_is_refused() {
+    let said = install_while(|source| std::fs::write(source.join("sub/f3"), "new").unwrap());
+    assert!(has_changed(&said, "sub"), "{said:?}");
+    let said = install_while(|source| std::fs::write(source.join("new"), "new").unwrap());
+    assert!(matches!(said, Err(Error::Source(_))), "{said:?}");
+}
+
+#[test]
+fn a_source_that_nobody_changes_is_copied() {
+    install_while(|_| {}).unwrap();
+}
+
+/// A file that grows as fast as it is read has no end.
+#[test]
+fn g15_a_file_that_grows_while_it_is_copied_is_refused_at_once() {
+    const MANY: usize = 1 << 20;
+    let world = World::new();
+    let source = world.path("source");
+    world.write("source/f", vec![7; MANY]);
+    world.open().close().unwrap();
+    let written = Arc::new(Mutex::new(0));
+    let (at, count) = (source.join("f"), written.clone());
+    let hook = move |when: When, call: &Call<'_>| {
+        if when == When::Before && call.verb == Verb::Write && call.data.first() == Some(&7) {
+            let mut count = count.lock().unwrap();
+            *count += call.data.len();
+            if *count < 16 * MANY {
+                let mut file = File::options().append(true).open(&at)?;
+                std::io::Write::write_all(&mut file, call.data)?;
+            }
+        }
+        Ok(())
+    };
+    let journal = world.open_witnessed(&Arc::new(Hook(hook))).unwrap();
+    let source = TreeSource::dir(source);
+    let said = journal.install("build/t", source, TreeOptions::default());
+    assert!(matches!(said, Err(Error::Source(_))), "{said:?}");
+    let written = *written.lock().unwrap();
+    assert!(written <= 2 * MANY, "{written} bytes were copied");
+}
+
+/// Calls back whenever something is looked at, and before every mutating call.
+struct Eyes<F, G>(F, G);
+
+impl<F, G> Witness for Eyes<F, G>
+where
+    F: Fn(&Stat) + Send + Sync,
+    G: Fn(&Call<'_>) + Send + Sync,
+{
+    fn before(&self, call: &Call<'_>) -> std::io::Result<()> {
+        (self.1)(call);
+        Ok(())
+    }
+
+    fn found(&self, stat: &mut Stat) {
+        (self.0)(stat);
+    }
+}
+
+fn wait_for(signal: &Mutex<Receiver<()>>) {
+    // A sender that is gone says so too.
+    let _ = signal.lock().unwrap().recv();
+}
+
+/// The directory of the only transaction.
+fn staging(world: &World) -> Utf8PathBuf {
+    let mut entries = world.path("build/.state/txn").read_dir_utf8().unwrap();
+    entries.next().unwrap().unwrap().path().to_owned()
+}
+
+/// One recovery keeps what a dead run had staged. Another one has seen the transaction rolled back and not kept
+/// yet: it looks again before it clears anything.
+#[test]
+fn g9_what_one_recovery_keeps_is_not_cleared_by_another() {
+    within("two recoveries", || {
+        let world = World::new();
+        world.open().close().unwrap();
+        let strike = Strike::before(Verb::SyncDir, "/.state/txn/");
+        let program = env!("CARGO_BIN_EXE_kill-when");
+        kill_at(program, &world, &strike, &["put=build/a=staged"]);
+        let staged = staging(&world);
+        let ino = staged.join("0").metadata().unwrap().ino();
+
+        // The first one stops when it has rolled the transaction back, and looks at what was staged.
+        let (is_there, there) = channel();
+        let (go_on, may_go_on) = channel();
+        let (is_there, may_go_on) = (Mutex::new(is_there), Mutex::new(may_go_on));
+        let once = Once::new();
+        let stop = move |stat: &Stat| {
+            if stat.identity.ino == ino {
+                once.call_once(|| {
+                    let _ = is_there.lock().unwrap().send(());
+                    wait_for(&may_go_on);
+                });
+            }
+        };
+        let first = Arc::new(Eyes(stop, |_: &Call<'_>| {}));
+        let (ended, has_ended) = channel();
+        let at = World::at(world.root());
+        let thread = std::thread::spawn(move || {
+            let kept = at.open_witnessed(&first).map(|journal| {
+                let filter = TxnFilter::default();
+                journal.history().transactions(&filter).unwrap()[0].kept
+            });
+            let _ = ended.send(());
+            kept
+        });
+        there.recv().unwrap();
+
+        // The second one has an older leftover to remove before it comes to that transaction.
+        let orphan = "00000000-0000-7000-8000-000000000000";
+        world.make_dir(&format!("build/.state/txn/{orphan}"));
+        let (go_on, has_ended) = (Mutex::new(Some(go_on)), Mutex::new(has_ended));
+        let let_it_end = move |call: &Call<'_>| {
+            if call.verb == Verb::RemoveDir && call.path.ends_with(orphan) {
+                drop(go_on.lock().unwrap().take());
+                wait_for(&has_ended);
+            }
+        };
+        let second = Arc::new(Eyes(|_: &Stat| {}, let_it_end));
+        let journal = world.open_witnessed(&second).unwrap();
+        assert_eq!(journal.recovery().rolled_back, 1, "the older leftover");
+        assert_eq!(thread.join().unwrap().unwrap(), Some(6));
+        let found = journal.history().transactions(&TxnFilter::default());
+        assert_eq!(found.unwrap()[0].kept, Some(6));
+        let content = std::fs::read_to_string(staged.join("0"));
+        assert_eq!(content.unwrap(), "staged");
+    });
+}
+
+/// Each opening costs nothing for what is kept, however much that is.
+#[test]
+fn what_is_kept_is_not_looked_at_when_a_journal_is_opened() {
+    let world = World::new();
+    let journal = world.open();
+    for text in ["one", "two"] {
+        let steps = Steps::new("put").put("build/a", text);
+        steps.try_commit(&journal).unwrap();
+    }
+    assert_eq!(world.kept().len(), 1);
+    journal.close().unwrap();
+    let kept = staging(&world).metadata().unwrap().ino();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let note = seen.clone();
+    let look = move |stat: &Stat| note.lock().unwrap().push(stat.identity.ino);
+    let eyes = Arc::new(Eyes(look, |_: &Call<'_>| {}));
+    world.open_witnessed(&eyes).unwrap().close().unwrap();
+    let seen = seen.lock().unwrap();
+    assert!(!seen.is_empty() && !seen.contains(&kept));
+}
+
+/// An edit that leaves size and mtime as they were moves the ctime.
+#[test]
+fn g9_a_file_that_was_found_as_wanted_and_is_edited_and_dated_back_is_put_again() {
+    let world = World::new();
+    let (journal, other) = (world.open(), world.open());
+    let steps = Steps::new("put").put("build/a", "same");
+    steps.try_commit(&journal).unwrap();
+    let prepared = steps.prepare(&journal).unwrap();
+    let path = world.path("build/a");
+    let mtime = path.metadata().unwrap().modified().unwrap();
+    let file = File::options().write(true).open(&path).unwrap();
+    std::io::Write::write_all(&mut &file, b"edit").unwrap();
+    file.set_modified(mtime).unwrap();
+    // What was found counts as of when it was looked at, unless somebody has committed since.
+    let beside = Steps::new("beside").put("build/b", "new");
+    beside.try_commit(&other).unwrap();
+    let receipt = prepared.commit().unwrap();
+    assert!(receipt.changed("build/a"));
+    assert_eq!(world.read("build/a"), "same");
+}
+
+/// Who looks at the content before it decides has nothing to be told of.
+#[test]
+fn g9_an_edit_that_the_caller_expects_by_its_digest_is_replaced_without_being_set_aside() {
+    let world = World::new();
+    let journal = world.open();
+    let put = |text: &str| Steps::new("put").put("build/a", text);
+    put("one").try_commit(&journal).unwrap();
+    world.write("build/a", "an edit");
+    let expected = Expect::Digest(tljournal::Digest::of(b"an edit"));
+    let steps = put("two").expecting(expected);
+    steps.try_commit(&journal).unwrap();
+    assert_eq!(world.read("build/a"), "two");
+    assert_eq!(tljournal_tests::aside(&world), [""; 0]);
+    world.write("build/a", "an edit");
+    put("three").try_commit(&journal).unwrap();
+    assert_eq!(tljournal_tests::aside(&world).len(), 1);
+}
+
+#[test]
+fn g9_what_somebody_removed_is_not_recorded_any_more_once_its_removal_was_asked_for() {
+    let world = World::new();
+    let journal = world.open();
+    let steps = Steps::new("put").put("build/a", "one");
+    steps.try_commit(&journal).unwrap();
+    std::fs::remove_file(world.path("build/a")).unwrap();
+    let gone = Steps::new("rm").remove("build/a");
+    gone.try_commit(&journal).unwrap();
+    let entry = journal.history().entry("build/a").unwrap();
+    assert!(entry.is_none(), "{entry:?}");
+}

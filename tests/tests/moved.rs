@@ -1,0 +1,71 @@
+//! Files that are moved in: their old name goes when, and only when, the new one is in place.
+
+#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests look at the filesystem from outside of the engine, and play the other programs"
+)]
+
+use std::sync::Arc;
+
+use tljournal::disk::{Call, Verb};
+use tljournal::{Error, Expect, Journal, Payload};
+use tljournal_testkit::{When, World};
+use tljournal_tests::Hook;
+
+fn move_in(world: &World, journal: &Journal, from: &str) -> Result<bool, Error> {
+    let mut txn = journal.begin("move");
+    let payload = Payload::moved(world.path(from));
+    txn.put("build/a", payload, Expect::Any)?;
+    Ok(txn.prepare()?.commit()?.changed("build/a"))
+}
+
+#[test]
+fn g9_a_file_that_is_moved_onto_itself_stays() {
+    let world = World::new();
+    let journal = world.open();
+    world.write("build/a", "text");
+    for _ in 0..2 {
+        move_in(&world, &journal, "build/a").unwrap();
+        assert_eq!(world.read("build/a"), "text");
+    }
+    // By another name of it, too: that one stays, as it is the same file.
+    std::fs::hard_link(world.path("build/a"), world.path("build/b")).unwrap();
+    move_in(&world, &journal, "build/b").unwrap();
+    assert_eq!(world.read("build/a"), "text");
+}
+
+/// Opens the journal with somebody who puts another file under the name of the source at a call.
+fn with_another(world: &World, when: When, verb: Verb) -> Journal {
+    world.open().close().unwrap();
+    world.write("source", "ours");
+    world.write("another", "theirs");
+    let (source, another) = (world.path("source"), world.path("another"));
+    let hook = move |now: When, call: &Call<'_>| {
+        if (now, call.verb) == (when, verb) && another.exists() {
+            std::fs::rename(&another, &source)?;
+        }
+        Ok(())
+    };
+    world.open_witnessed(&Arc::new(Hook(hook))).unwrap()
+}
+
+/// What was looked at is not what would be linked.
+#[test]
+fn g9_another_file_that_has_the_name_of_the_source_by_then_is_not_moved() {
+    let world = World::new();
+    let journal = with_another(&world, When::Before, Verb::HardLink);
+    let said = move_in(&world, &journal, "source");
+    assert!(matches!(said, Err(Error::Disk(_))), "{said:?}");
+    assert!(!world.exists("build/a"));
+    assert_eq!(world.read("source"), "theirs");
+}
+
+#[test]
+fn g9_another_file_that_has_the_name_of_the_source_in_the_end_is_not_removed() {
+    let world = World::new();
+    let journal = with_another(&world, When::After, Verb::RenameNew);
+    assert!(move_in(&world, &journal, "source").unwrap());
+    assert_eq!(world.read("build/a"), "ours");
+    assert_eq!(world.read("source"), "theirs");
+}

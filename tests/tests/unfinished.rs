@@ -67,6 +67,8 @@ fn a_file_that_is_moved_onto_its_equal_is_gone_also_beside_unfinished_work() {
     let territory = RelPath::new("build").unwrap();
     let journal = world.options().territory(territory).work().unwrap();
     for n in 0..2 {
+        let status = journal.history().status().unwrap();
+        assert_eq!(status.unfinished.len(), 1, "{status:?}");
         world.write("source", "text");
         let file = std::fs::File::options()
             .write(true)

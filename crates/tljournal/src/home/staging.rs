@@ -138,3 +138,44 @@ pub(crate) fn out_name(spot_name: &str) -> String {
 fn cannot_lock(dir: &Dir, errno: Errno) -> DiskError {
     DiskError::new("lock", dir.path().as_str(), errno)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ambient;
+    use crate::disk::Disk;
+
+    /// Whoever had it before has removed it, and there may be another one.
+    #[test]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "reads what the kernel says of its locks"
+    )]
+    fn g7_the_lock_of_a_directory_that_has_its_name_no_more_is_worth_nothing() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = camino::Utf8PathBuf::from_path_buf(temp.path().to_path_buf()).unwrap();
+        let txns = Dir::open(&path, Disk::default()).unwrap();
+        let id = ambient::fresh_txn_id();
+        let name = id.to_string();
+        txns.make_dir(&name, 0o755).unwrap();
+        let held = Staging::claim(&txns, id).unwrap().unwrap();
+        assert!(Staging::claim(&txns, id).unwrap().is_none());
+        let waits = format!(":{} ", held.dir.own_stat().unwrap().identity.ino);
+        let waiter = txns.clone();
+        let waiting = std::thread::spawn(move || Staging::share(&waiter, id).unwrap().is_some());
+        let is_waiting = |line: &str| line.contains("->") && line.contains(&waits);
+        let locks = || std::fs::read_to_string("/proc/locks").unwrap();
+        while !locks().lines().any(is_waiting) {
+            assert!(!waiting.is_finished());
+            std::thread::yield_now();
+        }
+        txns.rename_new(&name, &txns, "earlier").unwrap();
+        txns.make_dir(&name, 0o755).unwrap();
+        drop(held);
+        assert!(
+            !waiting.join().unwrap(),
+            "it shares a lock that nobody else sees"
+        );
+        assert!(Staging::share(&txns, id).unwrap().is_some());
+    }
+}

@@ -251,4 +251,75 @@ mod tests {
         drop((first, second));
         drop(acquire(&dir, "a", Mode::Exclusive, "", limit(5000)).unwrap());
     }
+
+    /// Who shares a lock signs nothing: what stands in the file is of somebody before.
+    #[test]
+    fn g10_who_shares_a_lock_is_not_told_of_with_the_purpose_of_an_earlier_holder() {
+        let (_temp, dir) = scratch();
+        drop(acquire(&dir, "a", Mode::Exclusive, "publish", Wait::default()).unwrap());
+        let held = acquire(&dir, "a", Mode::Shared, "", Wait::default()).unwrap();
+        let error = acquire(&dir, "a", Mode::Exclusive, "", limit(0)).unwrap_err();
+        let error = error.to_string();
+        assert!(!error.contains("publish"), "{error}");
+        assert!(error.contains(&std::process::id().to_string()), "{error}");
+        drop(held);
+    }
+
+    /// Another program may hold it that signs nothing, such as flock(1).
+    #[test]
+    fn g10_who_holds_a_lock_is_not_told_of_with_what_another_process_has_signed() {
+        let (_temp, dir) = scratch();
+        let file = dir.open_lock_file("a").unwrap();
+        assert!(try_exclusive(&file).unwrap());
+        let text = "1\t2020-01-01T00:00:00Z\tpublish\n";
+        dir.overwrite(&file, "a", text).unwrap();
+        let error = acquire(&dir, "a", Mode::Exclusive, "", limit(0)).unwrap_err();
+        let error = error.to_string();
+        assert!(!error.contains("publish"), "{error}");
+        assert!(error.contains(&std::process::id().to_string()), "{error}");
+    }
+
+    /// Its own place in line is not what keeps a waiter from a lock.
+    #[test]
+    fn g10_a_waiter_is_not_told_that_it_waits_for_itself() {
+        let (_temp, dir) = scratch();
+        let turnstile = dir.open_lock_file("a.turnstile").unwrap();
+        assert!(try_exclusive(&turnstile).unwrap());
+        let holder = holder::describe(&dir, "a");
+        assert!(!holder.contains("first in line"), "{holder}");
+    }
+
+    #[test]
+    fn who_does_not_wait_stands_in_no_line() {
+        let (_temp, dir) = scratch();
+        let turnstile = dir.open_lock_file("a.turnstile").unwrap();
+        assert!(try_exclusive(&turnstile).unwrap());
+        drop(acquire(&dir, "a", Mode::Exclusive, "", limit(0)).unwrap());
+    }
+
+    /// A child that inherited it may live for long.
+    #[test]
+    fn g6_a_lock_that_is_given_back_is_free_whoever_has_inherited_it() {
+        let (_temp, dir) = scratch();
+        let held = acquire(&dir, "a", Mode::Exclusive, "", Wait::default()).unwrap();
+        let inherited = held.file().try_clone().unwrap();
+        drop(held);
+        drop(acquire(&dir, "a", Mode::Exclusive, "", limit(0)).unwrap());
+        drop(inherited);
+    }
+
+    #[test]
+    fn g7_a_lock_deep_inside_counts_as_one_within() {
+        let (_temp, dir) = scratch();
+        dir.make_dir("a", 0o755).unwrap();
+        dir.make_dir("a/b", 0o755).unwrap();
+        dir.make_dir("a/b/c", 0o755).unwrap();
+        assert!(!is_locked_within(&dir, "a").unwrap());
+        let deep = dir.open_dir("a/b/c").unwrap();
+        assert!(try_shared(&deep).unwrap());
+        assert!(is_locked_within(&dir, "a").unwrap());
+        assert!(is_locked_inside(&dir).unwrap());
+        unlock(&deep).unwrap();
+        assert!(!is_locked_within(&dir, "a").unwrap());
+    }
 }

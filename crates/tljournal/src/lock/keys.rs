@@ -146,4 +146,41 @@ mod tests {
         let patient = wait(Duration::from_secs(30));
         drop(KeyByte::take(&dir, one, "x", patient, String::new).unwrap());
     }
+
+    /// Has the file of keys removed by another program as soon as it is opened.
+    struct Remover(std::path::PathBuf);
+
+    impl crate::disk::Witness for Remover {
+        fn before(&self, _: &crate::disk::Call<'_>) -> std::io::Result<()> {
+            Ok(())
+        }
+
+        #[allow(clippy::disallowed_methods, reason = "plays another program")]
+        fn found(&self, _: &mut crate::model::Stat) {
+            if std::fs::read(&self.0).is_ok_and(|text| text == b"earlier") {
+                std::fs::remove_file(&self.0).unwrap();
+            }
+        }
+    }
+
+    /// Who locks a file that has no name excludes nobody.
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "plays another program")]
+    fn g6_a_key_is_held_in_the_file_that_others_open() {
+        let temp = tempfile::tempdir().unwrap();
+        let file = temp.path().join(FILE);
+        let path = camino::Utf8PathBuf::from_path_buf(temp.path().to_path_buf()).unwrap();
+        let disk = Disk::witnessed(std::sync::Arc::new(Remover(file.clone())));
+        let dir = Dir::open(&path, disk).unwrap();
+        let others = Dir::open(&path, Disk::default()).unwrap();
+        let (key, patient) = (Digest::of(b"one"), Wait::default());
+        std::fs::write(&file, "earlier").unwrap();
+        let held = KeyByte::try_take(&dir, key).unwrap().unwrap();
+        assert!(KeyByte::try_take(&others, key).unwrap().is_none());
+        drop(held);
+        std::fs::write(&file, "earlier").unwrap();
+        let held = KeyByte::take(&dir, key, "x", patient, String::new).unwrap();
+        assert!(KeyByte::try_take(&others, key).unwrap().is_none());
+        drop(held);
+    }
 }

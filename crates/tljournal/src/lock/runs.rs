@@ -145,4 +145,18 @@ mod tests {
         drop(held);
         assert!(!runs.is_alive(one).unwrap());
     }
+
+    /// A child that inherited it may live for long.
+    #[test]
+    fn g6_a_run_that_has_ended_is_dead_whoever_has_inherited_its_byte() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = camino::Utf8PathBuf::from_path_buf(temp.path().to_path_buf()).unwrap();
+        let runs = Runs::open(&Dir::open(&path, Disk::default()).unwrap()).unwrap();
+        let run = ambient::fresh_run_id();
+        let held = runs.enter(run).unwrap().unwrap();
+        let inherited = held.file().try_clone().unwrap();
+        drop(held);
+        assert!(!runs.is_alive(run).unwrap());
+        drop(inherited);
+    }
 }

@@ -143,3 +143,80 @@ pub(super) fn wait_for<T: Send + 'static>(
         told = true;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    fn awaited() -> Awaited<'static> {
+        Awaited {
+            name: "a",
+            path: Utf8PathBuf::from("a"),
+            mode: Mode::Exclusive,
+            holder: &|| "somebody".to_owned(),
+        }
+    }
+
+    /// The right to wait is used up by what was waited.
+    #[test]
+    fn what_was_waited_is_taken_off_the_limit() {
+        let seconds = |limit: Option<u64>| Wait {
+            limit: limit.map(Duration::from_secs),
+            ..Wait::default()
+        };
+        let after = |limit, waited| seconds(limit).after(Duration::from_secs(waited)).limit;
+        assert_eq!(after(Some(5), 2), Some(Duration::from_secs(3)));
+        assert_eq!(after(Some(5), 9), Some(Duration::ZERO));
+        assert_eq!(after(None, 9), None);
+    }
+
+    /// Waits for what never comes.
+    fn wait_in_vain(wait: Wait<'_>) -> Duration {
+        let (sender, never) = sync_channel::<()>(0);
+        let block = move || {
+            let _ = never.recv();
+            Ok(())
+        };
+        let said = wait_for(&awaited(), block, (Instant::now(), wait));
+        drop(sender);
+        match said {
+            Err(LockError::Timeout { waited, .. }) => waited,
+            said => panic!("{said:?}"),
+        }
+    }
+
+    #[test]
+    fn g10_a_wait_ends_with_its_limit_or_when_it_is_given_up() {
+        let limit = Duration::from_millis(20);
+        let waited = wait_in_vain(Wait {
+            limit: Some(limit),
+            ..Wait::default()
+        });
+        assert!(waited >= limit);
+        let _waited = wait_in_vain(Wait {
+            gives_up: Some(&|| true),
+            ..Wait::default()
+        });
+    }
+
+    #[test]
+    fn g10_a_long_wait_is_told_of_once() {
+        let (told, asked) = (AtomicU32::new(0), AtomicU32::new(0));
+        let tell = |holder: &str| {
+            assert_eq!(holder, "somebody");
+            told.fetch_add(1, Ordering::Relaxed);
+        };
+        // It is given up some time after it was told.
+        let gives_up =
+            || told.load(Ordering::Relaxed) > 0 && asked.fetch_add(1, Ordering::Relaxed) > 2;
+        let waited = wait_in_vain(Wait {
+            tell: Some(&tell),
+            gives_up: Some(&gives_up),
+            limit: None,
+        });
+        assert!(waited >= NOTICE_AFTER);
+        assert_eq!(told.into_inner(), 1);
+    }
+}

@@ -1,0 +1,180 @@
+//! What is held, and what happens to it meanwhile.
+
+#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests look at the filesystem from outside of the engine, and play the other programs"
+)]
+
+use std::fs::File;
+
+use tljournal::{
+    Conflict, ConflictKind, Error, Journal, Limits, LockMode, OnPinned, Retention, TreeOptions,
+    TxnFilter,
+};
+use tljournal_testkit::{Steps, World};
+use tljournal_tests::{nothing_kept, small, within};
+
+fn would_deadlock<T>(said: &Result<T, Error>) -> bool {
+    matches!(
+        said,
+        Err(Error::Conflict(Conflict {
+            kind: ConflictKind::WouldDeadlock,
+            ..
+        }))
+    )
+}
+
+fn tree(journal: &Journal, path: &str, version: &str) {
+    let steps = Steps::new("tree").tree(path, small(version));
+    steps.try_commit(journal).unwrap();
+}
+
+/// A child that inherited the descriptor may live for long.
+#[test]
+fn g7_a_tree_whose_pin_was_given_back_is_free_whoever_has_inherited_it() {
+    let world = World::new();
+    let journal = world.open();
+    tree(&journal, "build/t", "one");
+    let pin = journal.pin("build/t").unwrap().unwrap();
+    let inherited = pin.dir().clone();
+    let other = File::open(world.path("build/t")).unwrap();
+    other.try_lock().unwrap_err();
+    drop(pin);
+    other.try_lock().unwrap();
+    drop(inherited);
+}
+
+/// Whoever has pinned the tree may wait for the lock that is held here.
+#[test]
+fn pins_are_not_waited_for_while_a_lock_is_held() {
+    within("an install", || {
+        let world = World::new();
+        let journal = world.open();
+        tree(&journal, "build/t", "one");
+        let install = || {
+            let options = TreeOptions {
+                on_pinned: OnPinned::Wait,
+                ..TreeOptions::default()
+            };
+            journal.install("build/t", small("two").source(), options)
+        };
+        let reader = File::open(world.path("build/t")).unwrap();
+        reader.lock_shared().unwrap();
+        let held = journal.lock("a", LockMode::Exclusive, "test", None);
+        assert!(would_deadlock(&install()));
+        assert_eq!(world.read("build/t/sub/f1"), "one");
+        drop((held, reader));
+        assert!(install().unwrap().changed);
+    });
+}
+
+#[test]
+fn a_tree_that_another_holds_alone_is_not_waited_for_while_a_lock_is_held() {
+    within("a pin", || {
+        let world = World::new();
+        let journal = world.open();
+        tree(&journal, "build/t", "one");
+        let alone = File::open(world.path("build/t")).unwrap();
+        alone.lock().unwrap();
+        let held = journal.lock("a", LockMode::Exclusive, "test", None);
+        assert!(would_deadlock(&journal.pin("build/t")));
+        drop((held, alone));
+        assert!(journal.pin("build/t").unwrap().is_some());
+    });
+}
+
+/// What is removed takes the trees in it along, wherever they lie in it.
+#[test]
+fn g7_a_pinned_tree_stays_whole_when_a_directory_around_it_is_removed() {
+    let world = World::new();
+    let journal = world.options().retention(nothing_kept());
+    let journal = journal.work().unwrap();
+    tree(&journal, "build/d/e/t", "one");
+    let pin = journal.pin("build/d/e/t").unwrap().unwrap();
+    let steps = Steps::new("rm").remove("build/d");
+    steps.try_commit(&journal).unwrap();
+    assert!(!world.exists("build/d"));
+    let content = std::fs::read_to_string(format!("{}/sub/f1", pin.path()));
+    assert_eq!(content.unwrap(), "one");
+    drop(pin);
+    journal.close().unwrap();
+    assert_eq!(world.left_in_staging(), [""; 0]);
+}
+
+fn put(journal: &Journal, n: u32) {
+    let steps = Steps::new("put").put("build/a", format!("{n}"));
+    steps.try_commit(journal).unwrap();
+}
+
+/// A run may commit all day.
+#[test]
+fn a_run_that_goes_on_keeps_no_more_small_things_than_half_as_many_again() {
+    let world = World::in_memory();
+    let kept = Limits {
+        count: 8,
+        ..Retention::default().kept
+    };
+    let retention = Retention {
+        kept,
+        ..Retention::default()
+    };
+    let journal = world.options().retention(retention).work().unwrap();
+    for n in 0..40 {
+        put(&journal, n);
+        assert!(world.kept().len() <= 12, "{n}: {:?}", world.kept());
+    }
+    journal.close().unwrap();
+    assert_eq!(world.kept().len(), 8);
+}
+
+#[test]
+fn what_is_kept_and_held_is_neither_deleted_nor_said_to_be() {
+    let world = World::new();
+    let journal = world.open();
+    put(&journal, 1);
+    put(&journal, 2);
+    let [id] = &world.kept()[..] else { panic!() };
+    let dir = world.path("build/.state/txn").join(id);
+    let held = File::open(&dir).unwrap();
+    held.lock_shared().unwrap();
+    for done in [
+        journal.history().plan_gc(&nothing_kept()).unwrap(),
+        journal.gc(&nothing_kept()).unwrap(),
+    ] {
+        assert_eq!(
+            (done.kept.len(), done.in_use.len(), done.left_txns),
+            (0, 1, 1)
+        );
+    }
+    assert!(dir.join("0").exists());
+    drop(held);
+    for done in [
+        journal.history().plan_gc(&nothing_kept()).unwrap(),
+        journal.gc(&nothing_kept()).unwrap(),
+    ] {
+        assert_eq!(
+            (done.kept.len(), done.in_use.len(), done.left_txns),
+            (1, 0, 0)
+        );
+    }
+    assert!(!dir.exists());
+}
+
+/// Somebody has deleted it by hand.
+#[test]
+fn what_was_kept_and_is_gone_is_recorded_as_gone_when_it_is_to_go() {
+    let world = World::new();
+    let journal = world.open();
+    put(&journal, 1);
+    put(&journal, 2);
+    let [id] = &world.kept()[..] else { panic!() };
+    std::fs::remove_dir_all(world.path("build/.state/txn").join(id)).unwrap();
+    let done = journal.gc(&nothing_kept()).unwrap();
+    assert_eq!((done.kept.len(), done.left_txns), (1, 0));
+    let filter = TxnFilter {
+        kept: true,
+        ..TxnFilter::default()
+    };
+    assert!(journal.history().transactions(&filter).unwrap().is_empty());
+}

@@ -66,6 +66,9 @@ fn for_conflict(conflict: &Conflict) -> Option<String> {
         ConflictKind::Link { .. } => {
             "nothing was changed; remove the link, or name what it leads to"
         }
+        ConflictKind::Deadlock { .. } => {
+            "run it again; to keep it from happening, acquire these in one order everywhere"
+        }
         ConflictKind::Edited => "look at what they wrote, then run the command again",
         ConflictKind::Pinned { .. } => {
             "`--on-pinned wait` waits for them, `--on-pinned exchange` leaves them the old tree and shows others the new one"

@@ -40,6 +40,22 @@ pub(crate) fn let_clock_advance(by: Duration) {
     std::thread::sleep(by);
 }
 
+/// The process that made something. What a fork has inherited belongs to its parent: its locks are not to be
+/// given back, and its connection to the database is not to be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Maker(u32);
+
+impl Maker {
+    pub(crate) fn here() -> Self {
+        Self(std::process::id())
+    }
+
+    /// Whether this is still that process.
+    pub(crate) fn is_here(self) -> bool {
+        self == Self::here()
+    }
+}
+
 /// How much of this process's command line is stored.
 const ARGV_CHARS_MAX: usize = 8000;
 

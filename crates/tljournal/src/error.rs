@@ -142,6 +142,9 @@ pub enum UsageError {
     /// The database failed under this handle.
     #[error("the catalog was found damaged through this handle; open the journal again")]
     Failed,
+    /// The handle belongs to the process that this one was forked from.
+    #[error("the journal was opened by the process that this one was forked from; open it again")]
+    Forked,
     /// What a transaction did cannot be taken back, because it did nothing, or is not done.
     #[error("transaction {txn} is {}: only one that is applied can be undone, or restored from", state.as_str())]
     NotApplied {
@@ -193,6 +196,16 @@ pub enum UsageError {
         path: String,
         /// The number of the transaction.
         txn: i64,
+    },
+    /// There are so many runs around this process, or they hold so much, that those below could not be told.
+    #[error(
+        "the runs around this process do not fit into the variable {variable}, which may be {bytes_max} bytes long: nest fewer of them"
+    )]
+    TooNested {
+        /// The environment variable.
+        variable: &'static str,
+        /// The limit.
+        bytes_max: usize,
     },
     /// A transaction is too large.
     #[error("one transaction can make at most {max} changes")]
@@ -287,13 +300,14 @@ pub enum ConflictKind {
         /// The run that pinned it.
         run: RunId,
     },
-    /// A lock is not free, and a run around this process holds one that is to be taken after it: whoever has
-    /// it may wait for that.
+    /// Whoever holds it waits, itself or by way of others, for what is held here: waiting would never end.
     #[error(
-        "it is locked by somebody, and waiting for it while a run that this process belongs to holds the lock `{held}` could wait for ever; take locks in the order of their names"
+        "waiting for it would never end: {holder} holds it and waits, itself or by way of others, for {held}, which this process, or a run around it, holds"
     )]
-    OutOfOrder {
-        /// The lock that is held.
+    Deadlock {
+        /// Who holds it, for people.
+        holder: String,
+        /// What is held here, for people.
         held: String,
     },
     /// A tree is to be populated by what a run around this process has started to populate it.
@@ -303,6 +317,12 @@ pub enum ConflictKind {
     PopulatedAbove {
         /// The run that populates it.
         run: RunId,
+    },
+    /// This thread holds the lock itself, and would wait for itself.
+    #[error("this thread holds it already{}", if *shared { ", shared: release it before taking it exclusively" } else { "" })]
+    HeldByThread {
+        /// Whether it is shared, and wanted alone.
+        shared: bool,
     },
     /// A pin, lock or key is needed that another may hold while it waits for what is held here.
     #[error(

@@ -6,13 +6,18 @@
 //! of another home names itself there too; here it is simply not alive.
 
 use std::fmt;
+use std::str::FromStr;
 
 use crate::ambient;
+use crate::error::UsageError;
 use crate::lock::{self, Mode};
 use crate::model::{Digest, Identity, RunId, Timestamp};
 
 /// Longest variable that is read, in bytes.
 const TEXT_BYTES_MAX: usize = 64 << 10;
+
+/// How a share of the commit lock is written down.
+const MOMENT: &str = "moment=";
 
 /// What a run can hold for its heirs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +30,8 @@ pub(crate) enum Thing {
     Tree(Identity),
     /// What is populated, by the digest that its byte is found with.
     Key(Digest),
+    /// A share of the commit lock, which is never handed down.
+    Moment,
     /// What a newer version holds, in its words; others may wait for it.
     Unknown(String),
 }
@@ -41,6 +48,14 @@ impl Holding {
     pub(crate) fn of_tree(identity: Identity) -> Self {
         Self {
             thing: Thing::Tree(identity),
+            mode: Mode::Shared,
+        }
+    }
+
+    /// A share of the commit lock.
+    pub(crate) fn of_moment() -> Self {
+        Self {
+            thing: Thing::Moment,
             mode: Mode::Shared,
         }
     }
@@ -77,10 +92,13 @@ pub(crate) enum Loan {
 }
 
 impl Lineage {
-    /// The runs around this process. What cannot be understood is told and left out.
-    pub(crate) fn of_this_process() -> Self {
+    /// The runs around this process. What cannot be understood is left out, with a warning.
+    ///
+    /// # Errors
+    /// [`UsageError::TooNested`] for a text that is too long: to leave it out would be to wait for an ancestor.
+    pub(crate) fn of_this_process() -> Result<Self, UsageError> {
         let text = ambient::inherited_runs();
-        let (lineage, rubbish) = Self::parse(&text);
+        let (lineage, rubbish) = Self::parse(&text)?;
         for word in rubbish {
             tracing::warn!(
                 "`{}` in the variable {} is no run, and is ignored",
@@ -88,12 +106,24 @@ impl Lineage {
                 ambient::RUNS
             );
         }
-        lineage
+        Ok(lineage)
     }
 
-    fn parse(text: &str) -> (Self, Vec<&str>) {
+    /// What stands in the variable for those below.
+    ///
+    /// # Errors
+    /// [`UsageError::TooNested`] when they would not read it.
+    pub(crate) fn variable(&self) -> Result<String, UsageError> {
+        let text = self.to_string();
+        match text.len() > TEXT_BYTES_MAX {
+            true => Err(too_nested()),
+            false => Ok(text),
+        }
+    }
+
+    pub(crate) fn parse(text: &str) -> Result<(Self, Vec<&str>), UsageError> {
         if text.len() > TEXT_BYTES_MAX {
-            return (Self::default(), vec!["a text that is too long"]);
+            return Err(too_nested());
         }
         let (mut ancestors, mut rubbish) = (Vec::new(), Vec::new());
         for word in text.split_whitespace() {
@@ -102,7 +132,14 @@ impl Lineage {
                 None => rubbish.push(word),
             }
         }
-        (Self(ancestors), rubbish)
+        Ok((Self(ancestors), rubbish))
+    }
+}
+
+fn too_nested() -> UsageError {
+    UsageError::TooNested {
+        variable: ambient::RUNS,
+        bytes_max: TEXT_BYTES_MAX,
     }
 }
 
@@ -133,19 +170,6 @@ pub(crate) fn loan<'a>(
     loan
 }
 
-/// A named lock of theirs that comes after this one in the order that everybody takes them in.
-pub(crate) fn lock_after<'a>(
-    living: impl Iterator<Item = &'a Ancestor>,
-    name: &str,
-) -> Option<String> {
-    let held = living.flat_map(|ancestor| &ancestor.holds);
-    let mut names = held.filter_map(|held| match &held.thing {
-        Thing::Named(held) => Some(held),
-        _ => None,
-    });
-    names.find(|held| held.as_str() > name).cloned()
-}
-
 fn parse_ancestor(word: &str) -> Option<Ancestor> {
     let mut parts = word.split(',');
     let run = parts.next()?.parse().ok()?;
@@ -154,9 +178,17 @@ fn parse_ancestor(word: &str) -> Option<Ancestor> {
         thing: Thing::Unknown(text.to_owned()),
         mode: Mode::Exclusive,
     };
-    let holds = parts.map(|text| parse_holding(text).unwrap_or_else(|| unknown(text)));
+    let holds = parts.map(|text| text.parse().unwrap_or_else(|()| unknown(text)));
     let holds = holds.collect();
     Some(Ancestor { run, holds })
+}
+
+impl FromStr for Holding {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        parse_holding(text).ok_or(())
+    }
 }
 
 fn parse_holding(text: &str) -> Option<Holding> {
@@ -171,6 +203,7 @@ fn parse_holding(text: &str) -> Option<Holding> {
         None => (text, Mode::Exclusive),
     };
     let thing = match what.strip_prefix("file=") {
+        None if what == MOMENT => Thing::Moment,
         Some(file) => Thing::File(parse_identity(file)?),
         None if lock::is_name(what) => Thing::Named(what.to_owned()),
         None => return None,
@@ -200,6 +233,20 @@ impl fmt::Display for Lineage {
     }
 }
 
+impl fmt::Display for Thing {
+    /// For people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(name) => write!(f, "the lock `{name}`"),
+            Self::File(file) => write!(f, "the lock file with inode {}", file.ino),
+            Self::Tree(_) => f.write_str("a pinned tree"),
+            Self::Key(_) => f.write_str("a tree that is being populated"),
+            Self::Moment => f.write_str("the commit lock"),
+            Self::Unknown(_) => f.write_str("something"),
+        }
+    }
+}
+
 impl fmt::Display for Holding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.thing {
@@ -207,6 +254,7 @@ impl fmt::Display for Holding {
             Thing::Key(key) => return write!(f, "key={key}"),
             Thing::Unknown(text) => return f.write_str(text),
             Thing::Named(name) => write!(f, "{name}")?,
+            Thing::Moment => f.write_str(MOMENT)?,
             Thing::File(Identity { ino, born }) => write!(f, "file={ino}.{born}")?,
         }
         match self.mode {
@@ -250,6 +298,7 @@ mod tests {
                     (Thing::File(identity), Mode::Shared),
                     (Thing::Tree(identity), Mode::Shared),
                     (Thing::Key(Digest::of(b"k")), Mode::Exclusive),
+                    (Thing::Moment, Mode::Shared),
                     (Thing::Unknown("lease=7".to_owned()), Mode::Exclusive),
                 ],
             ),
@@ -261,20 +310,32 @@ mod tests {
     fn a_lineage_reads_what_it_writes() {
         let lineage = all_kinds();
         let text = lineage.to_string();
-        assert_eq!(Lineage::parse(&text), (lineage, vec![]));
-        assert_eq!(Lineage::parse(""), (Lineage::default(), vec![]));
+        assert_eq!(lineage.variable().unwrap(), text);
+        assert_eq!(Lineage::parse(&text).unwrap(), (lineage, vec![]));
+        assert_eq!(Lineage::parse("").unwrap(), (Lineage::default(), vec![]));
     }
 
     #[test]
     fn g8_rubbish_is_left_out_and_the_rest_is_read() {
         for rubbish in ["x".to_owned(), "a,b".to_owned(), format!("{ONE}x,a")] {
             let text = format!("{rubbish} {TWO}");
-            let (read, left_out) = Lineage::parse(&text);
+            let (read, left_out) = Lineage::parse(&text).unwrap();
             assert_eq!(read, Lineage(vec![ancestor(TWO, &[])]), "{rubbish}");
             assert_eq!(left_out, [rubbish]);
         }
+    }
+
+    /// It was left out as a whole, and who was lent a lock by it waited for it for ever.
+    #[test]
+    fn g15_a_lineage_that_is_too_long_is_refused_by_who_writes_and_by_who_reads_it() {
         let long = "x".repeat(TEXT_BYTES_MAX + 1);
-        assert_eq!(Lineage::parse(&long).0, Lineage::default());
+        assert!(matches!(
+            Lineage::parse(&long),
+            Err(UsageError::TooNested { .. })
+        ));
+        let many = vec![ancestor(ONE, &[]); TEXT_BYTES_MAX / 37 + 1];
+        let refused = Lineage(many).variable();
+        assert!(matches!(refused, Err(UsageError::TooNested { .. })));
     }
 
     /// One word that was not understood hid its run with all that it held, and who wanted any of that waited
@@ -293,7 +354,7 @@ mod tests {
             "lease=7:shared",
         ] {
             let text = format!("{ONE},{unknown},vendor {TWO}");
-            let (read, left_out) = Lineage::parse(&text);
+            let (read, left_out) = Lineage::parse(&text).unwrap();
             assert_eq!(left_out, [""; 0]);
             assert_eq!(read.to_string(), text);
             let holds = [

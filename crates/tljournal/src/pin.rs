@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::ambient::Maker;
 use crate::disk::{Dir, DiskError};
 use crate::engine::Engine;
 use crate::error::{Conflict, ConflictKind, Error};
@@ -22,6 +23,7 @@ use crate::model::{Identity, Kind, Place};
 #[must_use = "the tree is held until this is dropped"]
 pub struct Pin {
     dir: Dir,
+    maker: Maker,
     identity: Identity,
 }
 
@@ -53,7 +55,12 @@ impl Pin {
 
     fn new(dir: Dir, identity: Identity) -> Self {
         own().push(identity);
-        Self { dir, identity }
+        let maker = Maker::here();
+        Self {
+            dir,
+            maker,
+            identity,
+        }
     }
 
     /// Pins a directory that nobody else can reach yet.
@@ -66,6 +73,9 @@ impl Pin {
 
 impl Drop for Pin {
     fn drop(&mut self) {
+        if !self.maker.is_here() {
+            return;
+        }
         // Explicitly: a process that inherited the description would keep the tree otherwise.
         if let Err(errno) = lock::unlock(&self.dir) {
             tracing::debug!(%errno, "a pin is given back by closing it only");

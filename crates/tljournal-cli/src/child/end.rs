@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
-use tljournal::Error;
+use tljournal::{Error, UsageError};
 
 use crate::failure::Failure;
 
@@ -43,6 +43,13 @@ pub(super) fn code_of_failure(failure: &Failure, timeout_code: u8) -> u8 {
             io::ErrorKind::NotFound => NOT_FOUND,
             // There is no room for another process, whatever it would run.
             io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory => OWN_FAILURE,
+            // It could not be told what is held for it.
+            _ if source
+                .get_ref()
+                .is_some_and(|source| source.is::<UsageError>()) =>
+            {
+                OWN_FAILURE
+            }
             _ => CANNOT_RUN,
         },
         _ => OWN_FAILURE,

@@ -341,27 +341,6 @@ fn g6_a_lock_whose_file_was_removed_meanwhile_is_waited_for_anew() {
     assert!(project.has("ran"));
 }
 
-/// Two that took the same named locks in different orders, one of them in a run around it, waited for each
-/// other for ever.
-#[test]
-fn a_named_lock_out_of_order_is_not_waited_for_below_the_other() {
-    let project = Project::new();
-    let nested = |wait: &str| {
-        let held = ["exec", "--lock", "b", "--"];
-        let nested = [TLJOURNAL, "exec", "--lock", "a", wait, "--", "true"];
-        project.run(&[&held[..], &nested].concat())
-    };
-    let holder = project.holding(&["--lock", "a"]);
-    let refused = nested("--wait=20s");
-    assert_eq!(refused.code, 125, "{refused:?}");
-    for told in ["`a`", "the lock `b`", "in the order of their names"] {
-        assert!(refused.err.contains(told), "{refused:?}");
-    }
-    assert_eq!(nested("--no-wait").code, 124);
-    assert_eq!(holder.end(), 0);
-    assert_eq!(nested("--wait=20s").code, 0);
-}
-
 /// A run was asked for in the home of whoever asks, where it does not live: what it held was waited for by its
 /// own command.
 #[test]

@@ -28,6 +28,7 @@ mod pin;
 mod populate;
 mod postmortem;
 mod reading;
+mod rings;
 mod running;
 mod tags;
 mod terminal;

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 
 use tljournal::{Journal, RunRecord};
 
-use crate::world::Project;
+use crate::world::{Done, Project};
 
 /// A process that was started. It is killed if the test fails first.
 pub(crate) struct Running {
@@ -78,6 +78,15 @@ impl Running {
     pub(crate) fn end(mut self) -> i32 {
         drop(self.input.take());
         self.ended()
+    }
+
+    /// Waits for what ends by itself, and returns what it said.
+    pub(crate) fn done(mut self) -> Done {
+        let (mut out, mut err) = (String::new(), String::new());
+        self.out.read_to_string(&mut out).unwrap();
+        self.err.read_to_string(&mut err).unwrap();
+        let code = self.end_unread();
+        Done { code, out, err }
     }
 
     /// Waits for what ends by itself.

@@ -53,11 +53,6 @@ impl Engine {
         Ok(holding.next().map(|ancestor| ancestor.run))
     }
 
-    /// A named lock that a run around this process holds, and that should have been taken after this one.
-    pub(crate) fn lock_above_after(&self, name: &str) -> Result<Option<String>, Error> {
-        Ok(lineage::lock_after(self.ancestors()?.into_iter(), name))
-    }
-
     /// Whether this handle, or a run around it, holds a lock that somebody may wait for.
     pub(crate) fn keeps_others_waiting(&self) -> Result<bool, Error> {
         if self.held.load(Ordering::Acquire) > 0 {

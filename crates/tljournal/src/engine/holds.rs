@@ -51,6 +51,9 @@ impl NotedHold {
 
 impl Drop for NotedHold {
     fn drop(&mut self) {
+        if self.engine.check_process().is_err() {
+            return;
+        }
         let mut held = self.engine.holds.all();
         let at = held.iter().position(|hold| hold.number == self.number);
         let Some(hold) = at.map(|at| held.remove(at)) else {

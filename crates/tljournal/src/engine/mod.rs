@@ -5,28 +5,30 @@ mod around;
 mod failure;
 mod holds;
 mod live_run;
+mod own;
+mod rings;
 mod waits;
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread::ThreadId;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use holds::Holds;
 use live_run::LiveRun;
 
 pub(crate) use holds::NotedHold;
+pub(crate) use own::OwnHold;
 pub(crate) use waits::NotedWait;
 
-use crate::ambient::{self, ProcessFacts};
+use crate::ambient::{self, Maker, ProcessFacts};
 use crate::catalog::{Catalog, CatalogError, Sync};
 use crate::disk::DiskError;
 use crate::error::{Conflict, ConflictKind, Damage, Error, UsageError};
 use crate::home::{DatabaseFiles, Home};
 use crate::kept;
-use crate::lineage::Lineage;
+use crate::lineage::{Lineage, Thing};
 use crate::lock::{self, Held, Mode, Runs};
 use crate::model::{Digest, EventKind, Identity, KeyMaterial, Manifest, Place, Retention, RunId};
 
@@ -43,7 +45,8 @@ pub(crate) struct Engine {
     pub(crate) retention: Retention,
     /// What is never kept.
     pub(crate) key_material: KeyMaterial,
-    store: Mutex<Store>,
+    store: Arc<Mutex<Store>>,
+    maker: Maker,
     run: Mutex<LiveRun>,
     holds: Holds,
     /// Locks held by this handle that others may wait for.
@@ -54,8 +57,6 @@ pub(crate) struct Engine {
     has_committed: AtomicBool,
     /// How many bytes came to be kept since it was looked how much that is altogether.
     pub(crate) kept_lately: AtomicU64,
-    /// The threads that share the commit lock through this handle.
-    readers: Mutex<Vec<ThreadId>>,
     /// The runs around this process.
     pub(crate) lineage: Lineage,
 }
@@ -88,7 +89,7 @@ impl Engine {
         store: Store,
         files: DatabaseFiles,
         lock_wait: Option<Duration>,
-        (retention, key_material): (Retention, KeyMaterial),
+        (retention, key_material, lineage): (Retention, KeyMaterial, Lineage),
     ) -> Self {
         Self {
             home,
@@ -97,7 +98,8 @@ impl Engine {
             lock_wait,
             retention,
             key_material,
-            store: Mutex::new(store),
+            store: Arc::new(Mutex::new(store)),
+            maker: Maker::here(),
             run: Mutex::default(),
             holds: Holds::default(),
             held: AtomicUsize::new(0),
@@ -105,8 +107,7 @@ impl Engine {
             own_writes: AtomicU64::new(0),
             has_committed: AtomicBool::new(false),
             kept_lately: AtomicU64::new(0),
-            readers: Mutex::default(),
-            lineage: Lineage::of_this_process(),
+            lineage,
         }
     }
 
@@ -116,6 +117,7 @@ impl Engine {
         &self,
         act: impl FnOnce(&Catalog) -> Result<T, CatalogError>,
     ) -> Result<T, Error> {
+        self.check_process()?;
         act(&self.store().catalog).map_err(|error| match error {
             CatalogError::Row(_) => error.into(),
             error => self.note(error),
@@ -139,6 +141,7 @@ impl Engine {
         &self,
         act: impl FnOnce(&Catalog) -> Result<T, CatalogError>,
     ) -> Result<T, Error> {
+        self.check_process()?;
         act(&self.store().catalog).map_err(|error| self.note(error))
     }
 
@@ -149,6 +152,7 @@ impl Engine {
         sync: Sync,
         act: impl Fn(&Catalog) -> Result<T, CatalogError>,
     ) -> Result<T, Error> {
+        self.check_process()?;
         let mut store = self.store();
         let Store { catalog, lock, .. } = &mut *store;
         let failed = |errno| DiskError::new("lock", "lock/db", errno);
@@ -222,12 +226,14 @@ impl Engine {
         purpose: &str,
         txn: Option<i64>,
     ) -> Result<Held, Error> {
+        self.check_process()?;
         if self.is_reading() {
             let kind = ConflictKind::WouldDeadlock;
             return Err(Conflict::at("lock/commit", kind).into());
         }
         let what = ("lock/commit", purpose);
-        let held = self.noting(what, txn, self.lock_wait, |wait| {
+        let how = (txn, self.lock_wait);
+        let held = self.waiting(&Thing::Moment, what, how, |wait| {
             lock::acquire(&self.home.locks, "commit", mode, purpose, wait)
         });
         let held = held.map_err(|error| self.explain(error))?;
@@ -314,6 +320,7 @@ impl Engine {
     /// Ends the run, if it changed anything: records how, and if it committed moves the log into the database,
     /// should nobody be in the way.
     pub(crate) fn finish_run(&self, outcome: &str) -> Result<(), Error> {
+        self.check_process()?;
         let rows = self.live_run().take_rows(outcome);
         if rows.is_empty() {
             return Ok(());
@@ -376,8 +383,9 @@ impl Engine {
         self.failed.store(true, Ordering::Release);
     }
 
-    /// Refuses a handle whose database failed.
+    /// Refuses a handle whose database failed, or of another process.
     pub(crate) fn check_usable(&self) -> Result<(), Error> {
+        self.check_process()?;
         match self.failed.load(Ordering::Acquire) {
             true => Err(UsageError::Failed.into()),
             false => Ok(()),
@@ -396,26 +404,9 @@ impl Engine {
         error.into()
     }
 
-    /// Notes that this thread shares the commit lock, and would wait for itself to get it again.
-    pub(crate) fn note_reader(&self) {
-        self.readers().push(std::thread::current().id());
-    }
-
-    /// Whether this thread shares the commit lock already.
+    /// Whether this thread shares the commit lock already, and would wait for itself to get it again.
     pub(crate) fn is_reading(&self) -> bool {
-        self.readers().contains(&std::thread::current().id())
-    }
-
-    /// Notes that a thread has given its share back.
-    pub(crate) fn forget_reader(&self, reader: ThreadId) {
-        let mut readers = self.readers();
-        if let Some(at) = readers.iter().position(|other| *other == reader) {
-            readers.swap_remove(at);
-        }
-    }
-
-    fn readers(&self) -> MutexGuard<'_, Vec<ThreadId>> {
-        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.own_mode(&Thing::Moment).is_some()
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {
@@ -437,6 +428,11 @@ fn failed_sync(identity: Identity) -> String {
 
 impl Drop for Engine {
     fn drop(&mut self) {
+        if self.check_process().is_err() {
+            // To close the connection is to use it.
+            std::mem::forget(self.store.clone());
+            return;
+        }
         // Whoever drops it on the way out of a panic has not done what it was opened for.
         let outcome = match std::thread::panicking() {
             true => "panicked",

@@ -6,8 +6,11 @@ use crate::error::Error;
 use crate::lock::Holders;
 use crate::model::{Kind, Place, RelPath};
 
+/// How many directories are held open for what is to be read below them.
+const HELD_MAX: usize = 64;
+
 impl Check<'_> {
-    /// What stands at all places: everything but content first, then the content that is to be read.
+    /// What stands at all places, and the content that is to be read, some of it at a time.
     pub(super) fn entries(&mut self) -> Result<(), Stop> {
         let (mut to_read, mut trees) = (Vec::new(), Vec::new());
         let (mut elsewhere, mut bad) = (0, false);
@@ -16,6 +19,9 @@ impl Check<'_> {
                 ScannedEntry::Whole(place, entry) if self.is_wanted(&place) => {
                     let compared = self.look.compare(&place, &entry, self.options.depth);
                     to_read.extend(self.compared(&place, compared)?);
+                    if to_read.len() >= HELD_MAX {
+                        self.read(std::mem::take(&mut to_read))?;
+                    }
                     if entry.image.kind == Kind::Dir {
                         trees.push(place);
                     }

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
 
-use crate::engine::{Engine, NotedHold};
+use crate::engine::{Engine, NotedHold, OwnHold};
 use crate::error::{Conflict, ConflictKind, Error, UsageError};
 use crate::lineage::{Holding, Loan, Thing};
-use crate::lock::{self, ByPath, Held, Mode};
+use crate::lock::{self, ByPath, Held, LockError, Mode, Wait};
 
 /// A named lock or a locked file, held until this is dropped; or borrowed from a run around this
 /// process, and then worth as much as that run's hold on it.
@@ -23,6 +23,7 @@ pub struct NamedLock {
     held: Option<Held>,
     /// After the lock: nobody waits until it is written down that it was given back.
     _noted: Option<NotedHold>,
+    _own: Option<OwnHold>,
 }
 
 impl NamedLock {
@@ -45,23 +46,12 @@ impl NamedLock {
             false => {
                 let names = engine.home.locks.ensure_dir("name", 0o755);
                 let names = names.map_err(|error| engine.explain(error.into()))?;
-                let after = engine.lock_above_after(name)?;
-                let patience = match after {
-                    Some(_) => Some(Duration::ZERO),
-                    None => limit,
-                };
-                let held = engine.noting((name, purpose), None, patience, |wait| {
+                let held = wait_for(engine, &thing, mode, (name, purpose), limit, |wait| {
                     lock::acquire(&names, name, mode, purpose, wait)
                 });
                 // A lock in a directory that was removed or renamed away excludes nobody.
                 engine.home.fence_names(&names)?;
-                let held = match (held, after) {
-                    (Err(Error::Lock(_)), Some(held)) if limit != patience => {
-                        return Err(Conflict::at(name, ConflictKind::OutOfOrder { held }).into());
-                    }
-                    (held, _) => held?,
-                };
-                Some(held)
+                Some(held?)
             }
         };
         let holding = Holding { thing, mode };
@@ -111,7 +101,8 @@ impl NamedLock {
                 false => {
                     let limit = limit.map(|limit| limit.saturating_sub(begun.elapsed()));
                     let what = (path.as_str(), "lock a file");
-                    match engine.noting(what, None, limit, |wait| file.lock(mode, wait))? {
+                    let lock = |wait: Wait<'_>| ByPath::open(disk, path)?.lock(mode, wait);
+                    match wait_for(engine, &thing, mode, what, limit, lock)? {
                         Some(held) => Some(held),
                         // Somebody has put another file there: that one has to be locked.
                         None => continue,
@@ -140,8 +131,10 @@ impl NamedLock {
         };
         // What is borrowed is held by another run.
         let noted = held.as_ref().map(|_| NotedHold::begin(engine, name, how));
+        let own = held.as_ref().map(|_| engine.note_own(holding.clone()));
         Self {
             _noted: noted,
+            _own: own,
             engine: engine.clone(),
             name: name.to_owned(),
             holding,
@@ -174,7 +167,33 @@ impl NamedLock {
     }
 }
 
+/// Waits for a lock, but for none that this thread holds itself: that can be shared at once, or never had.
+fn wait_for<T>(
+    engine: &Engine,
+    thing: &Thing,
+    mode: Mode,
+    what: (&str, &str),
+    limit: Option<Duration>,
+    lock: impl Fn(Wait<'_>) -> Result<T, LockError>,
+) -> Result<T, Error> {
+    let own = engine.own_mode(thing);
+    let limit = match own {
+        Some(_) => Some(Duration::ZERO),
+        None => limit,
+    };
+    match (engine.waiting(thing, what, (None, limit), lock), own) {
+        (Err(Error::Lock(_)), Some(own)) => {
+            let kind = ConflictKind::HeldByThread {
+                shared: own == Mode::Shared && mode == Mode::Exclusive,
+            };
+            Err(Conflict::at(what.0, kind).into())
+        }
+        (got, _) => got,
+    }
+}
+
 fn is_lent(engine: &Engine, name: &str, thing: &Thing, mode: Mode) -> Result<bool, Error> {
+    engine.check_process()?;
     match engine.loan(thing, mode)? {
         Loan::None => Ok(false),
         Loan::Borrowed => Ok(true),

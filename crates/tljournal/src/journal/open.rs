@@ -14,6 +14,7 @@ use crate::error::{Damage, Error};
 use crate::fsck::{self, Finding, FsckOptions, FsckReport};
 use crate::home::{self, Home};
 use crate::kept;
+use crate::lineage::Lineage;
 use crate::lock::{self, Held, Mode, Runs, Wait};
 use crate::model::{EventKind, Identity, KeyMaterial, RelPath, Retention, Stat, TxnId};
 use crate::recovery::{self, Recovery};
@@ -187,7 +188,11 @@ impl Options {
             store,
             files,
             self.lock_wait,
-            (self.retention.clone(), self.key_material.clone()),
+            (
+                self.retention.clone(),
+                self.key_material.clone(),
+                Lineage::of_this_process()?,
+            ),
         );
         engine.home.keep_reserve();
         self.remove_stale_rebuilt(&engine.home)?;

@@ -3,8 +3,9 @@ use std::time::Duration;
 use super::work::{Installed, Journal};
 use crate::ambient;
 use crate::catalog::{Sync, TxnRow};
+use crate::engine::OwnHold;
 use crate::error::{Conflict, ConflictKind, Error};
-use crate::lineage::Thing;
+use crate::lineage::{Holding, Thing};
 use crate::lock::KeyByte;
 use crate::model::{Digest, EventKind, RelPath, Timestamp, TxnId};
 use crate::redact::redacted_text;
@@ -21,8 +22,8 @@ impl Journal {
     ///
     /// # Errors
     /// As for [`Journal::install`]; [`Error::Lock`] when another one worked for longer than the caller would
-    /// wait; [`Error::Conflict`] instead of a wait that could be for ever, because this handle holds a lock,
-    /// or this thread populates another tree.
+    /// wait; [`Error::Conflict`] instead of a wait for ever, because whoever works waits for what is held here, or
+    /// this thread populates the same tree.
     pub fn populate(
         &self,
         path: &str,
@@ -68,7 +69,7 @@ impl Journal {
         key: Digest,
         label: &str,
         limit: Option<Duration>,
-    ) -> Result<KeyByte, Error> {
+    ) -> Result<TakenKey, Error> {
         let would_deadlock = || Conflict::at(path, ConflictKind::WouldDeadlock).into();
         if self.engine.is_reading() {
             // Said before the work is done, not when it is to be committed.
@@ -79,11 +80,15 @@ impl Journal {
         if let Some(run) = self.engine.held_above(&Thing::Key(key))? {
             return Err(Conflict::at(path, ConflictKind::PopulatedAbove { run }).into());
         }
-        if let Some(taken) = KeyByte::try_take(locks, key)? {
-            return Ok(taken);
-        }
-        if self.engine.keeps_others_waiting()? || KeyByte::is_held_here() {
+        if self.engine.own_mode(&Thing::Key(key)).is_some() {
             return Err(would_deadlock());
+        }
+        let taken = |byte| TakenKey {
+            _byte: byte,
+            _own: self.engine.note_own(Holding::of_key(key)),
+        };
+        if let Some(byte) = KeyByte::try_take(locks, key)? {
+            return Ok(taken(byte));
         }
         if let Some(worker) = self.worker(label)
             && self.engine.is_started_by(worker.run)?
@@ -92,9 +97,12 @@ impl Journal {
         }
         let holder = || self.who_works(label);
         let what = (path.as_str(), label);
-        self.engine.noting(what, None, limit, |wait| {
-            KeyByte::take(locks, key, label, wait, holder)
-        })
+        let byte = self
+            .engine
+            .waiting(&Thing::Key(key), what, (None, limit), |wait| {
+                KeyByte::take(locks, key, label, wait, holder)
+            });
+        byte.map(taken)
     }
 
     /// The transaction of whoever does something at the moment that is called so, once it has begun.
@@ -116,6 +124,12 @@ impl Journal {
         let (pid, host) = (record.run.pid, record.run.host);
         format!("process {pid} on {host}, for {}", since(record.began_at))
     }
+}
+
+/// The right to populate something, which others see that this thread has.
+struct TakenKey {
+    _byte: KeyByte,
+    _own: OwnHold,
 }
 
 fn since(began: Timestamp) -> String {

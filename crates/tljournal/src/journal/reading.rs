@@ -2,9 +2,10 @@ use std::fs::File;
 use std::sync::atomic::Ordering;
 
 use super::history::EntryView;
-use crate::engine::Engine;
+use crate::engine::{Engine, OwnHold};
 use crate::error::Error;
 use crate::home::Parent;
+use crate::lineage::Holding;
 use crate::lock::Held;
 use crate::model::RelPath;
 use crate::recovery;
@@ -14,17 +15,16 @@ use crate::recovery;
 #[must_use = "the lock is released when this is dropped"]
 pub struct Reading<'a> {
     engine: &'a Engine,
-    reader: std::thread::ThreadId,
+    own: OwnHold,
     _lock: Held,
 }
 
 impl<'a> Reading<'a> {
     pub(super) fn new(engine: &'a Engine, lock: Held) -> Self {
         engine.held.fetch_add(1, Ordering::AcqRel);
-        engine.note_reader();
         Self {
             engine,
-            reader: std::thread::current().id(),
+            own: engine.note_own(Holding::of_moment()),
             _lock: lock,
         }
     }
@@ -34,6 +34,7 @@ impl<'a> Reading<'a> {
     /// # Errors
     /// [`Error::Usage`], [`Error::Conflict`] or [`Error::Disk`] when it cannot be opened.
     pub fn open(&self, path: &str) -> Result<Option<File>, Error> {
+        self.own.is_used();
         let place = self.engine.home.place(&RelPath::new(path)?)?;
         recovery::refuse_stuck(self.engine, &[&place])?;
         let Parent::There(parent) = self.engine.home.parent(&place)? else {
@@ -50,13 +51,13 @@ impl<'a> Reading<'a> {
     /// # Errors
     /// [`Error::Usage`] for a bad path, [`Error::Catalog`] when the catalog cannot be read.
     pub fn entry(&self, path: &str) -> Result<Option<EntryView>, Error> {
+        self.own.is_used();
         super::history::entry_view(self.engine, path)
     }
 }
 
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
-        self.engine.forget_reader(self.reader);
         self.engine.held.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -130,12 +130,14 @@ impl Run {
     /// if this process is killed.
     ///
     /// # Errors
-    /// As for [`Command::spawn`].
+    /// As for [`Command::spawn`], and with [`UsageError::TooNested`](crate::UsageError::TooNested) as its source
+    /// when there are too many runs around it.
     pub fn spawn(&self, command: &mut Command) -> std::io::Result<Child> {
         // Two at a time would close the descriptors of each other.
         static ONE: Mutex<()> = Mutex::new(());
         let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-        command.env(ambient::RUNS, self.lineage().to_string());
+        let lineage = self.lineage().variable();
+        command.env(ambient::RUNS, lineage.map_err(std::io::Error::other)?);
         if let Err(error) = self.engine.note_holds() {
             tracing::warn!(%error, "what is held for the command is not recorded");
         }

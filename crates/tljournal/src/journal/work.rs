@@ -208,7 +208,8 @@ impl Journal {
     /// # Errors
     /// [`Error::Lock`] when it was not free within `limit`, naming who holds it; [`Error::Usage`] for a
     /// name that is none; [`Error::Conflict`] when it is wanted alone, and a run around this process
-    /// shares it, and when it is not free while such a run holds a lock with a later name.
+    /// shares it, when this thread holds it, and when waiting for it would never end, because its holder waits for
+    /// what is held here.
     pub fn lock(
         &self,
         name: &str,
@@ -266,7 +267,7 @@ impl Journal {
             run: self.run_id()?,
             holds: Vec::new(),
         });
-        Ok((ambient::RUNS, lineage.to_string()))
+        Ok((ambient::RUNS, lineage.variable()?))
     }
 
     /// Tags that belong together: small files that are there because a live run vouches for them.

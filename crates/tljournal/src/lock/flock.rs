@@ -8,6 +8,7 @@ use rustix::io::Errno;
 
 use super::holder;
 use super::wait::{self, Awaited, Wait};
+use crate::ambient::Maker;
 use crate::disk::{Dir, DiskError, LEVELS_MAX};
 use crate::model::Kind;
 
@@ -43,13 +44,19 @@ pub enum LockError {
 #[must_use = "the lock is released when this is dropped"]
 pub(crate) struct Held {
     file: File,
+    maker: Maker,
     /// How long it took to get it.
     pub(crate) waited: Duration,
 }
 
 impl Held {
     pub(super) fn new(file: File, waited: Duration) -> Self {
-        Self { file, waited }
+        let maker = Maker::here();
+        Self {
+            file,
+            maker,
+            waited,
+        }
     }
 
     pub(crate) fn file(&self) -> &File {
@@ -60,7 +67,9 @@ impl Held {
 impl Drop for Held {
     /// Gives it back explicitly: a process that inherited the description would keep it otherwise.
     fn drop(&mut self) {
-        if let Err(errno) = unlock(&self.file) {
+        if self.maker.is_here()
+            && let Err(errno) = unlock(&self.file)
+        {
             tracing::debug!(%errno, "a lock is given back by closing it only");
         }
     }

@@ -4,6 +4,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
+use crate::ambient::Maker;
 use crate::disk::{Dir, DiskError};
 use crate::model::RunId;
 
@@ -11,6 +12,7 @@ use crate::model::RunId;
 #[derive(Debug)]
 pub(crate) struct RunByte {
     file: File,
+    maker: Maker,
     at: i64,
 }
 
@@ -23,6 +25,9 @@ impl RunByte {
 impl Drop for RunByte {
     /// Gives it back explicitly: a process that inherited the description would keep the run alive.
     fn drop(&mut self) {
+        if !self.maker.is_here() {
+            return;
+        }
         let unlock = byte(self.at, libc::F_UNLCK);
         if let Err(errno) = fcntl(&self.file, FcntlArg::F_OFD_SETLK(&unlock)) {
             tracing::debug!(%errno, "a run's byte is given back by closing it only");
@@ -59,7 +64,10 @@ impl Runs {
         let file = self.dir.open_lock_file(FILE)?;
         let at = run.lock_byte();
         match fcntl(&file, FcntlArg::F_OFD_SETLK(&byte(at, libc::F_WRLCK))) {
-            Ok(_) => Ok(Some(RunByte { file, at })),
+            Ok(_) => {
+                let maker = Maker::here();
+                Ok(Some(RunByte { file, maker, at }))
+            }
             Err(Errno::EAGAIN | Errno::EACCES) => Ok(None),
             Err(errno) => Err(self.error(errno)),
         }

@@ -247,6 +247,7 @@ impl Live {
     }
 
     pub(super) fn roll_back(&mut self) -> Result<(), Error> {
+        self.engine.check_process()?;
         self.committed = true;
         let none = BTreeMap::new();
         let keep = Keep::Nothing;

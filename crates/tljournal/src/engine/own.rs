@@ -1,0 +1,85 @@
+//! What the threads of this process hold, by whichever handle: nobody may wait for what only its own thread can
+//! give back, and a ring of waits is found by what each of them holds.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
+
+use super::Engine;
+use crate::ambient::Maker;
+use crate::lineage::{Holding, Thing};
+use crate::lock::Mode;
+use crate::model::Identity;
+
+static OWN: Mutex<Vec<Own>> = Mutex::new(Vec::new());
+
+#[derive(Debug)]
+struct Own {
+    number: u64,
+    /// The home that it belongs to.
+    home: (u64, Identity),
+    held: Holding,
+    thread: ThreadId,
+}
+
+/// Something that a thread of this process holds until this is dropped.
+#[derive(Debug)]
+pub(crate) struct OwnHold(u64, Maker);
+
+impl Engine {
+    /// Notes that this thread holds something from now on.
+    pub(crate) fn note_own(&self, held: Holding) -> OwnHold {
+        let mut all = all();
+        let number = all.last().map_or(0, |last| last.number + 1);
+        all.push(Own {
+            number,
+            home: self.home_key(),
+            held,
+            thread: thread::current().id(),
+        });
+        OwnHold(number, Maker::here())
+    }
+
+    /// How this thread holds something itself, if it does.
+    pub(crate) fn own_mode(&self, thing: &Thing) -> Option<Mode> {
+        let own = self.own_holds().into_iter();
+        let modes = own.filter(|held| held.thing == *thing);
+        modes
+            .map(|held| held.mode)
+            .max_by_key(|mode| *mode == Mode::Exclusive)
+    }
+
+    /// What this thread holds of this home, and of what belongs to none.
+    pub(super) fn own_holds(&self) -> Vec<Holding> {
+        let (home, thread) = (self.home_key(), thread::current().id());
+        let of_home = |own: &&Own| own.home == home || matches!(own.held.thing, Thing::File(_));
+        let all = all();
+        let own = all.iter().filter(|own| own.thread == thread);
+        own.filter(of_home).map(|own| own.held.clone()).collect()
+    }
+
+    fn home_key(&self) -> (u64, Identity) {
+        (self.home.state_stat.dev, self.home.state_stat.identity)
+    }
+}
+
+impl OwnHold {
+    /// Notes that this thread uses it: it was moved here.
+    pub(crate) fn is_used(&self) {
+        if let Some(own) = all().iter_mut().find(|own| own.number == self.0) {
+            own.thread = thread::current().id();
+        }
+    }
+}
+
+impl Drop for OwnHold {
+    fn drop(&mut self) {
+        // Another thread of the parent may have been at the list when this process was forked.
+        if self.1.is_here() {
+            all().retain(|own| own.number != self.0);
+        }
+    }
+}
+
+fn all() -> MutexGuard<'static, Vec<Own>> {
+    OWN.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -19,6 +19,7 @@ struct Own {
     home: (u64, Identity),
     held: Holding,
     thread: ThreadId,
+    maker: Maker,
 }
 
 /// Something that a thread of this process holds until this is dropped.
@@ -35,6 +36,7 @@ impl Engine {
             home: self.home_key(),
             held,
             thread: thread::current().id(),
+            maker: Maker::here(),
         });
         OwnHold(number, Maker::here())
     }
@@ -53,7 +55,10 @@ impl Engine {
         let (home, thread) = (self.home_key(), thread::current().id());
         let of_home = |own: &&Own| own.home == home || matches!(own.held.thing, Thing::File(_));
         let all = all();
-        let own = all.iter().filter(|own| own.thread == thread);
+        // A fork has the number of its thread from its parent too.
+        let own = all
+            .iter()
+            .filter(|own| own.thread == thread && own.maker.is_here());
         own.filter(of_home).map(|own| own.held.clone()).collect()
     }
 

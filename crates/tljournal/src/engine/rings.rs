@@ -292,7 +292,7 @@ mod tests {
             (vec![a_for_b, (2, "a", "b")], (9, "a", "x"), false),
             (vec![(1, "b", "a:shared")], (9, "a", "b"), true),
             (vec![(1, "moment=", "a")], (9, "a", "moment=:shared"), true),
-            (vec![(1, "key=7", "a")], (9, "a", "key=7"), true),
+            (vec![(1, "file=7.1.5", "a")], (9, "a", "file=7.1.5"), true),
         ];
         for (lines, own, expected) in table {
             let text = format!("{lines:?} {own:?}");

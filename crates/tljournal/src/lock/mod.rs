@@ -9,6 +9,7 @@
 //! | `lock/name/<name>` | `flock`, shared or exclusive, with turnstile | as long as its user likes |
 //! | a file that a caller names | `flock`, shared or exclusive, as flock(1) does: no turnstile | as long as its user likes |
 //! | `lock/keys` | one OFD byte lock for each key that is populated now | from before the tree is looked at again until it is in place |
+//! | `lock/waits` | `flock`, exclusive | while a wait is listed in it, which takes no waiting |
 //! | `lock/vouchers` | `flock`, exclusive, with turnstile | while vouchers and the files they are for are changed |
 //! | `lock/runs` | one OFD byte lock for each live run | from before the run's row exists until it ends |
 //! | `txn/<id>` | `flock`, exclusive | by the transaction that stages there, and by whoever deletes it |

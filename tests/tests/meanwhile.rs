@@ -370,3 +370,81 @@ fn g9_what_somebody_removed_is_not_recorded_any_more_once_its_removal_was_asked_
     let entry = journal.history().entry("build/a").unwrap();
     assert!(entry.is_none(), "{entry:?}");
 }
+
+/// A change within one tick of the filesystem's clock leaves the ctime as it was: a signature that is so young
+/// says nothing.
+#[test]
+fn g9_an_edit_that_no_signature_shows_is_found_by_reading() {
+    struct OneTick;
+    impl Witness for OneTick {
+        fn before(&self, _: &Call<'_>) -> std::io::Result<()> {
+            Ok(())
+        }
+
+        fn found(&self, stat: &mut Stat) {
+            if (stat.kind, stat.size) == (tljournal::Kind::File, 4) {
+                // One that is yet to come, so that the file is never old enough.
+                stat.ctime = tljournal::Timestamp::new(4_000_000_000, 0);
+            }
+        }
+    }
+    let world = World::new();
+    let journal = world.open_witnessed(&Arc::new(OneTick)).unwrap();
+    let put = || {
+        let steps = Steps::new("put").put("build/a", "same");
+        steps.try_commit(&journal).unwrap().changed("build/a")
+    };
+    assert!(put());
+    let path = world.path("build/a");
+    for _ in 0..3 {
+        let mtime = path.metadata().unwrap().modified().unwrap();
+        let file = File::options().write(true).open(&path).unwrap();
+        std::io::Write::write_all(&mut &file, b"edit").unwrap();
+        file.set_modified(mtime).unwrap();
+        assert!(put(), "the edit was not seen");
+        assert_eq!(world.read("build/a"), "same");
+        // It is read again, and recorded so, each time.
+        assert!(!put());
+        assert!(!put());
+    }
+}
+
+/// A change inside a tree does not show at its root.
+#[test]
+fn g9_a_tree_that_was_found_as_wanted_and_is_edited_is_installed_again() {
+    let world = World::new();
+    let (journal, other) = (world.open(), world.open());
+    let install = || {
+        let mut txn = journal.begin("tree");
+        let source = small("one").source().known_as("one");
+        txn.tree("build/t", source, TreeOptions::default()).unwrap();
+        txn.prepare().unwrap()
+    };
+    assert!(install().commit().unwrap().changed("build/t"));
+    let prepared = install();
+    world.write("build/t/sub/f1", "an edit");
+    // What was found counts as of when it was looked at, unless somebody has committed since.
+    let beside = Steps::new("beside").put("build/b", "new");
+    beside.try_commit(&other).unwrap();
+    assert!(prepared.commit().unwrap().changed("build/t"));
+    assert_eq!(world.read("build/t/sub/f1"), "one");
+}
+
+/// It has to be writable to be moved, which is nobody's edit.
+#[test]
+fn g9_a_tree_whose_root_may_not_be_written_is_replaced_without_being_set_aside() {
+    let world = World::new();
+    let journal = world.open();
+    for version in ["one", "two", "three"] {
+        let mut tree = small(version);
+        tree.entries[0].1 = 0o555;
+        let steps = Steps::new("tree").tree("build/t", tree);
+        assert!(steps.try_commit(&journal).unwrap().changed("build/t"));
+        let mode = world.path("build/t").metadata().unwrap().mode() & 0o7777;
+        assert_eq!(mode, 0o555);
+        assert_eq!(tljournal_tests::aside(&world), [""; 0]);
+    }
+    let gone = Steps::new("rm").remove("build/t");
+    gone.try_commit(&journal).unwrap();
+    assert_eq!(tljournal_tests::aside(&world), [""; 0]);
+}

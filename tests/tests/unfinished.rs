@@ -66,7 +66,7 @@ fn a_file_that_is_moved_onto_its_equal_is_gone_also_beside_unfinished_work() {
     // Beyond its reach: it stays unfinished.
     let territory = RelPath::new("build").unwrap();
     let journal = world.options().territory(territory).work().unwrap();
-    for n in 0..2 {
+    for n in 0..3 {
         let status = journal.history().status().unwrap();
         assert_eq!(status.unfinished.len(), 1, "{status:?}");
         world.write("source", "text");
@@ -79,7 +79,9 @@ fn a_file_that_is_moved_onto_its_equal_is_gone_also_beside_unfinished_work() {
         let payload = Payload::moved(world.path("source"));
         txn.put("build/a", payload, Expect::Any).unwrap();
         let receipt = txn.prepare().unwrap().commit().unwrap();
+        // It is the same, but what the catalog says of it: losing its old name has changed its ctime.
         assert_eq!(receipt.changed("build/a"), n == 0);
+        assert_eq!(receipt.txn().is_some(), n < 2);
         assert!(!world.exists("source"), "{n}");
         assert_eq!(world.read("build/a"), "text");
     }
@@ -246,6 +248,7 @@ fn g3_nothing_is_put_in_place_after_a_change_that_somebody_stands_in_the_way_of(
     };
     both("old").try_commit(&journal).unwrap();
     journal.close().unwrap();
+    let new = both("new").put("build/x/y/c", "new");
     let (at, record) = (world.path("build/a"), Arc::new(Record::default()));
     let hook = move |when: When, call: &Call<'_>| {
         if (when, call.verb) == (When::Before, Verb::Exchange) && call.other.as_ref() == Some(&at) {
@@ -255,8 +258,9 @@ fn g3_nothing_is_put_in_place_after_a_change_that_somebody_stands_in_the_way_of(
     };
     let both_witnesses = tljournal_testkit::Both(Hook(hook), Shared(record.clone()));
     let journal = world.open_witnessed(&Arc::new(both_witnesses)).unwrap();
-    let said = both("new").try_commit(&journal).map(drop);
+    let said = new.try_commit(&journal).map(drop);
     assert!(matches!(said, Err(Error::Conflict(_))), "{said:?}");
+    assert!(!world.exists("build/x"), "a directory that was made for it");
     let touched = record.take().into_iter().filter(|(verb, from, to)| {
         let to = to.as_deref().is_some_and(|to| to.ends_with("build/b"));
         *verb != Verb::SyncDir && (from.ends_with("build/b") || to)
@@ -300,4 +304,58 @@ fn g1_what_was_staged_and_is_gone_is_an_error_before_the_commit_point() {
             .all(|txn| txn.state != TxnState::Applied)
     );
     assert!(!matches!(said, Err(Error::Damaged(Damage::Stuck { .. }))));
+}
+
+/// What the system refuses after the commit point is taken back, and the caller is told why.
+#[test]
+fn g1_a_transaction_that_the_system_refuses_to_put_in_place_is_taken_back() {
+    let world = World::new();
+    let both = |text: &str| {
+        let steps = Steps::new("both");
+        steps.put("build/a", text).put("build/b", text)
+    };
+    let journal = world.open();
+    both("old").try_commit(&journal).unwrap();
+    journal.close().unwrap();
+    let at = world.path("build/b");
+    let hook = move |when: When, call: &Call<'_>| {
+        let is_it = call.verb == Verb::Exchange && call.other.as_ref() == Some(&at);
+        match when == When::Before && is_it {
+            true => Err(std::io::Error::from_raw_os_error(5)),
+            false => Ok(()),
+        }
+    };
+    let journal = world.open_witnessed(&Arc::new(Hook(hook))).unwrap();
+    let said = both("new").try_commit(&journal).map(drop);
+    assert!(matches!(said, Err(Error::Disk(_))), "{said:?}");
+    assert_eq!(world.read("build/a") + &world.read("build/b"), "oldold");
+    drop(journal);
+    let journal = world.open();
+    assert_eq!(
+        (journal.recovery().finished, journal.recovery().taken_back),
+        (0, 0)
+    );
+    assert_eq!(world.read("build/a") + &world.read("build/b"), "oldold");
+}
+
+/// What a command left behind still works in, say.
+#[test]
+fn g7_what_a_dead_process_had_staged_is_not_deleted_under_who_holds_it() {
+    let world = World::new();
+    let open = || {
+        let nothing = tljournal_tests::nothing_kept();
+        world.options().retention(nothing).work().unwrap()
+    };
+    open().close().unwrap();
+    let strike = Strike::before(Verb::SyncFilesystem, "");
+    kill_at(KILL_WHEN, &world, &strike, &["tree=build/t=one"]);
+    let mut staged = world.path("build/.state/txn").read_dir_utf8().unwrap();
+    let staged = staged.next().unwrap().unwrap().path().join("0");
+    let held = std::fs::File::open(&staged).unwrap();
+    held.lock_shared().unwrap();
+    assert_eq!(open().recovery().rolled_back, 1);
+    assert!(staged.join("sub/f1").exists());
+    drop(held);
+    assert_eq!(open().recovery().swept, 1);
+    assert!(!staged.exists());
 }

@@ -83,6 +83,8 @@ fn no_code_is_forgotten() {
         Code::TagUnvouched,
         Code::VoucherRevoked,
         Code::Overlaid,
+        Code::WrongOwner,
+        Code::WrongAttributes,
         Code::Unreadable,
     ];
     let made: BTreeSet<_> = all()

@@ -45,6 +45,9 @@ pub(crate) struct Args {
     /// Keep setuid, setgid and sticky bits, which are dropped otherwise
     #[arg(long)]
     keep_special_bits: bool,
+    /// Leave extended attributes, ACLs and capabilities of a directory behind, which are taken over otherwise
+    #[arg(long)]
+    no_xattrs: bool,
     #[command(flatten)]
     change: ChangeArgs,
 }
@@ -78,6 +81,9 @@ pub(super) fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
     let mut source = args.from.tree()?;
     if args.keep_special_bits {
         source = source.keep_special_bits();
+    }
+    if args.no_xattrs {
+        source = source.without_attributes();
     }
     let progress = Progress::start(&plan.label, session.output.shows_progress());
     let durability = match args.rebuildable {

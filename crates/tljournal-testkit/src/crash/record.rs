@@ -290,6 +290,8 @@ impl Recorder {
                 node: there?,
                 mtime: stat_of(&self.root.join(path))?.mtime,
             },
+            // The states that are made of the record have none.
+            Verb::SetOwner | Verb::SetAttribute => return None,
             Verb::SyncFile | Verb::SyncDir => Op::Sync { node: there? },
             Verb::SyncFilesystem => Op::SyncAll,
         })

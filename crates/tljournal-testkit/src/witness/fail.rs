@@ -54,6 +54,8 @@ fn needs_space(verb: Verb) -> bool {
         Verb::Truncate
         | Verb::SetMode
         | Verb::SetTimes
+        | Verb::SetOwner
+        | Verb::SetAttribute
         | Verb::RenameNew
         | Verb::Exchange
         | Verb::RenameOver

@@ -280,8 +280,8 @@ fn is_drift(
     let Some(manifest) = manifest else {
         return Ok(false);
     };
-    let vouching = entry.filter(|entry| !entry.racy);
-    let signature = vouching.and_then(|entry| entry.signature.as_ref());
+    let signature = entry.and_then(|entry| entry.signature_if(!entry.racy));
+    let signature = signature.as_deref();
     let root = dir.open_dir(name)?;
     let verdict = tree::verify(&root, &manifest, signature, Depth::Signature, &|_| {})?;
     // The root may have been made writable to be moved.

@@ -9,8 +9,8 @@ use crate::engine::Engine;
 use crate::error::{Damage, Error};
 use crate::home::Parent;
 use crate::model::{
-    Change, Digest, Durability, EventKind, Kind, Op, Place, Signature, Stat, Timestamp, TxnId,
-    TxnState,
+    Change, Digest, Durability, EventKind, Facts, Kind, Op, Place, Signature, Stat, Timestamp,
+    TxnId, TxnState,
 };
 use crate::tree::{self, Depth};
 
@@ -205,7 +205,12 @@ impl Committed<'_> {
             boot: ambient::boot_id().to_owned(),
             mount: engine.home.home_stat.mount,
         });
+        let facts = match &there {
+            Some(stat) if stat.kind == Kind::File => facts_at(engine, &change.place, stat)?,
+            _ => None,
+        };
         Ok(Some(EntryRow {
+            facts,
             txn: self.row,
             n: change.n,
             image,
@@ -236,6 +241,18 @@ fn sign(engine: &Engine, change: &Change) -> Result<Option<Signature>, Error> {
             Ok(None)
         }
     }
+}
+
+/// Whose the file at a place is, and what is set on it.
+fn facts_at(engine: &Engine, place: &Place, stat: &Stat) -> Result<Option<Facts>, Error> {
+    let Some(parent) = parent_at(engine, place)? else {
+        return Ok(None);
+    };
+    let attributes = parent.attributes(place.path.name())?.mark();
+    Ok(Some(Facts {
+        attributes,
+        ..Facts::of(stat)
+    }))
 }
 
 /// Whether a change that is made from now on cannot have the same ctime as one at that time.

@@ -170,7 +170,7 @@ impl Catalog {
         self.scan(
             "entry",
             "root || ':' || path",
-            super::entry::COLUMNS,
+            &self.entry_columns()?,
             &mut found,
             |row| {
                 place(row.get(0)?, &row.get::<_, String>(1)?, self.own_root()?)?;
@@ -239,7 +239,7 @@ impl Catalog {
         let own_root = self.own_root()?;
         let sql = format!(
             "SELECT {} FROM entry ORDER BY root, path",
-            super::entry::COLUMNS
+            self.entry_columns()?
         );
         let mut statement = self.conn.prepare(&sql)?;
         let mut rows = statement.query([])?;

@@ -1,8 +1,11 @@
+use std::borrow::Cow;
+
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::codec::{bad, below, digest, identity, place, signed, time};
 use super::{Catalog, CatalogError};
-use crate::model::{Digest, Image, Kind, Place, RelPath, Signature, Stat, Timestamp};
+use crate::model::signature::{self, decode_facts};
+use crate::model::{Digest, Facts, Image, Kind, Place, RelPath, Signature, Stat, Timestamp};
 
 /// What stands at a place since the last applied transaction that changed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub(crate) struct EntryRow {
     /// Of a tree's entries.
     pub(crate) signature: Option<Signature>,
     pub(crate) unsettled: Option<Unsettled>,
+    /// Whose it is and what is set on it, if it is no tree: those have it in their signature.
+    pub(crate) facts: Option<Facts>,
 }
 
 /// Where a tree was written that may not be on the medium yet.
@@ -30,20 +35,41 @@ pub(crate) struct Unsettled {
 }
 
 impl EntryRow {
+    /// The signature of a tree, which says of what is as it was that its content is too, if it `vouches`, and
+    /// otherwise only whose the entries were.
+    pub(crate) fn signature_if(&self, vouches: bool) -> Option<Cow<'_, Signature>> {
+        let signature = self.signature.as_ref();
+        signature.map(|signature| match vouches {
+            true => Cow::Borrowed(signature),
+            false => Cow::Owned(signature.facts_only()),
+        })
+    }
+
     /// Whether what is there now is the inode that was recorded, as it was when it was recorded.
     pub(crate) fn vouches_for(&self, stat: &Stat) -> bool {
         self.image.is_untouched(stat) && self.image.mode == stat.mode && self.ctime == stat.ctime
     }
 }
 
-pub(super) const COLUMNS: &str =
-    "root, path, txn, n, kind, ino, born, size, mode, mtime, ctime, racy,
-                                  digest, target, signature, unsettled, boot, mount";
+const COLUMNS: &str = "root, path, txn, n, kind, ino, born, size, mode, mtime, ctime, racy,
+                                  digest, target, signature, unsettled, boot, mount, facts";
+
+/// The version of the schema that has facts: a database that is only looked at may be an older one.
+const HAS_FACTS: i64 = 4;
 
 impl Catalog {
+    /// The columns of an entry, as far as this database has them.
+    pub(super) fn entry_columns(&self) -> Result<Cow<'static, str>, CatalogError> {
+        Ok(match self.schema_version()? < HAS_FACTS {
+            true => Cow::Owned(COLUMNS.replace(", facts", ", NULL")),
+            false => Cow::Borrowed(COLUMNS),
+        })
+    }
+
     /// What stands at a place.
     pub(crate) fn entry(&self, place: &Place) -> Result<Option<EntryRow>, CatalogError> {
-        let sql = format!("SELECT {COLUMNS} FROM entry WHERE root = ?1 AND path = ?2");
+        let columns = self.entry_columns()?;
+        let sql = format!("SELECT {columns} FROM entry WHERE root = ?1 AND path = ?2");
         let mut statement = self.conn.prepare_cached(&sql)?;
         let key = params![self.root_of(place)?, place.path.as_str()];
         statement
@@ -71,7 +97,8 @@ impl Catalog {
 
     /// The trees that may not be on the medium yet. Those of other roots are left out.
     pub(crate) fn unsettled(&self) -> Result<Vec<(Place, EntryRow)>, CatalogError> {
-        let sql = format!("SELECT {COLUMNS} FROM entry WHERE unsettled IS NOT NULL");
+        let columns = self.entry_columns()?;
+        let sql = format!("SELECT {columns} FROM entry WHERE unsettled IS NOT NULL");
         let mut statement = self.conn.prepare_cached(&sql)?;
         let mut rows = statement.query([])?;
         let mut found = Vec::new();
@@ -105,9 +132,13 @@ impl Catalog {
     /// Records what stands at a place now; nothing below it does.
     pub(crate) fn put_entry(&self, place: &Place, entry: &EntryRow) -> Result<(), CatalogError> {
         self.remove_below(place)?;
-        let sql = "INSERT OR REPLACE INTO entry VALUES
-                   (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
-        self.conn.prepare_cached(sql)?.execute(params![
+        let sql = format!("INSERT OR REPLACE INTO entry ({COLUMNS}) VALUES
+                   (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)");
+        let facts = match &entry.signature {
+            Some(signature) => signature.encode_facts(),
+            None => signature::encode_facts(std::iter::once(entry.facts)),
+        };
+        self.conn.prepare_cached(&sql)?.execute(params![
             self.root_of(place)?,
             place.path.as_str(),
             entry.txn,
@@ -132,6 +163,7 @@ impl Catalog {
                 .unsettled
                 .as_ref()
                 .map(|unsettled| signed(unsettled.mount)),
+            facts,
         ])?;
         Ok(())
     }
@@ -157,7 +189,7 @@ impl Catalog {
     /// Makes every signature one that cannot vouch, because it is of another disk.
     pub(crate) fn distrust_all(&self) -> Result<(), CatalogError> {
         self.conn.execute(
-            "UPDATE entry SET racy = 1, ctime = '0.0', signature = NULL",
+            "UPDATE entry SET racy = 1, ctime = '0.0', signature = NULL, facts = NULL",
             [],
         )?;
         self.conn.execute("DELETE FROM source", [])?;
@@ -168,7 +200,14 @@ impl Catalog {
 pub(super) fn read_entry(row: &Row<'_>) -> Result<EntryRow, CatalogError> {
     let kind: String = row.get(4)?;
     let signature: Option<Vec<u8>> = row.get(14)?;
-    let decode = |bytes: Vec<u8>| Signature::decode(&bytes).ok_or_else(|| bad("no signature"));
+    let facts: Option<Vec<u8>> = row.get(18)?;
+    let facts = facts.unwrap_or_default();
+    let decode = |bytes: Vec<u8>| {
+        let signature = Signature::decode(&bytes).ok_or_else(|| bad("no signature"))?;
+        Ok::<_, CatalogError>(signature.with_facts(&facts))
+    };
+    let signature = signature.map(decode).transpose()?;
+    let own = decode_facts(&facts).and_then(|all| all.first().copied().flatten());
     let unsettled = match row.get::<_, Option<i64>>(15)? {
         None => None,
         Some(_) => Some(Unsettled {
@@ -190,7 +229,8 @@ pub(super) fn read_entry(row: &Row<'_>) -> Result<EntryRow, CatalogError> {
         racy: row.get(11)?,
         digest: digest(row.get(12)?)?,
         target: row.get(13)?,
-        signature: signature.map(decode).transpose()?,
+        facts: own.filter(|_| signature.is_none()),
+        signature,
         unsettled,
     })
 }

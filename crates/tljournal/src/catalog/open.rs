@@ -17,6 +17,7 @@ const MIGRATIONS: &[M<'_>] = &[
         "../../../../migrations/0002_runs_and_vouchers.sql"
     )),
     M::up(include_str!("../../../../migrations/0003_history.sql")),
+    M::up(include_str!("../../../../migrations/0004_facts.sql")),
 ];
 
 /// "tljl", which says whose database it is.

@@ -304,5 +304,6 @@ pub(super) fn statx(
         ctime: time(told.stx_ctime),
         links: told.stx_nlink,
         uid: told.stx_uid,
+        gid: told.stx_gid,
     })
 }

@@ -95,6 +95,10 @@ impl NewFile {
         }
     }
 
+    pub(super) fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
     /// Its path, for messages.
     #[must_use]
     pub fn path(&self) -> &Utf8Path {

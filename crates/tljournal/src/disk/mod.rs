@@ -17,6 +17,7 @@
 //! 4. `flock` excludes between any two processes that see the directory.
 //! 5. An inode number with its birth time is never handed out twice.
 
+mod attributes;
 mod change;
 mod dir;
 mod file;
@@ -27,6 +28,7 @@ mod system;
 mod watch;
 mod witness;
 
+pub(crate) use attributes::is_own_of_root;
 pub use dir::Dir;
 pub use file::{NewFile, Synced, Unsynced};
 pub use system::{Features, FilesystemKind};

@@ -17,6 +17,10 @@ pub enum Verb {
     SetMode,
     /// Sets the mtime.
     SetTimes,
+    /// Sets owner and group.
+    SetOwner,
+    /// Sets or takes away an extended attribute or an ACL.
+    SetAttribute,
     /// Makes a directory.
     MakeDir,
     /// Makes a symbolic link.
@@ -43,12 +47,14 @@ pub enum Verb {
 
 impl Verb {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::CreateFile,
         Self::Write,
         Self::Truncate,
         Self::SetMode,
         Self::SetTimes,
+        Self::SetOwner,
+        Self::SetAttribute,
         Self::MakeDir,
         Self::MakeLink,
         Self::HardLink,
@@ -71,6 +77,8 @@ impl Verb {
             Self::Truncate => "truncate",
             Self::SetMode => "set the mode of",
             Self::SetTimes => "set the mtime of",
+            Self::SetOwner => "set the owner of",
+            Self::SetAttribute => "set the attributes of",
             Self::MakeDir => "make the directory",
             Self::MakeLink => "make the symbolic link",
             Self::HardLink => "make the hard link",

@@ -214,6 +214,12 @@ codes! {
     WrongMode = "wrong-mode", Error, WithContent,
         "an entry of a tree has other permission bits",
         "`tljournal fsck --repair` or the next installation restores the tree";
+    WrongOwner = "wrong-owner", Warning, Person,
+        "a file, or an entry of a tree, belongs to another user or group than when it was put there",
+        "give it back with `chown`, or leave it; the next installation of the tree makes it anew";
+    WrongAttributes = "wrong-attributes", Warning, Person,
+        "a file, or an entry of a tree, has other extended attributes, ACL or capabilities than when it was put there",
+        "look with `getfattr -m -`, `getfacl` and `getcap`; the next installation of the tree makes it anew";
     WrongMtime = "wrong-mtime", Error, WithContent,
         "an entry of a tree has another mtime",
         "`tljournal fsck --repair` or the next installation restores the tree";

@@ -9,7 +9,7 @@ use crate::catalog::EntryRow;
 use crate::disk::Dir;
 use crate::error::Error;
 use crate::look::Look;
-use crate::model::{Digest, Entry, EntryKind, EntrySignature, Kind, Place, Signature, Stat};
+use crate::model::{Digest, Entry, EntryKind, Kind, Place, Signature, Stat};
 use crate::tree::{self, Depth, Difference, DifferenceKind};
 
 /// What came of one place.
@@ -110,9 +110,47 @@ impl Look<'_> {
                 Some((wanted, actual)) => {
                     Ok(one(finding(Code::Changed).expected(wanted).actual(actual)))
                 }
-                None => Ok(self.file_to_read(place, entry, parent, &stat, depth)),
+                None => {
+                    let facts = self.facts_differ(entry, (&parent, place.path.name()), &stat)?;
+                    let mut compared = self.file_to_read(place, entry, parent, &stat, depth);
+                    for what in facts {
+                        let (code, expected, actual) = words(&what);
+                        let mut finding = finding(code);
+                        (finding.expected, finding.actual) = (expected, actual);
+                        compared.findings.push(finding);
+                    }
+                    Ok(compared)
+                }
             },
         }
+    }
+
+    /// How whose a file is, and what is set on it, differs from what is recorded.
+    fn facts_differ(
+        &self,
+        entry: &EntryRow,
+        (parent, name): (&Dir, &str),
+        stat: &Stat,
+    ) -> Result<Vec<DifferenceKind>, Error> {
+        let mut found = Vec::new();
+        let Some(was) = entry
+            .facts
+            .filter(|_| self.at_home && entry.ctime != stat.ctime)
+        else {
+            return Ok(found);
+        };
+        if (was.uid, was.gid) != (stat.uid, stat.gid) {
+            found.push(DifferenceKind::Owner {
+                expected: (was.uid, was.gid),
+                found: (stat.uid, stat.gid),
+            });
+        }
+        let attributes = parent.attributes(name)?;
+        if was.attributes != attributes.mark() {
+            let found_names = attributes.names();
+            found.push(DifferenceKind::Attributes { found: found_names });
+        }
+        Ok(found)
     }
 
     fn file_to_read(
@@ -184,12 +222,12 @@ impl Look<'_> {
         let root = parent.open_dir(place.path.name())?;
         let known =
             self.at_home && !entry.racy && root.own_stat()?.identity == entry.image.identity;
-        let signature = entry.signature.as_ref().filter(|_| known);
+        let signature = entry.signature_if(known).filter(|_| self.at_home);
         let closely = match depth {
             FsckDepth::Full => Depth::Full,
             FsckDepth::Quick | FsckDepth::Default => Depth::Signature,
         };
-        let survey = tree::survey(&root, &manifest, signature, closely)?;
+        let survey = tree::survey(&root, &manifest, signature.as_deref(), closely)?;
         compared.entries = manifest.entries().len() as u64;
         compared.findings = self.told_of_tree(place, entry, &survey.differences)?;
         if depth != FsckDepth::Quick && !survey.unread.is_empty() {
@@ -305,7 +343,7 @@ impl Touched {
         match self {
             Self::File(touched) => *touched,
             Self::Tree(signature) => match signature.as_ref().map(Signature::entries) {
-                Some(known) if index < known.len() => known[index] != EntrySignature::of(stat),
+                Some(known) if index < known.len() => !known[index].is_untouched(stat),
                 _ => stat.mtime != entry.mtime,
             },
         }
@@ -372,8 +410,23 @@ fn words(what: &DifferenceKind) -> (Code, Option<String>, Option<String>) {
             format!("a link to {expected}"),
             format!("a link to {found}"),
         ),
+        DifferenceKind::Owner { expected, found } => {
+            both(Code::WrongOwner, owner(*expected), owner(*found))
+        }
+        DifferenceKind::Attributes { found } => {
+            let actual = match found.as_str() {
+                "" => "none",
+                found => found,
+            };
+            (Code::WrongAttributes, None, Some(actual.to_owned()))
+        }
         DifferenceKind::HardLinks => (Code::WrongLinks, None, None),
     }
+}
+
+/// A user and a group, for people.
+fn owner((uid, gid): (u32, u32)) -> String {
+    format!("owner {uid}:{gid}")
 }
 
 /// The directory of an entry, as differences write it.

@@ -192,6 +192,7 @@ fn adopt(home: &Home, paths: &[RelPath]) -> Result<Vec<Adopted>, Error> {
             target: None,
             signature: None,
             unsettled: None,
+            facts: None,
         };
         let mut manifest = None;
         match stat.kind {

@@ -85,6 +85,8 @@ impl Home {
                 dir.ensure_dir(STATE, 0o755)?
             }
         };
+        // What a directory hands on to what is made in it must not make these files readable for more users.
+        let inherits = create && state.remove_acls()?;
         let sub = |name| match create {
             true => state.ensure_dir(name, 0o755),
             false => state.open_dir(name),
@@ -96,11 +98,15 @@ impl Home {
             territory,
         );
         let filesystem = dir.filesystem()?;
+        let (txns, locks, aside) = (sub(TXN)?, sub(LOCK)?, sub(ASIDE)?);
+        for dir in [&txns, &locks, &aside].into_iter().filter(|_| inherits) {
+            dir.remove_acls()?;
+        }
         Ok(Self {
             root: root_dir,
-            txns: sub(TXN)?,
-            locks: sub(LOCK)?,
-            aside: sub(ASIDE)?,
+            txns,
+            locks,
+            aside,
             state_stat: state.own_stat()?,
             syncfs_reaches_medium: filesystem.syncfs_reaches_medium,
             is_overlay: filesystem.is_overlay,

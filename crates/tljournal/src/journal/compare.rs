@@ -46,8 +46,9 @@ pub(super) fn compare(
     manifest: &Manifest,
     full: bool,
 ) -> Result<Vec<Difference>, Error> {
-    let known = !entry.racy && root.own_stat()?.identity == entry.image.identity;
-    let signature = entry.signature.as_ref().filter(|_| known);
+    let own = root.own_stat()?.identity == entry.image.identity;
+    let signature = entry.signature_if(!entry.racy).filter(|_| own);
+    let signature = signature.as_deref();
     let depth = if full { Depth::Full } else { Depth::Signature };
     Ok(tree::verify(root, manifest, signature, depth, &|_| {})?.differences)
 }
@@ -82,10 +83,11 @@ fn differences_at(
             let root = parent.open_dir(name)?;
             let own = |entry: &&EntryRow| {
                 let same = entry.image.identity == stat.identity;
-                entry.digest == Some(*digest) && !entry.racy && same
+                entry.digest == Some(*digest) && same
             };
             let entry = known.entry.filter(own);
-            let signature = entry.and_then(|entry| entry.signature.as_ref());
+            let signature = entry.and_then(|entry| entry.signature_if(!entry.racy));
+            let signature = signature.as_deref();
             let depth = Depth::Signature;
             return Ok(tree::verify(&root, manifest, signature, depth, &|_| {})?.differences);
         }

@@ -6,7 +6,7 @@ use crate::disk::Dir;
 use crate::error::Error;
 use crate::home::{Staging, TXN, spot_name};
 use crate::look::Look;
-use crate::model::{Change, Digest, Image, Kind, Place, Spot, Stat, TxnId, TxnState};
+use crate::model::{Attributes, Change, Digest, Image, Kind, Place, Spot, Stat, TxnId, TxnState};
 
 /// Kept content, and a share of the lock that keeps it from being deleted.
 #[derive(Debug)]
@@ -23,6 +23,11 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
+    /// What is set on it, if it is no tree.
+    pub(crate) fn attributes(&self) -> Result<Attributes, Error> {
+        Ok(self.dir().attributes(&self.name)?)
+    }
+
     /// The directory that it lies in.
     pub(crate) fn dir(&self) -> &Dir {
         &self.staging.dir

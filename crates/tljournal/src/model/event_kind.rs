@@ -29,6 +29,9 @@ pub enum EventKind {
     Drift,
     /// What was replaced, or staged by a dead run, could not be kept, or not all of it.
     NotKept,
+    /// New content goes without something that what it replaced had: its owner, its group, its ACL, its capabilities
+    /// or an attribute.
+    NotTakenOver,
     /// A tree that a power cut tore was replaced by what was there before.
     TreePutBack,
     /// A tree that a power cut tore was removed, because nothing was there before.
@@ -46,7 +49,7 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    const KNOWN: [Self; 19] = [
+    const KNOWN: [Self; 20] = [
         Self::Waiting,
         Self::Waited,
         Self::GaveUp,
@@ -60,6 +63,7 @@ impl EventKind {
         Self::Rebuilt,
         Self::Drift,
         Self::NotKept,
+        Self::NotTakenOver,
         Self::TreePutBack,
         Self::TreeLost,
         Self::VouchersRevoked,
@@ -85,6 +89,7 @@ impl EventKind {
             Self::Rebuilt => "rebuilt",
             Self::Drift => "drift",
             Self::NotKept => "not kept",
+            Self::NotTakenOver => "not taken over",
             Self::TreePutBack => "tree put back",
             Self::TreeLost => "tree lost",
             Self::VouchersRevoked => "vouchers revoked",

@@ -69,6 +69,8 @@ pub struct Stat {
     pub links: u32,
     /// Its owner.
     pub uid: u32,
+    /// Its group.
+    pub gid: u32,
 }
 
 /// Content at one moment, as far as it takes to know it again: the pre-image or the new content of a

@@ -1,5 +1,6 @@
 //! The words everything else is said in: plain data, no I/O.
 
+mod attributes;
 mod change;
 mod digest;
 mod event_kind;
@@ -12,10 +13,11 @@ mod path;
 mod place;
 mod private_key;
 mod retention;
-mod signature;
+pub(crate) mod signature;
 mod time;
 mod version;
 
+pub use attributes::{ACL, Attribute, Attributes, CAPABILITY, DEFAULT_ACL, mode_by_acl};
 pub use change::{Change, Durability, Op, Spot, TxnState};
 pub use digest::{Digest, Hasher, ParseDigestError};
 pub use event_kind::EventKind;
@@ -28,6 +30,6 @@ pub use path::{PathError, RelPath};
 pub use place::{Anchor, Place};
 pub use private_key::holds_private_key;
 pub use retention::{Limits, Retention};
-pub use signature::{EntrySignature, Signature};
+pub use signature::{EntrySignature, Facts, Signature};
 pub use time::{ParseTimestampError, Timestamp};
 pub use version::Version;

@@ -247,6 +247,7 @@ fn record_earlier(engine: &Engine, torn: &Waiting, stat: &Stat) -> Result<(), Er
         digest: Some(read.manifest.digest()),
         signature: None,
         unsettled: None,
+        facts: None,
         ..torn.entry.clone()
     };
     tracing::warn!(

@@ -18,10 +18,26 @@ pub(crate) fn build(
     forbidden: Forbidden,
     tick: Tick<'_>,
 ) -> Result<Built, TreeError> {
-    let mode_mask = source.mode_mask();
+    let (mode_mask, carries) = (source.mode_mask(), source.carries_attributes());
+    // Whatever the directory that is filled hands on to what is made in it.
+    let inherits = !root.own_attributes()?.all().is_empty();
+    let mut built = fill(source, root, (mode_mask, carries), forbidden, tick)?;
+    if inherits {
+        built.read_attributes(root)?;
+    }
+    Ok(built)
+}
+
+fn fill(
+    source: &mut TreeSource,
+    root: &Dir,
+    (mode_mask, carries): (u32, bool),
+    forbidden: Forbidden,
+    tick: Tick<'_>,
+) -> Result<Built, TreeError> {
     let name = source.describe();
     match source.open(root.disk())? {
-        Opened::Dir(dir) => copy::copy(&dir, root, mode_mask, forbidden, tick),
+        Opened::Dir(dir) => copy::copy(&dir, root, mode_mask, (forbidden, carries), tick),
         Opened::Fill(fill) => filled::filled(fill, root, tick),
         Opened::Stream(reader) => unpack(root, mode_mask, tick, |unpacker| {
             archive::feed(reader, &name, unpacker)

@@ -6,8 +6,8 @@ use super::draft::{Content, Draft, root_mode, seal, unsigned};
 use super::spread::{cores, spread, writers};
 use super::walk::{Seen, walk};
 use super::{Built, Forbidden, Tick, TreeError};
-use crate::disk::{Dir, NewFile};
-use crate::model::{Entry, EntryKind, EntrySignature, Hasher, Kind, Stat};
+use crate::disk::{self, Dir, NewFile};
+use crate::model::{CAPABILITY, Entry, EntryKind, EntrySignature, Hasher, Kind, Stat};
 
 /// How much is read at once.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -17,7 +17,7 @@ pub(super) fn copy(
     source: &Dir,
     root: &Dir,
     mode_mask: u32,
-    forbidden: Forbidden,
+    (forbidden, carries): (Forbidden, bool),
     tick: Tick<'_>,
 ) -> Result<Built, TreeError> {
     let seen = walk(source, Some(forbidden))?;
@@ -37,6 +37,13 @@ pub(super) fn copy(
         let mode = seen.stat.mode & mode_mask;
         let mut file = root.create_file(path, mode)?;
         let content = read_file(source, seen, buffer, tick, |bytes| write(&mut file, bytes))?;
+        if carries {
+            let mut attributes = source.attributes(&seen.path)?;
+            if !disk::is_own_of_root(seen.stat.uid) {
+                attributes = attributes.without(CAPABILITY);
+            }
+            file.take_over(&attributes, &|lost| lose(&seen.path, lost))?;
+        }
         let stat = seal(&file, mode, seen.stat.mtime)?;
         let signature = EntrySignature::of(&stat);
         Ok(Content {
@@ -50,9 +57,28 @@ pub(super) fn copy(
         }
     }
     refuse_changed_dirs(source, &seen)?;
+    if carries {
+        for seen in seen.iter().filter(|seen| seen.stat.kind == Kind::Dir) {
+            let (from, to) = match seen.path.as_str() {
+                "" => (source.clone(), root.clone()),
+                path => (source.open_dir(path)?, root.open_dir(path)?),
+            };
+            let attributes = from.own_attributes()?;
+            to.take_over(&attributes, &|lost| lose(&seen.path, lost))?;
+        }
+    }
     let mut draft = draft(seen, &same_as, &contents, mode_mask);
     draft.sign_links(root)?;
-    draft.finish(root)
+    let mut built = draft.finish(root)?;
+    if carries {
+        built.read_attributes(root)?;
+    }
+    Ok(built)
+}
+
+/// Tells that an attribute of the source could not be given to the tree.
+fn lose(path: &str, lost: &str) {
+    tracing::warn!(path, "an entry of the tree goes without {lost}");
 }
 
 /// Reads the tree that is there, content and all.

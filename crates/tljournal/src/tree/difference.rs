@@ -76,6 +76,18 @@ pub enum DifferenceKind {
         /// Where it points, escaped.
         found: String,
     },
+    /// It belongs to another user or group than when it was put there.
+    Owner {
+        /// The numbers of the user and the group that it belonged to.
+        expected: (u32, u32),
+        /// Those that it belongs to.
+        found: (u32, u32),
+    },
+    /// It has other extended attributes, ACL or capabilities than when it was put there.
+    Attributes {
+        /// What is set on it, for people; empty if nothing is.
+        found: String,
+    },
     /// It shares its inode with other entries than it should.
     HardLinks,
 }
@@ -123,6 +135,19 @@ impl fmt::Display for DifferenceKind {
                     f,
                     "points to `{found}` instead of `{}`",
                     names::shown(expected)
+                )
+            }
+            Self::Owner { expected, found } => {
+                let ((uid, gid), (was_uid, was_gid)) = (found, expected);
+                write!(f, "belongs to {uid}:{gid} instead of {was_uid}:{was_gid}")
+            }
+            Self::Attributes { found } if found.is_empty() => {
+                f.write_str("has lost its attributes, ACL or capabilities")
+            }
+            Self::Attributes { found } => {
+                write!(
+                    f,
+                    "has other attributes, ACL or capabilities; now there are {found}"
                 )
             }
             Self::HardLinks => f.write_str("is not a hard link of the files that it should be"),

@@ -4,12 +4,45 @@ use crate::model::{
 };
 
 use super::TreeError;
+use super::near::Near;
+use super::spread::{cores, spread};
 
 /// A tree that is on disk and described.
 #[derive(Debug)]
 pub(crate) struct Built {
     pub(crate) manifest: Manifest,
     pub(crate) signature: Signature,
+}
+
+impl Built {
+    /// Adds to the signature what is set on the entries.
+    pub(super) fn read_attributes(&mut self, root: &Dir) -> Result<(), TreeError> {
+        let entries = self.manifest.entries();
+        let workers = spread(cores(), entries.len(), 128, |worker: &mut Marks, index| {
+            let attributes = match entries[index].path.as_str() {
+                "" => root.own_attributes()?,
+                path => match worker.near.of(root, path)? {
+                    Some((dir, name)) => dir.attributes(name)?,
+                    None => return Err(TreeError::changed(path)),
+                },
+            };
+            worker.marks.push((index, attributes.mark()));
+            Ok(())
+        })?;
+        let mut signature = self.signature.entries().to_vec();
+        for (index, mark) in workers.into_iter().flat_map(|worker| worker.marks) {
+            signature[index] = signature[index].with_attributes(mark);
+        }
+        self.signature = Signature::new(signature);
+        Ok(())
+    }
+}
+
+/// What one worker read of attributes.
+#[derive(Default)]
+struct Marks {
+    near: Near,
+    marks: Vec<(usize, u64)>,
 }
 
 /// What is known of a file once its content went by.
@@ -33,6 +66,7 @@ pub(super) fn unsigned() -> EntrySignature {
     EntrySignature {
         ino: 0,
         ctime: Timestamp::default(),
+        facts: None,
     }
 }
 

@@ -26,5 +26,7 @@ pub(super) fn filled(fill: Fill, root: &Dir, tick: Tick<'_>) -> Result<Built, Tr
     if let Some(top) = draft.entries.first_mut() {
         top.mode = left.mode;
     }
-    draft.describe()
+    let mut built = draft.describe()?;
+    built.read_attributes(root)?;
+    Ok(built)
 }

@@ -49,6 +49,9 @@ pub(crate) fn fingerprint(
     }
     let mut sum = Sum::default();
     sum.number(source.mode_mask().into());
+    if !source.carries_attributes() {
+        sum.text("without attributes");
+    }
     match source.open_path(disk)? {
         Opened::Dir(dir) => {
             for seen in walk(&dir, Some(forbidden))? {

@@ -7,7 +7,7 @@ use super::near::Near;
 use super::verify::{DIFFERENCES_MAX, Depth};
 use super::{Difference, DifferenceKind, TreeError};
 use crate::disk::{Dir, DiskError};
-use crate::model::{Entry, EntryKind, EntrySignature, Kind, Stat};
+use crate::model::{Entry, EntryKind, EntrySignature, Facts, Kind, Stat};
 
 /// What one worker found.
 #[derive(Default)]
@@ -15,6 +15,8 @@ pub(super) struct Found {
     near: Near,
     pub(super) differences: Vec<(usize, Difference)>,
     pub(super) refreshed: Vec<(usize, EntrySignature)>,
+    /// Entries that have another owner or group: what was recorded, and what is there.
+    pub(super) owners: Vec<(usize, Facts, Facts)>,
     /// Files with several names.
     pub(super) linked: Vec<(usize, u64)>,
     /// Files whose content is to be read.
@@ -54,11 +56,15 @@ impl Look<'_> {
             return Ok(());
         }
         self.compare_meta(index, &stat, found);
-        let signature = EntrySignature::of(&stat);
-        let is_known = self.known.is_some_and(|known| known[index] == signature);
-        // The root's ctime moves with every rename of the tree.
-        if !is_known && (index > 0 || self.known.is_none()) {
-            found.refreshed.push((index, signature));
+        let known = self.known.map(|known| known[index]);
+        let is_known = known.is_some_and(|known| known.is_untouched(&stat));
+        if !is_known {
+            // The root's ctime moves with every rename of the tree.
+            let is_wanted = index > 0 || self.known.is_none();
+            let signature = self.compare_facts(index, &stat, known, found)?;
+            found
+                .refreshed
+                .extend(is_wanted.then_some((index, signature)));
         }
         if is_known && index > 0 && self.depth == Depth::Signature {
             return self.note_links(index, &stat, found);
@@ -74,6 +80,59 @@ impl Look<'_> {
             EntryKind::File { .. } => {}
         }
         self.note_links(index, &stat, found)
+    }
+
+    /// Compares whose an entry is and what is set on it, if that is known; the signature that it has now.
+    fn compare_facts(
+        &self,
+        index: usize,
+        stat: &Stat,
+        known: Option<EntrySignature>,
+        found: &mut Found,
+    ) -> Result<EntrySignature, TreeError> {
+        let path = &self.entries[index].path;
+        let attributes = if index == 0 {
+            self.root.own_attributes().map(Some)
+        } else {
+            match found.near.of(self.root, path)? {
+                Some((dir, name)) => dir.attributes(name).map(Some),
+                None => Ok(None),
+            }
+        };
+        let attributes = unless_gone(attributes)?.flatten().unwrap_or_default();
+        let signature = EntrySignature::of(stat).with_attributes(attributes.mark());
+        let Some((was, is)) = known.and_then(|known| known.facts).zip(signature.facts) else {
+            return Ok(signature);
+        };
+        if (was.uid, was.gid) != (is.uid, is.gid) {
+            found.owners.push((index, was, is));
+        }
+        if was.attributes != is.attributes {
+            let found_names = attributes.names();
+            let what = DifferenceKind::Attributes { found: found_names };
+            found.add(index, path, what);
+        }
+        Ok(signature)
+    }
+
+    /// Tells of owners. Of a whole tree that was given to somebody else only the root is told.
+    pub(super) fn compare_owners(&self, found: &mut Found) {
+        let owners = std::mem::take(&mut found.owners);
+        let whole = owners.iter().find(|(index, ..)| *index == 0).copied();
+        let of = |facts: Facts| (facts.uid, facts.gid);
+        for (index, was, is) in owners {
+            let follows = whole.is_some_and(|(_, root_was, root_is)| {
+                index > 0 && (of(root_was), of(root_is)) == (of(was), of(is))
+            });
+            if !follows {
+                let (expected, now) = (of(was), of(is));
+                let what = DifferenceKind::Owner {
+                    expected,
+                    found: now,
+                };
+                found.add(index, &self.entries[index].path, what);
+            }
+        }
     }
 
     fn note_links(&self, index: usize, stat: &Stat, found: &mut Found) -> Result<(), TreeError> {

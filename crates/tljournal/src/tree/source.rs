@@ -15,6 +15,7 @@ use crate::model::{Digest, Timestamp};
 pub struct TreeSource {
     origin: Origin,
     special_bits: bool,
+    attributes: bool,
     key: Option<Digest>,
 }
 
@@ -81,6 +82,7 @@ impl TreeSource {
         Self {
             origin,
             special_bits: false,
+            attributes: true,
             key: None,
         }
     }
@@ -147,6 +149,14 @@ impl TreeSource {
         self
     }
 
+    /// Leaves the extended attributes, ACLs and capabilities of a directory behind, which are taken over otherwise
+    /// where that is permitted. (Those of archives are never taken over.)
+    #[must_use]
+    pub fn without_attributes(mut self) -> Self {
+        self.attributes = false;
+        self
+    }
+
     /// Recognises the source by this key instead of by what it looks like: sources with one key have the
     /// same content, as far as their user is concerned. A tree that was installed from one is found again,
     /// at the same path, without reading any of them.
@@ -192,6 +202,11 @@ impl TreeSource {
     /// The permission bits that are taken over.
     pub(super) fn mode_mask(&self) -> u32 {
         if self.special_bits { 0o7777 } else { 0o777 }
+    }
+
+    /// Whether the attributes of a directory are taken over.
+    pub(super) fn carries_attributes(&self) -> bool {
+        self.attributes
     }
 
     pub(super) fn open(&mut self, disk: &Disk) -> Result<Opened, TreeError> {

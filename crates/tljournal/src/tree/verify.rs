@@ -110,9 +110,11 @@ pub(crate) fn survey(
         all.differences.extend(found.differences);
         all.refreshed.extend(found.refreshed);
         all.linked.extend(found.linked);
+        all.owners.extend(found.owners);
         all.unread.extend(found.unread);
     }
     look.compare_hard_links(&mut all);
+    look.compare_owners(&mut all);
     all.differences.sort_by_key(|(index, _)| *index);
     all.unread.sort_unstable();
     Ok(Survey {

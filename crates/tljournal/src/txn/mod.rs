@@ -51,6 +51,7 @@ mod commit;
 mod fill;
 mod found;
 mod guard;
+mod inherit;
 mod intent;
 mod payload;
 mod plan;

@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use rustix::io::Errno;
 
 use crate::disk::{Disk, DiskError};
-use crate::model::{Kind, Stat, Timestamp};
+use crate::model::{Attributes, Kind, Stat, Timestamp};
 
 /// What a file is to contain, with its mode and mtime.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub struct Payload {
     pub(super) content: Content,
     pub(super) mode: Option<u32>,
     pub(super) mtime: Option<Timestamp>,
+    /// Whose it was and what was set on it, if it was there before.
+    pub(super) like: Option<(Stat, Attributes)>,
 }
 
 pub(super) enum Content {
@@ -37,6 +39,7 @@ impl Payload {
             content,
             mode: None,
             mtime: None,
+            like: None,
         }
     }
 
@@ -72,6 +75,12 @@ impl Payload {
         } else {
             Content::Stream(head, Box::new(reader))
         }))
+    }
+
+    /// Gives the file the attributes of something that was there before, instead of those of what it replaces.
+    pub(crate) fn like(mut self, stat: Stat, attributes: Attributes) -> Self {
+        self.like = Some((stat, attributes));
+        self
     }
 
     /// Gives the file these permission bits (the lowest twelve).

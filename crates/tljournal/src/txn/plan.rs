@@ -13,8 +13,8 @@ use crate::disk::{Dir, DiskError};
 use crate::error::{Conflict, ConflictKind, Error};
 use crate::home::{Parent, spot_name};
 use crate::model::{
-    Change, Digest, Durability, Entry, EntrySignature, Expect, Identity, Image, Kind, Manifest, Op,
-    Place, Spot, Stat, Timestamp,
+    Change, Digest, Durability, Entry, Expect, Identity, Image, Kind, Manifest, Op, Place, Spot,
+    Stat, Timestamp,
 };
 use crate::pin;
 use crate::tree::{self, Depth};
@@ -181,7 +181,7 @@ impl Transaction {
             let is_it = |entry: &Entry| entry.path == inside.as_str();
             let index = manifest.entries().iter().position(is_it);
             let known = index.and_then(|index| signature.entries().get(index));
-            return Ok(known.is_some_and(|known| *known == EntrySignature::of(stat)));
+            return Ok(known.is_some_and(|known| known.is_untouched(stat)));
         }
         Ok(false)
     }
@@ -222,10 +222,13 @@ impl Transaction {
             }
             _ => {
                 let entry = self.engine.look(|catalog| catalog.entry(&intent.place))?;
-                let vouching =
-                    entry.filter(|entry| !entry.racy && entry.image.identity == pin.identity());
+                let own = entry.filter(|entry| entry.image.identity == pin.identity());
+                let signature = own.and_then(|entry| {
+                    let signature = entry.signature_if(!entry.racy)?;
+                    Some(signature.into_owned())
+                });
                 let manifest = self.engine.known_manifest(&digest)?;
-                manifest.map(|manifest| (manifest, vouching.and_then(|entry| entry.signature)))
+                manifest.map(|manifest| (manifest, signature))
             }
         };
         let Some((manifest, signature)) = known else {

@@ -20,9 +20,6 @@ use crate::model::{
 /// How much is read and hashed at a time.
 const CHUNK_BYTES: usize = 256 << 10;
 
-/// The mode of a new file whose payload does not say.
-const FILE_MODE: u32 = 0o644;
-
 impl Transaction {
     /// Puts a file at a path.
     ///
@@ -129,7 +126,7 @@ impl Transaction {
         let Wanted::File(payload) = &mut intent.wanted else {
             return Ok(());
         };
-        let (mut mode, mut mtime) = (payload.mode, payload.mtime);
+        let (mut mode, mut mtime, like) = (payload.mode, payload.mtime, payload.like.clone());
         let mut moved_from = None;
         let (file, digest) = match &mut payload.content {
             Content::Bytes(bytes) => write(bytes, &dir, &name)?,
@@ -160,7 +157,8 @@ impl Transaction {
             }
         };
         let replaced = there.filter(|stat| stat.kind == crate::model::Kind::File);
-        file.set_mode(mode.or(replaced.map(|stat| stat.mode)).unwrap_or(FILE_MODE))?;
+        let as_before = self.inherit(intent, &file, replaced.as_ref(), like)?;
+        file.set_mode(mode.unwrap_or(as_before))?;
         if let Some(mtime) = mtime {
             file.set_mtime(mtime)?;
         }

@@ -118,7 +118,7 @@ impl Transaction {
         let Some(manifest) = self.engine.known_manifest(&digest)? else {
             return Ok(());
         };
-        self.compare_tree(intent, &manifest, digest)
+        self.compare_tree(intent, &manifest, digest, None)
     }
 
     /// Compares the tree at an intent's place with the manifest that is wanted there.
@@ -127,6 +127,7 @@ impl Transaction {
         intent: &mut Intent,
         manifest: &Manifest,
         digest: Digest,
+        staged: Option<&Signature>,
     ) -> Result<(), Error> {
         let Wanted::Tree(wanted) = &intent.wanted else {
             return Ok(());
@@ -144,10 +145,23 @@ impl Transaction {
             // The journal itself put another tree there; only hashing could find it equal.
             return Ok(());
         }
-        let vouching = entry.as_ref().filter(|entry| !entry.racy);
-        let signature = vouching.and_then(|entry| entry.signature.as_ref());
+        let signature = entry
+            .as_ref()
+            .and_then(|entry| entry.signature_if(!entry.racy));
+        if let (Some(there), Some(staged)) = (&signature, staged)
+            && !staged.has_attributes_of(there)
+        {
+            // The source's own attributes are other ones by now.
+            return Ok(());
+        }
         let tick = wanted.options.tick();
-        let verdict = tree::verify(pin.dir(), manifest, signature, Depth::Signature, &tick)?;
+        let verdict = tree::verify(
+            pin.dir(),
+            manifest,
+            signature.as_deref(),
+            Depth::Signature,
+            &tick,
+        )?;
         tracing::debug!(path = %intent.path, hashed_bytes = verdict.hashed_bytes, "compared");
         if !verdict.differences.is_empty() {
             for difference in verdict.differences.iter().take(8) {
@@ -179,14 +193,15 @@ impl Transaction {
         if let Wanted::Tree(wanted) = &intent.wanted {
             intent.look = self.settled_look(&wanted.source, &intent.place)?;
         }
+        dir.make_dir(&name, 0o700)?;
+        let root = dir.open_dir(&name)?;
+        self.inherit_into(intent, &root)?;
         let own = &self.engine.home.state_stat;
         let Wanted::Tree(wanted) = &mut intent.wanted else {
             return Ok(());
         };
         let span = tracing::info_span!("stage_tree", path = %intent.path, source = wanted.source.describe());
         let in_span = span.enter();
-        dir.make_dir(&name, 0o700)?;
-        let root = dir.open_dir(&name)?;
         let tick = wanted.options.tick();
         let own = (own.dev, own.identity);
         let built = tree::build(&mut wanted.source, &root, own, &tick)?;
@@ -202,7 +217,7 @@ impl Transaction {
             ..Image::of(&stat)
         };
         let digest = built.manifest.digest();
-        self.compare_tree(intent, &built.manifest, digest)?;
+        self.compare_tree(intent, &built.manifest, digest, Some(&built.signature))?;
         let tree = StagedTree {
             manifest: built.manifest,
             signature: built.signature,

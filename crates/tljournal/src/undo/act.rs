@@ -214,6 +214,7 @@ fn put_back(
         (Some(wanted), Some(kept)) => {
             let payload = Payload::file(kept.path());
             let payload = payload.mode(wanted.mode).mtime(wanted.mtime);
+            let payload = payload.like(kept.stat, kept.attributes()?);
             txn.put(path, payload, Expect::Any)?;
         }
         _ => return Ok(()),

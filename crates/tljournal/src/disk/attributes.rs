@@ -1,0 +1,282 @@
+//! Extended attributes, ACLs and capabilities.
+
+use std::os::fd::{AsFd, AsRawFd};
+
+use rustix::fs::{Gid, XattrFlags};
+use rustix::io::Errno;
+
+use super::{Detail, Dir, DiskError, NewFile, Verb};
+use crate::model::{ACL, Attribute, Attributes, DEFAULT_ACL};
+
+/// How much of a list of names, or of a value, is read at first.
+const BYTES_AT_FIRST: usize = 256;
+/// The kernel's own limit.
+const BYTES_MAX: usize = 64 << 10;
+
+impl Dir {
+    /// The attributes of an entry, which is not opened, and if it is a link not followed; none where the filesystem
+    /// has no attributes, or they cannot be reached.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub(crate) fn attributes(&self, name: &str) -> Result<Attributes, DiskError> {
+        // There is no call for a name beneath a handle before Linux 6.13.
+        let path = format!("/proc/self/fd/{}/{name}", self.fd.as_raw_fd());
+        let told = read(
+            |list| rustix::fs::llistxattr(path.as_str(), list),
+            |name, value| rustix::fs::lgetxattr(path.as_str(), name, value),
+        );
+        told.map_err(|errno| self.error_at("read the attributes of", name, errno))
+    }
+
+    /// The attributes of this directory.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub(crate) fn own_attributes(&self) -> Result<Attributes, DiskError> {
+        of_open(&self.fd).map_err(|errno| self.error("read the attributes of", errno))
+    }
+
+    /// Gives this directory an attribute.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub(crate) fn set_own_attribute(&self, attribute: &Attribute) -> Result<(), DiskError> {
+        let detail = Detail {
+            data: &attribute.value,
+            ..Detail::default()
+        };
+        let path = || self.path.clone();
+        self.disk.call(Verb::SetAttribute, path, detail, || {
+            set(&self.fd, attribute)
+        })
+    }
+
+    /// Takes ACLs away from this directory, if it has any; says whether it had.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub(crate) fn remove_acls(&self) -> Result<bool, DiskError> {
+        let own = self.own_attributes()?;
+        let has = |name: &&&str| own.get(name).is_some();
+        let mut had = false;
+        for name in [ACL, DEFAULT_ACL].iter().filter(has) {
+            self.remove_own_attribute(name)?;
+            had = true;
+        }
+        Ok(had)
+    }
+
+    /// Gives this directory to another group; false if that is not permitted.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub(crate) fn set_own_group(&self, group: u32) -> Result<bool, DiskError> {
+        let path = || self.path.clone();
+        let set = self.disk.call(Verb::SetOwner, path, Detail::default(), || {
+            rustix::fs::fchown(&self.fd, None, Some(Gid::from_raw(group)))
+        });
+        unless_refused(set)
+    }
+
+    fn remove_own_attribute(&self, name: &str) -> Result<(), DiskError> {
+        let path = || self.path.clone();
+        self.disk
+            .call(
+                Verb::SetAttribute,
+                path,
+                Detail::default(),
+                || match rustix::fs::fremovexattr(&self.fd, name) {
+                    Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(()),
+                    removed => removed,
+                },
+            )
+    }
+}
+
+impl NewFile {
+    /// What the file has already, from a default ACL of its directory.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub(crate) fn attributes(&self) -> Result<Attributes, DiskError> {
+        let told = of_open(self);
+        told.map_err(|errno| DiskError::new("read the attributes of", self.path().as_str(), errno))
+    }
+
+    /// Takes an attribute away.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub(crate) fn remove_attribute(&self, name: &str) -> Result<(), DiskError> {
+        let path = || self.path().to_owned();
+        let none = Detail::default();
+        self.disk().call(Verb::SetAttribute, path, none, || {
+            rustix::fs::fremovexattr(self, name)
+        })
+    }
+
+    /// Gives the file to another group; false if that is not permitted. That takes set-id bits away, and
+    /// capabilities: they come after it.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub(crate) fn set_group(&self, group: u32) -> Result<bool, DiskError> {
+        let path = || self.path().to_owned();
+        let set = self
+            .disk()
+            .call(Verb::SetOwner, path, Detail::default(), || {
+                rustix::fs::fchown(self, None, Some(Gid::from_raw(group)))
+            });
+        unless_refused(set)
+    }
+
+    /// Gives the file an attribute.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub(crate) fn set_attribute(&self, attribute: &Attribute) -> Result<(), DiskError> {
+        let detail = Detail {
+            data: &attribute.value,
+            ..Detail::default()
+        };
+        let path = || self.path().to_owned();
+        self.disk()
+            .call(Verb::SetAttribute, path, detail, || set(self, attribute))
+    }
+}
+
+impl Dir {
+    /// Gives this directory all of these attributes; says which it could not have.
+    ///
+    /// # Errors
+    /// [`DiskError`] for anything but a lack of permission or of support.
+    pub(crate) fn take_over(
+        &self,
+        attributes: &Attributes,
+        lost: &dyn Fn(&str),
+    ) -> Result<(), DiskError> {
+        take_over(attributes, lost, |attribute| {
+            self.set_own_attribute(attribute)
+        })
+    }
+}
+
+impl NewFile {
+    /// Gives the file all of these attributes; says which it could not have.
+    ///
+    /// # Errors
+    /// [`DiskError`] for anything but a lack of permission or of support.
+    pub(crate) fn take_over(
+        &self,
+        attributes: &Attributes,
+        lost: &dyn Fn(&str),
+    ) -> Result<(), DiskError> {
+        take_over(attributes, lost, |attribute| self.set_attribute(attribute))
+    }
+}
+
+fn take_over(
+    attributes: &Attributes,
+    lost: &dyn Fn(&str),
+    set: impl Fn(&Attribute) -> Result<(), DiskError>,
+) -> Result<(), DiskError> {
+    for attribute in attributes.all() {
+        match set(attribute) {
+            Err(error) if is_refused(&error) => lost(&attribute.told()),
+            set => set?,
+        }
+    }
+    Ok(())
+}
+
+/// Whether content that this process writes, in the place of content of this user, may have capabilities: only root
+/// passes on what is root's.
+pub(crate) fn is_own_of_root(owner: u32) -> bool {
+    owner == 0 && rustix::process::geteuid().is_root()
+}
+
+/// Whether it was done, and not refused.
+fn unless_refused(done: Result<(), DiskError>) -> Result<bool, DiskError> {
+    match done {
+        Ok(()) => Ok(true),
+        Err(error) if is_refused(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether something cannot be had here, for want of permission, support or room for attributes.
+fn is_refused(error: &DiskError) -> bool {
+    [
+        Errno::PERM,
+        Errno::ACCESS,
+        Errno::OPNOTSUPP,
+        Errno::INVAL,
+        Errno::NOSPC,
+        Errno::RANGE,
+        Errno::TOOBIG,
+    ]
+    .iter()
+    .any(|errno| error.is(*errno))
+}
+
+fn set(fd: impl AsFd, attribute: &Attribute) -> rustix::io::Result<()> {
+    rustix::fs::fsetxattr(
+        fd,
+        attribute.name.as_str(),
+        &attribute.value,
+        XattrFlags::empty(),
+    )
+}
+
+fn of_open(fd: impl AsFd) -> Result<Attributes, Errno> {
+    read(
+        |list| rustix::fs::flistxattr(&fd, list),
+        |name, value| rustix::fs::fgetxattr(&fd, name, value),
+    )
+}
+
+fn read(
+    list: impl Fn(&mut [u8]) -> rustix::io::Result<usize>,
+    get: impl Fn(&str, &mut [u8]) -> rustix::io::Result<usize>,
+) -> Result<Attributes, Errno> {
+    let names = match whole(list) {
+        // A filesystem without them, or a process without /proc.
+        Err(Errno::OPNOTSUPP | Errno::NOENT | Errno::NOTDIR) => return Ok(Attributes::default()),
+        names => names?,
+    };
+    let mut all = Vec::new();
+    for name in names.split(|byte| *byte == 0) {
+        let Some(name) = std::str::from_utf8(name)
+            .ok()
+            .filter(|name| Attributes::counts(name))
+        else {
+            continue;
+        };
+        match whole(|value| get(name, value)) {
+            Ok(value) => {
+                let name = name.to_owned();
+                all.push(Attribute { name, value });
+            }
+            // It is gone, or not for this process to read.
+            Err(Errno::NODATA | Errno::PERM | Errno::ACCESS | Errno::OPNOTSUPP) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(Attributes::new(all))
+}
+
+/// Reads something whose length is not known.
+fn whole(read: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> Result<Vec<u8>, Errno> {
+    let mut bytes = vec![0; BYTES_AT_FIRST];
+    loop {
+        match read(&mut bytes) {
+            Ok(count) => {
+                bytes.truncate(count);
+                return Ok(bytes);
+            }
+            Err(Errno::RANGE) if bytes.len() < BYTES_MAX => bytes.resize(BYTES_MAX, 0),
+            Err(errno) => return Err(errno),
+        }
+    }
+}

@@ -1,0 +1,179 @@
+use super::{Digest, Hasher};
+
+/// The extended attributes of a file or directory that somebody has set: of users and of root, ACLs, capabilities.
+/// What the kernel sets by itself, such as labels of SELinux, and what overlays use for themselves, is not among
+/// them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Attributes(Vec<Attribute>);
+
+/// One extended attribute.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Attribute {
+    /// With its namespace, such as `user.note`.
+    pub name: String,
+    /// What it is set to.
+    pub value: Vec<u8>,
+}
+
+/// The capabilities of a program.
+pub const CAPABILITY: &str = "security.capability";
+/// Who may use something besides its owner and group.
+pub const ACL: &str = "system.posix_acl_access";
+/// The ACL of what is made in a directory.
+pub const DEFAULT_ACL: &str = "system.posix_acl_default";
+
+impl Attributes {
+    /// Whether an attribute of this name counts.
+    #[must_use]
+    pub fn counts(name: &str) -> bool {
+        let of_overlays = ["user.overlay.", "user.fuseoverlayfs.", "trusted.overlay."];
+        [CAPABILITY, ACL, DEFAULT_ACL].contains(&name)
+            || (name.starts_with("user.") || name.starts_with("trusted."))
+                && !of_overlays.iter().any(|own| name.starts_with(own))
+    }
+
+    /// These, sorted by name.
+    #[must_use]
+    pub fn new(mut all: Vec<Attribute>) -> Self {
+        all.sort();
+        Self(all)
+    }
+
+    /// All of them, sorted by name.
+    #[must_use]
+    pub fn all(&self) -> &[Attribute] {
+        &self.0
+    }
+
+    /// The value of one.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        let found = self.0.iter().find(|attribute| attribute.name == name);
+        found.map(|attribute| attribute.value.as_slice())
+    }
+
+    /// The others.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.0.retain(|attribute| attribute.name != name);
+        self
+    }
+
+    /// Their names, for people.
+    #[must_use]
+    pub fn names(&self) -> String {
+        let names: Vec<_> = self.0.iter().map(Attribute::told).collect();
+        names.join(", ")
+    }
+
+    /// A number that differs where they differ; 0 if there are none.
+    #[must_use]
+    pub fn mark(&self) -> u64 {
+        if self.0.is_empty() {
+            return 0;
+        }
+        let mut hasher = Hasher::default();
+        for Attribute { name, value } in &self.0 {
+            for part in [name.as_bytes(), value] {
+                hasher.update(&(part.len() as u64).to_le_bytes());
+                hasher.update(part);
+            }
+        }
+        let digest: Digest = hasher.finish();
+        let first = digest.as_bytes().first_chunk().copied();
+        u64::from_le_bytes(first.unwrap_or_default()).max(1)
+    }
+}
+
+impl Attribute {
+    /// What it is, for people.
+    #[must_use]
+    pub fn told(&self) -> String {
+        match self.name.as_str() {
+            CAPABILITY => "its capabilities".to_owned(),
+            ACL => "its ACL".to_owned(),
+            DEFAULT_ACL => "its default ACL".to_owned(),
+            name => format!("the attribute {}", name.escape_debug()),
+        }
+    }
+}
+
+/// The permission bits that a default ACL leaves of those that a new file is made with; `None` if the bytes are no
+/// ACL.
+#[must_use]
+pub fn mode_by_acl(acl: &[u8], mode: u32) -> Option<u32> {
+    const VERSION: [u8; 4] = [2, 0, 0, 0];
+    let (entries, rest) = acl.strip_prefix(&VERSION)?.as_chunks::<8>();
+    if !rest.is_empty() {
+        return None;
+    }
+    let (mut user, mut group, mut mask, mut other) = (7, 7, None, 7);
+    for entry in entries {
+        let permissions = u32::from(entry[2] & 7);
+        match u16::from_le_bytes([entry[0], entry[1]]) {
+            0x01 => user = permissions,
+            0x04 => group = permissions,
+            0x10 => mask = Some(permissions),
+            0x20 => other = permissions,
+            _ => {}
+        }
+    }
+    let bits = user << 6 | mask.unwrap_or(group) << 3 | other;
+    Some(mode & (bits | 0o7000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attribute(name: &str, value: &[u8]) -> Attribute {
+        let (name, value) = (name.to_owned(), value.to_vec());
+        Attribute { name, value }
+    }
+
+    #[test]
+    fn what_the_kernel_and_overlays_set_does_not_count() {
+        for name in ["user.x", "trusted.x", CAPABILITY, ACL, DEFAULT_ACL] {
+            assert!(Attributes::counts(name), "{name}");
+        }
+        for name in [
+            "security.selinux",
+            "trusted.overlay.opaque",
+            "user.overlay.x",
+            "system.x",
+        ] {
+            assert!(!Attributes::counts(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_mark_tells_attributes_apart_whatever_their_order() {
+        let (a, b) = (attribute("user.a", b"bc"), attribute("user.b", b"x"));
+        let both = Attributes::new(vec![a.clone(), b.clone()]);
+        assert_eq!(both.mark(), Attributes::new(vec![b, a.clone()]).mark());
+        assert_ne!(both.mark(), Attributes::new(vec![a]).mark());
+        let other = Attributes::new(vec![attribute("user.ab", b"c")]);
+        assert_ne!(
+            other.mark(),
+            Attributes::new(vec![attribute("user.a", b"bc")]).mark()
+        );
+        assert_eq!(Attributes::default().mark(), 0);
+    }
+
+    #[test]
+    fn a_default_acl_limits_the_mode_of_a_new_file() {
+        let entry = |tag: u8, permissions: u8| [tag, 0, permissions, 0, 255, 255, 255, 255];
+        let acl = |entries: &[[u8; 8]]| [&[2, 0, 0, 0][..], &entries.concat()].concat();
+        let named = acl(&[
+            entry(1, 7),
+            entry(2, 6),
+            entry(4, 5),
+            entry(0x10, 4),
+            entry(0x20, 0),
+        ]);
+        assert_eq!(mode_by_acl(&named, 0o666), Some(0o640));
+        let plain = acl(&[entry(1, 7), entry(4, 5), entry(0x20, 1)]);
+        assert_eq!(mode_by_acl(&plain, 0o777), Some(0o751));
+        assert_eq!(mode_by_acl(b"\x01\0\0\0", 0o666), None);
+    }
+}

@@ -1,0 +1,81 @@
+//! What a power cut has torn, and what it has not, as told from outside.
+
+#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests look at the filesystem from outside of the engine, and play the power cut"
+)]
+
+use std::time::{Duration, SystemTime};
+
+use tljournal_testkit::{Steps, World};
+use tljournal_tests::small;
+
+/// A rebuildable tree that replaced a durable one, and is not on the medium.
+fn unsettled() -> World {
+    let world = World::new();
+    let journal = world.open();
+    let one = Steps::new("one").tree("build/t", small("one"));
+    one.try_commit(&journal).unwrap();
+    let two = Steps::new("two").rebuildable("build/t", small("two"));
+    two.try_commit(&journal).unwrap();
+    journal.close().unwrap();
+    world
+}
+
+/// Empties a file of the tree, which has this mtime then; has the tree be of another boot, or mount.
+fn tear(world: &World, mtime: SystemTime, column: &str) {
+    let path = world.path("build/t/sub/f2");
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    file.set_len(0).unwrap();
+    file.set_modified(mtime).unwrap();
+    let database = rusqlite::Connection::open(world.path("build/.state.db")).unwrap();
+    let sql = format!("UPDATE entry SET {column} WHERE unsettled = 1");
+    assert_eq!(database.execute(&sql, []).unwrap(), 1);
+}
+
+const COLUMNS: [&str; 2] = ["boot = 'earlier'", "mount = mount + 1"];
+
+/// Its content was written, and its mtime was set, when the power went: either, both or none have arrived.
+#[test]
+fn g1_a_file_that_lost_its_content_is_torn_whichever_of_its_mtimes_has_arrived() {
+    let wanted = |world: &World| {
+        let path = world.path("build/t/sub/f2");
+        path.metadata().unwrap().modified().unwrap()
+    };
+    let earlier = |_: &World| SystemTime::UNIX_EPOCH + Duration::from_secs(5);
+    let mtimes: [fn(&World) -> SystemTime; 2] = [wanted, earlier];
+    for mtime in mtimes {
+        for column in COLUMNS {
+            let world = unsettled();
+            tear(&world, mtime(&world), column);
+            let journal = world.open();
+            assert_eq!(journal.recovery().trees_put_back, 1, "{column}");
+            assert_eq!(world.read("build/t/sub/f2"), "one".repeat(1000));
+        }
+    }
+}
+
+/// Who empties a file afterwards does not date it back.
+#[test]
+fn g9_a_file_that_was_emptied_later_is_an_edit() {
+    for column in COLUMNS {
+        let world = unsettled();
+        let later = SystemTime::now() + Duration::from_secs(5);
+        tear(&world, later, column);
+        let journal = world.open();
+        assert_eq!(journal.recovery().trees_put_back, 0, "{column}");
+        assert_eq!(world.read("build/t/sub/f2"), "");
+    }
+}
+
+/// Neither another boot nor another mount, and nothing to look at.
+#[test]
+fn a_tree_of_this_boot_is_not_read_again() {
+    let world = unsettled();
+    let path = world.path("build/t/sub/f2");
+    let mtime = path.metadata().unwrap().modified().unwrap();
+    tear(&world, mtime, "n = n");
+    let journal = world.open();
+    assert_eq!(journal.recovery().trees_put_back, 0);
+}

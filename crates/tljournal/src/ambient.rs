@@ -223,11 +223,12 @@ pub(crate) fn lock_holders_among(locks: &str, ino: u64) -> Vec<Keeper> {
 pub(crate) fn lock_heirs(ino: u64) -> Vec<Keeper> {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = processes.filter_map(|dir| dir.file_name().to_str()?.parse().ok());
-    let keeper = |pid| {
-        kept_lock(pid, ino).map(|shared| Keeper {
+    // One who took it may be among them: while locks are given back the kernel's list can come without it.
+    let keeper = |pid: u32| {
+        kept_lock(pid, ino).map(|(taker, shared)| Keeper {
             pid,
             shared,
-            inherited: true,
+            inherited: taker != pid.to_string(),
         })
     };
     let mut keepers: Vec<_> = pids.filter_map(keeper).collect();
@@ -235,15 +236,14 @@ pub(crate) fn lock_heirs(ino: u64) -> Vec<Keeper> {
     keepers
 }
 
-/// Whether a process has a locked description of this inode open, and if so, whether the lock is shared.
-fn kept_lock(pid: u32, ino: u64) -> Option<bool> {
+/// Who took the lock of this inode that a process has a description of open, and whether it is shared.
+fn kept_lock(pid: u32, ino: u64) -> Option<(String, bool)> {
     let open = std::fs::read_dir(format!("/proc/{pid}/fdinfo"));
     open.into_iter().flatten().flatten().find_map(|fd| {
         let info = std::fs::read_to_string(fd.path()).ok()?;
         let mut locks = info.lines().filter_map(|line| line.strip_prefix("lock:"));
-        locks
-            .find_map(|lock| lock_on(lock, ino))
-            .map(|(_, shared)| shared)
+        let (taker, shared) = locks.find_map(|lock| lock_on(lock, ino))?;
+        Some((taker.to_owned(), shared))
     })
 }
 
@@ -287,6 +287,21 @@ mod tests {
         let waiting = "12: -> FLOCK  ADVISORY  WRITE 77 fe:00:1001 0 EOF";
         assert_eq!(lock_on(waiting, 1001), None);
         assert_eq!(lock_on("", 1), None);
+    }
+
+    /// Who was missing in the kernel's list was said to have inherited the lock from somebody who had ended.
+    #[test]
+    fn g10_who_took_a_lock_itself_has_not_inherited_it() {
+        use std::os::unix::fs::MetadataExt;
+        let file = tempfile::tempfile().unwrap();
+        file.lock_shared().unwrap();
+        let heirs = lock_heirs(file.metadata().unwrap().ino());
+        let own = Keeper {
+            pid: std::process::id(),
+            shared: true,
+            inherited: false,
+        };
+        assert_eq!(heirs, [own]);
     }
 
     #[test]

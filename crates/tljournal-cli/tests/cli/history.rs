@@ -83,7 +83,8 @@ fn the_graph_has_a_lane_for_each_run_that_was_at_work() {
     assert_eq!(drawn.matches("run 1 the build").count(), 3, "{drawn}");
     let ascii = graph("C", &["-n", "1"]);
     assert!(
-        ascii.is_ascii() && ascii.starts_with("* 4  just now  put build/alone"),
+        // How long ago that was depends on what else the machine does.
+        ascii.is_ascii() && ascii.starts_with("* 4  ") && ascii.contains("  put build/alone"),
         "{ascii}"
     );
     assert!(

@@ -24,6 +24,7 @@ mod history;
 mod hostile;
 mod json;
 mod kits;
+mod limits;
 mod pin;
 mod populate;
 mod postmortem;

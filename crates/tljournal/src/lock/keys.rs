@@ -10,6 +10,7 @@ use nix::libc;
 use super::runs::byte;
 use super::wait::{Awaited, Wait, wait_for};
 use super::{LockError, Mode};
+use crate::ambient::Maker;
 use crate::disk::{Dir, DiskError};
 use crate::model::Digest;
 
@@ -25,7 +26,8 @@ thread_local! {
 #[derive(Debug)]
 #[must_use = "the key is released when this is dropped"]
 pub(crate) struct KeyByte {
-    _file: File,
+    file: File,
+    maker: Maker,
     _of_thread: PhantomData<*const ()>,
 }
 
@@ -81,15 +83,26 @@ impl KeyByte {
     fn new(file: File) -> Self {
         HELD.set(HELD.get() + 1);
         Self {
-            _file: file,
+            file,
+            maker: Maker::here(),
             _of_thread: PhantomData,
         }
     }
 }
 
 impl Drop for KeyByte {
+    /// Gives it back explicitly: a process that is just being started has the description until it is another
+    /// program.
     fn drop(&mut self) {
+        if !self.maker.is_here() {
+            return;
+        }
         HELD.set(HELD.get() - 1);
+        let mut all = byte(0, libc::F_UNLCK);
+        all.l_len = 0;
+        if let Err(errno) = fcntl(&self.file, FcntlArg::F_OFD_SETLK(&all)) {
+            tracing::debug!(%errno, "a key is given back by closing it only");
+        }
     }
 }
 

@@ -1,0 +1,99 @@
+//! What a limit of descriptors or of threads leaves of the commands: all of them.
+
+use std::process::Command;
+
+use crate::running::TLJOURNAL;
+use crate::world::{Done, Project, done};
+
+/// Runs it where no more than so many descriptors can be open.
+fn with_descriptors(project: &Project, number: u32, args: &[&str]) -> Done {
+    let script = format!("ulimit -n {number}; exec {TLJOURNAL} \"$@\"");
+    let mut command = Command::new("sh");
+    command.args(["-c", &script, "sh"]).args(args);
+    done(command.current_dir(project.path()).output().unwrap())
+}
+
+/// Every staged file was kept open until the end, and so was every directory of a file that fsck read.
+#[test]
+fn g15_a_transaction_may_have_more_files_than_descriptors() {
+    let project = Project::new();
+    let change = |n| serde_json::json!({"put": format!("build/{}/{n}", n % 150), "content": "x"});
+    let changes: Vec<_> = (0..600).map(change).collect();
+    let description = serde_json::json!({ "changes": changes }).to_string();
+    project.write("description", description);
+    for args in [
+        &["apply", "description"][..],
+        &["fsck", "--full"],
+        &["apply", "description"],
+        &["undo", "1"],
+        &["apply", "description"],
+        &["rm", "build/7"],
+        &["gc", "--keep-count", "0"],
+        &["recover"],
+        &["fsck"],
+    ] {
+        let done = with_descriptors(&project, 100, args);
+        assert_eq!(done.code, 0, "{args:?}: {done:?}");
+    }
+    assert_eq!(project.text("build/8/8"), "x");
+}
+
+/// A user that has no process of its own.
+const NOBODY_ELSE: u32 = 54_321;
+
+/// Runs it where no thread and no process can be had beside it: root has no such limit, and becomes somebody who has.
+fn alone(project: &Project, args: &[&str]) -> Done {
+    let program = project.at("program");
+    let mut words = vec![
+        "prlimit".to_owned(),
+        "--nproc=1".to_owned(),
+        "--".to_owned(),
+    ];
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(project.path(), Some(NOBODY_ELSE), None).unwrap();
+        let ids = format!("--reuid={NOBODY_ELSE} --regid={NOBODY_ELSE} --clear-groups --");
+        words.splice(0..0, ids.split(' ').map(str::to_owned));
+        words.insert(0, "setpriv".to_owned());
+    }
+    if !program.exists() {
+        std::fs::copy(TLJOURNAL, &program).unwrap();
+    }
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]).arg(program).args(args);
+    done(command.current_dir(project.path()).output().unwrap())
+}
+
+/// Some commands hung where no thread could be had, and others panicked.
+#[test]
+fn g15_every_command_works_or_says_why_not_where_no_thread_can_be_had() {
+    let project = Project::bare();
+    project.small_tree("tree");
+    let description = r#"{"changes":[{"put":"build/a","content":"x"}]}"#;
+    project.write("description", description);
+    for (line, code) in [
+        ("init", 0),
+        ("put build/file", 0),
+        ("tree install build/tools --from tree", 0),
+        ("tree verify build/tools --full", 0),
+        ("apply description", 0),
+        ("undo 1", 0),
+        ("log --graph", 0),
+        ("show 1", 0),
+        ("status", 0),
+        ("blame build/tools", 0),
+        ("postmortem 1", 0),
+        ("fsck --full", 0),
+        ("gc", 0),
+        // There is no room for the command either.
+        ("populate build/filled --key k -- true", 125),
+        ("exec --lock a --lock-file lf -- true", 125),
+        ("rm build/tools", 0),
+        ("recover", 0),
+        ("fsck", 0),
+    ] {
+        let args: Vec<_> = line.split(' ').collect();
+        let done = alone(&project, &args);
+        assert!(!done.err.contains("panicked"), "{line}: {done:?}");
+        assert_eq!(done.code, code, "{line}: {done:?}");
+    }
+}

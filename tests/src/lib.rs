@@ -10,6 +10,7 @@ mod cases;
 mod counted;
 mod drive;
 mod every;
+mod forged;
 pub mod hostile;
 mod interrupted;
 mod kit;
@@ -30,6 +31,7 @@ pub use cases::{Case, EDITED, End, WITHOUT_CALLS, all as all_cases, named as cas
 pub use counted::{COUNTED, counted, number};
 pub use drive::{Drive, Format, Running, Shelf};
 pub use every::at_every;
+pub use forged::forge;
 pub use interrupted::Interrupted;
 pub use kit::kit_layout;
 pub use past::{make_hostile_past, make_past};

@@ -182,11 +182,16 @@ fn make_movable(
         (locked(&change.new), Seen::New),
     ] {
         let Some(image) = image else { continue };
-        if seen.target == as_seen {
-            parent.set_dir_mode(change.place.path.name(), image.mode | 0o700)?;
-        }
-        if seen.spot == as_seen {
-            spot.set_dir_mode(spot_name, image.mode | 0o700)?;
+        let name = change.place.path.name();
+        for (dir, name, seen) in [(parent, name, seen.target), (spot, spot_name, seen.spot)] {
+            if seen != as_seen {
+                continue;
+            }
+            match dir.set_dir_mode(name, image.mode | 0o700) {
+                // It is another user's, whatever the row says of it: the rename says whether it can be moved.
+                Err(error) if error.is(Errno::PERM) => {}
+                set => set?,
+            }
         }
     }
     Ok(())
@@ -207,6 +212,17 @@ fn finish_dir(change: &Change, target: Seen, parent: Option<&Dir>) -> Result<(),
     if image.kind != Kind::Dir {
         return Ok(());
     }
+    match finish_meta(&image, parent, name) {
+        // It is another user's, whatever the row says of it.
+        Err(error) if error.is(Errno::PERM) || error.is(Errno::ACCESS) => {
+            tracing::warn!(path = %change.place.path, %error, "its mode and mtime stay as they are");
+            Ok(())
+        }
+        finished => Ok(finished?),
+    }
+}
+
+fn finish_meta(image: &Image, parent: &Dir, name: &str) -> Result<(), DiskError> {
     let locked = image.mode & 0o700 != 0o700;
     let is_moved = |stat: Stat| stat.mtime != image.mtime;
     if !locked && !parent.stat(name)?.is_some_and(is_moved) {

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use rustix::fs::{Gid, XattrFlags};
 use rustix::io::Errno;
 
+use super::acting::is_root;
 use super::{Detail, Dir, DiskError, NewFile, Verb};
 use crate::model::{ACL, Attribute, Attributes, DEFAULT_ACL};
 
@@ -21,12 +22,14 @@ impl Dir {
     /// [`DiskError`] as the filesystem says.
     pub(crate) fn attributes(&self, name: &str) -> Result<Attributes, DiskError> {
         // There is no call for a name beneath a handle before Linux 6.13.
-        let path = format!("/proc/self/fd/{}/{name}", self.fd.as_raw_fd());
-        let told = read(
-            |list| rustix::fs::llistxattr(path.as_str(), list),
-            |name, value| rustix::fs::lgetxattr(path.as_str(), name, value),
-        );
-        told.map_err(|errno| self.error_at("read the attributes of", name, errno))
+        self.in_parent(name, |parent, name| {
+            let path = format!("/proc/self/fd/{}/{name}", parent.fd.as_raw_fd());
+            let told = read(
+                |list| rustix::fs::llistxattr(path.as_str(), list),
+                |name, value| rustix::fs::lgetxattr(path.as_str(), name, value),
+            );
+            told.map_err(|errno| parent.error_at("read the attributes of", name, errno))
+        })
     }
 
     /// The attributes of this directory.
@@ -48,7 +51,7 @@ impl Dir {
         };
         let path = || self.path.clone();
         self.disk.call(Verb::SetAttribute, path, detail, || {
-            set(&self.fd, attribute)
+            self.as_owner_above(|| set(&self.fd, attribute))
         })
     }
 
@@ -74,7 +77,7 @@ impl Dir {
     pub(crate) fn set_own_group(&self, group: u32) -> Result<bool, DiskError> {
         let path = || self.path.clone();
         let set = self.disk.call(Verb::SetOwner, path, Detail::default(), || {
-            rustix::fs::fchown(&self.fd, None, Some(Gid::from_raw(group)))
+            self.as_owner_above(|| rustix::fs::fchown(&self.fd, None, Some(Gid::from_raw(group))))
         });
         unless_refused(set)
     }
@@ -82,15 +85,12 @@ impl Dir {
     fn remove_own_attribute(&self, name: &str) -> Result<(), DiskError> {
         let path = || self.path.clone();
         self.disk
-            .call(
-                Verb::SetAttribute,
-                path,
-                Detail::default(),
-                || match rustix::fs::fremovexattr(&self.fd, name) {
+            .call(Verb::SetAttribute, path, Detail::default(), || {
+                match self.as_owner_above(|| rustix::fs::fremovexattr(&self.fd, name)) {
                     Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(()),
                     removed => removed,
-                },
-            )
+                }
+            })
     }
 }
 
@@ -193,7 +193,7 @@ fn take_over(
 /// Whether content that this process writes, in the place of content of this user, may have capabilities: only root
 /// passes on what is root's.
 pub(crate) fn is_own_of_root(owner: u32) -> bool {
-    owner == 0 && rustix::process::geteuid().is_root()
+    owner == 0 && is_root()
 }
 
 /// Whether it was done, and not refused.

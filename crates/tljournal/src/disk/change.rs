@@ -123,7 +123,11 @@ impl Dir {
             None => return Ok(()),
             Some(stat) if stat.kind != Kind::Dir => return self.remove_file(name),
             Some(stat) if stat.mode & 0o700 != 0o700 => {
-                self.set_dir_mode(name, stat.mode | 0o700)?
+                match self.set_dir_mode(name, stat.mode | 0o700) {
+                    // It is another user's; root needs no bits.
+                    Err(error) if error.is(Errno::PERM) => {}
+                    set => set?,
+                }
             }
             Some(_) => {}
         }
@@ -145,7 +149,8 @@ impl Dir {
     /// Sets the permission bits of a directory below, which need not be readable.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] as the filesystem says; `EPERM`, for root too, if it belongs to another user than this directory,
+    /// which is not root's.
     pub fn set_dir_mode(&self, name: impl AsRef<OsStr>, mode: u32) -> Result<(), DiskError> {
         let name = name.as_ref();
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -158,10 +163,12 @@ impl Dir {
             || self.shown(name),
             detail,
             || {
-                let fd = rustix::fs::openat(&self.fd, name.as_bytes(), flags, Mode::empty())?;
-                // The magic link leads to what is held, not to what has the name by now.
-                let held = format!("/proc/self/fd/{}", fd.as_raw_fd());
-                rustix::fs::chmod(held.as_str(), Mode::from_raw_mode(mode))
+                self.as_its_owner(|| {
+                    let fd = rustix::fs::openat(&self.fd, name.as_bytes(), flags, Mode::empty())?;
+                    // The magic link leads to what is held, not to what has the name by now.
+                    let held = format!("/proc/self/fd/{}", fd.as_raw_fd());
+                    rustix::fs::chmod(held.as_str(), Mode::from_raw_mode(mode))
+                })
             },
         )
     }
@@ -179,13 +186,13 @@ impl Dir {
             Verb::SetMode,
             || self.path.clone(),
             detail,
-            || rustix::fs::fchmod(&self.fd, Mode::from_raw_mode(mode)),
+            || self.as_owner_above(|| rustix::fs::fchmod(&self.fd, Mode::from_raw_mode(mode))),
         )?;
         self.disk.call(
             Verb::SetTimes,
             || self.path.clone(),
             Detail::default(),
-            || rustix::fs::futimens(&self.fd, &mtime_only(mtime)),
+            || self.as_owner_above(|| rustix::fs::futimens(&self.fd, &mtime_only(mtime))),
         )
     }
 
@@ -200,8 +207,8 @@ impl Dir {
                 || parent.path.join(name),
                 Detail::default(),
                 || {
-                    let times = mtime_only(mtime);
-                    rustix::fs::utimensat(&parent.fd, name, &times, AtFlags::SYMLINK_NOFOLLOW)
+                    let (times, flags) = (mtime_only(mtime), AtFlags::SYMLINK_NOFOLLOW);
+                    parent.as_its_owner(|| rustix::fs::utimensat(&parent.fd, name, &times, flags))
                 },
             )
         })

@@ -9,9 +9,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
 
+use super::acting::as_caller;
 use super::resolve::open_beneath;
 use super::{Disk, DiskError, Lacks};
-use crate::model::{Identity, Kind, Stat, Timestamp};
+use crate::model::{Access, Identity, Kind, Stat, Timestamp};
 
 /// An open directory: everything below it is reached through it, and nothing else is.
 #[derive(Debug, Clone)]
@@ -19,6 +20,10 @@ pub struct Dir {
     pub(super) fd: Arc<OwnedFd>,
     pub(super) path: Utf8PathBuf,
     pub(super) disk: Disk,
+    /// Who may use files of ours that are made here.
+    pub(super) access: Access,
+    /// Whether this process made it, and may say whose it is.
+    pub(super) is_made_here: bool,
 }
 
 const DIR_FLAGS: OFlags = OFlags::RDONLY
@@ -31,12 +36,14 @@ impl Dir {
     /// # Errors
     /// [`DiskError`] as the filesystem says.
     pub fn open(path: &Utf8Path, disk: Disk) -> Result<Self, DiskError> {
-        let fd = rustix::fs::open(path.as_str(), DIR_FLAGS, Mode::empty())
+        let fd = as_caller(|| rustix::fs::open(path.as_str(), DIR_FLAGS, Mode::empty()))
             .map_err(|errno| DiskError::new("open the directory", path.as_str(), errno))?;
         Ok(Self {
             fd: Arc::new(fd),
             path: path.to_owned(),
             disk,
+            access: Access::PRIVATE,
+            is_made_here: false,
         })
     }
 
@@ -81,8 +88,7 @@ impl Dir {
             .map_err(|errno| self.error("open the directory", errno))?;
         Ok(Self {
             fd: Arc::new(fd),
-            path: self.path.clone(),
-            disk: self.disk.clone(),
+            ..self.clone()
         })
     }
 
@@ -101,6 +107,8 @@ impl Dir {
             fd: Arc::new(fd),
             path: self.path.join(path),
             disk: self.disk.clone(),
+            access: self.access,
+            is_made_here: false,
         }
     }
 
@@ -189,15 +197,29 @@ impl Dir {
         target.into_string().map_err(|_| error(Errno::ILSEQ))
     }
 
-    /// Opens a file to read it, through no link, and without waiting for whoever a fifo belongs to.
+    /// Opens a regular file to read it, through no link; waits for nobody at the other end of a fifo.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] as the filesystem says; `EINVAL` for a device, socket or fifo, `EISDIR` for a directory.
     pub fn open_file(&self, path: &str) -> Result<File, DiskError> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        self.open_beneath(path, flags, Mode::empty())
-            .map(File::from)
-            .map_err(|errno| self.error_at("open", path, errno))
+        let opened = self.open_beneath(path, flags, Mode::empty());
+        let file = File::from(opened.map_err(|errno| self.error_at("open", path, errno))?);
+        match self.stat_open(&file)?.kind {
+            Kind::File => Ok(file),
+            Kind::Dir => Err(self.error_at("open", path, Errno::ISDIR)),
+            Kind::Link | Kind::Other => Err(self.error_at("open", path, Errno::INVAL)),
+        }
+    }
+
+    /// Makes sure that this process may read a file, without opening it.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says: `EACCES` if it may not.
+    pub(crate) fn check_readable(&self, name: &str) -> Result<(), DiskError> {
+        let (may, flags) = (rustix::fs::Access::READ_OK, AtFlags::EACCESS);
+        rustix::fs::accessat(&self.fd, name, may, flags)
+            .map_err(|errno| self.error_at("read", name, errno))
     }
 
     /// The content of a small file of ours; `None` if it is missing. Longer ones are cut.
@@ -260,7 +282,7 @@ const MOUNT_ID: StatxFlags = StatxFlags::from_bits_retain(0x4000 | 0x1000);
 /// What a path names now, links followed; `None` if nothing.
 pub(super) fn stat_by_path(disk: &Disk, path: &Utf8Path) -> Result<Option<Stat>, Errno> {
     let (here, path) = (rustix::fs::CWD, path.as_str().as_bytes());
-    match statx(here, path, AtFlags::empty(), disk.lacks()) {
+    match as_caller(|| statx(here, path, AtFlags::empty(), disk.lacks())) {
         Ok(stat) => Ok(Some(disk.seen(stat))),
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
         Err(errno) => Err(errno),

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use rustix::fs::{Mode, Timespec, Timestamps};
+use rustix::fs::{AtFlags, Gid, Mode, Timespec, Timestamps, Uid};
+use rustix::io::Errno;
 
+use super::acting::{Owner, is_root};
 use super::{Detail, Dir, Disk, DiskError, Verb};
 use crate::model::{Stat, Timestamp};
 use crate::workers;
@@ -122,6 +124,14 @@ impl NewFile {
         )
     }
 
+    /// Gives the file to another owner, if this process is root. That takes set-id bits away: they come after it.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub(crate) fn give_to(&self, owner: Owner) -> Result<(), DiskError> {
+        give(&self.disk, &self.file, owner, || self.path.clone())
+    }
+
     /// Sets the mtime; the access time stays.
     ///
     /// # Errors
@@ -202,6 +212,35 @@ impl Write for NewFile {
 impl AsFd for NewFile {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
+    }
+}
+
+/// Gives what is open to another owner, if this process is root. A filesystem that knows no owners is left as it is.
+pub(super) fn give(
+    disk: &Disk,
+    fd: impl AsFd,
+    owner: Owner,
+    path: impl Fn() -> Utf8PathBuf,
+) -> Result<(), DiskError> {
+    if !is_root() {
+        return Ok(());
+    }
+    let failed = |errno| DiskError::new("look at", path().as_str(), errno);
+    let stat = disk.stat_fd(&fd).map_err(failed)?;
+    if Owner::of(&stat) == owner {
+        return Ok(());
+    }
+    let (user, group) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
+    let (flags, detail) = (AtFlags::EMPTY_PATH, Detail::default());
+    let given = disk.call(Verb::SetOwner, &path, detail, || {
+        rustix::fs::chownat(&fd, c"", Some(user), Some(group), flags)
+    });
+    match given {
+        Err(error) if error.is_missing_feature() || error.is(Errno::PERM) => {
+            tracing::debug!(%error, "it keeps the owner that it has");
+            Ok(())
+        }
+        given => given,
     }
 }
 

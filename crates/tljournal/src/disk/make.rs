@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::os::fd::OwnedFd;
 
 use camino::Utf8Path;
 use rustix::fs::{AtFlags, Mode, OFlags};
@@ -10,59 +11,33 @@ use rustix::io::Errno;
 use super::{Detail, Dir, DiskError, NewFile, Verb};
 
 impl Dir {
-    /// Opens a lock file, made if it is missing; its content is for people.
-    ///
-    /// # Errors
-    /// [`DiskError`] as the filesystem says; `EMLINK` for a file that has a second name, because what is
-    /// written here would show there too.
-    pub fn open_lock_file(&self, path: &str) -> Result<File, DiskError> {
-        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::NONBLOCK;
-        let open = |flags, mode| self.open_beneath(path, flags, mode);
-        match open(flags, Mode::empty()) {
-            Err(Errno::NOENT) => self.disk.call(
-                Verb::CreateFile,
-                || self.path.join(path),
-                Detail::default(),
-                || open(flags | OFlags::CREATE, Mode::from_raw_mode(0o644)),
-            ),
-            opened => opened.map_err(|errno| self.error_at("open", path, errno)),
-        }
-        .map(File::from)
-        .and_then(|file| match self.stat_open(&file)?.links {
-            0 | 1 => Ok(file),
-            _ => Err(self.error_at("open", path, Errno::MLINK)),
-        })
-    }
-
-    /// Creates a file that was not there, for whoever keeps a log in it. What is written is no call of this
-    /// room.
-    ///
-    /// # Errors
-    /// [`DiskError`] as the filesystem says.
-    pub fn create_log(&self, name: &str, mode: u32) -> Result<File, DiskError> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
-        let shown = || self.path.join(name);
-        let fd = self
-            .disk
-            .call(Verb::CreateFile, shown, Detail::default(), || {
-                self.open_beneath(name, flags, Mode::from_raw_mode(mode))
-            })?;
-        Ok(fd.into())
-    }
-
     /// Creates a file that was not there, for reading and writing.
     ///
     /// # Errors
     /// [`DiskError`] as the filesystem says.
     pub fn create_file(&self, path: &str, mode: u32) -> Result<NewFile, DiskError> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
-        let shown = || self.path.join(path);
-        let fd = self
-            .disk
-            .call(Verb::CreateFile, shown, Detail::default(), || {
-                self.open_beneath(path, flags, Mode::from_raw_mode(mode))
-            })?;
-        Ok(NewFile::new(fd.into(), self.disk.clone(), shown()))
+        let fd = self.create(path, OFlags::RDWR | OFlags::EXCL, mode)?;
+        let path = self.path.join(path);
+        Ok(NewFile::new(fd.into(), self.disk.clone(), path))
+    }
+
+    /// Creates a file, which belongs to the owner of its directory if this process is root.
+    pub(super) fn create(
+        &self,
+        path: &str,
+        flags: OFlags,
+        mode: u32,
+    ) -> Result<OwnedFd, DiskError> {
+        self.in_parent(path, |parent, name| {
+            let (shown, flags) = (|| parent.path.join(name), flags | OFlags::CREATE);
+            parent
+                .disk
+                .call(Verb::CreateFile, shown, Detail::default(), || {
+                    parent.as_its_owner(|| {
+                        parent.open_beneath(name, flags, Mode::from_raw_mode(mode))
+                    })
+                })
+        })
     }
 
     /// Replaces what stands in a file of ours that only people read. Not atomic, not durable.
@@ -92,7 +67,7 @@ impl Dir {
     /// # Errors
     /// [`DiskError`] when there is no room; what was written is removed then.
     pub fn fill_file(&self, name: &str, bytes: usize) -> Result<(), DiskError> {
-        let mut file = self.create_file(name, 0o600)?;
+        let mut file = self.create_own_file(name)?;
         if let Err(source) = file.write_all(&vec![0x5a; bytes]) {
             self.remove_file(name)?;
             return Err(DiskError::new(
@@ -127,7 +102,11 @@ impl Dir {
                 Verb::MakeDir,
                 || parent.path.join(name),
                 detail,
-                || rustix::fs::mkdirat(&parent.fd, name, Mode::from_raw_mode(mode)),
+                || {
+                    parent.as_its_owner(|| {
+                        rustix::fs::mkdirat(&parent.fd, name, Mode::from_raw_mode(mode))
+                    })
+                },
             )
         })
     }
@@ -163,7 +142,7 @@ impl Dir {
                 Verb::MakeLink,
                 || parent.path.join(name),
                 detail,
-                || rustix::fs::symlinkat(target, &parent.fd, name),
+                || parent.as_its_owner(|| rustix::fs::symlinkat(target, &parent.fd, name)),
             )
         })
     }
@@ -184,7 +163,12 @@ impl Dir {
                     Verb::HardLink,
                     || source.path.join(from),
                     detail,
-                    || rustix::fs::linkat(&source.fd, from, &parent.fd, name, AtFlags::empty()),
+                    || {
+                        let flags = AtFlags::empty();
+                        parent.as_its_owner(|| {
+                            rustix::fs::linkat(&source.fd, from, &parent.fd, name, flags)
+                        })
+                    },
                 )
             })
         })
@@ -193,7 +177,8 @@ impl Dir {
     /// Gives a file that the caller names, wherever it lies, a second name here.
     ///
     /// # Errors
-    /// [`DiskError`]; `EXDEV` across filesystems.
+    /// [`DiskError`]; `EXDEV` across filesystems, `EPERM` or `EACCES` for a file that the owner of this directory
+    /// may not link to.
     pub fn link_from(&self, path: &Utf8Path, name: &str) -> Result<(), DiskError> {
         let other = || self.path.join(name);
         let detail = Detail {
@@ -205,8 +190,8 @@ impl Dir {
             || path.to_owned(),
             detail,
             || {
-                let here = rustix::fs::CWD;
-                rustix::fs::linkat(here, path.as_str(), &self.fd, name, AtFlags::empty())
+                let (here, flags) = (rustix::fs::CWD, AtFlags::empty());
+                self.as_its_owner(|| rustix::fs::linkat(here, path.as_str(), &self.fd, name, flags))
             },
         )
     }

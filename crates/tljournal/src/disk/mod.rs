@@ -17,20 +17,24 @@
 //! 4. `flock` excludes between any two processes that see the directory.
 //! 5. An inode number with its birth time is never handed out twice.
 
+mod acting;
 mod attributes;
 mod change;
 mod dir;
 mod file;
 mod make;
+mod own;
 mod resolve;
 mod source;
 mod system;
 mod watch;
 mod witness;
 
+pub(crate) use acting::{Acting, Owner, is_root, mode_of};
 pub(crate) use attributes::is_own_of_root;
 pub use dir::Dir;
 pub use file::{NewFile, Synced, Unsynced};
+pub(crate) use system::may_enter;
 pub use system::{Features, FilesystemKind};
 pub use witness::{Call, Lacks, Verb, Witness};
 

@@ -2,10 +2,11 @@ use std::fs::File;
 use std::os::fd::AsFd;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::{Detail, Disk, DiskError, Verb};
+use super::acting::as_caller;
+use super::{Detail, Dir, Disk, DiskError, Verb};
 use crate::model::Stat;
 
 impl Disk {
@@ -15,7 +16,7 @@ impl Disk {
     /// [`DiskError`] as the filesystem says.
     pub fn open_source(&self, path: &Utf8Path) -> Result<File, DiskError> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
-        rustix::fs::open(path.as_str(), flags, Mode::empty())
+        as_caller(|| rustix::fs::open(path.as_str(), flags, Mode::empty()))
             .map(File::from)
             .map_err(|errno| DiskError::new("open", path.as_str(), errno))
     }
@@ -26,7 +27,7 @@ impl Disk {
     /// [`DiskError`] as the filesystem says.
     pub fn open_source_at_once(&self, path: &Utf8Path) -> Result<File, DiskError> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-        rustix::fs::open(path.as_str(), flags, Mode::empty())
+        as_caller(|| rustix::fs::open(path.as_str(), flags, Mode::empty()))
             .map(File::from)
             .map_err(|errno| DiskError::new("open", path.as_str(), errno))
     }
@@ -41,12 +42,14 @@ impl Disk {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
         let open = |flags, mode| rustix::fs::open(path.as_str(), flags, mode);
         match open(flags, Mode::empty()) {
-            Err(Errno::NOENT) => self.call(
-                Verb::CreateFile,
-                || path.to_owned(),
-                Detail::default(),
-                || open(flags | OFlags::CREATE, Mode::from_raw_mode(0o666)),
-            ),
+            Err(Errno::NOENT) => {
+                let dir = path.parent().filter(|dir| !dir.as_str().is_empty());
+                let dir = Dir::open(dir.unwrap_or(Utf8Path::new(".")), self.clone())?;
+                let (shown, mode) = (|| path.to_owned(), Mode::from_raw_mode(0o666));
+                self.call(Verb::CreateFile, shown, Detail::default(), || {
+                    dir.as_its_owner(|| open(flags | OFlags::CREATE, mode))
+                })
+            }
             opened => opened.map_err(|errno| DiskError::new("open", path.as_str(), errno)),
         }
         .map(File::from)
@@ -82,6 +85,19 @@ impl Disk {
     pub fn stat_at(&self, path: &Utf8Path) -> Result<Option<Stat>, DiskError> {
         super::dir::stat_by_path(self, path)
             .map_err(|errno| DiskError::new("look at", path.as_str(), errno))
+    }
+
+    /// What is at a path, a link itself; `None` if nothing.
+    ///
+    /// # Errors
+    /// [`DiskError`] when the filesystem cannot say.
+    pub(crate) fn stat_name_at(&self, path: &Utf8Path) -> Result<Option<Stat>, DiskError> {
+        let (here, flags) = (rustix::fs::CWD, AtFlags::SYMLINK_NOFOLLOW);
+        match super::dir::statx(here, path.as_str().as_bytes(), flags, self.lacks()) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(errno) => Err(DiskError::new("look at", path.as_str(), errno)),
+        }
     }
 
     /// What an open file is; `path` is for the message.

@@ -196,6 +196,12 @@ impl Dir {
     }
 }
 
+/// Whether this thread, with the rights that it has at this moment, may go into the directory at a path.
+pub(crate) fn may_enter(path: &camino::Utf8Path) -> bool {
+    let (may, flags) = (rustix::fs::Access::EXEC_OK, AtFlags::EACCESS);
+    rustix::fs::accessat(rustix::fs::CWD, path.as_str(), may, flags).is_ok()
+}
+
 pub(super) fn real_path_of(fd: impl AsFd) -> Result<camino::Utf8PathBuf, Errno> {
     let link = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
     let real = rustix::fs::readlinkat(rustix::fs::CWD, link.as_str(), Vec::new())?;

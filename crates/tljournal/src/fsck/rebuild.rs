@@ -60,7 +60,7 @@ pub(crate) fn make(
     // What is named has to be there before anything is made.
     let adopted = adopt(home, &options.adopt)?;
     clear(home)?;
-    drop(home.state.create_file(REBUILDING, 0o644)?);
+    drop(home.state.create_own_file(REBUILDING)?);
     let path = home.state.real_path()?.join(REBUILDING);
     let mut catalog = Catalog::open(&path)?;
     catalog.migrate()?;

@@ -3,7 +3,7 @@ use std::sync::PoisonError;
 use super::Home;
 use super::layout::{DAMAGED_PREFIX, DATABASE, FOREIGN_JOURNAL, REBUILT, SHM, WAL};
 use crate::ambient;
-use crate::disk::{Dir, DiskError};
+use crate::disk::{self, Dir, DiskError, Owner};
 use crate::error::Error;
 use crate::lock;
 use crate::model::{Identity, Kind, RelPath, Stat, TxnId};
@@ -55,7 +55,7 @@ impl Home {
         let is_new = self.aside.stat(group)?.is_none();
         let mut at = self.aside.clone();
         for part in group.split('/') {
-            at = at.ensure_dir(part, 0o755)?;
+            at = at.ensure_own_dir(part)?;
         }
         let kept = at.path().to_string();
         for part in path
@@ -63,7 +63,7 @@ impl Home {
             .iter()
             .flat_map(|parent| parent.as_str().split('/'))
         {
-            at = at.ensure_dir(part, 0o755)?;
+            at = at.ensure_own_dir(part)?;
         }
         dir.rename_new(name, &at, path.name())?;
         self.thin_aside()?;
@@ -81,18 +81,20 @@ impl Home {
         let aside = aside_name(what);
         match stat.kind {
             Kind::Dir => {
-                self.aside.make_dir(&aside, 0o700)?;
-                let root = self.aside.open_dir(&aside)?;
+                // Root's copy of what others own is for root: not all of it may be for the owner of the home.
+                let owner = (disk::is_root() && self.home_stat.uid != 0).then_some(Owner::ROOT);
+                let root = self.aside.make_dir_of(&aside, 0o700, owner)?;
                 let none = (0, self.state_stat.identity);
-                let mut source = TreeSource::dir(dir.path().join(name));
+                let mut source = TreeSource::opened(dir.open_dir(name)?);
                 tree::build(&mut source, &root, none, &|_| {})?;
             }
             Kind::File => {
                 let mut from = dir.open_file(name)?;
-                let mut to = self.aside.create_file(&aside, 0o600)?;
+                let owner = disk::is_root().then(|| Owner::of(stat));
+                let mut to = self.aside.create_file_of(&aside, 0o600, owner)?;
                 std::io::copy(&mut from, &mut to)
                     .map_err(|error| DiskError::of_write(to.path().as_str(), error))?;
-                to.set_mode(stat.mode)?;
+                to.set_mode(stat.mode & 0o777)?;
                 to.set_mtime(stat.mtime)?;
             }
             Kind::Link => self.aside.make_link(&dir.read_link(name)?, &aside)?,
@@ -115,7 +117,7 @@ impl Home {
     /// The caller holds the commit lock and `lock/db`.
     pub(crate) fn set_database_aside(&self) -> Result<String, Error> {
         let aside = format!("{}-database", ambient::fresh_txn_id());
-        self.aside.make_dir(&aside, 0o755)?;
+        self.aside.make_own_dir(&aside)?;
         let dir = self.aside.open_dir(&aside)?;
         // The database goes last: as long as it has its name, nobody begins a new one.
         for name in [FOREIGN_JOURNAL, WAL, SHM, DATABASE] {
@@ -178,6 +180,7 @@ impl Home {
     }
 
     fn thin_aside(&self) -> Result<(), Error> {
+        let _acting = self.act_as_owner();
         let mut names = self.aside.names()?;
         let group = self.group.lock().unwrap_or_else(PoisonError::into_inner);
         // What is being filled stays, however old its beginning is.

@@ -2,7 +2,7 @@ use std::fs::File;
 
 use super::Home;
 use super::layout::{ASIDE, DATABASE, FOREIGN_JOURNAL, LOCK, LOG, RESERVE, SHM, STATE, TXN, WAL};
-use crate::disk::{Dir, DiskError, unless_gone};
+use crate::disk::{self, Dir, DiskError, unless_gone};
 use crate::error::{Damage, Error};
 use crate::lock;
 use crate::model::{Identity, Kind, Stat};
@@ -73,7 +73,12 @@ impl Home {
     /// Refuses planted files where SQLite will write: the database and its companions are regular files
     /// with one name, and ours.
     pub(crate) fn check_database_files(&self) -> Result<Option<Stat>, Error> {
-        check_database_files(&self.dir)
+        for name in [WAL, SHM, DATABASE] {
+            if let Some(stat) = check_own_file(&self.dir, name)? {
+                self.restrict(&self.dir, name, &stat);
+            }
+        }
+        check_own_file(&self.dir, DATABASE)
     }
 
     /// Which files the database and its companions are now.
@@ -115,7 +120,7 @@ impl Home {
     pub(crate) fn prepare_companions(&self) -> Result<(), Error> {
         for name in [WAL, SHM] {
             if self.dir.stat(name)?.is_none() {
-                drop(self.dir.create_file(name, 0o644)?);
+                drop(self.dir.create_own_file(name)?);
                 self.dir.set_nocow(name);
             }
         }
@@ -138,6 +143,10 @@ fn check_own_file(home: &Dir, name: &str) -> Result<Option<Stat>, Error> {
     };
     let found = match stat.kind {
         Kind::File if stat.links > 1 => "a file with a second name",
+        // Its owner could have put root's own file there, to have SQLite write into it.
+        Kind::File if disk::is_root() && ![0, stat.uid].contains(&home.own_stat()?.uid) => {
+            "a file of another user"
+        }
         Kind::File => return Ok(Some(stat)),
         Kind::Link => "a symbolic link",
         Kind::Dir => "a directory",

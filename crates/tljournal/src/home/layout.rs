@@ -3,9 +3,10 @@ use std::sync::{Arc, Mutex};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::place::Map;
-use crate::disk::{Dir, Disk, Features};
-use crate::error::{Error, Unsupported, UsageError};
-use crate::model::{RelPath, Stat};
+use super::staging::STAGED_PATHS;
+use crate::disk::{self, Acting, Dir, Disk, DiskError, Features};
+use crate::error::{Damage, Error, Unsupported, UsageError};
+use crate::model::{Access, Kind, RelPath, Stat, TxnId};
 
 /// The database.
 pub(crate) const DATABASE: &str = ".state.db";
@@ -25,6 +26,8 @@ pub(crate) const BESIDE_PREFIX: &str = ".tljournal-";
 pub(crate) const STATE: &str = ".state";
 pub(crate) const TXN: &str = "txn";
 pub(crate) const LOCK: &str = "lock";
+/// The named locks, below the other ones.
+pub(crate) const NAMED: &str = "name";
 /// The directory of logs.
 pub(crate) const LOG: &str = "log";
 pub(crate) const ASIDE: &str = "aside";
@@ -69,6 +72,8 @@ impl Home {
     ) -> Result<Self, Error> {
         let root_dir = Dir::open(root, disk.clone())?;
         let dir = open_home(&root_dir, root, home, disk, create)?;
+        let (root_stat, home_stat) = (root_dir.own_stat()?, dir.own_stat()?);
+        let dir = dir.used_by(Access::of_home(&home_stat));
         let state = match dir.open_dir(STATE) {
             Ok(state) => state,
             Err(error) if error.io().kind() != std::io::ErrorKind::NotFound => {
@@ -82,16 +87,16 @@ impl Home {
             }
             Err(_) => {
                 refuse_unsuitable(&dir)?;
-                dir.ensure_dir(STATE, 0o755)?
+                dir.ensure_own_dir(STATE)?
             }
         };
+        refuse_state_of_another(&dir, &state)?;
         // What a directory hands on to what is made in it must not make these files readable for more users.
         let inherits = create && state.remove_acls()?;
         let sub = |name| match create {
-            true => state.ensure_dir(name, 0o755),
+            true => state.ensure_own_dir(name),
             false => state.open_dir(name),
         };
-        let (root_stat, home_stat) = (root_dir.own_stat()?, dir.own_stat()?);
         let map = Map::new(
             (root, root_stat.identity),
             (home, home_stat.identity),
@@ -102,7 +107,7 @@ impl Home {
         for dir in [&txns, &locks, &aside].into_iter().filter(|_| inherits) {
             dir.remove_acls()?;
         }
-        Ok(Self {
+        let home = Self {
             root: root_dir,
             txns,
             locks,
@@ -116,7 +121,70 @@ impl Home {
             home_stat,
             map,
             group: Arc::default(),
-        })
+        };
+        if create {
+            home.restrict_layout();
+        }
+        Ok(home)
+    }
+
+    /// Goes on with the rights of the home's owner, if this process is root and that is another user: for whatever
+    /// only the database or the content of `.state` asks for, which that user may have written.
+    #[must_use = "the rights are those of root again when this is dropped"]
+    pub(crate) fn act_as_owner(&self) -> Option<Acting> {
+        Acting::as_owner(&self.home_stat)
+    }
+
+    /// The same while SQLite opens the database by its path, where that user can follow it: a link that takes the place of one of its files leads nowhere that the user could not write.
+    #[must_use = "the rights are those of root again when this is dropped"]
+    pub(crate) fn act_for_database(&self) -> Result<Option<Acting>, Error> {
+        let path = self.dir.real_path()?;
+        let acting = self.act_as_owner();
+        Ok(acting.filter(|_| disk::may_enter(&path)))
+    }
+
+    /// Takes the rights from others that homes of older versions gave them, if `.state` itself still gives any.
+    fn restrict_layout(&self) {
+        let access = Access::of_home(&self.home_stat);
+        if access.is_of(&self.state_stat, access.dir_mode()) {
+            return;
+        }
+        tracing::debug!(home = %self.dir.path(), "restricting who may use the journal's own files");
+        self.restrict(&self.dir, STATE, &self.state_stat);
+        let is_own = |name: &str| [TXN, LOCK, LOG, ASIDE, RESERVE].contains(&name);
+        self.restrict_entries(&self.state, is_own);
+        self.restrict_entries(&self.txns, |name| name.parse::<TxnId>().is_ok());
+        for dir in self.staged_ids().unwrap_or_default() {
+            if let Ok(dir) = self.txns.open_dir(&dir.to_string()) {
+                self.restrict_entries(&dir, |name| name == STAGED_PATHS);
+            }
+        }
+        for dir in [self.state.open_dir(LOG), self.locks.open_dir(NAMED)] {
+            dir.iter()
+                .for_each(|dir| self.restrict_entries(dir, |_| true));
+        }
+        self.restrict_entries(&self.locks, |_| true);
+        // What is evidence keeps its own mode: the directory is closed.
+    }
+
+    fn restrict_entries(&self, dir: &Dir, is_own: impl Fn(&str) -> bool) {
+        for name in dir.names().unwrap_or_default() {
+            if let Some(name) = name.to_str().filter(|name| is_own(name))
+                && let Ok(Some(stat)) = dir.stat(name)
+            {
+                self.restrict(dir, name, &stat);
+            }
+        }
+    }
+
+    /// Restricts who may use an entry of ours. That of another user is theirs to restrict.
+    pub(super) fn restrict(&self, dir: &Dir, name: &str, stat: &Stat) {
+        if stat.kind == Kind::File && stat.links > 1 {
+            return;
+        }
+        if let Err(error) = dir.restrict(name, stat) {
+            tracing::debug!(%error, "more users than the home allows may use this");
+        }
     }
 
     /// Tries what the filesystem can do, in the staging room.
@@ -160,7 +228,7 @@ impl Home {
     pub(crate) fn ensure_database(&self) -> Result<Stat, Error> {
         match self.check_database_files()? {
             Some(stat) => Ok(stat),
-            None => Ok(self.dir.create_file(DATABASE, 0o644)?.stat()?),
+            None => Ok(self.dir.create_own_file(DATABASE)?.stat()?),
         }
     }
 
@@ -200,6 +268,40 @@ fn refuse_unsuitable(dir: &Dir) -> Result<(), Error> {
     }
 }
 
+/// Refuses a directory of root in the place of `.state` in a home of another user, who could have put it there.
+fn refuse_state_of_another(home: &Dir, state: &Dir) -> Result<(), Error> {
+    if !disk::is_root() || [0, state.own_stat()?.uid].contains(&home.own_stat()?.uid) {
+        return Ok(());
+    }
+    let (path, found) = (state.path().to_string(), "a directory of another user");
+    Err(Damage::Planted { path, found }.into())
+}
+
+/// Refuses a link between root and home that another user made, and that leads to what is not that user's: whoever
+/// makes it would have this process work elsewhere with the rights that it has there. Only root is worth that.
+pub(crate) fn refuse_planted_links(
+    root: &Utf8Path,
+    home: &Utf8Path,
+    disk: &Disk,
+) -> Result<(), Error> {
+    let Some(below) = relative(root, home).filter(|_| disk::is_root()) else {
+        return Ok(());
+    };
+    for path in below.ancestors() {
+        let path = root.join(path.as_str());
+        let (Some(link), Some(target)) = (disk.stat_name_at(&path)?, disk.stat_at(&path)?) else {
+            continue;
+        };
+        let is_own = [0, target.uid].contains(&link.uid);
+        if link.kind == Kind::Link && !is_own {
+            let why = "it is a link of another user, and leads to what is not that user's";
+            let why = std::io::Error::new(std::io::ErrorKind::PermissionDenied, why);
+            return Err(DiskError::new("follow", path.as_str(), why).into());
+        }
+    }
+    Ok(())
+}
+
 /// Opens the home by the path the caller gave: links on the way are followed, because the build
 /// directory may be one. A missing one is made, below the root only.
 fn open_home(
@@ -209,6 +311,7 @@ fn open_home(
     disk: &Disk,
     create: bool,
 ) -> Result<Dir, Error> {
+    refuse_planted_links(root, home, disk)?;
     match Dir::open(home, disk.clone()) {
         Err(error) if create && error.io().kind() == std::io::ErrorKind::NotFound => {
             let Some(path) = relative(root, home) else {

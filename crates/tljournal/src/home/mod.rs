@@ -22,8 +22,9 @@ mod staging;
 
 pub(crate) use fence::{DatabaseFiles, check_database_files, is_lost, is_used};
 pub(crate) use layout::{
-    ASIDE, BESIDE_PREFIX, DAMAGED_PREFIX, DATABASE, FOREIGN_JOURNAL, Home, LOCK, LOG, REBUILDING,
-    REBUILT, RESERVE, SHM, SHM_SUFFIX, STATE, TXN, WAL, WAL_SUFFIX,
+    ASIDE, BESIDE_PREFIX, DAMAGED_PREFIX, DATABASE, FOREIGN_JOURNAL, Home, LOCK, LOG, NAMED,
+    REBUILDING, REBUILT, RESERVE, SHM, SHM_SUFFIX, STATE, TXN, WAL, WAL_SUFFIX,
+    refuse_planted_links,
 };
 pub use logs::GcLog;
 pub(crate) use logs::{surplus_logs, thin_logs};

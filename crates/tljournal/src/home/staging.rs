@@ -56,7 +56,7 @@ impl Home {
     /// Makes the directory of a transaction and locks it. Its row must exist already: whoever sweeps
     /// looks there for the run before it touches the directory.
     pub(crate) fn make_staging(&self, id: TxnId) -> Result<Staging, Error> {
-        self.txns.make_dir(&id.to_string(), 0o755)?;
+        self.txns.make_own_dir(&id.to_string())?;
         let dir = self.txns.open_dir(&id.to_string())?;
         lock::wait_exclusive(&dir).map_err(|errno| cannot_lock(&dir, errno))?;
         Ok(Staging { dir })
@@ -66,7 +66,7 @@ impl Home {
     /// of its target has to go somewhere.
     pub(crate) fn remake_staging(&self, id: TxnId, changes: &[Change]) -> Result<(), Error> {
         if changes.iter().any(|change| change.spot == Spot::Home) {
-            self.txns.ensure_dir(&id.to_string(), 0o755)?;
+            self.txns.ensure_own_dir(&id.to_string())?;
         }
         Ok(())
     }

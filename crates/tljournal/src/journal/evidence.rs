@@ -95,7 +95,7 @@ impl LogEnd {
 }
 
 fn log_end(dir: &Dir, name: &str, bytes_max: u64) -> Result<Option<LogEnd>, Error> {
-    let Some(mut file) = unless_gone(dir.open_file(name))? else {
+    let Some(mut file) = unless_gone(dir.open_own_file(name))? else {
         return Ok(None);
     };
     let stat = dir.stat_open(&file)?;

@@ -13,6 +13,7 @@ use crate::error::{Damage, Error, UsageError};
 use crate::fsck::{self, Finding, FsckOptions, FsckReport};
 use crate::home::{
     DATABASE, FOREIGN_JOURNAL, Map, SHM, STATE, WAL, check_database_files, is_lost, is_used,
+    refuse_planted_links,
 };
 use crate::lock::{self, Awaited, Runs, Wait};
 use crate::look::{Asked, Look, Seen};
@@ -53,6 +54,7 @@ impl Inspection {
             path: home.to_string(),
         };
         let root_dir = Dir::open(root, disk.clone())?;
+        refuse_planted_links(root, home, disk)?;
         let dir = match Dir::open(home, disk.clone()) {
             Err(error) if error.io().kind() == std::io::ErrorKind::NotFound => {
                 return Err(no_journal().into());
@@ -66,6 +68,8 @@ impl Inspection {
             }
             return Err(no_journal().into());
         }
+        // What lies in it is for its owner: others are told so before anything else.
+        dir.check_readable(DATABASE)?;
         let path = dir.real_path()?.join(DATABASE);
         let (root_stat, home_stat) = (root_dir.own_stat()?, dir.own_stat()?);
         let log_is_empty = dir.stat(WAL)?.is_none_or(|stat| stat.size == 0);

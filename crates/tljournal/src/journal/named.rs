@@ -8,6 +8,7 @@ use camino::Utf8Path;
 
 use crate::engine::{Engine, NotedHold, OwnHold};
 use crate::error::{Conflict, ConflictKind, Error, UsageError};
+use crate::home::NAMED;
 use crate::lineage::{Holding, Loan, Thing};
 use crate::lock::{self, ByPath, Held, LockError, Mode, Wait};
 
@@ -44,7 +45,7 @@ impl NamedLock {
         let held = match is_lent(engine, name, &thing, mode)? {
             true => None,
             false => {
-                let names = engine.home.locks.ensure_dir("name", 0o755);
+                let names = engine.home.locks.ensure_own_dir(NAMED);
                 let names = names.map_err(|error| engine.explain(error.into()))?;
                 let held = wait_for(engine, &thing, mode, (name, purpose), limit, |wait| {
                     lock::acquire(&names, name, mode, purpose, wait)

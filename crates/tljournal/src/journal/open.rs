@@ -172,10 +172,12 @@ impl Options {
             Self::refuse_damaged(&home, found.identity)?;
             self.remove_foreign_journal(&home)?;
         }
+        let acting = home.act_for_database()?;
         let store = match self.open_ready(&home)? {
             Some(store) => store,
             None => self.make_ready(&home)?,
         };
+        drop(acting);
         let files = home.database_files()?;
         if files.database != store.database {
             let path = home.dir.path().to_string();
@@ -314,6 +316,7 @@ impl Options {
 
     /// Sets the directories of all transactions but these aside, as one thing, without the keys in them.
     fn set_staging_aside(&self, home: &Home, why: &str, but: &[(i64, TxnId)]) -> Result<(), Error> {
+        let _acting = home.act_as_owner();
         let group = format!("{}-{why}", ambient::fresh_txn_id());
         for id in home.staged_ids()? {
             let stays = but.iter().any(|(_, other)| *other == id);

@@ -106,7 +106,7 @@ impl Run {
     /// [`Error::Disk`] when they cannot be made, [`Error::Catalog`] when they cannot be recorded.
     pub fn logs(&self, suffixes: &[&str]) -> Result<Vec<File>, Error> {
         let home = &self.engine.home;
-        let dir = home.state.ensure_dir(LOG, 0o755)?;
+        let dir = home.state.ensure_own_dir(LOG)?;
         let (limits, is_alive) = (&self.engine.retention.logs, |run| {
             self.engine.runs.is_alive(run)
         });
@@ -115,8 +115,7 @@ impl Run {
         }
         let mut logs = Vec::new();
         for suffix in suffixes {
-            // Output may hold secrets, and nobody can look through it before it is written.
-            logs.push(dir.create_log(&format!("{}{suffix}", self.id), 0o600)?);
+            logs.push(dir.create_log(&format!("{}{suffix}", self.id))?);
         }
         let log = format!(".state/{LOG}/{}", self.id);
         self.engine

@@ -1,8 +1,11 @@
 use std::collections::HashMap;
+use std::fs::File;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use rustix::io::Errno;
+
 use crate::catalog::Written;
-use crate::disk::Dir;
+use crate::disk::{Dir, DiskError};
 use crate::error::Error;
 use crate::home::{Staging, TXN, spot_name};
 use crate::look::Look;
@@ -33,9 +36,28 @@ impl Kept {
         &self.staging.dir
     }
 
-    /// Where it lies, for whoever copies it.
-    pub(crate) fn path(&self) -> camino::Utf8PathBuf {
-        self.dir().path().join(&self.name)
+    /// The file, if it is the one that was found: what has its name by now may be another one.
+    pub(crate) fn open(&self) -> Result<File, DiskError> {
+        let file = self.dir().open_file(&self.name)?;
+        self.check_same(&self.dir().stat_open(&file)?)?;
+        Ok(file)
+    }
+
+    /// The directory, if it is the one that was found.
+    pub(crate) fn open_dir(&self) -> Result<Dir, DiskError> {
+        let dir = self.dir().open_dir(&self.name)?;
+        self.check_same(&dir.own_stat()?)?;
+        Ok(dir)
+    }
+
+    fn check_same(&self, opened: &Stat) -> Result<(), DiskError> {
+        match opened.identity == self.stat.identity {
+            true => Ok(()),
+            false => {
+                let path = self.dir().path().join(&self.name);
+                Err(DiskError::new("open", path.as_str(), Errno::AGAIN))
+            }
+        }
     }
 }
 

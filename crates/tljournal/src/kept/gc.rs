@@ -93,11 +93,13 @@ pub(crate) fn note(engine: &Engine, bytes: u64) -> Result<(), Error> {
         return Ok(());
     }
     engine.kept_lately.store(0, Ordering::Release);
+    let _acting = engine.home.act_as_owner();
     thin_kept(engine, limits, &mut Gc::default())
 }
 
 /// Deletes what is more than the journal was opened to keep. Cheap when nothing is.
 pub(crate) fn thin(engine: &Engine) -> Result<(), Error> {
+    let _acting = engine.home.act_as_owner();
     let mut done = Gc::default();
     thin_kept(engine, &engine.retention.kept, &mut done)?;
     history::thin(engine, &engine.retention.history, SLICES, &mut done)?;

@@ -1,5 +1,6 @@
 //! The words everything else is said in: plain data, no I/O.
 
+mod access;
 mod attributes;
 mod change;
 mod digest;
@@ -17,6 +18,7 @@ pub(crate) mod signature;
 mod time;
 mod version;
 
+pub use access::Access;
 pub use attributes::{ACL, Attribute, Attributes, CAPABILITY, DEFAULT_ACL, mode_by_acl};
 pub use change::{Change, Durability, Op, Spot, TxnState};
 pub use digest::{Digest, Hasher, ParseDigestError};

@@ -14,6 +14,7 @@ use crate::model::{EventKind, Place, TxnState};
 /// Makes right whatever dead runs left. Takes the commit lock only if something is past its commit
 /// point.
 pub(crate) fn recover(engine: &Engine) -> Result<Recovery, Error> {
+    let _acting = engine.home.act_as_owner();
     let span = tracing::info_span!("recover", home = %engine.home.dir.path());
     let _in_span = span.enter();
     let mut report = Recovery::default();
@@ -52,6 +53,7 @@ pub(crate) fn recover(engine: &Engine) -> Result<Recovery, Error> {
 /// Finishes whatever is past its commit point. The caller holds the commit lock, so nothing of it is
 /// under way, whether its run lives or not.
 pub(crate) fn finish_unfinished(engine: &Engine) -> Result<(), Error> {
+    let _acting = engine.home.act_as_owner();
     finish_into(engine, &mut Recovery::default())
 }
 
@@ -165,6 +167,7 @@ fn sweep_one(engine: &Engine, candidate: &Candidate, report: &mut Recovery) -> R
 
 /// Clears the directories of finished transactions that nobody holds any more.
 pub(crate) fn sweep(engine: &Engine) -> Result<(), Error> {
+    let _acting = engine.home.act_as_owner();
     let mut report = Recovery::default();
     for candidate in candidates(engine)? {
         if decide(&candidate.evidence) == Fate::Sweep {

@@ -51,6 +51,7 @@ fn waiting(engine: &Engine) -> Result<Vec<Waiting>, Error> {
 
 /// Syncs the trees that may not be on the medium yet; what they replaced is free afterwards.
 pub(crate) fn settle_trees(engine: &Engine) -> Result<(), Error> {
+    let _acting = engine.home.act_as_owner();
     for waiting in waiting(engine)? {
         if was_written_here(engine, &waiting.entry) {
             if let Some(tree) = apply::open_tree(engine, &waiting.place)? {

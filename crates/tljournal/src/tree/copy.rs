@@ -20,7 +20,10 @@ pub(super) fn copy(
     (forbidden, carries): (Forbidden, bool),
     tick: Tick<'_>,
 ) -> Result<Built, TreeError> {
-    let seen = walk(source, Some(forbidden))?;
+    let mut seen = walk(source, Some(forbidden))?;
+    for seen in seen.iter_mut().filter(|seen| seen.stat.kind == Kind::File) {
+        seen.stat.mode = disk::mode_of(seen.stat.mode, seen.stat.uid);
+    }
     let same_as = hard_links(&seen);
     for seen in &seen[1..] {
         match (&seen.stat.kind, &seen.target) {

@@ -15,7 +15,8 @@ const TICK: Duration = Duration::from_millis(24);
 /// Has the empty directory `root` filled by the caller, and describes what came of it.
 pub(super) fn filled(fill: Fill, root: &Dir, tick: Tick<'_>) -> Result<Built, TreeError> {
     root.set_own_meta(ROOT_MODE, root.own_stat()?.mtime)?;
-    fill(&root.real_path()?).map_err(|source| TreeError::Fill { source })?;
+    let path = root.real_path()?;
+    root.filled_by_root(|| fill(&path).map_err(|source| TreeError::Fill { source }))?;
     // Whoever was left behind and still writes shows by a later ctime than what is read now.
     ambient::let_clock_advance(TICK);
     let left = root.own_stat()?;

@@ -34,6 +34,7 @@ pub(super) struct Layers {
 
 enum Origin {
     Dir(Utf8PathBuf),
+    Opened(Dir),
     Archive(Utf8PathBuf),
     At(Utf8PathBuf),
     Stream(Option<Reader>),
@@ -90,6 +91,11 @@ impl TreeSource {
     /// A directory; if its path is a link, what it leads to.
     pub fn dir(path: impl Into<Utf8PathBuf>) -> Self {
         Self::new(Origin::Dir(path.into()))
+    }
+
+    /// An open directory, whatever its path names by now.
+    pub(crate) fn opened(dir: Dir) -> Self {
+        Self::new(Origin::Opened(dir))
     }
 
     /// A tar archive, plain or compressed with gzip, zlib, zstd or xz, which its first bytes tell.
@@ -178,6 +184,7 @@ impl TreeSource {
             Origin::Dir(path) | Origin::Archive(path) | Origin::At(path) => {
                 format!("`{}`", path.as_str().escape_debug())
             }
+            Origin::Opened(dir) => format!("`{}`", dir.path().as_str().escape_debug()),
             Origin::Stream(_) => "the archive on the input stream".to_owned(),
             Origin::Entries(_) => "the list of entries".to_owned(),
             Origin::Filled(_) => "what the caller fills in".to_owned(),
@@ -190,7 +197,7 @@ impl TreeSource {
     pub(crate) fn is_repeatable(&self) -> bool {
         matches!(
             self.origin,
-            Origin::Dir(_) | Origin::Archive(_) | Origin::At(_)
+            Origin::Dir(_) | Origin::Opened(_) | Origin::Archive(_) | Origin::At(_)
         )
     }
 
@@ -231,6 +238,7 @@ impl TreeSource {
         let file = |path: &Utf8Path| disk.open_source(path).map(Arc::new).map(Opened::File);
         let opened = match &self.origin {
             Origin::Dir(path) => dir(path),
+            Origin::Opened(dir) => dir.reopen().map(Opened::Dir),
             Origin::Archive(path) => file(path),
             Origin::At(path) => match dir(path) {
                 Err(error) if error.is(Errno::NOTDIR) => file(path),

@@ -223,7 +223,7 @@ impl Live {
     /// process is gone.
     pub(super) fn announce(&mut self, name: &str, path: &str) -> Result<(), Error> {
         if self.paths.is_none() {
-            self.paths = Some(self.staging.dir.create_file(STAGED_PATHS, 0o644)?);
+            self.paths = Some(self.staging.dir.create_own_file(STAGED_PATHS)?);
         }
         if let Some(paths) = &mut self.paths {
             let mark = match self.engine.key_material.is_at(path) {

@@ -39,7 +39,8 @@ impl Transaction {
         };
         if let Some((stat, attributes)) = like {
             self.take_over(intent, file, &stat, &attributes)?;
-            return Ok(stat.mode);
+            // New content does not inherit the right to act as somebody else.
+            return Ok(disk::mode_of(stat.mode, stat.uid));
         }
         let nearest = nearest(&parent);
         let dir = nearest.own_stat()?;

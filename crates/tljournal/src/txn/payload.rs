@@ -83,6 +83,13 @@ impl Payload {
         self
     }
 
+    /// What an open file contains from here on, with this mode and mtime.
+    pub(crate) fn opened(file: File, mode: u32, mtime: Timestamp) -> Result<Self, DiskError> {
+        let payload = Self::reader(file);
+        let payload = payload.map_err(|source| DiskError::new("read", "kept content", source))?;
+        Ok(payload.mode(mode).mtime(mtime))
+    }
+
     /// Gives the file these permission bits (the lowest twelve).
     pub fn mode(mut self, mode: u32) -> Self {
         self.mode = Some(mode & 0o7777);

@@ -10,11 +10,11 @@ use super::payload::{Content, Payload, open_source};
 use super::prepare::FILES_ONE_BY_ONE_MAX;
 use super::stage_tree::OnPinned;
 use crate::apply;
-use crate::disk::{Dir, DiskError, NewFile};
+use crate::disk::{self, Dir, DiskError, NewFile, Owner};
 use crate::error::Error;
-use crate::home::spot_name;
+use crate::home::{Parent, spot_name};
 use crate::model::{
-    Change, Digest, Durability, Expect, Hasher, Image, PathError, Place, RelPath, Spot, Stat,
+    Change, Digest, Durability, Expect, Hasher, Image, Kind, PathError, Place, RelPath, Spot, Stat,
 };
 
 /// How much is read and hashed at a time.
@@ -121,18 +121,21 @@ impl Transaction {
 
     fn stage_file(&mut self, intent: &mut Intent) -> Result<(), Error> {
         let there = apply::stat_at(&self.engine, &intent.place)?;
+        let owner = self.owner_of_new(intent)?;
         let (spot, dir, name) = self.open_spot(intent)?;
-        let disk = self.engine.home.dir.disk().clone();
+        let files = self.engine.home.dir.disk().clone();
         let Wanted::File(payload) = &mut intent.wanted else {
             return Ok(());
         };
         let (mut mode, mut mtime, like) = (payload.mode, payload.mtime, payload.like.clone());
         let mut moved_from = None;
         let (file, digest) = match &mut payload.content {
-            Content::Bytes(bytes) => write(bytes, &dir, &name)?,
-            Content::Stream(head, rest) => copy(&mut head.as_slice().chain(rest), &dir, &name)?,
+            Content::Bytes(bytes) => write(bytes, (&dir, &name, owner))?,
+            Content::Stream(head, rest) => {
+                copy(&mut head.as_slice().chain(rest), (&dir, &name, owner))?
+            }
             Content::File(path) | Content::Move(path) => {
-                let (mut source, stat) = open_source(&disk, path)?;
+                let (mut source, stat) = open_source(&files, path)?;
                 mode = mode.or(Some(stat.mode & 0o777));
                 mtime = mtime.or(Some(stat.mtime));
                 if matches!(payload.content, Content::Move(_)) {
@@ -153,10 +156,10 @@ impl Transaction {
                         return Ok(());
                     }
                 }
-                copy(&mut source, &dir, &name)?
+                copy(&mut source, (&dir, &name, owner))?
             }
         };
-        let replaced = there.filter(|stat| stat.kind == crate::model::Kind::File);
+        let replaced = there.filter(|stat| stat.kind == Kind::File);
         let as_before = self.inherit(intent, &file, replaced.as_ref(), like)?;
         file.set_mode(mode.unwrap_or(as_before))?;
         if let Some(mtime) = mtime {
@@ -191,6 +194,27 @@ impl Transaction {
             (Spot::Home, None) => Ok(self.engine.home.txns.clone()),
             (Spot::Beside(dir), _) => Ok(self.engine.home.beside(place.anchor, dir.as_ref())?),
         }
+    }
+
+    /// Whom what an intent puts in place is to belong to, if this process is root and can say so: the owner of what it
+    /// replaces, if that is of the same kind, or else of its directory.
+    pub(super) fn owner_of_new(&self, intent: &Intent) -> Result<Option<Owner>, Error> {
+        if !disk::is_root() {
+            return Ok(None);
+        }
+        let wanted = match intent.wanted {
+            Wanted::Tree(_) => Kind::Dir,
+            _ => Kind::File,
+        };
+        let there = apply::stat_at(&self.engine, &intent.place)?;
+        if let Some(there) = there.filter(|there| there.kind == wanted) {
+            return Ok(Some(Owner::of(&there)));
+        }
+        let parent = match self.engine.home.parent(&intent.place)? {
+            Parent::There(dir) => dir,
+            Parent::Missing { nearest, .. } => nearest,
+        };
+        Ok(Some(Owner::of_new_in(&parent.own_stat()?)))
     }
 
     /// The directory and name that an intent's content is staged under, empty.
@@ -250,7 +274,7 @@ fn link_in(
 ) -> Result<Option<(Digest, Image, NewFile)>, Error> {
     match dir.link_from(path, name) {
         Err(error)
-            if [Errno::XDEV, Errno::PERM, Errno::MLINK]
+            if [Errno::XDEV, Errno::PERM, Errno::ACCESS, Errno::MLINK]
                 .iter()
                 .any(|no| error.is(*no)) =>
         {
@@ -268,8 +292,11 @@ fn link_in(
 }
 
 /// Creates a staged file with these bytes.
-fn write(bytes: &[u8], dir: &Dir, name: &str) -> Result<(NewFile, Digest), Error> {
-    let mut file = dir.create_file(name, 0o600)?;
+fn write(
+    bytes: &[u8],
+    (dir, name, owner): (&Dir, &str, Option<Owner>),
+) -> Result<(NewFile, Digest), Error> {
+    let mut file = dir.create_file_of(name, 0o600, owner)?;
     let path = file.path().to_owned();
     file.write_all(bytes)
         .map_err(|error| DiskError::of_write(path.as_str(), error))?;
@@ -277,8 +304,11 @@ fn write(bytes: &[u8], dir: &Dir, name: &str) -> Result<(NewFile, Digest), Error
 }
 
 /// Creates a staged file with everything a reader yields.
-fn copy(from: &mut dyn Read, dir: &Dir, name: &str) -> Result<(NewFile, Digest), Error> {
-    let mut file = dir.create_file(name, 0o600)?;
+fn copy(
+    from: &mut dyn Read,
+    (dir, name, owner): (&Dir, &str, Option<Owner>),
+) -> Result<(NewFile, Digest), Error> {
+    let mut file = dir.create_file_of(name, 0o600, owner)?;
     let mut hasher = Hasher::default();
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {

@@ -193,8 +193,8 @@ impl Transaction {
         if let Wanted::Tree(wanted) = &intent.wanted {
             intent.look = self.settled_look(&wanted.source, &intent.place)?;
         }
-        dir.make_dir(&name, 0o700)?;
-        let root = dir.open_dir(&name)?;
+        let owner = self.owner_of_new(intent)?;
+        let root = dir.make_dir_of(&name, 0o700, owner)?;
         self.inherit_into(intent, &root)?;
         let own = &self.engine.home.state_stat;
         let Wanted::Tree(wanted) = &mut intent.wanted else {

@@ -5,6 +5,7 @@ use super::plan::decide;
 use super::report::{Because, Undo, UndoAction, UndoOptions, UndoStep};
 use super::source;
 use crate::catalog::TxnRecord;
+use crate::disk;
 use crate::engine::Engine;
 use crate::error::{Conflict, ConflictKind, Error, UsageError};
 use crate::journal::History;
@@ -45,6 +46,7 @@ pub(crate) fn undo(
     txn: &TxnRecord,
     options: &UndoOptions,
 ) -> Result<Undo, Error> {
+    let _acting = engine.home.act_as_owner();
     settle(engine)?;
     let planned = planned_undo(&History::of(engine), txn, options)?;
     carry_out(engine, planned, options)
@@ -57,6 +59,7 @@ pub(crate) fn restore(
     txn: &TxnRecord,
     options: &UndoOptions,
 ) -> Result<Undo, Error> {
+    let _acting = engine.home.act_as_owner();
     settle(engine)?;
     let planned = planned_restore(&History::of(engine), path, txn, options)?;
     carry_out(engine, planned, options)
@@ -212,8 +215,9 @@ fn put_back(
             txn.tree(path, source::tree(kept, manifest.as_ref())?, tree)?;
         }
         (Some(wanted), Some(kept)) => {
-            let payload = Payload::file(kept.path());
-            let payload = payload.mode(wanted.mode).mtime(wanted.mtime);
+            let content = kept.open()?;
+            let mode = disk::mode_of(wanted.mode, kept.stat.uid);
+            let payload = Payload::opened(content, mode, wanted.mtime)?;
             let payload = payload.like(kept.stat, kept.attributes()?);
             txn.put(path, payload, Expect::Any)?;
         }

@@ -1,10 +1,11 @@
 //! Old content: where it is, and how it becomes the content of a new transaction.
 
 use std::cell::OnceCell;
+use std::fs::File;
 use std::io;
 
 use crate::catalog::Step;
-use crate::disk::Dir;
+use crate::disk::{self, Dir};
 use crate::error::Error;
 use crate::kept::{self, Index, Kept};
 use crate::look::Look;
@@ -100,9 +101,9 @@ pub(super) fn is_there(
 /// The entries of a kept tree, with modes and times as they were recorded.
 pub(super) fn tree(kept: &Kept, manifest: Option<&Manifest>) -> Result<TreeSource, Error> {
     let Some(manifest) = manifest else {
-        return Ok(TreeSource::dir(kept.path()).keep_special_bits());
+        return Ok(TreeSource::opened(kept.open_dir()?).keep_special_bits());
     };
-    let root = kept.dir().open_dir(&kept.name)?;
+    let root = kept.open_dir()?;
     let entries = manifest.entries().to_vec();
     let paths: Vec<_> = entries.iter().map(|entry| entry.path.clone()).collect();
     let listed = entries.into_iter().map(move |entry| {
@@ -119,15 +120,19 @@ pub(super) fn tree(kept: &Kept, manifest: Option<&Manifest>) -> Result<TreeSourc
                 SourceEntry::hard_link(path, target)
             }
             EntryKind::File { .. } => {
-                let content = open(&root, &path)?;
-                SourceEntry::file(path, mode, mtime, content)
+                let (content, owner) = open(&root, &path)?;
+                SourceEntry::file(path, disk::mode_of(mode, owner), mtime, content)
             }
         })
     });
     Ok(TreeSource::entries(listed).keep_special_bits())
 }
 
-fn open(root: &Dir, path: &str) -> io::Result<std::fs::File> {
-    root.open_file(path)
-        .map_err(|error| io::Error::new(error.io().kind(), error.to_string()))
+/// Opens a file, and says whose it is.
+fn open(root: &Dir, path: &str) -> io::Result<(File, u32)> {
+    let opened = root.open_file(path).and_then(|file| {
+        let owner = root.stat_open(&file)?.uid;
+        Ok((file, owner))
+    });
+    opened.map_err(|error| io::Error::new(error.io().kind(), error.to_string()))
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::{Outcome, Repairs};
 use crate::apply;
 use crate::catalog::{EntryRow, TxnRecord};
-use crate::disk::Dir;
+use crate::disk::{self, Dir};
 use crate::engine::Engine;
 use crate::error::{Conflict, ConflictKind, Error};
 use crate::fsck::{Code, Finding};
@@ -152,9 +152,9 @@ impl Repairs<'_> {
                 _ => Ok(Outcome::Left(nowhere())),
             };
         };
-        let payload = Payload::reader(content.file)
-            .map_err(|source| crate::disk::DiskError::new("read", path.as_str(), source))?;
-        let payload = payload.mode(entry.image.mode).mtime(entry.image.mtime);
+        let owner = self.engine.home.dir.stat_open(&content.file)?.uid;
+        let mode = disk::mode_of(entry.image.mode, owner);
+        let payload = Payload::opened(content.file, mode, entry.image.mtime)?;
         let mut txn = self.begin(wanted);
         txn.put(path, payload, Expect::Any)?;
         if txn.digest_of(path) != Some(digest) {

@@ -100,6 +100,7 @@ pub(crate) fn repair(
     options: &RepairOptions,
     told: ToldRepair<'_>,
 ) -> Result<bool, Error> {
+    let _acting = engine.home.act_as_owner();
     let mut repairs = Repairs {
         engine,
         options,

@@ -8,7 +8,7 @@ use super::entry::{Wanted, changed_meanwhile, nowhere, open_if_right};
 use super::{Outcome, Repairs};
 use crate::apply;
 use crate::catalog::Sync;
-use crate::disk::Dir;
+use crate::disk::{self, Dir};
 use crate::error::Error;
 use crate::kept::Kept;
 use crate::look::Look;
@@ -315,6 +315,7 @@ fn source_entry(
         let opened = dir.open_file(path);
         opened.map_err(|error| io::Error::new(error.io().kind(), error))
     };
+    let mut mode = entry.mode;
     let content = match &entry.kind {
         EntryKind::Dir => SourceContent::Dir,
         EntryKind::Link { target } => SourceContent::Link(target.clone()),
@@ -329,6 +330,7 @@ fn source_entry(
                 (None, Some(root)) => open(root, &entry.path)?,
                 (None, None) => return Err(io::ErrorKind::NotFound.into()),
             };
+            mode = disk::mode_of(mode, rustix::fs::fstat(&file)?.st_uid);
             SourceContent::File(Box::new(file))
         }
     };
@@ -338,7 +340,7 @@ fn source_entry(
     };
     Ok(SourceEntry {
         path,
-        mode: entry.mode,
+        mode,
         mtime: entry.mtime,
         content,
     })

@@ -1,0 +1,50 @@
+use super::Stat;
+
+/// Who may use the journal's own files: the owner of the home, or everybody who may write in the home because its
+/// group may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    /// The owner of the home; `None` where it is not known.
+    pub owner: Option<u32>,
+    /// The group that shares the home.
+    pub group: Option<u32>,
+}
+
+/// The mode bit that lets a group write.
+const GROUP_WRITES: u32 = 0o020;
+
+impl Access {
+    /// For one user alone, whoever that is.
+    pub const PRIVATE: Self = Self {
+        owner: None,
+        group: None,
+    };
+
+    /// As the home says.
+    #[must_use]
+    pub fn of_home(home: &Stat) -> Self {
+        Self {
+            owner: Some(home.uid),
+            group: (home.mode & GROUP_WRITES != 0).then_some(home.gid),
+        }
+    }
+
+    /// The permission bits of a directory.
+    #[must_use]
+    pub fn dir_mode(self) -> u32 {
+        self.group.map_or(0o700, |_| 0o770)
+    }
+
+    /// The permission bits of a file.
+    #[must_use]
+    pub fn file_mode(self) -> u32 {
+        self.group.map_or(0o600, |_| 0o660)
+    }
+
+    /// Whether something has these permission bits and, if it is shared, this group. A setgid bit, which a directory
+    /// inherits, does not count.
+    #[must_use]
+    pub fn is_of(self, stat: &Stat, mode: u32) -> bool {
+        stat.mode & 0o777 == mode && self.group.is_none_or(|group| group == stat.gid)
+    }
+}

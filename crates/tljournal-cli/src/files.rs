@@ -137,6 +137,14 @@ pub(crate) fn belongs_to_root_only(path: &Utf8Path) -> bool {
     owner(path.as_str()) == Some(0) && owner("/proc/self").is_some_and(|own| own != 0)
 }
 
+/// Who something belongs to, if that is another user than this one, who is not root.
+pub(crate) fn owner_if_another(path: &Utf8Path) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+    let owner = |path| fs::symlink_metadata(path).map(|meta| meta.uid()).ok();
+    let own = fs::metadata("/proc/self").map(|meta| meta.uid()).ok()?;
+    owner(path.as_str()).filter(|owner| *owner != own && own != 0)
+}
+
 fn look(path: &Utf8Path) -> Result<fs::Metadata, Failure> {
     let shown = path.as_str().escape_debug();
     match fs::metadata(path) {

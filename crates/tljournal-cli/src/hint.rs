@@ -41,6 +41,9 @@ fn for_journal(error: &Error) -> Option<String> {
         Error::Damaged(Damage::Lost { .. }) => {
             "`tljournal fsck --rebuild --tree PATH`, for each path that is to be known again, makes a new one of what is on disk"
         }
+        Error::Damaged(Damage::Planted { found, .. }) if found.contains("another user") => {
+            "give it to the owner of the home, if it is a file of the journal: sudo chown --reference=HOME FILE"
+        }
         Error::Damaged(Damage::Stuck { .. }) => "`tljournal status` lists what is stuck",
         Error::Unfinished { .. } => "mend what stopped it, then run `tljournal recover`",
         Error::Replaced { .. } => "run the command again",
@@ -92,13 +95,20 @@ fn for_system(error: &io::Error, home: Option<&Utf8Path>) -> Option<String> {
         }
         io::ErrorKind::PermissionDenied => {
             let own = home.map(|home| home.join(".state"));
+            let own_owner = own.as_deref().and_then(files::owner_if_another);
             if let (Some(home), true) = (
                 home,
-                own.is_some_and(|own| files::belongs_to_root_only(&own)),
+                own.is_some_and(|own| files::belongs_to_root_only(&own))
+                    && home.is_some_and(|home| files::owner_if_another(home).is_none()),
             ) {
                 return Some(format!(
                     "the journal belongs to root, perhaps because a command was run with sudo once: sudo chown -R \"$(id -u)\" {}/.state*",
                     home.as_str().escape_debug()
+                ));
+            }
+            if let Some(owner) = own_owner {
+                return Some(format!(
+                    "the journal belongs to user {owner}: only that user, root, and a group that may write in the home may look into it"
                 ));
             }
             "check who owns that path, and its mode, with ls -ld"

@@ -1,8 +1,11 @@
 //! Files that the user asks for: whole or not at all.
 
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 
 use camino::Utf8Path;
+use rustix::fs::OFlags;
 
 use crate::failure::Failure;
 use crate::safe::Safe;
@@ -10,8 +13,9 @@ use crate::safe::Safe;
 /// Names standard output.
 pub(crate) const STDOUT: &str = "-";
 
-/// Writes a file that appears when it is whole; says how many bytes it has. What is no regular file (a
-/// pipe, a terminal) is written as it is.
+/// Writes a file that appears when it is whole, and that only its owner may read: it tells what happened in the
+/// project. Says how many bytes it has. A link is replaced and not followed; what this process was given open
+/// (`/dev/stdout`, `/dev/fd/3`), and a terminal or `/dev/null`, is written as it is.
 pub(crate) fn write(
     path: &Utf8Path,
     fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -20,8 +24,25 @@ pub(crate) fn write(
     make(path, |out| fill(out).map_err(failed))
 }
 
-/// The same, where more may go wrong than writing.
+/// The same for what everybody may read, as far as the umask lets them.
+pub(crate) fn write_public(
+    path: &Utf8Path,
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<u64, Failure> {
+    let failed = |source| Failure::io(told(path), source);
+    make_with(0o666, path, |out| fill(out).map_err(failed))
+}
+
+/// Writes a file as [`write`] does, where more may go wrong than writing.
 pub(crate) fn make(
+    path: &Utf8Path,
+    fill: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
+) -> Result<u64, Failure> {
+    make_with(0o600, path, fill)
+}
+
+fn make_with(
+    mode: u32,
     path: &Utf8Path,
     fill: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
 ) -> Result<u64, Failure> {
@@ -46,19 +67,13 @@ pub(crate) fn make(
             "`{shown}` is one of the journal's own files"
         )));
     }
-    match std::fs::metadata(path) {
-        Ok(meta) if meta.is_dir() => return Err(failed(io::ErrorKind::IsADirectory.into())),
-        Ok(meta) if !meta.is_file() => {
-            let file = std::fs::OpenOptions::new().write(true).open(path);
-            let out = Counted::new(file.map_err(failed)?);
-            return Ok(filled(out, &what, fill)?.bytes);
-        }
-        _ => {}
+    if let Some(file) = as_it_is(path).map_err(failed)? {
+        return Ok(filled(Counted::new(file), &what, fill)?.bytes);
     }
     let dir = path.parent().filter(|dir| !dir.as_str().is_empty());
     let file = tempfile::Builder::new()
         .prefix(".unfinished-")
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))
         .tempfile_in(dir.unwrap_or(Utf8Path::new(".")))
         .map_err(failed)?;
     let out = filled(Counted::new(file), &what, fill)?;
@@ -67,6 +82,37 @@ pub(crate) fn make(
         .persist(path)
         .map_err(|error| failed(error.error))?;
     Ok(out.bytes)
+}
+
+/// Opens what is not replaced by a file, if a path leads to that: what this process has open already, or a device that
+/// takes a stream of characters.
+fn as_it_is(path: &Utf8Path) -> io::Result<Option<File>> {
+    let open = || OpenOptions::new().write(true).open(path).map(Some);
+    let given = ["/dev/stdout", "/dev/stderr"].contains(&path.as_str());
+    let in_proc = ["/dev/fd", "/proc/self/fd"].map(Utf8Path::new);
+    if given || path.parent().is_some_and(|dir| in_proc.contains(&dir)) {
+        return open();
+    }
+    let found = match std::fs::symlink_metadata(path) {
+        Ok(found) => found.file_type(),
+        Err(_) => return Ok(None),
+    };
+    match () {
+        () if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        () if found.is_file() || found.is_symlink() => Ok(None),
+        () if found.is_char_device() => {
+            let flags = OFlags::NOFOLLOW | OFlags::NOCTTY;
+            let device = OpenOptions::new()
+                .write(true)
+                .custom_flags(flags.bits().cast_signed())
+                .open(path);
+            device.map(Some)
+        }
+        // What is a fifo in one moment can be read by anybody in the next.
+        () => Err(io::Error::other(
+            "it is neither a file nor a terminal; name a file, or `-` for standard output",
+        )),
+    }
 }
 
 /// What is being done.

@@ -52,7 +52,7 @@ fn write_all(command: &clap::Command, dir: &Utf8Path) -> Result<(), Failure> {
     }
     let name = display_name(command);
     let page = page(command)?;
-    outfile::write(&dir.join(format!("{name}.1")), |out| out.write_all(&page))?;
+    outfile::write_public(&dir.join(format!("{name}.1")), |out| out.write_all(&page))?;
     command
         .get_subcommands()
         .filter(|below| below.get_name() != "help")

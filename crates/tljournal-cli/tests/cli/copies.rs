@@ -191,6 +191,13 @@ fn what_may_not_be_read_is_a_finding_and_the_rest_is_checked() {
     let (project, at_work) = project();
     at_work.close().unwrap();
     project.write("build/a", "an edit");
+    // The project is another user's, but for one directory of root.
+    let given = Command::new("chown")
+        .args(["-R", "65534:65534"])
+        .arg(project.path())
+        .status();
+    assert!(given.unwrap().success());
+    std::os::unix::fs::chown(project.at("build/tools"), Some(0), Some(0)).unwrap();
     let closed: fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o700);
     fs::set_permissions(project.at("build/tools"), closed).unwrap();
     let open: fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);

@@ -1,0 +1,279 @@
+//! Root runs a command in the project of another user (G13): that user can do nothing afterwards that was not theirs to
+//! do before, and is kept from nothing.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, chown, symlink};
+
+use camino::Utf8PathBuf;
+use tljournal_tests::forge;
+
+use crate::users::{OTHER, OWNER, ROOT, all_below, of_root, set_mode, there_are_users};
+use crate::world::{Project, listing};
+
+/// Every kind of command that writes, each of which works again and again.
+const WRITING: [&[&str]; 18] = [
+    &["put", "build/a", "--from", "content"],
+    &["put", "build/deep/er/a", "--from", "content"],
+    &["put", "src/generated", "--from", "content"],
+    &["link", "build/link", "a"],
+    &["tree", "install", "build/t", "--from", "tree"],
+    &[
+        "tree",
+        "install",
+        "build/r",
+        "--from",
+        "tree",
+        "--rebuildable",
+    ],
+    &["populate", "build/k", "--key", "1", "--", "sh", "-c", FILL],
+    &["exec", "--lock", "vendor", "--log", "--", "true"],
+    &["exec", "--lock-file", "lock", "--", "true"],
+    &[
+        "tag",
+        "write",
+        "--sdk",
+        "sdk-1@vendor (source)",
+        "--over",
+        "content",
+        "build/tags",
+    ],
+    &["rm", "build/deep"],
+    &["rm", "build/k"],
+    &["undo", "@last"],
+    &["pin", "build/t", "--", "true"],
+    &["gc", "--keep-count", "3"],
+    &["recover"],
+    &["fsck", "--repair"],
+    &["fsck", "--rebuild", "--force"],
+];
+
+/// What a command of root leaves in a stage: directories that only their owner may change, and a file of another user.
+const FILL: &str = "mkdir -p $TLJOURNAL_STAGE/d/e; echo 1 > $TLJOURNAL_STAGE/d/e/f; ln $TLJOURNAL_STAGE/d/e/f \
+                    $TLJOURNAL_STAGE/d/g; ln -s d $TLJOURNAL_STAGE/l; chmod 555 $TLJOURNAL_STAGE/d/e";
+
+/// Runs all of them as a user, each with content that nobody has put there yet.
+fn work_as(project: &Project, user: u32, round: u32) {
+    for args in WRITING {
+        project.write_as(OWNER, "content", &format!("{user} {round}"));
+        project.write_as(OWNER, "tree/sub/file", &format!("{user} {round}"));
+        let last = project.run_as(user, &["log", "-n", "1", "--json"]);
+        let last = last.json()["transactions"][0]["number"].to_string();
+        let key = format!("{user} {round}");
+        let args: Vec<_> = args
+            .iter()
+            .map(|arg| match *arg {
+                "@last" => last.as_str(),
+                "1" => key.as_str(),
+                arg => arg,
+            })
+            .collect();
+        let done = project.run_as(user, &args);
+        // 1: something was mended.
+        let is_well = done.code == 0 || args[0] == "fsck" && done.code == 1;
+        assert!(is_well, "user {user}, {args:?}: {done:?}");
+    }
+}
+
+#[test]
+fn g13_what_root_ran_is_the_owners_and_stops_no_command_of_the_owner() {
+    if !there_are_users() {
+        return;
+    }
+    let project = Project::of_owner();
+    work_as(&project, ROOT, 1);
+    assert_eq!(of_root(&project.at("build")), [""; 0]);
+    work_as(&project, OWNER, 2);
+    work_as(&project, ROOT, 3);
+    work_as(&project, OWNER, 4);
+    project.ok_as(OWNER, &["fsck", "--full"]);
+}
+
+#[test]
+fn g13_a_journal_that_root_makes_in_the_project_of_another_user_is_that_users() {
+    if !there_are_users() {
+        return;
+    }
+    let project = Project::bare();
+    set_mode(project.path(), 0o755);
+    chown(project.path(), Some(OWNER), Some(OWNER)).unwrap();
+    project.ok_as(ROOT, &["init"]);
+    assert_eq!(of_root(&project.at("build")), [""; 0]);
+    // SQLite's own files too, when they are gone.
+    for name in ["build/.state.db-shm", "build/.state.db-wal"] {
+        fs::remove_file(project.at(name)).unwrap();
+    }
+    project.ok_as(ROOT, &["exec", "--", "true"]);
+    assert_eq!(of_root(&project.at("build")), [""; 0]);
+    work_as(&project, OWNER, 1);
+}
+
+#[test]
+fn g13_a_file_that_root_replaces_keeps_its_owner_and_a_new_one_is_that_of_its_directory() {
+    if !there_are_users() {
+        return;
+    }
+    let project = Project::of_owner();
+    fs::create_dir(project.at("build/roots")).unwrap();
+    fs::create_dir(project.at("build/others")).unwrap();
+    chown(project.at("build/others"), Some(OTHER), Some(OTHER)).unwrap();
+    project.write_as(OTHER, "build/theirs", "old");
+    set_mode(project.at("build/theirs"), 0o4750);
+    project.write("new", "new");
+    project.write("tree/d/f", "x");
+    for path in [
+        "build/theirs",
+        "build/own",
+        "build/roots/f",
+        "build/others/f",
+        "build/others/d/f",
+    ] {
+        project.ok_as(ROOT, &["put", path, "--from", "new", "--mode", "0640"]);
+    }
+    for path in ["build/ownt", "build/roots/t", "build/others/t"] {
+        project.ok_as(ROOT, &["tree", "install", path, "--from", "tree"]);
+    }
+    for (path, owner) in [
+        ("build/theirs", OTHER),
+        ("build/own", OWNER),
+        ("build/roots/f", ROOT),
+        ("build/others/f", OTHER),
+        ("build/others/d", OTHER),
+        ("build/others/d/f", OTHER),
+        ("build/ownt", OWNER),
+        ("build/roots/t", ROOT),
+        ("build/others/t", OTHER),
+    ] {
+        for (path, meta) in all_below(&project.at(path)) {
+            assert_eq!((meta.uid(), meta.gid()), (owner, owner), "{path:?}");
+        }
+    }
+    // Nothing new runs as another user because something old did.
+    project.write_as(OTHER, "build/theirs", "old");
+    set_mode(project.at("build/theirs"), 0o4750);
+    let done = crate::world::run_with_input(project.command(&["put", "build/theirs"]), b"newer");
+    assert_eq!(done.code, 0, "{done:?}");
+    let meta = fs::metadata(project.at("build/theirs")).unwrap();
+    assert_eq!((meta.uid(), meta.mode() & 0o7777), (OTHER, 0o750));
+    project.ok_as(ROOT, &["fsck", "--full"]);
+}
+
+/// The user owned a set-id program, which is harmless; root put its content back, and it ran as root.
+#[test]
+fn g13_no_way_of_putting_content_back_makes_it_run_as_root() {
+    if !there_are_users() {
+        return;
+    }
+    let ways: [&[&str]; 5] = [
+        &["undo", "2"],
+        &["restore", "build/x", "--at", "1"],
+        &["restore", "build/t", "--at", "3"],
+        &["fsck", "--repair", "build/x"],
+        &["fsck", "--repair", "build/x", "--source", "evil"],
+    ];
+    for owner in [OWNER, ROOT] {
+        for (way, args) in ways.iter().enumerate() {
+            let project = match owner {
+                ROOT => Project::new(),
+                _ => Project::of_owner(),
+            };
+            project.write_as(OTHER, "evil", "#!/bin/sh\nid\n");
+            project.write_as(OTHER, "dir/evil", "#!/bin/sh\nid\n");
+            set_mode(project.at("evil"), 0o755);
+            set_mode(project.at("dir/evil"), 0o4755);
+            project.write_as(owner, "harmless", "x");
+            project.ok_as(
+                owner,
+                &["put", "build/x", "--from", "evil", "--mode", "4755"],
+            );
+            project.ok_as(owner, &["put", "build/x", "--from", "harmless"]);
+            project.ok_as(owner, &["tree", "install", "build/t", "--from", "dir"]);
+            project.ok_as(owner, &["rm", "build/t"]);
+            // What is kept is another user's, as if it had been put there by that user.
+            for (path, meta) in all_below(&project.at("build/.state/txn")) {
+                if meta.is_file() && meta.len() == 13 {
+                    chown(&path, Some(OTHER), Some(OTHER)).unwrap();
+                    set_mode(&path, 0o4755);
+                }
+            }
+            if way > 2 {
+                project.run_as(owner, &["undo", "2"]);
+                fs::remove_file(project.at("build/x")).unwrap();
+            }
+            project.run_as(ROOT, args);
+            project.run_as(ROOT, &["fsck", "--repair"]);
+            for (path, meta) in all_below(&project.at("build")) {
+                let is_kept = path.starts_with(project.at("build/.state"));
+                let runs_as_other =
+                    meta.is_file() && meta.mode() & 0o6000 != 0 && meta.uid() != OTHER;
+                assert!(
+                    is_kept && meta.uid() != ROOT || !runs_as_other,
+                    "{owner} {args:?}: {path:?}"
+                );
+            }
+        }
+    }
+}
+
+/// A row of the user's own hand said that root's private directory was a tree that a transaction had put there with
+/// mode 0777. Root's next command opened it to everybody.
+#[test]
+fn g13_rows_that_were_made_by_hand_make_root_change_nothing_of_its_own() {
+    if !there_are_users() {
+        return;
+    }
+    let paths = [
+        "secret",
+        "secret/key",
+        "secret/dir",
+        "secret/link",
+        "sticky/file",
+        "sticky",
+    ];
+    let changes = [
+        ("tree", (false, true)),
+        ("tree", (true, true)),
+        ("put", (false, true)),
+        ("put", (true, true)),
+        ("remove", (true, false)),
+        ("fill", (true, true)),
+        ("dir", (true, true)),
+        ("dir", (true, false)),
+        ("part", (true, false)),
+        ("parent", (false, true)),
+    ];
+    let project = Project::of_owner();
+    project.write_as(OWNER, "content", "x");
+    fs::create_dir_all(project.at("build/secret/dir")).unwrap();
+    set_mode(project.at("build/secret"), 0o700);
+    project.write("build/secret/key", "hidden");
+    symlink("key", project.at("build/secret/link")).unwrap();
+    project.write("build/sticky/file", "root's");
+    set_mode(project.at("build/sticky"), 0o1777);
+    let home = Utf8PathBuf::from_path_buf(project.at("build")).unwrap();
+    let own = || {
+        [
+            listing(&project.at("build/secret")),
+            listing(&project.at("build/sticky")),
+        ]
+    };
+    project.ok_as(OWNER, &["put", "build/a", "--from", "content"]);
+    let before = own();
+    for path in paths {
+        for (op, images) in changes {
+            forge(&home, path, op, images);
+            for args in [
+                &["recover"][..],
+                &["put", "build/b", "--from", "content"],
+                &["gc", "--keep-count", "0"],
+                &["fsck", "--repair"],
+                &["undo", "1", "--force"],
+            ] {
+                let done = project.run_as(ROOT, args);
+                assert!(!done.err.contains("panicked"), "{path} {op}: {done:?}");
+                assert_eq!(own(), before, "{path} {op} {images:?} {args:?}: {done:?}");
+            }
+        }
+    }
+    // And work goes on.
+    project.ok_as(ROOT, &["put", "build/last", "--from", "content"]);
+}

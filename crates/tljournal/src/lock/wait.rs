@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use camino::Utf8PathBuf;
 use rustix::io::Errno;
 
-use super::flock::{LockError, Mode, flock_blocking, try_flock};
+use super::flock::{LockError, Mode, flock_blocking, try_flock, unlock};
 use crate::disk::DiskError;
 
 /// After how long a waiter is told who it waits for.
@@ -76,6 +76,7 @@ pub(crate) fn in_line<F: AsFd + Send + 'static>(
         free = free && try_flock(turnstile, Mode::Exclusive).map_err(failed)?;
     }
     if free && try_flock(&file, awaited.mode).map_err(failed)? {
+        give_back(&turnstiles);
         return Ok((file, Duration::ZERO));
     }
     if !waits {
@@ -83,12 +84,23 @@ pub(crate) fn in_line<F: AsFd + Send + 'static>(
     }
     let mode = awaited.mode;
     let block = move || {
-        let mut turnstiles = turnstiles.iter();
-        turnstiles.try_for_each(|turnstile| flock_blocking(turnstile, Mode::Exclusive))?;
+        let mut line = turnstiles.iter();
+        line.try_for_each(|turnstile| flock_blocking(turnstile, Mode::Exclusive))?;
         flock_blocking(&file, mode)?;
+        give_back(&turnstiles);
         Ok(file)
     };
     wait_for(awaited, block, (begun, wait))
+}
+
+/// Gives turnstiles back explicitly: a process that is just being started keeps them otherwise, until it is another
+/// program.
+fn give_back<F: AsFd>(turnstiles: &[F]) {
+    for turnstile in turnstiles {
+        if let Err(errno) = unlock(turnstile) {
+            tracing::debug!(%errno, "a turnstile is given back by closing it only");
+        }
+    }
 }
 
 /// Blocks in a thread of its own, so that the caller can speak up and give up; what it gets after that
@@ -128,19 +140,19 @@ pub(super) fn wait_for<T: Send + 'static>(
             Err(RecvTimeoutError::Disconnected) => return Err(awaited.failed(Errno::CANCELED)),
             Err(RecvTimeoutError::Timeout) => {}
         }
+        // A long wait is announced, also by who comes to it only when it is over.
+        if !told && waited >= NOTICE_AFTER {
+            let holder = (awaited.holder)();
+            tracing::warn!("waiting for the lock `{name}`, held by {holder}");
+            if let Some(tell) = wait.tell {
+                tell(&holder);
+            }
+            told = true;
+        }
         let is_over = wait.limit.is_some_and(|limit| limit <= waited);
         if is_over || wait.gives_up.is_some_and(|gives_up| gives_up()) {
             return Err(awaited.timeout(waited));
         }
-        if told || waited < NOTICE_AFTER {
-            continue;
-        }
-        let holder = (awaited.holder)();
-        tracing::warn!("waiting for the lock `{name}`, held by {holder}");
-        if let Some(tell) = wait.tell {
-            tell(&holder);
-        }
-        told = true;
     }
 }
 

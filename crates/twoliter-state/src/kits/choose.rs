@@ -1,3 +1,4 @@
+use oci_spec::image::ImageManifest;
 use tljournal::Digest;
 
 use super::error::LayoutError;
@@ -10,19 +11,30 @@ pub(super) struct Wanted<'a> {
     pub(super) digest: Option<Digest>,
 }
 
-/// The one image of a layout that is what is wanted.
-pub(super) fn choose(contents: Contents, wanted: Wanted<'_>) -> Result<Image, LayoutError> {
+/// The digest and manifest of the one image of a layout that is what is wanted. Where nothing says which, that is the
+/// only one that is there.
+pub(super) fn choose(
+    contents: Contents,
+    wanted: Wanted<'_>,
+) -> Result<(Digest, ImageManifest), LayoutError> {
     let there = describe(&contents.images);
-    let mut fitting = contents.images.into_iter().filter(|image| wanted.is(image));
-    let Some(image) = fitting.next() else {
-        return Err(LayoutError::NoImage {
+    let is_any = wanted.arch.is_none() && wanted.digest.is_none();
+    let mut fitting: Vec<_> = contents
+        .images
+        .into_iter()
+        .filter(|image| wanted.is(image))
+        .collect();
+    if is_any && fitting.iter().any(|image| image.manifest.is_ok()) {
+        fitting.retain(|image| !matches!(image.manifest, Err(LayoutError::Missing { .. })));
+    }
+    match (fitting.pop(), fitting.is_empty(), contents.unusable) {
+        (Some(image), true, _) => Ok((image.digest, image.manifest?)),
+        (Some(_), false, _) => Err(LayoutError::Ambiguous { there }),
+        (None, _, Some(unusable)) => Err(unusable),
+        (None, _, None) => Err(LayoutError::NoImage {
             wanted: wanted.describe(),
             there,
-        });
-    };
-    match fitting.next() {
-        None => Ok(image),
-        Some(_) => Err(LayoutError::Ambiguous { there }),
+        }),
     }
 }
 

@@ -28,9 +28,12 @@ pub(super) fn check_complete(path: &Utf8Path, wanted: Digest) -> Result<(), Layo
             },
         });
     }
+    if let Some(error @ LayoutError::Missing { .. }) = contents.unusable {
+        return Err(error);
+    }
     let mut blobs = BTreeMap::new();
-    for image in &contents.images {
-        let manifest = &image.manifest;
+    for image in contents.images {
+        let manifest = image.manifest?;
         for descriptor in std::iter::once(manifest.config()).chain(manifest.layers()) {
             let blob = Blob::of(descriptor)?;
             blobs.insert(blob, ());

@@ -59,6 +59,11 @@ pub enum LayoutError {
         /// What it says.
         version: String,
     },
+    /// It is what `docker save` wrote once, and no layout of the Open Container Initiative.
+    #[error(
+        "failed to use the layout: it is a docker archive; convert it: `skopeo copy docker-archive:FILE oci:DIR`"
+    )]
+    Docker,
     /// A blob is named in another way than by its SHA-256.
     #[error("failed to find the blob `{digest}`: only digests of the algorithm sha256 are known")]
     Algorithm {

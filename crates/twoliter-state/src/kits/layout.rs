@@ -35,20 +35,23 @@ pub(super) struct Blob {
     pub(super) size: u64,
 }
 
-/// An image: its manifest, and how the index describes that.
+/// An image: how an index describes it, and its manifest, which need not be there: whoever copies an image of one
+/// platform copies the index of all.
 #[derive(Debug)]
 pub(super) struct Image {
     pub(super) digest: Digest,
     pub(super) platform: Option<Platform>,
-    pub(super) manifest: ImageManifest,
+    pub(super) manifest: Result<ImageManifest, LayoutError>,
 }
 
 /// What the indexes of a layout lead to.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
-    /// Indexes and manifests. What they say was read, and is what their digests name.
+    /// Indexes and manifests.
     pub(super) documents: BTreeSet<Digest>,
     pub(super) images: Vec<Image>,
+    /// Why something that an index lists is no image that can be used, if anything is so.
+    pub(super) unusable: Option<LayoutError>,
 }
 
 impl Layout {
@@ -56,7 +59,13 @@ impl Layout {
     pub(super) fn open(path: &Utf8Path) -> Result<Self, LayoutError> {
         let dir = Dir::open(path, Disk::default())?;
         let layout = Self { dir };
-        let marker: OciLayout = layout.parse("oci-layout", &layout.read("oci-layout")?)?;
+        let marker = match layout.read("oci-layout") {
+            Err(LayoutError::Missing { .. }) if layout.dir.stat("manifest.json")?.is_some() => {
+                return Err(LayoutError::Docker);
+            }
+            read => read?,
+        };
+        let marker: OciLayout = layout.parse("oci-layout", &marker)?;
         match marker.image_layout_version().as_str() {
             "1.0.0" => Ok(layout),
             version => Err(LayoutError::Version {
@@ -85,7 +94,13 @@ impl Layout {
             return Err(LayoutError::TooMuch { what });
         }
         for listed in index.manifests() {
-            let digest = Blob::of(listed)?.digest;
+            let digest = match Blob::of(listed) {
+                Ok(blob) => blob.digest,
+                Err(error) => {
+                    contents.unusable.get_or_insert(error);
+                    continue;
+                }
+            };
             let platform = listed.platform().as_ref().or(platform);
             if !contents.documents.insert(digest) {
                 continue;
@@ -95,17 +110,20 @@ impl Layout {
                 return Err(LayoutError::TooMuch { what });
             }
             match listed.media_type().as_ref() {
-                OCI_INDEX | DOCKER_INDEX => {
-                    let inner = self.document(listed)?;
-                    self.add(&inner, platform, level + 1, contents)?;
-                }
+                OCI_INDEX | DOCKER_INDEX => match self.document(listed) {
+                    Ok(inner) => self.add(&inner, platform, level + 1, contents)?,
+                    Err(error @ LayoutError::Missing { .. }) => {
+                        contents.unusable.get_or_insert(error);
+                    }
+                    Err(error) => return Err(error),
+                },
                 OCI_MANIFEST | DOCKER_MANIFEST => contents.images.push(Image {
                     digest,
                     platform: platform.cloned(),
-                    manifest: self.document(listed)?,
+                    manifest: self.document(listed),
                 }),
                 other => {
-                    return Err(LayoutError::MediaType {
+                    contents.unusable.get_or_insert(LayoutError::MediaType {
                         what: "image",
                         digest: digest.to_string(),
                         media_type: other.escape_debug().to_string(),
@@ -171,6 +189,7 @@ impl Layout {
     }
 
     fn parse<T: DeserializeOwned>(&self, file: &str, bytes: &[u8]) -> Result<T, LayoutError> {
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         serde_json::from_slice(bytes).map_err(|source| LayoutError::Document {
             file: file.to_owned(),
             source,

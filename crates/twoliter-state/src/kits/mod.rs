@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use camino::Utf8Path;
+use oci_spec::image::ImageManifest;
 use tljournal::{
     Digest, Installed, Layer, Pin, PopulateOptions, SourceEntry, Timestamp, TreeError, TreeOptions,
     TreeSource,
@@ -24,13 +25,13 @@ pub use error::LayoutError;
 use crate::{Error, State};
 use choose::{Wanted, choose};
 use complete::check_complete;
-use layout::{Blob, Image, Layout};
+use layout::{Blob, Layout};
 
 /// The file in an unpacked kit that says which one it is.
 const DIGEST_FILE: &str = "digest";
 
 /// The media types of layers that can be unpacked; how they are compressed is seen from their content.
-const LAYERS: [&str; 10] = [
+const LAYERS: [&str; 11] = [
     "application/vnd.oci.image.layer.v1.tar",
     "application/vnd.oci.image.layer.v1.tar+gzip",
     "application/vnd.oci.image.layer.v1.tar+zstd",
@@ -40,6 +41,7 @@ const LAYERS: [&str; 10] = [
     "application/vnd.docker.image.rootfs.diff.tar",
     "application/vnd.docker.image.rootfs.diff.tar.gzip",
     "application/vnd.docker.image.rootfs.diff.tar.zstd",
+    "application/vnd.docker.image.rootfs.foreign.diff.tar",
     "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
 ];
 
@@ -130,9 +132,8 @@ impl State {
         let failed = |source| Error::layout(layout.as_str(), source);
         let opened = Layout::open(layout).map_err(failed)?;
         let contents = opened.contents().map_err(failed)?;
-        let image = choose(contents, wanted).map_err(failed)?;
-        let digest = image.digest;
-        let source = source_of(&opened, &image).map_err(failed)?;
+        let (digest, manifest) = choose(contents, wanted).map_err(failed)?;
+        let source = source_of(&opened, digest, &manifest).map_err(failed)?;
         let populate = PopulateOptions {
             tree: options.tree,
             wait: options.wait,
@@ -151,9 +152,13 @@ impl State {
 }
 
 /// The tree that an image unpacks to.
-fn source_of(layout: &Layout, image: &Image) -> Result<TreeSource, LayoutError> {
+fn source_of(
+    layout: &Layout,
+    digest: Digest,
+    manifest: &ImageManifest,
+) -> Result<TreeSource, LayoutError> {
     let mut layers = Vec::new();
-    for layer in image.manifest.layers() {
+    for layer in manifest.layers() {
         let blob = Blob::of(layer)?;
         let media_type = layer.media_type().as_ref();
         if !LAYERS.contains(&media_type) {
@@ -165,7 +170,7 @@ fn source_of(layout: &Layout, image: &Image) -> Result<TreeSource, LayoutError> 
         }
         layers.push(Layer::new(layout.find(blob)?).with_digest(blob.digest));
     }
-    let name = Cursor::new(image.digest.to_string());
+    let name = Cursor::new(digest.to_string());
     let name = SourceEntry::file(DIGEST_FILE, 0o644, Timestamp::default(), name);
     Ok(TreeSource::layers(layers, vec![name]))
 }

@@ -7,6 +7,7 @@
 )]
 
 mod images;
+mod partial;
 mod pulled;
 mod rubbish;
 mod unpacked;

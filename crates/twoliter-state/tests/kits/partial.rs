@@ -1,0 +1,69 @@
+//! Layouts into which one image of an index was copied: the index still lists the others.
+
+use std::fs;
+
+use serde_json::json;
+use twoliter_state::KitOptions;
+
+use crate::images::{digest_in, edit_index, has_tools, kit};
+use crate::{project, told};
+
+const KIT: &str = "build/external-kits/partial";
+
+/// An image could not be unpacked because another one was not there, or something was no image at all.
+#[test]
+fn the_image_that_is_there_is_unpacked_whatever_else_the_index_lists() {
+    if !has_tools() {
+        return;
+    }
+    let (world, state, outside) = project();
+    let layout = kit(&outside, "1");
+    let digest = digest_in(&layout);
+    let listed = |number: u32, media_type: &str, arch: &str| {
+        json!({
+            "mediaType": format!("application/vnd.{media_type}+json"), "size": 500 + number,
+            "digest": format!("sha256:{number:064}"), "platform": {"architecture": arch, "os": "linux"},
+        })
+    };
+    edit_index(&layout, |index| {
+        let images = index["manifests"].as_array_mut().unwrap();
+        images[0]["platform"] = json!({"architecture": "amd64", "os": "linux"});
+        images.insert(0, listed(1, "oci.image.manifest.v1", "arm64"));
+        images.insert(1, listed(2, "oci.image.index.v1", "s390x"));
+        images.push(listed(3, "example.sbom.v3", "amd64"));
+        images.push(listed(4, "oci.image.manifest.v1", "unknown"));
+        let mut other = listed(5, "oci.image.manifest.v1", "riscv64");
+        other["digest"] = json!(format!("sha512:{}", "0".repeat(128)));
+        images.push(other);
+    });
+    let unpack = |arch: Option<&str>| {
+        let options = KitOptions {
+            arch: arch.map(str::to_owned),
+            ..KitOptions::default()
+        };
+        state.unpack_kit(&layout, KIT, options)
+    };
+    for arch in [Some("x86_64"), None] {
+        assert_eq!(unpack(arch).unwrap().digest, digest);
+        fs::remove_dir_all(world.path(KIT)).unwrap();
+    }
+    let error = unpack(Some("aarch64")).unwrap_err();
+    let name = format!("{:064}", 1);
+    assert!(
+        told(&error).contains(&name) && told(&error).contains("missing"),
+        "{}",
+        told(&error)
+    );
+}
+
+#[test]
+fn what_docker_save_wrote_once_is_named() {
+    let (_world, state, outside) = project();
+    let saved = outside.join("saved");
+    fs::create_dir(&saved).unwrap();
+    fs::write(saved.join("manifest.json"), "[]").unwrap();
+    let error = state
+        .unpack_kit(&saved, KIT, KitOptions::default())
+        .unwrap_err();
+    assert!(told(&error).contains("docker archive"), "{}", told(&error));
+}

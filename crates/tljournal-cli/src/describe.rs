@@ -96,6 +96,16 @@ impl Description {
     /// # Errors
     /// [`DescribeError`] says what is wrong at which line and column.
     pub fn parse(text: &[u8]) -> Result<Self, DescribeError> {
+        let text = match text {
+            // A byte order mark, as some editors and shells write it.
+            [0xef, 0xbb, 0xbf, text @ ..] => text,
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
+                let what =
+                    "the description is in UTF-16, by its byte order mark; write it in UTF-8";
+                return Err(DescribeError(what.to_owned()));
+            }
+            text => text,
+        };
         let read: Self = serde_json::from_slice(text)
             .map_err(|error| DescribeError(format!("the description is not right: {error}")))?;
         if read.changes.is_empty() {
@@ -300,6 +310,21 @@ mod tests {
 
     fn error_of_change(change: &str) -> String {
         error(&format!("{{\"changes\": [\n{change}]}}"))
+    }
+
+    /// A description that an editor had saved with one was not right at line 1, column 1.
+    #[test]
+    fn a_byte_order_mark_is_skipped_and_utf_16_is_named() {
+        let text = "\u{feff}{\"changes\": [{\"remove\": \"a\"}]}";
+        assert_eq!(
+            Description::parse(text.as_bytes()).unwrap().changes.len(),
+            1
+        );
+        for order in [u16::to_le_bytes, u16::to_be_bytes] {
+            let text: Vec<u8> = text.encode_utf16().flat_map(order).collect();
+            let told = Description::parse(&text).unwrap_err().to_string();
+            assert!(told.contains("UTF-16"), "{told}");
+        }
     }
 
     #[test]

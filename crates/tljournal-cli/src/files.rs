@@ -9,7 +9,8 @@ use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use tljournal::{Payload, TreeSource};
+use tljournal::disk::{Disk, Source};
+use tljournal::{Error, Payload, TreeSource};
 
 use crate::failure::Failure;
 use crate::progress::Progress;
@@ -98,8 +99,11 @@ pub(crate) fn file_payload(path: &Utf8Path, progress: &Progress) -> Result<Paylo
         )));
     }
     let failed = |source| Failure::io(format!("read `{}`", path.as_str().escape_debug()), source);
-    let file = File::open(path).map_err(failed)?;
-    Payload::reader(progress.counting(file)).map_err(failed)
+    let payload = match Disk::default().open_source(path).map_err(Error::from)? {
+        Source::File(file) => Payload::reader(progress.counting(file)),
+        Source::Pipe(pipe) => Payload::reader(progress.counting(pipe)),
+    };
+    payload.map_err(failed)
 }
 
 /// The whole content of a file that is not large.

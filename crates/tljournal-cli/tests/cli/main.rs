@@ -27,6 +27,7 @@ mod kits;
 mod limits;
 mod pin;
 mod planted;
+mod pipes;
 mod populate;
 mod postmortem;
 mod privacy;

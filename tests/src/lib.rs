@@ -14,6 +14,7 @@ mod forged;
 pub mod hostile;
 mod interrupted;
 mod kit;
+mod nasty;
 mod past;
 mod play;
 mod population_cases;
@@ -34,6 +35,7 @@ pub use every::at_every;
 pub use forged::forge;
 pub use interrupted::Interrupted;
 pub use kit::kit_layout;
+pub use nasty::{long_tree, nasty_tree, plain_tree};
 pub use past::{make_hostile_past, make_past};
 pub use play::{
     Hook, Mounted, Record, Seen, Strike, aside, events, holding, kill_at, nothing_kept, only,

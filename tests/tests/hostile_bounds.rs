@@ -73,7 +73,8 @@ fn a_manifest_costs_as_much_as_it_has_and_not_what_it_claims() {
 fn descriptions_cost_no_more_than_a_multiple_of_their_length() {
     let (kib, said) = meet("nested", 0);
     assert!(said.contains("description"), "{said}");
-    assert!(kib < MIB, "{kib} KiB");
+    // It has 4 MiB itself.
+    assert!(kib < 2 * MIB, "{kib} KiB");
     let (kib, said) = meet("changes", 200_000);
     assert_eq!(said, "\n");
     assert!(kib < 512 * 200, "{kib} KiB");

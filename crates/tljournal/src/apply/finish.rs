@@ -255,9 +255,11 @@ fn facts_at(engine: &Engine, place: &Place, stat: &Stat) -> Result<Option<Facts>
     }))
 }
 
-/// Whether a change that is made from now on cannot have the same ctime as one at that time.
+/// Whether a change that is made from now on cannot have the same ctime as one at that time. Where that is a whole
+/// second, the filesystem's clock may have no others.
 pub(crate) fn is_settled(newest: Timestamp) -> bool {
-    newest.as_nanos() + RACY_NANOS < ambient::now().as_nanos()
+    let tick = RACY_NANOS.max(i128::from(newest.grain()));
+    newest.as_nanos() + tick < ambient::now().as_nanos()
 }
 
 /// What is at a place, if anything.

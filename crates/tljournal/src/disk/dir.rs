@@ -321,6 +321,7 @@ pub(super) fn statx(
             0
         },
         size: told.stx_size,
+        held: told.stx_blocks.saturating_mul(512),
         mode: u32::from(told.stx_mode) & 0o7777,
         mtime: time(told.stx_mtime),
         ctime: time(told.stx_ctime),

@@ -9,9 +9,12 @@ use rustix::fs::{AtFlags, Gid, Mode, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
 use super::acting::{Owner, is_root};
-use super::{Detail, Dir, Disk, DiskError, Verb};
-use crate::model::{Stat, Timestamp};
+use super::{Detail, Dir, Disk, DiskError, Piece, Sparse, SparseFile, Verb, each_piece};
+use crate::model::{Digest, Hasher, Stat, Timestamp};
 use crate::workers;
+
+/// How much is read, hashed and written at a time.
+const COPY_CHUNK_BYTES: usize = 256 << 10;
 
 /// A file that was just created and has no reader yet.
 #[derive(Debug)]
@@ -99,6 +102,70 @@ impl NewFile {
 
     pub(super) fn disk(&self) -> &Disk {
         &self.disk
+    }
+
+    /// Appends everything that a regular file holds, from its beginning, holes as holes; returns how long that is,
+    /// and its digest. `source` names the file in messages. What changes meanwhile may be copied half: the caller
+    /// looks at the file before and afterwards.
+    ///
+    /// # Errors
+    /// [`DiskError`] when it cannot be read, or not written.
+    pub fn copy_from(
+        &mut self,
+        file: &File,
+        source: &Utf8Path,
+    ) -> Result<(u64, Digest), DiskError> {
+        let failed = super::read_error(source);
+        let stat = self.disk.stat_open(file, source.as_str())?;
+        let mut content = SparseFile::new(file, &stat).map_err(&failed)?;
+        self.fill(&mut content, failed)
+    }
+
+    /// Appends content to its end, holes as holes; returns how long that is, and its digest. `failed` makes an error
+    /// of what reading it says.
+    ///
+    /// # Errors
+    /// [`DiskError`] when it cannot be read, or not written.
+    pub fn fill(
+        &mut self,
+        content: &mut dyn Sparse,
+        failed: impl Fn(io::Error) -> DiskError,
+    ) -> Result<(u64, Digest), DiskError> {
+        let (mut hasher, mut bytes) = (Hasher::default(), 0);
+        let mut chunk = vec![0; COPY_CHUNK_BYTES];
+        each_piece(content, &mut chunk, failed, |piece| {
+            piece.hash(&mut hasher);
+            bytes += piece.bytes();
+            self.append(piece)
+        })?;
+        Ok((bytes, hasher.finish()))
+    }
+
+    /// Appends a piece of content. A hole takes no room.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub fn append(&mut self, piece: Piece<'_>) -> Result<(), DiskError> {
+        match piece {
+            Piece::Bytes(bytes) => self
+                .write_all(bytes)
+                .map_err(|error| DiskError::of_write(self.path.as_str(), error)),
+            Piece::Hole(length) => {
+                let end = self.written.saturating_add(length);
+                let detail = Detail {
+                    offset: end,
+                    ..Detail::default()
+                };
+                self.disk.call(
+                    Verb::Truncate,
+                    || self.path.clone(),
+                    detail,
+                    || rustix::fs::ftruncate(&self.file, end),
+                )?;
+                self.written = end;
+                Ok(())
+            }
+        }
     }
 
     /// Its path, for messages.
@@ -197,7 +264,7 @@ impl Write for NewFile {
                 Verb::Write,
                 || self.path.clone(),
                 detail,
-                || rustix::io::retry_on_intr(|| rustix::io::write(&self.file, data)),
+                || rustix::io::retry_on_intr(|| rustix::io::pwrite(&self.file, data, self.written)),
             )
             .map_err(|error| io::Error::new(error.io().kind(), error))?;
         self.written += count as u64;

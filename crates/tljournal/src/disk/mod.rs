@@ -24,8 +24,10 @@ mod dir;
 mod file;
 mod make;
 mod own;
+mod pipe;
 mod resolve;
 mod source;
+mod sparse;
 mod system;
 mod watch;
 mod witness;
@@ -34,6 +36,10 @@ pub(crate) use acting::{Acting, Owner, is_root, mode_of};
 pub(crate) use attributes::is_own_of_root;
 pub use dir::Dir;
 pub use file::{NewFile, Synced, Unsynced};
+pub use pipe::Pipe;
+pub use source::Source;
+pub(crate) use sparse::HOLE_BYTES_MAX;
+pub use sparse::{Dense, Piece, Sparse, SparseFile, each_piece};
 pub(crate) use system::may_enter;
 pub use system::{Features, FilesystemKind};
 pub use witness::{Call, Lacks, Verb, Witness};
@@ -98,22 +104,17 @@ impl Disk {
     /// # Errors
     /// [`DiskError`] when it cannot be read.
     pub fn hash(&self, file: &File, path: &Utf8Path) -> Result<Digest, DiskError> {
-        let mut hasher = Hasher::default();
-        let size = self.stat_fd(file).map_or(0, |stat| stat.size);
+        let (mut hasher, failed) = (Hasher::default(), read_error(path));
+        let stat = self.stat_open(file, path.as_str())?;
         // One byte more than a small file has, so that its end is seen at once.
-        let small = usize::try_from(size + 1).unwrap_or(HASH_CHUNK_BYTES);
+        let small = usize::try_from(stat.size.saturating_add(1)).unwrap_or(HASH_CHUNK_BYTES);
         let mut chunk = vec![0; small.min(HASH_CHUNK_BYTES)];
-        let mut at = 0;
-        loop {
-            let read = rustix::io::retry_on_intr(|| rustix::io::pread(file, &mut *chunk, at));
-            match read.map_err(|errno| DiskError::new("read", path.as_str(), errno))? {
-                0 => return Ok(hasher.finish()),
-                count => {
-                    hasher.update(&chunk[..count]);
-                    at += count as u64;
-                }
-            }
-        }
+        let mut content = SparseFile::new(file, &stat).map_err(&failed)?;
+        each_piece(&mut content, &mut chunk, failed, |piece| {
+            piece.hash(&mut hasher);
+            Ok(())
+        })?;
+        Ok(hasher.finish())
     }
 
     /// What a `statx` told, as the witness wants it seen.
@@ -175,6 +176,11 @@ impl Disk {
         };
         made.map_err(|source| DiskError::new(verb.phrase(), path().as_str(), source))
     }
+}
+
+/// What could not be read, as an error.
+fn read_error(path: &Utf8Path) -> impl Fn(io::Error) -> DiskError {
+    move |source| DiskError::new("read", path.as_str(), source)
 }
 
 /// What a witness is told of a call besides its path.

@@ -1,24 +1,46 @@
 use std::fs::File;
+use std::io;
 use std::os::fd::AsFd;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::acting::as_caller;
-use super::{Detail, Dir, Disk, DiskError, Verb};
+use super::{Detail, Dir, Disk, DiskError, Pipe, Verb};
 use crate::model::Stat;
 
+/// What a caller names to be read.
+#[derive(Debug)]
+pub enum Source {
+    /// A regular file, or a directory.
+    File(File),
+    /// A pipe, which can be read once.
+    Pipe(Pipe),
+}
+
 impl Disk {
-    /// Opens a file to read it, by a path that the caller vouches for: links on the way are followed.
+    /// Opens a file or a pipe to read it, once, by a path that the caller vouches for: links on the way are followed.
+    /// Nobody is waited for.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
-    pub fn open_source(&self, path: &Utf8Path) -> Result<File, DiskError> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
-        as_caller(|| rustix::fs::open(path.as_str(), flags, Mode::empty()))
-            .map(File::from)
-            .map_err(|errno| DiskError::new("open", path.as_str(), errno))
+    /// [`DiskError`] as the filesystem says, and for a socket or device, naming what it is.
+    pub fn open_source(&self, path: &Utf8Path) -> Result<Source, DiskError> {
+        let refuse = |what: &str| {
+            let source = io::Error::new(io::ErrorKind::InvalidInput, format!("it is a {what}"));
+            DiskError::new("read", path.as_str(), source)
+        };
+        let file = match self.open_source_at_once(path) {
+            Err(error) if error.is(Errno::NXIO) => return Err(refuse("socket")),
+            opened => opened?,
+        };
+        let told = rustix::fs::fstat(&file)
+            .map_err(|errno| DiskError::new("look at", path.as_str(), errno))?;
+        match FileType::from_raw_mode(told.st_mode) {
+            FileType::RegularFile | FileType::Directory => Ok(Source::File(file)),
+            FileType::Fifo => Ok(Source::Pipe(Pipe::new(file, path))),
+            _ => Err(refuse("device")),
+        }
     }
 
     /// The same without a wait for whoever has the other end of a fifo: for files only.

@@ -344,7 +344,7 @@ impl Touched {
             Self::File(touched) => *touched,
             Self::Tree(signature) => match signature.as_ref().map(Signature::entries) {
                 Some(known) if index < known.len() => !known[index].is_untouched(stat),
-                _ => stat.mtime != entry.mtime,
+                _ => !stat.holds_mtime(entry.mtime),
             },
         }
     }

@@ -89,11 +89,10 @@ impl Home {
                 tree::build(&mut source, &root, none, &|_| {})?;
             }
             Kind::File => {
-                let mut from = dir.open_file(name)?;
+                let from = dir.open_file(name)?;
                 let owner = disk::is_root().then(|| Owner::of(stat));
                 let mut to = self.aside.create_file_of(&aside, 0o600, owner)?;
-                std::io::copy(&mut from, &mut to)
-                    .map_err(|error| DiskError::of_write(to.path().as_str(), error))?;
+                to.copy_from(&from, &dir.path().join(name))?;
                 to.set_mode(stat.mode & 0o777)?;
                 to.set_mtime(stat.mtime)?;
             }
@@ -219,11 +218,11 @@ impl Home {
             return Ok(0);
         };
         if stat.kind != Kind::Dir {
-            return Ok(stat.size);
+            return Ok(stat.content_bytes());
         }
         let inside = self.aside.open_child(name).map(|dir| tree::list(&dir));
         Ok(match inside {
-            Ok(Ok(inside)) => inside.iter().map(|(_, stat)| stat.size).sum(),
+            Ok(Ok(inside)) => inside.iter().map(|(_, stat)| stat.content_bytes()).sum(),
             _ => 0,
         })
     }

@@ -134,7 +134,7 @@ fn of_stat(stat: &Stat, version: &Version) -> Vec<DifferenceKind> {
             found: found_mode,
         });
     }
-    if is_file && stat.mtime != version.mtime {
+    if is_file && !stat.holds_mtime(version.mtime) {
         let (expected, found_mtime) = (version.mtime, stat.mtime);
         found.push(DifferenceKind::Mtime {
             expected,

@@ -259,9 +259,9 @@ fn private_copy(dir: &Dir, disk: &Disk) -> Result<tempfile::TempDir, Error> {
         if name == WAL && dir.stat(WAL)?.is_none() {
             continue;
         }
-        let mut from = dir.open_file(name)?;
+        let from = dir.open_file(name)?;
         let mut file = to.create_file(name, 0o600)?;
-        std::io::copy(&mut from, &mut file).map_err(failed)?;
+        file.copy_from(&from, &dir.path().join(name))?;
     }
     Ok(copy)
 }

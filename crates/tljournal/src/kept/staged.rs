@@ -42,7 +42,7 @@ pub(crate) fn weigh(
                 return Ok(Weight::KeyMaterial);
             }
             let files = inside.iter().filter(|(_, stat)| stat.kind == Kind::File);
-            let bytes = files.map(|(_, stat)| stat.size).sum();
+            let bytes = files.map(|(_, stat)| stat.content_bytes()).sum();
             if bytes > engine.retention.kept.bytes {
                 return Ok(Weight::No);
             }
@@ -53,9 +53,9 @@ pub(crate) fn weigh(
                 Ok(_) | Err(_) => return Ok(Weight::No),
             }
         }
-        Kind::File if stat.size > engine.retention.kept.bytes => return Ok(Weight::No),
+        Kind::File if stat.content_bytes() > engine.retention.kept.bytes => return Ok(Weight::No),
         Kind::File => match tree::is_key(dir, name) {
-            Ok(false) => stat.size,
+            Ok(false) => stat.content_bytes(),
             Ok(true) => return Ok(Weight::KeyMaterial),
             Err(_) => return Ok(Weight::No),
         },

@@ -75,6 +75,16 @@ impl Hasher {
         self.0.update(bytes);
     }
 
+    /// Adds so many zeros.
+    pub fn update_zeros(&mut self, mut count: u64) {
+        static ZEROS: [u8; 16 << 10] = [0; 16 << 10];
+        while count > 0 {
+            let now = count.min(ZEROS.len() as u64);
+            self.0.update(&ZEROS[..now as usize]);
+            count -= now;
+        }
+    }
+
     /// The digest of all bytes added.
     #[must_use]
     pub fn finish(self) -> Digest {

@@ -59,6 +59,8 @@ pub struct Stat {
     pub mount: u64,
     /// Bytes.
     pub size: u64,
+    /// How many bytes of the medium it occupies: less than its size if it has holes, or is compressed.
+    pub held: u64,
     /// The permission bits with setuid, setgid and sticky.
     pub mode: u32,
     /// When the content changed last.
@@ -72,6 +74,36 @@ pub struct Stat {
     /// Its group.
     pub gid: u32,
 }
+
+impl Stat {
+    /// How many bytes of content it costs to keep: no holes, and nothing that the filesystem adds.
+    #[must_use]
+    pub fn content_bytes(&self) -> u64 {
+        self.size.min(self.held)
+    }
+
+    /// Whether the mtime is how the filesystem stores this one, which it may not be able to hold.
+    ///
+    /// Every filesystem holds the seconds that 32 bits hold, from 1901 to 2038. What lies beyond its own limits
+    /// becomes the limit, a whole second on the near side of it. Fractions of a second are cut to the grain of its
+    /// clock, which shows in the ctime: nobody can set that one.
+    #[must_use]
+    pub fn holds_mtime(&self, wanted: Timestamp) -> bool {
+        let (found, secs) = (self.mtime, self.mtime.secs());
+        let is_limit = (LATEST_SECS..=wanted.secs()).contains(&secs)
+            || (wanted.secs()..=EARLIEST_SECS).contains(&secs)
+            // Some have no seconds before 1970 at all.
+            || wanted.secs() < 0 && secs == 0;
+        let cut = wanted.nanos() - wanted.nanos() % self.ctime.grain();
+        found == wanted
+            || found.nanos() == 0 && is_limit
+            || secs == wanted.secs() && found.nanos() == cut
+    }
+}
+
+/// The first and the last second that 32 bits hold.
+const EARLIEST_SECS: i64 = i32::MIN as i64;
+const LATEST_SECS: i64 = i32::MAX as i64;
 
 /// Content at one moment, as far as it takes to know it again: the pre-image or the new content of a
 /// change.
@@ -122,5 +154,68 @@ impl Image {
             && (self.identity.born != Timestamp::default()
                 || self.kind == Kind::Dir
                 || (self.size == now.size && self.mtime == now.mtime))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(mtime: (i64, u32), ctime_nanos: u32) -> Stat {
+        Stat {
+            kind: Kind::File,
+            identity: Identity {
+                ino: 1,
+                born: Timestamp::default(),
+            },
+            dev: 0,
+            mount: 0,
+            size: 0,
+            held: 0,
+            mode: 0o644,
+            mtime: Timestamp::new(mtime.0, mtime.1),
+            ctime: Timestamp::new(1_700_000_000, ctime_nanos),
+            links: 1,
+            uid: 0,
+        }
+    }
+
+    #[test]
+    fn g5_a_time_is_held_as_well_as_the_filesystem_can_and_any_other_is_an_edit() {
+        let wanted = |secs, nanos| Timestamp::new(secs, nanos);
+        let (ext4, ext4_small, xfs) = (15_032_385_535, i64::from(i32::MAX), 16_299_260_424);
+        for (asked, stored, ctime_nanos) in [
+            (wanted(5, 6), (5, 6), 123),
+            (wanted(20_000_000_000, 5), (ext4, 0), 123),
+            (wanted(20_000_000_000, 0), (xfs, 0), 123),
+            (wanted(2_147_483_648, 0), (ext4_small, 0), 0),
+            (wanted(2_147_483_647, 9), (ext4_small, 0), 0),
+            (wanted(-3_000_000_000, 7), (i64::from(i32::MIN), 0), 123),
+            (wanted(i64::MAX, 999_999_999), (ext4, 0), 123),
+            (wanted(i64::MIN, 1), (i64::from(i32::MIN), 0), 0),
+            (wanted(-1, 0), (0, 0), 123),
+            (wanted(5, 123_456_789), (5, 0), 0),
+            (wanted(5, 123_456_789), (5, 123_456_700), 987_654_300),
+        ] {
+            assert!(
+                found(stored, ctime_nanos).holds_mtime(asked),
+                "{asked} as {stored:?}"
+            );
+        }
+        for (asked, stored, ctime_nanos) in [
+            (wanted(5, 123_456_789), (5, 0), 123),
+            (wanted(5, 123_456_789), (5, 123_456_000), 987_654_300),
+            (wanted(5, 0), (4, 0), 0),
+            (wanted(20_000_000_000, 0), (1_700_000_000, 0), 0),
+            (wanted(20_000_000_000, 0), (ext4, 1), 123),
+            (wanted(2_000_000_000, 0), (ext4_small, 0), 0),
+            (wanted(-3_000_000_000, 0), (-5, 0), 0),
+            (wanted(3_000_000_000, 0), (ext4, 0), 0),
+        ] {
+            assert!(
+                !found(stored, ctime_nanos).holds_mtime(asked),
+                "{asked} as {stored:?}"
+            );
+        }
     }
 }

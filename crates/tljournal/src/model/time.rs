@@ -30,6 +30,13 @@ impl Timestamp {
         self.nanos
     }
 
+    /// The coarsest clock that this may be a time of, in nanoseconds: a power of ten, up to a second.
+    pub(crate) fn grain(self) -> u32 {
+        let grains = (0..=9).rev().map(|digits| 10_u32.pow(digits));
+        let is_it = |grain: &u32| self.nanos.is_multiple_of(*grain);
+        grains.into_iter().find(is_it).unwrap_or(1)
+    }
+
     /// All of it in nanoseconds.
     #[must_use]
     pub fn as_nanos(self) -> i128 {

@@ -172,8 +172,9 @@ fn decode(
         file: &file,
         hasher: layer.digest.map(|_| Hasher::default()),
     };
-    let encoded = Encoded::recognise(&mut raw).map_err(failed)?;
-    let share = turn.map(|turn| turn.take(encoded.memory_bytes_max()));
+    let mut encoded = Encoded::recognise(&mut raw).map_err(failed)?;
+    let memory = encoded.limit_memory().map_err(failed)?;
+    let share = turn.map(|turn| turn.take(memory));
     let mut decoded = encoded.decoded().map_err(failed)?;
     if read(&mut decoded)?.is_break() {
         return Ok(());

@@ -1,9 +1,8 @@
 use std::io::{self, Read};
 
-use tar::EntryType;
-
 use super::TreeError;
-use super::compression::decoded;
+use super::compression::{Unsupported, decoded};
+use super::header::Letter;
 use super::names;
 use super::tar_reader::{Member, TarReader};
 use super::unpack::{Content, Item, Unpacker};
@@ -28,6 +27,7 @@ pub(super) fn feed_plain<R: Read>(
     unpacker: &mut Unpacker<'_>,
 ) -> Result<(), TreeError> {
     let mut place = BEGINNING.to_owned();
+    let mut has_absolute = false;
     let damaged = |place: &str, source| damaged(archive, place, source);
     loop {
         let next = reader.next_member();
@@ -35,20 +35,31 @@ pub(super) fn feed_plain<R: Read>(
             break;
         };
         place = format!("`{}`", names::shown(&member.path));
+        has_absolute |= member.path.starts_with(b"/");
         add(&mut reader, member, unpacker).map_err(|error| match error {
             TreeError::Read { source, .. } => damaged(&place, source),
             error => error,
         })?;
     }
+    if has_absolute {
+        tracing::info!(
+            archive,
+            "absolute names in it are taken from the root of the tree"
+        );
+    }
     reader.finish().map_err(|error| damaged(&place, error))
 }
 
-/// The system's own words are no damage of the archive.
+/// The system's own words are no damage of the archive, nor is what is not supported here.
 pub(super) fn damaged(archive: &str, place: &str, source: io::Error) -> TreeError {
-    match source.raw_os_error() {
-        Some(_) => TreeError::read(archive.trim_matches('`'), source),
-        None => TreeError::Damaged {
-            archive: archive.to_owned(),
+    if source.raw_os_error().is_some() {
+        return TreeError::read(archive.trim_matches('`'), source);
+    }
+    let archive = archive.to_owned();
+    match source.downcast() {
+        Ok(Unsupported(what)) => TreeError::Unsupported { archive, what },
+        Err(source) => TreeError::Damaged {
+            archive,
             place: place.to_owned(),
             source,
         },
@@ -66,14 +77,23 @@ fn add<R: Read>(
             what,
         })
     };
+    if let Letter::Unknown(letter) = member.letter {
+        let (path, letter) = (
+            names::shown(&member.path),
+            letter.escape_ascii().to_string(),
+        );
+        tracing::warn!(
+            path,
+            letter,
+            "a member of an unknown type is unpacked as a file"
+        );
+    }
     let mut expanded;
-    let content = match member.kind {
-        EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => match member.map {
-            _ if member.is_old_sparse => {
-                return special("a sparse file in a format that GNU tar gave up");
-            }
+    let content = match member.letter {
+        Letter::File | Letter::Sparse | Letter::Unknown(_) => match member.map {
             Some(map) => {
-                unpacker.expect_bytes(&member.path, map.size())?;
+                unpacker.expect_bytes(&member.path, map.held_bytes())?;
+                unpacker.expect_holes(&member.path, map.hole_bytes())?;
                 expanded = map.expand(reader);
                 Content::File(&mut expanded)
             }
@@ -82,17 +102,21 @@ fn add<R: Read>(
                 Content::File(reader)
             }
         },
-        EntryType::Directory => Content::Dir,
-        EntryType::Symlink => Content::Link(&member.link),
-        EntryType::Link => Content::HardLink(&member.link),
-        EntryType::Char | EntryType::Block => {
-            return special("a device, which a tree cannot hold");
+        Letter::Dir | Letter::DirWithList => Content::Dir,
+        Letter::Link => Content::Link(&member.link),
+        Letter::HardLink => Content::HardLink(names::relative(&member.link)),
+        Letter::Char | Letter::Block => return special("a device, which a tree cannot hold"),
+        Letter::Fifo => return special("a fifo, which a tree cannot hold"),
+        Letter::Continued => {
+            return special("the rest of a file that begins in another volume of the archive");
         }
-        EntryType::Fifo => return special("a fifo, which a tree cannot hold"),
-        _ => return special("of a kind that is not known"),
+        // The reader keeps these for itself.
+        Letter::Label | Letter::Extended | Letter::Global | Letter::LongName | Letter::LongLink => {
+            return Ok(());
+        }
     };
     unpacker.add(Item {
-        path: &member.path,
+        path: names::relative(&member.path),
         mode: member.mode,
         mtime: member.mtime,
         content,

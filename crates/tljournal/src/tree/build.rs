@@ -38,6 +38,7 @@ fn fill(
     let name = source.describe();
     match source.open(root.disk())? {
         Opened::Dir(dir) => copy::copy(&dir, root, mode_mask, (forbidden, carries), tick),
+        Opened::Pipe => Err(TreeError::AlreadyRead { origin: name }),
         Opened::Fill(fill) => filled::filled(fill, root, tick),
         Opened::Stream(reader) => unpack(root, mode_mask, tick, |unpacker| {
             archive::feed(reader, &name, unpacker)
@@ -83,7 +84,7 @@ fn add(entry: SourceEntry, unpacker: &mut Unpacker<'_>) -> Result<(), TreeError>
         mtime: entry.mtime,
         content: match &mut content {
             SourceContent::Dir => Content::Dir,
-            SourceContent::File(reader) => Content::File(reader),
+            SourceContent::File(content) => Content::File(&mut **content),
             SourceContent::Link(target) => Content::Link(target.as_bytes()),
             SourceContent::HardLink(target) => Content::HardLink(target.as_bytes()),
         },

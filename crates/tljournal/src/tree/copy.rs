@@ -1,12 +1,12 @@
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
 use super::draft::{Content, Draft, root_mode, seal, unsigned};
 use super::spread::{cores, spread, writers};
 use super::walk::{Seen, walk};
 use super::{Built, Forbidden, Tick, TreeError};
-use crate::disk::{self, Dir, NewFile};
+use crate::disk::{self, Dir, Piece, SparseFile, each_piece};
 use crate::model::{CAPABILITY, Entry, EntryKind, EntrySignature, Hasher, Kind, Stat};
 
 /// How much is read at once.
@@ -39,7 +39,7 @@ pub(super) fn copy(
         let path = &seen.path;
         let mode = seen.stat.mode & mode_mask;
         let mut file = root.create_file(path, mode)?;
-        let content = read_file(source, seen, buffer, tick, |bytes| write(&mut file, bytes))?;
+        let content = read_file(source, seen, buffer, tick, |piece| Ok(file.append(piece)?))?;
         if carries {
             let mut attributes = source.attributes(&seen.path)?;
             if !disk::is_own_of_root(seen.stat.uid) {
@@ -163,29 +163,24 @@ fn read_file(
     seen: &Seen,
     buffer: &mut [u8],
     tick: Tick<'_>,
-    mut take: impl FnMut(&[u8]) -> Result<(), TreeError>,
+    mut take: impl FnMut(Piece<'_>) -> Result<(), TreeError>,
 ) -> Result<Content, TreeError> {
-    let mut file = source.open_file(&seen.path)?;
+    let file = source.open_file(&seen.path)?;
     refuse_changed_file(source, &file, seen)?;
+    let failed = |error| TreeError::read(source.path().join(&seen.path).as_str(), error);
+    let mut content = SparseFile::new(&file, &seen.stat).map_err(failed)?;
     let mut hasher = Hasher::default();
     let mut size = 0;
-    loop {
-        let count = read_some(&mut file, buffer).map_err(|error| {
-            let path = source.path().join(&seen.path);
-            TreeError::read(path.as_str(), error)
-        })?;
-        size += count as u64;
+    each_piece(&mut content, buffer, failed, |piece| {
+        size += piece.bytes();
         if size > seen.stat.size {
             return Err(TreeError::changed(&seen.path));
         }
-        hasher.update(&buffer[..count]);
-        take(&buffer[..count])?;
-        tick(count as u64);
-        // A short read is the end of a file; asking again would be one more call for each small file.
-        if count < buffer.len() {
-            break;
-        }
-    }
+        piece.hash(&mut hasher);
+        take(piece)?;
+        tick(piece.bytes());
+        Ok(())
+    })?;
     refuse_changed_file(source, &file, seen)?;
     if size != seen.stat.size {
         return Err(TreeError::changed(&seen.path));
@@ -205,15 +200,6 @@ pub(super) fn read_some(reader: &mut (impl Read + ?Sized), buffer: &mut [u8]) ->
             done => return done,
         }
     }
-}
-
-/// Writes all of it.
-pub(super) fn write(file: &mut NewFile, bytes: &[u8]) -> Result<(), TreeError> {
-    file.write_all(bytes)
-        .map_err(|error| match error.downcast() {
-            Ok(error) => TreeError::Disk(error),
-            Err(error) => TreeError::read(file.path().as_str(), error),
-        })
 }
 
 fn refuse_changed_file(source: &Dir, file: &File, seen: &Seen) -> Result<(), TreeError> {

@@ -47,6 +47,14 @@ pub enum TreeError {
         /// The first entry beyond the limit.
         entry: String,
     },
+    /// The sparse files of an archive have so many holes that hashing them would take for ever.
+    #[error(
+        "failed to stage `{entry}`: the holes of the sparse files are more than 64 GiB with it"
+    )]
+    Holes {
+        /// The first entry beyond the limit.
+        entry: String,
+    },
     /// A hard link names something that is no earlier file of the tree.
     #[error(
         "failed to stage the hard link `{entry}`: `{target}` is not an earlier file of the tree"
@@ -72,6 +80,14 @@ pub enum TreeError {
         place: String,
         /// What was found.
         source: io::Error,
+    },
+    /// An archive is in a format, or needs something, that is not supported.
+    #[error("failed to read the archive {archive}: {what}")]
+    Unsupported {
+        /// Where the archive comes from.
+        archive: String,
+        /// What it is, or needs.
+        what: String,
     },
     /// The source contains the journal itself.
     #[error("failed to stage {origin}: it contains the journal at `{entry}`")]

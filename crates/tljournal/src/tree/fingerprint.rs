@@ -69,7 +69,11 @@ pub(crate) fn fingerprint(
             sum.stat(&stat);
             sum.flush();
         }
-        Opened::Stream(_) | Opened::Entries(_) | Opened::Fill(_) | Opened::Layers(_) => {
+        Opened::Pipe
+        | Opened::Stream(_)
+        | Opened::Entries(_)
+        | Opened::Fill(_)
+        | Opened::Layers(_) => {
             return Ok(None);
         }
     }

@@ -151,7 +151,7 @@ impl Look<'_> {
             };
             found.add(index, &entry.path, what);
         }
-        if stat.mtime != entry.mtime {
+        if !stat.holds_mtime(entry.mtime) {
             let what = DifferenceKind::Mtime {
                 expected: entry.mtime,
                 found: stat.mtime,

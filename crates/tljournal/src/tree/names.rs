@@ -35,6 +35,12 @@ pub(super) fn clean(raw: &[u8]) -> Result<String, TreeError> {
     Ok(kept)
 }
 
+/// A name in an archive without the slashes in front: absolute ones are meant from the root of the tree.
+pub(super) fn relative(raw: &[u8]) -> &[u8] {
+    let begin = raw.iter().position(|byte| *byte != b'/');
+    &raw[begin.unwrap_or(raw.len())..]
+}
+
 /// Refuses what no filesystem call would take, and what is too deep.
 pub(super) fn check(path: &str) -> Result<(), TreeError> {
     let why = if path.contains('\0') {

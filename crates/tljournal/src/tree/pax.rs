@@ -1,5 +1,7 @@
-use std::io;
+use std::io::{self, Read};
 
+use super::sparse::Map;
+use super::tar_reader::TarReader;
 use crate::model::Timestamp;
 
 /// What the extended header of one archive member says, as far as trees have use for it.
@@ -9,12 +11,56 @@ pub(super) struct Pax {
     pub(super) link: Option<Vec<u8>>,
     pub(super) size: Option<u64>,
     pub(super) mtime: Option<Timestamp>,
-    /// The member is sparse, in the format whose map stands in front of the content.
-    pub(super) is_sparse: bool,
-    /// The length of the sparse file with its holes.
-    pub(super) real_size: Option<u64>,
-    /// The member is sparse in one of the two formats that GNU tar gave up.
-    pub(super) is_old_sparse: bool,
+    /// The member is sparse.
+    pub(super) sparse: Option<PaxSparse>,
+}
+
+/// What an extended header says of a sparse file, in one of three formats.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct PaxSparse {
+    /// The length of the file with its holes.
+    real_size: Option<u64>,
+    /// The map stands in front of the content, and not here.
+    is_in_content: bool,
+    pieces: Vec<(u64, u64)>,
+    /// Where the piece begins whose length comes next.
+    offset: Option<u64>,
+}
+
+impl PaxSparse {
+    /// Where the pieces of the member lie that begins now.
+    pub(super) fn map<R: Read>(self, reader: &mut TarReader<R>) -> io::Result<Map> {
+        let size = self.real_size;
+        let size = size.ok_or_else(|| damaged("a sparse file without a size"))?;
+        match self.is_in_content {
+            true => Map::from_content(reader, size),
+            false => Map::from_pieces(self.pieces, size),
+        }
+    }
+
+    fn read(&mut self, key: &[u8], value: &[u8]) -> io::Result<()> {
+        match key {
+            b"major" => self.is_in_content = value == b"1",
+            b"realsize" | b"size" => self.real_size = Some(number(value)?),
+            b"offset" => self.offset = Some(number(value)?),
+            b"numbytes" => {
+                let offset = self.offset.take();
+                let offset = offset.ok_or_else(|| damaged("the map of a sparse file"))?;
+                self.pieces.push((offset, number(value)?));
+            }
+            b"map" => {
+                let numbers: Vec<_> = value.split(|byte| *byte == b',').collect();
+                for pair in numbers.chunks(2).filter(|_| !value.is_empty()) {
+                    let [offset, length] = pair else {
+                        return Err(damaged("the map of a sparse file"));
+                    };
+                    self.pieces.push((number(offset)?, number(length)?));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
 }
 
 impl Pax {
@@ -23,24 +69,27 @@ impl Pax {
     pub(super) fn parse(mut bytes: &[u8]) -> io::Result<Self> {
         let mut pax = Self::default();
         let mut sparse_name = None;
-        while !bytes.is_empty() {
+        // Some fill the last block up with NULs, and count them.
+        while bytes.first().is_some_and(|byte| *byte != 0) {
             let (key, value, rest) = record(bytes).ok_or_else(|| damaged("a pax record"))?;
-            match key {
-                b"path" => pax.path = Some(value.to_vec()),
-                b"linkpath" => pax.link = Some(value.to_vec()),
-                b"size" => pax.size = Some(number(value)?),
-                b"mtime" => {
-                    pax.mtime = Some(timestamp(value).ok_or_else(|| damaged("a pax mtime"))?);
-                }
-                b"GNU.sparse.major" => pax.is_sparse = value == b"1",
-                b"GNU.sparse.name" => sparse_name = Some(value.to_vec()),
-                b"GNU.sparse.realsize" | b"GNU.sparse.size" => {
-                    pax.real_size = Some(number(value)?);
-                }
-                b"GNU.sparse.numblocks" | b"GNU.sparse.map" => pax.is_old_sparse = true,
-                _ => {}
-            }
             bytes = rest;
+            // Nothing stands for what the header says.
+            let is_said = !value.is_empty();
+            match key {
+                b"path" => pax.path = is_said.then(|| value.to_vec()),
+                b"linkpath" => pax.link = is_said.then(|| value.to_vec()),
+                b"size" => pax.size = is_said.then(|| number(value)).transpose()?,
+                b"mtime" => {
+                    let mtime = || timestamp(value).ok_or_else(|| damaged("a pax mtime"));
+                    pax.mtime = is_said.then(mtime).transpose()?;
+                }
+                b"GNU.sparse.name" => sparse_name = is_said.then(|| value.to_vec()),
+                _ => {
+                    if let Some(key) = key.strip_prefix(b"GNU.sparse.") {
+                        pax.sparse.get_or_insert_default().read(key, value)?;
+                    }
+                }
+            }
         }
         // The other path of a sparse member is one for programs that do not know the format.
         pax.path = sparse_name.or(pax.path);
@@ -70,22 +119,21 @@ pub(super) fn number(text: &[u8]) -> io::Result<u64> {
 /// A decimal number of seconds, of which nanoseconds are kept: `-1.5` is half a second before -1.
 fn timestamp(text: &[u8]) -> Option<Timestamp> {
     let text = std::str::from_utf8(text).ok()?;
-    let (is_negative, digits) = match text.strip_prefix('-') {
-        Some(digits) => (true, digits),
-        None => (false, text),
-    };
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_negative = digits.len() < text.len();
     let (secs, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     if secs.is_empty() || !is_number(secs) || !is_number(fraction) {
         return None;
     }
-    let secs: i64 = secs.parse().ok()?;
+    let whole = &text[..text.len() - digits.len() + secs.len()];
+    let secs: i64 = whole.parse().ok()?;
     let kept = &fraction[..fraction.len().min(9)];
     let nanos: u32 = format!("{kept:0<9}").parse().ok()?;
     Some(match (is_negative, nanos) {
         (false, _) => Timestamp::new(secs, nanos),
-        (true, 0) => Timestamp::new(-secs, 0),
-        (true, _) => Timestamp::new(-secs - 1, 1_000_000_000 - nanos),
+        (true, 0) => Timestamp::new(secs, 0),
+        (true, _) => Timestamp::new(secs.checked_sub(1)?, 1_000_000_000 - nanos),
     })
 }
 

@@ -1,9 +1,8 @@
-use super::copy::read_some;
 use super::look::unless_gone;
 use super::near::Near;
 use super::{Difference, DifferenceKind, Tick, TreeError};
-use crate::disk::Dir;
-use crate::model::{Entry, EntryKind, Hasher};
+use crate::disk::{Dir, SparseFile, each_piece};
+use crate::model::{Entry, EntryKind, Hasher, Kind};
 
 /// How much is read at once: what stays in a core's own cache until it is hashed.
 const BUFFER_BYTES: usize = 128 * 1024;
@@ -43,27 +42,36 @@ impl Reader {
             Some((dir, name)) => unless_gone(dir.open_file(name))?,
             None => None,
         };
-        let Some(mut file) = opened else {
+        let Some(file) = opened else {
             return Ok(Some(DifferenceKind::Missing));
         };
         self.buffer.resize(BUFFER_BYTES, 0);
-        let mut hasher = Hasher::default();
-        let mut read = 0;
-        loop {
-            if !goes_on() {
-                return Ok(None);
-            }
-            let count = read_some(&mut file, &mut self.buffer)
-                .map_err(|error| TreeError::read(root.path().join(&entry.path).as_str(), error))?;
-            hasher.update(&self.buffer[..count]);
-            read += count as u64;
-            tick(count as u64);
-            // Asking whether there is more would be one more call for each small file.
-            if count == 0 || read == *size && count < self.buffer.len() {
-                break;
-            }
+        let stat = root.stat_open(&file)?;
+        if stat.kind != Kind::File || stat.size != *size {
+            return Ok(Some(DifferenceKind::Content));
         }
+        let failed = |error| TreeError::read(root.path().join(&entry.path).as_str(), error);
+        let mut content = SparseFile::new(&file, &stat).map_err(failed)?;
+        let (mut hasher, mut read) = (Hasher::default(), 0);
+        let ended = each_piece(
+            &mut content,
+            &mut self.buffer,
+            |error| Some(failed(error)),
+            |piece| {
+                piece.hash(&mut hasher);
+                read += piece.bytes();
+                tick(piece.bytes());
+                match goes_on() {
+                    true => Ok(()),
+                    false => Err(None),
+                }
+            },
+        );
         self.hashed_bytes += read;
-        Ok((hasher.finish() != *digest).then_some(DifferenceKind::Content))
+        match ended {
+            Ok(()) => Ok((hasher.finish() != *digest).then_some(DifferenceKind::Content)),
+            Err(None) => Ok(None),
+            Err(Some(error)) => Err(error),
+        }
     }
 }

@@ -1,14 +1,14 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use rustix::io::Errno;
 
 use super::TreeError;
 use super::layers::Layer;
-use crate::disk::{Dir, Disk};
+use crate::disk::{Dense, Dir, Disk, Pipe, Source, Sparse, SparseFile};
 use crate::model::{Digest, Timestamp};
 
 /// Where a tree comes from.
@@ -17,6 +17,17 @@ pub struct TreeSource {
     special_bits: bool,
     attributes: bool,
     key: Option<Digest>,
+    /// What a path leads to that can be opened and read once.
+    pipe: Mutex<Once>,
+}
+
+/// How far a pipe is read.
+#[derive(Default)]
+enum Once {
+    #[default]
+    NotOpened,
+    Open(Pipe),
+    Read,
 }
 
 type Reader = Box<dyn Read + Send>;
@@ -47,6 +58,8 @@ enum Origin {
 pub(super) enum Opened {
     Dir(Dir),
     File(Arc<File>),
+    /// A pipe: the source keeps it until the tree is built.
+    Pipe,
     Stream(Reader),
     Entries(Entries),
     Fill(Fill),
@@ -71,7 +84,7 @@ pub enum SourceContent {
     /// A directory.
     Dir,
     /// A file with this content.
-    File(Box<dyn Read + Send>),
+    File(Box<dyn Sparse + Send>),
     /// A symbolic link to this target.
     Link(String),
     /// A further name of the file that an earlier entry made at this path.
@@ -85,6 +98,7 @@ impl TreeSource {
             special_bits: false,
             attributes: true,
             key: None,
+            pipe: Mutex::default(),
         }
     }
 
@@ -192,7 +206,7 @@ impl TreeSource {
         }
     }
 
-    /// Whether it lies in a filesystem, where it can be read again. (A fifo at the path of an archive
+    /// Whether it lies in a filesystem, where it can be read again. (A pipe at the path of an archive
     /// cannot: it has no fingerprint.)
     pub(crate) fn is_repeatable(&self) -> bool {
         matches!(
@@ -222,7 +236,16 @@ impl TreeSource {
             Origin::Entries(entries) => entries.take().map(Opened::Entries),
             Origin::Filled(fill) => fill.take().map(Opened::Fill),
             Origin::Layers(layers) => layers.take().map(Opened::Layers),
-            _ => return self.open_path(disk),
+            _ => match self.open_path(disk)? {
+                Opened::Pipe => {
+                    let pipe = self.pipe.get_mut().unwrap_or_else(PoisonError::into_inner);
+                    match std::mem::replace(pipe, Once::Read) {
+                        Once::Open(pipe) => Some(Opened::Stream(Box::new(pipe))),
+                        Once::NotOpened | Once::Read => None,
+                    }
+                }
+                opened => Some(opened),
+            },
         };
         opened.ok_or_else(|| TreeError::AlreadyRead {
             origin: self.describe(),
@@ -234,8 +257,20 @@ impl TreeSource {
     /// # Errors
     /// [`TreeError::AlreadyRead`] for the other sources, which only [`Self::open`] opens.
     pub(super) fn open_path(&self, disk: &Disk) -> Result<Opened, TreeError> {
+        let mut pipe = self.pipe.lock().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(*pipe, Once::NotOpened) {
+            return Ok(Opened::Pipe);
+        }
         let dir = |path: &Utf8Path| Dir::open(path, disk.clone()).map(Opened::Dir);
-        let file = |path: &Utf8Path| disk.open_source(path).map(Arc::new).map(Opened::File);
+        let mut file = |path: &Utf8Path| {
+            Ok(match disk.open_source(path)? {
+                Source::File(file) => Opened::File(Arc::new(file)),
+                Source::Pipe(opened) => {
+                    *pipe = Once::Open(opened);
+                    Opened::Pipe
+                }
+            })
+        };
         let opened = match &self.origin {
             Origin::Dir(path) => dir(path),
             Origin::Opened(dir) => dir.reopen().map(Opened::Dir),
@@ -275,8 +310,26 @@ impl SourceEntry {
         mtime: Timestamp,
         content: R,
     ) -> Self {
-        let content = SourceContent::File(Box::new(content));
+        let content = SourceContent::File(Box::new(Dense(content)));
         Self::new(path.into(), mode, mtime, content)
+    }
+
+    /// A file with the content of an open one, holes as holes.
+    ///
+    /// # Errors
+    /// What the filesystem says.
+    pub fn copy(
+        path: impl Into<String>,
+        mode: u32,
+        mtime: Timestamp,
+        file: File,
+    ) -> io::Result<Self> {
+        let path = path.into();
+        let stat = Disk::default()
+            .stat_open(&file, &path)
+            .map_err(io::Error::other)?;
+        let content = SourceContent::File(Box::new(SparseFile::new(file, &stat)?));
+        Ok(Self::new(path, mode, mtime, content))
     }
 
     /// A symbolic link.

@@ -1,9 +1,9 @@
 use std::io::{self, Read};
 
-use tar::{GnuExtSparseHeader, GnuSparseHeader, Header};
-
+use super::header::{Header, more_pieces};
 use super::pax::{damaged, number};
 use super::tar_reader::TarReader;
+use crate::disk::{HOLE_BYTES_MAX, Sparse};
 
 /// Most pieces that a sparse file may have.
 const PIECES_MAX: u64 = 1 << 20;
@@ -18,37 +18,22 @@ pub(super) struct Map {
 impl Map {
     /// Reads the map of the old GNU format, which stands in the header and in blocks behind it.
     pub(super) fn from_header<R: Read>(
-        header: &Header,
+        header: &Header<'_>,
         reader: &mut TarReader<R>,
     ) -> io::Result<Self> {
-        let gnu = header
-            .as_gnu()
-            .ok_or_else(|| damaged("a sparse file without a GNU header"))?;
-        let mut map = Self {
-            size: gnu.real_size()?,
-            ..Self::default()
-        };
-        map.add_all(&gnu.sparse)?;
-        let mut is_extended = gnu.is_extended();
-        while is_extended {
-            let mut block = GnuExtSparseHeader::new();
-            reader.block_before_content(block.as_mut_bytes())?;
-            map.add_all(block.sparse())?;
-            is_extended = block.is_extended();
+        let (pieces, mut goes_on) = header.pieces()?;
+        let mut map = Self::from_pieces(pieces, header.real_size()?)?;
+        while goes_on {
+            let (pieces, more) = more_pieces(&reader.block_before_content()?)?;
+            map.add_all(pieces)?;
+            goes_on = more;
         }
         Ok(map)
     }
 
-    /// Reads the map of the pax format, which stands as decimal lines in front of the content.
-    pub(super) fn from_content<R: Read>(
-        reader: &mut TarReader<R>,
-        size: Option<u64>,
-    ) -> io::Result<Self> {
-        let size = size.ok_or_else(|| damaged("a sparse file without a size"))?;
-        let mut map = Self {
-            size,
-            ..Self::default()
-        };
+    /// Reads the map of the latest pax format, which stands as decimal lines in front of the content.
+    pub(super) fn from_content<R: Read>(reader: &mut TarReader<R>, size: u64) -> io::Result<Self> {
+        let mut map = Self::from_pieces(Vec::new(), size)?;
         let mut lines = Lines::new(reader);
         let count = lines.next_number()?;
         for _ in 0..count {
@@ -58,37 +43,58 @@ impl Map {
         Ok(map)
     }
 
-    fn add_all(&mut self, pieces: &[GnuSparseHeader]) -> io::Result<()> {
-        for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
-            self.add(piece.offset()?, piece.length()?)?;
+    /// The map of the older pax formats, which stands in the extended header.
+    pub(super) fn from_pieces(pieces: Vec<(u64, u64)>, size: u64) -> io::Result<Self> {
+        let mut map = Self {
+            size,
+            ..Self::default()
+        };
+        map.add_all(pieces)?;
+        Ok(map)
+    }
+
+    fn add_all(&mut self, pieces: Vec<(u64, u64)>) -> io::Result<()> {
+        for (offset, length) in pieces {
+            self.add(offset, length)?;
         }
         Ok(())
     }
 
     fn add(&mut self, offset: u64, length: u64) -> io::Result<()> {
-        let before = self.pieces.last().map_or(0, |(at, length)| at + length);
+        let end_before = self.pieces.last().map_or(0, |(at, length)| at + length);
         let end = offset.checked_add(length);
-        let fits = offset >= before && end.is_some_and(|end| end <= self.size);
+        let fits = offset >= end_before && end.is_some_and(|end| end <= self.size);
         if !fits || self.pieces.len() as u64 >= PIECES_MAX {
             return Err(damaged("the map of a sparse file"));
         }
-        self.pieces.push((offset, length));
+        match self.pieces.last_mut() {
+            _ if length == 0 => {}
+            Some((_, before)) if offset == end_before => *before += length,
+            _ => self.pieces.push((offset, length)),
+        }
         Ok(())
     }
 
-    /// How long the file is with its holes.
-    pub(super) fn size(&self) -> u64 {
-        self.size
+    /// How much of the file is no hole.
+    pub(super) fn held_bytes(&self) -> u64 {
+        self.pieces.iter().map(|(_, length)| length).sum()
     }
 
-    /// The file with its holes as zeros, from the content of an archive member.
+    /// How much of it is.
+    pub(super) fn hole_bytes(&self) -> u64 {
+        self.size - self.held_bytes()
+    }
+
+    /// The file with its holes, from the content of an archive member.
     pub(super) fn expand<R: Read>(self, inner: R) -> Expanded<R> {
+        let mut pieces = self.pieces.into_iter();
+        let end = (self.size, 0);
         Expanded {
             inner,
-            pieces: self.pieces.into_iter(),
-            piece: (0, 0),
-            size: self.size,
             at: 0,
+            piece: pieces.next().unwrap_or(end),
+            pieces,
+            end,
         }
     }
 }
@@ -96,44 +102,38 @@ impl Map {
 /// See [`Map::expand`].
 pub(super) struct Expanded<R> {
     inner: R,
-    pieces: std::vec::IntoIter<(u64, u64)>,
+    at: u64,
     /// The piece that is read now, or next: where it lies, and what is left of it.
     piece: (u64, u64),
-    size: u64,
-    at: u64,
+    pieces: std::vec::IntoIter<(u64, u64)>,
+    end: (u64, u64),
 }
 
 impl<R: Read> Read for Expanded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.piece.1 == 0 {
-            self.piece = match self.pieces.next() {
-                Some(piece) => piece,
-                None => (self.size, u64::MAX),
-            };
-        }
-        let in_hole = self.at < self.piece.0;
-        let left = if in_hole {
-            self.piece.0 - self.at
-        } else if self.at >= self.size {
-            0
-        } else {
-            self.piece.1
-        };
+        let (offset, left) = self.piece;
+        let left = if offset == self.at { left } else { 0 };
         let wanted = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
-        let buffer = &mut buffer[..wanted];
-        let count = if in_hole {
-            buffer.fill(0);
-            wanted
-        } else {
-            let count = self.inner.read(buffer)?;
-            if count == 0 && wanted > 0 {
-                return Err(damaged("a sparse file that is shorter than its map"));
-            }
-            self.piece = (self.piece.0 + count as u64, self.piece.1 - count as u64);
-            count
-        };
+        let count = self.inner.read(&mut buffer[..wanted])?;
+        if count == 0 && wanted > 0 {
+            return Err(damaged("a sparse file that is shorter than its map"));
+        }
         self.at += count as u64;
+        if wanted > 0 {
+            self.piece = (self.at, left - count as u64);
+        }
         Ok(count)
+    }
+}
+
+impl<R: Read> Sparse for Expanded<R> {
+    fn skip_hole(&mut self) -> io::Result<u64> {
+        if self.piece == (self.at, 0) {
+            self.piece = self.pieces.next().unwrap_or(self.end);
+        }
+        let skipped = (self.piece.0 - self.at).min(HOLE_BYTES_MAX);
+        self.at += skipped;
+        Ok(skipped)
     }
 }
 

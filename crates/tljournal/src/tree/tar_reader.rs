@@ -1,20 +1,19 @@
 use std::io::{self, Read};
 
-use tar::{EntryType, Header};
-
 use super::copy::read_some;
+use super::header::{BLOCK_BYTES, Header, Letter};
 use super::pax::{Pax, damaged};
 use super::sparse::Map;
+use crate::disk::Sparse;
 use crate::model::Timestamp;
 
-const BLOCK_BYTES: usize = 512;
 /// Longest extended header; names are at most 4095 bytes, so this is room for a lot that is not ours.
 const EXTENDED_BYTES_MAX: u64 = 1 << 20;
 
 /// Reads a tar archive from front to back, once.
 ///
-/// The crate `tar` reads the headers, the framing is done here: extended headers are bounded, values in
-/// them may contain line breaks, and an archive that is cut short between two members is noticed.
+/// It agrees with GNU tar on which block is a header: the size of a member that has no content counts for nothing,
+/// whatever it says. Extended headers are bounded, and an archive that is cut short between two members is noticed.
 /// Reading yields the content of the current member.
 pub(super) struct TarReader<R> {
     inner: R,
@@ -22,6 +21,8 @@ pub(super) struct TarReader<R> {
     left: u64,
     /// What fills up its last block.
     padding: usize,
+    /// The mtime of members that have none of their own, by a global header.
+    mtime: Option<Timestamp>,
     /// Whether the content is known to be all there: some who make layers leave out the end marker, and what
     /// fills up the last block.
     pub(super) is_known: bool,
@@ -31,12 +32,11 @@ pub(super) struct TarReader<R> {
 pub(super) struct Member {
     pub(super) path: Vec<u8>,
     pub(super) link: Vec<u8>,
-    pub(super) kind: EntryType,
+    pub(super) letter: Letter,
     pub(super) mode: u32,
     pub(super) mtime: Timestamp,
     /// Where the pieces of a sparse file lie.
     pub(super) map: Option<Map>,
-    pub(super) is_old_sparse: bool,
 }
 
 #[derive(Default)]
@@ -52,6 +52,7 @@ impl<R: Read> TarReader<R> {
             inner,
             left: 0,
             padding: 0,
+            mtime: None,
             is_known: false,
         }
     }
@@ -61,20 +62,29 @@ impl<R: Read> TarReader<R> {
         let mut extended = Extended::default();
         loop {
             self.skip()?;
-            let Some(header) = self.header()? else {
+            let Some(block) = self.header()? else {
                 return Ok(None);
             };
-            if header.as_bytes().iter().all(|byte| *byte == 0) {
+            let header = Header(&block);
+            if header.is_end() {
                 return Ok(None);
             }
-            check_sum(&header)?;
-            self.begin(header.entry_size()?);
-            match header.entry_type() {
-                EntryType::GNULongName => extended.path = Some(self.text()?),
-                EntryType::GNULongLink => extended.link = Some(self.text()?),
-                EntryType::XHeader => extended.pax = Pax::parse(&self.bytes()?)?,
-                // Defaults for all members; what trees need is never in them.
-                EntryType::XGlobalHeader => drop(self.bytes()?),
+            if !header.has_right_sum() {
+                return Err(damaged("a header, by its checksum,"));
+            }
+            let letter = header.letter();
+            self.begin(match letter {
+                Letter::HardLink | Letter::Link | Letter::Dir => 0,
+                Letter::Char | Letter::Block | Letter::Fifo => 0,
+                _ => header.size()?,
+            });
+            match letter {
+                Letter::LongName => extended.path = Some(self.text()?),
+                Letter::LongLink => extended.link = Some(self.text()?),
+                Letter::Extended => extended.pax = Pax::parse(&self.bytes()?)?,
+                // Of what holds for all members only a time makes sense for a tree.
+                Letter::Global => self.mtime = Pax::parse(&self.bytes()?)?.mtime.or(self.mtime),
+                Letter::Label => {}
                 _ => return self.member(&header, extended).map(Some),
             }
         }
@@ -96,37 +106,35 @@ impl<R: Read> TarReader<R> {
         Ok(())
     }
 
-    fn member(&mut self, header: &Header, extended: Extended) -> io::Result<Member> {
+    fn member(&mut self, header: &Header<'_>, extended: Extended) -> io::Result<Member> {
         let Extended { path, link, pax } = extended;
-        if let Some(size) = pax.size {
+        let mut letter = header.letter();
+        let path = pax.path.or(path).unwrap_or_else(|| header.path());
+        let link = pax.link.or(link).unwrap_or_else(|| header.link());
+        // The oldest archives know directories by their last byte only.
+        if letter == Letter::File && path.ends_with(b"/") {
+            letter = Letter::Dir;
+            self.begin(0);
+        }
+        let is_file = matches!(letter, Letter::File | Letter::Sparse | Letter::Unknown(_));
+        if let Some(size) = pax.size.filter(|_| is_file) {
             self.begin(size);
         }
-        let own_path = || header.path_bytes().into_owned();
-        let own_link = || header.link_name_bytes().unwrap_or_default().into_owned();
-        let path = pax.path.or(path).unwrap_or_else(own_path);
-        let link = pax.link.or(link).unwrap_or_else(own_link);
-        // Base-256 numbers are in two's complement, so the cast gives times before 1970 back.
-        let mtime = || io::Result::Ok(Timestamp::new(header.mtime()?.cast_signed(), 0));
-        let mut kind = header.entry_type();
-        let map = if kind == EntryType::GNUSparse {
-            Some(Map::from_header(header, self)?)
-        } else if pax.is_sparse {
-            Some(Map::from_content(self, pax.real_size)?)
-        } else {
-            None
+        let map = match (letter, pax.sparse) {
+            (Letter::Sparse, _) => Some(Map::from_header(header, self)?),
+            (Letter::File, Some(sparse)) => Some(sparse.map(self)?),
+            _ => None,
         };
-        // The oldest archives know directories by their last byte only.
-        if kind == EntryType::Regular && path.ends_with(b"/") {
-            kind = EntryType::Directory;
-        }
         Ok(Member {
             path,
             link,
-            kind,
-            mode: header.mode()? & 0o7777,
-            mtime: pax.mtime.map_or_else(mtime, Ok)?,
+            letter,
+            mode: header.mode()?,
+            mtime: match pax.mtime.or(self.mtime) {
+                Some(mtime) => mtime,
+                None => header.mtime()?,
+            },
             map,
-            is_old_sparse: pax.is_old_sparse && !pax.is_sparse,
         })
     }
 
@@ -148,10 +156,10 @@ impl<R: Read> TarReader<R> {
         Ok(())
     }
 
-    fn header(&mut self) -> io::Result<Option<Header>> {
-        let mut header = Header::new_old();
-        match self.read_full(header.as_mut_bytes())? {
-            BLOCK_BYTES => Ok(Some(header)),
+    fn header(&mut self) -> io::Result<Option<[u8; BLOCK_BYTES]>> {
+        let mut block = [0; BLOCK_BYTES];
+        match self.read_full(&mut block)? {
+            BLOCK_BYTES => Ok(Some(block)),
             0 if self.is_known => Ok(None),
             _ => Err(cut_short(io::ErrorKind::UnexpectedEof.into())),
         }
@@ -170,8 +178,10 @@ impl<R: Read> TarReader<R> {
     }
 
     /// A block between a sparse header and its content.
-    pub(super) fn block_before_content(&mut self, block: &mut [u8]) -> io::Result<()> {
-        self.inner.read_exact(block).map_err(cut_short)
+    pub(super) fn block_before_content(&mut self) -> io::Result<[u8; BLOCK_BYTES]> {
+        let mut block = [0; BLOCK_BYTES];
+        self.inner.read_exact(&mut block).map_err(cut_short)?;
+        Ok(block)
     }
 
     /// The whole content of an extended header.
@@ -184,12 +194,11 @@ impl<R: Read> TarReader<R> {
         Ok(bytes)
     }
 
-    /// The same, without the NUL that ends it.
+    /// The same, up to the NUL that ends it.
     fn text(&mut self) -> io::Result<Vec<u8>> {
         let mut bytes = self.bytes()?;
-        if bytes.last() == Some(&0) {
-            bytes.pop();
-        }
+        let end = bytes.iter().position(|byte| *byte == 0);
+        bytes.truncate(end.unwrap_or(bytes.len()));
         Ok(bytes)
     }
 }
@@ -209,32 +218,15 @@ impl<R: Read> Read for TarReader<R> {
     }
 }
 
+impl<R: Read> Sparse for TarReader<R> {
+    fn skip_hole(&mut self) -> io::Result<u64> {
+        Ok(0)
+    }
+}
+
 fn cut_short(error: io::Error) -> io::Error {
     if error.kind() == io::ErrorKind::UnexpectedEof {
         return io::Error::new(error.kind(), "it is cut short");
     }
     error
-}
-
-fn check_sum(header: &Header) -> io::Result<()> {
-    if is_header(header.as_bytes()) {
-        return Ok(());
-    }
-    Err(damaged("a header, by its checksum,"))
-}
-
-/// Whether the block is a header, by its checksum.
-pub(super) fn is_header(block: &[u8; BLOCK_BYTES]) -> bool {
-    let header = Header::from_byte_slice(block);
-    let sum: u32 = (block.iter().enumerate())
-        .map(|(at, byte)| {
-            if (148..156).contains(&at) {
-                b' '
-            } else {
-                *byte
-            }
-        })
-        .map(u32::from)
-        .sum();
-    header.cksum().is_ok_and(|told| told == sum)
 }

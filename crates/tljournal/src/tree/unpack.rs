@@ -1,12 +1,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::io::Read;
 
 use super::draft::{Built, Draft, unsigned};
 use super::names::{self, parent};
 use super::spread;
 use super::writers::{Contents, Slot, Writers};
 use super::{Tick, TreeError};
-use crate::disk::Dir;
+use crate::disk::{Dir, Sparse};
 use crate::model::{Entry, EntryKind, EntrySignature, Timestamp};
 use crate::workers;
 
@@ -17,6 +16,8 @@ const IMPLIED_MODE: u32 = 0o755;
 const LIST_BYTES_MAX: usize = 128 << 20;
 /// What one of them takes besides its names.
 const ENTRY_BYTES: usize = 77;
+/// How much of the files of one archive may be holes: they take no room, and a minute to hash.
+const HOLES_BYTES_MAX: u64 = 64 << 30;
 /// From which size on a file is compared with what is free.
 const LARGE_BYTES_MIN: u64 = 1 << 20;
 
@@ -31,7 +32,7 @@ pub(super) struct Item<'a> {
 /// What an entry is that a source lists.
 pub(super) enum Content<'a> {
     Dir,
-    File(&'a mut dyn Read),
+    File(&'a mut dyn Sparse),
     Link(&'a [u8]),
     HardLink(&'a [u8]),
 }
@@ -56,6 +57,7 @@ pub(super) fn unpack(
             layer: None,
             whiteouts: HashSet::new(),
             listed_bytes: 0,
+            hole_bytes: 0,
             pending: Vec::new(),
         };
         unpacker.insert(String::new(), Node::implied_dir())?;
@@ -81,6 +83,8 @@ pub(super) struct Unpacker<'a> {
     pub(super) whiteouts: HashSet<String>,
     /// How long the list of all entries would be, about.
     listed_bytes: usize,
+    /// How much of all sparse files is holes.
+    hole_bytes: u64,
     /// Hard links that are made once the files are written: from, to.
     pending: Vec<(String, String)>,
 }
@@ -138,9 +142,8 @@ impl Unpacker<'_> {
                     "it is a file or link and a directory",
                 ));
             }
-            (Content::HardLink(target), Some(false))
-                if names::clean(target)? == path && self.slot_of(&path).is_some() =>
-            {
+            // It is that already.
+            (Content::HardLink(target), Some(false)) if names::clean(target)? == path => {
                 return Ok(());
             }
             (_, Some(false)) => {
@@ -162,6 +165,17 @@ impl Unpacker<'_> {
                 .refuse_larger_than_free(&names::shown(raw), bytes)?;
         }
         Ok(())
+    }
+
+    /// Refuses holes that take no room and would be hashed for ever, however they are claimed.
+    pub(super) fn expect_holes(&mut self, raw: &[u8], bytes: u64) -> Result<(), TreeError> {
+        self.hole_bytes = self.hole_bytes.saturating_add(bytes);
+        match self.hole_bytes > HOLES_BYTES_MAX {
+            true => Err(TreeError::Holes {
+                entry: names::shown(raw),
+            }),
+            false => Ok(()),
+        }
     }
 
     pub(super) fn insert(&mut self, path: String, mut node: Node) -> Result<(), TreeError> {
@@ -194,19 +208,11 @@ impl Unpacker<'_> {
                 let file = (path, mode, mtime);
                 NodeKind::File(self.writers.write(self.threads, file, reader)?)
             }
-            Content::Link(target) => {
-                let target = text(path, target)?;
-                self.root.make_link(&target, path)?;
-                self.root.set_mtime(path, mtime)?;
-                let stat = self.root.stat(path)?;
-                let stat = stat.ok_or_else(|| TreeError::changed(path))?;
-                NodeKind::Link(target, EntrySignature::of(&stat))
-            }
+            Content::Link(target) => return self.link(path, &text(path, target)?, mtime),
             Content::HardLink(target) => return self.hard_link(path, target),
         };
-        let is_link = matches!(kind, NodeKind::Link(..));
         Ok(Node {
-            mode: if is_link { 0 } else { mode },
+            mode,
             mtime,
             kind,
             layer: 0,
@@ -215,28 +221,41 @@ impl Unpacker<'_> {
 
     fn hard_link(&mut self, path: &str, target: &[u8]) -> Result<Node, TreeError> {
         let from = names::clean(target)?;
-        let Some((slot, file)) = self.slot_of(&from).zip(self.nodes.get(&from)) else {
-            return Err(TreeError::HardLink {
+        let same = self.nodes.get(&from);
+        match same.map(|node| (&node.kind, node.mode, node.mtime)) {
+            Some((NodeKind::File(slot), mode, mtime)) => {
+                let kind = NodeKind::File(*slot);
+                self.pending.push((from, path.to_owned()));
+                Ok(Node {
+                    mode,
+                    mtime,
+                    kind,
+                    layer: 0,
+                })
+            }
+            // A tree knows links by where they point, not by how many names they have.
+            Some((NodeKind::Link(points_to, _), _, mtime)) => {
+                let points_to = points_to.clone();
+                self.link(path, &points_to, mtime)
+            }
+            _ => Err(TreeError::HardLink {
                 entry: names::shown(path),
                 target: names::shown(from),
-            });
-        };
-        let node = Node {
-            mode: file.mode,
-            mtime: file.mtime,
-            kind: NodeKind::File(slot),
-            layer: 0,
-        };
-        self.pending.push((from, path.to_owned()));
-        Ok(node)
+            }),
+        }
     }
 
-    /// The written file at a path, if that is what is there.
-    fn slot_of(&self, path: &str) -> Option<Slot> {
-        match self.nodes.get(path)?.kind {
-            NodeKind::File(slot) => Some(slot),
-            _ => None,
-        }
+    fn link(&self, path: &str, target: &str, mtime: Timestamp) -> Result<Node, TreeError> {
+        self.root.make_link(target, path)?;
+        self.root.set_mtime(path, mtime)?;
+        let stat = self.root.stat(path)?;
+        let stat = stat.ok_or_else(|| TreeError::changed(path))?;
+        Ok(Node {
+            mode: 0,
+            mtime,
+            kind: NodeKind::Link(target.to_owned(), EntrySignature::of(&stat)),
+            layer: 0,
+        })
     }
 
     /// Waits for the writers, then makes the hard links that wait for them.

@@ -1,12 +1,11 @@
 use std::collections::VecDeque;
-use std::io::{ErrorKind, Read};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::io::{self, ErrorKind, Read};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::copy::write;
 use super::draft::{self, seal, unsigned};
 use super::{Tick, TreeError};
-use crate::disk::Dir;
+use crate::disk::{self, Dir, Sparse};
 use crate::model::{EntrySignature, Hasher, Timestamp};
 
 /// How much content is on its way at most.
@@ -17,6 +16,10 @@ const PIECE_BYTES: usize = 256 * 1024;
 const SMALL_BYTES: usize = 16 * 1024;
 /// What a queued file costs besides its content.
 const JOB_BYTES: usize = 1024;
+/// What a piece costs besides the bytes in it.
+const PIECE_COST_BYTES: usize = 128;
+/// What is set aside for one before it is read.
+const PIECE_COST_MAX: usize = PIECE_BYTES + PIECE_COST_BYTES;
 
 /// Which written file is meant.
 pub(super) type Slot = u32;
@@ -50,9 +53,62 @@ struct Job {
     path: String,
     mode: u32,
     mtime: Timestamp,
-    first: Vec<u8>,
+    first: Piece,
     /// The pieces behind the first; nothing for a file that fits into one.
-    rest: Option<Receiver<Vec<u8>>>,
+    rest: Option<Receiver<Piece>>,
+}
+
+/// What comes next of a file.
+enum Piece {
+    Bytes(Vec<u8>),
+    Hole(u64),
+}
+
+impl Piece {
+    /// What it costs while it is on its way. Many small ones cost more than what is in them.
+    fn cost(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len() + PIECE_COST_BYTES,
+            Self::Hole(_) => PIECE_COST_BYTES,
+        }
+    }
+
+    fn as_disk(&self) -> disk::Piece<'_> {
+        match self {
+            Self::Bytes(bytes) => disk::Piece::Bytes(bytes),
+            Self::Hole(length) => disk::Piece::Hole(*length),
+        }
+    }
+}
+
+/// A file as it is read, piece by piece.
+struct Incoming<'a> {
+    content: &'a mut dyn Sparse,
+    /// A hole that was found behind the piece before.
+    hole: u64,
+    has_ended: bool,
+}
+
+impl Incoming<'_> {
+    /// The next piece: a hole, or as many bytes as go into one, less only in front of a hole and at the end.
+    fn next(&mut self) -> io::Result<Option<Piece>> {
+        if self.hole == 0 && !self.has_ended {
+            let mut bytes = Vec::with_capacity(SMALL_BYTES);
+            let mut limited = (&mut self.content).take(PIECE_BYTES as u64);
+            limited.read_to_end(&mut bytes)?;
+            if bytes.len() < PIECE_BYTES {
+                self.hole = self.content.skip_hole()?;
+                self.has_ended = self.hole == 0;
+            }
+            if !bytes.is_empty() {
+                // The budget counts what is in it, so it must not hold more.
+                bytes.shrink_to_fit();
+                return Ok(Some(Piece::Bytes(bytes)));
+            }
+        }
+        let hole = std::mem::take(&mut self.hole);
+        Ok((hole > 0).then_some(Piece::Hole(hole)))
+    }
 }
 
 /// What became of all files.
@@ -140,23 +196,29 @@ impl<'a> Writers<'a> {
         &self,
         threads: usize,
         (path, mode, mtime): (&str, u32, Timestamp),
-        reader: &mut dyn Read,
+        content: &mut dyn Sparse,
     ) -> Result<Slot, TreeError> {
-        let fail = |error| TreeError::read(path, error);
+        let mut incoming = Incoming {
+            content,
+            hole: 0,
+            has_ended: false,
+        };
         if threads == 0 {
-            let next = || {
-                let piece = read_piece(reader).map_err(fail)?;
-                Ok((!piece.is_empty()).then_some(piece))
-            };
+            let fail = |error| TreeError::read(path, error);
+            let next = || incoming.next().map_err(fail);
             let content = self.write_pieces((path, mode, mtime), next)?;
             let mut state = self.lock();
             state.contents.push(Some(content));
             return Ok(state.contents.len() as Slot - 1);
         }
-        self.charge(JOB_BYTES + PIECE_BYTES)?;
-        let first = read_piece(reader).map_err(fail)?;
-        let is_whole = first.len() < PIECE_BYTES;
-        self.release(PIECE_BYTES - first.len());
+        self.charge(JOB_BYTES)?;
+        let first = match self.next_of(&mut incoming, path)? {
+            Some(piece) => piece,
+            None => {
+                self.charge(PIECE_COST_BYTES)?;
+                Piece::Bytes(Vec::new())
+            }
+        };
         let (sender, rest) = channel();
         let slot = self.enqueue(|slot| Job {
             slot,
@@ -164,31 +226,26 @@ impl<'a> Writers<'a> {
             mode,
             mtime,
             first,
-            rest: (!is_whole).then_some(rest),
+            rest: (!incoming.has_ended).then_some(rest),
         });
-        if !is_whole {
-            self.send_rest(&sender, reader, path)?;
+        while !incoming.has_ended
+            && let Some(piece) = self.next_of(&mut incoming, path)?
+        {
+            // A writer that stopped listening has failed, which the next charge or drain tells.
+            let _ = sender.send(piece);
         }
         Ok(slot)
     }
 
-    fn send_rest(
-        &self,
-        sender: &Sender<Vec<u8>>,
-        reader: &mut dyn Read,
-        path: &str,
-    ) -> Result<(), TreeError> {
-        loop {
-            self.charge(PIECE_BYTES)?;
-            let piece = read_piece(reader).map_err(|error| TreeError::read(path, error))?;
-            self.release(PIECE_BYTES - piece.len());
-            let is_last = piece.len() < PIECE_BYTES;
-            // A writer that stopped listening has failed, which the next charge or drain tells.
-            let _ = sender.send(piece);
-            if is_last {
-                return Ok(());
-            }
-        }
+    /// Reads the next piece once there is room for it.
+    fn next_of(&self, incoming: &mut Incoming<'_>, path: &str) -> Result<Option<Piece>, TreeError> {
+        self.charge(PIECE_COST_MAX)?;
+        let piece = incoming
+            .next()
+            .map_err(|error| TreeError::read(path, error))?;
+        let cost = piece.as_ref().map_or(0, Piece::cost);
+        self.release(PIECE_COST_MAX - cost);
+        Ok(piece)
     }
 
     fn enqueue(&self, job: impl FnOnce(Slot) -> Job) -> Slot {
@@ -259,7 +316,7 @@ impl<'a> Writers<'a> {
             self.release(held);
             let rest = || job.rest.as_ref().and_then(|rest| rest.recv().ok());
             let piece = first.take().or_else(rest);
-            held = piece.as_ref().map_or(0, Vec::len);
+            held = piece.as_ref().map_or(0, Piece::cost);
             Ok(piece)
         })
     }
@@ -268,16 +325,17 @@ impl<'a> Writers<'a> {
     fn write_pieces(
         &self,
         (path, mode, mtime): (&str, u32, Timestamp),
-        mut next: impl FnMut() -> Result<Option<Vec<u8>>, TreeError>,
+        mut next: impl FnMut() -> Result<Option<Piece>, TreeError>,
     ) -> Result<draft::Content, TreeError> {
         let mut hasher = Hasher::default();
         let mut size = 0;
         let mut file = self.root.create_file(path, mode)?;
         while let Some(piece) = next()? {
-            hasher.update(&piece);
-            write(&mut file, &piece)?;
-            size += piece.len() as u64;
-            (self.tick)(piece.len() as u64);
+            let piece = piece.as_disk();
+            piece.hash(&mut hasher);
+            file.append(piece)?;
+            size += piece.bytes();
+            (self.tick)(piece.bytes());
         }
         let stat = seal(&file, mode, mtime)?;
         Ok(draft::Content {
@@ -286,14 +344,4 @@ impl<'a> Writers<'a> {
             signature: EntrySignature::of(&stat),
         })
     }
-}
-
-/// Reads a whole piece, less only at the end.
-fn read_piece(reader: &mut dyn Read) -> std::io::Result<Vec<u8>> {
-    let mut piece = Vec::with_capacity(SMALL_BYTES);
-    let mut limited = reader.take(PIECE_BYTES as u64);
-    limited.read_to_end(&mut piece)?;
-    // The budget counts what is in it, so it must not hold more.
-    piece.shrink_to_fit();
-    Ok(piece)
 }

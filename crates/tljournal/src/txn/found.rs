@@ -90,7 +90,7 @@ impl Transaction {
         };
         let same_meta = wanted.size == stat.size
             && wanted.mode.is_none_or(|mode| mode == stat.mode)
-            && wanted.mtime.is_none_or(|mtime| mtime == stat.mtime);
+            && wanted.mtime.is_none_or(|mtime| stat.holds_mtime(mtime));
         if !same_meta {
             return Ok(None);
         }

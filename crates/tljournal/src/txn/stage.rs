@@ -1,5 +1,5 @@
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 
 use camino::Utf8Path;
 use rustix::io::Errno;
@@ -10,15 +10,12 @@ use super::payload::{Content, Payload, open_source};
 use super::prepare::FILES_ONE_BY_ONE_MAX;
 use super::stage_tree::OnPinned;
 use crate::apply;
-use crate::disk::{self, Dir, DiskError, NewFile, Owner};
+use crate::disk::{self, Dense, Dir, DiskError, NewFile, Owner};
 use crate::error::Error;
 use crate::home::{Parent, spot_name};
 use crate::model::{
-    Change, Digest, Durability, Expect, Hasher, Image, Kind, PathError, Place, RelPath, Spot, Stat,
+    Change, Digest, Durability, Expect, Image, Kind, PathError, Place, RelPath, Spot, Stat,
 };
-
-/// How much is read and hashed at a time.
-const CHUNK_BYTES: usize = 256 << 10;
 
 impl Transaction {
     /// Puts a file at a path.
@@ -132,10 +129,10 @@ impl Transaction {
         let (file, digest) = match &mut payload.content {
             Content::Bytes(bytes) => write(bytes, (&dir, &name, owner))?,
             Content::Stream(head, rest) => {
-                copy(&mut head.as_slice().chain(rest), (&dir, &name, owner))?
+                read_in(head.as_slice().chain(rest), (&dir, &name, owner))?
             }
             Content::File(path) | Content::Move(path) => {
-                let (mut source, stat) = open_source(&files, path)?;
+                let (source, stat) = open_source(&files, path)?;
                 mode = mode.or(Some(stat.mode & 0o777));
                 mtime = mtime.or(Some(stat.mtime));
                 if matches!(payload.content, Content::Move(_)) {
@@ -156,7 +153,8 @@ impl Transaction {
                         return Ok(());
                     }
                 }
-                copy(&mut source, (&dir, &name, owner))?
+                let at = source_path(&payload.content);
+                copy((&source, at), (&dir, &name, owner))?
             }
         };
         let replaced = there.filter(|stat| stat.kind == Kind::File);
@@ -304,29 +302,25 @@ fn write(
 }
 
 /// Creates a staged file with everything a reader yields.
-fn copy(
-    from: &mut dyn Read,
+fn read_in(
+    from: impl Read,
     (dir, name, owner): (&Dir, &str, Option<Owner>),
 ) -> Result<(NewFile, Digest), Error> {
     let mut file = dir.create_file_of(name, 0o600, owner)?;
-    let mut hasher = Hasher::default();
-    let mut chunk = vec![0; CHUNK_BYTES];
-    loop {
-        let count = match from.read(&mut chunk) {
-            Ok(0) => return Ok((file, hasher.finish())),
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => {
-                return Err(
-                    DiskError::new("read the content for", file.path().as_str(), error).into(),
-                );
-            }
-        };
-        hasher.update(&chunk[..count]);
-        let path = file.path().to_owned();
-        file.write_all(&chunk[..count])
-            .map_err(|error| DiskError::of_write(path.as_str(), error))?;
-    }
+    let path = file.path().to_owned();
+    let failed = |error| DiskError::new("read the content for", path.as_str(), error);
+    let (_, digest) = file.fill(&mut Dense(from), failed)?;
+    Ok((file, digest))
+}
+
+/// Creates a staged file with the content of another one, holes as holes.
+fn copy(
+    (from, path): (&File, &Utf8Path),
+    (dir, name, owner): (&Dir, &str, Option<Owner>),
+) -> Result<(NewFile, Digest), Error> {
+    let mut file = dir.create_file_of(name, 0o600, owner)?;
+    let (_, digest) = file.copy_from(from, path)?;
+    Ok((file, digest))
 }
 
 pub(super) fn vanished(dir: &Dir, name: &str) -> DiskError {

@@ -15,6 +15,9 @@ use crate::kept;
 use crate::model::{Change, Identity, Kind, Op, Place, Spot};
 use crate::tree;
 
+/// Up to which size a file that is kept counts with its length, holes included.
+const SMALL_BYTES_MAX: u64 = 1 << 20;
+
 impl Transaction {
     /// Removes the old names of files that were moved in, or that were there already.
     pub(super) fn remove_moved(&self) {
@@ -68,7 +71,9 @@ impl Transaction {
             let Some(pre) = change.pre else { continue };
             let is_plain = matches!(pre.kind, Kind::File | Kind::Link) && !change.drift;
             let path = self.engine.home.shown(&change.place);
+            // A large one may be mostly holes.
             if !is_plain
+                || pre.size > SMALL_BYTES_MAX
                 || self.engine.key_material.is_at(&path)
                 || pre.kind == Kind::File && !self.is_plainly_no_key(&change.place)
             {

@@ -121,7 +121,7 @@ pub(super) fn tree(kept: &Kept, manifest: Option<&Manifest>) -> Result<TreeSourc
             }
             EntryKind::File { .. } => {
                 let (content, owner) = open(&root, &path)?;
-                SourceEntry::file(path, disk::mode_of(mode, owner), mtime, content)
+                SourceEntry::copy(path, disk::mode_of(mode, owner), mtime, content)?
             }
         })
     });

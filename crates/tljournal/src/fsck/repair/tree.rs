@@ -331,7 +331,7 @@ fn source_entry(
                 (None, None) => return Err(io::ErrorKind::NotFound.into()),
             };
             mode = disk::mode_of(mode, rustix::fs::fstat(&file)?.st_uid);
-            SourceContent::File(Box::new(file))
+            return SourceEntry::copy(entry.path.clone(), mode, entry.mtime, file);
         }
     };
     let path = match entry.path.is_empty() {

@@ -30,7 +30,7 @@ pub(super) fn ended(mut archive: Vec<u8>) -> Vec<u8> {
     archive
 }
 
-fn pax(records: &[(&str, &str)]) -> Vec<u8> {
+pub(super) fn pax(records: &[(&str, &str)]) -> Vec<u8> {
     let mut content = String::new();
     for (key, value) in records {
         let mut length = key.len() + value.len() + 3;
@@ -39,6 +39,8 @@ fn pax(records: &[(&str, &str)]) -> Vec<u8> {
         }
         content += &format!("{length} {key}={value}\n");
     }
+    // Some fill the last block up, and count that.
+    content += "\0\0\0";
     raw(b"pax", EntryType::XHeader, b"", content.as_bytes())
 }
 
@@ -172,12 +174,27 @@ fn g8_hostile_members_are_refused_by_name() {
             b"",
             "`../x`: it leaves the tree",
         ),
-        (b"/x", EntryType::Regular, b"", "`/x`: it leaves the tree"),
+        (
+            b"/../x",
+            EntryType::Regular,
+            b"",
+            "`../x`: it leaves the tree",
+        ),
         (b"dev", EntryType::Char, b"", "`dev`: it is a device"),
         (b"dev", EntryType::Block, b"", "`dev`: it is a device"),
         (b"pipe", EntryType::Fifo, b"", "`pipe`: it is a fifo"),
-        (b"odd", EntryType::new(b'V'), b"", "`odd`: it is of a kind"),
-        (b"h", EntryType::Link, b"/etc/passwd", "it is absolute"),
+        (
+            b"m",
+            EntryType::new(b'M'),
+            b"",
+            "`m`: it is the rest of a file",
+        ),
+        (
+            b"h",
+            EntryType::Link,
+            b"/etc/passwd",
+            "`etc/passwd` is not an earlier file",
+        ),
         (b"h", EntryType::Link, b"x", "`x` is not an earlier file"),
         (
             b"caf\xe9",

@@ -9,6 +9,7 @@ mod entries;
 mod filled;
 mod hostile;
 mod layers;
+mod odd;
 mod properties;
 mod sparse;
 mod verdicts;

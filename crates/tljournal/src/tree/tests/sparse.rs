@@ -58,16 +58,18 @@ fn sparse_files_in_the_pax_format_are_filled_with_zeros_and_have_their_own_name(
     assert_eq!(content_of(archive.concat(), "s"), expected());
 }
 
+/// They were refused.
 #[test]
-fn the_two_formats_that_gnu_tar_gave_up_are_refused_by_name() {
-    let archive = [
-        raw(b"x", EntryType::XHeader, b"", b"24 GNU.sparse.map=0,512\n"),
-        raw(b"s", EntryType::Regular, b"", &[b'a'; 512]),
-    ];
-    let source = TreeSource::stream(Cursor::new(ended(archive.concat())));
-    let words = Yard::new().refusal(source);
-    assert!(
-        words.contains("`s`: it is a sparse file in a format"),
-        "{words}"
-    );
+fn sparse_files_in_the_two_older_pax_formats_are_filled_with_zeros() {
+    let one = b"26 GNU.sparse.numblocks=2\n24 GNU.sparse.size=5000\n26 GNU.sparse.offset=1024\n\
+        27 GNU.sparse.numbytes=512\n26 GNU.sparse.offset=3072\n25 GNU.sparse.numbytes=5\n";
+    let two = b"21 GNU.sparse.name=s\n24 GNU.sparse.size=5000\n34 GNU.sparse.map=1024,512,3072,5\n";
+    let content = [&[b'a'; 512][..], b"bbbbb"].concat();
+    for records in [&one[..], two] {
+        let archive = [
+            raw(b"x", EntryType::XHeader, b"", records),
+            raw(b"s", EntryType::Regular, b"", &content),
+        ];
+        assert_eq!(content_of(archive.concat(), "s"), expected());
+    }
 }

@@ -226,4 +226,19 @@ mod tests {
             None
         );
     }
+    /// Sun and others have summed signed bytes, which differs where names are not ASCII.
+    #[test]
+    fn sums_of_signed_bytes_are_right_too_and_no_others() {
+        let mut block = [0; BLOCK_BYTES];
+        block[..4].copy_from_slice("é/é".as_bytes().first_chunk().unwrap());
+        let unsigned: i64 = block.iter().map(|byte| i64::from(*byte)).sum();
+        let signed: i64 = block.iter().map(|byte| i64::from(byte.cast_signed())).sum();
+        assert_ne!(unsigned, signed);
+        for (sum, is_right) in [(unsigned, true), (signed, true), (signed + 1, false)] {
+            // The sum itself counts as eight spaces.
+            let text = format!("{:06o}\0 ", sum + 8 * 32);
+            block[SUM].copy_from_slice(text.as_bytes());
+            assert_eq!(Header(&block).has_right_sum(), is_right, "{text:?}");
+        }
+    }
 }

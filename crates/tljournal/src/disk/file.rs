@@ -134,7 +134,7 @@ impl NewFile {
         let (mut hasher, mut bytes) = (Hasher::default(), 0);
         let mut chunk = vec![0; COPY_CHUNK_BYTES];
         each_piece(content, &mut chunk, failed, |piece| {
-            piece.hash(&mut hasher);
+            piece.add_to(&mut hasher);
             bytes += piece.bytes();
             self.append(piece)
         })?;

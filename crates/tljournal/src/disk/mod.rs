@@ -111,7 +111,7 @@ impl Disk {
         let mut chunk = vec![0; small.min(HASH_CHUNK_BYTES)];
         let mut content = SparseFile::new(file, &stat).map_err(&failed)?;
         each_piece(&mut content, &mut chunk, failed, |piece| {
-            piece.hash(&mut hasher);
+            piece.add_to(&mut hasher);
             Ok(())
         })?;
         Ok(hasher.finish())

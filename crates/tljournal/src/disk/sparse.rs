@@ -43,7 +43,7 @@ impl Piece<'_> {
     }
 
     /// Adds the piece to a digest.
-    pub fn hash(&self, hasher: &mut Hasher) {
+    pub fn add_to(&self, hasher: &mut Hasher) {
         match self {
             Self::Bytes(bytes) => hasher.update(bytes),
             Self::Hole(length) => hasher.update_zeros(*length),

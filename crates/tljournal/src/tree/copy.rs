@@ -176,7 +176,7 @@ fn read_file(
         if size > seen.stat.size {
             return Err(TreeError::changed(&seen.path));
         }
-        piece.hash(&mut hasher);
+        piece.add_to(&mut hasher);
         take(piece)?;
         tick(piece.bytes());
         Ok(())

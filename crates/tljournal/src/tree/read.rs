@@ -58,7 +58,7 @@ impl Reader {
             &mut self.buffer,
             |error| Some(failed(error)),
             |piece| {
-                piece.hash(&mut hasher);
+                piece.add_to(&mut hasher);
                 read += piece.bytes();
                 tick(piece.bytes());
                 match goes_on() {

@@ -332,7 +332,7 @@ impl<'a> Writers<'a> {
         let mut file = self.root.create_file(path, mode)?;
         while let Some(piece) = next()? {
             let piece = piece.as_disk();
-            piece.hash(&mut hasher);
+            piece.add_to(&mut hasher);
             file.append(piece)?;
             size += piece.bytes();
             (self.tick)(piece.bytes());

@@ -277,11 +277,11 @@ fn hash(state: &Image) -> u64 {
     let mut hasher = DefaultHasher::new();
     for (path, id) in state.walk() {
         let node = &state.nodes[id];
-        (path, node.identity, node.mode, node.mtime.as_nanos()).add_to(&mut hasher);
+        (path, node.identity, node.mode, node.mtime.as_nanos()).hash(&mut hasher);
         match &node.body {
-            Body::Dir(_) => 0.add_to(&mut hasher),
-            Body::File(content) => content.add_to(&mut hasher),
-            Body::Link(target) => target.add_to(&mut hasher),
+            Body::Dir(_) => 0.hash(&mut hasher),
+            Body::File(content) => content.hash(&mut hasher),
+            Body::Link(target) => target.hash(&mut hasher),
         }
     }
     hasher.finish()

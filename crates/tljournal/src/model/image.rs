@@ -177,6 +177,7 @@ mod tests {
             ctime: Timestamp::new(1_700_000_000, ctime_nanos),
             links: 1,
             uid: 0,
+            gid: 0,
         }
     }
 

@@ -233,7 +233,7 @@ mod tests {
             ("both", mebi(50), &[mebi(1), mebi(2), mebi(48)]),
             ("odd", mebi(3) + 1, &[0, mebi(3) - 3]),
         ] {
-            let file = dir.create_log(name, 0o600).unwrap();
+            let file = dir.create_file(name, 0o600).unwrap().into_file();
             for at in written {
                 file.write_all_at(b"12345"[..].get(..4).unwrap(), *at)
                     .unwrap();

@@ -146,7 +146,8 @@ fn xz(bytes: &[u8]) -> Vec<u8> {
 #[test]
 fn what_follows_a_compressed_archive_is_ignored_and_members_follow_each_other() {
     let plain = ended(raw(b"f", EntryType::Regular, b"", &[b'f'; 2000]));
-    let compress: [(&str, fn(&[u8]) -> Vec<u8>); 3] = [
+    type Compress = fn(&[u8]) -> Vec<u8>;
+    let compress: [(&str, Compress); 3] = [
         ("gzip", gzip),
         ("zstd", |bytes| zstd::encode_all(bytes, 1).unwrap()),
         ("xz", xz),

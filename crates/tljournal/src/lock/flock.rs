@@ -280,8 +280,8 @@ mod tests {
         let (_temp, dir) = scratch();
         let file = dir.open_lock_file("a").unwrap();
         assert!(try_exclusive(&file).unwrap());
-        let text = "1\t2020-01-01T00:00:00Z\tpublish\n";
-        dir.overwrite(&file, "a", text).unwrap();
+        let text = format!("1\t{}\tpublish\n", crate::ambient::now());
+        dir.overwrite(&file, "a", &text).unwrap();
         let error = acquire(&dir, "a", Mode::Exclusive, "", limit(0)).unwrap_err();
         let error = error.to_string();
         assert!(!error.contains("publish"), "{error}");

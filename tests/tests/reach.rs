@@ -14,6 +14,9 @@ use tljournal::disk::{Call, Verb, Witness};
 use tljournal_testkit::{Count, World};
 use tljournal_tests::{Case, WITHOUT_CALLS, all_cases};
 
+/// The calls that no case makes.
+const UNREACHED: [Verb; 3] = [Verb::RenameOver, Verb::SetOwner, Verb::SetAttribute];
+
 /// A witness that is looked at again afterwards.
 #[derive(Debug)]
 struct Shared(Arc<Count>);
@@ -41,10 +44,10 @@ fn reached(case: &Case) -> BTreeMap<String, usize> {
 
 #[test]
 fn g1_every_kind_of_call_is_killed_and_failed_in_some_transaction() {
-    // No transaction renames over anything, and only root gives files away.
+    // No transaction renames over anything. The cases have neither owners nor attributes of their own.
     let mut unreached: Vec<_> = Verb::ALL
         .into_iter()
-        .filter(|verb| ![Verb::RenameOver, Verb::SetOwner].contains(verb))
+        .filter(|verb| !UNREACHED.contains(verb))
         .map(|verb| format!("{verb:?}"))
         .collect();
     for case in all_cases() {

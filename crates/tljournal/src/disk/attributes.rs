@@ -55,7 +55,8 @@ impl Dir {
         })
     }
 
-    /// Takes ACLs away from this directory, if it has any; says whether it had.
+    /// Takes ACLs away from this directory, if it has any, and lets its owner work in it, whom a default ACL may
+    /// have forbidden that; says whether it had any.
     ///
     /// # Errors
     /// [`DiskError`] as the filesystem says.
@@ -66,6 +67,10 @@ impl Dir {
         for name in [ACL, DEFAULT_ACL].iter().filter(has) {
             self.remove_own_attribute(name)?;
             had = true;
+        }
+        let stat = self.own_stat()?;
+        if had && stat.mode & 0o700 != 0o700 {
+            self.set_own_meta(stat.mode | 0o700, stat.mtime)?;
         }
         Ok(had)
     }

@@ -122,6 +122,16 @@ pub fn mode_by_acl(acl: &[u8], mode: u32) -> Option<u32> {
     Some(mode & (bits | 0o7000))
 }
 
+/// The same ACL with all permissions for the owner, whose are those of the mode that is set afterwards.
+#[must_use]
+pub fn with_all_for_owner(mut acl: Vec<u8>) -> Vec<u8> {
+    let entries = acl.get_mut(4..).unwrap_or_default().chunks_exact_mut(8);
+    for entry in entries.filter(|entry| entry[..2] == [1, 0]) {
+        entry[2] = 7;
+    }
+    acl
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,5 +185,11 @@ mod tests {
         let plain = acl(&[entry(1, 7), entry(4, 5), entry(0x20, 1)]);
         assert_eq!(mode_by_acl(&plain, 0o777), Some(0o751));
         assert_eq!(mode_by_acl(b"\x01\0\0\0", 0o666), None);
+        let without = acl(&[entry(1, 6), entry(4, 5)]);
+        assert_eq!(
+            with_all_for_owner(without),
+            acl(&[entry(1, 7), entry(4, 5)])
+        );
+        assert_eq!(with_all_for_owner(vec![2]), [2]);
     }
 }

@@ -19,7 +19,9 @@ mod time;
 mod version;
 
 pub use access::Access;
-pub use attributes::{ACL, Attribute, Attributes, CAPABILITY, DEFAULT_ACL, mode_by_acl};
+pub use attributes::{
+    ACL, Attribute, Attributes, CAPABILITY, DEFAULT_ACL, mode_by_acl, with_all_for_owner,
+};
 pub use change::{Change, Durability, Op, Spot, TxnState};
 pub use digest::{Digest, Hasher, ParseDigestError};
 pub use event_kind::EventKind;

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::home::Parent;
 use crate::model::{
     ACL, Attribute, Attributes, CAPABILITY, DEFAULT_ACL, EventKind, Stat, mode_by_acl,
+    with_all_for_owner,
 };
 
 /// The mode of a new file whose payload does not say.
@@ -19,9 +20,9 @@ const FILE_MODE_BY_ACL: u32 = 0o666;
 const SETGID: u32 = 0o2000;
 
 impl Transaction {
-    /// Gives a staged file what the file has that it is `like` or replaces, or what new files in its directory get; returns the
-    /// mode for it if none was wanted. The mode is to be set afterwards: its bits for the group are the mask of an
-    /// ACL.
+    /// Gives a staged file what the file has that it is `like` or replaces, or what new files in its directory get;
+    /// returns the mode for it if none was wanted. The mode is to be set afterwards: its bits for the group are the
+    /// mask of an ACL.
     pub(super) fn inherit(
         &self,
         intent: &Intent,
@@ -114,6 +115,8 @@ impl Transaction {
         }
         match default_acl(nearest)? {
             Some(acl) => {
+                // It is filled by its owner; the modes are set when it is.
+                let acl = with_all_for_owner(acl);
                 let both = [attribute(DEFAULT_ACL, acl.clone()), attribute(ACL, acl)];
                 let lost = |what: &str| tracing::warn!(path = %intent.path, "the tree goes without {what}");
                 root.take_over(&Attributes::new(both.to_vec()), &lost)?;

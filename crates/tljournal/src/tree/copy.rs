@@ -24,6 +24,8 @@ pub(super) fn copy(
     for seen in seen.iter_mut().filter(|seen| seen.stat.kind == Kind::File) {
         seen.stat.mode = disk::mode_of(seen.stat.mode, seen.stat.uid);
     }
+    // A program of root stays one of root, or loses its capabilities.
+    let is_roots = disk::is_own_of_root(root.own_stat()?.uid);
     let same_as = hard_links(&seen);
     for seen in &seen[1..] {
         match (&seen.stat.kind, &seen.target) {
@@ -42,7 +44,7 @@ pub(super) fn copy(
         let content = read_file(source, seen, buffer, tick, |piece| Ok(file.append(piece)?))?;
         if carries {
             let mut attributes = source.attributes(&seen.path)?;
-            if !disk::is_own_of_root(seen.stat.uid) {
+            if !is_roots || !disk::is_own_of_root(seen.stat.uid) {
                 attributes = attributes.without(CAPABILITY);
             }
             file.take_over(&attributes, &|lost| lose(&seen.path, lost))?;

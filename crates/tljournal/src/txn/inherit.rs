@@ -78,7 +78,7 @@ impl Transaction {
             file.remove_attribute(ACL)?;
         }
         // The right to act as somebody else is the old content's: it stays only where its owner writes the new one.
-        let may_act = disk::is_own_of_root(replaced.uid);
+        let may_act = disk::is_own_of_root(replaced.uid) && is.uid == replaced.uid;
         let (kept, dropped): (Vec<_>, Vec<_>) = there
             .all()
             .iter()
@@ -107,11 +107,11 @@ impl Transaction {
         let parent = self.engine.home.parent(&intent.place)?;
         let nearest = nearest(&parent);
         let (dir, own) = (nearest.own_stat()?, root.own_stat()?);
-        if dir.mode & SETGID != 0 && own.gid != dir.gid {
-            let has_it = root.set_own_group(dir.gid)?;
+        if dir.mode & SETGID != 0 {
+            let has_it = own.gid == dir.gid || root.set_own_group(dir.gid)?;
+            self.tell_lost(intent, has_it, "the group of its directory")?;
             // Until it is filled; it is published with the mode that it is to have.
             root.set_own_meta(own.mode | SETGID, own.mtime)?;
-            self.tell_lost(intent, has_it, "the group of its directory")?;
         }
         match default_acl(nearest)? {
             Some(acl) => {

@@ -199,7 +199,7 @@ fn every_guarantee_is_named_by_a_test() {
             }
         }
     }
-    for number in (1..=11).chain([13]) {
+    for number in 1..=13 {
         let (begins, within) = (format!("g{number}_"), format!("_g{number}_"));
         let named = |name: &String| name.starts_with(&begins) || name.contains(&within);
         assert!(names.iter().any(named), "no test is named after G{number}");

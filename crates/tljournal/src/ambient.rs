@@ -71,6 +71,11 @@ pub(crate) fn inherited_runs() -> String {
     text.to_string_lossy().into_owned()
 }
 
+/// The user that this process acts as.
+pub(crate) fn uid() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
 /// The id of this boot of the machine; empty where `/proc` is not mounted.
 pub(crate) fn boot_id() -> &'static str {
     static BOOT: OnceLock<String> = OnceLock::new();

@@ -74,6 +74,7 @@ fn no_code_is_forgotten() {
     let elsewhere = [
         Code::DatabaseOlder,
         Code::BesideLeftover,
+        Code::LeftBehind,
         Code::KeptPinned,
         Code::Owner,
         Code::Aside,

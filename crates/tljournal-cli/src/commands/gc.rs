@@ -1,5 +1,4 @@
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -15,7 +14,7 @@ use crate::time;
 const AFTER: &str = "\
 Examples:
   tljournal gc --dry-run               what is over the limits, and how much that is
-  tljournal gc --keep-age 3d           nothing older than three days can be undone afterwards
+  tljournal gc --keep-age 3d           nothing older can be undone then, but for the latest eight
   tljournal gc --keep-count 0          nothing can
   tljournal gc --history-count 10000   forget the oldest transactions
 
@@ -94,10 +93,7 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     session
         .output
         .result(|| as_json(&done, args), |out| print(out, &done, args))?;
-    match done.refused.and_then(Arc::into_inner) {
-        Some(refused) => Err(refused.into()),
-        None => Ok(Exit::Done),
-    }
+    Ok(Exit::Done)
 }
 
 fn freed(done: &Gc) -> u64 {
@@ -119,6 +115,7 @@ fn print(out: &mut dyn Write, done: &Gc, args: &Args) -> io::Result<()> {
         )?;
     }
     let numbers = done.kept.iter().chain(&done.in_use);
+    let numbers = numbers.chain(&done.left_behind);
     let numbers = numbers
         .map(|txn| txn.number.to_string().len())
         .max()
@@ -127,13 +124,17 @@ fn print(out: &mut dyn Write, done: &Gc, args: &Args) -> io::Result<()> {
         print_txn(out, txn, numbers)?;
     }
     if !done.in_use.is_empty() {
-        let why = match done.refused {
-            Some(_) => "stays, because it is in use, pinned, or cannot be deleted",
-            None => "stays, because it is in use or pinned",
-        };
+        let why = "stays, because it is in use or pinned";
         writeln!(out, "{WARN}{why}{WARN:#}")?;
     }
     for txn in &done.in_use {
+        print_txn(out, txn, numbers)?;
+    }
+    if !done.left_behind.is_empty() {
+        let why = "cannot be deleted as a whole; `tljournal fsck` says why, and what deletes it";
+        writeln!(out, "{WARN}{why}{WARN:#}")?;
+    }
+    for txn in &done.left_behind {
         print_txn(out, txn, numbers)?;
     }
     let logs: u64 = done.logs.iter().map(|log| log.bytes).sum();
@@ -195,6 +196,7 @@ fn as_json(done: &Gc, args: &Args) -> Value {
         "command": "gc",
         "dry_run": args.dry_run,
         "kept": done.kept.iter().map(txn).collect::<Vec<_>>(),
+        "left_behind": done.left_behind.iter().map(txn).collect::<Vec<_>>(),
         "in_use": done.in_use.iter().map(txn).collect::<Vec<_>>(),
         "logs": logs.collect::<Vec<_>>(),
         "forgotten": {"transactions": done.history_txns, "runs": done.history_runs},

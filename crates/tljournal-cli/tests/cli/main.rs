@@ -10,6 +10,8 @@
 mod apply;
 mod artifacts;
 mod changes;
+mod cleanup;
+mod cleanup_kept;
 mod copies;
 mod discovery;
 mod exec;
@@ -25,6 +27,7 @@ mod hostile;
 mod json;
 mod kits;
 mod limits;
+mod obstacles;
 mod pin;
 mod pipes;
 mod planted;

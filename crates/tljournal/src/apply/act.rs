@@ -118,8 +118,8 @@ fn step(engine: &Engine, id: TxnId, change: &Change, direction: Direction) -> Re
                     },
                     Step::Publish => spot.rename_new(spot_name, parent, target),
                     Step::TakeOut => parent.rename_new(target, spot, spot_name),
-                    Step::Stow => spot.rename_new(&out_name(spot_name), spot, spot_name),
-                    Step::Return => spot.rename_new(&out_name(spot_name), parent, target),
+                    Step::Stow => spot.rename_new(out_name(spot_name), spot, spot_name),
+                    Step::Return => spot.rename_new(out_name(spot_name), parent, target),
                     Step::Done | Step::Blocked => Ok(()),
                 }
             }

@@ -1,10 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 
 use crate::catalog::{EntryRow, EventFilter, Sync};
 use crate::disk::Dir;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::home::{STAGED_PATHS, Staging, out_name};
+use crate::home::{Copied, GONE, STAGED_PATHS, Staging, out_name, txn_path};
 use crate::kept::{self, StagedPaths, Weight};
 use crate::lock;
 use crate::model::{Change, EventKind, Kind, Op, RelPath, Spot, Stat, TxnId};
@@ -54,7 +55,8 @@ pub(crate) fn clear(
 /// commit lock.
 ///
 /// What was not the journal's own work, or was edited since, goes aside instead. What is pinned stays, and
-/// so does the directory then; the next sweep tries again. `replaced` has what the catalog said of what
+/// so does the directory then; the next sweep tries again. What the system refuses to delete or move stays too, and
+/// is noted. `replaced` has what the catalog said of what
 /// was replaced, as far as the caller knows it.
 pub(crate) fn discard(
     engine: &Engine,
@@ -66,6 +68,11 @@ pub(crate) fn discard(
 ) -> Result<Remains, Error> {
     let mut all_gone = true;
     let (mut kept, mut names) = (None, BTreeSet::new());
+    let left = |(dir, name): (&Dir, &OsStr), clear: &mut dyn FnMut() -> Result<Remains, Error>| {
+        let leftovers = &engine.home.leftovers;
+        let remains = leftovers.attempt(&txn_path(id), (dir, name), clear)?;
+        Ok::<_, Error>(remains.unwrap_or(Remains::Held))
+    };
     for change in changes {
         if matches!(change.op, Op::Adopt | Op::Parent) {
             continue;
@@ -82,8 +89,15 @@ pub(crate) fn discard(
             Op::Part => changes.iter().find(is_whole),
             _ => None,
         };
-        for name in [out_name(&name), name] {
-            match discard_one(engine, id, (change, whole), (&dir, &name), replaced, keep)? {
+        for name in [out_name(&name), format!("{name}{GONE}"), name] {
+            if change.spot == Spot::Home && name.ends_with(GONE) {
+                // All of those are deleted below.
+                continue;
+            }
+            let what = (change, whole);
+            match left((&dir, name.as_ref()), &mut || {
+                discard_one(engine, id, what, (&dir, &name), replaced, keep)
+            })? {
                 Remains::Nothing => {}
                 Remains::Held => all_gone = false,
                 Remains::Kept(bytes) => {
@@ -94,7 +108,7 @@ pub(crate) fn discard(
         }
     }
     let paths = match keep {
-        Keep::Staged => Some(StagedPaths::of(staging)?),
+        Keep::Staged => Some(StagedPaths::of(staging)),
         Keep::Nothing | Keep::Replaced => None,
     };
     for name in staging.dir.names()? {
@@ -102,30 +116,55 @@ pub(crate) fn discard(
         if names.contains(shown.as_ref()) || shown == STAGED_PATHS {
             continue;
         }
-        let weight = match &paths {
-            Some(paths) => paths.weigh(engine, staging, &shown)?,
-            None => Weight::No,
-        };
-        if lock::is_locked_within(&staging.dir, &name)? {
-            all_gone = false;
-        } else if let Weight::Bytes(bytes) = weight {
-            kept = Some(kept.unwrap_or(0) + bytes);
-        } else if all_gone || shown.ends_with(GONE) {
-            // Nothing that a change accounts for: a file that was being staged when its owner died.
-            staging.dir.remove_tree(&name)?;
+        let goes_anyway = all_gone || shown.ends_with(GONE);
+        match left((&staging.dir, &name), &mut || {
+            discard_stray(engine, staging, &name, paths.as_ref(), goes_anyway)
+        })? {
+            Remains::Nothing => {}
+            Remains::Held => all_gone = false,
+            Remains::Kept(bytes) => kept = Some(kept.unwrap_or(0) + bytes),
         }
     }
-    if all_gone && kept.is_none() && staging.dir.stat(STAGED_PATHS)?.is_some() {
-        staging.dir.remove_file(STAGED_PATHS)?;
+    if !all_gone {
+        return Ok(Remains::Held);
     }
-    Ok(match (all_gone, kept) {
-        (false, _) => Remains::Held,
-        (true, Some(bytes)) => Remains::Kept(bytes),
-        (true, None) => {
-            engine.home.txns.remove_dir(id.to_string())?;
-            Remains::Nothing
-        }
-    })
+    if let Some(bytes) = kept {
+        return Ok(Remains::Kept(bytes));
+    }
+    let (txns, name) = (&engine.home.txns, id.to_string());
+    let remains = left((txns, name.as_ref()), &mut || {
+        staging.dir.remove_tree(STAGED_PATHS)?;
+        txns.remove_dir(&name)?;
+        Ok(Remains::Nothing)
+    })?;
+    if remains == Remains::Nothing {
+        engine.home.leftovers.is_gone(&txn_path(id));
+    }
+    Ok(remains)
+}
+
+/// Deletes something that no change accounts for, or keeps it: a file that was being staged when its owner died.
+fn discard_stray(
+    engine: &Engine,
+    staging: &Staging,
+    name: &OsStr,
+    paths: Option<&StagedPaths>,
+    goes_anyway: bool,
+) -> Result<Remains, Error> {
+    if lock::is_locked_within(&staging.dir, name)? {
+        return Ok(Remains::Held);
+    }
+    let weight = match (paths, name.to_str()) {
+        (Some(paths), Some(name)) => paths.weigh(engine, staging, name)?,
+        _ => Weight::No,
+    };
+    if let Weight::Bytes(bytes) = weight {
+        return Ok(Remains::Kept(bytes));
+    }
+    if goes_anyway {
+        staging.dir.remove_tree(name)?;
+    }
+    Ok(Remains::Nothing)
 }
 
 /// Deletes what a change has left under one name, or keeps it.
@@ -143,6 +182,10 @@ fn discard_one(
     if lock::is_locked_within(dir, name)? {
         tell_pinned(engine, id, change)?;
         return Ok(Remains::Held);
+    }
+    if name.ends_with(GONE) {
+        dir.remove_tree(name)?;
+        return Ok(Remains::Nothing);
     }
     let is_replaced = change.pre.is_some_and(|pre| pre.is_same_inode(&stat));
     let weight = match is_replaced {
@@ -169,18 +212,17 @@ fn discard_one(
     if goes_aside {
         match whole.filter(|_| change.spot == Spot::Home) {
             Some(whole) => keep_part_aside(engine, id, (change, whole), (dir, name))?,
-            None => keep_aside(engine, id, change, (dir, name, &stat))?,
+            None => keep_aside(engine, id, change, (dir, name))?,
         }
         return Ok(Remains::Nothing);
     } else if let (Weight::Bytes(bytes), true) = (weight, may_keep(engine, change, keep)) {
         return Ok(Remains::Kept(bytes));
     }
-    if change.spot == Spot::Home {
-        // Renamed before it is deleted, so that half of it is not taken for somebody's edit if this is
-        // cut short.
-        dir.rename_new(name, dir, &format!("{name}{GONE}"))?;
-    } else {
-        dir.remove_tree(name)?;
+    // Renamed before it is deleted, so that half of it is not taken for somebody's edit if this is cut short.
+    let gone = format!("{name}{GONE}");
+    dir.rename_new(name, dir, &gone)?;
+    if change.spot != Spot::Home {
+        dir.remove_tree(&gone)?;
     }
     Ok(Remains::Nothing)
 }
@@ -232,15 +274,13 @@ fn tell_not_kept(engine: &Engine, id: TxnId, change: &Change) -> Result<(), Erro
     })
 }
 
-/// What the name of an entry ends with that is being deleted.
-const GONE: &str = ".gone";
-
 /// Marks everything in a transaction's directory as being deleted. The caller has locked it, and knows that
-/// nobody holds anything of it.
+/// nobody holds anything of it. What is not named by the journal needs no mark: nobody takes it for kept content.
 pub(crate) fn give_up(staging: &Staging) -> Result<(), Error> {
     for name in staging.dir.names()? {
         let Some(name) = name.to_str() else { continue };
-        if name == STAGED_PATHS || name.ends_with(GONE) {
+        let is_own = name.starts_with(|c: char| c.is_ascii_digit()) && name.len() <= OWN_NAME_MAX;
+        if !is_own || name.ends_with(GONE) {
             continue;
         }
         let gone = format!("{name}{GONE}");
@@ -251,6 +291,9 @@ pub(crate) fn give_up(staging: &Staging) -> Result<(), Error> {
     }
     Ok(())
 }
+
+/// How long a name can be that the journal gives to a staged entry: a number, and what is added to it.
+const OWN_NAME_MAX: usize = 32;
 
 /// Whether what was replaced is a person's or another program's work.
 fn is_drift(
@@ -282,37 +325,37 @@ fn is_drift(
     };
     let signature = entry.and_then(|entry| entry.signature_if(!entry.racy));
     let signature = signature.as_deref();
-    let root = dir.open_dir(name)?;
-    let verdict = tree::verify(&root, &manifest, signature, Depth::Signature, &|_| {})?;
-    // The root may have been made writable to be moved.
-    Ok(verdict
-        .differences
-        .iter()
-        .any(|difference| !difference.is_root()))
+    let verdict = match dir.open_dir(name) {
+        Ok(root) => tree::verify(&root, &manifest, signature, Depth::Signature, &|_| {}),
+        Err(error) => Err(error.into()),
+    };
+    // The root may have been made writable to be moved. What cannot be looked through may hold somebody's work.
+    Ok(verdict.map_or(true, |verdict| {
+        let mut differences = verdict.differences.iter();
+        differences.any(|difference| !difference.is_root())
+    }))
 }
 
 fn keep_aside(
     engine: &Engine,
     id: TxnId,
     change: &Change,
-    (dir, name, stat): (&Dir, &str, &Stat),
+    (dir, name): (&Dir, &str),
 ) -> Result<(), Error> {
-    let what = change.place.path.name();
-    let kept = match change.spot {
+    match change.spot {
         Spot::Home => {
             let group = engine.home.group_of(id);
             let path = RelPath::new(&engine.home.shown(&change.place))
                 .unwrap_or(change.place.path.clone());
             let (group, _) = engine.home.set_aside_within(&group, dir, name, &path)?;
-            format!("{group}/{path}")
+            record_drift(engine, id, change, &format!("{group}/{path}"), &[])
         }
         Spot::Beside(_) => {
-            let kept = engine.home.copy_aside(dir, name, stat, what)?;
-            dir.remove_tree(name)?;
-            kept
+            let what = change.place.path.name();
+            let Copied { kept, left_out } = engine.home.copy_aside(dir, name, what)?;
+            record_drift(engine, id, change, &kept, &left_out)
         }
-    };
-    record_drift(engine, id, change, &kept)
+    }
 }
 
 /// Keeps what was replaced within a tree that was filled in place: together with the rest of it, under the
@@ -326,22 +369,34 @@ fn keep_part_aside(
     let Some(inside) = change.place.path.below(&whole.place.path) else {
         return Ok(());
     };
-    let group = format!("{id}-{}", whole.place.path.name());
+    let group = engine.home.group_named(id, whole.place.path.name());
     let (kept, is_first) = engine.home.set_aside_within(&group, dir, name, &inside)?;
     match is_first {
-        true => record_drift(engine, id, whole, &kept),
+        true => record_drift(engine, id, whole, &kept, &[]),
         false => Ok(()),
     }
 }
 
-fn record_drift(engine: &Engine, id: TxnId, change: &Change, kept: &str) -> Result<(), Error> {
+fn record_drift(
+    engine: &Engine,
+    id: TxnId,
+    change: &Change,
+    kept: &str,
+    left_out: &[String],
+) -> Result<(), Error> {
     let path = engine.home.shown(&change.place);
     tracing::warn!(
         path,
         kept,
         "what was replaced was not as the journal left it; it is kept"
     );
-    let detail = format!("what was replaced was not as the journal left it; it is kept in {kept}");
+    let mut detail =
+        format!("what was replaced was not as the journal left it; it is kept in {kept}");
+    if !left_out.is_empty() {
+        // On another filesystem than the home, where it is a copy.
+        detail.push_str(" without what has no content: ");
+        detail.push_str(&left_out.join(", "));
+    }
     let row = engine.look(|catalog| catalog.txn(id))?.map(|row| row.row);
     engine.record(Sync::Normal, |catalog| {
         catalog.put_event((None, row), &EventKind::Drift, Some(&path), &detail)

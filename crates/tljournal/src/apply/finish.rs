@@ -6,7 +6,7 @@ use crate::ambient;
 use crate::catalog::{EntryRow, Sync, Unsettled};
 use crate::disk::Dir;
 use crate::engine::Engine;
-use crate::error::{Damage, Error};
+use crate::error::{Damage, Error, chain};
 use crate::home::Parent;
 use crate::model::{
     Change, Digest, Durability, EventKind, Facts, Kind, Op, Place, Signature, Stat, Timestamp,
@@ -289,16 +289,4 @@ pub(crate) fn parent_at(engine: &Engine, place: &Place) -> Result<Option<Dir>, E
         Ok(Parent::Missing { .. }) | Err(Error::Conflict(_)) => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// An error with everything that caused it, on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

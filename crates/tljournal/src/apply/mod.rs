@@ -27,6 +27,4 @@ mod look;
 pub(crate) use act::{Outcome, is_midway, run, settle};
 pub(crate) use decide::Direction;
 pub(crate) use discard::{Keep, Remains, clear, discard, give_up};
-pub(crate) use finish::{
-    Committed, Ending, Known, RACY_NANOS, chain, is_settled, open_tree, stat_at,
-};
+pub(crate) use finish::{Committed, Ending, Known, RACY_NANOS, is_settled, open_tree, stat_at};

@@ -2,6 +2,7 @@ use rusqlite::params;
 
 use super::kept::KEPT_SINCE;
 use super::{Catalog, CatalogError};
+use crate::ambient;
 use crate::model::{Digest, EventKind, Timestamp};
 
 /// What history need not tell of any more.
@@ -40,6 +41,16 @@ const RUN: &str = "ended_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM txn WHERE 
                    AND NOT EXISTS (SELECT 1 FROM voucher WHERE voucher.run = run.uuid)";
 /// How many of the oldest rows are looked at for their age: all others are younger.
 const OLDEST: u32 = 2000;
+
+/// How many of the latest rows are not forgotten for their age: the clock that tells it may be wrong by years. An age
+/// of less than a day is meant as it is said.
+fn spared(before: Timestamp) -> u32 {
+    const DAY: i64 = 24 * 60 * 60;
+    match before.secs() <= ambient::now().secs() - DAY {
+        true => 100,
+        false => 0,
+    }
+}
 
 /// The oldest rows that there are more of than there may be, and that may go.
 fn surplus_sql(table: &str, condition: &str) -> String {
@@ -81,8 +92,10 @@ impl Catalog {
         let ids = statement.query_map(params![count, limit], |row| row.get(0))?;
         let mut found: Vec<i64> = ids.collect::<Result<_, _>>()?;
         if found.is_empty() {
+            let spared = spared(before);
             let sql = format!(
                 "SELECT id FROM {table} WHERE ({condition}) AND {began} < ?1
+                 AND id <= (SELECT max(id) - {spared} FROM {table})
                  AND id IN (SELECT id FROM {table} ORDER BY id LIMIT {OLDEST}) ORDER BY id LIMIT ?2"
             );
             let mut statement = self.conn.prepare_cached(&sql)?;
@@ -101,10 +114,12 @@ impl Catalog {
         if self.schema_version()? < KEPT_SINCE {
             return Ok((0, 0));
         }
+        let spared = spared(before);
         let of = |table: &str, (began, condition): (&str, &str)| {
             let sql = format!(
                 "SELECT count(*) FROM {table} WHERE ({condition})
-                 AND (id <= (SELECT max(id) - ?1 FROM {table}) OR {began} < ?2)"
+                 AND (id <= (SELECT max(id) - ?1 FROM {table})
+                      OR {began} < ?2 AND id <= (SELECT max(id) - {spared} FROM {table}))"
             );
             let counted = self
                 .conn

@@ -26,6 +26,7 @@ mod forget;
 mod history;
 mod home;
 mod kept;
+mod leftover;
 mod open;
 mod records;
 mod run;
@@ -41,6 +42,7 @@ pub(crate) use codec::RowError;
 pub(crate) use entry::{EntryRow, Unsettled};
 pub(crate) use home::HomeRow;
 pub(crate) use kept::{KeptRow, Written};
+pub(crate) use leftover::LeftoverRow;
 pub(crate) use open::Catalog;
 pub use records::{
     ChangeRecord, EventFilter, EventRecord, RunFilter, RunRecord, TxnFilter, TxnRecord,

@@ -18,6 +18,7 @@ const MIGRATIONS: &[M<'_>] = &[
     )),
     M::up(include_str!("../../../../migrations/0003_history.sql")),
     M::up(include_str!("../../../../migrations/0004_facts.sql")),
+    M::up(include_str!("../../../../migrations/0005_leftovers.sql")),
 ];
 
 /// "tljl", which says whose database it is.

@@ -1,4 +1,4 @@
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::codec::parse;
 use super::{Catalog, CatalogError};
@@ -83,6 +83,14 @@ impl Catalog {
             outcome
         ])?;
         Ok(())
+    }
+
+    /// The number of a run; `None` if it has no row.
+    pub(crate) fn number_of_run(&self, id: RunId) -> Result<Option<i64>, CatalogError> {
+        let sql = "SELECT id FROM run WHERE uuid = ?1";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let found = statement.query_row([id.to_string()], |row| row.get(0));
+        Ok(found.optional()?)
     }
 
     /// The runs that have not said that they ended.

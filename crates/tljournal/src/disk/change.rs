@@ -9,15 +9,20 @@ use rustix::io::Errno;
 
 use super::file::mtime_only;
 use super::{Detail, Dir, DiskError, LEVELS_MAX, Synced, Verb};
-use crate::model::{Kind, Timestamp};
+use crate::model::{Kind, Stat, Timestamp};
 
 impl Dir {
     /// Renames an entry to a name that must be free.
     ///
     /// # Errors
     /// [`DiskError`]; `EEXIST` when the name is taken, `EXDEV` across filesystems.
-    pub fn rename_new(&self, name: &str, to: &Self, new_name: &str) -> Result<(), DiskError> {
-        self.rename(Verb::RenameNew, name, to, new_name)
+    pub fn rename_new(
+        &self,
+        name: impl AsRef<OsStr>,
+        to: &Self,
+        new_name: &str,
+    ) -> Result<(), DiskError> {
+        self.rename(Verb::RenameNew, name.as_ref(), to, new_name)
     }
 
     /// Swaps two entries in one step.
@@ -25,7 +30,7 @@ impl Dir {
     /// # Errors
     /// [`DiskError`]; `ENOENT` when one is missing, `EINVAL` where the filesystem cannot.
     pub fn exchange(&self, name: &str, other: &Self, other_name: &str) -> Result<(), DiskError> {
-        self.rename(Verb::Exchange, name, other, other_name)
+        self.rename(Verb::Exchange, name.as_ref(), other, other_name)
     }
 
     /// Whether a directory below can be moved: an overlay cannot move one of its lower layer. Asked by
@@ -69,7 +74,7 @@ impl Dir {
         scratch.remove_file(scratch_name)
     }
 
-    fn rename(&self, verb: Verb, from: &str, to: &Self, name: &str) -> Result<(), DiskError> {
+    fn rename(&self, verb: Verb, from: &OsStr, to: &Self, name: &str) -> Result<(), DiskError> {
         let other = || to.path.join(name);
         let detail = Detail {
             other: Some(&other),
@@ -78,9 +83,9 @@ impl Dir {
         let flags = Self::rename_flags(verb == Verb::Exchange);
         self.disk.call(
             verb,
-            || self.path.join(from),
+            || self.shown(from),
             detail,
-            || rustix::fs::renameat_with(&self.fd, from, &to.fd, name, flags),
+            || rustix::fs::renameat_with(&self.fd, from.as_bytes(), &to.fd, name, flags),
         )
     }
 
@@ -112,38 +117,61 @@ impl Dir {
     /// Removes an entry with everything below it, read-only directories too. Links are not followed.
     ///
     /// # Errors
-    /// [`DiskError`] for the first entry that cannot be removed; `ENAMETOOLONG` for one that is nested more
-    /// than 512 levels deep.
+    /// [`DiskError`] for the first entry that cannot be removed.
     pub fn remove_tree(&self, name: impl AsRef<OsStr>) -> Result<(), DiskError> {
-        self.remove_down_to(name.as_ref(), LEVELS_MAX)
+        self.remove_down_to(name.as_ref(), LEVELS_MAX, None)
     }
 
-    fn remove_down_to(&self, name: &OsStr, levels: u32) -> Result<(), DiskError> {
-        match self.stat(name)? {
-            None => return Ok(()),
-            Some(stat) if stat.kind != Kind::Dir => return self.remove_file(name),
-            Some(stat) if stat.mode & 0o700 != 0o700 => {
-                match self.set_dir_mode(name, stat.mode | 0o700) {
-                    // It is another user's; root needs no bits.
-                    Err(error) if error.is(Errno::PERM) => {}
-                    set => set?,
-                }
+    /// What is nested too deeply is moved up to `top`, which is listed until nothing is left in it.
+    fn remove_down_to(
+        &self,
+        name: &OsStr,
+        levels: u32,
+        top: Option<&Self>,
+    ) -> Result<(), DiskError> {
+        let Some(stat) = self.stat(name)? else {
+            return Ok(());
+        };
+        let here = self.own_stat()?;
+        let is_mounted = |there: &Stat| (here.dev, here.mount) != (there.dev, there.mount);
+        // Somebody mounted something there: it is not ours to change, and its content not ours to remove.
+        let mounted = || self.error_at("remove the mount point", name, Errno::BUSY);
+        if is_mounted(&stat) {
+            return Err(mounted());
+        }
+        if stat.kind != Kind::Dir {
+            return self.remove_file(name);
+        }
+        if stat.mode & 0o700 != 0o700 {
+            match self.set_dir_mode(name, stat.mode | 0o700) {
+                // It is another user's.
+                Err(error) if error.is(Errno::PERM) => {}
+                set => set?,
             }
-            Some(_) => {}
         }
-        if levels == 0 {
-            return Err(self.error_at("remove", name, Errno::NAMETOOLONG));
+        if let (0, Some(top)) = (levels, top) {
+            let lifted = format!("{}-{}", stat.identity.ino, stat.identity.born.as_nanos());
+            return self.rename_new(name, top, &lifted);
         }
-        let inside = self.open_child(name)?;
-        let (here, there) = (self.own_stat()?, inside.own_stat()?);
-        if (here.dev, here.mount) != (there.dev, there.mount) {
-            // Somebody mounted something there: its content is not ours to remove.
-            return Err(self.error_at("remove the mount point", name, Errno::BUSY));
+        let inside = match self.open_child(name) {
+            // An empty one goes all the same.
+            Err(error) if error.is(Errno::ACCESS) => {
+                return self.remove_dir(name).map_err(|_| error);
+            }
+            opened => opened?,
+        };
+        if is_mounted(&inside.own_stat()?) {
+            return Err(mounted());
         }
-        for entry in inside.names()? {
-            inside.remove_down_to(&entry, levels - 1)?;
+        loop {
+            let entries = inside.names()?;
+            for entry in &entries {
+                inside.remove_down_to(entry, levels - 1, top.or(Some(&inside)))?;
+            }
+            if entries.is_empty() || top.is_some() {
+                return self.remove_dir(name);
+            }
         }
-        self.remove_dir(name)
     }
 
     /// Sets the permission bits of a directory below, which need not be readable.

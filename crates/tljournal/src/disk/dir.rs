@@ -74,9 +74,15 @@ impl Dir {
     /// # Errors
     /// [`DiskError`] as the filesystem says.
     pub fn parent(&self) -> Result<Self, DiskError> {
+        self.above(self.path.join(".."))
+    }
+
+    /// The directory that this one lies in, which is known by this path.
+    pub(crate) fn above(&self, path: Utf8PathBuf) -> Result<Self, DiskError> {
         let fd = rustix::fs::openat(&self.fd, "..", DIR_FLAGS, Mode::empty())
             .map_err(|errno| self.error("open the directory above", errno))?;
-        Ok(self.child(fd, ".."))
+        let above = self.child(fd, "..");
+        Ok(Self { path, ..above })
     }
 
     /// The same directory through a description of its own, for a lock of its own.
@@ -222,6 +228,15 @@ impl Dir {
             .map_err(|errno| self.error_at("read", name, errno))
     }
 
+    /// Opens a file right below this directory as [`Dir::open_file`] does; its name need not be UTF-8.
+    pub(crate) fn open_child_file(&self, name: &OsStr) -> Result<File, DiskError> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let flags = flags | OFlags::CLOEXEC;
+        rustix::fs::openat(&self.fd, name.as_bytes(), flags, Mode::empty())
+            .map(File::from)
+            .map_err(|errno| self.error_at("open", name, errno))
+    }
+
     /// The content of a small file of ours; `None` if it is missing. Longer ones are cut.
     ///
     /// # Errors
@@ -251,7 +266,7 @@ impl Dir {
         self.disk.hash(file, &self.path.join(name))
     }
 
-    pub(super) fn shown(&self, name: &OsStr) -> Utf8PathBuf {
+    pub(crate) fn shown(&self, name: &OsStr) -> Utf8PathBuf {
         self.path.join(name.to_string_lossy().as_ref())
     }
 

@@ -4,6 +4,7 @@
 mod around;
 mod failure;
 mod holds;
+mod leftovers;
 mod live_run;
 mod own;
 mod rings;

@@ -7,8 +7,8 @@ use camino::Utf8Path;
 
 use super::look::Moment;
 use super::{Code, Finding, FsckDepth, FsckOptions, FsckReport};
-use crate::apply::chain;
 use crate::catalog::CatalogError;
+use crate::error::chain;
 use crate::error::{Damage, Error, Unsupported};
 use crate::home::DATABASE;
 use crate::lock::Holders;
@@ -121,6 +121,7 @@ impl Check<'_> {
             self.part(".state/lock/runs", Self::runs)?;
             self.part(".state/txn", Self::staging)?;
             self.part(".state/txn", Self::kept)?;
+            self.part(".state", Self::leftovers)?;
         }
         self.part("tags", Self::tags)?;
         self.part("entries", Self::entries)

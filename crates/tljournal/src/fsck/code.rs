@@ -30,6 +30,8 @@ pub enum Mend {
     Repair,
     /// `--repair` mends it where the content is still to be had: kept, in place elsewhere, or from `--source`.
     WithContent,
+    /// `--repair` mends it once the system lets it.
+    WhenPossible,
     /// `--rebuild` makes a new database.
     Rebuild,
     /// Only a person can.
@@ -45,6 +47,7 @@ impl Mend {
         match self {
             Self::Repair => "yes",
             Self::WithContent => "if the content is to be had",
+            Self::WhenPossible => "once the system lets it",
             Self::Rebuild => "`--rebuild`",
             Self::Person => "no",
             Self::Nothing => "not needed",
@@ -148,6 +151,9 @@ codes! {
     StagingLeftover = "staging-leftover", Warning, Repair,
         "an ended transaction has left something that is not needed",
         "nothing: the next command that works with the journal removes it";
+    LeftBehind = "left-behind", Warning, WhenPossible,
+        "something that is over cannot be cleared away; it keeps nobody from working",
+        "the finding names the command that deletes it";
     BesideLeftover = "beside-leftover", Warning, Repair,
         "something was staged beside a target that no transaction accounts for",
         "`tljournal fsck --repair` moves it aside";

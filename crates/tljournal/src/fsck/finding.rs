@@ -1,8 +1,9 @@
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 
 use super::{Code, Severity};
 use crate::catalog::{RunRecord, TxnRecord};
-use crate::model::{Place, TxnId};
+use crate::model::{Place, RelPath, TxnId};
 
 /// One thing that is not as it should be, or is worth knowing.
 #[derive(Debug, Clone)]
@@ -36,7 +37,9 @@ pub(crate) enum Subject {
     /// A transaction.
     Txn(TxnId),
     /// A name in a directory of the journal, given below `.state`.
-    Own { dir: String, name: String },
+    Own { dir: String, name: OsString },
+    /// Something that could not be cleared away, below `.state`.
+    Left(RelPath),
     /// A name beside a target.
     Beside(Place),
     /// A manifest, by what it is called.
@@ -85,7 +88,7 @@ impl Finding {
 }
 
 impl Subject {
-    pub(super) fn own(dir: &str, name: &str) -> Self {
+    pub(super) fn own(dir: &str, name: &OsStr) -> Self {
         let (dir, name) = (dir.to_owned(), name.to_owned());
         Self::Own { dir, name }
     }

@@ -1,3 +1,5 @@
+use std::ffi::OsStr;
+
 use super::check::{Check, Stop};
 use super::finding::Subject;
 use super::{Code, Finding};
@@ -39,9 +41,9 @@ impl Check<'_> {
             self.must_be(state, "", name, Kind::Dir)?;
         }
         for name in state.names()? {
-            let name = name.to_string_lossy();
-            let known = [TXN, LOCK, ASIDE, LOG, RESERVE].contains(&name.as_ref());
-            if !known && !name.starts_with(DAMAGED_PREFIX) {
+            let shown = name.to_string_lossy();
+            let known = [TXN, LOCK, ASIDE, LOG, RESERVE].contains(&shown.as_ref());
+            if !known && !shown.starts_with(DAMAGED_PREFIX) {
                 self.stray("", &name)?;
             }
         }
@@ -90,19 +92,20 @@ impl Check<'_> {
         )
     }
 
-    fn stray(&mut self, dir: &str, name: &str) -> Result<(), Stop> {
+    fn stray(&mut self, dir: &str, name: &OsStr) -> Result<(), Stop> {
         // A database that is being made anew is nobody's stray: whoever makes it has the commit lock.
         let moment = self.moment()?;
         let there = match (&self.look.state, dir) {
             (None, _) => None,
             (Some(state), "") => state.stat(name)?,
-            (Some(state), dir) => state.stat(format!("{dir}/{name}"))?,
+            (Some(state), dir) => state.open_dir(dir)?.stat(name)?,
         };
         drop(moment);
         if there.is_none() {
             return Ok(());
         }
-        let (path, subject) = (self.look.shown_own(dir, name), Subject::own(dir, name));
+        let path = self.look.shown_own(dir, &name.to_string_lossy());
+        let subject = Subject::own(dir, name);
         self.tell(Finding::new(Code::StateStray, path).about(subject))
     }
 
@@ -113,9 +116,9 @@ impl Check<'_> {
         for name in LOCKS {
             self.must_be(&locks, LOCK, name, Kind::File)?;
         }
-        for name in locks.names()? {
-            let name = name.to_string_lossy();
-            let Some(stat) = locks.stat(name.as_ref())? else {
+        for raw in locks.names()? {
+            let name = raw.to_string_lossy();
+            let Some(stat) = locks.stat(&raw)? else {
                 continue;
             };
             if name == "name" {
@@ -123,7 +126,7 @@ impl Check<'_> {
             } else if MORE_LOCKS.contains(&name.as_ref()) {
                 self.must_be_own(self.look.shown_own(LOCK, &name), &stat, Kind::File)?;
             } else if !LOCKS.contains(&name.as_ref()) && !name.starts_with("probe.") {
-                self.stray(LOCK, &name)?;
+                self.stray(LOCK, &raw)?;
             }
         }
         let named = format!("{LOCK}/name");
@@ -131,9 +134,13 @@ impl Check<'_> {
             return Ok(());
         };
         for name in dir.names()? {
-            if let Some(stat) = dir.stat(&name)? {
-                let path = self.look.shown_own(&named, &name.to_string_lossy());
-                self.must_be_own(path, &stat, Kind::File)?;
+            match dir.stat(&name)? {
+                Some(stat) if stat.kind == Kind::File => {
+                    let path = self.look.shown_own(&named, &name.to_string_lossy());
+                    self.must_be_own(path, &stat, Kind::File)?;
+                }
+                Some(_) => self.stray(&named, &name)?,
+                None => {}
             }
         }
         Ok(())

@@ -38,6 +38,7 @@ mod entries;
 mod finding;
 mod kept;
 mod layout;
+mod leftovers;
 mod look;
 mod options;
 mod rebuild;

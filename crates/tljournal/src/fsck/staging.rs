@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 
 use super::check::{Check, Stop};
 use super::finding::Subject;
@@ -6,33 +7,43 @@ use super::{Code, Finding};
 use crate::catalog::{ScannedEntry, TxnRow};
 use crate::disk::{Dir, DiskError};
 use crate::error::Error;
-use crate::home::{BESIDE_PREFIX, TXN};
+use crate::home::{BESIDE_PREFIX, TXN, txn_path};
 use crate::lock;
-use crate::model::{Place, Stat, TxnId, TxnState};
+use crate::model::{Kind, Place, Stat, TxnId, TxnState};
 
 impl Check<'_> {
     /// What lies where transactions stage, and beside their targets.
     pub(super) fn staging(&mut self) -> Result<(), Stop> {
         if let Some(txns) = self.look.own_dir(TXN)? {
             for name in txns.names()? {
-                let name = name.to_string_lossy();
-                let path = self.look.shown_own(TXN, &name);
-                match name.parse::<TxnId>() {
-                    Ok(id) => self.part(&path, |check| check.staged(&txns, id))?,
-                    Err(_) => {
-                        let finding = Finding::new(Code::StagingStray, path);
-                        self.tell(finding.about(Subject::own(TXN, &name)))?;
-                    }
+                let path = self.look.shown_own(TXN, &name.to_string_lossy());
+                match name.to_str().map(str::parse::<TxnId>) {
+                    Some(Ok(id)) => self.part(&path, |check| check.staged(&txns, id))?,
+                    _ => self.stray_in_staging(&name)?,
                 }
             }
         }
         self.beside()
     }
 
+    /// Something among the directories of transactions that is none.
+    fn stray_in_staging(&mut self, name: &OsStr) -> Result<(), Stop> {
+        let path = self.look.shown_own(TXN, &name.to_string_lossy());
+        let finding = Finding::new(Code::StagingStray, path);
+        self.tell(finding.about(Subject::own(TXN, name)))
+    }
+
     /// The directory of one transaction.
     fn staged(&mut self, txns: &Dir, id: TxnId) -> Result<(), Stop> {
         let look = self.look;
         let row = look.ask(|catalog| catalog.txn(id))?;
+        if self.is_left_behind(&txn_path(id))? {
+            return Ok(());
+        }
+        let is_dir = |stat: Stat| stat.kind == Kind::Dir;
+        if txns.stat(id.to_string())?.is_some_and(|stat| !is_dir(stat)) {
+            return self.stray_in_staging(id.to_string().as_ref());
+        }
         let code = match &row {
             None => Code::StagingOrphan,
             Some(row) if !is_over(row) || look.is_alive(row.run)? => return Ok(()),

@@ -1,13 +1,15 @@
+use std::ffi::{OsStr, OsString};
 use std::sync::PoisonError;
 
 use super::Home;
-use super::layout::{DAMAGED_PREFIX, DATABASE, FOREIGN_JOURNAL, REBUILT, SHM, WAL};
+use super::layout::{
+    ASIDE, BESIDE_PREFIX, DAMAGED_PREFIX, DATABASE, FOREIGN_JOURNAL, REBUILT, SHM, WAL,
+};
 use crate::ambient;
 use crate::disk::{self, Dir, DiskError, Owner};
 use crate::error::Error;
 use crate::lock;
-use crate::model::{Identity, Kind, RelPath, Stat, TxnId};
-use crate::tree::{self, TreeSource};
+use crate::model::{Identity, Kind, RelPath, TxnId};
 
 /// How many things are kept aside, however large they are; what one transaction replaced is one.
 const ASIDE_ALWAYS: usize = 8;
@@ -15,14 +17,33 @@ const ASIDE_ALWAYS: usize = 8;
 const ASIDE_MAX: usize = 64;
 /// How many bytes they may have together, if there are more than a few.
 const ASIDE_BYTES_MAX: u64 = 1 << 30;
-/// How much of the old name the new one repeats, so that it is not too long for any filesystem.
-const ASIDE_NAME_CHARS_MAX: usize = 40;
+/// How much of the old name the new one repeats, in bytes, so that it is not too long for any filesystem.
+const ASIDE_NAME_BYTES_MAX: usize = 40;
+/// The names of what is being copied here begin so; nothing else does.
+const COPYING_PREFIX: &str = ".copying-";
+/// What the names of entries end with that are being deleted.
+pub(crate) const GONE: &str = ".gone";
+
+/// Evidence that was copied, and deleted where it was.
+#[derive(Debug)]
+pub(crate) struct Copied {
+    /// Where it is.
+    pub(crate) kept: String,
+    /// What has no content, and is in no copy.
+    pub(crate) left_out: Vec<String>,
+}
 
 impl Home {
     /// Has what transactions replace from now on be one thing, or ends that: what one repair replaced must not
     /// displace the beginning of itself.
-    pub(crate) fn set_aside_as_one(&self, group: Option<String>) {
+    pub(crate) fn set_aside_as_one(&self, what: Option<&str>) {
+        let group = what.map(|what| self.fresh_group(what));
         *self.group.lock().unwrap_or_else(PoisonError::into_inner) = group;
+    }
+
+    /// A new group of evidence.
+    pub(crate) fn fresh_group(&self, what: &str) -> String {
+        self.numbered(&aside_name(what))
     }
 
     /// The group of evidence that what a transaction replaced belongs to.
@@ -30,16 +51,27 @@ impl Home {
         let group = self.group.lock().unwrap_or_else(PoisonError::into_inner);
         match &*group {
             Some(group) => format!("{group}/{id}"),
-            None => format!("{id}-replaced"),
+            None => self.numbered(&format!("{id}-replaced")),
         }
+    }
+
+    /// The group of evidence of a transaction with this name.
+    pub(crate) fn group_named(&self, id: TxnId, what: &str) -> String {
+        self.numbered(&format!("{id}-{}", cut(what)))
     }
 
     /// Moves an entry out of the way as evidence, and returns where it is now. The oldest evidence goes
     /// when there is too much.
-    pub(crate) fn set_aside(&self, dir: &Dir, name: &str, what: &str) -> Result<String, Error> {
-        let aside = aside_name(what);
+    pub(crate) fn set_aside(
+        &self,
+        dir: &Dir,
+        name: impl AsRef<OsStr>,
+        what: &str,
+    ) -> Result<String, Error> {
+        let (name, aside) = (name.as_ref(), self.numbered(&aside_name(what)));
+        make_movable(dir, name)?;
         dir.rename_new(name, &self.aside, &aside)?;
-        self.thin_aside()?;
+        self.thin_aside();
         Ok(self.aside.path().join(&aside).to_string())
     }
 
@@ -53,6 +85,7 @@ impl Home {
         path: &RelPath,
     ) -> Result<(String, bool), Error> {
         let is_new = self.aside.stat(group)?.is_none();
+        make_movable(dir, name.as_ref())?;
         let mut at = self.aside.clone();
         for part in group.split('/') {
             at = at.ensure_own_dir(part)?;
@@ -66,41 +99,40 @@ impl Home {
             at = at.ensure_own_dir(part)?;
         }
         dir.rename_new(name, &at, path.name())?;
-        self.thin_aside()?;
+        self.thin_aside();
         Ok((kept, is_new))
     }
 
-    /// Copies an entry of another filesystem among the evidence, and returns where the copy is.
-    pub(crate) fn copy_aside(
-        &self,
-        dir: &Dir,
-        name: &str,
-        stat: &Stat,
-        what: &str,
-    ) -> Result<String, Error> {
-        let aside = aside_name(what);
-        match stat.kind {
-            Kind::Dir => {
-                // Root's copy of what others own is for root: not all of it may be for the owner of the home.
-                let owner = (disk::is_root() && self.home_stat.uid != 0).then_some(Owner::ROOT);
-                let root = self.aside.make_dir_of(&aside, 0o700, owner)?;
-                let none = (0, self.state_stat.identity);
-                let mut source = TreeSource::opened(dir.open_dir(name)?);
-                tree::build(&mut source, &root, none, &|_| {})?;
-            }
-            Kind::File => {
-                let from = dir.open_file(name)?;
-                let owner = disk::is_root().then(|| Owner::of(stat));
-                let mut to = self.aside.create_file_of(&aside, 0o600, owner)?;
-                to.copy_from(&from, &dir.path().join(name))?;
-                to.set_mode(stat.mode & 0o777)?;
-                to.set_mtime(stat.mtime)?;
-            }
-            Kind::Link => self.aside.make_link(&dir.read_link(name)?, &aside)?,
-            Kind::Other => {}
+    /// Copies an entry of another filesystem among the evidence, and deletes it. If it cannot be copied as a whole
+    /// there is no copy of it, and it stays; so it does if it cannot be given another name, because it would be
+    /// copied again then.
+    pub(crate) fn copy_aside(&self, dir: &Dir, name: &str, what: &str) -> Result<Copied, Error> {
+        let copying = format!("{COPYING_PREFIX}{}", ambient::fresh_txn_id());
+        // Root's copy of what others own is for root: not all of it may be for the owner of the home.
+        let owner = (disk::is_root() && self.home_stat.uid != 0).then_some(Owner::ROOT);
+        let scratch = self.aside.make_dir_of(&copying, 0o700, owner)?;
+        // Who dies here leaves it unlocked, and the next one removes it.
+        let copied = lock_copy(&scratch)
+            .and_then(|()| dir.copy_entry(name.as_ref(), &scratch, OsStr::new(COPY)))
+            .map_err(Error::from)
+            .and_then(|left_out| {
+                let kept = self.set_aside(&scratch, COPY, what)?;
+                Ok(Copied { kept, left_out })
+            });
+        self.aside.remove_tree(&copying)?;
+        let copied = copied?;
+        let gone = match name.starts_with(BESIDE_PREFIX) {
+            true => format!("{name}{GONE}"),
+            false => format!("{BESIDE_PREFIX}{}-0{GONE}", ambient::fresh_txn_id()),
+        };
+        if let Err(error) = dir.rename_new(name, dir, &gone) {
+            let copy = camino::Utf8Path::new(&copied.kept);
+            self.aside
+                .remove_tree(copy.file_name().unwrap_or_default())?;
+            return Err(error.into());
         }
-        self.thin_aside()?;
-        Ok(self.aside.path().join(&aside).to_string())
+        dir.remove_tree(&gone)?;
+        Ok(copied)
     }
 
     /// Moves a rollback journal that is not ours away from the database. The caller holds the commit lock.
@@ -115,7 +147,7 @@ impl Home {
     /// Moves the database with its companions into a directory of evidence, and returns where that is.
     /// The caller holds the commit lock and `lock/db`.
     pub(crate) fn set_database_aside(&self) -> Result<String, Error> {
-        let aside = format!("{}-database", ambient::fresh_txn_id());
+        let aside = self.numbered(&aside_name("database"));
         self.aside.make_own_dir(&aside)?;
         let dir = self.aside.open_dir(&aside)?;
         // The database goes last: as long as it has its name, nobody begins a new one.
@@ -124,7 +156,7 @@ impl Home {
                 self.dir.rename_new(name, &dir, name)?;
             }
         }
-        self.thin_aside()?;
+        self.thin_aside();
         Ok(dir.path().to_string())
     }
 
@@ -178,53 +210,107 @@ impl Home {
         Ok(())
     }
 
-    fn thin_aside(&self) -> Result<(), Error> {
+    /// Deletes the oldest evidence that there is more of than there may be. What cannot be deleted keeps no new
+    /// evidence from being kept.
+    fn thin_aside(&self) {
+        if let Err(error) = self.try_thin_aside() {
+            tracing::warn!(%error, "old evidence stays until the next time");
+        }
+    }
+
+    fn try_thin_aside(&self) -> Result<(), Error> {
         let _acting = self.act_as_owner();
-        let mut names = self.aside.names()?;
+        let path = |name: &OsStr| format!("{ASIDE}/{}", name.to_string_lossy());
+        let (copies, mut names): (Vec<_>, Vec<_>) = self
+            .aside
+            .names()?
+            .into_iter()
+            .filter(|name| !self.leftovers.is_tried(&path(name)))
+            .partition(|name| name.to_string_lossy().starts_with(COPYING_PREFIX));
         let group = self.group.lock().unwrap_or_else(PoisonError::into_inner);
         // What is being filled stays, however old its beginning is.
         names.retain(|name| group.as_deref().is_none_or(|group| name != group));
         drop(group);
-        names.sort();
+        names.sort_by_cached_key(|name| (number_of(name), name.clone()));
         let mut surplus = names.len().saturating_sub(ASIDE_MAX);
         let mut bytes = 0_u64;
         // The latest stay; of the others as many as there is room for.
         let older = names.len().saturating_sub(ASIDE_ALWAYS);
         for (index, name) in names.iter().enumerate().take(older).skip(surplus).rev() {
-            bytes = bytes.saturating_add(self.bytes_aside(name)?);
+            bytes = bytes.saturating_add(self.bytes_aside(name));
             if bytes > ASIDE_BYTES_MAX {
                 surplus = index + 1;
                 break;
             }
         }
-        for name in &names[..surplus] {
-            // One that cannot be removed must not keep new evidence from being kept.
-            match lock::is_locked_within(&self.aside, name) {
-                Ok(false) => {
-                    if let Err(error) = self.aside.remove_tree(name) {
-                        tracing::warn!(%error, "old evidence cannot be removed");
-                    }
-                }
-                Ok(true) => {}
-                Err(error) => tracing::warn!(%error, "old evidence cannot be looked at"),
-            }
+        for name in names[..surplus].iter().chain(&copies) {
+            let clear = || match lock::is_locked_within(&self.aside, name)? {
+                true => Ok(()),
+                false => Ok(self.aside.remove_tree(name)?),
+            };
+            self.leftovers
+                .attempt(&path(name), (&self.aside, name), clear)?;
         }
         Ok(())
     }
 
     /// How much something that was set aside takes, as far as it can be looked at.
-    fn bytes_aside(&self, name: &std::ffi::OsStr) -> Result<u64, Error> {
-        let Some(stat) = self.aside.stat(name)? else {
-            return Ok(0);
-        };
-        if stat.kind != Kind::Dir {
-            return Ok(stat.content_bytes());
-        }
-        let inside = self.aside.open_child(name).map(|dir| tree::list(&dir));
-        Ok(match inside {
-            Ok(Ok(inside)) => inside.iter().map(|(_, stat)| stat.content_bytes()).sum(),
+    fn bytes_aside(&self, name: &OsStr) -> u64 {
+        match self.aside.stat(name) {
+            Ok(Some(stat)) if stat.kind == Kind::Dir => {
+                let survey = self.aside.survey(name, &mut |_, _| {});
+                survey.map_or(0, |survey| survey.bytes())
+            }
+            Ok(Some(stat)) => stat.content_bytes(),
             _ => 0,
-        })
+        }
+    }
+
+    /// The name of evidence that is called so: the one that it has already, or one that sorts behind all others. It
+    /// is numbered, because the clock that ids are made of may jump.
+    fn numbered(&self, what: &str) -> String {
+        let names = self.aside.names().unwrap_or_default();
+        let is_it = |name: &&OsString| {
+            let name = name.to_string_lossy();
+            name == what || name.strip_suffix(what).is_some_and(|it| it.ends_with('-'))
+        };
+        if let Some(name) = names.iter().find(is_it) {
+            return name.to_string_lossy().into_owned();
+        }
+        let last = names.iter().filter_map(|name| number_of(name)).max();
+        let next = last.map_or(1, |last| last.saturating_add(1));
+        format!("{NUMBER_MARK}{next:0NUMBER_DIGITS$}-{what}")
+    }
+}
+
+/// What a copy is called until it is whole.
+const COPY: &str = "copy";
+/// What the number of evidence begins with; no id does. Names without a number are of an older version.
+const NUMBER_MARK: char = 'n';
+/// How many digits such a number has at least.
+const NUMBER_DIGITS: usize = 8;
+
+/// The number of evidence: the latest has the largest.
+fn number_of(name: &OsStr) -> Option<u64> {
+    let (digits, _) = name.to_str()?.strip_prefix(NUMBER_MARK)?.split_once('-')?;
+    let is_plain = digits.len() >= NUMBER_DIGITS && digits.bytes().all(|it| it.is_ascii_digit());
+    digits.parse().ok().filter(|_| is_plain)
+}
+
+fn lock_copy(scratch: &Dir) -> Result<(), DiskError> {
+    let locked = lock::wait_exclusive(scratch);
+    locked.map_err(|errno| DiskError::new("lock", scratch.path().as_str(), errno))
+}
+
+/// Lets a directory that its owner may not write be moved: the kernel has to change its `..`.
+fn make_movable(dir: &Dir, name: &OsStr) -> Result<(), DiskError> {
+    match dir.stat(name)? {
+        Some(stat)
+            if stat.kind == Kind::Dir && stat.uid == ambient::uid() && stat.mode & 0o200 == 0 =>
+        {
+            dir.set_dir_mode(name, stat.mode | 0o700)
+        }
+        _ => Ok(()),
     }
 }
 
@@ -233,8 +319,38 @@ fn damage_mark(database: Identity) -> String {
     format!("{DAMAGED_PREFIX}{}-{born}", database.ino)
 }
 
-/// A name that begins with the time, so that names sort by age.
+/// A name of its own.
 fn aside_name(what: &str) -> String {
-    let what: String = what.chars().take(ASIDE_NAME_CHARS_MAX).collect();
-    format!("{}-{what}", ambient::fresh_txn_id())
+    format!("{}-{}", ambient::fresh_txn_id(), cut(what))
+}
+
+/// As much of a name as another one repeats.
+fn cut(what: &str) -> &str {
+    let mut end = what.len().min(ASIDE_NAME_BYTES_MAX);
+    while !what.is_char_boundary(end) {
+        end -= 1;
+    }
+    &what[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_evidence_is_told_from_an_id_and_from_other_names() {
+        let number = |name: &str| number_of(name.as_ref());
+        assert_eq!(number("n00000012-x"), Some(12));
+        assert_eq!(number("n123456789-x"), Some(123_456_789));
+        for other in ["01975312-0000", "n12-x", "n+0000012-x", "nothing else", "n"] {
+            assert_eq!(number(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_long_name_is_cut_between_two_characters() {
+        assert_eq!(cut(&"é".repeat(127)).len(), 40);
+        assert_eq!(cut(&"€".repeat(80)).len(), 39);
+        assert_eq!(cut("short"), "short");
+    }
 }

@@ -2,6 +2,7 @@ use std::sync::{Arc, Mutex};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::leftover::Leftovers;
 use super::place::Map;
 use super::staging::STAGED_PATHS;
 use crate::disk::{self, Acting, Dir, Disk, DiskError, Features};
@@ -57,6 +58,8 @@ pub(crate) struct Home {
     pub(crate) syncfs_reaches_medium: bool,
     /// Whether something in it may lie in the lower layer of an overlay.
     pub(crate) is_overlay: bool,
+    /// What cannot be cleared away.
+    pub(crate) leftovers: Arc<Leftovers>,
     /// The one thing that everything belongs to that is set aside at this time, if it is one.
     pub(super) group: Arc<Mutex<Option<String>>>,
 }
@@ -120,6 +123,7 @@ impl Home {
             root_stat,
             home_stat,
             map,
+            leftovers: Arc::default(),
             group: Arc::default(),
         };
         if create {

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use super::Home;
 use super::layout::LOG;
 use crate::ambient;
 use crate::disk::unless_gone;
@@ -17,43 +18,48 @@ pub struct GcLog {
     pub bytes: u64,
 }
 
-/// Removes the oldest logs of runs that have ended, so far that as many and as much remain as there
-/// may be. What is not named as a log is not touched.
-pub(crate) fn thin_logs(
-    state: &Dir,
-    limits: &Limits,
-    is_alive: impl Fn(RunId) -> Result<bool, DiskError>,
-) -> Result<Vec<GcLog>, Error> {
-    let mut failed = None;
-    let mut gone = Vec::new();
-    let Some(dir) = unless_gone(state.open_dir(LOG))? else {
-        return Ok(gone);
-    };
-    for (log, names) in surplus(&dir, limits, is_alive)? {
-        for name in names {
-            match dir.remove_file(name) {
-                // Somebody else thins them too.
-                Err(error) if error.io().kind() == std::io::ErrorKind::NotFound => {}
-                // What is no file, say: the others go all the same.
-                Err(error) => failed = failed.or(Some(error)),
-                Ok(()) => {}
+impl Home {
+    /// Removes the oldest logs of runs that have ended, so far that as many and as much remain as there may be.
+    /// What is not named as a log is not touched, and what cannot be removed stays. `number` tells the row of a run.
+    pub(crate) fn thin_logs(
+        &self,
+        limits: &Limits,
+        number: impl Fn(RunId) -> Result<Option<i64>, Error>,
+        is_alive: impl Fn(RunId) -> Result<bool, DiskError>,
+    ) -> Result<Vec<GcLog>, Error> {
+        let mut gone = Vec::new();
+        let Some(dir) = unless_gone(self.state.open_dir(LOG))? else {
+            return Ok(gone);
+        };
+        for (log, names) in surplus(&dir, limits, number, is_alive)? {
+            let mut all_gone = true;
+            for name in names {
+                let path = format!("{LOG}/{name}");
+                if self.leftovers.is_tried(&path) {
+                    all_gone = false;
+                    continue;
+                }
+                let clear = || Ok(dir.remove_tree(&name)?);
+                let at = (&dir, name.as_ref());
+                all_gone &= self.leftovers.attempt(&path, at, clear)?.is_some();
             }
+            gone.extend(all_gone.then_some(log));
         }
-        gone.push(log);
+        Ok(gone)
     }
-    failed.map_or(Ok(gone), |error| Err(error.into()))
 }
 
-/// The logs that [`thin_logs`] would remove.
+/// The logs that [`Home::thin_logs`] would remove.
 pub(crate) fn surplus_logs(
     state: &Dir,
     limits: &Limits,
+    number: impl Fn(RunId) -> Result<Option<i64>, Error>,
     is_alive: impl Fn(RunId) -> Result<bool, DiskError>,
 ) -> Result<Vec<GcLog>, Error> {
     let Some(dir) = unless_gone(state.open_dir(LOG))? else {
         return Ok(Vec::new());
     };
-    let surplus = surplus(&dir, limits, is_alive)?;
+    let surplus = surplus(&dir, limits, number, is_alive)?;
     Ok(surplus.into_iter().map(|(log, _)| log).collect())
 }
 
@@ -61,26 +67,37 @@ pub(crate) fn surplus_logs(
 fn surplus(
     dir: &Dir,
     limits: &Limits,
+    number: impl Fn(RunId) -> Result<Option<i64>, Error>,
     is_alive: impl Fn(RunId) -> Result<bool, DiskError>,
 ) -> Result<Vec<(GcLog, Vec<String>)>, Error> {
     let (mut runs, mut all_bytes) = (0, 0_u64);
     let mut surplus = Vec::new();
     let oldest = ambient::now().as_nanos() - limits.age.as_nanos().cast_signed();
-    // Ids are ordered by time: the latest first.
-    for (run, names) in by_run(dir)?.into_iter().rev() {
+    // The latest first. The order is that of the rows: ids are made of the clock, which may jump. A run without a row
+    // is older than all that have one.
+    let mut logs = Vec::new();
+    for (run, names) in by_run(dir)? {
+        logs.push((number(run)?, run, names));
+    }
+    logs.sort_by_key(|(number, ..)| *number);
+    for (_, run, names) in logs.into_iter().rev() {
         if is_alive(run)? {
             continue;
         }
         runs += 1;
         let (mut bytes, mut newest) = (0, i128::MIN);
-        for stat in names.iter().filter_map(|name| dir.stat(name).transpose()) {
-            let stat = stat?;
+        for stat in names
+            .iter()
+            .filter_map(|name| dir.stat(name).ok().flatten())
+        {
             (bytes, newest) = (bytes + stat.size, newest.max(stat.mtime.as_nanos()));
         }
         all_bytes = all_bytes.saturating_add(bytes);
         // The latest is why anybody looks here, however long it is.
         let is_latest = runs == 1 && limits.count > 0;
-        let within = runs <= limits.count && all_bytes <= limits.bytes && newest >= oldest;
+        let within = runs <= limits.count
+            && all_bytes <= limits.bytes
+            && (limits.spares_from_age(runs) || newest >= oldest);
         if !is_latest && !within {
             surplus.push((GcLog { run, bytes }, names));
         }

@@ -16,17 +16,20 @@
 mod aside;
 mod fence;
 mod layout;
+mod leftover;
 mod logs;
 mod place;
 mod staging;
 
+pub(crate) use aside::{Copied, GONE};
 pub(crate) use fence::{DatabaseFiles, check_database_files, is_lost, is_used};
 pub(crate) use layout::{
     ASIDE, BESIDE_PREFIX, DAMAGED_PREFIX, DATABASE, FOREIGN_JOURNAL, Home, LOCK, LOG, NAMED,
     REBUILDING, REBUILT, RESERVE, SHM, SHM_SUFFIX, STATE, TXN, WAL, WAL_SUFFIX,
     refuse_planted_links,
 };
+pub(crate) use leftover::{LeftoverChanges, txn_path};
 pub use logs::GcLog;
-pub(crate) use logs::{surplus_logs, thin_logs};
+pub(crate) use logs::surplus_logs;
 pub(crate) use place::{Map, Parent};
 pub(crate) use staging::{STAGED_PATHS, Staging, out_name, spot_name};

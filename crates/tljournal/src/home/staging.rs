@@ -2,10 +2,11 @@ use rustix::io::Errno;
 
 use super::Home;
 use super::layout::BESIDE_PREFIX;
+use crate::ambient;
 use crate::disk::{Dir, DiskError};
 use crate::error::Error;
 use crate::lock;
-use crate::model::{Anchor, Change, Place, RelPath, Spot, TxnId};
+use crate::model::{Anchor, Change, Place, RelPath, Spot, Stat, TxnId};
 
 /// Tells people, and whoever keeps it, which path each staged entry was for: a line for each, after it
 /// the path. Not synced.
@@ -37,7 +38,14 @@ impl Staging {
     ) -> Result<Option<Self>, Error> {
         let dir = match txns.open_dir(&id.to_string()) {
             Ok(dir) => dir,
-            Err(error) if error.is(Errno::NOENT) => return Ok(None),
+            // Whatever else has the name is no directory of a transaction.
+            Err(error)
+                if [Errno::NOENT, Errno::NOTDIR, Errno::LOOP]
+                    .iter()
+                    .any(|errno| error.is(*errno)) =>
+            {
+                return Ok(None);
+            }
             Err(error) => return Err(error.into()),
         };
         if !lock(&dir).map_err(|errno| cannot_lock(&dir, errno))? {
@@ -71,9 +79,19 @@ impl Home {
         Ok(())
     }
 
-    /// See [`Staging::claim`].
+    /// See [`Staging::claim`]. A directory that its owner closed is opened: it is to be cleared away.
     pub(crate) fn claim_staging(&self, id: TxnId) -> Result<Option<Staging>, Error> {
-        Staging::claim(&self.txns, id)
+        let name = id.to_string();
+        match Staging::claim(&self.txns, id) {
+            Err(Error::Disk(error)) if error.is(Errno::ACCESS) => {
+                match self.txns.stat(&name)?.filter(is_own) {
+                    Some(stat) => self.txns.set_dir_mode(&name, stat.mode | 0o700)?,
+                    None => return Err(error.into()),
+                }
+                Staging::claim(&self.txns, id)
+            }
+            claimed => claimed,
+        }
     }
 
     /// The transactions that have a directory, whoever's they are; other names are left alone.
@@ -133,6 +151,10 @@ pub(crate) fn spot_name(spot: &Spot, id: TxnId, n: u32) -> String {
 /// The name of what was taken out of a target, between the renames that make an exchange.
 pub(crate) fn out_name(spot_name: &str) -> String {
     format!("{spot_name}.out")
+}
+
+fn is_own(stat: &Stat) -> bool {
+    stat.uid == ambient::uid()
 }
 
 fn cannot_lock(dir: &Dir, errno: Errno) -> DiskError {

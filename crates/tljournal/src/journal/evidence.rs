@@ -84,7 +84,7 @@ impl Inspection {
 
 impl LogEnd {
     fn unreadable(name: &str, error: &Error) -> Self {
-        let why = crate::apply::chain(error);
+        let why = crate::error::chain(error);
         Self {
             path: format!("{LOGS}/{name}"),
             bytes: format!("[tljournal: {why}]\n").into_bytes(),

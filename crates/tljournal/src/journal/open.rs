@@ -6,13 +6,12 @@ use rustix::io::Errno;
 
 use super::inspect::Inspection;
 use super::work::Journal;
-use crate::ambient;
 use crate::catalog::{Catalog, CatalogError, HomeRow};
 use crate::disk::{Disk, Features};
 use crate::engine::{Engine, Store};
 use crate::error::{Damage, Error};
 use crate::fsck::{self, Finding, FsckOptions, FsckReport};
-use crate::home::{self, Home};
+use crate::home::{self, Home, txn_path};
 use crate::kept;
 use crate::lineage::Lineage;
 use crate::lock::{self, Held, Mode, Runs, Wait};
@@ -198,6 +197,7 @@ impl Options {
         );
         engine.home.keep_reserve();
         self.remove_stale_rebuilt(&engine.home)?;
+        engine.know_leftovers()?;
         let recovery = recovery::recover(&engine)?;
         Ok((engine, recovery))
     }
@@ -314,18 +314,25 @@ impl Options {
         Ok(store)
     }
 
-    /// Sets the directories of all transactions but these aside, as one thing, without the keys in them.
+    /// Sets the directories of all transactions but these aside, as one thing, without the keys in them. What cannot
+    /// be moved stays, and is noted.
     fn set_staging_aside(&self, home: &Home, why: &str, but: &[(i64, TxnId)]) -> Result<(), Error> {
         let _acting = home.act_as_owner();
-        let group = format!("{}-{why}", ambient::fresh_txn_id());
+        let group = home.fresh_group(why);
         for id in home.staged_ids()? {
-            let stays = but.iter().any(|(_, other)| *other == id);
-            let Some(staging) = home.claim_staging(id)?.filter(|_| !stays) else {
+            if but.iter().any(|(_, other)| *other == id) {
                 continue;
+            }
+            let name = id.to_string();
+            let clear = || {
+                if let Some(staging) = home.claim_staging(id)? {
+                    kept::remove_staged_keys(&self.key_material, &staging)?;
+                    home.set_aside_within(&group, &home.txns, &name, &RelPath::new(&name)?)?;
+                }
+                Ok(())
             };
-            kept::remove_staged_keys(&self.key_material, &staging)?;
-            let path = RelPath::new(&id.to_string())?;
-            home.set_aside_within(&group, &home.txns, &id.to_string(), &path)?;
+            let at = (&home.txns, name.as_ref());
+            home.leftovers.attempt(&txn_path(id), at, clear)?;
         }
         Ok(())
     }

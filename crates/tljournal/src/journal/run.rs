@@ -10,7 +10,8 @@ use crate::ambient;
 use crate::catalog::Sync;
 use crate::engine::{Engine, NotedHold};
 use crate::error::Error;
-use crate::home::{LOG, thin_logs};
+use crate::home::LOG;
+use crate::kept;
 use crate::lineage::{Ancestor, Holding, Lineage};
 use crate::model::{Digest, RelPath, RunId};
 use crate::pin::Pin;
@@ -107,10 +108,7 @@ impl Run {
     pub fn logs(&self, suffixes: &[&str]) -> Result<Vec<File>, Error> {
         let home = &self.engine.home;
         let dir = home.state.ensure_own_dir(LOG)?;
-        let (limits, is_alive) = (&self.engine.retention.logs, |run| {
-            self.engine.runs.is_alive(run)
-        });
-        if let Err(error) = thin_logs(&home.state, limits, is_alive) {
+        if let Err(error) = kept::thin_logs(&self.engine, &self.engine.retention.logs) {
             tracing::warn!(%error, "old logs remain");
         }
         let mut logs = Vec::new();

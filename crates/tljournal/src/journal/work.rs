@@ -298,6 +298,7 @@ impl Journal {
     /// # Errors
     /// Whatever stops it; it can be repeated.
     pub fn recover(&self) -> Result<Recovery, Error> {
+        self.engine.try_leftovers_again();
         let report = recovery::recover(&self.engine)?;
         recovery::settle_trees(&self.engine)?;
         recovery::sweep(&self.engine)?;
@@ -310,6 +311,7 @@ impl Journal {
     /// # Errors
     /// Whatever stops it; it can be repeated.
     pub fn gc(&self, retention: &Retention) -> Result<Gc, Error> {
+        self.engine.try_leftovers_again();
         kept::collect(&self.engine, retention)
     }
 

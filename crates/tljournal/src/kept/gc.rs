@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -10,10 +9,11 @@ use crate::catalog::{KeptRow, Sync};
 use crate::disk::Dir;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::home::{self, GcLog, Staging, TXN};
+use crate::home::{self, GcLog, Staging, TXN, txn_path};
 use crate::lock;
 use crate::look::Look;
 use crate::model::{Limits, Retention, Timestamp, TxnId};
+use crate::recovery;
 
 /// How many slices of history are forgotten at the end of a run, so that nobody waits long for it: the next ones
 /// go on.
@@ -33,8 +33,8 @@ pub struct Gc {
     pub history_runs: u64,
     /// The logs of these runs.
     pub logs: Vec<GcLog>,
-    /// Why something could not be deleted; the rest was.
-    pub refused: Option<Arc<Error>>,
+    /// Kept content that went, but for what the system does not let be deleted; `fsck` says how a person can.
+    pub left_behind: Vec<GcTxn>,
     /// Of how many transactions something is kept now.
     pub left_txns: u32,
     /// How many bytes that are.
@@ -58,10 +58,12 @@ pub struct GcTxn {
 /// Deletes the oldest of what is kept, of history and of logs, so far that the limits hold.
 pub(crate) fn collect(engine: &Engine, to: &Retention) -> Result<Gc, Error> {
     let mut done = Gc::default();
+    // What could not be deleted the last time comes to be kept again, if it is whole.
+    recovery::sweep(engine)?;
     thin_kept(engine, &to.kept, &mut done)?;
     history::thin(engine, &to.history, usize::MAX, &mut done)?;
-    let is_alive = |run| engine.runs.is_alive(run);
-    done.logs = home::thin_logs(&engine.home.state, &to.logs, is_alive)?;
+    done.logs = thin_logs(engine, &to.logs)?;
+    engine.record_leftovers();
     Ok(done)
 }
 
@@ -69,14 +71,20 @@ pub(crate) fn collect(engine: &Engine, to: &Retention) -> Result<Gc, Error> {
 pub(crate) fn plan(look: &Look<'_>, to: &Retention) -> Result<Gc, Error> {
     let mut would = Gc::default();
     let txns = look.own_dir(TXN)?;
-    let goes = |row: &KeptRow| match &txns {
-        Some(txns) => is_free(txns, row.id),
-        None => Ok(true),
+    let goes = |row: &KeptRow| {
+        let is_free = txns.as_ref().map(|txns| is_free(txns, row.id));
+        // What cannot be looked at cannot be deleted either.
+        Ok(match is_free.unwrap_or(Ok(true)) {
+            Ok(true) => Fate::Gone,
+            Ok(false) => Fate::InUse,
+            Err(_) => Fate::LeftBehind,
+        })
     };
     sort_out(look, &to.kept, &mut would, goes)?;
     history::plan(look, &to.history, &mut would)?;
     if let Some(state) = &look.state {
-        would.logs = home::surplus_logs(state, &to.logs, |run| look.is_alive(run))?;
+        let number = |run| look.ask(|catalog| catalog.number_of_run(run));
+        would.logs = home::surplus_logs(state, &to.logs, number, |run| look.is_alive(run))?;
     }
     Ok(would)
 }
@@ -110,9 +118,6 @@ pub(crate) fn thin(engine: &Engine) -> Result<(), Error> {
             "thinned"
         );
     }
-    if let Some(error) = &done.refused {
-        tracing::warn!(%error, "what is kept is not thinned to its limits");
-    }
     Ok(())
 }
 
@@ -121,56 +126,77 @@ fn thin_kept(engine: &Engine, limits: &Limits, done: &mut Gc) -> Result<(), Erro
     sort_out(&Look::of(engine), limits, done, goes)
 }
 
-/// Notes of everything that is kept whether it goes, as `goes` says of what is more than there may be. Goes on after
-/// what the system refuses.
+/// What becomes of kept content that there is more of than there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It is deleted.
+    Gone,
+    /// Somebody holds it.
+    InUse,
+    /// It is kept no more, and the system does not let all of it be deleted.
+    LeftBehind,
+}
+
+/// Notes of everything that is kept what becomes of it, as `goes` says of what is more than there may be.
 fn sort_out(
     look: &Look<'_>,
     limits: &Limits,
     found: &mut Gc,
-    goes: impl Fn(&KeptRow) -> Result<bool, Error>,
+    goes: impl Fn(&KeptRow) -> Result<Fate, Error>,
 ) -> Result<(), Error> {
     let rows = look.ask(|catalog| catalog.kept())?;
     let (surplus, stays) = split(rows, limits, ambient::now());
     found.left_txns = stays.len() as u32;
     found.left_bytes = stays.iter().map(|row| row.bytes).sum();
     for row in surplus {
-        let goes = match goes(&row) {
-            Err(error @ Error::Disk(_)) => {
-                tracing::debug!(txn = %row.id, %error, "what is kept cannot be deleted");
-                found.refused.get_or_insert_with(|| Arc::new(error));
-                false
-            }
-            goes => goes?,
-        };
+        let goes = goes(&row)?;
         let txn = GcTxn {
             number: row.row,
             id: row.id,
             label: row.label,
             bytes: row.bytes,
         };
-        if goes {
-            found.kept.push(txn);
-        } else {
-            found.left_txns += 1;
-            found.left_bytes += row.bytes;
-            found.in_use.push(txn);
+        match goes {
+            Fate::Gone => found.kept.push(txn),
+            Fate::LeftBehind => found.left_behind.push(txn),
+            Fate::InUse => {
+                found.left_txns += 1;
+                found.left_bytes += row.bytes;
+                found.in_use.push(txn);
+            }
         }
     }
     Ok(())
 }
 
-/// Parts what has to go from what may stay: the latest, as long as all limits hold. Both oldest first.
+/// Parts what has to go from what may stay: the latest, as long as all limits hold. Both oldest first, in the order
+/// of the rows, which no clock decides.
 fn split(mut rows: Vec<KeptRow>, limits: &Limits, now: Timestamp) -> (Vec<KeptRow>, Vec<KeptRow>) {
     rows.sort_by_key(|row| row.row);
+    let ended = rows.iter().map(|row| row.ended_at);
+    let ended = at_the_earliest(ended, now);
     let (mut count, mut bytes) = (0, 0_u64);
-    let stays = rows.iter().rev().take_while(|row| {
+    let stays = rows.iter().zip(ended).rev().take_while(|(row, ended)| {
         count += 1;
         bytes = bytes.saturating_add(row.bytes);
-        count <= limits.count && bytes <= limits.bytes && !is_older(row.ended_at, limits.age, now)
+        count <= limits.count
+            && bytes <= limits.bytes
+            && (limits.spares_from_age(count) || !is_older(*ended, limits.age, now))
     });
     let at = rows.len() - stays.count();
     let stays = rows.split_off(at);
     (rows, stays)
+}
+
+/// When each of several things happened, at the earliest, given what the clock said: it may have been behind or
+/// ahead. Nothing happened before what came before it; and what happened in a time that has not come says nothing.
+fn at_the_earliest(times: impl Iterator<Item = Timestamp>, now: Timestamp) -> Vec<Timestamp> {
+    let mut latest = None;
+    let times = times.map(|time| {
+        latest = latest.max(Some(time).filter(|time| *time <= now));
+        latest.unwrap_or(now)
+    });
+    times.collect()
 }
 
 /// Whether something is older than it may be.
@@ -179,26 +205,49 @@ pub(super) fn is_older(time: Timestamp, age: Duration, now: Timestamp) -> bool {
     now.as_nanos().saturating_sub(time.as_nanos()) > age
 }
 
-/// Deletes what is kept of a transaction; false if somebody holds it.
-fn delete(engine: &Engine, row: &KeptRow) -> Result<bool, Error> {
+/// Deletes what is kept of a transaction, unless somebody holds it.
+fn delete(engine: &Engine, row: &KeptRow) -> Result<Fate, Error> {
+    let (home, name) = (&engine.home, row.id.to_string());
+    let left = |fate: Option<Fate>| fate.unwrap_or(Fate::LeftBehind);
     let unmark = || engine.record(Sync::Normal, |catalog| catalog.set_kept(row.row, None));
-    let Some(staging) = engine.home.claim_staging(row.id)? else {
-        let is_gone = engine.home.txns.stat(row.id.to_string())?.is_none();
-        if is_gone {
-            unmark()?;
-        }
-        return Ok(is_gone);
-    };
-    if lock::is_locked_inside(&staging.dir)? {
-        return Ok(false);
-    }
+    let mut marked = None;
     // Renamed before the row says so, and deleted afterwards: if this is cut short nobody takes half of it
     // for something that is kept, or to be kept.
-    apply::give_up(&staging)?;
+    let fate = left(home.leftovers.attempt(
+        &txn_path(row.id),
+        (&home.txns, name.as_ref()),
+        || {
+            let Some(staging) = home.claim_staging(row.id)? else {
+                let is_gone = home.txns.stat(&name)?.is_none();
+                return Ok(if is_gone { Fate::Gone } else { Fate::InUse });
+            };
+            if lock::is_locked_inside(&staging.dir)? {
+                return Ok(Fate::InUse);
+            }
+            apply::give_up(marked.insert(staging))?;
+            Ok(Fate::Gone)
+        },
+    )?);
+    if fate == Fate::InUse {
+        return Ok(fate);
+    }
     unmark()?;
+    let Some(staging) = marked.filter(|_| fate == Fate::Gone) else {
+        return Ok(fate);
+    };
     let none = BTreeMap::new();
-    apply::discard(engine, row.id, &staging, &[], &none, apply::Keep::Nothing)?;
-    Ok(true)
+    let remains = apply::discard(engine, row.id, &staging, &[], &none, apply::Keep::Nothing)?;
+    Ok(match remains {
+        apply::Remains::Nothing => Fate::Gone,
+        apply::Remains::Held | apply::Remains::Kept(_) => Fate::LeftBehind,
+    })
+}
+
+/// Deletes the oldest logs that there are more of than there may be.
+pub(crate) fn thin_logs(engine: &Engine, limits: &Limits) -> Result<Vec<GcLog>, Error> {
+    let number = |run| engine.look(|catalog| catalog.number_of_run(run));
+    let is_alive = |run| engine.runs.is_alive(run);
+    engine.home.thin_logs(limits, number, is_alive)
 }
 
 /// Whether nobody holds what is kept of a transaction, if it is there.
@@ -252,6 +301,48 @@ mod tests {
         assert_eq!(left(Limits { bytes: 40, ..most }), [3, 4]);
         let age = Duration::from_secs(300);
         assert_eq!(left(Limits { age, ..most }), [2, 3, 4]);
+        assert_eq!(left(Limits { bytes: 0, ..most }), [4]);
         assert_eq!(left(Limits::NOTHING), [0; 0]);
+    }
+
+    /// The clock was ten years ahead, or behind, while some of it was kept.
+    #[test]
+    fn what_is_latest_is_not_taken_for_the_oldest_when_the_clock_jumps() {
+        const DAY: i64 = 24 * 60 * 60;
+        let limits = Limits {
+            count: 100,
+            bytes: 1000,
+            age: Duration::from_secs(14 * 24 * 60 * 60),
+        };
+        let numbers = |(_, stays): (Vec<KeptRow>, Vec<KeptRow>)| {
+            let numbers: Vec<_> = stays.iter().map(|row| row.row).collect();
+            numbers
+        };
+        let (now, past) = (Timestamp::new(5000 * DAY, 0), 1000 * DAY);
+        for jump in [-4000 * DAY, 4000 * DAY] {
+            let rows = |at: fn(i64, i64) -> i64| {
+                let rows = (1..=20).map(|n| row(n, 1, at(n, jump)));
+                rows.collect::<Vec<_>>()
+            };
+            // It jumps while the last ten, or those in the middle, are kept, and then back.
+            let last = rows(|n, jump| 5000 * DAY - 20 + n + if n > 10 { jump } else { 0 });
+            assert_eq!(numbers(split(last, &limits, now)).len(), 20, "{jump}");
+            let middle = rows(|n, jump| 5000 * DAY - 20 + n + if n % 3 == 0 { jump } else { 0 });
+            assert_eq!(numbers(split(middle, &limits, now)).len(), 20, "{jump}");
+        }
+        // What came before something old is old, whatever the clock said when it was kept.
+        let mut rows: Vec<_> = (1..=20).map(|n| row(n, 1, past + n)).collect();
+        rows[3].ended_at = Timestamp::new(6000 * DAY, 0);
+        let left = numbers(split(rows.clone(), &limits, now));
+        assert_eq!(
+            left,
+            [13, 14, 15, 16, 17, 18, 19, 20],
+            "the latest eight stay"
+        );
+        let short = Limits {
+            age: Duration::from_secs(60),
+            ..limits
+        };
+        assert_eq!(numbers(split(rows, &short, now)), [0; 0]);
     }
 }

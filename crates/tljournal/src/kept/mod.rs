@@ -26,5 +26,5 @@ mod staged;
 
 pub(crate) use find::{Index, Kept, before};
 pub use gc::{Gc, GcTxn};
-pub(crate) use gc::{collect, note, plan, thin};
+pub(crate) use gc::{collect, note, plan, thin, thin_logs};
 pub(crate) use staged::{KEY_MARK, StagedPaths, Weight, remove_keys, remove_staged_keys, weigh};

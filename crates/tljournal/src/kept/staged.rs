@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use crate::ambient;
 use crate::disk::Dir;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -14,8 +15,7 @@ pub(crate) enum Weight {
     Bytes(u64),
     /// It holds private keys.
     KeyMaterial,
-    /// It may not: it is more than may be kept at all, or cannot be looked through, or what it was to be is
-    /// not known.
+    /// It may not: it is more than may be kept at all, or its owner closed it, or what it was to be is not known.
     No,
 }
 
@@ -35,8 +35,9 @@ pub(crate) fn weigh(
     let bytes = match stat.kind {
         Kind::Dir => {
             let root = dir.open_dir(name)?;
-            let Ok(inside) = tree::list(&root) else {
-                return Ok(Weight::No);
+            let inside = match inside(dir, name)? {
+                Ok(inside) => inside,
+                Err(weight) => return Ok(weight),
             };
             if inside.iter().any(|(path, _)| keys.is_at(path)) {
                 return Ok(Weight::KeyMaterial);
@@ -68,6 +69,34 @@ pub(crate) fn weigh(
     })
 }
 
+/// Everything in a directory, whatever it is and is called: it is kept as a whole, where it is. But for what is mounted
+/// there, which lies elsewhere. An error says what it weighs if it is not to be looked through further: this user
+/// closed a part of it, which may hold keys. (What another user closed can neither be read nor deleted anyway.)
+fn inside(dir: &Dir, name: &str) -> Result<Result<Vec<(String, Stat)>, Weight>, Error> {
+    let root = dir.open_dir(name)?;
+    let own = root.own_stat()?;
+    let is_here = |(_, stat): &(String, Stat)| (stat.dev, stat.mount) == (own.dev, own.mount);
+    if let Ok(mut inside) = tree::list(&root) {
+        inside.retain(is_here);
+        return Ok(Ok(inside));
+    }
+    let mut keys = Ok(false);
+    let survey = dir.survey(name, &mut |dir, name| {
+        if matches!(keys, Ok(false)) {
+            keys = tree::is_key(dir, name);
+        }
+    })?;
+    let uid = ambient::uid();
+    let is_own = |(_, owner): &(String, u32)| *owner == uid;
+    Ok(match keys {
+        Ok(true) => Err(Weight::KeyMaterial),
+        Ok(false) if !survey.closed.iter().any(is_own) => {
+            Ok(survey.all().filter(|it| is_here(it)).cloned().collect())
+        }
+        Ok(false) | Err(_) => Err(Weight::No),
+    })
+}
+
 /// Removes the private keys that are in a tree; false if what lies under a name is one itself, by the path
 /// that it is known by.
 pub(crate) fn remove_keys(
@@ -83,7 +112,18 @@ pub(crate) fn remove_keys(
         return Ok(stat.kind != Kind::File || !tree::is_key(dir, name).unwrap_or(false));
     }
     let root = dir.open_dir(name)?;
-    let inside = tree::list(&root)?;
+    let mut removed = Ok(());
+    let survey = dir.survey(name, &mut |dir, name| {
+        if removed.is_ok() && tree::is_key(dir, name).unwrap_or(false) {
+            removed = dir.remove_file(name);
+        }
+    })?;
+    removed?;
+    let own = root.own_stat()?;
+    let is_here = |stat: &Stat| (stat.dev, stat.mount) == (own.dev, own.mount);
+    // What is mounted there lies elsewhere, and is not this journal's to delete.
+    let inside = survey.entries.into_iter().filter(|(_, stat)| is_here(stat));
+    let inside: Vec<_> = inside.collect();
     let by_name = inside.iter().map(|(path, _)| path.as_str());
     let mut found: Vec<_> = by_name.filter(|path| keys.is_at(path)).collect();
     let keys = tree::keys_among(&root, &inside);
@@ -103,7 +143,7 @@ pub(crate) fn remove_keys(
 
 /// Removes the private keys from the directory of a transaction of which nothing else is known.
 pub(crate) fn remove_staged_keys(keys: &KeyMaterial, staging: &Staging) -> Result<(), Error> {
-    let paths = StagedPaths::of(staging)?;
+    let paths = StagedPaths::of(staging);
     for name in staging.dir.names()? {
         let Some(name) = name.to_str() else { continue };
         let Some(stat) = staging.dir.stat(name)? else {
@@ -129,10 +169,11 @@ pub(crate) struct StagedPaths(BTreeMap<String, (String, bool)>);
 pub(crate) const KEY_MARK: char = '!';
 
 impl StagedPaths {
-    /// Reads what the transaction that staged here wrote down.
-    pub(crate) fn of(staging: &Staging) -> Result<Self, Error> {
-        let text = staging.dir.read_small(STAGED_PATHS, PATHS_BYTES_MAX)?;
-        let text = String::from_utf8(text.unwrap_or_default()).unwrap_or_default();
+    /// Reads what the transaction that staged here wrote down, as far as that can be read.
+    pub(crate) fn of(staging: &Staging) -> Self {
+        let text = staging.dir.read_small(STAGED_PATHS, PATHS_BYTES_MAX);
+        let text = text.ok().flatten().unwrap_or_default();
+        let text = String::from_utf8(text).unwrap_or_default();
         // A line without its end was cut short.
         let lines = text
             .split_inclusive('\n')
@@ -142,7 +183,7 @@ impl StagedPaths {
             let bare = name.trim_end_matches(KEY_MARK);
             (bare.to_owned(), (path.to_owned(), bare != name))
         });
-        Ok(Self(read.collect()))
+        Self(read.collect())
     }
 
     /// Says whether a staged entry may be kept. What it was to be may not be known after a power cut: it

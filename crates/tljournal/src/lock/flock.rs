@@ -1,4 +1,3 @@
-use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -9,8 +8,7 @@ use rustix::io::Errno;
 use super::holder;
 use super::wait::{self, Awaited, Wait};
 use crate::ambient::Maker;
-use crate::disk::{Dir, DiskError, LEVELS_MAX};
-use crate::model::Kind;
+use crate::disk::{Dir, DiskError};
 
 /// How a lock is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,49 +150,6 @@ pub(crate) fn unlock(what: impl AsFd) -> Result<(), Errno> {
     rustix::fs::flock(what, FlockOperation::Unlock)
 }
 
-/// Whether anybody has locked an entry that is a directory, or a directory anywhere below it.
-///
-/// Meant for what was renamed out of its place: whoever pins a tree checks afterwards that the path
-/// still names it, so nobody can begin to hold what is found free here.
-///
-/// What is nested too deeply to be looked at counts as locked: it stays.
-pub(crate) fn is_locked_within(dir: &Dir, name: impl AsRef<OsStr>) -> Result<bool, DiskError> {
-    is_locked_down_to(dir, name.as_ref(), LEVELS_MAX)
-}
-
-/// Whether somebody has locked something in a directory, at any depth.
-pub(crate) fn is_locked_inside(dir: &Dir) -> Result<bool, DiskError> {
-    for name in dir.names()? {
-        if is_locked_within(dir, &name)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-fn is_locked_down_to(dir: &Dir, name: &OsStr, levels: u32) -> Result<bool, DiskError> {
-    if dir.stat(name)?.is_none_or(|stat| stat.kind != Kind::Dir) {
-        return Ok(false);
-    }
-    let inside = match dir.open_child(name) {
-        // Nobody can have opened what its owner cannot, and removing it mends the mode.
-        Err(error) if error.is(Errno::ACCESS) => return Ok(false),
-        _ if levels == 0 => return Ok(true),
-        opened => opened?,
-    };
-    let free = try_exclusive(&inside)
-        .map_err(|errno| DiskError::new("lock", inside.path().as_str(), errno))?;
-    if !free {
-        return Ok(true);
-    }
-    for entry in inside.names()? {
-        if is_locked_down_to(&inside, &entry, levels - 1)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
 pub(super) fn try_flock(file: impl AsFd, mode: Mode) -> Result<bool, Errno> {
     let operation = match mode {
         Mode::Shared => FlockOperation::NonBlockingLockShared,
@@ -217,6 +172,7 @@ pub(super) fn flock_blocking(file: impl AsFd, mode: Mode) -> Result<(), Errno> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::within::{is_locked_inside, is_locked_within};
     use super::*;
     use crate::disk::Disk;
 

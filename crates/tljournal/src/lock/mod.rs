@@ -34,14 +34,15 @@ mod holder;
 mod keys;
 mod runs;
 mod wait;
+mod within;
 
 pub(crate) use by_path::ByPath;
 pub(crate) use flock::{
-    Held, acquire, is_locked_inside, is_locked_within, is_name, try_exclusive, try_shared, unlock,
-    wait_exclusive, wait_shared,
+    Held, acquire, is_name, try_exclusive, try_shared, unlock, wait_exclusive, wait_shared,
 };
 pub use flock::{LockError, Mode};
 pub(crate) use holder::{Holders, of_inode};
 pub(crate) use keys::KeyByte;
 pub(crate) use runs::{RunByte, Runs};
 pub(crate) use wait::{Awaited, Wait, in_line};
+pub(crate) use within::{is_locked_inside, is_locked_within};

@@ -40,6 +40,8 @@ pub enum EventKind {
     VouchersRevoked,
     /// A transaction was given up because its home was copied or moved.
     Stranded,
+    /// Something that is over could not be cleared away, and was left where it is.
+    LeftBehind,
     /// Something may not have reached the medium, and never will.
     FailedSync,
     /// Less is promised than elsewhere.
@@ -49,7 +51,7 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    const KNOWN: [Self; 20] = [
+    const KNOWN: [Self; 21] = [
         Self::Waiting,
         Self::Waited,
         Self::GaveUp,
@@ -68,6 +70,7 @@ impl EventKind {
         Self::TreeLost,
         Self::VouchersRevoked,
         Self::Stranded,
+        Self::LeftBehind,
         Self::FailedSync,
         Self::WeakerPromise,
     ];
@@ -94,6 +97,7 @@ impl EventKind {
             Self::TreeLost => "tree lost",
             Self::VouchersRevoked => "vouchers revoked",
             Self::Stranded => "stranded",
+            Self::LeftBehind => "left behind",
             Self::FailedSync => "failed sync",
             Self::WeakerPromise => "weaker promise",
             Self::Other(word) => word,

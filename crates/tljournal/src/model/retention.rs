@@ -21,13 +21,22 @@ pub struct Limits {
     pub count: u32,
     /// How many bytes together.
     pub bytes: u64,
-    /// How old.
+    /// How old. If that is a day or more, the latest eight stay whatever the clock says.
     pub age: Duration,
 }
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How many of the latest things do not go for their age: the clock that tells it may be wrong by years.
+const SPARED: u32 = 8;
+
 impl Limits {
+    /// Whether the so-manieth latest thing, counted from 1, does not go for its age. An age of less than a day is meant
+    /// as it is said.
+    pub(crate) fn spares_from_age(&self, latest: u32) -> bool {
+        self.age >= DAY && latest <= SPARED
+    }
+
     /// Nothing at all.
     pub const NOTHING: Self = Self {
         count: 0,

@@ -1,11 +1,12 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use super::clear::{clear, remove_orphan, sweep_one};
 use super::decide::{Fate, decide};
 use super::look::{Candidate, candidates, changes_within_reach};
 use super::report::Recovery;
 use super::settle;
-use crate::apply::{self, Committed, Ending, Keep, Known, Remains};
-use crate::catalog::{Sync, TxnRow};
+use crate::apply::{Committed, Ending, Keep, Known};
+use crate::catalog::Sync;
 use crate::engine::Engine;
 use crate::error::{Conflict, ConflictKind, Damage, Error};
 use crate::lock::Mode;
@@ -32,13 +33,14 @@ pub(crate) fn recover(engine: &Engine) -> Result<Recovery, Error> {
             Fate::Sweep | Fate::Finish | Fate::TakeBack => {
                 sweep_one(engine, candidate, &mut report)?;
             }
-            Fate::RemoveOrphan => remove_orphan(engine, candidate, &mut report)?,
+            Fate::RemoveOrphan => remove_orphan(engine, candidate.id, &mut report)?,
             Fate::Leave => {}
         }
     }
     mark_dead_runs(engine, &mut report)?;
     forget_lost_kept(engine, &mut report)?;
     settle::check_after_reboot(engine, &mut report)?;
+    engine.record_leftovers();
     if !report.is_empty() {
         tracing::info!(?report, "recovered");
         let detail = format!("{report:?}");
@@ -71,8 +73,12 @@ fn finish_into(engine: &Engine, report: &mut Recovery) -> Result<(), Error> {
             changes: &changes,
         };
         tracing::info!(txn = %row.id, label = row.label, state = row.state.as_str(), "finishing");
-        let ended = match row.state {
-            TxnState::Committed if settle::is_torn(engine, (row.row, row.id), &changes)? => {
+        let torn = match row.state {
+            TxnState::Committed => settle::is_torn(engine, (row.row, row.id), &changes),
+            _ => Ok(false),
+        };
+        let ended = torn.and_then(|torn| match row.state {
+            TxnState::Committed if torn => {
                 work.give_up(engine, "a power cut tore a tree that it was to install")
             }
             TxnState::Committed => work.finish(engine, &Known::default()),
@@ -80,7 +86,7 @@ fn finish_into(engine: &Engine, report: &mut Recovery) -> Result<(), Error> {
                 Some(change) => Ending::TakenBack(change.place.clone()),
                 None => Ending::Applied,
             }),
-        };
+        });
         match ended {
             Ok(Ending::Applied) => report.finished += 1,
             Ok(Ending::TakenBack(_)) => report.taken_back += 1,
@@ -124,72 +130,6 @@ fn roll_back(engine: &Engine, candidate: &Candidate, report: &mut Recovery) -> R
     if moved {
         report.rolled_back += 1;
         clear(engine, row, Keep::Staged)?;
-    }
-    Ok(())
-}
-
-/// Deletes what a transaction left at its spots, if nobody holds it and it is not kept. Says whether it is
-/// all gone.
-fn clear(engine: &Engine, row: &TxnRow, keep: Keep) -> Result<bool, Error> {
-    let Some(staging) = engine.home.claim_staging(row.id)? else {
-        return Ok(false);
-    };
-    // Looked up under its lock: whoever had it before may have come to keep what is there.
-    if engine.look(|catalog| catalog.is_kept(row.row))? {
-        return Ok(false);
-    }
-    // What lies beyond this opener's reach is for another one to clear.
-    let Some(changes) = changes_within_reach(engine, row)? else {
-        return Ok(false);
-    };
-    let (ids, none) = ((row.row, row.id), BTreeMap::new());
-    let remains = apply::clear(engine, ids, &staging, &changes, &none, keep)?;
-    Ok(remains == Remains::Nothing)
-}
-
-fn sweep_one(engine: &Engine, candidate: &Candidate, report: &mut Recovery) -> Result<(), Error> {
-    let Some(row) = engine.look(|catalog| catalog.txn(candidate.id))? else {
-        return Ok(());
-    };
-    let ended = matches!(row.state, TxnState::Applied | TxnState::Aborted);
-    if !ended || engine.look(|catalog| catalog.is_unsettled(row.row))? {
-        return Ok(());
-    }
-    let keep = match row.state {
-        TxnState::Applied => Keep::Replaced,
-        _ => Keep::Nothing,
-    };
-    if clear(engine, &row, keep)? {
-        report.swept += 1;
-    }
-    Ok(())
-}
-
-/// Clears the directories of finished transactions that nobody holds any more.
-pub(crate) fn sweep(engine: &Engine) -> Result<(), Error> {
-    let _acting = engine.home.act_as_owner();
-    let mut report = Recovery::default();
-    for candidate in candidates(engine)? {
-        if decide(&candidate.evidence) == Fate::Sweep {
-            sweep_one(engine, &candidate, &mut report)?;
-        }
-    }
-    Ok(())
-}
-
-fn remove_orphan(
-    engine: &Engine,
-    candidate: &Candidate,
-    report: &mut Recovery,
-) -> Result<(), Error> {
-    // Looked up again under the lock: a row that is there now accounts for it.
-    let Some(staging) = engine.home.claim_staging(candidate.id)? else {
-        return Ok(());
-    };
-    if engine.look(|catalog| catalog.txn(candidate.id))?.is_none() {
-        let none = BTreeMap::new();
-        apply::discard(engine, candidate.id, &staging, &[], &none, Keep::Nothing)?;
-        report.rolled_back += 1;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use crate::catalog::TxnRow;
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::home::txn_path;
 use crate::model::{Change, Op, RunId, Spot, TxnId, TxnState};
 
 /// What is known of a transaction that was found.
@@ -30,6 +31,8 @@ pub(super) struct Candidate {
 pub(super) fn candidates(engine: &Engine) -> Result<Vec<Candidate>, Error> {
     // The directories first: a transaction that begins afterwards is not of interest.
     let mut directories: BTreeSet<_> = engine.home.staged_ids()?.into_iter().collect();
+    // What could not be cleared away costs nothing.
+    directories.retain(|id| !engine.home.leftovers.is_tried(&txn_path(*id)));
     // What is kept is meant to be there.
     for (_, kept) in engine.look(|catalog| catalog.kept_txns())? {
         directories.remove(&kept);
@@ -66,8 +69,9 @@ fn candidate(
     };
     let owner_lives = match &row {
         Some(row) => owner_lives(engine, row.run, id, row.state)?,
-        // A row is written before its directory is made, so this is nobody's who lives.
-        None => !directory_is_free(engine, id)?,
+        // A row is written before its directory is made, so this is nobody's who lives. One that cannot be
+        // locked is noted when it is to be removed.
+        None => matches!(directory_is_free(engine, id), Ok(false)),
     };
     let state = row.as_ref().map(|row| row.state);
     let evidence = Evidence {
@@ -85,7 +89,8 @@ fn owner_lives(engine: &Engine, run: RunId, id: TxnId, state: TxnState) -> Resul
     let run_lives = engine.runs.is_alive(run)?;
     match state {
         TxnState::Staging => Ok(run_lives),
-        _ => Ok(run_lives && !directory_is_free(engine, id)?),
+        // One that cannot be locked, such as another user's, may be at work.
+        _ => Ok(run_lives && !matches!(directory_is_free(engine, id), Ok(true))),
     }
 }
 

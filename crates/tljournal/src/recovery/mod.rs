@@ -10,14 +10,17 @@
 //! | on opening after a reboot or on another mount | trees that may not have reached the medium are hashed, and put back if they are torn |
 //! | on taking the commit lock | whatever is past its commit point is finished, whether its run lives or not: it cannot be under way, because its owner would hold the lock |
 //!
-//! Nothing is reclaimed that cannot be locked.
+//! Nothing is reclaimed that cannot be locked. What is over and cannot be cleared away is recorded once and left
+//! where it is (`home/leftover.rs`): it stops nothing.
 
 mod act;
+mod clear;
 mod decide;
 mod look;
 mod report;
 mod settle;
 
-pub(crate) use act::{finish_unfinished, recover, refuse_stuck, sweep};
+pub(crate) use act::{finish_unfinished, recover, refuse_stuck};
+pub(crate) use clear::sweep;
 pub use report::Recovery;
 pub(crate) use settle::settle_trees;

@@ -1,3 +1,4 @@
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
@@ -62,15 +63,16 @@ pub(crate) fn keys_among<'a>(
 ///
 /// # Errors
 /// [`DiskError`] when it cannot be read.
-pub(crate) fn is_key(dir: &Dir, name: &str) -> Result<bool, DiskError> {
-    let mut file = dir.open_file(name)?;
+pub(crate) fn is_key(dir: &Dir, name: impl AsRef<OsStr>) -> Result<bool, DiskError> {
+    let name = name.as_ref();
+    let mut file = dir.open_child_file(name)?;
     let stat = dir.stat_open(&file)?;
     if stat.kind != Kind::File {
         return Ok(false);
     }
     let content = ends(&mut file, stat.size);
     let content =
-        content.map_err(|error| DiskError::new("read", dir.path().join(name).as_str(), error))?;
+        content.map_err(|error| DiskError::new("read", dir.shown(name).as_str(), error))?;
     Ok(holds_private_key(&content))
 }
 

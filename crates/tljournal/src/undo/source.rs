@@ -1,16 +1,19 @@
 //! Old content: where it is, and how it becomes the content of a new transaction.
 
 use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 
+use rustix::io::Errno;
+
 use crate::catalog::Step;
-use crate::disk::{self, Dir};
+use crate::disk::{self, Dir, DiskError};
 use crate::error::Error;
 use crate::kept::{self, Index, Kept};
 use crate::look::Look;
 use crate::model::{EntryKind, Kind, Manifest, Place, Version};
-use crate::tree::{SourceEntry, TreeSource};
+use crate::tree::{self, SourceEntry, TreeSource};
 
 /// Whether content is wanted, and nowhere. A link is made of what was recorded of it.
 pub(super) fn missing(wanted: Option<&Version>, kept: Option<&Kept>) -> bool {
@@ -101,7 +104,11 @@ pub(super) fn is_there(
 /// The entries of a kept tree, with modes and times as they were recorded.
 pub(super) fn tree(kept: &Kept, manifest: Option<&Manifest>) -> Result<TreeSource, Error> {
     let Some(manifest) = manifest else {
-        return Ok(TreeSource::opened(kept.open_dir()?).keep_special_bits());
+        let dir = kept.open_dir()?;
+        return match tree::list(&dir) {
+            Ok(_) => Ok(TreeSource::opened(dir).keep_special_bits()),
+            Err(_) => surveyed(kept),
+        };
     };
     let root = kept.open_dir()?;
     let entries = manifest.entries().to_vec();
@@ -135,4 +142,67 @@ fn open(root: &Dir, path: &str) -> io::Result<(File, u32)> {
         Ok((file, owner))
     });
     opened.map_err(|error| io::Error::new(error.io().kind(), error.to_string()))
+}
+
+/// The entries of a kept directory that nobody described, but for what a tree cannot hold: that is told, and stays
+/// where it is kept.
+fn surveyed(kept: &Kept) -> Result<TreeSource, Error> {
+    let root = kept.open_dir()?;
+    let (own, survey) = (
+        root.own_stat()?,
+        kept.dir().survey(&kept.name, &mut |_, _| {})?,
+    );
+    if let Some((path, uid)) = survey.closed.first() {
+        let path = root.path().join(path);
+        tracing::warn!(%path, uid, "what is kept cannot be read as a whole");
+        return Err(DiskError::new("read", path.as_str(), Errno::ACCESS).into());
+    }
+    let special = survey
+        .entries
+        .iter()
+        .filter(|(_, stat)| stat.kind == Kind::Other);
+    for (path, _) in special.chain(&survey.unnamed) {
+        let path = path.escape_debug();
+        let kept = kept.dir().path().join(&kept.name);
+        tracing::warn!(
+            %path, %kept,
+            "it is a socket, FIFO or device, or its name is not UTF-8: it is not restored, and stays where it is kept"
+        );
+    }
+    let mut first_names = HashMap::new();
+    let listed = survey.entries.into_iter().filter_map(move |(path, stat)| {
+        let (mode, mtime) = (stat.mode, stat.mtime);
+        let entry = match stat.kind {
+            Kind::Dir => Ok(SourceEntry::dir(path, mode, mtime)),
+            Kind::Link => read_link(&root, &path).map(|to| SourceEntry::link(path, to, mtime)),
+            Kind::File => {
+                let inode = (stat.dev, stat.identity.ino);
+                match first_names.get(&inode) {
+                    Some(first) => Ok(SourceEntry::hard_link(path, String::clone(first))),
+                    None => {
+                        if stat.links > 1 {
+                            first_names.insert(inode, path.clone());
+                        }
+                        open(&root, &path).map(|(file, owner)| {
+                            let mode = disk::mode_of(mode, owner);
+                            SourceEntry::file(path, mode, mtime, file)
+                        })
+                    }
+                }
+            }
+            Kind::Other => return None,
+        };
+        Some(entry)
+    });
+    let top = SourceEntry::dir(".", own.mode, own.mtime);
+    let listed = std::iter::once(Ok(top)).chain(listed);
+    Ok(TreeSource::entries(listed).keep_special_bits())
+}
+
+fn read_link(root: &Dir, path: &str) -> io::Result<String> {
+    let read = match path.rsplit_once('/') {
+        Some((parent, name)) => root.open_dir(parent).and_then(|dir| dir.read_link(name)),
+        None => root.read_link(path),
+    };
+    read.map_err(|error| io::Error::new(error.io().kind(), error.to_string()))
 }

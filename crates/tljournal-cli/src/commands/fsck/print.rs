@@ -64,6 +64,9 @@ fn said(finding: &Finding) -> String {
             txn.label
         ));
     }
+    if finding.advice != finding.code.advice() {
+        below(&finding.advice);
+    }
     if let Some(run) = &finding.run {
         below(&format!(
             "run {} of {}, pid {}",
@@ -88,7 +91,7 @@ pub(super) fn summary(
             .iter()
             .filter(|finding| finding.severity() == severity)
         {
-            let advice = finding.advice.as_str();
+            let advice = finding.code.advice();
             kinds.entry(finding.code).or_insert((0, advice)).0 += 1;
         }
         for (code, (number, advice)) in kinds {

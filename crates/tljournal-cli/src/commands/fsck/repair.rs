@@ -2,7 +2,7 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 
 use serde_json::{Value, json};
-use tljournal::{Code, FsckOptions, Mend, Repair, RepairOptions, Severity};
+use tljournal::{Code, Finding, FsckOptions, Mend, Repair, RepairOptions, Severity};
 
 use super::{Args, Found, interrupt, print, status};
 use crate::exit::Exit;
@@ -65,24 +65,28 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
 
 /// Whether the database cannot be worked with: to open the journal for work would begin a new one.
 fn is_beyond(found: &Found) -> bool {
-    let is_beyond = |code: Code| {
-        matches!(
-            code,
-            Code::DatabaseDamaged
-                | Code::DatabaseForeign
-                | Code::DatabaseMissing
-                | Code::DatabaseNewer
-                | Code::Planted
-                | Code::RowUnreadable
-                | Code::RowDangling
-        )
+    let is_beyond = |finding: &Finding| match finding.code {
+        Code::DatabaseDamaged
+        | Code::DatabaseForeign
+        | Code::DatabaseMissing
+        | Code::DatabaseNewer
+        | Code::RowUnreadable
+        | Code::RowDangling => true,
+        // What is planted elsewhere keeps nothing else from being mended.
+        Code::Planted => finding.path.rsplit('/').next().is_some_and(is_of_database),
+        _ => false,
     };
-    found.findings.iter().any(|finding| is_beyond(finding.code))
+    found.findings.iter().any(is_beyond)
+}
+
+/// Whether a file of this name belongs to the database, or is the directory without which there is none.
+fn is_of_database(name: &str) -> bool {
+    name.starts_with(".state")
 }
 
 /// Whether there is something that a repair could mend.
 fn has_repairs(found: &Found) -> bool {
-    let mends = |mend| matches!(mend, Mend::Repair | Mend::WithContent);
+    let mends = |mend| matches!(mend, Mend::Repair | Mend::WithContent | Mend::WhenPossible);
     let mut codes = found.findings.iter().map(|finding| finding.code);
     codes.any(|code| mends(code.mend()))
 }

@@ -242,8 +242,7 @@ impl Repairs<'_> {
                 return Err(Conflict::at(home.shown(place), kind).into());
             }
             Spot::Beside(_) => {
-                home.copy_aside(&parent, name, &stat, name)?;
-                parent.remove_tree(name)?;
+                home.copy_aside(&parent, name, name)?;
             }
         }
         *wanted.seen() = None;

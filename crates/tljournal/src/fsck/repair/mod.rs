@@ -36,11 +36,10 @@ use camino::Utf8PathBuf;
 
 use super::finding::Subject;
 use super::{Code, Finding, FsckWatch};
-use crate::ambient;
-use crate::apply::chain;
 use crate::catalog::Sync;
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::error::chain;
 use crate::kept::Index;
 use crate::look::Look;
 use crate::model::{EventKind, Place, RelPath};
@@ -135,8 +134,7 @@ pub(crate) fn repair(
         }
         Ok(ControlFlow::Continue(()))
     };
-    let group = format!("{}-repair", ambient::fresh_txn_id());
-    engine.home.set_aside_as_one(Some(group));
+    engine.home.set_aside_as_one(Some("repair"));
     let ended = all(&mut repairs);
     engine.home.set_aside_as_one(None);
     let ended = ended?.is_continue();
@@ -160,6 +158,7 @@ impl Repairs<'_> {
 
     /// Makes right whatever dead runs left. The opening has done most of it.
     fn recover(&mut self, first: &Recovery) -> Result<ControlFlow<()>, Error> {
+        self.engine.try_leftovers_again();
         let again = recovery::recover(self.engine)?;
         recovery::settle_trees(self.engine)?;
         recovery::sweep(self.engine)?;
@@ -204,6 +203,7 @@ impl Repairs<'_> {
         let mended = match &finding.subject {
             Subject::Entry(place) if is_of_entry(finding.code) => self.entry(finding, place),
             Subject::Own { dir, name } => self.stray(dir, name),
+            Subject::Left(path) => self.left(path, &finding.advice),
             Subject::Beside(place) => self.beside(place),
             Subject::Txn(id) if finding.code == Code::KeptMissing => self.kept_missing(*id),
             Subject::Txn(id) if finding.code == Code::KeptDamaged => self.kept_damaged(*id),

@@ -1,0 +1,76 @@
+use rusqlite::params;
+
+use super::{Catalog, CatalogError};
+use crate::ambient;
+
+/// Something that a user could not clear away.
+#[derive(Debug, Clone)]
+pub(crate) struct LeftoverRow {
+    /// Below `.state`.
+    pub(crate) path: String,
+    pub(crate) uid: u32,
+    pub(crate) boot: String,
+    /// What the system said.
+    pub(crate) reason: String,
+}
+
+impl Catalog {
+    /// All that could not be cleared away, by whomever. A database of an older version tells of none.
+    pub(crate) fn leftovers(&self) -> Result<Vec<LeftoverRow>, CatalogError> {
+        if !self.knows_leftovers()? {
+            return Ok(Vec::new());
+        }
+        let sql = "SELECT path, uid, boot, reason FROM leftover ORDER BY path, uid";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let rows = statement.query_map([], |row| {
+            Ok(LeftoverRow {
+                path: row.get(0)?,
+                uid: row.get(1)?,
+                boot: row.get(2)?,
+                reason: row.get(3)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Records that something could not be cleared away. Says whether that was not known, of this user and for this
+    /// reason.
+    pub(crate) fn put_leftover(&self, left: &LeftoverRow) -> Result<bool, CatalogError> {
+        let known = "SELECT EXISTS (SELECT 1 FROM leftover
+                     WHERE path = ?1 AND uid = ?2 AND reason = ?3)";
+        let known = self
+            .conn
+            .prepare_cached(known)?
+            .query_row(params![left.path, left.uid, left.reason], |row| {
+                row.get::<_, bool>(0)
+            })?;
+        let sql = "INSERT OR REPLACE INTO leftover (path, uid, boot, at, reason)
+                   VALUES (?1, ?2, ?3, ?4, ?5)";
+        let LeftoverRow {
+            path,
+            uid,
+            boot,
+            reason,
+        } = left;
+        let now = ambient::now().to_string();
+        self.conn
+            .prepare_cached(sql)?
+            .execute(params![path, uid, boot, now, reason])?;
+        Ok(!known)
+    }
+
+    /// Records that something is not there any more that could not be cleared away.
+    pub(crate) fn forget_leftover(&self, path: &str) -> Result<(), CatalogError> {
+        let sql = "DELETE FROM leftover WHERE path = ?1";
+        self.conn.prepare_cached(sql)?.execute([path])?;
+        Ok(())
+    }
+
+    fn knows_leftovers(&self) -> Result<bool, CatalogError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'leftover')";
+        Ok(self
+            .conn
+            .prepare_cached(sql)?
+            .query_row([], |row| row.get(0))?)
+    }
+}

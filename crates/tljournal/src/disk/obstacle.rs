@@ -1,0 +1,193 @@
+//! What keeps an entry from being deleted, and the command that a person deletes it with.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use rustix::fs::{AtFlags, StatxAttributes, StatxFlags};
+
+use super::{Dir, LEVELS_MAX};
+use crate::model::{Kind, Stat};
+
+/// Something that keeps an entry from being deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Obstacle {
+    path: Utf8PathBuf,
+    kind: ObstacleKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ObstacleKind {
+    /// Something is mounted there.
+    Mount,
+    /// Nobody may change it.
+    Immutable,
+    /// Entries may only be added to it.
+    AppendOnly,
+    /// A directory of another user.
+    Foreign(u32),
+    /// The filesystem cannot be written.
+    ReadOnly,
+}
+
+/// How many obstacles are looked for: people read them.
+const OBSTACLES_MAX: usize = 4;
+/// How many entries are looked at for them.
+const ENTRIES_MAX: usize = 100_000;
+
+impl Dir {
+    /// What keeps this user from deleting an entry, as far as that shows.
+    pub(crate) fn obstacles(&self, name: &OsStr, uid: u32) -> Vec<Obstacle> {
+        let (mut found, mut left) = (Vec::new(), ENTRIES_MAX);
+        self.find_obstacles(name, uid, LEVELS_MAX, &mut left, &mut found);
+        found
+    }
+
+    fn find_obstacles(
+        &self,
+        name: &OsStr,
+        uid: u32,
+        levels: u32,
+        left: &mut usize,
+        found: &mut Vec<Obstacle>,
+    ) {
+        let Ok(Some(stat)) = self.stat(name) else {
+            return;
+        };
+        *left = left.saturating_sub(1);
+        if let Some(kind) = self.obstacle(name, &stat, uid) {
+            let path = self.shown(name);
+            found.push(Obstacle { path, kind });
+            if kind == ObstacleKind::Mount {
+                return;
+            }
+        }
+        if stat.kind != Kind::Dir || levels == 0 {
+            return;
+        }
+        let Ok(inside) = self.open_child(name) else {
+            return;
+        };
+        for entry in inside.names().unwrap_or_default() {
+            if *left == 0 || found.len() >= OBSTACLES_MAX {
+                return;
+            }
+            inside.find_obstacles(&entry, uid, levels - 1, left, found);
+        }
+    }
+
+    fn obstacle(&self, name: &OsStr, stat: &Stat, uid: u32) -> Option<ObstacleKind> {
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        let told = rustix::fs::statx(&self.fd, name.as_bytes(), flags, StatxFlags::BASIC_STATS);
+        let attributes = told.map_or(StatxAttributes::empty(), |told| told.stx_attributes);
+        let here = self.own_stat().ok()?;
+        let is_foreign = stat.kind == Kind::Dir && uid != 0 && stat.uid != uid;
+        if attributes.contains(StatxAttributes::MOUNT_ROOT)
+            || (here.dev, here.mount) != (stat.dev, stat.mount)
+        {
+            Some(ObstacleKind::Mount)
+        } else if attributes.contains(StatxAttributes::IMMUTABLE) {
+            Some(ObstacleKind::Immutable)
+        } else if attributes.contains(StatxAttributes::APPEND) {
+            Some(ObstacleKind::AppendOnly)
+        } else {
+            is_foreign.then_some(ObstacleKind::Foreign(stat.uid))
+        }
+    }
+
+    /// Whether the filesystem, or the mount of it that this directory was opened by, is read-only.
+    pub(crate) fn read_only(&self) -> Option<Obstacle> {
+        let told = rustix::fs::fstatvfs(&self.fd).ok()?;
+        let is_it = told.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY);
+        let kind = ObstacleKind::ReadOnly;
+        is_it.then(|| Obstacle {
+            path: self.path.clone(),
+            kind,
+        })
+    }
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.as_str().escape_debug();
+        match self.kind {
+            ObstacleKind::Mount => write!(f, "`{path}` is a mount point"),
+            ObstacleKind::Immutable => write!(f, "`{path}` is immutable"),
+            ObstacleKind::AppendOnly => write!(f, "`{path}` is append-only"),
+            ObstacleKind::Foreign(uid) => write!(f, "`{path}` belongs to user {uid}"),
+            ObstacleKind::ReadOnly => write!(f, "the filesystem of `{path}` is read-only"),
+        }
+    }
+}
+
+/// The command that deletes something past its obstacles.
+pub(crate) fn removal(top: &Utf8Path, obstacles: &[Obstacle]) -> String {
+    let (mut commands, top) = (Vec::new(), quoted(top));
+    let of = |kinds: &[ObstacleKind]| {
+        let those = obstacles.iter().filter(|it| kinds.contains(&it.kind));
+        let paths: Vec<_> = those.map(|it| quoted(&it.path)).collect();
+        paths.join(" ")
+    };
+    let read_only = of(&[ObstacleKind::ReadOnly]);
+    if !read_only.is_empty() {
+        commands.push(format!(
+            "sudo mount -o remount,rw \"$(findmnt -no TARGET -T {read_only})\""
+        ));
+    }
+    let mounts = of(&[ObstacleKind::Mount]);
+    if !mounts.is_empty() {
+        commands.push(format!("sudo umount -R {mounts}"));
+    }
+    if !of(&[ObstacleKind::Immutable, ObstacleKind::AppendOnly]).is_empty() {
+        commands.push(format!("sudo chattr -R -i -a {top}"));
+    }
+    let sudo = match obstacles.is_empty() {
+        true => "",
+        false => "sudo ",
+    };
+    commands.push(format!("{sudo}rm -rf --one-file-system {top}"));
+    commands.join(" && ")
+}
+
+/// A path as a shell reads it.
+fn quoted(path: &Utf8Path) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@,%".contains(c);
+    match path.as_str() {
+        path if path.starts_with('/') && path.chars().all(is_plain) => path.to_owned(),
+        path => format!("'{}'", path.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(path: &str, kind: ObstacleKind) -> Obstacle {
+        let path = path.into();
+        Obstacle { path, kind }
+    }
+
+    #[test]
+    fn g12_the_command_takes_every_obstacle_away_first() {
+        let top = Utf8Path::new("/p/it's 1");
+        assert_eq!(
+            removal(top, &[]),
+            r"rm -rf --one-file-system '/p/it'\''s 1'"
+        );
+        let all = [
+            at("/p/x/m", ObstacleKind::Mount),
+            at("/p/x/f", ObstacleKind::Immutable),
+            at("/p/x/d", ObstacleKind::Foreign(0)),
+        ];
+        let command = "sudo umount -R /p/x/m && sudo chattr -R -i -a /p/x && sudo rm -rf --one-file-system /p/x";
+        assert_eq!(removal(Utf8Path::new("/p/x"), &all), command);
+        let told: Vec<_> = all.iter().map(ToString::to_string).collect();
+        let wanted = [
+            "`/p/x/m` is a mount point",
+            "`/p/x/f` is immutable",
+            "`/p/x/d` belongs to user 0",
+        ];
+        assert_eq!(told, wanted);
+    }
+}

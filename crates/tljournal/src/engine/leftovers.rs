@@ -1,0 +1,94 @@
+//! What could not be cleared away: from the database when the journal is opened, and back into it.
+
+use super::Engine;
+use crate::ambient;
+use crate::catalog::{LeftoverRow, Sync};
+use crate::disk::unless_gone;
+use crate::error::Error;
+use crate::home::{LeftoverChanges, TXN};
+use crate::model::{EventKind, RelPath, TxnId};
+
+impl Engine {
+    /// Reads what could not be cleared away. What this user tried in this boot is left alone.
+    pub(crate) fn know_leftovers(&self) -> Result<(), Error> {
+        let (uid, boot) = (ambient::uid(), ambient::boot_id());
+        let rows = self.look(|catalog| catalog.leftovers())?;
+        let known = rows.into_iter().map(|row| {
+            let is_tried = row.uid == uid && row.boot == boot;
+            (row.path, is_tried)
+        });
+        self.home.leftovers.know(known);
+        Ok(())
+    }
+
+    /// Has everything be tried again that could not be cleared away.
+    pub(crate) fn try_leftovers_again(&self) {
+        self.home.leftovers.try_again();
+    }
+
+    /// Records what could not be cleared away since this was called last, and what is gone. Nothing depends on it:
+    /// what is not recorded is tried again.
+    pub(crate) fn record_leftovers(&self) {
+        for path in self.home.leftovers.recorded() {
+            if !self.is_left(&path) {
+                self.home.leftovers.is_gone(&path);
+            }
+        }
+        let changes = self.home.leftovers.take_changes();
+        if changes.is_empty() {
+            return;
+        }
+        if let Err(error) = self.write_leftovers(&changes) {
+            tracing::warn!(%error, "what could not be cleared away is not recorded");
+        }
+    }
+
+    /// Whether something is there, as far as that can be told.
+    fn is_left(&self, path: &str) -> bool {
+        let Ok(path) = RelPath::new(path) else {
+            return false;
+        };
+        let state = &self.home.state;
+        let parent = match path.parent() {
+            Some(parent) => unless_gone(state.open_dir(parent.as_str())),
+            None => Ok(Some(state.clone())),
+        };
+        match parent.map(|parent| parent.map(|parent| parent.stat(path.name()))) {
+            Ok(Some(Ok(stat))) => stat.is_some(),
+            Ok(None) => false,
+            Ok(Some(Err(_))) | Err(_) => true,
+        }
+    }
+
+    fn write_leftovers(&self, changes: &LeftoverChanges) -> Result<(), Error> {
+        let run = self.run_row();
+        self.record(Sync::Normal, |catalog| {
+            for path in &changes.cleared {
+                catalog.forget_leftover(path)?;
+            }
+            for (path, reason) in &changes.left {
+                let row = LeftoverRow {
+                    path: path.clone(),
+                    uid: ambient::uid(),
+                    boot: ambient::boot_id().to_owned(),
+                    reason: reason.clone(),
+                };
+                let txn = match id_of(path) {
+                    Some(id) => catalog.txn(id)?.map(|txn| txn.row),
+                    None => None,
+                };
+                if catalog.put_leftover(&row)? {
+                    let shown = format!("{}/{path}", crate::home::STATE);
+                    let about = (run, txn);
+                    catalog.put_event(about, &EventKind::LeftBehind, Some(&shown), reason)?;
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+/// The transaction whose directory this is.
+fn id_of(path: &str) -> Option<TxnId> {
+    path.strip_prefix(TXN)?.strip_prefix('/')?.parse().ok()
+}

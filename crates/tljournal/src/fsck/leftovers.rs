@@ -1,0 +1,80 @@
+use std::collections::BTreeMap;
+
+use super::check::{Check, Stop};
+use super::finding::Subject;
+use super::{Code, Finding};
+use crate::disk::{Dir, removal};
+use crate::home::{STAGED_PATHS, TXN};
+use crate::model::{RelPath, TxnId};
+
+/// What to do where no command of this machine helps by itself.
+const MEND: &str = "mend what the system says, then run `tljournal fsck --repair`, as root if need be: it copies what is \
+                    evidence, and deletes the rest";
+
+impl Check<'_> {
+    /// What is over and could not be cleared away, and is there still.
+    pub(super) fn leftovers(&mut self) -> Result<(), Stop> {
+        let mut reasons: BTreeMap<String, Vec<(u32, String)>> = BTreeMap::new();
+        for row in self.look.ask(|catalog| catalog.leftovers())? {
+            let of_path = reasons.entry(row.path).or_default();
+            of_path.push((row.uid, row.reason));
+        }
+        for (path, reasons) in reasons {
+            let Ok(path) = RelPath::new(&path) else {
+                continue;
+            };
+            let shown = self.look.shown_own("", path.as_str());
+            self.part(&shown, |check| check.left_behind(&path, &reasons))?;
+        }
+        Ok(())
+    }
+
+    fn left_behind(&mut self, path: &RelPath, reasons: &[(u32, String)]) -> Result<(), Stop> {
+        let look = self.look;
+        let (Some(parent), name) = (path.parent(), path.name()) else {
+            return Ok(());
+        };
+        let Some(dir) = look.own_dir(parent.as_str())? else {
+            return Ok(());
+        };
+        if dir.stat(name)?.is_none() {
+            return Ok(());
+        }
+        let told = reasons.iter().map(|(_, reason)| reason.as_str());
+        let told: Vec<_> = told.collect();
+        let uid = reasons.first().map_or(0, |(uid, _)| *uid);
+        let id = name.parse::<TxnId>().ok();
+        let id = id.filter(|_| parent.as_str() == TXN);
+        let advice = match id.is_some() && is_empty(&dir, name) {
+            true => MEND.to_owned(),
+            false => {
+                let mut obstacles = dir.obstacles(name.as_ref(), uid);
+                obstacles.extend(dir.read_only());
+                format!("`{}`", removal(&dir.path().join(name), &obstacles))
+            }
+        };
+        let row = match id {
+            Some(id) => look.ask(|catalog| catalog.txn(id))?,
+            None => None,
+        };
+        let shown = look.shown_own("", path.as_str());
+        let mut finding = Finding::new(Code::LeftBehind, shown)
+            .actual(told.join("; "))
+            .written_by(row.and_then(|row| look.txn(row.row)))
+            .about(Subject::Left(path.clone()));
+        finding.advice = advice;
+        self.tell(finding)
+    }
+
+    /// Whether something is recorded as what could not be cleared away.
+    pub(super) fn is_left_behind(&self, path: &str) -> Result<bool, Stop> {
+        let rows = self.look.ask(|catalog| catalog.leftovers())?;
+        Ok(rows.iter().any(|row| row.path == path))
+    }
+}
+
+/// Whether nothing lies in the directory of a transaction: what could not be cleared away lies beside its target.
+fn is_empty(txns: &Dir, name: &str) -> bool {
+    let names = txns.open_dir(name).and_then(|dir| dir.names());
+    names.is_ok_and(|names| names.iter().all(|name| name == STAGED_PATHS))
+}

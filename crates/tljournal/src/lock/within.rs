@@ -1,0 +1,101 @@
+use std::ffi::{OsStr, OsString};
+
+use camino::Utf8PathBuf;
+use rustix::io::Errno;
+
+use super::flock::try_exclusive;
+use crate::disk::{Dir, DiskError};
+use crate::model::{Identity, Kind};
+
+/// A directory that is gone through: what is left in it to be looked at, and how it is known again.
+struct Level {
+    names: Vec<OsString>,
+    identity: Identity,
+    path: Utf8PathBuf,
+}
+
+/// Whether anybody has locked an entry that is a directory, or a directory anywhere below it.
+///
+/// Meant for what was renamed out of its place: whoever pins a tree checks afterwards that the path
+/// still names it, so nobody can begin to hold what is found free here.
+///
+/// However deep it goes, one directory is open at a time; the way back is `..`, and what is moved meanwhile counts
+/// as locked.
+pub(crate) fn is_locked_within(dir: &Dir, name: impl AsRef<OsStr>) -> Result<bool, DiskError> {
+    let (mut here, mut levels) = match look(dir, name.as_ref())? {
+        Looked::Locked => return Ok(true),
+        Looked::Closed => return Ok(false),
+        Looked::Inside(here, level) => (here, vec![level]),
+    };
+    loop {
+        let Some(level) = levels.last_mut() else {
+            return Ok(false);
+        };
+        match level
+            .names
+            .pop()
+            .map(|name| look(&here, &name))
+            .transpose()?
+        {
+            Some(Looked::Locked) => return Ok(true),
+            Some(Looked::Closed) => {}
+            Some(Looked::Inside(inside, level)) => {
+                levels.push(level);
+                here = inside;
+            }
+            None => {
+                levels.pop();
+                if let Some(above) = levels.last() {
+                    here = here.above(above.path.clone())?;
+                    if here.own_stat()?.identity != above.identity {
+                        return Ok(true);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether somebody has locked something in a directory, at any depth.
+pub(crate) fn is_locked_inside(dir: &Dir) -> Result<bool, DiskError> {
+    for name in dir.names()? {
+        if is_locked_within(dir, &name)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What an entry turned out to be.
+enum Looked {
+    Locked,
+    /// No directory, or one that cannot be gone into. Nobody can have opened what its owner cannot, and removing it
+    /// mends the mode.
+    Closed,
+    Inside(Dir, Level),
+}
+
+fn look(dir: &Dir, name: &OsStr) -> Result<Looked, DiskError> {
+    match try_look(dir, name) {
+        Err(error) if error.is(Errno::ACCESS) => Ok(Looked::Closed),
+        looked => looked,
+    }
+}
+
+fn try_look(dir: &Dir, name: &OsStr) -> Result<Looked, DiskError> {
+    if dir.stat(name)?.is_none_or(|stat| stat.kind != Kind::Dir) {
+        return Ok(Looked::Closed);
+    }
+    let inside = dir.open_child(name)?;
+    let free = try_exclusive(&inside)
+        .map_err(|errno| DiskError::new("lock", inside.path().as_str(), errno))?;
+    if !free {
+        return Ok(Looked::Locked);
+    }
+    let level = Level {
+        names: inside.names()?,
+        identity: inside.own_stat()?.identity,
+        path: inside.path().to_owned(),
+    };
+    Ok(Looked::Inside(inside, level))
+}

@@ -1,0 +1,9 @@
+-- What is over and could not be cleared away, so that each user tries it once in each boot.
+CREATE TABLE leftover (
+    path   TEXT    NOT NULL, -- below `.state`: of a transaction's directory, a log, or something set aside
+    uid    INTEGER NOT NULL, -- who tried
+    boot   TEXT    NOT NULL, -- and in which boot
+    at     TEXT    NOT NULL,
+    reason TEXT    NOT NULL, -- what the system said, of what, and whose that is
+    PRIMARY KEY (path, uid)
+) STRICT, WITHOUT ROWID;

@@ -171,7 +171,7 @@ fn strays(dir: &Path, name: &[u8], uid: u32) -> Vec<PathBuf> {
         }
         std::os::unix::fs::lchown(&at, Some(uid), Some(uid)).unwrap();
         if kind == "closed" {
-            fs::set_permissions(&at, fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(&at, fs::Permissions::from_mode(0o000)).unwrap();
         }
         made.push(at);
     }

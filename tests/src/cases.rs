@@ -353,7 +353,8 @@ pub fn named(name: &str) -> Case {
     let without = |what, lack| Some((name.strip_suffix(what)?, lack));
     let lacking = without("-without-exchange", Lack::of_exchange())
         .or(without("-without-openat2", Lack::of_openat2()))
-        .or(without("-without-birth-times", Lack::of_birth_times()));
+        .or(without("-without-birth-times", Lack::of_birth_times()))
+        .or(without("-without-syncfs", Lack::of_syncfs()));
     let plain = lacking.map_or(name, |(plain, _)| plain);
     let found = all().into_iter().find(|case| case.name == plain);
     let mut case = found.unwrap_or_else(|| panic!("no case is called {name}"));

@@ -3,7 +3,7 @@
 use camino::Utf8PathBuf;
 use clap::{ArgAction, Args, CommandFactory, Parser};
 use std::time::Duration;
-use tljournal::RelPath;
+use tljournal::NamedPath;
 
 use crate::commands::{Command, fsck};
 use crate::exit::Exit;
@@ -12,7 +12,8 @@ use crate::output;
 const ABOUT: &str = "A transactional journal for a build directory that no kill can break.";
 
 const AFTER: &str = "\
-PATH is relative to the root; FILE and SRC are relative to the current directory.
+PATH is relative to the root, or absolute and below it; FILE and SRC are relative
+to the current directory.
 Each command's exit status is at the end of its own --help.";
 
 /// A whole command line.
@@ -37,7 +38,7 @@ pub(crate) struct Global {
     pub(crate) home: Utf8PathBuf,
     /// Allow changes at and below this path of the root only; may be repeated
     #[arg(long, global = true, value_name = "PATH", action = ArgAction::Append)]
-    pub(crate) territory: Vec<RelPath>,
+    pub(crate) territory: Vec<NamedPath>,
     /// Give up after waiting this long for a lock [default: wait for ever]
     #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) lock_wait: Option<Duration>,

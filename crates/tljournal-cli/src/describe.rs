@@ -5,7 +5,7 @@
 
 use camino::Utf8PathBuf;
 use serde::Deserialize;
-use tljournal::{Durability, Expect, OnPinned, RelPath, Timestamp};
+use tljournal::{Durability, Expect, NamedPath, OnPinned, Timestamp};
 
 use crate::time;
 
@@ -24,7 +24,7 @@ pub struct Description {
 #[serde(try_from = "Raw")]
 pub struct Described {
     /// Where it is.
-    pub path: RelPath,
+    pub path: NamedPath,
     /// What must be there before it.
     pub expect: Expect,
     /// What it does.
@@ -153,7 +153,7 @@ impl TryFrom<Raw> for Described {
         if let Some((other, _)) = named.next() {
             return Err(format!("`{verb}` and `{other}` cannot be one change"));
         }
-        let path = RelPath::new(path).map_err(|error| format!("field `{verb}`: {error}"))?;
+        let path = NamedPath::new(path).map_err(|error| format!("field `{verb}`: {error}"))?;
         raw.refuse_strangers(verb, &path)?;
         let expect = match &raw.expect {
             None => Expect::Any,
@@ -170,7 +170,7 @@ impl TryFrom<Raw> for Described {
 
 impl Raw {
     /// Refuses fields that mean nothing for this kind of change.
-    fn refuse_strangers(&self, verb: &str, path: &RelPath) -> Result<(), String> {
+    fn refuse_strangers(&self, verb: &str, path: &NamedPath) -> Result<(), String> {
         let fields: [(&str, bool, &[&str]); 8] = [
             ("content", self.content.is_some(), &["put"]),
             ("from", self.from.is_some(), &["put", "tree"]),
@@ -197,7 +197,7 @@ impl Raw {
         }
     }
 
-    fn action(self, verb: &str, path: &RelPath) -> Result<Action, String> {
+    fn action(self, verb: &str, path: &NamedPath) -> Result<Action, String> {
         let lacks = |what: &str| format!("the {verb} of `{}` lacks {what}", shown(path));
         Ok(match verb {
             "put" => Action::Put {
@@ -267,7 +267,7 @@ fn none_of(text: &str, words: &str) -> String {
 }
 
 /// Standard input may be the description itself, so a change cannot have it.
-fn source(from: String, path: &RelPath) -> Result<Utf8PathBuf, String> {
+fn source(from: String, path: &NamedPath) -> Result<Utf8PathBuf, String> {
     match from.as_str() {
         "" => Err(at("from", path, "the path is empty")),
         "-" => Err(at(
@@ -282,22 +282,22 @@ fn source(from: String, path: &RelPath) -> Result<Utf8PathBuf, String> {
 fn read<T>(
     text: Option<String>,
     field: &str,
-    path: &RelPath,
+    path: &NamedPath,
     parse: fn(&str) -> Result<T, String>,
 ) -> Result<Option<T>, String> {
     text.map(|text| parse(&text).map_err(|error| at(field, path, error)))
         .transpose()
 }
 
-fn at(field: &str, path: &RelPath, error: impl std::fmt::Display) -> String {
+fn at(field: &str, path: &NamedPath, error: impl std::fmt::Display) -> String {
     format!(
         "field `{field}` of the change of `{}`: {error}",
         shown(path)
     )
 }
 
-fn shown(path: &RelPath) -> String {
-    path.as_str().escape_debug().to_string()
+fn shown(path: &NamedPath) -> String {
+    path.to_string().escape_debug().to_string()
 }
 
 #[cfg(test)]

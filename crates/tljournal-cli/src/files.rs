@@ -6,7 +6,7 @@
 )]
 
 use std::fs::{self, File};
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, Read};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use tljournal::disk::{Disk, Source};
@@ -14,6 +14,7 @@ use tljournal::{Error, Payload, TreeSource};
 
 use crate::failure::Failure;
 use crate::progress::Progress;
+use crate::stdin::{self, Stdin};
 
 /// Largest description that is read, in bytes.
 pub(crate) const DESCRIPTION_BYTES_MAX: u64 = 64 << 20;
@@ -41,7 +42,7 @@ impl Input {
     /// The whole text of a description.
     pub(crate) fn read_description(&self) -> Result<Vec<u8>, Failure> {
         let (name, read) = match self {
-            Self::Stdin => ("standard input".to_owned(), read_some(io::stdin().lock())),
+            Self::Stdin => ("standard input".to_owned(), read_some(Stdin::open()?)),
             Self::Path(path) => (
                 format!("`{}`", path.as_str().escape_debug()),
                 File::open(path).and_then(read_some),
@@ -66,10 +67,7 @@ impl Input {
     pub(crate) fn payload(&self, progress: &Progress) -> Result<Payload, Failure> {
         match self {
             Self::Stdin => {
-                if io::stdin().is_terminal() {
-                    tracing::info!("reading the content from the terminal");
-                }
-                let payload = Payload::reader(progress.counting(io::stdin()));
+                let payload = Payload::reader(progress.counting(Stdin::open()?));
                 payload.map_err(|source| Failure::io("read standard input", source))
             }
             Self::Path(path) => file_payload(path, progress),
@@ -79,7 +77,7 @@ impl Input {
     /// The source of a tree.
     pub(crate) fn tree(&self) -> Result<TreeSource, Failure> {
         match self {
-            Self::Stdin => Ok(TreeSource::stream(io::stdin())),
+            Self::Stdin => Ok(TreeSource::stream(Stdin::open()?)),
             Self::Path(path) => tree_source(path),
         }
     }
@@ -150,6 +148,9 @@ pub(crate) fn owner_if_another(path: &Utf8Path) -> Option<u32> {
 }
 
 fn look(path: &Utf8Path) -> Result<fs::Metadata, Failure> {
+    if stdin::is_named(path) {
+        stdin::check()?;
+    }
     let shown = path.as_str().escape_debug();
     match fs::metadata(path) {
         Err(error) if is_absent(&error) => Err(Failure::Usage(format!("there is no `{shown}`"))),

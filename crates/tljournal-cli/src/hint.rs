@@ -72,6 +72,12 @@ fn for_conflict(conflict: &Conflict) -> Option<String> {
         ConflictKind::Deadlock { .. } => {
             "run it again; to keep it from happening, acquire these in one order everywhere"
         }
+        ConflictKind::Immovable { .. } => {
+            "nothing was changed; unmount it (umount), take the attribute away (chattr -i -a), or name what is in it"
+        }
+        ConflictKind::SourceChanged { .. } => {
+            "nothing was changed; run the command again when nothing writes to that file"
+        }
         ConflictKind::Edited => "look at what they wrote, then run the command again",
         ConflictKind::Pinned { .. } => {
             "`--on-pinned wait` waits for them, `--on-pinned exchange` leaves them the old tree and shows others the new one"

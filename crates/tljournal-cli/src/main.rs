@@ -23,6 +23,7 @@ mod postmortem;
 mod progress;
 mod safe;
 mod session;
+mod stdin;
 mod terminal;
 mod text;
 mod trace;

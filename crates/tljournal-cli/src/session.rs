@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use tljournal::{Error, Inspection, Journal, KeyMaterial, Options, Recovery, UsageError};
+use tljournal::{
+    Error, Inspection, Journal, KeyMaterial, NamedPath, Options, Recovery, RelPath, UsageError,
+};
 
 use twoliter_state::State;
 
@@ -65,7 +67,7 @@ impl Session {
 
     /// Opens the journal to look only; works on a read-only copy too.
     pub(crate) fn inspect(&self) -> Result<Inspection, Failure> {
-        let inspection = self.options(self.root()?).inspect()?;
+        let inspection = self.options(self.root()?)?.inspect()?;
         if !inspection.is_at_home() {
             tracing::info!("this journal is a copy, or was moved here");
         }
@@ -93,12 +95,25 @@ impl Session {
 
     /// How the journal is opened, for whoever opens it in a way of its own.
     pub(crate) fn journal_options(&self) -> Result<Options, Failure> {
-        Ok(self.options(self.root()?))
+        self.options(self.root()?)
     }
 
     /// How long to wait for a lock, if the command does not say.
     pub(crate) fn lock_wait(&self) -> Option<Duration> {
         self.global.lock_wait
+    }
+
+    /// Where a path of the command line lies below the root.
+    pub(crate) fn below_root(&self, path: &NamedPath) -> Result<RelPath, Failure> {
+        match path {
+            NamedPath::Below(path) => Ok(path.clone()),
+            NamedPath::Absolute(_) => Ok(tljournal::below_root(&self.root()?, path)?),
+        }
+    }
+
+    /// The same for several.
+    pub(crate) fn all_below_root(&self, paths: &[NamedPath]) -> Result<Vec<RelPath>, Failure> {
+        paths.iter().map(|path| self.below_root(path)).collect()
     }
 
     /// The path that the user knows a change by.
@@ -192,7 +207,7 @@ impl Session {
     }
 
     fn open(&self, root: Utf8PathBuf) -> Result<Journal, Failure> {
-        let journal = self.options(root).work()?;
+        let journal = self.options(root)?.work()?;
         self.opened.replace(Some(journal.clone()));
         self.tell_recovery(journal.recovery());
         Ok(journal)
@@ -215,18 +230,18 @@ impl Session {
         }
     }
 
-    fn options(&self, root: Utf8PathBuf) -> Options {
-        let mut options = Options::new(root).home(self.global.home.clone());
+    fn options(&self, root: Utf8PathBuf) -> Result<Options, Failure> {
+        let mut options = Options::new(&root).home(self.global.home.clone());
         for path in &self.global.territory {
-            options = options.territory(path.clone());
+            options = options.territory(tljournal::below_root(&root, path)?);
         }
         let never_keep = self.global.never_keep.iter();
         let keys = never_keep.fold(KeyMaterial::default(), |keys, pattern| keys.and(pattern));
         options = options.key_material(keys);
-        match self.global.lock_wait {
+        Ok(match self.global.lock_wait {
             Some(limit) => options.lock_wait(limit),
             None => options,
-        }
+        })
     }
 
     /// The project: the one that was named, or the nearest upward with a journal, or else with a home.

@@ -5,6 +5,8 @@
     reason = "this is the one place that may ask the clock, the random source and /proc"
 )]
 
+mod mounts;
+
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,6 +14,8 @@ use uuid::Uuid;
 
 use crate::model::{RunId, Timestamp, TxnId};
 use crate::redact::{cut, redacted};
+
+pub(crate) use mounts::{Mount, mounts, swaps};
 
 /// The wall clock.
 #[must_use]

@@ -1,5 +1,7 @@
 //! Everything that can go wrong, sorted by what the caller can do about it.
 
+mod from;
+
 use crate::catalog::CatalogError;
 use crate::disk::DiskError;
 use crate::lock::LockError;
@@ -80,6 +82,14 @@ pub enum UsageError {
         path: String,
         /// What is allowed.
         territory: String,
+    },
+    /// An absolute path leads to somewhere else than the project.
+    #[error("`{path}` is not below the root `{root}`")]
+    Outside {
+        /// The path, escaped.
+        path: String,
+        /// The root, escaped.
+        root: String,
     },
     /// A path belongs to the journal itself.
     #[error("`{path}` is at, above or inside the journal's own files")]
@@ -269,6 +279,20 @@ pub enum ConflictKind {
     /// Somebody changed it between check and commit; what they wrote is still there.
     #[error("somebody changed it at the same time; their change was kept")]
     Edited,
+    /// Something about what is there keeps it where it is.
+    #[error("`{path}` cannot be replaced or removed: {why}")]
+    Immovable {
+        /// What cannot be moved, escaped.
+        path: String,
+        /// Why.
+        why: &'static str,
+    },
+    /// The file that has the content was written to while it was read.
+    #[error("`{file}` changed while it was read, so there is no one version of it to put there")]
+    SourceChanged {
+        /// The file, escaped.
+        file: String,
+    },
     /// The tree is pinned and the caller did not want to replace a pinned one.
     #[error("the tree is in use: it is pinned by {holder}")]
     Pinned {
@@ -347,6 +371,11 @@ pub enum Unsupported {
         /// Why.
         reason: &'static str,
     },
+    /// The kernel's view of this process cannot be reached.
+    #[error(
+        "/proc is not mounted, where the real paths of open directories are; mount it (mount -t proc proc /proc)"
+    )]
+    NoProc,
     /// A newer version wrote the database, or the SQLite library is too old.
     #[error(transparent)]
     Format(CatalogError),
@@ -388,45 +417,6 @@ pub enum Damage {
         reason: String,
     },
 }
-
-impl From<PathError> for Error {
-    fn from(error: PathError) -> Self {
-        Self::Usage(error.into())
-    }
-}
-
-impl From<DiskError> for Error {
-    fn from(error: DiskError) -> Self {
-        Self::Disk(error)
-    }
-}
-
-impl From<LockError> for Error {
-    fn from(error: LockError) -> Self {
-        match error {
-            LockError::Disk(error) => Self::Disk(error),
-            timeout => Self::Lock(timeout),
-        }
-    }
-}
-
-impl From<CatalogError> for Error {
-    fn from(error: CatalogError) -> Self {
-        match error {
-            CatalogError::Newer { .. } | CatalogError::OldLibrary(_) => {
-                Self::Unsupported(Unsupported::Format(error))
-            }
-            CatalogError::Corrupt(_) | CatalogError::Row(_) | CatalogError::Foreign => {
-                Self::Damaged(Damage::Catalog {
-                    path: crate::home::DATABASE.to_owned(),
-                    source: error,
-                })
-            }
-            error => Self::Catalog(error),
-        }
-    }
-}
-
 /// An error with everything that caused it, on one line.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

@@ -61,7 +61,7 @@ pub use fsck::{
     Code, Finding, FsckDepth, FsckOptions, FsckReport, FsckWatch, Mend, RebuildOptions, Rebuilt,
     Repair, RepairOptions, Severity,
 };
-pub use home::GcLog;
+pub use home::{GcLog, below_root};
 pub use journal::{
     EntryDiff, EntryView, History, Inspection, Installed, Journal, LogEnd, NamedLock, Options,
     PathDiff, Reading, Run, Status, Wrote,
@@ -70,9 +70,9 @@ pub use kept::{Gc, GcTxn};
 pub use lock::{LockError, Mode as LockMode};
 pub use model::{
     Digest, Durability, Entry, EntryKind, EventKind, Expect, Identity, Image, KeyMaterial, Kind,
-    Limits, Manifest, ManifestError, Op, ParseDigestError, ParseExpectError, ParseIdError,
-    ParseTimestampError, PathError, RelPath, Retention, RunId, Stat, Timestamp, TxnId, TxnState,
-    Version, holds_private_key,
+    Limits, Manifest, ManifestError, NamedPath, Op, ParseDigestError, ParseExpectError,
+    ParseIdError, ParseTimestampError, PathError, RelPath, Retention, RunId, Stat, Timestamp,
+    TxnId, TxnState, Version, holds_private_key,
 };
 pub use pin::Pin;
 pub use recovery::Recovery;

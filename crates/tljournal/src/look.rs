@@ -7,7 +7,7 @@ use crate::catalog::{Catalog, CatalogError, EntryRow};
 use crate::disk::{Dir, DiskError, unless_gone};
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::home::{DATABASE, Map, WAL};
+use crate::home::{DATABASE, Map, WAL, named_below};
 use crate::lock::Runs;
 use crate::model::{Anchor, Identity, KeyMaterial, Place, RelPath, RunId, Timestamp};
 
@@ -73,6 +73,11 @@ impl<'a> Look<'a> {
             Asked::Engine(engine) => engine.home.place(path),
             Asked::Catalog(_) => self.map.place(path),
         }
+    }
+
+    /// The same for a path that may be absolute.
+    pub(crate) fn place_named(&self, path: &str) -> Result<Place, Error> {
+        self.place(&named_below(self.root, path)?)
     }
 
     /// The path that people know a place by.

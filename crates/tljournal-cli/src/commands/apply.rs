@@ -1,4 +1,4 @@
-use tljournal::{Transaction, TreeOptions};
+use tljournal::{RelPath, Transaction, TreeOptions};
 
 use super::transact::{Plan, transact};
 use crate::args::ChangeArgs;
@@ -22,7 +22,8 @@ The description:
     {"link": "build/latest", "target": "1.2.3"},
     {"tree": "build/tools", "from": "a directory or archive",
      "durability": "rebuildable", "on_pinned": "wait", "keep_special_bits": false}]}
-  Paths are relative to the root, `from` is relative to the current directory.
+  Paths are relative to the root, or absolute and below it; `from` is relative
+  to the current directory.
   Only the first field of each change is needed, with `content` or `from` for a
   put, `target` for a link and `from` for a tree. `expect` is any, absent,
   present or sha256:...; `durability` is durable or rebuildable; `on_pinned` is
@@ -47,28 +48,30 @@ pub(super) fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
     let description = Description::parse(&text)?;
     drop(text);
     let changes = description.changes;
-    let receipt = changes
-        .iter()
-        .map(|change| (change.action.verb(), change.path.clone()))
-        .collect();
+    let mut receipt = Vec::new();
+    for change in &changes {
+        receipt.push((change.action.verb(), session.below_root(&change.path)?));
+    }
+    let paths: Vec<_> = receipt.iter().map(|(_, path)| path.clone()).collect();
     let own_label = description.label;
     let label = || own_label.unwrap_or_else(|| format!("apply {}", count(changes.len(), "change")));
     let plan = Plan::new("apply", args.change, label, receipt);
     let progress = Progress::start(&plan.label, session.output.shows_progress());
     transact(session, &plan, |txn| {
-        for change in changes {
-            add(txn, change, &progress)?;
+        for (change, path) in changes.into_iter().zip(&paths) {
+            add(txn, change, path, &progress)?;
         }
         Ok(())
     })
 }
 
-fn add(txn: &mut Transaction, change: Described, progress: &Progress) -> Result<(), Failure> {
-    let Described {
-        path,
-        expect,
-        action,
-    } = change;
+fn add(
+    txn: &mut Transaction,
+    change: Described,
+    path: &RelPath,
+    progress: &Progress,
+) -> Result<(), Failure> {
+    let Described { expect, action, .. } = change;
     match action {
         Action::Put {
             content,
@@ -85,10 +88,10 @@ fn add(txn: &mut Transaction, change: Described, progress: &Progress) -> Result<
             if let Some(mtime) = mtime {
                 payload = payload.mtime(mtime);
             }
-            txn.put(&path, payload, expect)?;
+            txn.put(path, payload, expect)?;
         }
-        Action::Remove => txn.remove(&path, expect)?,
-        Action::Link { target } => txn.link(&path, &target, expect)?,
+        Action::Remove => txn.remove(path, expect)?,
+        Action::Link { target } => txn.link(path, &target, expect)?,
         Action::Tree {
             from,
             durability,
@@ -105,7 +108,7 @@ fn add(txn: &mut Transaction, change: Described, progress: &Progress) -> Result<
                 expect,
                 progress: progress.teller(),
             };
-            txn.tree(&path, source, options)?;
+            txn.tree(path, source, options)?;
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 use camino::Utf8Path;
 use serde_json::json;
-use tljournal::RelPath;
+use tljournal::{NamedPath, RelPath};
 use twoliter_state::State;
 
 use super::tree_install::WhenPinned;
@@ -25,16 +25,16 @@ Example:
 pub(crate) struct Args {
     /// What to remove, relative to the root
     #[arg(required = true, value_name = "PATH")]
-    paths: Vec<RelPath>,
+    paths: Vec<NamedPath>,
     /// What to do if a tree that is in use would be removed
     #[arg(long, value_name = "WHAT", default_value = "exchange")]
     on_pinned: WhenPinned,
 }
 
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
+    let paths = session.all_below_root(&args.paths)?;
     let state = State::with(session.work()?);
-    let paths = args.paths.iter().map(RelPath::as_str);
-    let removed = state.clean(paths, args.on_pinned.into())?;
+    let removed = state.clean(paths.iter().map(RelPath::as_str), args.on_pinned.into())?;
     session.close_state(state);
     let is_gone = |path: &RelPath| {
         removed
@@ -42,13 +42,13 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
             .any(|gone| Utf8Path::new(path.as_str()).starts_with(gone))
     };
     let json = || {
-        let paths: Vec<_> = args.paths.iter().map(RelPath::as_str).collect();
+        let paths: Vec<_> = paths.iter().map(RelPath::as_str).collect();
         let removed: Vec<_> = removed.iter().map(|path| path.as_str()).collect();
         let changed = !removed.is_empty();
         json!({ "command": "artifacts clean", "changed": changed, "paths": paths, "removed": removed })
     };
     session.output.result(json, |out| {
-        for path in &args.paths {
+        for path in &paths {
             let shown = clean(path.as_str());
             match is_gone(path) {
                 true => writeln!(out, "{BOLD}cleaned{BOLD:#} {shown}")?,

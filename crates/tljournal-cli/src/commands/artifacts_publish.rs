@@ -1,7 +1,7 @@
 use camino::Utf8PathBuf;
 use clap::ValueEnum;
 use serde_json::json;
-use tljournal::RelPath;
+use tljournal::{NamedPath, RelPath};
 use twoliter_state::{Artifact, Outputs, State};
 
 use crate::exit;
@@ -36,10 +36,10 @@ pub(crate) struct Args {
     name: String,
     /// The directory of all markers, relative to the root
     #[arg(long, value_name = "DIR", default_value = "build/state")]
-    state: RelPath,
+    state: NamedPath,
     /// The directory of its outputs, relative to the root
     #[arg(long, value_name = "DIR")]
-    output: RelPath,
+    output: NamedPath,
     /// Others of this kind have their outputs there too: take over what their markers name
     #[arg(long)]
     shared_output: bool,
@@ -82,8 +82,8 @@ pub(super) fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
         arch: args.arch,
         kind: args.kind.into(),
         name: args.name,
-        state_dir: args.state.to_path_buf(),
-        output_dir: args.output.to_path_buf(),
+        state_dir: session.below_root(&args.state)?.to_path_buf(),
+        output_dir: session.below_root(&args.output)?.to_path_buf(),
         shares_output_dir: args.shared_output,
     };
     let state = State::with(session.work()?);

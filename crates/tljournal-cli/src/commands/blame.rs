@@ -1,7 +1,7 @@
 use std::io::{self, Write};
 
 use serde_json::{Value, json};
-use tljournal::{Difference, RelPath, Wrote};
+use tljournal::{Difference, NamedPath, RelPath, Wrote};
 
 use super::views::{run_name, txn_json, version, version_json};
 use crate::exit::{self, Exit};
@@ -31,7 +31,7 @@ const NAMED_MAX: usize = 5;
 pub(crate) struct Args {
     /// A file, a link or a tree, or what is in a tree; relative to the root
     #[arg(value_name = "PATH")]
-    path: RelPath,
+    path: NamedPath,
     /// At most so many, at least one
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20,
           value_parser = clap::value_parser!(u32).range(1..))]
@@ -39,22 +39,23 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
+    let path = session.below_root(&args.path)?;
     let inspection = session.inspect()?;
     // One more, to see whether there are any.
     let asked = args.limit.saturating_add(1);
-    let mut wrote = inspection.history().blame(&args.path, asked)?;
+    let mut wrote = inspection.history().blame(&path, asked)?;
     let more = wrote.len() > args.limit as usize;
     wrote.truncate(args.limit as usize);
     let Some(last) = wrote.first() else {
-        let path = args.path.as_str().escape_debug();
+        let path = path.as_str().escape_debug();
         return Err(Failure::Nothing(format!(
             "no transaction wrote `{path}`; `tljournal log --path {path}` lists what changed below it"
         )));
     };
-    let drift = inspection.drift(&args.path, last.left.as_ref())?;
+    let drift = inspection.drift(&path, last.left.as_ref())?;
     session.output.result(
-        || as_json(&args.path, (&wrote, more), &drift),
-        |out| print(out, (&wrote, more), &drift, args, Terminal::of_stdout()),
+        || as_json(&path, (&wrote, more), &drift),
+        |out| print(out, &path, (&wrote, more), &drift, Terminal::of_stdout()),
     )?;
     Ok(Exit::Done)
 }
@@ -80,13 +81,13 @@ fn as_json(path: &RelPath, (wrote, more): (&[Wrote], bool), drift: &[Difference]
 
 fn print(
     out: &mut dyn Write,
+    path: &RelPath,
     (wrote, more): (&[Wrote], bool),
     drift: &[Difference],
-    args: &Args,
     terminal: Terminal,
 ) -> io::Result<()> {
     let now = time::now();
-    let path = args.path.as_str();
+    let path = path.as_str();
     let number = |wrote: &Wrote| wrote.txn.number.to_string().len();
     let numbers = wrote.iter().map(number).max().unwrap_or(1);
     let when = |wrote: &Wrote| {

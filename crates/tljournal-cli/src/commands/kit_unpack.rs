@@ -1,6 +1,6 @@
 use camino::Utf8PathBuf;
 use serde_json::json;
-use tljournal::{Digest, Durability, RelPath, TreeOptions};
+use tljournal::{Digest, Durability, NamedPath, TreeOptions};
 use twoliter_state::{KitOptions, State};
 
 use crate::exit::{self, Exit};
@@ -25,7 +25,7 @@ pub(crate) struct Args {
     /// A directory in the layout of the Open Container Initiative
     layout: Utf8PathBuf,
     /// Where to unpack it, relative to the root
-    path: RelPath,
+    path: NamedPath,
     /// The architecture of the image, where there are several: x86_64, aarch64, ...
     #[arg(long)]
     arch: Option<String>,
@@ -38,7 +38,8 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
-    let path = args.path.as_str();
+    let path = session.below_root(&args.path)?;
+    let path = path.as_str();
     let label = format!("unpack {path}");
     let progress = Progress::start(&label, session.output.shows_progress());
     let durability = match args.rebuildable {

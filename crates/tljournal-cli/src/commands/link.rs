@@ -1,4 +1,4 @@
-use tljournal::{Expect, RelPath};
+use tljournal::{Expect, NamedPath};
 
 use super::transact::{Plan, transact};
 use crate::args::ChangeArgs;
@@ -18,7 +18,7 @@ pub(crate) struct Args {
     /// Where the link points: text, which is not followed
     target: String,
     /// Where the link is, relative to the root
-    path: RelPath,
+    path: NamedPath,
     /// What must be there: any, absent or present
     #[arg(
         long,
@@ -35,7 +35,7 @@ pub(super) fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
     if args.target.is_empty() {
         return Err(Failure::Usage("a link cannot point to nothing".to_owned()));
     }
-    let path = args.path;
+    let path = session.below_root(&args.path)?;
     let label = || format!("link {path}");
     let plan = Plan::new("link", args.change, label, vec![("link", path.clone())]);
     transact(session, &plan, |txn| {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anstyle::Style;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
-use tljournal::{History, RelPath, RunRecord, Timestamp, TxnFilter, TxnRecord, TxnState};
+use tljournal::{History, NamedPath, RunRecord, Timestamp, TxnFilter, TxnRecord, TxnState};
 
 use super::views::{self, mark, run_name, state_style, the_run, txn_json};
 use crate::exit::{self, Exit};
@@ -44,7 +44,7 @@ pub(crate) struct Args {
     limit: u32,
     /// Those that changed something at, above or below this path
     #[arg(long, value_name = "PATH")]
-    path: Option<RelPath>,
+    path: Option<NamedPath>,
     /// Those of this run: its number, its id, or the beginning of its id
     #[arg(long, value_name = "RUN")]
     run: Option<String>,
@@ -84,7 +84,7 @@ fn states() -> impl TypedValueParser<Value = TxnState> {
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let inspection = session.inspect()?;
     let history = inspection.history();
-    let found = history.transactions(&filter(&history, args)?)?;
+    let found = history.transactions(&filter(session, &history, args)?)?;
     let json = || {
         let listed: Vec<_> = found.iter().map(txn_json).collect();
         json!({"command": "log", "transactions": listed})
@@ -104,13 +104,14 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn filter(history: &History<'_>, args: &Args) -> Result<TxnFilter, Failure> {
+fn filter(session: &Session, history: &History<'_>, args: &Args) -> Result<TxnFilter, Failure> {
     let run = match &args.run {
         Some(name) => Some(the_run(history, name)?.number),
         None => None,
     };
     let mut filter = TxnFilter::latest(args.limit);
-    filter.path = args.path.clone();
+    let path = args.path.as_ref().map(|path| session.below_root(path));
+    filter.path = path.transpose()?;
     filter.run = run;
     filter.states = args.state.clone();
     (filter.since, filter.until) = (args.since, args.until);

@@ -2,7 +2,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use tljournal::RelPath;
+use tljournal::NamedPath;
 
 use crate::child::{self, CommandArgs};
 use crate::exit::Exit;
@@ -26,7 +26,7 @@ const EXAMPLE: &str = r#"Example:
 #[command(after_help = child::after(EXAMPLE))]
 pub(crate) struct Args {
     /// The tree, relative to the root
-    path: RelPath,
+    path: NamedPath,
     /// The descriptor of the pinned tree: this is the process that becomes the command
     #[arg(long, value_name = "FD", hide = true)]
     pinned: Option<i32>,
@@ -39,7 +39,8 @@ pub(super) fn run(session: &Session, args: &Args) -> Exit {
         return become_command(session, args, fd);
     }
     child::run(session, &args.command, |journal, run, patience| {
-        let path = args.path.as_str();
+        let path = session.below_root(&args.path)?;
+        let path = path.as_str();
         let pin = journal.pin_within(path, patience.left())?;
         let pin = pin.ok_or_else(|| {
             let shown = path.escape_debug();

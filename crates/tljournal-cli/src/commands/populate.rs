@@ -1,5 +1,5 @@
 use serde_json::json;
-use tljournal::RelPath;
+use tljournal::NamedPath;
 
 use crate::child::{self, CommandArgs};
 use crate::exit::Exit;
@@ -22,7 +22,7 @@ const EXAMPLE: &str = r#"Example:
 #[command(after_help = child::after(EXAMPLE))]
 pub(crate) struct Args {
     /// Where the tree is to be, relative to the root
-    path: RelPath,
+    path: NamedPath,
     /// What the tree is known by: another key is another tree
     #[arg(long)]
     key: String,
@@ -31,7 +31,8 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
-    let path = args.path.as_str();
+    let path = session.below_root(&args.path)?;
+    let path = path.as_str();
     let populated = child::populate(session, &args.command, (path, &args.key));
     let changed = match populated {
         Ok(populated) => populated.changed,

@@ -1,4 +1,4 @@
-use tljournal::{Expect, RelPath, Timestamp};
+use tljournal::{Expect, NamedPath, Timestamp};
 
 use super::transact::{Plan, transact};
 use crate::args::ChangeArgs;
@@ -23,7 +23,7 @@ Examples:
 #[command(after_help = exit::after(EXAMPLE, exit::OF_CHANGES))]
 pub(crate) struct Args {
     /// Where to put it, relative to the root
-    path: RelPath,
+    path: NamedPath,
     /// A file whose content, mode and mtime to take; `-` is standard input
     #[arg(long, value_name = "FILE", default_value = "-")]
     from: Input,
@@ -46,7 +46,7 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
-    let path = args.path;
+    let path = session.below_root(&args.path)?;
     let label = || format!("put {path}");
     let plan = Plan::new("put", args.change, label, vec![("put", path.clone())]);
     let progress = Progress::start(&plan.label, session.output.shows_progress());

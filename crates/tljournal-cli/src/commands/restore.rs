@@ -1,4 +1,4 @@
-use tljournal::RelPath;
+use tljournal::NamedPath;
 
 use super::undo::How;
 use crate::exit::{self, Exit};
@@ -21,7 +21,7 @@ Examples:
 pub(crate) struct Args {
     /// What to restore, relative to the root
     #[arg(value_name = "PATH")]
-    path: RelPath,
+    path: NamedPath,
     /// The transaction: its number, its id, or the beginning of its id, at least four digits
     #[arg(long, value_name = "TXN")]
     at: String,
@@ -30,11 +30,12 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
+    let path = session.below_root(&args.path)?;
     args.how.run(
         session,
         "restore",
         &args.at,
-        |history, txn, options| history.plan_restore(&args.path, txn, options),
-        |journal, txn, options| journal.restore(&args.path, txn, options),
+        |history, txn, options| history.plan_restore(&path, txn, options),
+        |journal, txn, options| journal.restore(&path, txn, options),
     )
 }

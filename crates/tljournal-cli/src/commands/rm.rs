@@ -1,4 +1,4 @@
-use tljournal::{Expect, RelPath};
+use tljournal::{Expect, NamedPath};
 
 use super::transact::{Plan, transact};
 use crate::args::ChangeArgs;
@@ -21,7 +21,7 @@ Examples:
 pub(crate) struct Args {
     /// What to remove, relative to the root
     #[arg(required = true, value_name = "PATH")]
-    paths: Vec<RelPath>,
+    paths: Vec<NamedPath>,
     /// What must be at each of them: any, absent, present, or a sha256:...
     #[arg(
         long,
@@ -35,14 +35,15 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
-    let label = || match &args.paths[..] {
+    let paths = session.all_below_root(&args.paths)?;
+    let label = || match &paths[..] {
         [path] => format!("rm {path}"),
         paths => format!("rm {}", count(paths.len(), "path")),
     };
-    let changes = args.paths.iter().map(|path| ("rm", path.clone())).collect();
+    let changes = paths.iter().map(|path| ("rm", path.clone())).collect();
     let plan = Plan::new("rm", args.change, label, changes);
     transact(session, &plan, |txn| {
-        for path in &args.paths {
+        for path in &paths {
             txn.remove(path, args.expect)?;
         }
         Ok(())

@@ -1,5 +1,5 @@
 use serde_json::json;
-use tljournal::RelPath;
+use tljournal::NamedPath;
 use twoliter_state::{State, TagCheck};
 
 use super::tag::Level;
@@ -25,7 +25,7 @@ Example:
 #[command(after_help = exit::after(EXAMPLE, exit::OF_TAG_CHECK))]
 pub(crate) struct Args {
     /// Where the tags are, relative to the root
-    dir: RelPath,
+    dir: NamedPath,
     /// Count only what the run vouches for that this command belongs to
     #[arg(long)]
     mine: bool,
@@ -35,8 +35,9 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
+    let dir = session.below_root(&args.dir)?;
     let state = State::with(session.work()?);
-    let checks = state.check_tags(args.dir.as_str(), args.level.into(), args.mine)?;
+    let checks = state.check_tags(dir.as_str(), args.level.into(), args.mine)?;
     session.close_state(state);
     let all = checks.iter().all(|check| check.vouched.is_some());
     let each = |check: &TagCheck| {
@@ -49,7 +50,7 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let json = || {
         json!({
             "command": "tag check",
-            "dir": args.dir.as_str(),
+            "dir": dir.as_str(),
             "mine": args.mine,
             "vouched": all,
             "tags": checks.iter().map(each).collect::<Vec<_>>(),

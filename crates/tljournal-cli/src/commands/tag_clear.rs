@@ -1,5 +1,5 @@
 use serde_json::json;
-use tljournal::{Digest, RelPath};
+use tljournal::{Digest, NamedPath};
 use twoliter_state::State;
 
 use crate::exit;
@@ -22,7 +22,7 @@ Example:
 #[command(after_help = exit::after(EXAMPLE, exit::OF_TAGS))]
 pub(crate) struct Args {
     /// Where the tags are, relative to the root
-    dir: RelPath,
+    dir: NamedPath,
     /// Revoke whatever any run vouches for under this digest
     #[arg(long, value_name = "sha256:...", requires = "because")]
     revoke: Option<Digest>,
@@ -33,7 +33,8 @@ pub(crate) struct Args {
 
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let state = State::with(session.work()?).for_run_around();
-    let dir = args.dir.as_str();
+    let dir = session.below_root(&args.dir)?;
+    let dir = dir.as_str();
     let changed = match (args.revoke, &args.because) {
         (Some(digest), Some(why)) => state.revoke_tags(dir, digest, why)?,
         _ => state.cleanup_existing_tags(dir)?,

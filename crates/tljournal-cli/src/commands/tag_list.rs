@@ -1,5 +1,5 @@
 use serde_json::json;
-use tljournal::RelPath;
+use tljournal::{NamedPath, RelPath};
 
 use super::views::voucher_json;
 use crate::exit;
@@ -23,14 +23,15 @@ Example:
 #[command(after_help = exit::after(EXAMPLE, exit::OF_LOOKS))]
 pub(crate) struct Args {
     /// Show the tags in this directory only, relative to the root
-    dir: Option<RelPath>,
+    dir: Option<NamedPath>,
 }
 
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let inspection = session.inspect()?;
     let mut vouchers = inspection.history().vouchers()?;
     if let Some(dir) = &args.dir {
-        vouchers.retain(|one| RelPath::new(&one.path).is_ok_and(|path| path.is_within(dir)));
+        let dir = session.below_root(dir)?;
+        vouchers.retain(|one| RelPath::new(&one.path).is_ok_and(|path| path.is_within(&dir)));
     }
     let json = || {
         let all: Vec<_> = vouchers.iter().map(voucher_json).collect();

@@ -1,6 +1,6 @@
 use camino::Utf8PathBuf;
 use serde_json::json;
-use tljournal::{Digest, RelPath};
+use tljournal::{Digest, NamedPath};
 use twoliter_state::{State, Verified, digest_of_verified};
 
 use super::tag::Level;
@@ -29,7 +29,7 @@ Example:
 #[command(after_help = exit::after(EXAMPLE, exit::OF_TAGS))]
 pub(crate) struct Args {
     /// Where the tags are, relative to the root
-    dir: RelPath,
+    dir: NamedPath,
     /// A digest over everything that was verified: whoever says the same agrees
     #[arg(long, value_name = "sha256:...", required_unless_present = "over")]
     digest: Option<Digest>,
@@ -49,10 +49,11 @@ pub(crate) struct Args {
 
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let verified = verified(args)?;
+    let dir = session.below_root(&args.dir)?;
     let state = State::with(session.work()?).for_run_around();
     let own = state.journal().run_id()?;
     let run = state.journal().tags([])?.for_run_around().claimant()?;
-    let changed = state.write_tags(args.dir.as_str(), &verified)?;
+    let changed = state.write_tags(dir.as_str(), &verified)?;
     session.close_state(state);
     if run == own {
         let text = "nobody vouches for the tags any more when this command has ended; \
@@ -63,7 +64,7 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let json = || {
         json!({
             "command": "tag write",
-            "dir": args.dir.as_str(),
+            "dir": dir.as_str(),
             "changed": changed,
             "tags": tags,
             "run": run.to_string(),
@@ -71,7 +72,7 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
         })
     };
     session.output.result(json, |out| {
-        let (dir, tags) = (clean(args.dir.as_str()), tags.join(" "));
+        let (dir, tags) = (clean(dir.as_str()), tags.join(" "));
         match changed {
             true => writeln!(out, "{BOLD}vouched{BOLD:#} {dir}: {tags}"),
             false => writeln!(out, "unchanged {dir}: {tags}"),

@@ -1,5 +1,5 @@
 use clap::ValueEnum;
-use tljournal::{Durability, Expect, OnPinned, RelPath, TreeOptions};
+use tljournal::{Durability, Expect, NamedPath, OnPinned, TreeOptions};
 
 use super::transact::{Plan, transact};
 use crate::args::ChangeArgs;
@@ -23,7 +23,7 @@ Examples:
 #[command(after_help = exit::after(EXAMPLE, exit::OF_CHANGES))]
 pub(crate) struct Args {
     /// Where to install it, relative to the root
-    path: RelPath,
+    path: NamedPath,
     /// A directory, or a tar archive, plain or compressed with gzip, zlib, zstd or xz; `-` is an
     /// archive on standard input
     #[arg(long, value_name = "SRC")]
@@ -74,7 +74,7 @@ impl From<WhenPinned> for OnPinned {
 }
 
 pub(super) fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
-    let path = args.path;
+    let path = session.below_root(&args.path)?;
     let label = || format!("install {path}");
     let changes = vec![("install", path.clone())];
     let plan = Plan::new("tree install", args.change, label, changes);

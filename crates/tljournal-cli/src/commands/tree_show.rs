@@ -1,7 +1,7 @@
 use std::io::{self, Write};
 
 use serde_json::{Value, json};
-use tljournal::{Entry, EntryKind, EntryView, Error, Manifest, RelPath, UsageError};
+use tljournal::{Entry, EntryKind, EntryView, Error, Manifest, NamedPath, UsageError};
 
 use super::views::mode;
 use crate::exit::{self, Exit};
@@ -23,11 +23,12 @@ Example:
 #[command(after_help = exit::after(EXAMPLE, exit::OF_SHOW))]
 pub(crate) struct Args {
     /// Where the tree is, relative to the root
-    path: RelPath,
+    path: NamedPath,
 }
 
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
-    let path = args.path.as_str();
+    let path = session.below_root(&args.path)?;
+    let path = path.as_str();
     let inspection = session.inspect()?;
     let history = inspection.history();
     let not_a_tree = || {

@@ -1,5 +1,5 @@
 use serde_json::{Value, json};
-use tljournal::{Difference, DifferenceKind, RelPath};
+use tljournal::{Difference, DifferenceKind, NamedPath};
 
 use super::views::mode;
 use crate::exit::{self, Exit};
@@ -23,14 +23,15 @@ Example:
 #[command(after_help = exit::after(EXAMPLE, exit::OF_VERIFY))]
 pub(crate) struct Args {
     /// Where the tree is, relative to the root
-    path: RelPath,
+    path: NamedPath,
     /// Read all the content, whatever the filesystem says
     #[arg(long)]
     full: bool,
 }
 
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
-    let path = args.path.as_str();
+    let path = session.below_root(&args.path)?;
+    let path = path.as_str();
     let progress = Progress::start(&format!("verify {path}"), session.output.shows_progress());
     let inspection = session.inspect()?;
     let differences = inspection.verify(path, args.full)?;

@@ -76,7 +76,7 @@ fn hostile_descriptions_change_nothing() {
         ("", "description"),
         (r#"{"put": "../out", "content": "x"}"#, "climbs"),
         (r#"{"put": "build/../../out", "content": "x"}"#, "climbs"),
-        (r#"{"put": "/out", "content": "x"}"#, "absolute"),
+        (r#"{"put": "/out", "content": "x"}"#, "not below"),
         (r#"{"put": "build/.state.db", "content": "x"}"#, "journal"),
         (
             r#"{"put": "build/.state/txn/x", "content": "x"}"#,

@@ -24,6 +24,7 @@ mod export;
 mod fsck;
 mod history;
 mod hostile;
+mod input;
 mod json;
 mod kits;
 mod limits;

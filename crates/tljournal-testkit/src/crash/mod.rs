@@ -12,7 +12,8 @@
 //!   inode: there a later one includes the earlier ones. A rename has happened at both of its ends or at
 //!   neither.
 //! - A sync of a file does not make its name durable; one of a directory makes its entries durable and not
-//!   what is in them.
+//!   what is in them, but for symbolic links, which nothing else can sync.
+//! - A filesystem may lack a `syncfs` that reaches the medium.
 //!
 //! Not modelled: media that lie about syncs or decay, filesystems whose renames are not atomic, and a
 //! cut in the middle of one call's own effect on names.

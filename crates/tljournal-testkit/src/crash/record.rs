@@ -293,6 +293,8 @@ impl Recorder {
             // The states that are made of the record have none.
             Verb::SetOwner | Verb::SetAttribute => return None,
             Verb::SyncFile | Verb::SyncDir => Op::Sync { node: there? },
+            // One that makes nothing durable is nothing that a cut has to respect.
+            Verb::SyncFilesystem if self.lacks().syncfs => return None,
             Verb::SyncFilesystem => Op::SyncAll,
         })
     }

@@ -57,6 +57,9 @@ impl Recording {
                     pending.content.remove(node);
                     let within = |index: &usize| dirs(&self.ops[*index]).contains(node);
                     pending.names.retain(|index| !within(index));
+                    pending
+                        .content
+                        .retain(|link, _| !self.is_link_in(*link, *node, index));
                 }
                 Op::SyncAll => pending = Pending::default(),
                 Op::Write { node, .. }
@@ -70,6 +73,23 @@ impl Recording {
             }
         }
         pending
+    }
+
+    /// Whether an inode is a symbolic link with a name in this directory: it cannot be opened, and so not be synced
+    /// but with its directory.
+    fn is_link_in(&self, link: NodeId, dir: NodeId, before: usize) -> bool {
+        let dir_after = |op: &Op| match op {
+            Op::Add { at, node, .. } if *node == link => Some(at.dir),
+            Op::Move { to, node, .. } if *node == link => Some(to.dir),
+            Op::Exchange { names, nodes, .. } => {
+                let exchanged = nodes.iter().zip([&names[1], &names[0]]);
+                let mut of_link = exchanged.filter(|(node, _)| **node == link);
+                of_link.next().map(|(_, name)| name.dir)
+            }
+            _ => None,
+        };
+        matches!(self.start.nodes[link].body, Body::Link(_))
+            && self.ops[..before].iter().rev().find_map(dir_after) == Some(dir)
     }
 
     /// What goes with a change of a name that is lost: every later one of the same name or inode. `None`

@@ -23,6 +23,9 @@ impl<A: Witness, B: Witness> Witness for Both<A, B> {
         Lacks {
             openat2: one.openat2 || two.openat2,
             birth_times: one.birth_times || two.birth_times,
+            syncfs: one.syncfs || two.syncfs,
+            flock: one.flock || two.flock,
+            byte_locks: one.byte_locks || two.byte_locks,
         }
     }
 

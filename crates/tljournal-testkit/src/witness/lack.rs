@@ -44,6 +44,30 @@ impl Lack {
         lack.lacks.birth_times = true;
         lack
     }
+
+    /// A filesystem whose `syncfs` does nothing.
+    #[must_use]
+    pub fn of_syncfs() -> Self {
+        let mut lack = Self::default();
+        lack.lacks.syncfs = true;
+        lack
+    }
+
+    /// A filesystem without `flock`.
+    #[must_use]
+    pub fn of_flock() -> Self {
+        let mut lack = Self::default();
+        lack.lacks.flock = true;
+        lack
+    }
+
+    /// A filesystem without locks on bytes of a file.
+    #[must_use]
+    pub fn of_byte_locks() -> Self {
+        let mut lack = Self::default();
+        lack.lacks.byte_locks = true;
+        lack
+    }
 }
 
 impl Witness for Lack {

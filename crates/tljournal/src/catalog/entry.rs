@@ -95,6 +95,23 @@ impl Catalog {
         Ok(found)
     }
 
+    /// What stands below a place.
+    pub(crate) fn entries_below(&self, at: &Place) -> Result<Vec<(Place, EntryRow)>, CatalogError> {
+        let (from, to) = below(&at.path);
+        let sql = format!(
+            "SELECT {COLUMNS} FROM entry WHERE root = ?1 AND path >= ?2 AND path < ?3 ORDER BY path"
+        );
+        let mut statement = self.conn.prepare_cached(&sql)?;
+        let mut rows = statement.query(params![self.root_of(at)?, from, to])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let path = RelPath::new(&row.get::<_, String>(1)?).map_err(bad)?;
+            let anchor = at.anchor;
+            found.push((Place { anchor, path }, read_entry(row)?));
+        }
+        Ok(found)
+    }
+
     /// The trees that may not be on the medium yet. Those of other roots are left out.
     pub(crate) fn unsettled(&self) -> Result<Vec<(Place, EntryRow)>, CatalogError> {
         let columns = self.entry_columns()?;

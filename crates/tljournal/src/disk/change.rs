@@ -285,4 +285,33 @@ impl Dir {
         )?;
         Ok(Synced::proof())
     }
+
+    /// Makes the directory with everything below it durable: with its whole filesystem, or where that does not reach
+    /// the medium (FUSE) entry by entry.
+    ///
+    /// # Errors
+    /// [`DiskError`]; trying again would prove nothing.
+    pub fn sync_tree(&self) -> Result<Synced, DiskError> {
+        match self.filesystem()?.syncfs_reaches_medium {
+            true => self.sync_filesystem(),
+            false => self.sync_down_to(LEVELS_MAX),
+        }
+    }
+
+    fn sync_down_to(&self, levels: u32) -> Result<Synced, DiskError> {
+        for name in self.names()? {
+            match self.stat(&name)?.map(|stat| stat.kind) {
+                Some(Kind::Dir) if levels == 0 => {
+                    return Err(self.error_at("sync", &name, Errno::NAMETOOLONG));
+                }
+                Some(Kind::Dir) => _ = self.open_child(&name)?.sync_down_to(levels - 1)?,
+                Some(Kind::File) => match name.to_str() {
+                    Some(name) => _ = self.sync_file(name)?,
+                    None => return Err(self.error_at("sync", &name, Errno::ILSEQ)),
+                },
+                Some(Kind::Link | Kind::Other) | None => {}
+            }
+        }
+        self.sync()
+    }
 }

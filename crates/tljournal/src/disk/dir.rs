@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
 use super::acting::as_caller;
@@ -313,6 +313,7 @@ pub(super) fn statx(
     let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME | MOUNT_ID;
     let told = rustix::fs::statx(dir, path, flags, wanted)?;
     let mask = StatxFlags::from_bits_retain(told.stx_mask);
+    let has = |attribute| told.stx_attributes.contains(attribute);
     let time = |time: rustix::fs::StatxTimestamp| Timestamp::new(time.tv_sec, time.tv_nsec);
     Ok(Stat {
         kind: match FileType::from_raw_mode(told.stx_mode.into()) {
@@ -343,5 +344,7 @@ pub(super) fn statx(
         links: told.stx_nlink,
         uid: told.stx_uid,
         gid: told.stx_gid,
+        immutable: has(StatxAttributes::IMMUTABLE),
+        append_only: has(StatxAttributes::APPEND),
     })
 }

@@ -10,7 +10,8 @@
 //!    processes, and after a power cut either has happened or has not.
 //! 2. `fsync` of a file makes its content and inode durable, `fsync` of a directory the entries made in
 //!    it before; `syncfs` does both for everything, and reports write-back errors that happened since
-//!    its handle was opened. Nothing is assumed durable without them, and no order either.
+//!    its handle was opened (on FUSE it does nothing). A symbolic link, which cannot be opened, becomes durable with
+//!    its directory. Nothing is assumed durable without them, and no order either.
 //! 3. A failed `fsync` of content is final: the pages are marked clean. It is never tried again; the staged
 //!    content is given up. One of a directory is final until the filesystem is mounted anew: names are in its
 //!    own journal, and it stops when that cannot be written (on ext2, which has none, a name could get lost).
@@ -103,7 +104,8 @@ impl Disk {
         }
     }
 
-    /// Hashes a whole file, whatever its reading position.
+    /// Hashes a whole file, whatever its reading position. Of one that grows meanwhile not much more is read than
+    /// it had in the beginning.
     ///
     /// # Errors
     /// [`DiskError`] when it cannot be read.
@@ -135,7 +137,7 @@ impl Disk {
     }
 
     /// What is missing.
-    fn lacks(&self) -> Lacks {
+    pub(crate) fn lacks(&self) -> Lacks {
         let witness = self.witness.as_ref();
         witness.map(|witness| witness.lacks()).unwrap_or_default()
     }
@@ -243,6 +245,12 @@ impl DiskError {
         [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP]
             .iter()
             .any(|errno| self.is(*errno))
+    }
+
+    /// Whether the filesystem, or the kernel, has no locks of the kind that was asked for.
+    #[must_use]
+    pub fn is_missing_lock(&self) -> bool {
+        self.is_missing_feature() || self.is(rustix::io::Errno::NOLCK)
     }
 
     /// Whether space, inodes or quota ran out.

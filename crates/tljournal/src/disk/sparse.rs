@@ -104,6 +104,8 @@ pub struct SparseFile<F> {
     /// Where the stretch ends that is read now; nothing if there are no holes.
     stretch_end: Option<u64>,
     has_ended: bool,
+    /// No more is read of a file that grows meanwhile: it may grow faster than it is read.
+    bytes_max: u64,
 }
 
 impl<F: AsFd> SparseFile<F> {
@@ -117,6 +119,10 @@ impl<F: AsFd> SparseFile<F> {
             at: 0,
             stretch_end: None,
             has_ended: false,
+            bytes_max: match stat.size {
+                0 => u64::MAX,
+                size => size.saturating_add(1),
+            },
         };
         if stat.held < stat.size {
             content.stretch_end = match content.seek(SeekFrom::Data(0)) {
@@ -147,7 +153,7 @@ impl<F: AsFd> Read for SparseFile<F> {
         let left = match self.stretch_end {
             Some(end) => end.saturating_sub(self.at),
             None if self.has_ended => 0,
-            None => u64::MAX,
+            None => self.bytes_max.saturating_sub(self.at),
         };
         let wanted = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
         if wanted == 0 {

@@ -4,6 +4,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::{Dir, DiskError};
+use crate::ambient;
 use crate::model::Timestamp;
 
 /// What a filesystem is called, and whether a journal can have its home there.
@@ -49,6 +50,7 @@ impl Dir {
             0x0102_1994 => ("tmpfs", None),
             0x794c_7630 => ("overlay", None),
             0x6573_5546 => ("fuse", None),
+            0x6175_6673 => ("aufs", None),
             0x2fc1_2fc1 => ("zfs", None),
             0xf2f5_2010 => ("f2fs", None),
             0x6969 => ("nfs", Some(NETWORK)),
@@ -65,9 +67,28 @@ impl Dir {
                 name.to_owned()
             },
             unsuitable,
-            syncfs_reaches_medium: name != "fuse",
-            is_overlay: name == "overlay",
+            syncfs_reaches_medium: name != "fuse" && !self.disk.lacks().syncfs,
+            is_overlay: match name {
+                "overlay" | "aufs" => true,
+                "fuse" => self.is_overlay_in_user_space()?,
+                _ => false,
+            },
         })
+    }
+
+    /// Whether a FUSE filesystem is one of those that put layers over each other, and so cannot rename every
+    /// directory. Where that cannot be told it counts as one: then it is tried.
+    fn is_overlay_in_user_space(&self) -> Result<bool, DiskError> {
+        let dev = self.own_stat()?.dev;
+        let device = (rustix::fs::major(dev), rustix::fs::minor(dev));
+        let mut mounts = ambient::mounts().into_iter();
+        let mount = mounts.find(|mount| mount.device == device);
+        let layered = |kind: &str| {
+            ["overlay", "union", "merger"]
+                .iter()
+                .any(|it| kind.contains(it))
+        };
+        Ok(mount.is_none_or(|mount| layered(&mount.kind)))
     }
 
     /// Refuses content that is larger than everything that is free here, before it fills the filesystem.
@@ -155,6 +176,9 @@ impl Dir {
             let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             rustix::fs::openat(self, name, flags, Mode::empty()).map_err(error)
         };
+        if self.disk.lacks().flock {
+            return Err(error(Errno::NOSYS));
+        }
         let (one, two) = (open()?, open()?);
         match flock(&one, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(flock(&two, FlockOperation::NonBlockingLockExclusive).is_err()),
@@ -184,7 +208,16 @@ impl Dir {
     /// Whether this process may write here.
     #[must_use]
     pub fn is_writable(&self) -> bool {
-        rustix::fs::accessat(self, ".", rustix::fs::Access::WRITE_OK, AtFlags::EACCESS).is_ok()
+        self.check_writable().is_ok()
+    }
+
+    /// The same with the reason.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub fn check_writable(&self) -> Result<(), DiskError> {
+        rustix::fs::accessat(self, ".", rustix::fs::Access::WRITE_OK, AtFlags::EACCESS)
+            .map_err(|errno| self.error("change", errno))
     }
 
     pub(super) fn rename_flags(exchange: bool) -> RenameFlags {

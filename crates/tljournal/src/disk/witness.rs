@@ -115,6 +115,12 @@ pub struct Lacks {
     pub openat2: bool,
     /// Inodes do not know when they were made.
     pub birth_times: bool,
+    /// `syncfs` succeeds and makes nothing durable, as on FUSE.
+    pub syncfs: bool,
+    /// Files cannot be locked as a whole.
+    pub flock: bool,
+    /// Nor can bytes of a file.
+    pub byte_locks: bool,
 }
 
 /// Stands between the engine and the filesystem.

@@ -1,12 +1,14 @@
 use std::sync::{Arc, Mutex};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use rustix::io::Errno;
 
 use super::leftover::Leftovers;
 use super::place::Map;
 use super::staging::STAGED_PATHS;
 use crate::disk::{self, Acting, Dir, Disk, DiskError, Features};
 use crate::error::{Damage, Error, Unsupported, UsageError};
+use crate::lock;
 use crate::model::{Access, Kind, RelPath, Stat, TxnId};
 
 /// The database.
@@ -74,6 +76,7 @@ impl Home {
         create: bool,
     ) -> Result<Self, Error> {
         let root_dir = Dir::open(root, disk.clone())?;
+        refuse_without_proc(&root_dir)?;
         let dir = open_home(&root_dir, root, home, disk, create)?;
         let (root_stat, home_stat) = (root_dir.own_stat()?, dir.own_stat()?);
         let dir = dir.used_by(Access::of_home(&home_stat));
@@ -191,27 +194,45 @@ impl Home {
         }
     }
 
+    /// Tries whether processes can exclude each other here, which everything else rests on.
+    pub(crate) fn try_locks(&self) -> Result<(), Error> {
+        refuse_unsuitable(&self.dir)?;
+        drop(self.locks.open_lock_file("probe")?);
+        let missing = |tried: Result<bool, DiskError>| match tried {
+            Err(error) if error.is_missing_lock() => Ok(Some(true)),
+            tried => Ok::<_, DiskError>((!tried?).then_some(false)),
+        };
+        let flock = missing(self.locks.flock_excludes("probe"))?;
+        let bytes = missing(lock::bytes_exclude(&self.locks, "probe"))?;
+        match (flock, bytes) {
+            (Some(true), _) => {
+                self.refuse("files cannot be locked (flock), so two processes would overwrite each other's work")
+            }
+            (Some(false), _) => self.refuse("two processes cannot exclude each other (flock)"),
+            (None, Some(_)) => self.refuse(
+                "bytes of a file cannot be locked (open file description locks), so nothing tells which run is alive",
+            ),
+            (None, None) => Ok(()),
+        }
+    }
+
     /// Tries what the filesystem can do, in the staging room.
     pub(crate) fn try_features(&self) -> Result<Features, Error> {
-        refuse_unsuitable(&self.dir)?;
-        let refuse = |reason| -> Result<Features, Error> {
-            let filesystem = self.dir.filesystem()?.name;
-            let path = self.dir.path().to_string();
-            Err(Unsupported::Filesystem {
-                path,
-                filesystem,
-                reason,
-            }
-            .into())
-        };
-        drop(self.locks.open_lock_file("probe")?);
-        if !self.locks.flock_excludes("probe")? {
-            return refuse("two processes cannot exclude each other");
-        }
         if !self.locks.renames_replace_nothing("probe.rename")? {
-            return refuse("nothing can be renamed without the danger of replacing something else");
+            self.refuse("nothing can be renamed without the danger of replacing something else")?;
         }
         Ok(self.locks.try_features("probe.exchange")?)
+    }
+
+    fn refuse(&self, reason: &'static str) -> Result<(), Error> {
+        let filesystem = self.dir.filesystem()?.name;
+        let path = self.dir.path().to_string();
+        Err(Unsupported::Filesystem {
+            path,
+            filesystem,
+            reason,
+        }
+        .into())
     }
 
     /// Makes sure that the reserve is there; without it a full disk is met a little earlier.
@@ -256,6 +277,15 @@ impl Home {
     /// The path of the database, through no link: SQLite refuses those.
     pub(crate) fn database_path(&self) -> Result<Utf8PathBuf, Error> {
         Ok(self.dir.real_path()?.join(DATABASE))
+    }
+}
+
+/// Refuses to work where `/proc` is not mounted: held directories have their real paths there.
+pub(crate) fn refuse_without_proc(dir: &Dir) -> Result<(), Error> {
+    match dir.real_path() {
+        Err(error) if error.is(Errno::NOENT) => Err(Unsupported::NoProc.into()),
+        // What else is wrong with it shows when it is needed.
+        _ => Ok(()),
     }
 }
 

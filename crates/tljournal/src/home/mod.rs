@@ -14,6 +14,7 @@
 //! ```
 
 mod aside;
+mod below;
 mod fence;
 mod layout;
 mod leftover;
@@ -22,11 +23,13 @@ mod place;
 mod staging;
 
 pub(crate) use aside::{Copied, GONE};
+pub use below::below_root;
+pub(crate) use below::named_below;
 pub(crate) use fence::{DatabaseFiles, check_database_files, is_lost, is_used};
 pub(crate) use layout::{
     ASIDE, BESIDE_PREFIX, DAMAGED_PREFIX, DATABASE, FOREIGN_JOURNAL, Home, LOCK, LOG, NAMED,
     REBUILDING, REBUILT, RESERVE, SHM, SHM_SUFFIX, STATE, TXN, WAL, WAL_SUFFIX,
-    refuse_planted_links,
+    refuse_planted_links, refuse_without_proc,
 };
 pub(crate) use leftover::{LeftoverChanges, txn_path};
 pub use logs::GcLog;

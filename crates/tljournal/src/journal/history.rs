@@ -168,7 +168,7 @@ impl<'a> History<'a> {
     /// # Errors
     /// [`Error::Usage`] for a bad path, and as for [`History::transactions`].
     pub fn entry(&self, path: &str) -> Result<Option<EntryView>, Error> {
-        let place = self.look.place(&RelPath::new(path)?)?;
+        let place = self.look.place_named(path)?;
         Ok(self.look.ask(|catalog| catalog.entry(&place))?.map(view))
     }
 

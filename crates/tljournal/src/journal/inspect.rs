@@ -13,11 +13,11 @@ use crate::error::{Damage, Error, UsageError};
 use crate::fsck::{self, Finding, FsckOptions, FsckReport};
 use crate::home::{
     DATABASE, FOREIGN_JOURNAL, Map, SHM, STATE, WAL, check_database_files, is_lost, is_used,
-    refuse_planted_links,
+    named_below, refuse_planted_links, refuse_without_proc,
 };
 use crate::lock::{self, Awaited, Runs, Wait};
 use crate::look::{Asked, Look, Seen};
-use crate::model::{KeyMaterial, Kind, RelPath};
+use crate::model::{KeyMaterial, Kind};
 use crate::tree::{Difference, DifferenceKind};
 
 /// Where the locks are, in the home.
@@ -70,6 +70,7 @@ impl Inspection {
         }
         // What lies in it is for its owner: others are told so before anything else.
         dir.check_readable(DATABASE)?;
+        refuse_without_proc(&dir)?;
         let path = dir.real_path()?.join(DATABASE);
         let (root_stat, home_stat) = (root_dir.own_stat()?, dir.own_stat()?);
         let log_is_empty = dir.stat(WAL)?.is_none_or(|stat| stat.size == 0);
@@ -163,8 +164,8 @@ impl Inspection {
     /// # Errors
     /// [`Error::Usage`] when no tree was installed there.
     pub fn verify(&self, path: &str, full: bool) -> Result<Vec<Difference>, Error> {
-        let path = RelPath::new(path)?;
         let look = self.look();
+        let path = named_below(look.root, path)?;
         let place = look.place(&path)?;
         let not_a_tree = || UsageError::NotATree {
             path: path.to_string(),

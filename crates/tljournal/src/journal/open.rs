@@ -252,6 +252,7 @@ impl Options {
     /// Makes, migrates or takes over a database, under the commit lock: whoever comes second finds it
     /// done.
     fn make_ready(&self, home: &Home) -> Result<Store, Error> {
+        home.try_locks()?;
         let _lock = self.commit_lock(home, "open")?;
         if let Some(store) = self.open_ready(home)? {
             return Ok(store);

@@ -31,7 +31,8 @@ impl Journal {
         source: TreeSource,
         options: PopulateOptions,
     ) -> Result<Installed, Error> {
-        let rel = RelPath::new(path)?;
+        let rel = self.engine.home.below_root(path)?;
+        let path = rel.as_str();
         let label = redacted_text(&format!("populate {rel}")).into_owned();
         let wanted = WantedTree {
             source: source.known_as(key.as_ref()),

@@ -7,7 +7,6 @@ use crate::error::Error;
 use crate::home::Parent;
 use crate::lineage::Holding;
 use crate::lock::Held;
-use crate::model::RelPath;
 use crate::recovery;
 
 /// A share of the commit lock: what is read through it is of one moment.
@@ -35,7 +34,7 @@ impl<'a> Reading<'a> {
     /// [`Error::Usage`], [`Error::Conflict`] or [`Error::Disk`] when it cannot be opened.
     pub fn open(&self, path: &str) -> Result<Option<File>, Error> {
         self.own.is_used();
-        let place = self.engine.home.place(&RelPath::new(path)?)?;
+        let place = self.engine.home.place_named(path)?;
         recovery::refuse_stuck(self.engine, &[&place])?;
         let Parent::There(parent) = self.engine.home.parent(&place)? else {
             return Ok(None);

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::home::LOG;
 use crate::kept;
 use crate::lineage::{Ancestor, Holding, Lineage};
-use crate::model::{Digest, RelPath, RunId};
+use crate::model::{Digest, RunId};
 use crate::pin::Pin;
 use crate::redact;
 use crate::tree::Fingerprint;
@@ -94,7 +94,7 @@ impl Run {
     /// # Errors
     /// [`Error::Usage`] for a path that is outside the territory or the journal's own.
     pub fn hand_down_key(&mut self, path: &str, key: impl AsRef<[u8]>) -> Result<(), Error> {
-        let place = self.engine.home.place(&RelPath::new(path)?)?;
+        let place = self.engine.home.place_named(path)?;
         let key = Fingerprint::of_key(Digest::of(key.as_ref()), &place).digest;
         self.keys.push(Holding::of_key(key));
         Ok(())

@@ -133,7 +133,7 @@ impl Journal {
     /// # Errors
     /// As for [`Journal::pin`], and [`Error::Lock`] when it was being replaced for that long.
     pub fn pin_within(&self, path: &str, limit: Option<Duration>) -> Result<Option<Pin>, Error> {
-        let place = self.engine.home.place(&RelPath::new(path)?)?;
+        let place = self.engine.home.place_named(path)?;
         loop {
             if let Some(pin) = pin::pin(&self.engine, &place, limit)? {
                 return Ok(Some(pin));
@@ -158,7 +158,7 @@ impl Journal {
     /// # Errors
     /// [`Error::Usage`] when no tree was installed there.
     pub fn verify(&self, path: &str, full: bool) -> Result<Vec<Difference>, Error> {
-        let place = self.engine.home.place(&RelPath::new(path)?)?;
+        let place = self.engine.home.place_named(path)?;
         let entry = self.engine.look(|catalog| catalog.entry(&place))?;
         let not_a_tree = || UsageError::NotATree {
             path: path.escape_debug().to_string(),
@@ -381,7 +381,7 @@ impl Journal {
     /// # Errors
     /// [`Error::Usage`], [`Error::Conflict`] or [`Error::Disk`] when it cannot be looked at.
     pub fn exists(&self, path: &str) -> Result<bool, Error> {
-        let place = self.engine.home.place(&RelPath::new(path)?)?;
+        let place = self.engine.home.place_named(path)?;
         Ok(apply::stat_at(&self.engine, &place)?.is_some())
     }
 

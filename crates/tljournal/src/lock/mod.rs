@@ -43,6 +43,6 @@ pub(crate) use flock::{
 pub use flock::{LockError, Mode};
 pub(crate) use holder::{Holders, of_inode};
 pub(crate) use keys::KeyByte;
-pub(crate) use runs::{RunByte, Runs};
+pub(crate) use runs::{RunByte, Runs, bytes_exclude};
 pub(crate) use wait::{Awaited, Wait, in_line};
 pub(crate) use within::{is_locked_inside, is_locked_within};

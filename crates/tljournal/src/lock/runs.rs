@@ -106,6 +106,31 @@ impl Runs {
     }
 }
 
+/// Whether a locked byte excludes between two descriptions of a file in a directory, and can be asked about.
+///
+/// # Errors
+/// [`DiskError`] when the file cannot be opened or the lock call itself fails.
+pub(crate) fn bytes_exclude(dir: &Dir, name: &str) -> Result<bool, DiskError> {
+    let failed = |errno: Errno| {
+        let errno = rustix::io::Errno::from_raw_os_error(errno as i32);
+        DiskError::new("try a lock on", dir.path().join(name).as_str(), errno)
+    };
+    if dir.disk().lacks().byte_locks {
+        return Err(failed(Errno::ENOSYS));
+    }
+    let (one, two) = (dir.open_lock_file(name)?, dir.open_lock_file(name)?);
+    let wanted = byte(0, libc::F_WRLCK);
+    match fcntl(&one, FcntlArg::F_OFD_SETLK(&wanted)) {
+        // Another process tries the same: it can be excluded, so it excludes.
+        Err(Errno::EAGAIN | Errno::EACCES) => return Ok(true),
+        locked => locked.map_err(failed)?,
+    };
+    let mut asked = wanted;
+    fcntl(&two, FcntlArg::F_OFD_GETLK(&mut asked)).map_err(failed)?;
+    let is_refused = fcntl(&two, FcntlArg::F_OFD_SETLK(&wanted)).is_err();
+    Ok(is_refused && i32::from(asked.l_type) != libc::F_UNLCK)
+}
+
 pub(super) fn byte(at: i64, kind: libc::c_int) -> libc::flock {
     libc::flock {
         l_type: kind as libc::c_short,

@@ -73,6 +73,21 @@ pub struct Stat {
     pub uid: u32,
     /// Its group.
     pub gid: u32,
+    /// Whether the filesystem refuses every change of it (`chattr +i`).
+    pub immutable: bool,
+    /// Whether it can only grow (`chattr +a`).
+    pub append_only: bool,
+}
+
+impl Stat {
+    /// Whether this inode is as it was before, as far as the filesystem's clock shows it: no write, no change of
+    /// mode or owner, no new or removed name since.
+    #[must_use]
+    pub fn is_unchanged_since(&self, before: &Self) -> bool {
+        let same_inode = self.kind == before.kind && self.identity == before.identity;
+        let same_times = (self.mtime, self.ctime) == (before.mtime, before.ctime);
+        same_inode && same_times && self.size == before.size
+    }
 }
 
 impl Stat {

@@ -18,10 +18,20 @@ pub struct PathError {
     reason: &'static str,
 }
 
+impl PathError {
+    pub(super) fn new(path: &str, reason: &'static str) -> Self {
+        Self {
+            path: path.escape_debug().to_string(),
+            reason,
+        }
+    }
+}
+
+pub(super) const TOO_LONG: &str = "it is longer than 4095 bytes";
 /// Longest component that Linux filesystems accept, in bytes.
 const COMPONENT_BYTES_MAX: usize = 255;
 /// Longest path that one system call accepts, in bytes, without the final NUL.
-const PATH_BYTES_MAX: usize = 4095;
+pub(super) const PATH_BYTES_MAX: usize = 4095;
 
 impl RelPath {
     /// Reads a path.
@@ -29,12 +39,7 @@ impl RelPath {
     /// # Errors
     /// [`PathError`] when the text is absolute, empty, climbs with `..`, or could not be a file name.
     pub fn new(path: &str) -> Result<Self, PathError> {
-        let refuse = |reason| {
-            Err(PathError {
-                path: path.escape_debug().to_string(),
-                reason,
-            })
-        };
+        let refuse = |reason| Err(PathError::new(path, reason));
         if path.starts_with('/') {
             return refuse("it is absolute");
         }
@@ -42,7 +47,7 @@ impl RelPath {
             return refuse("it contains a NUL byte");
         }
         if path.len() > PATH_BYTES_MAX {
-            return refuse("it is longer than 4095 bytes");
+            return refuse(TOO_LONG);
         }
         let mut kept = String::with_capacity(path.len());
         for part in path.split('/') {

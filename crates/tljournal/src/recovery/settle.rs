@@ -60,7 +60,7 @@ pub(crate) fn settle_trees(engine: &Engine) -> Result<(), Error> {
                     // What it replaced is kept until a later boot can tell what the medium has.
                     continue;
                 }
-                let synced = tree.sync_filesystem();
+                let synced = tree.sync_tree();
                 if synced.is_err() {
                     engine.note_failed_sync(&waiting.place, identity);
                 }
@@ -148,7 +148,7 @@ fn check(engine: &Engine, waiting: &Waiting) -> Result<bool, Error> {
     };
     let torn = is_tree_torn(engine, &root, &waiting.change, staged)?;
     if !torn || apply::run(engine, waiting.id, changes, Direction::Back)? != Outcome::Done {
-        let _synced = root.sync_filesystem()?;
+        let _synced = root.sync_tree()?;
         return record_settled(engine, waiting).map(|()| false);
     }
     apply::settle(engine, changes)?;

@@ -65,8 +65,7 @@ fn fill(
             let before = look()?;
             let reader: Box<dyn Read> = Box::new(Arc::clone(&file));
             archive::feed(reader, &name, unpacker)?;
-            let after = look()?;
-            if (before.size, before.mtime, before.ctime) != (after.size, after.mtime, after.ctime) {
+            if !look()?.is_unchanged_since(&before) {
                 return Err(TreeError::Changed {
                     entry: name.clone(),
                 });

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use super::draft::{Content, Draft, root_mode, seal, unsigned};
 use super::spread::{cores, spread, writers};
 use super::walk::{Seen, walk};
-use super::{Built, Forbidden, Tick, TreeError};
+use super::{Built, Forbidden, Tick, TreeError, names};
 use crate::disk::{self, Dir, Piece, SparseFile, each_piece};
 use crate::model::{CAPABILITY, Entry, EntryKind, EntrySignature, Hasher, Kind, Stat};
 
@@ -88,12 +88,19 @@ fn lose(path: &str, lost: &str) {
 
 /// Reads the tree that is there, content and all.
 pub(crate) fn read(root: &Dir, tick: Tick<'_>) -> Result<Built, TreeError> {
-    read_draft(root, tick)?.describe()
+    read_draft(root, false, tick)?.describe()
 }
 
-/// The same, to be described.
-pub(super) fn read_draft(root: &Dir, tick: Tick<'_>) -> Result<Draft, TreeError> {
+/// The same, to be described; with nothing in it that is mounted there, if it has to be `moved` as one thing.
+pub(super) fn read_draft(root: &Dir, moved: bool, tick: Tick<'_>) -> Result<Draft, TreeError> {
     let seen = walk(root, None)?;
+    let at = |seen: &Seen| (seen.stat.dev, seen.stat.mount);
+    if let Some(mounted) = seen.iter().find(|one| moved && at(one) != at(&seen[0])) {
+        return Err(TreeError::Special {
+            entry: names::shown(&mounted.path),
+            what: "something that is mounted there, which does not move with the tree",
+        });
+    }
     let same_as = hard_links(&seen);
     let contents = read_files(cores(), &seen, &same_as, |buffer, seen| {
         read_file(root, seen, buffer, tick, |_| Ok(()))
@@ -206,13 +213,10 @@ pub(super) fn read_some(reader: &mut (impl Read + ?Sized), buffer: &mut [u8]) ->
 
 fn refuse_changed_file(source: &Dir, file: &File, seen: &Seen) -> Result<(), TreeError> {
     let now = source.disk().stat_open(file, &seen.path)?;
-    let was = &seen.stat;
-    let same = (now.kind, now.identity, now.size) == (was.kind, was.identity, was.size)
-        && (now.mtime, now.ctime) == (was.mtime, was.ctime);
-    if same {
-        return Ok(());
+    match now.is_unchanged_since(&seen.stat) {
+        true => Ok(()),
+        false => Err(TreeError::changed(&seen.path)),
     }
-    Err(TreeError::changed(&seen.path))
 }
 
 /// A directory whose mtime moved has got, lost or renamed entries since the walk. (Its ctime moves too

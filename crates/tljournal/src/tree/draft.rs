@@ -12,6 +12,8 @@ use super::spread::{cores, spread};
 pub(crate) struct Built {
     pub(crate) manifest: Manifest,
     pub(crate) signature: Signature,
+    /// The root, if whoever filled it made another one than was given.
+    pub(crate) remade: Option<Dir>,
 }
 
 impl Built {
@@ -81,6 +83,7 @@ impl Draft {
         Ok(Built {
             manifest: Manifest::new(self.entries)?,
             signature: Signature::new(self.signature),
+            remade: None,
         })
     }
 

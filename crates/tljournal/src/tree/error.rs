@@ -113,6 +113,16 @@ pub enum TreeError {
         /// What was said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The directory that was to be filled is not there any more, nor another one in its place.
+    #[error(
+        "failed to take over what fills the tree: `{path}` is {found}, where the directory to fill was; fill that directory, or put another one of the same filesystem in its place"
+    )]
+    Stage {
+        /// The directory, escaped.
+        path: String,
+        /// What is there.
+        found: &'static str,
+    },
     /// A source that can be read once was read before.
     #[error("failed to read {origin}: it can be read only once, and was")]
     AlreadyRead {

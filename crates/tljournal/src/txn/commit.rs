@@ -335,6 +335,7 @@ impl Transaction {
             txn,
             changed: BTreeMap::new(),
             pins: BTreeMap::new(),
+            root: self.engine.home.root.clone(),
         };
         let made = |change: &&Change| !matches!(change.op, Op::Adopt | Op::Parent);
         let made: BTreeSet<_> = plan.changes.iter().filter(made).map(|one| one.n).collect();

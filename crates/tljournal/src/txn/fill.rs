@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use super::begin::Transaction;
 use super::intent::{Found, Standing};
 use super::plan::Plan;
+use super::prepare::sync_parts;
 use crate::disk::Dir;
 use crate::error::{Conflict, ConflictKind, Error};
 use crate::home::{Parent, spot_name};
@@ -156,7 +157,13 @@ impl Transaction {
         match change.durability {
             Durability::Durable => spots.sync()?,
             // Torn, it could not be exchanged for what it replaced.
-            Durability::Rebuildable => spots.sync_filesystem()?,
+            Durability::Rebuildable if self.engine.home.syncfs_reaches_medium => {
+                spots.sync_filesystem()?
+            }
+            Durability::Rebuildable => {
+                sync_parts(&plan.changes, (id, spots))?;
+                spots.sync()?
+            }
         };
         Ok(())
     }
@@ -393,11 +400,15 @@ fn open_parent<'p>(root: &Dir, path: &'p str) -> Result<(Dir, &'p str), Error> {
     }
 }
 
-/// What was seen before it was copied up, under its new identity: an edit in between is none of it.
+/// What was seen before it was copied up, under its new identity: an edit in between is none of it. A link cannot
+/// be edited, and not every overlay gives the copy of one its mtime.
 fn risen(before: Image, now: &Stat) -> Image {
-    Image {
-        identity: now.identity,
-        ..before
+    match before.kind {
+        Kind::Link => Image::of(now),
+        _ => Image {
+            identity: now.identity,
+            ..before
+        },
     }
 }
 

@@ -2,9 +2,11 @@
 
 use super::begin::Transaction;
 use super::intent::{Found, Intent, Standing, Trust, Wanted};
-use super::payload::{Content, Payload, open_source};
+use super::payload::{Content, Payload};
+use super::source::Source;
 use crate::apply;
 use crate::catalog::EntryRow;
+use crate::disk::{Dir, DiskError};
 use crate::error::Error;
 use crate::home::Parent;
 use crate::model::{Digest, Kind, Stat};
@@ -94,7 +96,9 @@ impl Transaction {
         if !same_meta {
             return Ok(None);
         }
-        let digest = (wanted.digest)()?;
+        let Some(digest) = (wanted.digest)()? else {
+            return Ok(None);
+        };
         let entry = self.engine.look(|catalog| catalog.entry(&intent.place))?;
         let vouched = entry.as_ref().is_some_and(|entry| entry.vouches_for(&stat));
         if let Some(entry) = entry.as_ref().filter(|entry| vouched && !entry.racy) {
@@ -129,10 +133,7 @@ impl Transaction {
         let Parent::There(parent) = self.engine.home.parent(&intent.place)? else {
             return Ok(None);
         };
-        let file = parent.open_file(intent.place.path.name())?;
-        let before = parent.stat_open(&file)?;
-        let digest = parent.hash(&file, intent.place.path.name())?;
-        Ok((parent.stat_open(&file)? == before).then_some((before, digest)))
+        Ok(hash_file(&parent, intent.place.path.name())?)
     }
 
     /// What a payload will be, as far as it can be told without using it up.
@@ -143,16 +144,17 @@ impl Transaction {
                 size: bytes.len() as u64,
                 mode: payload.mode,
                 mtime: payload.mtime,
-                digest: Box::new(|| Ok(Digest::of(bytes))),
+                digest: Box::new(|| Ok(Some(Digest::of(bytes)))),
             },
             Content::File(path) | Content::Move(path) => {
                 let disk = self.engine.home.dir.disk();
-                let (file, stat) = open_source(disk, path)?;
+                let source = Source::open(disk, path)?;
+                let stat = source.stat;
                 Look {
                     size: stat.size,
                     mode: Some(payload.mode.unwrap_or(stat.mode & 0o777)),
                     mtime: Some(payload.mtime.unwrap_or(stat.mtime)),
-                    digest: Box::new(move || Ok(disk.hash(&file, path)?)),
+                    digest: Box::new(move || Ok(source.hash()?)),
                 }
             }
         };
@@ -164,5 +166,17 @@ struct Look<'a> {
     size: u64,
     mode: Option<u32>,
     mtime: Option<crate::model::Timestamp>,
-    digest: Box<dyn Fn() -> Result<Digest, Error> + 'a>,
+    /// `None` if the content changes while it is read.
+    digest: Box<dyn Fn() -> Result<Option<Digest>, Error> + 'a>,
+}
+
+/// Hashes a file; what it was before and after, if that is the same.
+pub(super) fn hash_file(parent: &Dir, name: &str) -> Result<Option<(Stat, Digest)>, DiskError> {
+    let file = parent.open_file(name)?;
+    let before = parent.stat_open(&file)?;
+    let digest = parent.hash(&file, name)?;
+    let after = parent.stat_open(&file)?;
+    Ok(after
+        .is_unchanged_since(&before)
+        .then_some((before, digest)))
 }

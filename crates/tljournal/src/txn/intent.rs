@@ -95,6 +95,8 @@ pub(super) struct Staged {
     pub(super) file: Option<NewFile>,
     /// A name of the same file elsewhere that is to go once it is in place.
     pub(super) moved_from: Option<Utf8PathBuf>,
+    /// What it was when it was hashed, if it still has that name: a program may have it open there.
+    pub(super) linked: Option<Stat>,
     pub(super) synced: bool,
 }
 

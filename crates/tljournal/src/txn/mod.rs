@@ -46,6 +46,7 @@
 //! - **T5** Rolling back a staging transaction needs no write: its owner's locks are gone, so it did not
 //!   happen.
 
+mod accounted;
 mod begin;
 mod commit;
 mod fill;
@@ -56,8 +57,10 @@ mod intent;
 mod payload;
 mod plan;
 mod populate;
+mod possible;
 mod prepare;
 mod receipt;
+mod source;
 mod stage;
 mod stage_tree;
 mod tidy;

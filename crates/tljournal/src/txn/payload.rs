@@ -3,11 +3,10 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use camino::{Utf8Path, Utf8PathBuf};
-use rustix::io::Errno;
+use camino::Utf8PathBuf;
 
-use crate::disk::{Disk, DiskError};
-use crate::model::{Attributes, Kind, Stat, Timestamp};
+use crate::disk::DiskError;
+use crate::model::{Attributes, Stat, Timestamp};
 
 /// What a file is to contain, with its mode and mtime.
 #[derive(Debug)]
@@ -135,16 +134,5 @@ impl fmt::Debug for Content {
             Self::Stream(..) => f.write_str("Stream"),
             Self::Move(path) => write!(f, "Move({path})"),
         }
-    }
-}
-
-/// Opens the file that is the content of a payload.
-pub(super) fn open_source(disk: &Disk, path: &Utf8Path) -> Result<(File, Stat), DiskError> {
-    let file = disk.open_source_at_once(path)?;
-    let stat = disk.stat_open(&file, path.as_str())?;
-    match stat.kind {
-        Kind::File => Ok((file, stat)),
-        Kind::Dir => Err(DiskError::new("read", path.as_str(), Errno::ISDIR)),
-        Kind::Link | Kind::Other => Err(DiskError::new("read", path.as_str(), Errno::INVAL)),
     }
 }

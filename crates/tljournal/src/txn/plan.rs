@@ -2,19 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use rustix::io::Errno;
-
 use super::begin::Transaction;
 use super::intent::{Found, Intent, Staged, Standing, Wanted};
+use super::source::Source;
 use super::stage::vanished;
 use crate::apply::Known;
 use crate::catalog::EntryRow;
-use crate::disk::{Dir, DiskError};
+use crate::disk::Dir;
 use crate::error::{Conflict, ConflictKind, Error};
 use crate::home::{Parent, spot_name};
 use crate::model::{
-    Change, Digest, Durability, Entry, Expect, Identity, Image, Kind, Manifest, Op, Place, Spot,
-    Stat, Timestamp,
+    Change, Digest, Durability, Expect, Identity, Image, Kind, Manifest, Op, Place, Spot, Stat,
+    Timestamp,
 };
 use crate::pin;
 use crate::tree::{self, Depth};
@@ -73,7 +72,7 @@ impl Transaction {
             if change.pre.is_none() && change.new.is_none() {
                 continue;
             }
-            check_possible(intent, &change, &parent)?;
+            self.check_possible(intent, &change, (&parent, stat.as_ref()))?;
             pin::refuse_within_pinned(&self.engine, &intent.place)?;
             for path in missing {
                 parents.insert(
@@ -98,16 +97,21 @@ impl Transaction {
         Ok(plan)
     }
 
-    /// Makes sure that what was staged is still where it waits.
+    /// Makes sure that what was staged is still where it waits, and is what was hashed.
     fn check_waits(&self, intent: &Intent, staged: &Staged) -> Result<(), Error> {
         let Some(live) = &self.live else {
             return Ok(());
         };
         let name = spot_name(&staged.spot, live.id, intent.n);
         let dir = self.staged_dir(&intent.place, &staged.spot)?;
-        match dir.stat(&name)? {
-            Some(stat) if staged.image.is_same_inode(&stat) => Ok(()),
-            _ => Err(vanished(&dir, &name).into()),
+        let there = dir.stat(&name)?;
+        let waits = there.filter(|stat| staged.image.is_same_inode(stat));
+        let stat = waits.ok_or_else(|| vanished(&dir, &name))?;
+        match (&staged.linked, &staged.moved_from) {
+            (Some(linked), Some(from)) if !is_as_hashed(&stat, linked) => {
+                Err(Source::changed(from, &intent.path))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -125,16 +129,9 @@ impl Transaction {
         };
         let pre = stat.as_ref().map(Image::of);
         let entry = self.engine.look(|catalog| catalog.entry(&intent.place))?;
-        let accounted = match &entry {
-            Some(entry) => stat
-                .as_ref()
-                .is_none_or(|stat| entry.image.is_untouched(stat)),
-            // Removing what the journal never knew is what was asked for; replacing it is not.
-            None if op == Op::Remove => true,
-            None => match &stat {
-                Some(stat) => self.is_as_installed(&intent.place, stat)?,
-                None => true,
-            },
+        let accounted = match &stat {
+            Some(stat) => self.is_accounted(&intent.place, stat, entry.as_ref(), op)?,
+            None => true,
         };
         plan.replaced.extend(entry.map(|entry| (intent.n, entry)));
         let chosen = matches!(intent.expect, Expect::Digest(_));
@@ -155,35 +152,6 @@ impl Transaction {
             drift: pre.is_some() && !chosen && (!accounted || self.keeps_evidence),
             pre,
         })
-    }
-
-    /// Whether something is as it was installed with the tree that it lies in, as the signature of that says.
-    fn is_as_installed(&self, place: &Place, stat: &Stat) -> Result<bool, Error> {
-        if stat.kind == Kind::Dir {
-            // What lies in it is not looked at.
-            return Ok(false);
-        }
-        for path in place.path.ancestors().skip(1) {
-            let above = Place {
-                anchor: place.anchor,
-                path,
-            };
-            let Some(tree) = self.engine.look(|catalog| catalog.entry(&above))? else {
-                continue;
-            };
-            let (Some(digest), Some(signature)) = (tree.digest, tree.signature) else {
-                return Ok(false);
-            };
-            let manifest = self.engine.known_manifest(&digest)?;
-            let (Some(manifest), Some(inside)) = (manifest, place.path.below(&above.path)) else {
-                return Ok(false);
-            };
-            let is_it = |entry: &Entry| entry.path == inside.as_str();
-            let index = manifest.entries().iter().position(is_it);
-            let known = index.and_then(|index| signature.entries().get(index));
-            return Ok(known.is_some_and(|known| known.is_untouched(stat)));
-        }
-        Ok(false)
     }
 
     /// Checks the precondition of one change against what is there.
@@ -319,6 +287,16 @@ impl Plan {
     }
 }
 
+/// Whether a file that has another name elsewhere is as it was when it was hashed. A name that it got or lost moves
+/// its ctime.
+fn is_as_hashed(now: &Stat, then: &Stat) -> bool {
+    let ctime = match now.links == then.links {
+        true => then.ctime,
+        false => now.ctime,
+    };
+    now.is_unchanged_since(&Stat { ctime, ..*then })
+}
+
 impl Found {
     /// Whether what is there now is what was found.
     pub(super) fn still_is(&self, stat: Option<&Stat>) -> bool {
@@ -328,32 +306,6 @@ impl Found {
             (Some(then), Some(now)) => Image::of(then) == Image::of(now) && then.ctime == now.ctime,
             _ => false,
         }
-    }
-}
-
-/// Whether the renames of a change can work, before anything is committed.
-fn check_possible(intent: &Intent, change: &Change, parent: &Dir) -> Result<(), Error> {
-    let wanted = match &intent.wanted {
-        Wanted::File(_) => Kind::File,
-        Wanted::Link(_) => Kind::Link,
-        Wanted::Tree(_) => Kind::Dir,
-        Wanted::Nothing(_) => change.pre.map_or(Kind::Other, |pre| pre.kind),
-    };
-    if let Some(pre) = change.pre.filter(|pre| pre.kind != wanted) {
-        let kind = match pre.kind {
-            Kind::Link => ConflictKind::Link {
-                link: intent.path.to_string(),
-            },
-            other => ConflictKind::Kind {
-                found: other.as_str(),
-                wanted: wanted.as_str(),
-            },
-        };
-        return Err(Conflict::at(&intent.path, kind).into());
-    }
-    match parent.is_writable() {
-        true => Ok(()),
-        false => Err(DiskError::new("change", parent.path().as_str(), Errno::ACCESS).into()),
     }
 }
 

@@ -6,8 +6,8 @@ use crate::ambient;
 use crate::apply::RACY_NANOS;
 use crate::disk::{Dir, Unsynced};
 use crate::error::Error;
-use crate::home::Parent;
-use crate::model::{Durability, EntryKind, Kind, Manifest, Place, Spot};
+use crate::home::{Parent, spot_name};
+use crate::model::{Change, Durability, Kind, Op, Place, Spot, TxnId};
 use crate::recovery;
 use crate::tree::{self, Depth, TreeError};
 
@@ -143,8 +143,8 @@ impl Transaction {
         let count = staged.iter().filter(is_file).count();
         let one_by_one = trees.clone().count() == 0 && count <= FILES_ONE_BY_ONE_MAX;
         if one_by_one || !home.syncfs_reaches_medium {
-            for tree in trees {
-                sync_tree(tree)?;
+            for tree in trees.filter_map(|staged| staged.tree.as_ref()) {
+                let _synced = tree.pin.dir().sync_tree()?;
             }
             // The names too: those in the transaction's directory, and its own.
             let names = [Unsynced::Dir(&live.staging.dir), Unsynced::Dir(&home.txns)];
@@ -171,15 +171,10 @@ impl Transaction {
         if let Some(file) = staged.file.take() {
             let _synced = file.sync()?;
         }
-        let dir = self.staged_dir(place, &staged.spot)?;
-        match &staged.tree {
-            Some(_) if self.engine.home.syncfs_reaches_medium => {
-                dir.sync_filesystem()?;
-            }
-            Some(_) => sync_tree(staged)?,
-            None => {}
+        if let Some(tree) = &staged.tree {
+            let _synced = tree.pin.dir().sync_tree()?;
         }
-        let _synced = dir.sync()?;
+        let _synced = self.staged_dir(place, &staged.spot)?.sync()?;
         Ok(())
     }
 
@@ -194,7 +189,7 @@ impl Transaction {
         };
         match &found.pin {
             Some(pin) => {
-                pin.dir().sync_filesystem()?;
+                let _synced = pin.dir().sync_tree()?;
             }
             None if found.stat.is_some_and(|stat| stat.kind == Kind::File) => {
                 parent.sync_file(intent.place.path.name())?;
@@ -230,27 +225,14 @@ fn needs_sync(wanted: &Wanted) -> bool {
     }
 }
 
-/// Syncs every entry of a staged tree by itself, where no other sync reaches the medium.
-fn sync_tree(staged: &Staged) -> Result<(), Error> {
-    let Some(tree) = &staged.tree else {
-        return Ok(());
-    };
-    sync_entries(tree.pin.dir(), &tree.manifest)
-}
-
-fn sync_entries(root: &Dir, manifest: &Manifest) -> Result<(), Error> {
-    for entry in manifest.entries() {
-        match entry.kind {
-            EntryKind::Dir if entry.path.is_empty() => {
-                root.sync()?;
-            }
-            EntryKind::Dir => {
-                root.open_dir(&entry.path)?.sync()?;
-            }
-            EntryKind::File { .. } => {
-                root.sync_file(&entry.path)?;
-            }
-            EntryKind::Link { .. } => {}
+/// Syncs what waits for the parts of trees, where no sync of the filesystem reaches the medium.
+pub(super) fn sync_parts(changes: &[Change], (id, spots): (TxnId, &Dir)) -> Result<(), Error> {
+    for change in changes.iter().filter(|change| change.op == Op::Part) {
+        let name = spot_name(&change.spot, id, change.n);
+        match change.new.map(|new| new.kind) {
+            Some(Kind::Dir) => _ = spots.open_dir(&name)?.sync_tree()?,
+            Some(Kind::File) => _ = spots.sync_file(&name)?,
+            Some(Kind::Link | Kind::Other) | None => {}
         }
     }
     Ok(())

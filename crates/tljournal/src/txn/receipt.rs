@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use crate::disk::Dir;
+use crate::home::named_below;
 use crate::model::{RelPath, TxnId};
 use crate::pin::Pin;
 
@@ -9,6 +11,8 @@ pub struct Receipt {
     pub(super) txn: Option<TxnId>,
     pub(super) changed: BTreeMap<RelPath, bool>,
     pub(super) pins: BTreeMap<RelPath, Pin>,
+    /// What absolute paths are found below.
+    pub(super) root: Dir,
 }
 
 impl Receipt {
@@ -27,7 +31,8 @@ impl Receipt {
     /// Whether this path was changed; false also for a path that the transaction did not name.
     #[must_use]
     pub fn changed(&self, path: &str) -> bool {
-        RelPath::new(path).is_ok_and(|path| self.changed.get(&path).copied().unwrap_or(false))
+        named_below(&self.root, path)
+            .is_ok_and(|path| self.changed.get(&path).copied().unwrap_or(false))
     }
 
     /// Every path of the transaction, and whether it was changed.
@@ -38,6 +43,6 @@ impl Receipt {
     /// The pin on a tree that was installed or found unchanged, taken before it was published or
     /// verified: what it holds is what was installed, whatever is installed there next.
     pub fn take_pin(&mut self, path: &str) -> Option<Pin> {
-        self.pins.remove(&RelPath::new(path).ok()?)
+        self.pins.remove(&named_below(&self.root, path).ok()?)
     }
 }

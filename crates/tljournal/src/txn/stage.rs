@@ -1,4 +1,3 @@
-use std::fs::File;
 use std::io::{Read, Write};
 
 use camino::Utf8Path;
@@ -6,15 +5,17 @@ use rustix::io::Errno;
 
 use super::begin::Transaction;
 use super::intent::{Intent, Staged, Wanted};
-use super::payload::{Content, Payload, open_source};
+use super::payload::{Content, Payload};
 use super::prepare::FILES_ONE_BY_ONE_MAX;
+use super::source::{READS_MAX, Source};
 use super::stage_tree::OnPinned;
 use crate::apply;
-use crate::disk::{self, Dense, Dir, DiskError, NewFile, Owner};
+use crate::disk::{self, Dense, Dir, Disk, DiskError, NewFile, Owner};
 use crate::error::Error;
 use crate::home::{Parent, spot_name};
 use crate::model::{
-    Change, Digest, Durability, Expect, Image, Kind, PathError, Place, RelPath, Spot, Stat,
+    Change, Digest, Durability, Expect, Image, Kind, NamedPath, PathError, Place, RelPath, Spot,
+    Stat,
 };
 
 impl Transaction {
@@ -29,12 +30,12 @@ impl Transaction {
     /// payload cannot be read or staged. The transaction can go on without the change.
     pub fn put(
         &mut self,
-        path: impl TryInto<RelPath, Error = PathError>,
+        path: impl TryInto<NamedPath, Error = PathError>,
         payload: impl Into<Payload>,
         expect: Expect,
     ) -> Result<(), Error> {
         let wanted = Wanted::File(payload.into());
-        self.add(path.try_into()?, wanted, expect)
+        self.add(self.engine.home.below_root(path)?, wanted, expect)
     }
 
     /// Takes away whatever is at a path: a file, a link, or a directory with everything below it.
@@ -44,7 +45,7 @@ impl Transaction {
     /// As for [`Transaction::put`].
     pub fn remove(
         &mut self,
-        path: impl TryInto<RelPath, Error = PathError>,
+        path: impl TryInto<NamedPath, Error = PathError>,
         expect: Expect,
     ) -> Result<(), Error> {
         self.remove_with(path, expect, OnPinned::Exchange)
@@ -57,11 +58,15 @@ impl Transaction {
     /// As for [`Transaction::put`]; what is in use is found when the transaction is committed.
     pub fn remove_with(
         &mut self,
-        path: impl TryInto<RelPath, Error = PathError>,
+        path: impl TryInto<NamedPath, Error = PathError>,
         expect: Expect,
         on_pinned: OnPinned,
     ) -> Result<(), Error> {
-        self.add(path.try_into()?, Wanted::Nothing(on_pinned), expect)
+        self.add(
+            self.engine.home.below_root(path)?,
+            Wanted::Nothing(on_pinned),
+            expect,
+        )
     }
 
     /// Makes a symbolic link at a path, or flips the one that is there. The target is text and not
@@ -71,11 +76,15 @@ impl Transaction {
     /// As for [`Transaction::put`].
     pub fn link(
         &mut self,
-        path: impl TryInto<RelPath, Error = PathError>,
+        path: impl TryInto<NamedPath, Error = PathError>,
         target: &str,
         expect: Expect,
     ) -> Result<(), Error> {
-        self.add(path.try_into()?, Wanted::Link(target.to_owned()), expect)
+        self.add(
+            self.engine.home.below_root(path)?,
+            Wanted::Link(target.to_owned()),
+            expect,
+        )
     }
 
     fn add(&mut self, path: RelPath, wanted: Wanted, expect: Expect) -> Result<(), Error> {
@@ -132,29 +141,29 @@ impl Transaction {
                 read_in(head.as_slice().chain(rest), (&dir, &name, owner))?
             }
             Content::File(path) | Content::Move(path) => {
-                let (source, stat) = open_source(&files, path)?;
-                mode = mode.or(Some(stat.mode & 0o777));
-                mtime = mtime.or(Some(stat.mtime));
+                let path = path.clone();
                 if matches!(payload.content, Content::Move(_)) {
-                    let path = source_path(&payload.content);
-                    moved_from = Some(path.to_owned());
-                    if payload.mode.is_none()
-                        && payload.mtime.is_none()
-                        && let Some(staged) = link_in(path, &source, &stat, &dir, &name)?
+                    moved_from = Some(path.clone());
+                    if (mode, mtime) == (None, None)
+                        && let Some(linked) = link_in((&files, &path), &dir, &name, &intent.path)?
                     {
-                        let (digest, image, file) = staged;
+                        let (digest, linked, file) = linked;
                         let file = self.keep_open(&spot, file)?;
                         intent.staged = Some(Staged {
                             digest: Some(digest),
                             file,
                             moved_from,
-                            ..Staged::new(spot, image)
+                            linked: Some(linked),
+                            ..Staged::new(spot, Image::of(&linked))
                         });
                         return Ok(());
                     }
                 }
-                let at = source_path(&payload.content);
-                copy((&source, at), (&dir, &name, owner))?
+                let (file, digest, stat) =
+                    copy_file((&files, &path), (&dir, &name, owner), &intent.path)?;
+                mode = mode.or(Some(stat.mode & 0o777));
+                mtime = mtime.or(Some(stat.mtime));
+                (file, digest)
             }
         };
         let replaced = there.filter(|stat| stat.kind == Kind::File);
@@ -217,6 +226,7 @@ impl Transaction {
 
     /// The directory and name that an intent's content is staged under, empty.
     pub(super) fn open_spot(&mut self, intent: &Intent) -> Result<(Spot, Dir, String), Error> {
+        self.check_movable_now(intent)?;
         let (spot, dir) = self.engine.home.spot_for(&intent.place)?;
         let live = self.live()?;
         let name = spot_name(&spot, live.id, intent.n);
@@ -250,43 +260,67 @@ impl Staged {
             tree: None,
             file: None,
             moved_from: None,
+            linked: None,
             synced: false,
         }
     }
 }
 
-fn source_path(content: &Content) -> &Utf8Path {
-    match content {
-        Content::File(path) | Content::Move(path) => path,
-        Content::Bytes(_) | Content::Stream(..) => Utf8Path::new(""),
+/// Creates a staged file with the content of a file that the caller names, and says what that was.
+fn copy_file(
+    (disk, path): (&Disk, &Utf8Path),
+    (dir, name, owner): (&Dir, &str, Option<Owner>),
+    target: &RelPath,
+) -> Result<(NewFile, Digest, Stat), Error> {
+    for _ in 0..READS_MAX {
+        let source = Source::open(disk, path)?;
+        let at = (dir, name, owner);
+        let (file, digest) = match source.stat.size {
+            // What has no size (below `/proc`) comes in pieces, and has to be read to its end.
+            0 => read_in(&source.file, at)?,
+            _ => copy((&source.file, path), at)?,
+        };
+        if source.is_steady(digest)? {
+            return Ok((file, digest, source.stat));
+        }
+        dir.remove_file(name)?;
     }
+    Err(Source::changed(path, target))
 }
+
+/// The digest of a file that got a second name, what it was when it was hashed, and a handle to it.
+type Linked = (Digest, Stat, NewFile);
 
 /// Gives a file a second name in the staging room; `None` where that cannot be.
 fn link_in(
-    path: &Utf8Path,
-    source: &File,
-    stat: &Stat,
+    (disk, path): (&Disk, &Utf8Path),
     dir: &Dir,
     name: &str,
-) -> Result<Option<(Digest, Image, NewFile)>, Error> {
-    match dir.link_from(path, name) {
-        Err(error)
-            if [Errno::XDEV, Errno::PERM, Errno::ACCESS, Errno::MLINK]
-                .iter()
-                .any(|no| error.is(*no)) =>
-        {
-            return Ok(None);
+    target: &RelPath,
+) -> Result<Option<Linked>, Error> {
+    for _ in 0..READS_MAX {
+        let source = Source::open(disk, path)?;
+        match dir.link_from(path, name) {
+            Err(error)
+                if [Errno::XDEV, Errno::PERM, Errno::ACCESS, Errno::MLINK]
+                    .iter()
+                    .any(|no| error.is(*no)) =>
+            {
+                return Ok(None);
+            }
+            linked => linked?,
         }
-        linked => linked?,
+        let digest = disk.hash(&source.file, path)?;
+        let linked = dir.stat(name)?.ok_or_else(|| vanished(dir, name))?;
+        let is_it = linked.identity == source.stat.identity;
+        if is_it && source.is_steady_but_for_names(digest)? {
+            let file = dir.adopt_file(name)?;
+            return Ok(Some((digest, linked, file)));
+        }
+        // It is being written to, or another file has its name by now.
+        dir.remove_file(name)?;
     }
-    let linked = dir.stat(name)?.ok_or_else(|| vanished(dir, name))?;
-    if linked.identity != stat.identity {
-        // Somebody put another file there in between.
-        return Err(DiskError::new("move", path.as_str(), Errno::AGAIN).into());
-    }
-    let digest = dir.disk().hash(source, path)?;
-    Ok(Some((digest, Image::of(&linked), dir.adopt_file(name)?)))
+    Err(Source::changed(path, target))
 }
 
 /// Creates a staged file with these bytes.
@@ -315,7 +349,7 @@ fn read_in(
 
 /// Creates a staged file with the content of another one, holes as holes.
 fn copy(
-    (from, path): (&File, &Utf8Path),
+    (from, path): (&std::fs::File, &Utf8Path),
     (dir, name, owner): (&Dir, &str, Option<Owner>),
 ) -> Result<(NewFile, Digest), Error> {
     let mut file = dir.create_file_of(name, 0o600, owner)?;

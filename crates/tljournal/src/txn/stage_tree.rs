@@ -9,10 +9,10 @@ use crate::apply::{self, RACY_NANOS};
 use crate::catalog::EntryRow;
 use crate::error::Error;
 use crate::model::{
-    Digest, Durability, Expect, Image, Manifest, PathError, Place, RelPath, Signature,
+    Digest, Durability, Expect, Image, Manifest, NamedPath, PathError, Place, RelPath, Signature,
 };
 use crate::pin::{self, Pin};
-use crate::tree::{self, Depth, Fingerprint, TreeSource};
+use crate::tree::{self, Depth, Fingerprint, TreeError, TreeSource};
 
 /// What to do about a tree that somebody has pinned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -67,11 +67,11 @@ impl Transaction {
     /// installed, which it names.
     pub fn tree(
         &mut self,
-        path: impl TryInto<RelPath, Error = PathError>,
+        path: impl TryInto<NamedPath, Error = PathError>,
         source: TreeSource,
         options: TreeOptions,
     ) -> Result<(), Error> {
-        let added = self.try_tree(path.try_into()?, source, options);
+        let added = self.try_tree(self.engine.home.below_root(path)?, source, options);
         added.map_err(|error| self.engine.explain(error))
     }
 
@@ -206,7 +206,13 @@ impl Transaction {
         let own = (own.dev, own.identity);
         let built = tree::build(&mut wanted.source, &root, own, &tick)?;
         drop((in_span, tick));
+        let root = built.remade.clone().unwrap_or(root);
         let stat = dir.stat(&name)?.ok_or_else(|| vanished(&dir, &name))?;
+        if stat.identity != root.own_stat()?.identity {
+            // It would be published, and is not what was read.
+            let entry = wanted.source.describe();
+            return Err(TreeError::Changed { entry }.into());
+        }
         let mode = built
             .manifest
             .entries()

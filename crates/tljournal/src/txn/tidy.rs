@@ -6,8 +6,9 @@ use camino::Utf8Path;
 
 use super::begin::{Live, Transaction};
 use super::intent::{Found, Wanted};
-use super::payload::{Content, Payload, open_source};
+use super::payload::{Content, Payload};
 use super::plan::Plan;
+use super::source::Source;
 use crate::apply::{self, Keep, Remains};
 use crate::error::Error;
 use crate::home::Parent;
@@ -42,12 +43,12 @@ impl Transaction {
             return Ok(());
         };
         let disk = self.engine.home.dir.disk();
-        let (file, stat) = open_source(disk, path)?;
-        let is_itself = found
-            .stat
-            .is_some_and(|there| there.identity == stat.identity);
-        match !is_itself && found.digest == Some(disk.hash(&file, path)?) {
-            true => self.remove_source(path, stat.identity),
+        let source = Source::open(disk, path)?;
+        let identity = source.stat.identity;
+        let is_itself = found.stat.is_some_and(|there| there.identity == identity);
+        let is_found = || Ok::<_, Error>(found.digest.is_some() && found.digest == source.hash()?);
+        match !is_itself && is_found()? {
+            true => self.remove_source(path, identity),
             false => Ok(()),
         }
     }

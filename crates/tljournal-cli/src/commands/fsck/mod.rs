@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 
 use camino::Utf8PathBuf;
 use serde_json::{Value, json};
-use tljournal::{Finding, FsckDepth, FsckOptions, FsckReport, RelPath};
+use tljournal::{Finding, FsckDepth, FsckOptions, FsckReport, NamedPath, RelPath};
 
 use self::print::Printer;
 use self::views::finding_json;
@@ -51,7 +51,7 @@ Examples:
 pub(crate) struct Args {
     /// Only what is recorded at, above or below these paths, relative to the root
     #[arg(value_name = "PATH")]
-    paths: Vec<RelPath>,
+    paths: Vec<NamedPath>,
     /// Read no content: compare names, kinds, sizes, modes, mtimes and link targets
     #[arg(long, conflicts_with = "full")]
     quick: bool,
@@ -69,7 +69,7 @@ pub(crate) struct Args {
     rebuild: bool,
     /// With --rebuild: take what is at this path as it is; may be repeated
     #[arg(long, value_name = "PATH", requires = "rebuild")]
-    tree: Vec<RelPath>,
+    tree: Vec<NamedPath>,
     /// With --rebuild: also if the database is sound
     #[arg(long, requires = "rebuild")]
     force: bool,
@@ -103,7 +103,7 @@ pub(super) fn run(session: &Session, args: &Args) -> Exit {
 }
 
 fn check(session: &Session, args: &Args) -> Result<Exit, Failure> {
-    let options = args.options();
+    let options = args.options(session)?;
     interrupt::stops(&options.watch);
     let found = Found::look(session, &options, session.output)?;
     session.output.result(
@@ -196,16 +196,16 @@ impl Found {
 }
 
 impl Args {
-    fn options(&self) -> FsckOptions {
+    fn options(&self, session: &Session) -> Result<FsckOptions, Failure> {
         let depth = match (self.quick, self.full) {
             (true, _) => FsckDepth::Quick,
             (_, true) => FsckDepth::Full,
             (false, false) => FsckDepth::Default,
         };
-        FsckOptions {
+        Ok(FsckOptions {
             depth,
-            paths: self.paths.clone(),
+            paths: session.all_below_root(&self.paths)?,
             ..FsckOptions::default()
-        }
+        })
     }
 }

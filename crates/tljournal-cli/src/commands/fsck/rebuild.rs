@@ -14,7 +14,7 @@ use crate::text::{clean, count};
 /// Makes a new database, and checks with it.
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let how = RebuildOptions {
-        adopt: args.tree.clone(),
+        adopt: session.all_below_root(&args.tree)?,
         force: args.force,
     };
     let progress = Progress::start("rebuild", session.output.shows_progress());
@@ -24,7 +24,7 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
         quiet: true,
         ..session.output
     };
-    let options = args.options();
+    let options = args.options(session)?;
     let found = Found::look(session, &options, silent)?;
     session.output.result(
         || {

@@ -18,7 +18,7 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
         std::fs::metadata(source)
             .map_err(|error| Failure::io(format!("look at the source `{source}`"), error))?;
     }
-    let options = args.options();
+    let options = args.options(session)?;
     interrupt::stops(&options.watch);
     let before = Found::look(session, &options, session.output)?;
     before.refuse_partial()?;
@@ -101,7 +101,7 @@ fn repair(
 ) -> Result<bool, Failure> {
     let how = RepairOptions {
         source: args.source.clone(),
-        paths: args.paths.clone(),
+        paths: options.paths.clone(),
         watch: options.watch.clone(),
     };
     let journal = session.work()?;

@@ -193,6 +193,8 @@ mod tests {
             links: 1,
             uid: 0,
             gid: 0,
+            immutable: false,
+            append_only: false,
         }
     }
 

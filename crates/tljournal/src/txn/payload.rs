@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use camino::Utf8PathBuf;
 
-use crate::disk::DiskError;
+use crate::disk::{Dense, Disk, DiskError, Sparse, SparseFile};
 use crate::model::{Attributes, Stat, Timestamp};
 
 /// What a file is to contain, with its mode and mtime.
@@ -23,8 +23,8 @@ pub(super) enum Content {
     Bytes(Arc<[u8]>),
     /// Read when it is staged, and again if it has to be.
     File(Utf8PathBuf),
-    /// Read to the end once: what was read already, and the rest.
-    Stream(Vec<u8>, Box<dyn Read + Send>),
+    /// Read to the end once.
+    Stream(Box<dyn Sparse + Send>),
     /// Gets a second name in the staging room; the first goes when the transaction is in place.
     Move(Utf8PathBuf),
 }
@@ -72,7 +72,7 @@ impl Payload {
         Ok(Self::new(if (count as u64) < HELD_BYTES_MAX {
             Content::Bytes(head.into())
         } else {
-            Content::Stream(head, Box::new(reader))
+            Content::Stream(Box::new(Dense(io::Cursor::new(head).chain(reader))))
         }))
     }
 
@@ -82,10 +82,17 @@ impl Payload {
         self
     }
 
-    /// What an open file contains from here on, with this mode and mtime.
+    /// What an open file contains, holes as holes, with this mode and mtime.
     pub(crate) fn opened(file: File, mode: u32, mtime: Timestamp) -> Result<Self, DiskError> {
-        let payload = Self::reader(file);
-        let payload = payload.map_err(|source| DiskError::new("read", "kept content", source))?;
+        let failed = |source| DiskError::new("read", "kept content", source);
+        let stat = Disk::default().stat_open(&file, "kept content")?;
+        let payload = match stat.size < HELD_BYTES_MAX {
+            true => Self::reader(file).map_err(failed)?,
+            false => {
+                let content = SparseFile::new(file, &stat).map_err(failed)?;
+                Self::new(Content::Stream(Box::new(content)))
+            }
+        };
         Ok(payload.mode(mode).mtime(mtime))
     }
 

@@ -1,4 +1,4 @@
-use std::io::{Read, Write};
+use std::io::Write;
 
 use camino::Utf8Path;
 use rustix::io::Errno;
@@ -10,7 +10,7 @@ use super::prepare::FILES_ONE_BY_ONE_MAX;
 use super::source::{READS_MAX, Source};
 use super::stage_tree::OnPinned;
 use crate::apply;
-use crate::disk::{self, Dense, Dir, Disk, DiskError, NewFile, Owner};
+use crate::disk::{self, Dense, Dir, Disk, DiskError, NewFile, Owner, Sparse};
 use crate::error::Error;
 use crate::home::{Parent, spot_name};
 use crate::model::{
@@ -137,9 +137,7 @@ impl Transaction {
         let mut moved_from = None;
         let (file, digest) = match &mut payload.content {
             Content::Bytes(bytes) => write(bytes, (&dir, &name, owner))?,
-            Content::Stream(head, rest) => {
-                read_in(head.as_slice().chain(rest), (&dir, &name, owner))?
-            }
+            Content::Stream(content) => read_in(&mut **content, (&dir, &name, owner))?,
             Content::File(path) | Content::Move(path) => {
                 let path = path.clone();
                 if matches!(payload.content, Content::Move(_)) {
@@ -277,7 +275,7 @@ fn copy_file(
         let at = (dir, name, owner);
         let (file, digest) = match source.stat.size {
             // What has no size (below `/proc`) comes in pieces, and has to be read to its end.
-            0 => read_in(&source.file, at)?,
+            0 => read_in(&mut Dense(&source.file), at)?,
             _ => copy((&source.file, path), at)?,
         };
         if source.is_steady(digest)? {
@@ -337,13 +335,13 @@ fn write(
 
 /// Creates a staged file with everything a reader yields.
 fn read_in(
-    from: impl Read,
+    from: &mut dyn Sparse,
     (dir, name, owner): (&Dir, &str, Option<Owner>),
 ) -> Result<(NewFile, Digest), Error> {
     let mut file = dir.create_file_of(name, 0o600, owner)?;
     let path = file.path().to_owned();
     let failed = |error| DiskError::new("read the content for", path.as_str(), error);
-    let (_, digest) = file.fill(&mut Dense(from), failed)?;
+    let (_, digest) = file.fill(from, failed)?;
     Ok((file, digest))
 }
 

@@ -167,6 +167,15 @@ fn g11_a_full_ext4() {
     });
 }
 
+/// SQLite's shared index had holes there, and a store into one ended the process.
+#[test]
+fn g11_a_full_ext4_with_blocks_of_1_kib() {
+    let options = ["-b", "1024"];
+    full_everywhere("ext4 with small blocks", Room::Space, 5, |at| {
+        Mounted::image("ext4", &options, 24 << 20, at)
+    });
+}
+
 #[test]
 fn g11_an_ext4_without_inodes() {
     let options = ["-b", "4096", "-N", "512"];

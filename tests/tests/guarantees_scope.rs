@@ -141,7 +141,8 @@ fn g8_what_is_planted_where_the_journals_files_belong_is_not_followed() {
         let outside = world.outside().join("victim");
         fs::write(&outside, "precious").unwrap();
         world.link(outside.as_str(), &format!("build/{name}"));
-        assert!(world.try_open().is_err(), "{name}");
+        // What lies in the place of a file is set aside.
+        assert_eq!(world.try_open().is_ok(), name != ".state", "{name}");
         assert_eq!(fs::read_to_string(&outside).unwrap(), "precious", "{name}");
     }
 }

@@ -165,6 +165,21 @@ fn time_and_chance_enter_through_one_place() {
     assert_eq!(users_of(&words, &["ambient"]), [""; 0]);
 }
 
+/// A wait that blocks anywhere else can be neither announced, limited nor ended.
+#[test]
+fn every_wait_for_a_kernel_lock_is_in_one_file() {
+    let words = [
+        "F_OFD_SETLKW",
+        "F_SETLKW",
+        "FlockOperation::LockShared",
+        "FlockOperation::LockExclusive",
+    ];
+    let waits = "crates/tljournal/src/lock/wait.rs";
+    let mut found = users_of(&words, &[]);
+    found.retain(|user| !user.starts_with(waits));
+    assert_eq!(found, [""; 0]);
+}
+
 #[test]
 fn no_file_is_too_long_to_be_read() {
     let long = |(path, content): (Utf8PathBuf, String)| {

@@ -50,7 +50,15 @@ impl Session {
             let path = home.as_str().escape_debug().to_string();
             return Err(Error::from(UsageError::NoJournal { path }).into());
         }
-        self.open(root)
+        self.open(self.options(root)?)
+    }
+
+    /// The same, with waits that end when this says so.
+    pub(crate) fn work_until(
+        &self,
+        gives_up: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Result<Journal, Failure> {
+        self.open(self.options(self.root()?)?.gives_up(gives_up))
     }
 
     /// Opens the journal for work in a directory that may have no home yet. Says whether it had a
@@ -62,7 +70,7 @@ impl Session {
         };
         let home = root.join(&self.global.home);
         let known = files::exists(&home.join(DATABASE));
-        Ok((self.open(root)?, home, known))
+        Ok((self.open(self.options(root)?)?, home, known))
     }
 
     /// Opens the journal to look only; works on a read-only copy too.
@@ -206,8 +214,8 @@ impl Session {
         words.join(" ")
     }
 
-    fn open(&self, root: Utf8PathBuf) -> Result<Journal, Failure> {
-        let journal = self.options(root)?.work()?;
+    fn open(&self, options: Options) -> Result<Journal, Failure> {
+        let journal = options.work()?;
         self.opened.replace(Some(journal.clone()));
         self.tell_recovery(journal.recovery());
         Ok(journal)

@@ -376,6 +376,18 @@ pub enum Unsupported {
         "/proc is not mounted, where the real paths of open directories are; mount it (mount -t proc proc /proc)"
     )]
     NoProc,
+    /// SQLite opens no file with so long a path.
+    #[error(
+        "the path of the database is {bytes} bytes long, and SQLite opens none that is longer than {max}: `{path}`; move the project, or keep the journal at a shorter path with --home"
+    )]
+    LongPath {
+        /// The database.
+        path: String,
+        /// How long that is.
+        bytes: usize,
+        /// How long it may be.
+        max: usize,
+    },
     /// A newer version wrote the database, or the SQLite library is too old.
     #[error(transparent)]
     Format(CatalogError),

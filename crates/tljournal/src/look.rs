@@ -2,6 +2,7 @@
 //! that it speaks of.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::catalog::{Catalog, CatalogError, EntryRow};
 use crate::disk::{Dir, DiskError, unless_gone};
@@ -27,6 +28,8 @@ pub(crate) struct Look<'a> {
     pub(crate) seen: Option<&'a Seen>,
     /// What is never kept.
     pub(crate) key_material: &'a KeyMaterial,
+    /// How long to wait for a lock.
+    pub(crate) lock_wait: Option<Duration>,
 }
 
 /// Who is asked what the database says.
@@ -51,6 +54,7 @@ impl<'a> Look<'a> {
             at_home: true,
             seen: None,
             key_material: &engine.key_material,
+            lock_wait: engine.lock_wait,
         }
     }
 

@@ -65,7 +65,7 @@ impl Pin {
 
     /// Pins a directory that nobody else can reach yet.
     pub(crate) fn on(dir: Dir) -> Result<Self, Error> {
-        lock::wait_shared(&dir).map_err(|errno| cannot_lock(&dir, errno))?;
+        lock::lock_dir(&dir, Mode::Shared, Wait::default())?;
         let identity = dir.own_stat()?.identity;
         Ok(Self::new(dir, identity))
     }
@@ -172,7 +172,7 @@ pub(crate) fn hold_alone(
             if is_own(identity) || holds_key || engine.keeps_others_waiting()? {
                 return Err(Conflict::at(path, ConflictKind::WouldDeadlock).into());
             }
-            engine.noting((&path, why), txn, None, |wait| {
+            engine.noting((&path, why), txn, engine.lock_wait, |wait| {
                 wait_for(&path, &dir, Mode::Exclusive, wait)
             })?;
         }

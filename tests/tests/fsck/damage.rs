@@ -266,8 +266,24 @@ pub(crate) fn all() -> Vec<Damage> {
     add("a foreign journal", Code::DatabaseJournal, Mended, |w| {
         w.write("build/.state.db-journal", "x")
     });
+    add(
+        "marked as another program's",
+        Code::DatabaseSchema,
+        Mended,
+        |w| sql(w, "PRAGMA application_id = 7"),
+    );
+    add("an index gone", Code::DatabaseSchema, Mended, |w| {
+        sql(w, "DROP INDEX txn_unfinished")
+    });
     add("another program's", Code::DatabaseForeign, Beyond, |w| {
-        sql(w, "PRAGMA application_id = 7")
+        for name in [
+            "build/.state.db",
+            "build/.state.db-wal",
+            "build/.state.db-shm",
+        ] {
+            let _ = std::fs::remove_file(w.path(name));
+        }
+        sql(w, "CREATE TABLE theirs (x)");
     });
     add("of the future", Code::DatabaseNewer, Beyond, |w| {
         sql(w, "UPDATE home SET incompat = 1024")

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 const OF_COMMANDS: &str = "\
 Exit status:
   that of CMD, or 128 and the number of the signal that ended it; else, as with timeout(1),
-  124  a lock was not free in time (-E names another one)
+  124  a lock that it asks for was not free in time (-E names another one)
   125  tljournal itself failed, or was called wrongly
   126  CMD was found but cannot be run
   127  CMD was not found";
@@ -38,7 +38,7 @@ pub(super) fn code(status: ExitStatus) -> u8 {
 /// The exit code when no command has run to its end.
 pub(super) fn code_of_failure(failure: &Failure, timeout_code: u8) -> u8 {
     match failure {
-        Failure::Journal(Error::Lock(_)) => timeout_code,
+        Failure::Journal(Error::Lock(lock)) if !lock.is_about_database() => timeout_code,
         Failure::Command { source, .. } => match source.kind() {
             io::ErrorKind::NotFound => NOT_FOUND,
             // There is no room for another process, whatever it would run.
@@ -102,5 +102,15 @@ mod tests {
             holder: String::new(),
         };
         assert_eq!(code(Error::Lock(timeout).into()), 99);
+        let timeout = tljournal::LockError::Timeout {
+            lock: "lock/db".to_owned(),
+            waited: std::time::Duration::ZERO,
+            holder: String::new(),
+        };
+        assert_eq!(
+            code(Error::Lock(timeout).into()),
+            125,
+            "no lock of the command"
+        );
     }
 }

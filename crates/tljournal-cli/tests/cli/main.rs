@@ -45,4 +45,5 @@ mod together;
 mod trees;
 mod undo;
 mod users;
+mod waits;
 mod world;

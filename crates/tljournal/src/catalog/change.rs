@@ -8,7 +8,9 @@ impl Catalog {
     /// Records the changes of a transaction.
     pub(crate) fn insert_changes(&self, txn: i64, changes: &[Change]) -> Result<(), CatalogError> {
         let mut statement = self.conn.prepare_cached(
-            "INSERT OR REPLACE INTO change VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,
+            "INSERT OR REPLACE INTO change (txn, n, root, path, op, pre_kind, pre_ino, pre_born, pre_size,
+             pre_mode, pre_mtime, new_kind, new_ino, new_born, new_size, new_mode, new_mtime, digest,
+             target, beside, rebuildable, drift) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,
              ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
         )?;
         for change in changes {

@@ -6,6 +6,7 @@ use rusqlite::{Row, params};
 use super::codec::{bad, digest, parse, place, time};
 use super::entry::read_entry;
 use super::kept::KEPT_SINCE;
+use super::open::number_max;
 use super::{Catalog, CatalogError, EntryRow};
 use crate::model::{Digest, Place, RunId, TxnId};
 
@@ -45,7 +46,37 @@ struct Unaccounted {
 }
 
 /// In the order in which they have to be removed.
-const UNACCOUNTED: [Unaccounted; 3] = [
+const UNACCOUNTED: [Unaccounted; 8] = [
+    Unaccounted {
+        text: "the number of a root is out of range",
+        table: "root",
+        key: "id",
+        condition: concat!("id NOT BETWEEN 1 AND ", number_max!()),
+    },
+    Unaccounted {
+        text: "the number of a run is out of range",
+        table: "run",
+        key: "id",
+        condition: concat!("id NOT BETWEEN 1 AND ", number_max!()),
+    },
+    Unaccounted {
+        text: "the number of a transaction is out of range",
+        table: "txn",
+        key: "id",
+        condition: concat!("id NOT BETWEEN 1 AND ", number_max!()),
+    },
+    Unaccounted {
+        text: "the commit point of a transaction is out of range",
+        table: "txn",
+        key: "id",
+        condition: concat!("commit_no NOT BETWEEN 1 AND ", number_max!()),
+    },
+    Unaccounted {
+        text: "the number of an event is out of range",
+        table: "event",
+        key: "id",
+        condition: concat!("id NOT BETWEEN 1 AND ", number_max!()),
+    },
     Unaccounted {
         text: "a transaction is in place without a commit point",
         table: "txn",
@@ -126,6 +157,16 @@ impl Catalog {
             let count: i64 = self.conn.query_row(&count, [], |row| row.get(0))?;
             match *table {
                 "txn" => self.remove_txns(&format!("SELECT id FROM txn WHERE {condition}"))?,
+                "run" | "root" => {
+                    let these = format!("SELECT id FROM {table} WHERE {condition}");
+                    self.remove_txns(&format!("SELECT id FROM txn WHERE {table} IN ({these})"))?;
+                    let events = match *table {
+                        "run" => format!("DELETE FROM event WHERE run IN ({these});"),
+                        _ => String::new(),
+                    };
+                    let sql = format!("{events} DELETE FROM {table} WHERE {condition}");
+                    self.conn.execute_batch(&sql)?;
+                }
                 _ => self
                     .conn
                     .execute_batch(&format!("DELETE FROM {table} WHERE {condition}"))?,

@@ -31,6 +31,8 @@ mod open;
 mod records;
 mod run;
 mod salvage;
+mod schema;
+mod sql_text;
 mod steps;
 mod touched;
 mod tree;
@@ -68,6 +70,9 @@ pub enum CatalogError {
     /// The database is damaged: its pages, or its schema.
     #[error("the catalog is damaged: {0}")]
     Corrupt(String),
+    /// The schema is not one that this version, or a newer one, makes.
+    #[error("the catalog has another schema than this version makes: {0}")]
+    Schema(String),
     /// A row holds what was never written there.
     #[error("the catalog is damaged: {0}")]
     Row(String),
@@ -82,6 +87,9 @@ pub enum CatalogError {
         /// The bits of the incompatible features that are not known here.
         features: i64,
     },
+    /// Another program holds SQLite's own locks on the database.
+    #[error("another program has locked the catalog")]
+    Busy,
     /// Space ran out.
     #[error("there is no space left to write the catalog")]
     Full(#[source] rusqlite::Error),
@@ -116,7 +124,12 @@ impl From<rusqlite::Error> for CatalogError {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 Self::Corrupt(source.to_string())
             }
+            Some(ErrorCode::TooBig) => Self::Row(source.to_string()),
+            Some(ErrorCode::OperationInterrupted) => {
+                Self::Schema("it takes too long to read".to_owned())
+            }
             Some(ErrorCode::DiskFull) => Self::Full(source),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
             _ => match source {
                 rusqlite::Error::FromSqlConversionFailure(..)
                 | rusqlite::Error::IntegralValueOutOfRange(..)

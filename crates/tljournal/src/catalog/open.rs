@@ -3,23 +3,14 @@ use std::time::Duration;
 
 use camino::Utf8Path;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::limits::Limit;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 
 use super::codec::HOME;
+use super::schema::{self, Standing};
 use super::{CatalogError, EMPTY, Sync};
 use crate::model::{Anchor, Identity, Place};
-
-/// The migrations, oldest first; append only.
-const MIGRATIONS: &[M<'_>] = &[
-    M::up(include_str!("../../../../migrations/0001_catalog.sql")),
-    M::up(include_str!(
-        "../../../../migrations/0002_runs_and_vouchers.sql"
-    )),
-    M::up(include_str!("../../../../migrations/0003_history.sql")),
-    M::up(include_str!("../../../../migrations/0004_facts.sql")),
-    M::up(include_str!("../../../../migrations/0005_leftovers.sql")),
-];
 
 /// "tljl", which says whose database it is.
 const APPLICATION_ID: i32 = 0x746c_6a6c;
@@ -30,8 +21,33 @@ const FEATURES_KNOWN: i64 = 0;
 /// The first SQLite without the bug that loses committed pages when two connections checkpoint.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 
-/// Writers queue on `lock/db`; this only has to outlast a checkpoint or a copy of the database.
+/// How long a statement that reads waits inside SQLite: longer than any other connection needs to bring the index
+/// of the log up to date.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a statement waits inside SQLite where the caller waits itself: it has to announce it, and to give up.
+const BUSY_SLICE: Duration = Duration::from_millis(20);
+
+/// The largest number that a row of ours can have: 2^62. Behind it as many more would still have a next one.
+macro_rules! number_max {
+    () => {
+        "4611686018427387904"
+    };
+}
+pub(super) use number_max;
+
+/// How many thousand steps SQLite may make to read the schema: some thousand tables are no schema of ours.
+const SCHEMA_STEPS: u32 = 40;
+
+/// What no statement of ours needs more of, whatever the database holds. `VACUUM INTO` attaches one database.
+const LIMITS: [(Limit, i32); 6] = [
+    (Limit::SQLITE_LIMIT_LENGTH, 256 << 20),
+    (Limit::SQLITE_LIMIT_SQL_LENGTH, 256 << 10),
+    (Limit::SQLITE_LIMIT_COLUMN, 200),
+    (Limit::SQLITE_LIMIT_EXPR_DEPTH, 200),
+    (Limit::SQLITE_LIMIT_ATTACHED, 1),
+    (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 1),
+];
 
 /// An open database.
 #[derive(Debug)]
@@ -42,6 +58,8 @@ pub(crate) struct Catalog {
     /// Its row, once it is known to have one: another process may make it at any time.
     pub(super) root_row: Cell<Option<i64>>,
     sync: Option<Sync>,
+    /// What has to be done to its schema before it is worked with.
+    mends: Vec<String>,
 }
 
 impl Catalog {
@@ -54,8 +72,9 @@ impl Catalog {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_NOFOLLOW
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let catalog = Self::connect(path.as_str(), flags)?;
+        let mut catalog = Self::connect(path.as_str(), flags)?;
         catalog.check_format("incompat | compat_read")?;
+        catalog.conn.busy_timeout(BUSY_TIMEOUT)?;
         Ok(catalog)
     }
 
@@ -70,12 +89,45 @@ impl Catalog {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
             | OpenFlags::SQLITE_OPEN_URI
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let catalog = Self::connect(&format!("file:{escaped}{tail}"), flags)?;
+        let mut catalog = Self::connect(&format!("file:{escaped}{tail}"), flags)?;
         catalog.check_format("incompat")?;
+        catalog.conn.busy_timeout(BUSY_TIMEOUT)?;
+        if let Some(mend) = catalog.mends.first() {
+            return Err(CatalogError::Schema(format!("it lacks `{mend}`")));
+        }
         match catalog.schema_version()? {
             0 => Err(CatalogError::Corrupt(EMPTY.to_owned())),
             _ => Ok(catalog),
         }
+    }
+
+    /// Opens a private copy of a database to read it, and mends its schema.
+    pub(crate) fn open_copy(path: &Utf8Path) -> Result<Self, CatalogError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut catalog = Self::connect(path.as_str(), flags)?;
+        catalog.check_format("incompat")?;
+        catalog.mend()?;
+        match catalog.schema_version()? {
+            0 => Err(CatalogError::Corrupt(EMPTY.to_owned())),
+            _ => Ok(catalog),
+        }
+    }
+
+    /// What is, or was in a copy, to be mended in the schema.
+    pub(crate) fn mends(&self) -> &[String] {
+        &self.mends
+    }
+
+    /// Opens a private copy of a database to save what can be read, whatever its schema is.
+    pub(crate) fn open_to_salvage(path: &Utf8Path) -> Result<Self, CatalogError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let catalog = Self::connect(path.as_str(), flags)?;
+        // What cannot be parsed hides no table that can.
+        let lenient = DbConfig::SQLITE_DBCONFIG_DEFENSIVE;
+        catalog.conn.set_db_config(lenient, false)?;
+        catalog.conn.execute_batch("PRAGMA writable_schema = ON")?;
+        catalog.first_read(|| Ok(catalog.schema_version()?))?;
+        Ok(catalog)
     }
 
     fn connect(path: &str, flags: OpenFlags) -> Result<Self, CatalogError> {
@@ -90,7 +142,10 @@ impl Catalog {
             error => error,
         };
         let conn = Connection::open_with_flags(path, flags).map_err(opening)?;
-        conn.busy_timeout(BUSY_TIMEOUT)?;
+        conn.busy_timeout(BUSY_SLICE)?;
+        for (limit, most) in LIMITS {
+            conn.set_limit(limit, most)?;
+        }
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
@@ -104,50 +159,73 @@ impl Catalog {
             root: None,
             root_row: Cell::new(None),
             sync: None,
+            mends: Vec::new(),
         })
     }
 
-    /// Refuses what belongs to another program, or has features of a newer version in these columns.
-    fn check_format(&self, features: &str) -> Result<(), CatalogError> {
+    /// Reads the schema for the first time, which has SQLite parse all of it, within bounds.
+    fn first_read<T>(
+        &self,
+        read: impl FnOnce() -> Result<T, CatalogError>,
+    ) -> Result<T, CatalogError> {
+        let mut left = SCHEMA_STEPS;
+        let exhausted = move || {
+            left -= 1;
+            left == 0
+        };
+        self.conn.progress_handler(1000, Some(exhausted))?;
+        let read = read();
+        self.conn.progress_handler(0, None::<fn() -> bool>)?;
+        read
+    }
+
+    /// Refuses what belongs to another program, has features of a newer version in these columns, or a schema
+    /// that is not the known one. The text of the schema decides before any row is touched: a view may never come to
+    /// its end, a trigger may do anything, and a computed column may have any size.
+    fn check_format(&mut self, features: &str) -> Result<(), CatalogError> {
+        let objects = self.first_read(|| schema::objects(&self.conn))?;
+        let version = self.schema_version()?;
         let pragma = |name| {
             self.conn
                 .pragma_query_value(None, name, |row| row.get::<_, i32>(0))
         };
-        let empty = self.schema_version()? == 0 && {
-            let tables = "SELECT count(*) FROM sqlite_schema";
-            self.conn
-                .query_row(tables, [], |row| row.get::<_, i64>(0))?
-                == 0
-        };
-        if empty {
-            return Ok(());
+        let is_marked = pragma("application_id")? == APPLICATION_ID;
+        let standing = schema::standing(&objects, version)?;
+        if standing == Standing::Empty {
+            return match version {
+                0 => Ok(()),
+                _ => Err(CatalogError::Schema("it has no tables".to_owned())),
+            };
         }
-        if pragma("application_id")? != APPLICATION_ID {
+        if standing == Standing::Foreign && !is_marked {
             return Err(CatalogError::Foreign);
         }
-        // A view may never come to its end, and a trigger may do anything: ours has neither. What a newer
-        // version has is for its features to say, so that they are read first where that can be done.
-        let (home, all) = self.conn.query_row(
-            "SELECT count(*) FILTER (WHERE lower(name) = 'home'), count(*) FROM sqlite_schema
-             WHERE rootpage = 0 OR rootpage IS NULL",
-            [],
-            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)),
-        )?;
-        let active = || CatalogError::Corrupt("its schema holds more than tables".to_owned());
-        if home > 0 {
-            return Err(active());
+        if schema::has_features(&objects) {
+            let features = format!("SELECT {features} FROM home");
+            let bits = self
+                .conn
+                .query_row(&features, [], |row| row.get::<_, i64>(0));
+            let bits = bits.optional()?.unwrap_or(0) & !FEATURES_KNOWN;
+            if bits != 0 {
+                return Err(CatalogError::Newer { features: bits });
+            }
         }
-        let features = format!("SELECT {features} FROM home");
-        match self
+        match standing {
+            Standing::Ours(mends) => self.mends = mends,
+            Standing::Damaged(why) => return Err(CatalogError::Schema(why)),
+            _ => return Err(CatalogError::Schema("no table of it is known".to_owned())),
+        }
+        if !is_marked {
+            let mark = format!("PRAGMA application_id = {APPLICATION_ID}");
+            self.mends.push(mark);
+        }
+        let encoding: String = self
             .conn
-            .query_row(&features, [], |row| row.get::<_, i64>(0))
-        {
-            Ok(bits) if bits & !FEATURES_KNOWN != 0 => Err(CatalogError::Newer {
-                features: bits & !FEATURES_KNOWN,
-            }),
-            Ok(_) | Err(rusqlite::Error::QueryReturnedNoRows) if all > 0 => Err(active()),
-            Ok(_) | Err(rusqlite::Error::QueryReturnedNoRows) => Ok(()),
-            Err(error) => Err(error.into()),
+            .pragma_query_value(None, "encoding", |row| row.get(0))?;
+        match encoding == "UTF-8" {
+            true => Ok(()),
+            // Paths are compared by their bytes.
+            false => Err(CatalogError::Schema(format!("its texts are {encoding}"))),
         }
     }
 
@@ -158,38 +236,90 @@ impl Catalog {
             .pragma_query_value(None, "user_version", |row| row.get(0))?)
     }
 
-    /// Whether this version has migrations that the database has not seen.
+    /// Whether the database has to be changed before it can be worked with: it lacks migrations or an index, or
+    /// another program has left it in another state than ours do.
     pub(crate) fn needs_migration(&self) -> Result<bool, CatalogError> {
-        Ok(self.schema_version()? < MIGRATIONS.len() as i64)
+        Ok(self.is_older()? || !self.mends.is_empty())
     }
 
-    /// Brings the schema up to date. The caller holds `lock/commit` and `lock/db`; the version is
-    /// checked again under them.
-    pub(crate) fn migrate(&mut self) -> Result<(), CatalogError> {
-        if !self.needs_migration()? {
-            return Ok(());
-        }
-        let mode: String = self
-            .conn
-            .pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    /// Whether it lacks migrations.
+    pub(crate) fn is_older(&self) -> Result<bool, CatalogError> {
+        Ok(self.schema_version()? < schema::MIGRATIONS.len() as i64)
+    }
+
+    /// The same, for who is going to work with it: it has to have a write-ahead log too.
+    pub(crate) fn is_ready(&self) -> Result<bool, CatalogError> {
+        Ok(!self.needs_migration()? && self.journal_mode()? == "wal")
+    }
+
+    fn journal_mode(&self) -> Result<String, CatalogError> {
+        let mode = |row: &rusqlite::Row<'_>| row.get(0);
+        Ok(self.conn.pragma_query_value(None, "journal_mode", mode)?)
+    }
+
+    /// Brings the schema up to date. The caller holds `lock/commit` and `lock/db`, and has opened the database under
+    /// them. Returns what was mended.
+    pub(crate) fn migrate(&mut self) -> Result<Vec<String>, CatalogError> {
         // Whoever began this may have died over it; others are connected, and WAL cannot be left then.
-        if mode != "wal" {
-            // On the way there nothing is to lie beside the database: a rollback journal is never ours.
+        if self.journal_mode()? != "wal" {
+            // On the way there nothing is to lie beside the database: one page changes.
             self.conn.pragma_update(None, "journal_mode", "MEMORY")?;
             self.conn.pragma_update(None, "journal_mode", "WAL")?;
+            if self.journal_mode()? != "wal" {
+                return Err(CatalogError::Busy);
+            }
+        }
+        if !self.needs_migration()? {
+            return Ok(Vec::new());
         }
         self.conn.pragma_update(None, "synchronous", "FULL")?;
+        self.mend()?;
+        let mends = std::mem::take(&mut self.mends);
         self.conn
             .pragma_update(None, "application_id", APPLICATION_ID)?;
-        Migrations::from_slice(MIGRATIONS)
+        if !self.is_older()? {
+            return Ok(mends);
+        }
+        let migrations = Migrations::new(schema::MIGRATIONS.map(M::up).to_vec());
+        migrations
             .to_latest(&mut self.conn)
             .map_err(|error| match error {
                 rusqlite_migration::Error::RusqliteError { err, .. } => err.into(),
                 other => CatalogError::Corrupt(other.to_string()),
-            })
+            })?;
+        Ok(mends)
+    }
+
+    fn mend(&self) -> Result<(), CatalogError> {
+        if self.mends.is_empty() {
+            return Ok(());
+        }
+        let all = format!("BEGIN IMMEDIATE; {}; COMMIT", self.mends.join(";"));
+        Ok(self.conn.execute_batch(&all)?)
+    }
+
+    /// Refuses numbers that leave no room for the next ones. Each is at the end of an index.
+    pub(crate) fn check_numbers(&self) -> Result<(), CatalogError> {
+        let most = number_max!();
+        let bounds = ["run.id", "txn.id", "event.id", "root.id", "txn.commit_no"].map(|column| {
+            let table = column.split('.').next().unwrap_or_default();
+            format!(
+                "(SELECT min({column}) FROM {table}) < 1 OR (SELECT max({column}) FROM {table}) > {most}"
+            )
+        });
+        let sql = format!("SELECT coalesce({}, 0)", bounds.join(" OR "));
+        match self.conn.query_row(&sql, [], |row| row.get(0))? {
+            false => Ok(()),
+            true => Err(CatalogError::Corrupt(
+                "its numbers are out of range".to_owned(),
+            )),
+        }
     }
 
     /// Runs `act` as one SQLite transaction. The caller holds `lock/db`.
+    ///
+    /// # Errors
+    /// [`CatalogError::Busy`] before anything was done, while another program holds SQLite's own lock.
     pub(crate) fn write<T, E: From<CatalogError>>(
         &mut self,
         sync: Sync,
@@ -203,8 +333,11 @@ impl Catalog {
             self.conn.execute_batch(level).map_err(CatalogError::from)?;
             self.sync = Some(sync);
         }
+        let timeout = |timeout| self.conn.busy_timeout(timeout).map_err(CatalogError::from);
+        timeout(BUSY_SLICE)?;
         let begun =
             rusqlite::Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate);
+        timeout(BUSY_TIMEOUT)?;
         let txn = begun.map_err(CatalogError::from)?;
         let done = act(self)?;
         txn.commit().map_err(CatalogError::from)?;

@@ -60,6 +60,16 @@ impl Catalog {
         Ok(all)
     }
 
+    /// Whether there is a table whose rows could be taken over.
+    pub(crate) fn has_tables(&self) -> Result<bool, CatalogError> {
+        for table in TABLES {
+            if !columns(&self.conn, table)?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Copies the rows of a table, from its beginning to what cannot be read, and from its end back to that.
     fn take_over(&self, old: &Self, table: &'static str) -> Result<Salvaged, CatalogError> {
         let mut done = Salvaged {
@@ -146,7 +156,11 @@ impl Catalog {
 }
 
 fn columns(conn: &Connection, table: &str) -> Result<Vec<String>, CatalogError> {
-    let mut statement = conn.prepare("SELECT name FROM pragma_table_info(?1) ORDER BY cid")?;
+    // A view can have any name, and computes. Columns that do are not among these.
+    let sql = "SELECT name FROM pragma_table_info(?1) WHERE EXISTS
+               (SELECT 1 FROM sqlite_schema WHERE name = ?1 AND type = 'table' AND rootpage > 0)
+               ORDER BY cid";
+    let mut statement = conn.prepare(sql)?;
     let names = statement.query_map([table], |row| row.get(0))?;
     Ok(names.collect::<Result<_, _>>()?)
 }

@@ -7,7 +7,8 @@ use crate::model::{Digest, Manifest, Place, TxnId};
 impl Catalog {
     /// Keeps a manifest, under its digest, in place of whatever else is called so.
     pub(crate) fn put_manifest(&self, manifest: &Manifest) -> Result<(), CatalogError> {
-        let sql = "INSERT INTO manifest VALUES (?1, ?2, ?3, ?4) ON CONFLICT (digest) DO UPDATE
+        let sql = "INSERT INTO manifest (digest, entries, bytes, encoded)
+                   VALUES (?1, ?2, ?3, ?4) ON CONFLICT (digest) DO UPDATE
                    SET entries = excluded.entries, bytes = excluded.bytes, encoded = excluded.encoded
                    WHERE encoded IS NOT excluded.encoded";
         let encoded = manifest.encode();
@@ -84,7 +85,9 @@ impl Catalog {
     /// Records which manifest a source has while it looks like this.
     pub(crate) fn put_source(&self, look: &Digest, manifest: &Digest) -> Result<(), CatalogError> {
         self.conn
-            .prepare_cached("INSERT OR REPLACE INTO source VALUES (?1, ?2)")?
+            .prepare_cached(
+                "INSERT OR REPLACE INTO source (fingerprint, manifest) VALUES (?1, ?2)",
+            )?
             .execute(params![
                 look.as_bytes().as_slice(),
                 manifest.as_bytes().as_slice()

@@ -2,13 +2,17 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 
 use camino::Utf8Path;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::{Detail, Dir, DiskError, NewFile, Verb};
+use super::{Detail, Dir, DiskError, NewFile, Verb, data_in};
+
+/// The smallest page of memory.
+const PAGE_BYTES: u64 = 4096;
 
 impl Dir {
     /// Creates a file that was not there, for reading and writing.
@@ -75,6 +79,49 @@ impl Dir {
                 self.path.join(name).as_str(),
                 source,
             ));
+        }
+        Ok(())
+    }
+
+    /// Writes zeros over the first page of a file of ours, as far as it has one.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub(crate) fn clear(&self, file: &File, name: &str) -> Result<(), DiskError> {
+        let size = self.stat_open(file)?.size.min(PAGE_BYTES);
+        self.write_zeros(file, name, 0..size)
+    }
+
+    /// Makes sure that so many bytes of a file of ours are really there, without changing any.
+    ///
+    /// # Errors
+    /// [`DiskError`] when there is no room.
+    pub(crate) fn occupy(&self, file: &File, name: &str, bytes: u64) -> Result<(), DiskError> {
+        let failed = |source| DiskError::new("read", self.path.join(name).as_str(), source);
+        let mut at = 0;
+        for data in data_in(file, bytes).map_err(failed)? {
+            self.write_zeros(file, name, at..data.start)?;
+            at = data.end;
+        }
+        self.write_zeros(file, name, at..bytes)
+    }
+
+    fn write_zeros(&self, file: &File, name: &str, range: Range<u64>) -> Result<(), DiskError> {
+        let zeros = [0; PAGE_BYTES as usize];
+        let mut at = range.start;
+        while at < range.end {
+            let count = zeros.len().min((range.end - at) as usize);
+            let detail = Detail {
+                offset: at,
+                data: &zeros[..count],
+                ..Detail::default()
+            };
+            at += self.disk.call(
+                Verb::Write,
+                || self.path.join(name),
+                detail,
+                || rustix::io::retry_on_intr(|| rustix::io::pwrite(file, &zeros[..count], at)),
+            )? as u64;
         }
         Ok(())
     }

@@ -22,6 +22,7 @@ mod acting;
 mod attributes;
 mod change;
 mod copy;
+mod data;
 mod dir;
 mod file;
 mod make;
@@ -38,6 +39,7 @@ mod witness;
 
 pub(crate) use acting::{Acting, Owner, is_root, mode_of};
 pub(crate) use attributes::is_own_of_root;
+pub(crate) use data::data_in;
 pub use dir::Dir;
 pub use file::{NewFile, Synced, Unsynced};
 pub(crate) use obstacle::removal;
@@ -213,6 +215,20 @@ impl DiskError {
             path: path.escape_debug().to_string(),
             source: source.into(),
         }
+    }
+
+    /// Whether something of another kind is where a file belongs.
+    pub(crate) fn is_about_kind(&self) -> bool {
+        use rustix::io::Errno;
+        let kinds = [
+            Errno::LOOP,
+            Errno::ISDIR,
+            Errno::NXIO,
+            Errno::MLINK,
+            Errno::NOTDIR,
+            Errno::INVAL,
+        ];
+        kinds.iter().any(|errno| self.is(*errno))
     }
 
     /// What the filesystem said.

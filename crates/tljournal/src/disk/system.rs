@@ -91,6 +91,15 @@ impl Dir {
         Ok(mount.is_none_or(|mount| layered(&mount.kind)))
     }
 
+    /// Whether the filesystem hands out less than a page of memory at a time.
+    ///
+    /// # Errors
+    /// [`DiskError`] as the filesystem says.
+    pub(crate) fn has_small_blocks(&self) -> Result<bool, DiskError> {
+        let told = rustix::fs::fstatvfs(self).map_err(|errno| self.error("look at", errno))?;
+        Ok(told.f_frsize < 4096)
+    }
+
     /// Refuses content that is larger than everything that is free here, before it fills the filesystem.
     ///
     /// # Errors

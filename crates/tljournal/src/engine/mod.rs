@@ -10,7 +10,6 @@ mod own;
 mod rings;
 mod waits;
 
-use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +20,7 @@ use live_run::LiveRun;
 
 pub(crate) use holds::NotedHold;
 pub(crate) use own::OwnHold;
-pub(crate) use waits::NotedWait;
+pub(crate) use waits::{NotedWait, sqlite_turn};
 
 use crate::ambient::{self, Maker, ProcessFacts};
 use crate::catalog::{Catalog, CatalogError, Sync};
@@ -30,7 +29,7 @@ use crate::error::{Conflict, ConflictKind, Damage, Error, UsageError};
 use crate::home::{DatabaseFiles, Home};
 use crate::kept;
 use crate::lineage::{Lineage, Thing};
-use crate::lock::{self, Held, Mode, Runs};
+use crate::lock::{self, DbLock, GivesUp, Held, Mode, Runs};
 use crate::model::{Digest, EventKind, Identity, KeyMaterial, Manifest, Place, Retention, RunId};
 
 /// A journal that is open for work.
@@ -42,6 +41,8 @@ pub(crate) struct Engine {
     pub(crate) files: DatabaseFiles,
     /// How long to wait for the commit lock.
     pub(crate) lock_wait: Option<Duration>,
+    /// Ends every wait before that.
+    pub(crate) gives_up: GivesUp,
     /// How much is kept of what is not needed any more.
     pub(crate) retention: Retention,
     /// What is never kept.
@@ -53,6 +54,8 @@ pub(crate) struct Engine {
     /// Locks held by this handle that others may wait for.
     pub(crate) held: AtomicUsize,
     failed: AtomicBool,
+    /// Whether the last turn at the database did not come in time.
+    gave_up: AtomicBool,
     own_writes: AtomicU64,
     /// Whether this run recorded anything that had to be durable.
     has_committed: AtomicBool,
@@ -75,7 +78,7 @@ pub(crate) struct Moment {
 #[derive(Debug)]
 pub(crate) struct Store {
     pub(crate) catalog: Catalog,
-    pub(crate) lock: File,
+    pub(crate) lock: DbLock,
     /// Which inode the database is.
     pub(crate) database: Identity,
 }
@@ -89,7 +92,7 @@ impl Engine {
         runs: Runs,
         store: Store,
         files: DatabaseFiles,
-        lock_wait: Option<Duration>,
+        (lock_wait, gives_up): (Option<Duration>, GivesUp),
         (retention, key_material, lineage): (Retention, KeyMaterial, Lineage),
     ) -> Self {
         Self {
@@ -97,6 +100,7 @@ impl Engine {
             runs,
             files,
             lock_wait,
+            gives_up,
             retention,
             key_material,
             store: Arc::new(Mutex::new(store)),
@@ -105,6 +109,7 @@ impl Engine {
             holds: Holds::default(),
             held: AtomicUsize::new(0),
             failed: AtomicBool::new(false),
+            gave_up: AtomicBool::new(false),
             own_writes: AtomicU64::new(0),
             has_committed: AtomicBool::new(false),
             kept_lately: AtomicU64::new(0),
@@ -156,23 +161,22 @@ impl Engine {
         self.check_process()?;
         let mut store = self.store();
         let Store { catalog, lock, .. } = &mut *store;
-        let failed = |errno| DiskError::new("lock", "lock/db", errno);
-        lock::wait_exclusive(&*lock).map_err(failed)?;
+        let _turn = self.db_turn(lock)?;
         // Whoever writes by an index that others do not share any more, overwrites what they wrote.
-        if let Err(error) = self.home.check_files(self.files) {
-            lock::unlock(&*lock).map_err(failed)?;
-            return Err(error);
-        }
-        let recorded = match catalog.write(sync, &act) {
-            Err(CatalogError::Full(_)) if self.home.give_up_reserve() => catalog.write(sync, &act),
+        self.home.check_files(self.files)?;
+        let mut write = || {
+            let write = || catalog.write(sync, &act).map_err(|error| self.note(error));
+            sqlite_turn(&self.home, self.db_wait(), write)
+        };
+        let recorded = match write() {
+            Err(Error::Catalog(CatalogError::Full(_))) if self.home.give_up_reserve() => write(),
             recorded => recorded,
         };
         self.own_writes.fetch_add(1, Ordering::AcqRel);
         if sync == Sync::Full {
             self.has_committed.store(true, Ordering::Release);
         }
-        lock::unlock(&*lock).map_err(failed)?;
-        recorded.map_err(|error| self.note(error))
+        recorded
     }
 
     /// The row of this handle's run, if it has one.
@@ -346,16 +350,13 @@ impl Engine {
     /// Moves the log into the database if nobody is in the way. Queued like a write, so that whoever
     /// copies the database sees it before or after.
     fn checkpoint(&self) -> Result<(), Error> {
-        let failed = |errno| DiskError::new("lock", "lock/db", errno);
-        let store = self.store();
-        lock::wait_exclusive(&store.lock).map_err(failed)?;
-        let done = match self.home.check_files(self.files) {
-            Ok(()) => store.catalog.checkpoint().map_err(|error| self.note(error)),
-            Err(error) => Err(error),
-        };
-        lock::unlock(&store.lock).map_err(failed)?;
+        let mut store = self.store();
+        let Store { catalog, lock, .. } = &mut *store;
+        let turn = self.db_turn(lock)?;
+        self.home.check_files(self.files)?;
+        let done = catalog.checkpoint().map_err(|error| self.note(error))?;
+        drop(turn);
         drop(store);
-        let done = done?;
         tracing::debug!(done, "checkpoint at the end of the run");
         Ok(())
     }

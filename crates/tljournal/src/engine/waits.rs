@@ -1,13 +1,15 @@
 //! What this handle waits for, recorded while it waits: whoever is killed meanwhile is seen to have waited.
 
 use std::cell::Cell;
-use std::time::Instant;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use super::Engine;
 use crate::ambient;
-use crate::catalog::Sync;
+use crate::catalog::{CatalogError, Sync};
 use crate::error::Error;
-use crate::lock::Wait;
+use crate::home::{DATABASE, Home, SHM};
+use crate::lock::{self, Awaited, DbLock, DbTurn, LockError, Mode, Wait};
 use crate::model::{EventKind, Timestamp};
 
 /// A wait that may become long enough to be of interest.
@@ -28,18 +30,34 @@ impl Engine {
         &self,
         (what, why): (&str, &str),
         txn: Option<i64>,
-        limit: Option<std::time::Duration>,
+        limit: Option<Duration>,
         wait: impl FnOnce(Wait<'_>) -> Result<T, E>,
     ) -> Result<T, Error> {
         let noted = self.note_wait((what, why), txn);
         let tell = |holder: &str| noted.has_become_long(holder);
         let got = wait(Wait {
-            limit,
             tell: Some(&tell),
-            gives_up: None,
+            ..self.gives_up.within(limit)
         });
         noted.is_over(got.is_ok());
         got.map_err(Into::into)
+    }
+
+    /// How to wait for a turn at the database. After one that did not come in time the next is not waited for:
+    /// what a command still wants to note must not multiply its limit.
+    pub(super) fn db_wait(&self) -> Wait<'_> {
+        self.gives_up
+            .within(match self.gave_up.load(Ordering::Acquire) {
+                true => Some(Duration::ZERO),
+                false => self.lock_wait,
+            })
+    }
+
+    /// Waits for a turn at the database.
+    pub(super) fn db_turn<'a>(&self, lock: &'a mut DbLock) -> Result<DbTurn<'a>, LockError> {
+        let turn = lock.take(self.db_wait());
+        self.gave_up.store(turn.is_err(), Ordering::Release);
+        turn
     }
 
     /// A wait that begins now.
@@ -58,6 +76,30 @@ impl Engine {
             is_long: Cell::new(false),
         }
     }
+}
+
+/// Uses the database as soon as no other program holds SQLite's own locks on it. Programs of this kind queue on
+/// `lock/db` first, so that only others are ever waited for here.
+pub(crate) fn sqlite_turn<T>(
+    home: &Home,
+    wait: Wait<'_>,
+    mut act: impl FnMut() -> Result<T, Error>,
+) -> Result<T, Error> {
+    let holder = || {
+        let files = [SHM, DATABASE].map(|name| home.dir.stat(name).ok().flatten());
+        let inodes = files.into_iter().flatten();
+        lock::writer_of(inodes.map(|stat| stat.identity.ino))
+    };
+    let awaited = Awaited {
+        name: DATABASE,
+        path: home.dir.path().join(DATABASE),
+        mode: Mode::Exclusive,
+        holder: &holder,
+    };
+    lock::poll(&awaited, wait, || match act() {
+        Err(Error::Catalog(CatalogError::Busy)) => Ok(None),
+        done => done.map(Some),
+    })
 }
 
 impl NotedWait<'_> {

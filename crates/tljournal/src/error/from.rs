@@ -33,12 +33,13 @@ impl From<CatalogError> for Error {
             CatalogError::Newer { .. } | CatalogError::OldLibrary(_) => {
                 Self::Unsupported(Unsupported::Format(error))
             }
-            CatalogError::Corrupt(_) | CatalogError::Row(_) | CatalogError::Foreign => {
-                Self::Damaged(Damage::Catalog {
-                    path: crate::home::DATABASE.to_owned(),
-                    source: error,
-                })
-            }
+            CatalogError::Corrupt(_)
+            | CatalogError::Schema(_)
+            | CatalogError::Row(_)
+            | CatalogError::Foreign => Self::Damaged(Damage::Catalog {
+                path: crate::home::DATABASE.to_owned(),
+                source: error,
+            }),
             error => Self::Catalog(error),
         }
     }

@@ -18,7 +18,8 @@ use crate::model::RelPath;
 /// Whoever is told of findings; breaks to end the check.
 pub(crate) type Told<'a> = &'a mut dyn FnMut(Finding) -> ControlFlow<()>;
 
-/// How long somebody may be putting things in place before what waits for it is given up.
+/// How long a process may be putting things in place before what waits for it is given up, if the caller sets no
+/// limit.
 const MOMENT_WAIT: Duration = Duration::from_secs(60);
 
 /// A check that is under way.
@@ -182,7 +183,7 @@ impl Check<'_> {
     pub(super) fn moment(&self) -> Result<Moment, Error> {
         let wait = match self.gave_up.get() {
             true => Duration::ZERO,
-            false => MOMENT_WAIT,
+            false => self.look.lock_wait.unwrap_or(MOMENT_WAIT),
         };
         let moment = self.look.moment(&self.options.watch, wait);
         if matches!(moment, Err(Error::Lock(_))) {

@@ -118,6 +118,9 @@ codes! {
     DatabaseOlder = "database-older", Notice, Repair,
         "the database has the format of an older version",
         "nothing: the next command that works with the journal brings it up to date";
+    DatabaseSchema = "database-schema", Warning, Repair,
+        "the database lacks an index, or another program has added to it what could get in the way",
+        "nothing: the next command that works with the journal mends it";
     DatabaseJournal = "database-journal", Warning, Repair,
         "a rollback journal lies beside the database, which is never the journal's own",
         "nothing: the next command that works with the journal moves it aside";

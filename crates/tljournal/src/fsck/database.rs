@@ -8,8 +8,11 @@ impl Check<'_> {
     /// The pages, rows and manifests of the database, and what lies beside it.
     pub(super) fn database(&mut self) -> Result<(), Stop> {
         let look = self.look;
-        if look.ask(|catalog| catalog.needs_migration())? {
+        if look.ask(|catalog| catalog.is_older())? {
             self.tell(Finding::new(Code::DatabaseOlder, DATABASE))?;
+        }
+        for mend in look.ask(|catalog| Ok(catalog.mends().to_vec()))? {
+            self.tell(Finding::new(Code::DatabaseSchema, DATABASE).expected(mend))?;
         }
         if look.home.stat(FOREIGN_JOURNAL)?.is_some() {
             self.tell(Finding::new(Code::DatabaseJournal, FOREIGN_JOURNAL))?;

@@ -50,12 +50,14 @@ pub struct Rebuilt {
 /// The name of the transaction that stands for what was taken from disk.
 const LABEL: &str = "rebuilt";
 
-/// Makes a new database under another name, ready to be taken.
+/// Makes a new database under another name, ready to be taken. What differs from what is on disk, looked at so
+/// closely, is not recorded any more.
 pub(crate) fn make(
     home: &Home,
     features: HomeRow,
     old: Option<&Catalog>,
     options: &RebuildOptions,
+    depth: FsckDepth,
 ) -> Result<Rebuilt, Error> {
     // What is named has to be there before anything is made.
     let adopted = adopt(home, &options.adopt)?;
@@ -78,13 +80,17 @@ pub(crate) fn make(
     })?;
     rebuilt.count(salvaged);
     let catalog = Mutex::new(catalog);
-    let dropped = differing(home, &catalog, &mut rebuilt)?;
+    let dropped = differing(home, &catalog, depth, &mut rebuilt)?;
     let mut catalog = catalog
         .into_inner()
         .unwrap_or_else(|poisoned| poisoned.into_inner());
     catalog.write(Sync::Full, |catalog| {
         for place in &dropped {
             catalog.remove_entry(place)?;
+        }
+        if depth != FsckDepth::Full {
+            // No content was read, so that no signature stands for any.
+            catalog.distrust_all()?;
         }
         record(catalog, home, &adopted, &mut rebuilt)
     })?;
@@ -121,6 +127,7 @@ fn clear(home: &Home) -> Result<(), Error> {
 fn differing(
     home: &Home,
     catalog: &Mutex<Catalog>,
+    depth: FsckDepth,
     rebuilt: &mut Rebuilt,
 ) -> Result<Vec<Place>, Error> {
     let look = Look {
@@ -133,13 +140,14 @@ fn differing(
         at_home: true,
         seen: None,
         key_material: &KeyMaterial::default(),
+        lock_wait: None,
     };
     let mut differing = Vec::new();
     for scanned in look.ask(|catalog| catalog.scan_entries())? {
         let ScannedEntry::Whole(place, entry) = scanned else {
             continue;
         };
-        let is_same = match look.compare(&place, &entry, FsckDepth::Full) {
+        let is_same = match look.compare(&place, &entry, depth) {
             Ok(compared) => {
                 // What later transactions did inside a tree is a notice.
                 let is_notice = |finding: &Finding| finding.severity() == Severity::Notice;

@@ -2,8 +2,10 @@ use std::ffi::{OsStr, OsString};
 use std::sync::PoisonError;
 
 use super::Home;
+use super::fence::planted;
 use super::layout::{
-    ASIDE, BESIDE_PREFIX, DAMAGED_PREFIX, DATABASE, FOREIGN_JOURNAL, REBUILT, SHM, WAL,
+    ASIDE, BESIDE_PREFIX, DAMAGED_PREFIX, DATABASE, FOREIGN_JOURNAL, LOCK, LOG, REBUILT, SHM, TXN,
+    WAL,
 };
 use crate::ambient;
 use crate::disk::{self, Dir, DiskError, Owner};
@@ -113,8 +115,7 @@ impl Home {
         let scratch = self.aside.make_dir_of(&copying, 0o700, owner)?;
         // Who dies here leaves it unlocked, and the next one removes it.
         let copied = lock_copy(&scratch)
-            .and_then(|()| dir.copy_entry(name.as_ref(), &scratch, OsStr::new(COPY)))
-            .map_err(Error::from)
+            .and_then(|()| Ok(dir.copy_entry(name.as_ref(), &scratch, OsStr::new(COPY))?))
             .and_then(|left_out| {
                 let kept = self.set_aside(&scratch, COPY, what)?;
                 Ok(Copied { kept, left_out })
@@ -140,6 +141,38 @@ impl Home {
         if self.dir.stat(FOREIGN_JOURNAL)?.is_some() {
             let kept = self.set_aside(&self.dir, FOREIGN_JOURNAL, "foreign-journal")?;
             tracing::warn!(kept, "a rollback journal lay beside the database");
+        }
+        Ok(())
+    }
+
+    /// Moves away what lies in the place of a companion of the database and is no file of ours. The caller holds the
+    /// commit lock.
+    pub(crate) fn set_planted_companions_aside(&self) -> Result<(), Error> {
+        for name in [WAL, SHM] {
+            if let Some(found) = planted(&self.dir, self.dir.stat(name)?)? {
+                let kept = self.set_aside(&self.dir, name, "planted")?;
+                tracing::warn!(kept, found, "something was in the place of `{name}`");
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves away what lies in the place of a lock file, or of another small file, and is none. Which lock is made anew
+    /// is of no importance: nothing can have locked what was there.
+    pub(crate) fn set_planted_locks_aside(&self) -> Result<(), Error> {
+        for (dir, directories) in [
+            (&self.locks, &["name"][..]),
+            (&self.state, &[TXN, LOCK, LOG, ASIDE]),
+        ] {
+            for name in dir.names()? {
+                let Some(name) = name.to_str().filter(|name| !directories.contains(name)) else {
+                    continue;
+                };
+                if let Some(found) = planted(dir, dir.stat(name)?)? {
+                    let kept = self.set_aside(dir, name, "planted")?;
+                    tracing::warn!(kept, found, "something was in the place of `{name}`");
+                }
+            }
         }
         Ok(())
     }
@@ -297,9 +330,13 @@ fn number_of(name: &OsStr) -> Option<u64> {
     digits.parse().ok().filter(|_| is_plain)
 }
 
-fn lock_copy(scratch: &Dir) -> Result<(), DiskError> {
-    let locked = lock::wait_exclusive(scratch);
-    locked.map_err(|errno| DiskError::new("lock", scratch.path().as_str(), errno))
+/// Only who looks whether it is free can have locked it.
+fn lock_copy(scratch: &Dir) -> Result<(), Error> {
+    Ok(lock::lock_dir(
+        scratch,
+        lock::Mode::Exclusive,
+        lock::Wait::default(),
+    )?)
 }
 
 /// Lets a directory that its owner may not write be moved: the kernel has to change its `..`.

@@ -1,4 +1,8 @@
 use std::fs::File;
+use std::io::Read;
+use std::sync::{Mutex, PoisonError};
+
+use rustix::io::Errno;
 
 use super::Home;
 use super::layout::{ASIDE, DATABASE, FOREIGN_JOURNAL, LOCK, LOG, RESERVE, SHM, STATE, TXN, WAL};
@@ -6,6 +10,9 @@ use crate::disk::{self, Dir, DiskError, unless_gone};
 use crate::error::{Damage, Error};
 use crate::lock;
 use crate::model::{Identity, Kind, Stat};
+
+/// Where the header of a database says which kind of journal it has.
+const MODE_AT: u64 = 18;
 
 /// Which inodes the database, its log and the index of that are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +122,35 @@ impl Home {
         Ok(self.dir.stat(FOREIGN_JOURNAL)?.is_some())
     }
 
+    /// Whether the database was switched to a rollback journal, so that a journal beside it is its own. The caller
+    /// holds the commit lock, under which ours switch it back.
+    pub(crate) fn has_rollback_mode(&self) -> Result<bool, DiskError> {
+        // To close the file would drop the locks that SQLite has on it in this process: it stays open.
+        static OPENED: Mutex<Vec<File>> = Mutex::new(Vec::new());
+        let file = match self.dir.open_file(DATABASE) {
+            Err(error) if error.is(Errno::NOENT) => return Ok(false),
+            opened => opened?,
+        };
+        let mut header = Vec::new();
+        let read = (&file).take(MODE_AT + 2).read_to_end(&mut header);
+        OPENED
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(file);
+        let path = self.dir.path().join(DATABASE);
+        read.map_err(|source| DiskError::new("read", path.as_str(), source))?;
+        Ok(is_in_rollback_mode(&header))
+    }
+
+    /// Whether something that is no file of ours lies in the place of a companion, and the database itself is right.
+    pub(crate) fn has_planted_companion(&self) -> Result<bool, DiskError> {
+        let is_right = |name: &str| {
+            let found = planted(&self.dir, self.dir.stat(name)?)?;
+            Ok::<_, DiskError>(found.is_none())
+        };
+        Ok(is_right(DATABASE)? && !(is_right(WAL)? && is_right(SHM)?))
+    }
+
     /// Makes the companions of a new database ahead of SQLite, without copy-on-write: on btrfs a full
     /// disk would otherwise end the process in the middle of a store to the shared index.
     pub(crate) fn prepare_companions(&self) -> Result<(), Error> {
@@ -137,23 +173,38 @@ pub(crate) fn check_database_files(home: &Dir) -> Result<Option<Stat>, Error> {
     check_own_file(home, DATABASE)
 }
 
+/// Whether the beginning of a database says that it has a rollback journal.
+pub(crate) fn is_in_rollback_mode(header: &[u8]) -> bool {
+    header.get(MODE_AT as usize) == Some(&1) && header.starts_with(b"SQLite format 3")
+}
+
 fn check_own_file(home: &Dir, name: &str) -> Result<Option<Stat>, Error> {
-    let Some(stat) = home.stat(name)? else {
+    let stat = home.stat(name)?;
+    match planted(home, stat)? {
+        None => Ok(stat),
+        Some(found) => {
+            let path = home.path().join(name).to_string();
+            Err(Damage::Planted { path, found }.into())
+        }
+    }
+}
+
+/// What lies where a file of ours belongs, if it is none.
+pub(super) fn planted(home: &Dir, stat: Option<Stat>) -> Result<Option<&'static str>, DiskError> {
+    let Some(stat) = stat else {
         return Ok(None);
     };
-    let found = match stat.kind {
-        Kind::File if stat.links > 1 => "a file with a second name",
+    Ok(match stat.kind {
+        Kind::File if stat.links > 1 => Some("a file with a second name"),
         // Its owner could have put root's own file there, to have SQLite write into it.
         Kind::File if disk::is_root() && ![0, stat.uid].contains(&home.own_stat()?.uid) => {
-            "a file of another user"
+            Some("a file of another user")
         }
-        Kind::File => return Ok(Some(stat)),
-        Kind::Link => "a symbolic link",
-        Kind::Dir => "a directory",
-        Kind::Other => "a special file",
-    };
-    let path = home.path().join(name).to_string();
-    Err(Damage::Planted { path, found }.into())
+        Kind::File => None,
+        Kind::Link => Some("a symbolic link"),
+        Kind::Dir => Some("a directory"),
+        Kind::Other => Some("a special file"),
+    })
 }
 
 fn is_same(now: Option<Stat>, held: &Stat) -> bool {

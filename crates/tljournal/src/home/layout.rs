@@ -43,6 +43,8 @@ pub(crate) const WAL_SUFFIX: &str = "-wal";
 pub(crate) const SHM_SUFFIX: &str = "-shm";
 pub(crate) const RESERVE: &str = "reserve";
 const RESERVE_BYTES: usize = 1 << 20;
+/// `MAX_PATHNAME` of SQLite, without the room that it keeps.
+const DATABASE_PATH_BYTES_MAX: usize = 510;
 
 /// The open directories of a journal.
 #[derive(Debug, Clone)]
@@ -237,6 +239,13 @@ impl Home {
 
     /// Makes sure that the reserve is there; without it a full disk is met a little earlier.
     pub(crate) fn keep_reserve(&self) {
+        let found = self.state.stat(RESERVE);
+        if let Ok(Some(stat)) = found
+            && stat.kind != Kind::File
+            && let Err(error) = self.set_aside(&self.state, RESERVE, "planted")
+        {
+            tracing::warn!(%error, "what is in the place of the reserve stays there");
+        }
         if let Ok(None) = self.state.stat(RESERVE)
             && let Err(error) = self.state.fill_file(RESERVE, RESERVE_BYTES)
         {
@@ -276,7 +285,16 @@ impl Home {
 
     /// The path of the database, through no link: SQLite refuses those.
     pub(crate) fn database_path(&self) -> Result<Utf8PathBuf, Error> {
-        Ok(self.dir.real_path()?.join(DATABASE))
+        let path = self.dir.real_path()?.join(DATABASE);
+        match is_openable(&path) {
+            true => Ok(path),
+            false => Err(Unsupported::LongPath {
+                bytes: path.as_str().len(),
+                max: DATABASE_PATH_BYTES_MAX,
+                path: path.into_string(),
+            }
+            .into()),
+        }
     }
 }
 
@@ -287,6 +305,12 @@ pub(crate) fn refuse_without_proc(dir: &Dir) -> Result<(), Error> {
         // What else is wrong with it shows when it is needed.
         _ => Ok(()),
     }
+}
+
+/// Whether SQLite can open a database at this path. It resolves every link by itself, so that a short way through
+/// `/proc` leads to the same path.
+pub(crate) fn is_openable(path: &Utf8Path) -> bool {
+    path.as_str().len() <= DATABASE_PATH_BYTES_MAX
 }
 
 fn refuse_unsuitable(dir: &Dir) -> Result<(), Error> {

@@ -16,6 +16,7 @@
 mod aside;
 mod below;
 mod fence;
+mod index;
 mod layout;
 mod leftover;
 mod logs;
@@ -25,10 +26,13 @@ mod staging;
 pub(crate) use aside::{Copied, GONE};
 pub use below::below_root;
 pub(crate) use below::named_below;
-pub(crate) use fence::{DatabaseFiles, check_database_files, is_lost, is_used};
+pub(crate) use fence::{
+    DatabaseFiles, check_database_files, is_in_rollback_mode, is_lost, is_used,
+};
+pub(crate) use index::hold_index;
 pub(crate) use layout::{
     ASIDE, BESIDE_PREFIX, DAMAGED_PREFIX, DATABASE, FOREIGN_JOURNAL, Home, LOCK, LOG, NAMED,
-    REBUILDING, REBUILT, RESERVE, SHM, SHM_SUFFIX, STATE, TXN, WAL, WAL_SUFFIX,
+    REBUILDING, REBUILT, RESERVE, SHM, SHM_SUFFIX, STATE, TXN, WAL, WAL_SUFFIX, is_openable,
     refuse_planted_links, refuse_without_proc,
 };
 pub(crate) use leftover::{LeftoverChanges, txn_path};

@@ -5,7 +5,7 @@ use super::layout::BESIDE_PREFIX;
 use crate::ambient;
 use crate::disk::{Dir, DiskError};
 use crate::error::Error;
-use crate::lock;
+use crate::lock::{self, Mode, Wait};
 use crate::model::{Anchor, Change, Place, RelPath, Spot, Stat, TxnId};
 
 /// Tells people, and whoever keeps it, which path each staged entry was for: a line for each, after it
@@ -22,19 +22,25 @@ impl Staging {
     /// Locks the directory of a transaction that nobody has locked. `None` if somebody has, or if it is
     /// not there.
     pub(crate) fn claim(txns: &Dir, id: TxnId) -> Result<Option<Self>, Error> {
-        Self::locked(txns, id, |dir| lock::try_exclusive(dir))
+        Self::locked(txns, id, |dir| {
+            let free = lock::try_exclusive(dir);
+            Ok(free.map_err(|errno| DiskError::new("lock", dir.path().as_str(), errno))?)
+        })
     }
 
     /// Shares the lock of a transaction's directory, so that nobody deletes what is kept there; waits for
     /// whoever is looking whether it is free. `None` if it is not there.
-    pub(crate) fn share(txns: &Dir, id: TxnId) -> Result<Option<Self>, Error> {
-        Self::locked(txns, id, |dir| lock::wait_shared(dir).map(|()| true))
+    pub(crate) fn share(txns: &Dir, id: TxnId, wait: Wait<'_>) -> Result<Option<Self>, Error> {
+        Self::locked(txns, id, |dir| {
+            lock::lock_dir(dir, Mode::Shared, wait)?;
+            Ok(true)
+        })
     }
 
     fn locked(
         txns: &Dir,
         id: TxnId,
-        lock: impl Fn(&Dir) -> Result<bool, Errno>,
+        lock: impl Fn(&Dir) -> Result<bool, Error>,
     ) -> Result<Option<Self>, Error> {
         let dir = match txns.open_dir(&id.to_string()) {
             Ok(dir) => dir,
@@ -48,7 +54,7 @@ impl Staging {
             }
             Err(error) => return Err(error.into()),
         };
-        if !lock(&dir).map_err(|errno| cannot_lock(&dir, errno))? {
+        if !lock(&dir)? {
             return Ok(None);
         }
         // Whoever had it before may have removed it: the lock is worth something only with the name.
@@ -63,10 +69,10 @@ impl Staging {
 impl Home {
     /// Makes the directory of a transaction and locks it. Its row must exist already: whoever sweeps
     /// looks there for the run before it touches the directory.
-    pub(crate) fn make_staging(&self, id: TxnId) -> Result<Staging, Error> {
+    pub(crate) fn make_staging(&self, id: TxnId, wait: Wait<'_>) -> Result<Staging, Error> {
         self.txns.make_own_dir(&id.to_string())?;
         let dir = self.txns.open_dir(&id.to_string())?;
-        lock::wait_exclusive(&dir).map_err(|errno| cannot_lock(&dir, errno))?;
+        lock::lock_dir(&dir, Mode::Exclusive, wait)?;
         Ok(Staging { dir })
     }
 
@@ -157,10 +163,6 @@ fn is_own(stat: &Stat) -> bool {
     stat.uid == ambient::uid()
 }
 
-fn cannot_lock(dir: &Dir, errno: Errno) -> DiskError {
-    DiskError::new("lock", dir.path().as_str(), errno)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,7 +186,11 @@ mod tests {
         assert!(Staging::claim(&txns, id).unwrap().is_none());
         let waits = format!(":{} ", held.dir.own_stat().unwrap().identity.ino);
         let waiter = txns.clone();
-        let waiting = std::thread::spawn(move || Staging::share(&waiter, id).unwrap().is_some());
+        let waiting = std::thread::spawn(move || {
+            Staging::share(&waiter, id, Wait::default())
+                .unwrap()
+                .is_some()
+        });
         let is_waiting = |line: &str| line.contains("->") && line.contains(&waits);
         let locks = || std::fs::read_to_string("/proc/locks").unwrap();
         while !locks().lines().any(is_waiting) {
@@ -198,6 +204,10 @@ mod tests {
             !waiting.join().unwrap(),
             "it shares a lock that nobody else sees"
         );
-        assert!(Staging::share(&txns, id).unwrap().is_some());
+        assert!(
+            Staging::share(&txns, id, Wait::default())
+                .unwrap()
+                .is_some()
+        );
     }
 }

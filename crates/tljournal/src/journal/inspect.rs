@@ -1,21 +1,22 @@
-use std::fs::File;
 use std::ops::ControlFlow;
 use std::sync::Mutex;
+use std::time::Duration;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 
 use super::compare::compare;
+use super::copy::{PrivateCopy, log_bytes_in, share_database};
 use super::history::History;
 use crate::catalog::{Catalog, CatalogError, HomeRow};
 use crate::disk::unless_gone;
-use crate::disk::{Dir, Disk, DiskError};
+use crate::disk::{Dir, Disk};
 use crate::error::{Damage, Error, UsageError};
 use crate::fsck::{self, Finding, FsckOptions, FsckReport};
 use crate::home::{
-    DATABASE, FOREIGN_JOURNAL, Map, SHM, STATE, WAL, check_database_files, is_lost, is_used,
-    named_below, refuse_planted_links, refuse_without_proc,
+    DATABASE, FOREIGN_JOURNAL, Map, SHM, STATE, WAL, check_database_files, hold_index, is_lost,
+    is_openable, is_used, named_below, refuse_planted_links, refuse_without_proc,
 };
-use crate::lock::{self, Awaited, Runs, Wait};
+use crate::lock::{Runs, Wait};
 use crate::look::{Asked, Look, Seen};
 use crate::model::{KeyMaterial, Kind};
 use crate::tree::{Difference, DifferenceKind};
@@ -37,8 +38,9 @@ pub struct Inspection {
     /// What the database was when it was read, if that is not told of what others write since.
     seen: Option<Seen>,
     /// Holds the private copy that is read, if one is.
-    copy: Option<tempfile::TempDir>,
+    copy: Option<PrivateCopy>,
     key_material: KeyMaterial,
+    lock_wait: Option<Duration>,
 }
 
 impl Inspection {
@@ -49,6 +51,7 @@ impl Inspection {
         home: &Utf8Path,
         disk: &Disk,
         key_material: KeyMaterial,
+        wait: Wait<'_>,
     ) -> Result<Self, Error> {
         let no_journal = || UsageError::NoJournal {
             path: home.to_string(),
@@ -73,24 +76,38 @@ impl Inspection {
         refuse_without_proc(&dir)?;
         let path = dir.real_path()?.join(DATABASE);
         let (root_stat, home_stat) = (root_dir.own_stat()?, dir.own_stat()?);
-        let log_is_empty = dir.stat(WAL)?.is_none_or(|stat| stat.size == 0);
+        let log_is_empty = log_bytes_in(&dir)? == 0;
+        let has_journal = dir.stat(FOREIGN_JOURNAL)?.is_some();
         let is_own =
             |row: Option<HomeRow>| row.is_some_and(|row| row.identity == home_stat.identity);
         let seen = Seen::of(&dir)?;
+        // Of a copy the path is short.
+        let is_openable = is_openable(&path);
         let told = {
             // Nobody writes while this is looked at as a file that nobody writes.
-            let _lock = share_database(&dir)?;
-            Catalog::open_read_only(&path, true).and_then(|catalog| catalog.home())
+            let _lock = share_database(&dir, wait)?;
+            match is_openable {
+                true => Catalog::open_read_only(&path, true).and_then(|catalog| catalog.home()),
+                false => Ok(None),
+            }
         };
         let state = unless_gone(dir.open_dir(STATE))?;
+        let open_copy = || -> Result<_, Error> {
+            let copy = PrivateCopy::of(&dir, wait)?;
+            let catalog = copy.open()?;
+            Ok((catalog.home()?, Some((catalog, copy))))
+        };
         let opened = match told {
-            // A kill in the middle of a checkpoint, or a power cut, may have left all of it in the log.
-            Err(CatalogError::Corrupt(_) | CatalogError::Row(_)) if !log_is_empty => {
-                readable_copy(&dir).and_then(|(catalog, copy)| {
-                    let row = catalog.home()?;
-                    Ok((row, Some((catalog, copy))))
-                })
+            // A kill in the middle of a checkpoint, or a power cut, may have left all of it in the log; or what a
+            // journal has to take back makes it unreadable.
+            Err(CatalogError::Corrupt(_) | CatalogError::Row(_))
+                if !log_is_empty || has_journal =>
+            {
+                open_copy()
             }
+            // What can be mended is mended in a copy, to be read.
+            Err(CatalogError::Schema(_)) => open_copy(),
+            Ok(_) if !is_openable => open_copy(),
             told => told.map(|row| (row, None)).map_err(Error::from),
         };
         let (home_row, copy) = match opened {
@@ -102,14 +119,24 @@ impl Inspection {
             }
             opened => opened?,
         };
-        // SQLite would replay a journal that lies beside it, which is never ours.
-        let is_plain = dir.stat(SHM)?.is_some() && dir.stat(FOREIGN_JOURNAL)?.is_none();
-        let shared = is_own(home_row) && is_plain && dir.is_writable();
-        let (mut catalog, copy) = if shared || log_is_empty {
-            (Catalog::open_read_only(&path, !shared)?, None)
-        } else {
-            let (catalog, copy) = copy.map_or_else(|| readable_copy(&dir), Ok)?;
-            (catalog, Some(copy))
+        // SQLite would replay a journal that lies beside it.
+        let is_mended = copy
+            .as_ref()
+            .is_some_and(|(catalog, _)| !catalog.mends().is_empty());
+        let is_usable = is_openable && !is_mended && !has_journal;
+        let shared = is_own(home_row)
+            && is_usable
+            && dir.stat(SHM)?.is_some()
+            && dir.is_writable()
+            && hold_index(&dir, dir.stat(WAL)?.map_or(0, |log| log.size)).is_ok();
+        let in_place = shared || log_is_empty && is_usable;
+        let (mut catalog, copy) = match (in_place, copy) {
+            (true, _) => (Catalog::open_read_only(&path, !shared)?, None),
+            (false, Some((catalog, copy))) => (catalog, Some(copy)),
+            (false, None) => {
+                let copy = PrivateCopy::of(&dir, wait)?;
+                (copy.open()?, Some(copy))
+            }
         };
         let at_home = is_own(catalog.home()?);
         catalog.set_root(root_stat.identity);
@@ -136,6 +163,7 @@ impl Inspection {
             seen: Some(seen).filter(|_| at_home && !shared),
             copy,
             key_material,
+            lock_wait: wait.limit,
         })
     }
 
@@ -213,56 +241,7 @@ impl Inspection {
             at_home: self.at_home,
             seen: self.seen.as_ref(),
             key_material: &self.key_material,
+            lock_wait: self.lock_wait,
         }
     }
-}
-
-/// Keeps everybody from writing the database. On a copy there may be no lock, and nobody to wait for.
-fn share_database(dir: &Dir) -> Result<Option<File>, Error> {
-    let Ok(lock) = dir.open_file(".state/lock/db") else {
-        return Ok(None);
-    };
-    let ino = dir.stat_open(&lock)?.identity.ino;
-    let awaited = Awaited {
-        name: "db",
-        path: dir.path().join(".state/lock/db"),
-        mode: lock::Mode::Shared,
-        holder: &|| lock::of_inode(ino),
-    };
-    // A writer takes an instant. Whoever waits for one that was stopped is told for whom.
-    let (lock, _) = lock::in_line(&awaited, Vec::new(), lock, Wait::default())?;
-    Ok(Some(lock))
-}
-
-/// Opens a private copy of a database with its log, to be read.
-pub(super) fn readable_copy(dir: &Dir) -> Result<(Catalog, tempfile::TempDir), Error> {
-    let copy = private_copy(dir, dir.disk())?;
-    let path = Utf8PathBuf::from_path_buf(copy.path().join(DATABASE));
-    let path = path.map_err(|_| UsageError::NoJournal {
-        path: dir.path().to_string(),
-    })?;
-    Ok((Catalog::open_read_only(&path, false)?, copy))
-}
-
-/// Copies the database with its log, while nobody writes them.
-fn private_copy(dir: &Dir, disk: &Disk) -> Result<tempfile::TempDir, Error> {
-    let failed = |source| DiskError::new("make a copy of", dir.path().as_str(), source);
-    let copy = tempfile::Builder::new()
-        .prefix("tljournal-")
-        .tempdir()
-        .map_err(failed)?;
-    let path = Utf8PathBuf::from_path_buf(copy.path().to_owned())
-        .map_err(|_| failed(std::io::ErrorKind::InvalidFilename.into()))?;
-    let to = Dir::open(&path, disk.clone())?;
-    let _lock = share_database(dir)?;
-    for name in [DATABASE, WAL] {
-        // A log may be missing; a database without one is whole by itself.
-        if name == WAL && dir.stat(WAL)?.is_none() {
-            continue;
-        }
-        let from = dir.open_file(name)?;
-        let mut file = to.create_file(name, 0o600)?;
-        file.copy_from(&from, &dir.path().join(name))?;
-    }
-    Ok(copy)
 }

@@ -7,6 +7,8 @@
 mod blame;
 mod compare;
 mod content;
+mod copy;
+mod damage;
 mod diff;
 mod evidence;
 mod history;

@@ -1,4 +1,5 @@
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -6,15 +7,15 @@ use rustix::io::Errno;
 
 use super::inspect::Inspection;
 use super::work::Journal;
-use crate::catalog::{Catalog, CatalogError, HomeRow};
+use crate::catalog::{self, Catalog, CatalogError, HomeRow};
 use crate::disk::{Disk, Features};
-use crate::engine::{Engine, Store};
+use crate::engine::{Engine, Store, sqlite_turn};
 use crate::error::{Damage, Error};
 use crate::fsck::{self, Finding, FsckOptions, FsckReport};
-use crate::home::{self, Home, txn_path};
+use crate::home::{self, DATABASE, Home, WAL, hold_index, txn_path};
 use crate::kept;
 use crate::lineage::Lineage;
-use crate::lock::{self, Held, Mode, Runs, Wait};
+use crate::lock::{self, DbLock, GivesUp, Held, Mode, Runs, Wait};
 use crate::model::{EventKind, Identity, KeyMaterial, RelPath, Retention, Stat, TxnId};
 use crate::recovery::{self, Recovery};
 
@@ -29,6 +30,7 @@ pub struct Options {
     home: Utf8PathBuf,
     territory: Vec<RelPath>,
     lock_wait: Option<Duration>,
+    gives_up: GivesUp,
     retention: Retention,
     key_material: KeyMaterial,
     disk: Disk,
@@ -42,6 +44,7 @@ impl Options {
             home: Utf8PathBuf::from("build"),
             territory: Vec::new(),
             lock_wait: None,
+            gives_up: GivesUp::default(),
             retention: Retention::default(),
             key_material: KeyMaterial::default(),
             disk: Disk::default(),
@@ -61,9 +64,17 @@ impl Options {
         self
     }
 
-    /// Gives up after waiting this long for the commit lock. Without it waiting has no limit.
+    /// Gives up after waiting this long for a lock, or for another program that uses the database. Without it waiting
+    /// has no limit.
     pub fn lock_wait(mut self, limit: Duration) -> Self {
         self.lock_wait = Some(limit);
+        self
+    }
+
+    /// Asks this, several times a second, during every wait whether to give up; the wait then ends like one whose limit
+    /// is over.
+    pub fn gives_up(mut self, asked: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.gives_up = GivesUp(Some(Arc::new(asked)));
         self
     }
 
@@ -107,7 +118,13 @@ impl Options {
                 }
                 opened => opened?,
             };
-            let seen = home.check_database_files()?.map(|stat| stat.identity);
+            let seen = match home.check_database_files() {
+                Err(Error::Damaged(Damage::Planted { .. })) => {
+                    self.set_planted_aside()?;
+                    continue;
+                }
+                seen => seen?.map(|stat| stat.identity),
+            };
             let held = home.clone();
             match self.open_engine(home) {
                 Ok((engine, mut recovery)) => {
@@ -119,6 +136,12 @@ impl Options {
                         Err(error @ Error::Replaced { .. }) => last = Some(error),
                         kept => set_aside = kept?.or(set_aside),
                     }
+                }
+                Err(Error::Damaged(Damage::Planted { .. })) => self.set_planted_aside()?,
+                // In the place of a lock file, or of another small one.
+                Err(Error::Disk(error)) if error.is_about_kind() && last.is_none() => {
+                    self.set_planted_aside()?;
+                    last = Some(error.into());
                 }
                 // Somebody else was mending the database at that moment, or took everything away.
                 Err(error @ Error::Replaced { .. }) => last = Some(error),
@@ -136,7 +159,8 @@ impl Options {
     /// [`Error::Usage`] where there is no journal; [`Error::Damaged`] when the database cannot be read.
     pub fn inspect(self) -> Result<Inspection, Error> {
         let (root, home) = self.paths()?;
-        Inspection::open(&root, &home, &self.disk, self.key_material)
+        let wait = self.wait();
+        Inspection::open(&root, &home, &self.disk, self.key_material.clone(), wait)
     }
 
     /// Checks a journal as [`Inspection::fsck`] does; that its database cannot be opened is a finding too.
@@ -149,10 +173,23 @@ impl Options {
         told: &mut dyn FnMut(Finding) -> ControlFlow<()>,
     ) -> Result<FsckReport, Error> {
         let (root, home) = self.paths()?;
-        match Inspection::open(&root, &home, &self.disk, self.key_material) {
+        let wait = Wait {
+            gives_up: Some(&|| options.watch.is_stopped()),
+            ..Wait::within(self.lock_wait)
+        };
+        match Inspection::open(&root, &home, &self.disk, self.key_material, wait) {
             Ok(inspection) => Ok(inspection.fsck(options, told)),
+            Err(Error::Lock(_)) if options.watch.is_stopped() => Ok(FsckReport {
+                cancelled: true,
+                ..FsckReport::default()
+            }),
             Err(error) => fsck::tell_unopened(error, (&root, &home), told),
         }
+    }
+
+    /// How long to wait for a lock.
+    pub(super) fn wait(&self) -> Wait<'_> {
+        self.gives_up.within(self.lock_wait)
     }
 
     fn paths(&self) -> Result<(Utf8PathBuf, Utf8PathBuf), Error> {
@@ -188,7 +225,7 @@ impl Options {
             runs,
             store,
             files,
-            self.lock_wait,
+            (self.lock_wait, self.gives_up.clone()),
             (
                 self.retention.clone(),
                 self.key_material.clone(),
@@ -204,11 +241,8 @@ impl Options {
 
     /// Takes the commit lock of a home that is still the one at its path.
     pub(super) fn commit_lock(&self, home: &Home, purpose: &str) -> Result<Held, Error> {
-        let wait = Wait {
-            limit: self.lock_wait,
-            // Nothing can be recorded yet.
-            ..Wait::default()
-        };
+        // Nothing can be recorded yet.
+        let wait = self.wait();
         let held = lock::acquire(&home.locks, "commit", Mode::Exclusive, purpose, wait);
         home.check_in_place()?;
         let held = held?;
@@ -223,7 +257,11 @@ impl Options {
             return Ok(());
         }
         let _lock = self.commit_lock(home, "open")?;
-        home.set_foreign_journal_aside()
+        // Another program has switched the database to this mode: what it was at, it has to take back itself.
+        match home.has_rollback_mode()? {
+            true => Ok(()),
+            false => home.set_foreign_journal_aside(),
+        }
     }
 
     /// Refuses a database that some statement found damaged.
@@ -240,12 +278,13 @@ impl Options {
             Some(stat) if stat.size > 0 => stat,
             _ => return Ok(None),
         };
-        let store = open_store(home, &before)?;
-        let ready = !store.catalog.needs_migration()?
-            && store
-                .catalog
-                .home()?
-                .is_some_and(|row| row.identity == home.home_stat.identity);
+        let store = open_store(home, &before, self.wait())?;
+        if !store.catalog.is_ready()? {
+            return Ok(None);
+        }
+        store.catalog.check_numbers()?;
+        let known = store.catalog.home()?;
+        let ready = known.is_some_and(|row| row.identity == home.home_stat.identity);
         Ok(ready.then_some(store))
     }
 
@@ -274,22 +313,23 @@ impl Options {
             home.prepare_companions()?;
         }
         let database = home.ensure_database()?;
-        let mut store = open_store(home, &database)?;
-        let failed = |errno| crate::disk::DiskError::new("lock", "lock/db", errno);
-        lock::wait_exclusive(&store.lock).map_err(failed)?;
-        store.catalog.migrate()?;
+        let mut store = open_store(home, &database, self.wait())?;
+        let wait = self.wait();
+        let Store { catalog, lock, .. } = &mut store;
+        let turn = lock.take(wait)?;
+        let mends = sqlite_turn(home, wait, || Ok(catalog.migrate()?))?;
+        catalog.check_numbers()?;
         let row = HomeRow {
             identity: home.home_stat.identity,
             features,
         };
-        let moved = store
-            .catalog
+        let moved = catalog
             .home()?
             .is_some_and(|known| known.identity != row.identity);
         if is_new {
             home.sync_layout()?;
         }
-        store.catalog.write(crate::catalog::Sync::Full, |catalog| {
+        let set = |catalog: &Catalog| {
             if moved {
                 tracing::warn!(
                     "the database was copied or moved here; nothing it says is taken on trust"
@@ -297,18 +337,27 @@ impl Options {
                 catalog.strand_unfinished()?;
                 catalog.distrust_all()?;
             }
+            for mend in &mends {
+                tracing::warn!(
+                    mend,
+                    "the schema of the database was not as this version makes it"
+                );
+                let path = Some(DATABASE);
+                catalog.put_event((None, None), &EventKind::Repaired, path, mend)?;
+            }
             for promise in weaker_promises(features) {
                 tracing::warn!(home = %home.dir.path(), "{promise}");
                 catalog.put_event((None, None), &EventKind::WeakerPromise, None, promise)?;
             }
             catalog.set_home(row)
-        })?;
+        };
+        sqlite_turn(home, wait, || Ok(catalog.write(catalog::Sync::Full, set)?))?;
         if is_new {
             // The one file alone says whose it is from the beginning.
-            store.catalog.checkpoint()?;
+            catalog.checkpoint()?;
             let _synced = home.dir.sync()?;
         }
-        lock::unlock(&store.lock).map_err(failed)?;
+        drop(turn);
         if moved {
             self.set_staging_aside(home, "stranded", &store.catalog.kept_txns()?)?;
         }
@@ -337,42 +386,6 @@ impl Options {
         }
         Ok(())
     }
-
-    /// Sets a database aside that cannot be used, so that a new one can be begun; unless somebody else
-    /// did that since it was `seen`.
-    pub(super) fn set_database_aside(
-        &self,
-        seen: Option<Identity>,
-        why: &CatalogError,
-    ) -> Result<Option<String>, Error> {
-        let home = self.open_home()?;
-        let _lock = self.commit_lock(&home, "set a damaged database aside")?;
-        Self::set_aside_locked(&home, seen, why)
-    }
-
-    /// The same for who holds the commit lock.
-    pub(super) fn set_aside_locked(
-        home: &Home,
-        seen: Option<Identity>,
-        why: &CatalogError,
-    ) -> Result<Option<String>, Error> {
-        let lock = home.locks.open_lock_file("db")?;
-        let failed = |errno| crate::disk::DiskError::new("lock", "lock/db", errno);
-        lock::wait_exclusive(&lock).map_err(failed)?;
-        let found = home.check_database_files()?.map(|stat| stat.identity);
-        let Some(damaged) = found.filter(|_| found == seen) else {
-            return Ok(None);
-        };
-        // The mark says that the rest has to follow, should this be cut short: without its log a
-        // database is an older one.
-        home.mark_damaged(damaged)?;
-        let _synced = home.state.sync()?;
-        let kept = home.set_database_aside()?;
-        let _synced = home.dir.sync()?;
-        home.forget_damage()?;
-        tracing::warn!(kept, why = %why, "the database was set aside and a new one is begun");
-        Ok(Some(kept))
-    }
 }
 
 /// What is promised less in a home than elsewhere, because its filesystem cannot do it.
@@ -393,9 +406,11 @@ fn weaker_promises(features: Features) -> impl Iterator<Item = &'static str> {
 
 /// Opens the database by the real path of the held home, and makes sure that it is the file that was
 /// looked at.
-fn open_store(home: &Home, expected: &Stat) -> Result<Store, Error> {
-    let lock = home.locks.open_lock_file("db")?;
-    let opened = Catalog::open(&home.database_path()?);
+fn open_store(home: &Home, expected: &Stat, wait: Wait<'_>) -> Result<Store, Error> {
+    let lock = DbLock::open(&home.locks)?;
+    let path = home.database_path()?;
+    hold_index(&home.dir, home.dir.stat(WAL)?.map_or(0, |log| log.size))?;
+    let opened = sqlite_turn(home, wait, || Ok(Catalog::open(&path)?));
     // Whatever came of it, it says something of this database only if it still is the one.
     match home.check_database_files()? {
         Some(now) if now.identity == expected.identity => {

@@ -1,14 +1,15 @@
-use super::inspect::readable_copy;
+use super::copy::PrivateCopy;
 use super::open::Options;
 use crate::catalog::{Catalog, CatalogError, HomeRow};
-use crate::error::{Damage, Error, UsageError};
-use crate::fsck::{self, RebuildOptions, Rebuilt};
+use crate::error::{Error, UsageError};
+use crate::fsck::{self, FsckDepth, RebuildOptions, Rebuilt};
 use crate::home::Home;
+use crate::lock::Wait;
 
 /// A database that is read while the file itself stays as it is.
 struct Old {
     catalog: Catalog,
-    _copy: tempfile::TempDir,
+    _copy: PrivateCopy,
 }
 
 impl Options {
@@ -45,7 +46,8 @@ impl Options {
             return Ok(None);
         }
         let seen = home.check_database_files()?;
-        let (old, why) = open_old(home)?;
+        let wait = self.wait();
+        let (old, why) = open_old(home, wait)?;
         let sound = |old: &Old| fsck::is_sound(&old.catalog).unwrap_or(false);
         if !force && !is_gone(home)? && old.as_ref().is_some_and(sound) {
             return Err(UsageError::Sound.into());
@@ -54,11 +56,11 @@ impl Options {
         let features = home.try_features()?;
         let row = HomeRow { identity, features };
         let catalog = old.as_ref().map(|old| &old.catalog);
-        let mut rebuilt = fsck::make_rebuilt(home, row, catalog, options)?;
+        let mut rebuilt = fsck::make_rebuilt(home, row, catalog, options, FsckDepth::Full)?;
         drop(old);
         if let Some(seen) = seen {
             let why = why.unwrap_or(CatalogError::Corrupt("it was rebuilt".to_owned()));
-            rebuilt.kept = Self::set_aside_locked(home, Some(seen.identity), &why)?;
+            rebuilt.kept = Self::set_aside_locked(home, Some(seen.identity), &why, wait)?;
         }
         Ok(Some(rebuilt))
     }
@@ -87,18 +89,27 @@ fn is_gone(home: &Home) -> Result<bool, Error> {
 }
 
 /// Opens the old database to read it, or says why that cannot be.
-fn open_old(home: &Home) -> Result<(Option<Old>, Option<CatalogError>), Error> {
+fn open_old(home: &Home, wait: Wait<'_>) -> Result<(Option<Old>, Option<CatalogError>), Error> {
     if home
         .check_database_files()?
         .is_none_or(|stat| stat.size == 0)
     {
         return Ok((None, None));
     }
-    match readable_copy(&home.dir) {
-        Ok((catalog, _copy)) => Ok((Some(Old { catalog, _copy }), None)),
-        Err(Error::Catalog(why) | Error::Damaged(Damage::Catalog { source: why, .. })) => {
-            Ok((None, Some(why)))
-        }
-        Err(error) => Err(error),
+    let copy = PrivateCopy::of(&home.dir, wait)?;
+    // One whose schema is damaged may still have rows.
+    match copy
+        .open()
+        .or_else(|why| copy.open_to_salvage().map_err(|_| why))
+    {
+        Ok(catalog) => Ok((
+            Some(Old {
+                catalog,
+                _copy: copy,
+            }),
+            None,
+        )),
+        Err(why @ CatalogError::Newer { .. }) => Err(why.into()),
+        Err(why) => Ok((None, Some(why))),
     }
 }

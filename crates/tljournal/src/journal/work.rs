@@ -19,7 +19,7 @@ use crate::error::{Error, UsageError};
 use crate::fsck::{self, Finding, FsckOptions, FsckReport, Repair, RepairOptions};
 use crate::kept::{self, Gc};
 use crate::lineage::Ancestor;
-use crate::lock::Mode;
+use crate::lock::{Mode, Wait};
 use crate::model::{Kind, RelPath, Retention, RunId, TxnId};
 use crate::pin::{self, Pin};
 use crate::recovery::{self, Recovery};
@@ -353,11 +353,16 @@ impl Journal {
         told: &mut dyn FnMut(Finding) -> ControlFlow<()>,
     ) -> Result<FsckReport, Error> {
         let home = &self.engine.home;
+        let wait = Wait {
+            gives_up: Some(&|| options.watch.is_stopped()),
+            ..Wait::within(self.engine.lock_wait)
+        };
         let inspection = Inspection::open(
             home.root.path(),
             home.dir.path(),
             home.dir.disk(),
             self.engine.key_material.clone(),
+            wait,
         )?;
         Ok(inspection.fsck(options, told))
     }

@@ -8,6 +8,7 @@ use crate::catalog::Written;
 use crate::disk::{Dir, DiskError};
 use crate::error::Error;
 use crate::home::{Staging, TXN, spot_name};
+use crate::lock::Wait;
 use crate::look::Look;
 use crate::model::{Attributes, Change, Digest, Image, Kind, Place, Spot, Stat, TxnId, TxnState};
 
@@ -220,7 +221,7 @@ fn held_in(
 
 fn share(look: &Look<'_>, id: TxnId) -> Result<Option<Staging>, Error> {
     match look.own_dir(TXN)? {
-        Some(txns) => Staging::share(&txns, id),
+        Some(txns) => Staging::share(&txns, id, Wait::within(look.lock_wait)),
         None => Ok(None),
     }
 }

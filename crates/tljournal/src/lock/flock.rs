@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use super::holder;
 use super::wait::{self, Awaited, Wait};
-use crate::ambient::Maker;
+use crate::ambient::{self, Maker};
 use crate::disk::{Dir, DiskError};
 
 /// How a lock is held.
@@ -35,6 +35,14 @@ pub enum LockError {
     /// The lock file could not be used.
     #[error(transparent)]
     Disk(#[from] DiskError),
+}
+
+impl LockError {
+    /// Whether it is about a turn at the database, and not about a lock that the caller asked for.
+    #[must_use]
+    pub fn is_about_database(&self) -> bool {
+        matches!(self, Self::Timeout { lock, .. } if lock == super::DB || lock == crate::home::DATABASE)
+    }
 }
 
 /// A lock that is held until this is dropped, or the process ends.
@@ -105,8 +113,8 @@ pub(crate) fn acquire(
     };
     let mut waited = Duration::ZERO;
     let held = loop {
-        let turnstile = dir.open_lock_file(&format!("{name}{TURNSTILE}"))?;
-        let file = dir.open_lock_file(name)?;
+        let turnstile = open(dir, &format!("{name}{TURNSTILE}"))?;
+        let file = open(dir, name)?;
         let left = wait.after(waited);
         let (file, more) = wait::in_line(&awaited, vec![turnstile], file, left)?;
         waited += more;
@@ -125,6 +133,34 @@ pub(crate) fn acquire(
     Ok(held)
 }
 
+/// Opens a lock file. What has its name and cannot be locked by others either, such as a directory, is renamed.
+fn open(dir: &Dir, name: &str) -> Result<File, DiskError> {
+    match dir.open_lock_file(name) {
+        Err(error) if error.is_about_kind() && !error.is(Errno::MLINK) => {
+            let away = format!("{name}.{}", ambient::fresh_txn_id());
+            tracing::warn!(%error, away, "something was in the place of a lock file");
+            match dir.rename_new(name, dir, &away) {
+                Err(error) if !error.is(Errno::NOENT) => return Err(error),
+                _ => {}
+            }
+            dir.open_lock_file(name)
+        }
+        opened => opened,
+    }
+}
+
+/// Locks a directory through this description of it.
+pub(crate) fn lock_dir(dir: &Dir, mode: Mode, wait: Wait<'_>) -> Result<(), LockError> {
+    let ino = dir.own_stat()?.identity.ino;
+    let awaited = Awaited {
+        name: dir.path().as_str(),
+        path: dir.path().to_owned(),
+        mode,
+        holder: &|| holder::of_inode(ino),
+    };
+    wait::in_line(&awaited, Vec::new(), dir.clone(), wait).map(drop)
+}
+
 /// Locks a directory or file exclusively if nobody has locked it.
 pub(crate) fn try_exclusive(what: impl AsFd) -> Result<bool, Errno> {
     try_flock(what, Mode::Exclusive)
@@ -133,16 +169,6 @@ pub(crate) fn try_exclusive(what: impl AsFd) -> Result<bool, Errno> {
 /// Locks a directory or file together with others if nobody has it alone.
 pub(crate) fn try_shared(what: impl AsFd) -> Result<bool, Errno> {
     try_flock(what, Mode::Shared)
-}
-
-/// Locks a directory or file together with others as soon as nobody has it alone.
-pub(crate) fn wait_shared(what: impl AsFd) -> Result<(), Errno> {
-    flock_blocking(what, Mode::Shared)
-}
-
-/// Locks a directory or file as soon as nobody else has locked it.
-pub(crate) fn wait_exclusive(what: impl AsFd) -> Result<(), Errno> {
-    flock_blocking(what, Mode::Exclusive)
 }
 
 /// Gives back what this description has locked.
@@ -160,14 +186,6 @@ pub(super) fn try_flock(file: impl AsFd, mode: Mode) -> Result<bool, Errno> {
         Err(Errno::WOULDBLOCK) => Ok(false),
         Err(errno) => Err(errno),
     }
-}
-
-pub(super) fn flock_blocking(file: impl AsFd, mode: Mode) -> Result<(), Errno> {
-    let operation = match mode {
-        Mode::Shared => FlockOperation::LockShared,
-        Mode::Exclusive => FlockOperation::LockExclusive,
-    };
-    rustix::io::retry_on_intr(|| rustix::fs::flock(file.as_fd(), operation))
 }
 
 #[cfg(test)]

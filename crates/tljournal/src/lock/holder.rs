@@ -94,6 +94,18 @@ pub(crate) fn of_inode(ino: u64) -> String {
     tell(&keepers(ino), true)
 }
 
+/// Says which other process holds one of these inodes alone.
+pub(crate) fn writer_of(inodes: impl Iterator<Item = u64>) -> String {
+    let locks = ambient::locks();
+    let mut keepers: Vec<_> = inodes
+        .flat_map(|ino| ambient::lock_holders_among(&locks, ino))
+        .filter(|keeper| !keeper.shared && keeper.pid != std::process::id())
+        .collect();
+    keepers.sort_unstable();
+    keepers.dedup();
+    tell(&keepers, true)
+}
+
 /// Who took the lock, if that lives; else its heirs, who inherited it from a process that is gone.
 fn keepers(ino: u64) -> Vec<Keeper> {
     match ambient::lock_holders(ino) {

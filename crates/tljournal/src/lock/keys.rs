@@ -8,7 +8,7 @@ use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
 use super::runs::byte;
-use super::wait::{Awaited, Wait, wait_for};
+use super::wait::{Ask, Awaited, Wait, wait_for};
 use super::{LockError, Mode};
 use crate::ambient::Maker;
 use crate::disk::{Dir, DiskError};
@@ -61,14 +61,8 @@ impl KeyByte {
         };
         loop {
             let file = dir.open_lock_file(FILE)?;
-            let block = move || loop {
-                match fcntl(&file, FcntlArg::F_OFD_SETLKW(&byte_of(key))) {
-                    Ok(_) => return Ok(file),
-                    Err(Errno::EINTR) => {}
-                    Err(errno) => return Err(rustix::io::Errno::from_raw_os_error(errno as i32)),
-                }
-            };
-            let (file, _) = wait_for(&awaited, block, (begun, wait))?;
+            let line = vec![(file, Ask::Byte(byte_of(key)))];
+            let (file, _) = wait_for(&awaited, line, (begun, wait))?;
             if is_named(dir, &file)? {
                 return Ok(Self::new(file));
             }

@@ -17,6 +17,7 @@
 //!
 //! The kinds do not see each other, so each file has one kind. Order: keys, files that a caller names (by device
 //! and inode), named locks (by name), `vouchers`, `commit`, `db`. Waiting is blocking, never polling: a poller starves.
+//! (Only where no thread can be had, and for what another program holds in SQLite, there is nothing else.)
 //! The turnstile is a second lock that is
 //! passed through on the way in: whoever waits for the lock holds it, so that readers that overlap for
 //! ever cannot keep a writer out. Who does not wait at all stands in no line. Once a lock was waited for its
@@ -29,6 +30,7 @@
 //! and an heir touches nothing that it inherited.
 
 mod by_path;
+mod db;
 mod flock;
 mod holder;
 mod keys;
@@ -37,12 +39,11 @@ mod wait;
 mod within;
 
 pub(crate) use by_path::ByPath;
-pub(crate) use flock::{
-    Held, acquire, is_name, try_exclusive, try_shared, unlock, wait_exclusive, wait_shared,
-};
+pub(crate) use db::{DB, DbLock, DbTurn};
+pub(crate) use flock::{Held, acquire, is_name, lock_dir, try_exclusive, try_shared, unlock};
 pub use flock::{LockError, Mode};
-pub(crate) use holder::{Holders, of_inode};
+pub(crate) use holder::{Holders, of_inode, writer_of};
 pub(crate) use keys::KeyByte;
-pub(crate) use runs::{RunByte, Runs, bytes_exclude};
-pub(crate) use wait::{Awaited, Wait, in_line};
+pub(crate) use runs::{RunByte, Runs, bytes_exclude, hold_byte};
+pub(crate) use wait::{Awaited, GivesUp, Wait, in_line, poll};
 pub(crate) use within::{is_locked_inside, is_locked_within};

@@ -4,6 +4,8 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
+use super::flock::Mode;
+use super::wait::{Ask, when_free};
 use crate::ambient::Maker;
 use crate::disk::{Dir, DiskError};
 use crate::model::RunId;
@@ -87,18 +89,10 @@ impl Runs {
         tell: impl FnOnce() + Send + 'static,
     ) -> Result<(), DiskError> {
         let file = self.dir.open_lock_file(FILE)?;
-        let block = move || {
-            let lock = byte(run.lock_byte(), libc::F_RDLCK);
-            while fcntl(&file, FcntlArg::F_OFD_SETLKW(&lock)) == Err(Errno::EINTR) {}
-            drop(file);
-            tell();
-        };
-        let spawned = std::thread::Builder::new()
-            .name("tljournal-run".to_owned())
-            .spawn(block);
+        let ask = Ask::Byte(byte(run.lock_byte(), libc::F_RDLCK));
         let path = self.dir.path().join(FILE);
-        spawned.map_err(|source| DiskError::new("wait for a run in", path.as_str(), source))?;
-        Ok(())
+        when_free(file, ask, tell)
+            .map_err(|source| DiskError::new("wait for a run in", path.as_str(), source))
     }
 
     fn error(&self, errno: Errno) -> DiskError {
@@ -129,6 +123,16 @@ pub(crate) fn bytes_exclude(dir: &Dir, name: &str) -> Result<bool, DiskError> {
     fcntl(&two, FcntlArg::F_OFD_GETLK(&mut asked)).map_err(failed)?;
     let is_refused = fcntl(&two, FcntlArg::F_OFD_SETLK(&wanted)).is_err();
     Ok(is_refused && i32::from(asked.l_type) != libc::F_UNLCK)
+}
+
+/// Locks a byte of a file that another program locks too; says whether that was possible at once. Taken again in
+/// another mode, it is changed to that.
+pub(crate) fn hold_byte(file: &File, at: i64, mode: Mode) -> Result<bool, rustix::io::Errno> {
+    let kind = match mode {
+        Mode::Shared => libc::F_RDLCK,
+        Mode::Exclusive => libc::F_WRLCK,
+    };
+    Ask::Byte(byte(at, kind)).once(file)
 }
 
 pub(super) fn byte(at: i64, kind: libc::c_int) -> libc::flock {

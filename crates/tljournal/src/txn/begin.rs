@@ -200,7 +200,8 @@ impl Transaction {
             let row = self.engine.record_in_run(Sync::Normal, |catalog, run| {
                 catalog.begin_txn(id, run, label)
             })?;
-            let staging = self.engine.home.make_staging(id)?;
+            let wait = self.engine.gives_up.within(self.engine.lock_wait);
+            let staging = self.engine.home.make_staging(id, wait)?;
             tracing::debug!(txn = %id, label, "staging");
             let engine = self.engine.clone();
             let (committed, beside) = (false, Vec::new());

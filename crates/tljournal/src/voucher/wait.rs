@@ -1,5 +1,5 @@
 use std::collections::BTreeSet;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use super::LOCK;
@@ -19,10 +19,15 @@ pub(super) struct Waiting {
     watched: BTreeSet<RunId>,
     bell: Sender<()>,
     rung: Receiver<()>,
+    /// Whether something can happen without a ring, because no thread could be had.
+    polls: bool,
 }
 
 /// After how long a waiter is told who it waits for.
 const NOTICE_AFTER: Duration = Duration::from_secs(1);
+
+/// How often a waiter asks whether it is to give up.
+const ASK_EVERY: Duration = Duration::from_millis(100);
 
 impl Waiting {
     pub(super) fn begin() -> Self {
@@ -33,6 +38,7 @@ impl Waiting {
             watched: BTreeSet::new(),
             bell,
             rung,
+            polls: false,
         }
     }
 
@@ -57,10 +63,14 @@ impl Waiting {
             for run in runs {
                 if self.watched.insert(run) {
                     let bell = self.bell.clone();
-                    engine.runs.when_ended(run, move || {
-                        // Nobody is waiting any more: then it is not of interest.
+                    let rings = engine.runs.when_ended(run, move || {
+                        // Nothing listens any more if the wait is over.
                         let _ = bell.send(());
-                    })?;
+                    });
+                    if let Err(error) = rings {
+                        tracing::debug!(%error, "the end of a run is asked for again and again");
+                        self.polls = true;
+                    }
                 }
             }
             let waited = self.block(engine, &noted, &seen, digest);
@@ -80,17 +90,15 @@ impl Waiting {
             let waited = self.begun.elapsed();
             let until_notice = (!self.told).then(|| NOTICE_AFTER.saturating_sub(waited));
             let until_limit = engine.lock_wait.map(|limit| limit.saturating_sub(waited));
-            let pause = [until_notice, until_limit].into_iter().flatten().min();
-            let rung = match pause {
-                Some(pause) => self.rung.recv_timeout(pause),
-                None => self.rung.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
-            if rung.is_ok() {
+            let pauses = [until_notice, until_limit].into_iter().flatten();
+            let pause = pauses.fold(ASK_EVERY, Duration::min);
+            if self.rung.recv_timeout(pause).is_ok() {
                 return Ok(());
             }
-            let (waited, holder) = (self.begun.elapsed(), who(engine, seen, digest));
-            if engine.lock_wait.is_some_and(|limit| limit <= waited) {
-                let lock = LOCK.to_owned();
+            let waited = self.begun.elapsed();
+            let is_over = engine.lock_wait.is_some_and(|limit| limit <= waited);
+            if is_over || engine.gives_up.is_asked() {
+                let (lock, holder) = (LOCK.to_owned(), who(engine, seen, digest));
                 return Err(LockError::Timeout {
                     lock,
                     waited,
@@ -98,9 +106,15 @@ impl Waiting {
                 }
                 .into());
             }
-            tracing::warn!("waiting to vouch for other tags until this has ended: {holder}");
-            noted.has_become_long(&holder);
-            self.told = true;
+            if !self.told && waited >= NOTICE_AFTER {
+                let holder = who(engine, seen, digest);
+                tracing::warn!("waiting to vouch for other tags until this has ended: {holder}");
+                noted.has_become_long(&holder);
+                self.told = true;
+            }
+            if self.polls {
+                return Ok(());
+            }
         }
     }
 }

@@ -104,7 +104,11 @@ fn repair(
         paths: options.paths.clone(),
         watch: options.watch.clone(),
     };
-    let journal = session.work()?;
+    let watch = options.watch.clone();
+    let journal = match session.work_until(move || watch.is_stopped()) {
+        Err(_) if options.watch.is_stopped() => return Ok(false),
+        opened => opened?,
+    };
     let mut told = |repair: Repair| {
         print(session.output, &repair);
         repairs.push(repair);
@@ -112,7 +116,10 @@ fn repair(
     };
     let ended = journal.repair(&found.findings, &how, &mut told);
     session.close(journal);
-    Ok(ended?)
+    match ended {
+        Err(_) if options.watch.is_stopped() => Ok(false),
+        ended => Ok(ended?),
+    }
 }
 
 fn print(output: Output, repair: &Repair) {

@@ -1,0 +1,143 @@
+//! Whatever a command waits for, it honours `--lock-wait`, names the holder, and ends on a signal.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::running::Running;
+use crate::world::Project;
+
+/// Longer than any command takes that does not wait, and shorter than any holder holds.
+const AT_ONCE: Duration = Duration::from_secs(30);
+
+const DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+
+/// Every kind of command that opens the journal, with what makes it go on past an empty project.
+const COMMANDS: [&[&str]; 14] = [
+    &["put", "build/b"],
+    &["rm", "build/a"],
+    &["tree", "install", "build/t", "--from", "source"],
+    &["tag", "write", "--sdk", "x", "--digest", DIGEST, "build"],
+    &["exec", "--no-wait", "--lock", "x", "--", "true"],
+    &["undo", "2"],
+    &["recover"],
+    &["gc"],
+    &["status"],
+    &["log"],
+    &["blame", "build/a"],
+    &["fsck"],
+    &["fsck", "--repair"],
+    &["fsck", "--rebuild", "--force"],
+];
+
+/// Those that write: another program that uses the database keeps nobody else.
+fn writes(command: &[&str]) -> bool {
+    !["status", "log", "blame", "fsck"].contains(&command[0]) || command.len() > 2
+}
+
+fn project() -> Project {
+    let project = Project::new();
+    project.write("source/f", "x");
+    project.run_with_input(&["put", "build/a"], b"one");
+    project.run_with_input(&["put", "build/a"], b"two");
+    project
+}
+
+/// Holds the file that writers of the database queue on, as a stopped process would.
+fn hold_queue(project: &Project) -> Running {
+    let mut command = Command::new("flock");
+    let script = ["build/.state/lock/db", "sh", "-c", "echo held; read x"];
+    command.args(script).current_dir(project.path());
+    ready(Running::start(&mut command))
+}
+
+/// Holds SQLite's own lock, as a browser of databases would.
+fn hold_sqlite(project: &Project) -> Running {
+    let mut command = Command::new("sqlite3");
+    command.arg("build/.state.db").current_dir(project.path());
+    let mut shell = Running::start(&mut command);
+    shell.tell("BEGIN IMMEDIATE;\nSELECT 'held';\n");
+    ready(shell)
+}
+
+fn ready(mut holder: Running) -> Running {
+    assert_eq!(holder.line(), "held");
+    holder
+}
+
+#[test]
+fn g10_every_command_honours_the_limit_while_the_database_is_held() {
+    type Hold = fn(&Project) -> Running;
+    let holders: [(&str, Hold, &str); 2] = [
+        ("the queue", hold_queue, "(flock)"),
+        ("sqlite", hold_sqlite, "(sqlite3)"),
+    ];
+    for (name, hold, told) in holders {
+        let project = project();
+        let holder = hold(&project);
+        for command in COMMANDS {
+            let begun = Instant::now();
+            let args = [&["--lock-wait", "0.2"][..], command].concat();
+            let done = project.run(&args);
+            assert!(begun.elapsed() < AT_ONCE, "{name}, {command:?}: {done:?}");
+            if name == "sqlite" && !writes(command) {
+                assert_eq!(done.code, 0, "{name}, {command:?}: {done:?}");
+                continue;
+            }
+            // `recover`, `gc` and `undo` may have nothing to write.
+            let expected = match command[0] {
+                "exec" => &[125][..],
+                "fsck" => &[0, 8],
+                "recover" | "gc" => &[0, 4],
+                _ => &[4],
+            };
+            assert!(
+                expected.contains(&done.code),
+                "{name}, {command:?}: {done:?}"
+            );
+            if done.code != 0 {
+                assert!(done.err.contains(told), "{name}, {command:?}: {done:?}");
+            }
+        }
+        holder.end();
+        project.run_with_input(&["put", "build/b"], b"later");
+        assert_eq!(project.text("build/b"), "later", "{name}");
+        project.ok(&["fsck"]);
+    }
+}
+
+#[test]
+fn g10_a_wait_for_the_database_is_announced_with_its_holder_and_ends_on_a_signal() {
+    type Hold = fn(&Project) -> Running;
+    let holders: [(&str, Hold); 2] = [("(flock)", hold_queue), ("(sqlite3)", hold_sqlite)];
+    for (told, hold) in holders {
+        for command in [
+            &["rm", "build/a"][..],
+            &["exec", "--", "true"],
+            &["fsck"],
+            &["fsck", "--repair"],
+        ] {
+            if told == "(sqlite3)" && !writes(command) || command.len() == 2 && told == "(sqlite3)"
+            {
+                continue;
+            }
+            let project = project();
+            let holder = hold(&project);
+            for signal in ["INT", "TERM"] {
+                let mut waiter = project.start(command);
+                let warning = waiter.warning();
+                assert!(warning.contains("waiting for the lock"), "{warning}");
+                assert!(warning.contains(told), "{warning}");
+                waiter.signal(signal);
+                let expected = match (command[0], signal) {
+                    // It ends with what it has found, which is nothing.
+                    ("fsck", _) => 32,
+                    (_, "INT") => 1002,
+                    _ => 1015,
+                };
+                assert_eq!(waiter.ended(), expected, "{command:?}, {signal}");
+            }
+            holder.end();
+            project.ok(&["rm", "build/a"]);
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! A private copy of a database, to be read while the file itself stays as it is.
+
+use std::fs::File;
+use std::io::Read;
+
+use camino::Utf8PathBuf;
+
+use crate::catalog::{Catalog, CatalogError};
+use crate::disk::{Dir, DiskError, data_in};
+use crate::error::Error;
+use crate::home::{DATABASE, FOREIGN_JOURNAL, WAL, is_in_rollback_mode};
+use crate::lock::{self, Awaited, Wait};
+use crate::model::Kind;
+
+/// The database with its log, and with its rollback journal if that belongs to it.
+#[derive(Debug)]
+pub(super) struct PrivateCopy {
+    _dir: tempfile::TempDir,
+    path: Utf8PathBuf,
+}
+
+impl PrivateCopy {
+    /// Copies them while no process of this kind writes them. Costs what they hold, whatever size they claim.
+    pub(super) fn of(dir: &Dir, wait: Wait<'_>) -> Result<Self, Error> {
+        let failed = |source| DiskError::new("make a copy of", dir.path().as_str(), source);
+        let copy = tempfile::Builder::new()
+            .prefix("tljournal-")
+            .tempdir()
+            .map_err(failed)?;
+        let path = Utf8PathBuf::from_path_buf(copy.path().to_owned())
+            .map_err(|_| failed(std::io::ErrorKind::InvalidFilename.into()))?;
+        let to = Dir::open(&path, dir.disk().clone())?;
+        let _lock = share_database(dir, wait)?;
+        copy_file(dir, DATABASE, &to, None)?;
+        let mut header = Vec::new();
+        let mut database = to.open_file(DATABASE)?;
+        let read = database.by_ref().take(20).read_to_end(&mut header);
+        read.map_err(failed)?;
+        if is_in_rollback_mode(&header) {
+            copy_file(dir, FOREIGN_JOURNAL, &to, None)?;
+        }
+        if let Some(log) = regular(dir, WAL)? {
+            let whole = log_bytes(&log).map_err(failed)?;
+            copy_file(dir, WAL, &to, Some(whole))?;
+        }
+        Ok(Self {
+            _dir: copy,
+            path: path.join(DATABASE),
+        })
+    }
+
+    /// Opens it to be read. Whatever is to be mended in its schema is mended in the copy.
+    pub(super) fn open(&self) -> Result<Catalog, CatalogError> {
+        Catalog::open_copy(&self.path)
+    }
+
+    /// Opens it to save what can be read.
+    pub(super) fn open_to_salvage(&self) -> Result<Catalog, CatalogError> {
+        Catalog::open_to_salvage(&self.path)
+    }
+}
+
+/// Keeps everybody from writing the database. On a copy there may be no lock, and nobody to wait for.
+pub(super) fn share_database(dir: &Dir, wait: Wait<'_>) -> Result<Option<File>, Error> {
+    let Ok(lock) = dir.open_file(".state/lock/db") else {
+        return Ok(None);
+    };
+    let ino = dir.stat_open(&lock)?.identity.ino;
+    let awaited = Awaited {
+        name: lock::DB,
+        path: dir.path().join(".state/lock/db"),
+        mode: lock::Mode::Shared,
+        holder: &|| lock::of_inode(ino),
+    };
+    // A writer takes an instant. Whoever waits for one that was stopped is told for whom.
+    let (lock, _) = lock::in_line(&awaited, Vec::new(), lock, wait)?;
+    Ok(Some(lock))
+}
+
+/// How much of the log SQLite has written, if it holds anything: the rest may be of any size.
+pub(super) fn log_bytes_in(dir: &Dir) -> Result<u64, Error> {
+    let failed = |source| DiskError::new("read", dir.path().join(WAL).as_str(), source);
+    match regular(dir, WAL)? {
+        Some(log) => Ok(log_bytes(&log).map_err(failed)?),
+        None => Ok(0),
+    }
+}
+
+fn regular(dir: &Dir, name: &str) -> Result<Option<File>, Error> {
+    match dir.stat(name)? {
+        Some(stat) if stat.kind == Kind::File && stat.size > 0 => Ok(Some(dir.open_file(name)?)),
+        _ => Ok(None),
+    }
+}
+
+/// How long the part of a log is whose frames are of one and the same use of it.
+fn log_bytes(log: &File) -> std::io::Result<u64> {
+    use std::os::unix::fs::FileExt;
+    const HEADER: u64 = 32;
+    const FRAME_HEADER: usize = 24;
+    let mut header = [0; HEADER as usize];
+    if log.read_exact_at(&mut header, 0).is_err() {
+        return Ok(0);
+    }
+    let number = |at: usize| {
+        u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+    };
+    let (magic, page) = (number(0), number(8));
+    if magic & !1 != 0x377f_0682 || !page.is_power_of_two() || !(512..=65536).contains(&page) {
+        return Ok(0);
+    }
+    let mut at = HEADER;
+    loop {
+        let mut frame = [0; FRAME_HEADER];
+        let next = at + FRAME_HEADER as u64 + u64::from(page);
+        // The last byte shows that the page is there.
+        let mut last = [0];
+        let is_whole = log.read_exact_at(&mut frame, at).is_ok()
+            && log.read_exact_at(&mut last, next - 1).is_ok();
+        if !is_whole || frame[8..16] != header[16..24] {
+            return Ok(at);
+        }
+        at = next;
+    }
+}
+
+/// Copies the data of a file, up to a length; holes stay holes. A file that is missing is left out.
+fn copy_file(from: &Dir, name: &str, to: &Dir, most: Option<u64>) -> Result<(), Error> {
+    let Some(file) = regular(from, name)? else {
+        return Ok(());
+    };
+    let failed = |source| DiskError::new("copy", from.path().join(name).as_str(), source);
+    let size = from.stat_open(&file)?.size;
+    let size = most.map_or(size, |most| most.min(size));
+    let data = data_in(&file, size).map_err(failed)?;
+    let bytes = data.iter().map(|range| range.end - range.start).sum();
+    to.refuse_larger_than_free(name, bytes)?;
+    let copy = to.create_file(name, 0o600)?.into_file();
+    copy.set_len(size).map_err(failed)?;
+    for range in data {
+        copy_range(&file, &copy, range).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn copy_range(from: &File, to: &File, range: std::ops::Range<u64>) -> std::io::Result<()> {
+    use std::os::unix::fs::FileExt;
+    let mut chunk = vec![0; 128 << 10];
+    let mut at = range.start;
+    while at < range.end {
+        let left = usize::try_from(range.end - at).unwrap_or(usize::MAX);
+        let room = left.min(chunk.len());
+        match from.read_at(&mut chunk[..room], at)? {
+            0 => break,
+            count => {
+                to.write_all_at(&chunk[..count], at)?;
+                at += count as u64;
+            }
+        }
+    }
+    Ok(())
+}

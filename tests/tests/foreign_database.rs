@@ -76,7 +76,7 @@ fn take_away(world: &World) -> Vec<u8> {
 
 const TABLES: [&str; 11] = [
     "home", "root", "run", "txn", "change", "entry", "manifest", "source", "event", "voucher",
-    "leftover", "leftover",
+    "leftover",
 ];
 
 fn mutations() -> Vec<Mutation> {
@@ -118,20 +118,22 @@ fn mutations() -> Vec<Mutation> {
         by_sql("the largest root", Saved, "INSERT INTO root (id, ino, born, path) VALUES (9223372036854775807, 1, '1.0', 'x')"),
     ];
     for table in TABLES {
+        // What only the last migration made is made by it again.
+        let gone = if table == "leftover" { Mended } else { Saved };
         let added: &str = format!("ALTER TABLE {table} ADD COLUMN newer TEXT").leak();
         all.push(by_sql(added, Used, added));
         let given: &str =
             format!("ALTER TABLE {table} ADD COLUMN newer TEXT NOT NULL DEFAULT ''").leak();
         all.push(by_sql(given, Used, given));
         let dropped: &str = format!("DROP TABLE {table}").leak();
-        all.push(by_sql(dropped, Saved, dropped));
+        all.push(by_sql(dropped, gone, dropped));
         let renamed: &str = format!("ALTER TABLE {table} RENAME TO theirs").leak();
-        all.push(by_sql(renamed, Saved, renamed));
+        all.push(by_sql(renamed, gone, renamed));
         let view: &str = format!(
             "ALTER TABLE {table} RENAME TO theirs; CREATE VIEW {table} AS SELECT * FROM theirs"
         )
         .leak();
-        all.push(by_sql(view, Saved, view));
+        all.push(by_sql(view, gone, view));
     }
     for index in indexes() {
         let dropped: &str = format!("DROP INDEX {index}").leak();

@@ -116,8 +116,7 @@ fn g10_a_wait_for_the_database_is_announced_with_its_holder_and_ends_on_a_signal
             &["fsck"],
             &["fsck", "--repair"],
         ] {
-            if told == "(sqlite3)" && !writes(command) || command.len() == 2 && told == "(sqlite3)"
-            {
+            if (command.len() == 2 || !writes(command)) && told == "(sqlite3)" {
                 continue;
             }
             let project = project();

@@ -126,7 +126,7 @@ impl Catalog {
         let lenient = DbConfig::SQLITE_DBCONFIG_DEFENSIVE;
         catalog.conn.set_db_config(lenient, false)?;
         catalog.conn.execute_batch("PRAGMA writable_schema = ON")?;
-        catalog.first_read(|| Ok(catalog.schema_version()?))?;
+        catalog.first_read(|| catalog.schema_version())?;
         Ok(catalog)
     }
 

@@ -184,3 +184,24 @@ fn g8_a_source_is_removed_only_if_it_is_the_file_that_was_looked_at() {
     assert_eq!(dir.stat("f").unwrap(), None);
     dir.disk().remove_source(&path, own).unwrap();
 }
+
+#[test]
+fn g15_what_is_nested_too_deeply_is_refused_and_not_gone_into_for_ever() {
+    let (_temp, dir) = scratch();
+    dir.make_dir("top", 0o755).unwrap();
+    let mut at = dir.open_dir("top").unwrap();
+    for _ in 0..LEVELS_MAX + 8 {
+        at.make_dir("d", 0o755).unwrap();
+        at = at.open_dir("d").unwrap();
+    }
+    let said = dir.remove_tree("top").unwrap_err();
+    assert!(said.is(Errno::NAMETOOLONG), "{said:?}");
+}
+
+#[test]
+fn g11_what_is_larger_than_all_that_is_free_is_refused_before_it_is_written() {
+    let (_temp, dir) = scratch();
+    dir.refuse_larger_than_free("f", 1).unwrap();
+    let said = dir.refuse_larger_than_free("f", u64::MAX).unwrap_err();
+    assert!(said.is_full(), "{said:?}");
+}

@@ -86,7 +86,8 @@ fn g10_every_command_honours_the_limit_while_the_database_is_held() {
             // `recover`, `gc` and `undo` may have nothing to write.
             let expected = match command[0] {
                 "exec" => &[125][..],
-                "fsck" => &[0, 8],
+                // A rebuilt database is another file: nothing holds that one.
+                "fsck" => &[0, 1, 8],
                 "recover" | "gc" => &[0, 4],
                 _ => &[4],
             };

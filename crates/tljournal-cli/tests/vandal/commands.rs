@@ -1,0 +1,139 @@
+//! Every command, and what must be true after it.
+
+use crate::Case;
+use crate::object::Object;
+use crate::outside::given_away;
+use crate::world::{Account, Ended, World};
+
+/// What is run, in this order.
+const COMMANDS: &[&[&str]] = &[
+    &["status"],
+    &["log"],
+    &["show", "2"],
+    &["diff", "2"],
+    &["blame", "build/a"],
+    &["runs"],
+    &["postmortem"],
+    &["postmortem", "--bundle", "bundle.tar.zst"],
+    &["report", "--html", "report.html"],
+    &["export", "--format", "jsonl", "-o", "history.jsonl"],
+    &["tag", "list", "build/external-kits"],
+    &["tree", "verify", "build/t"],
+    &["tree", "show", "build/t"],
+    &["fsck", "--quick"],
+    &["fsck", "--full"],
+    &["gc", "--dry-run"],
+    &["undo", "2", "--dry-run"],
+    &["put", "build/new/file"],
+    &["put", "build/a"],
+    &["link", "b", "build/l"],
+    &["apply", "changes.json"],
+    &["tree", "install", "build/t", "--from", "src"],
+    &["rm", "build/e"],
+    &["exec", "--lock", "vendor", "--log", "--", "true"],
+    &[
+        "populate",
+        "build/k",
+        "--key",
+        "2",
+        "--",
+        "sh",
+        "-c",
+        "echo 2 > $TLJOURNAL_STAGE/f",
+    ],
+    &["pin", "build/t", "--", "true"],
+    &["recover"],
+    &["undo", "2"],
+    &["restore", "build/a", "--at", "1"],
+    &["restore", "build/d", "--at", "7"],
+    &["fsck", "--repair"],
+    &["gc", "--keep-count", "0"],
+    &["fsck"],
+];
+
+/// What the owner must be able to do at the end.
+const WORK: &[&[&str]] = &[
+    &["put", "build/another"],
+    &["exec", "--lock", "vendor", "--log", "--", "true"],
+    &["tree", "install", "build/another-tree", "--from", "src"],
+    &[
+        "populate",
+        "build/k3",
+        "--key",
+        "3",
+        "--",
+        "sh",
+        "-c",
+        "echo 3 > $TLJOURNAL_STAGE/f",
+    ],
+    &["recover"],
+];
+
+/// The code for a failure of the system.
+const SYSTEM: i32 = 6;
+
+/// Tries a case; says what went wrong.
+pub(crate) fn try_case(case: &Case) -> Result<(), String> {
+    let world = World::new();
+    let at = case.place.find(&world);
+    let set_id = case.object.put(&world, &at, case.vandal);
+    let run = |account: Account, args: &[&str]| -> Result<Ended, String> {
+        let ended = world.tljournal(account, args);
+        let failed = |why: &str| format!("{account:?}: `{}` {why}: {ended:?}", args.join(" "));
+        if let Some(why) = ended.has_crashed() {
+            return Err(failed(why));
+        }
+        if let Some(what) = world.outside.has_changed() {
+            return Err(failed(&format!("has changed what is outside: {what}")));
+        }
+        if let Some(what) = given_away(&world.project(), set_id) {
+            return Err(failed(&format!("has given something away: {what}")));
+        }
+        Ok(ended)
+    };
+    let seen = run(Account::Root, &["fsck"])?;
+    if case.must_be_named() && !format!("{}{}", seen.out, seen.err).contains(case.place.name()) {
+        return Err(format!("`fsck` does not name it: {seen:?}"));
+    }
+    for args in COMMANDS {
+        run(case.runner, args)?;
+    }
+    if case.object.closes_everything(case) {
+        return Ok(());
+    }
+    for args in WORK {
+        // What fails once may have made it right for the next time.
+        if run(Account::Owner, args)?.code == Some(SYSTEM) {
+            let again = run(Account::Owner, args)?;
+            if again.code == Some(SYSTEM) {
+                return Err(format!("`{}` fails again: {}", args.join(" "), again.err));
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Case {
+    /// Whether `fsck` has to say that it is there.
+    fn must_be_named(&self) -> bool {
+        let place = self.place.to_string();
+        self.object.is_strange()
+            && (place.starts_with("build/.state") || place.starts_with("build/.tljournal"))
+    }
+}
+
+impl Object {
+    /// Whether the owner can rightly do nothing any more until another user has removed it.
+    fn closes_everything(self, case: &Case) -> bool {
+        // The home itself is of another user, or is none that can be entered or written.
+        let is_home = case.place.to_string() == "build";
+        is_home
+            && (case.vandal != Account::Owner
+                || matches!(self, Self::Closed | Self::Immutable | Self::Mounted)
+                || self.is_strange()
+                || matches!(
+                    self,
+                    Self::EmptyFile | Self::Garbage | Self::Sparse | Self::SetId | Self::HardLink
+                ))
+    }
+}

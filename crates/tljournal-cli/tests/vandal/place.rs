@@ -1,0 +1,78 @@
+//! The places in and around `build/` at which something can be put.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::outside::walk;
+use crate::world::World;
+
+/// Names that need not be there, and mean something to the journal when they are.
+const NAMES_WITH_A_MEANING: [&str; 10] = [
+    "build/.state.db-journal",
+    "build/.state/rebuilt.db",
+    "build/.state/rebuilding.db",
+    "build/.state/damaged-1-2",
+    "build/.state/txn/01a22c6c-0ddc-74c9-b8da-2b21d0566229",
+    "build/.state/txn/a-stray",
+    "build/.state/aside/01a22c6c-0ddc-74c9-b8da-2b21d0566229-x",
+    "build/.state/log/01a22c6c-0ddc-74c9-b8da-2b21d0566229",
+    "build/.state/lock/name/other",
+    "build/.tljournal-01a22c6c-0ddc-74c9-b8da-2b21d0566229-0",
+];
+
+/// A place, by its path in a project; ids in it stand for the first one that matches.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place(String);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Place {
+    /// All places of a project: what is there, one of each kind of name, and what could be.
+    pub(crate) fn all(world: &World) -> Vec<Self> {
+        let project = world.project();
+        let mut places = BTreeSet::new();
+        walk(&project, &mut |path, _| {
+            let path = path.strip_prefix(&project).unwrap().to_str().unwrap();
+            if path.starts_with("build") {
+                places.insert(Self(without_ids(path)));
+            }
+        });
+        places.extend(NAMES_WITH_A_MEANING.map(|name| Self(name.to_owned())));
+        places.into_iter().collect()
+    }
+
+    /// The path of the place in a project.
+    pub(crate) fn find(&self, world: &World) -> PathBuf {
+        let project = world.project();
+        let mut found = None;
+        walk(&project, &mut |path, _| {
+            let inside = path.strip_prefix(&project).unwrap().to_str().unwrap();
+            if found.is_none() && without_ids(inside) == self.0 {
+                found = Some(path.to_owned());
+            }
+        });
+        found.unwrap_or_else(|| project.join(&self.0))
+    }
+
+    /// Its last name as far as it is the same in every project.
+    pub(crate) fn name(&self) -> &str {
+        let last = self.0.rsplit('/').next().unwrap();
+        last.trim_start_matches("<id>").trim_start_matches('-')
+    }
+}
+
+/// A path with what looks like a UUID replaced.
+fn without_ids(path: &str) -> String {
+    let part = |part: &str| match part.get(..36) {
+        Some(id) if id.split('-').map(str::len).eq([8, 4, 4, 4, 12]) => {
+            format!("<id>{}", &part[36..])
+        }
+        _ => part.to_owned(),
+    };
+    path.split('/').map(part).collect::<Vec<_>>().join("/")
+}

@@ -407,7 +407,7 @@ fn what_cannot_be_deleted_does_not_keep_the_rest() {
         .iter()
         .map(|txn| txn.id.to_string())
         .collect();
-    assert_eq!(left, [first.clone()]);
+    assert_eq!(left, std::slice::from_ref(&first));
     assert_eq!(kept(&journal).len(), 0);
     let told = events(&journal, &EventKind::LeftBehind);
     let [event] = &told[..] else {

@@ -377,7 +377,6 @@ mod tests {
             ),
             (r#"{"put": "a"}"#, "lacks"),
             (r#"{"put": "../a", "content": ""}"#, "climbs"),
-            (r#"{"put": "/a", "content": ""}"#, "absolute"),
             (
                 r#"{"put": "a", "content": "", "mode": "8"}"#,
                 "field `mode`",

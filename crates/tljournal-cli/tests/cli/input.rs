@@ -50,9 +50,14 @@ fn g9_nothing_is_replaced_by_a_standard_input_that_cannot_be_read() {
         assert!(project.has("build/t/bin/tool"));
     }
     // What is empty on purpose is empty.
-    let done = redirected(&project, &["put", "build/x"], "</dev/null");
-    assert_eq!(done.code, 0, "{done:?}");
-    assert_eq!(project.text("build/x"), "");
+    for (args, redirection) in [
+        (&["put", "build/x"][..], "</dev/null"),
+        (&["put", "build/y", "--from", "/dev/null"], "<&-"),
+    ] {
+        let done = redirected(&project, args, redirection);
+        assert_eq!(done.code, 0, "{args:?}: {done:?}");
+        assert_eq!(project.text(args[1]), "");
+    }
 }
 
 #[test]

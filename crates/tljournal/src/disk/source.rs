@@ -10,12 +10,15 @@ use super::acting::as_caller;
 use super::{Detail, Dir, Disk, DiskError, Pipe, Verb};
 use crate::model::Stat;
 
+/// `/dev/null`.
+const NULL_DEVICE: u64 = rustix::fs::makedev(1, 3);
+
 /// What a caller names to be read.
 #[derive(Debug)]
 pub enum Source {
     /// A regular file, or a directory.
     File(File),
-    /// A pipe, which can be read once.
+    /// A pipe, which can be read once; also `/dev/null`.
     Pipe(Pipe),
 }
 
@@ -24,7 +27,7 @@ impl Disk {
     /// Nobody is waited for.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says, and for a socket or device, naming what it is.
+    /// [`DiskError`] as the filesystem says, and for a socket or a device other than `/dev/null`, naming what it is.
     pub fn open_source(&self, path: &Utf8Path) -> Result<Source, DiskError> {
         let refuse = |what: &str| {
             let source = io::Error::new(io::ErrorKind::InvalidInput, format!("it is a {what}"));
@@ -39,6 +42,10 @@ impl Disk {
         match FileType::from_raw_mode(told.st_mode) {
             FileType::RegularFile | FileType::Directory => Ok(Source::File(file)),
             FileType::Fifo => Ok(Source::Pipe(Pipe::new(file, path))),
+            // Empty on purpose; every other device may have no end, or do something when it is read.
+            FileType::CharacterDevice if told.st_rdev == NULL_DEVICE => {
+                Ok(Source::Pipe(Pipe::new(file, path)))
+            }
             _ => Err(refuse("device")),
         }
     }

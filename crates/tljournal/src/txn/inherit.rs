@@ -126,6 +126,20 @@ impl Transaction {
         Ok(())
     }
 
+    /// Records that the mode which is wanted takes rights away from users and groups that an ACL names: its bits for
+    /// the group are the mask of the ACL.
+    pub(super) fn tell_limited(
+        &self,
+        intent: &Intent,
+        file: &NewFile,
+        as_before: u32,
+        mode: u32,
+    ) -> Result<(), Error> {
+        let is_limited = as_before & !mode & 0o070 != 0 && file.attributes()?.get(ACL).is_some();
+        let what = format!("all that its ACL gave: its mode {mode:04o} limits that");
+        self.tell_lost(intent, !is_limited, &what)
+    }
+
     /// Records that new content goes without something, unless it has it.
     fn tell_lost(&self, intent: &Intent, has_it: bool, what: &str) -> Result<(), Error> {
         if has_it {

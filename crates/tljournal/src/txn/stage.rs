@@ -166,7 +166,9 @@ impl Transaction {
         };
         let replaced = there.filter(|stat| stat.kind == Kind::File);
         let as_before = self.inherit(intent, &file, replaced.as_ref(), like)?;
-        file.set_mode(mode.unwrap_or(as_before))?;
+        let mode = mode.unwrap_or(as_before);
+        self.tell_limited(intent, &file, as_before, mode)?;
+        file.set_mode(mode)?;
         if let Some(mtime) = mtime {
             file.set_mtime(mtime)?;
         }

@@ -10,9 +10,6 @@ use super::acting::as_caller;
 use super::{Detail, Dir, Disk, DiskError, Pipe, Verb};
 use crate::model::Stat;
 
-/// `/dev/null`.
-const NULL_DEVICE: u64 = rustix::fs::makedev(1, 3);
-
 /// What a caller names to be read.
 #[derive(Debug)]
 pub enum Source {
@@ -42,8 +39,8 @@ impl Disk {
         match FileType::from_raw_mode(told.st_mode) {
             FileType::RegularFile | FileType::Directory => Ok(Source::File(file)),
             FileType::Fifo => Ok(Source::Pipe(Pipe::new(file, path))),
-            // Empty on purpose; every other device may have no end, or do something when it is read.
-            FileType::CharacterDevice if told.st_rdev == NULL_DEVICE => {
+            // `/dev/null`, which is empty on purpose; every other device may have no end, or do something when it is read.
+            FileType::CharacterDevice if told.st_rdev == rustix::fs::makedev(1, 3) => {
                 Ok(Source::Pipe(Pipe::new(file, path)))
             }
             _ => Err(refuse("device")),

@@ -57,6 +57,10 @@ fn g12_what_is_removed_with_an_obstacle_in_it_stops_nothing() {
         if !obstacle.plant(&place.at("build/x"), uid) {
             return;
         }
+        if obstacle.is_refused_before() {
+            place.is_refused(&["rm", "build/x"]);
+            return place.all_work(&story);
+        }
         place.works(&["rm", "build/x"]);
         place.all_work(&story);
         clear_by_hand(&place, obstacle, &story);
@@ -76,6 +80,10 @@ fn g12_what_is_replaced_with_an_obstacle_in_it_stops_nothing() {
             return;
         }
         place.write("new/f", "2");
+        if obstacle.is_refused_before() {
+            place.is_refused(&["tree", "install", "build/x", "--from", "new"]);
+            return place.all_work(&story);
+        }
         place.works(&["tree", "install", "build/x", "--from", "new"]);
         assert_eq!(place.project.text("build/x/f"), "2", "{story}");
         place.all_work(&story);

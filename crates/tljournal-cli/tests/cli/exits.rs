@@ -160,12 +160,16 @@ fn a_damaged_catalog_is_5_until_it_is_recovered() {
 }
 
 #[test]
-fn something_planted_where_the_journal_lives_is_5() {
+fn something_planted_where_the_journal_lives_is_set_aside() {
     let project = Project::new();
     fs::remove_file(project.at("build/.state.db")).unwrap();
     std::os::unix::fs::symlink("/etc/hostname", project.at("build/.state.db")).unwrap();
-    let done = project.run(&["put", "build/a"]);
-    assert_eq!(done.code, 5, "{done:?}");
+    let before = fs::read("/etc/hostname").unwrap();
+    assert_eq!(project.run(&["status"]).code, 5);
+    let done = project.ok(&["put", "build/a"]);
+    assert!(done.err.contains("set aside"), "{done:?}");
+    assert_eq!(fs::read("/etc/hostname").unwrap(), before);
+    project.ok(&["status"]);
 }
 
 #[test]

@@ -158,6 +158,11 @@ impl Obstacle {
         true
     }
 
+    /// Whether what it lies in is refused before it is replaced or removed.
+    pub(crate) fn is_refused_before(self) -> bool {
+        matches!(self, BindMount | Tmpfs)
+    }
+
     /// Whether it keeps this user from deleting what it lies in.
     pub(crate) fn stops(self, uid: u32) -> bool {
         match self {
@@ -229,6 +234,12 @@ impl Place {
         let done = self.run(args);
         assert_eq!(done.code, 0, "{args:?}: {done:?}");
         done
+    }
+
+    pub(crate) fn is_refused(&self, args: &[&str]) {
+        let done = self.run(args);
+        assert_eq!(done.code, 3, "{args:?}: {done:?}");
+        assert!(done.err.contains("build/x/obstacle"), "{done:?}");
     }
 
     /// A directory of the user's.

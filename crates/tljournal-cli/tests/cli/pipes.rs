@@ -90,7 +90,7 @@ fn sockets_and_devices_are_refused_by_name() {
     let _socket = UnixListener::bind(project.at("socket")).unwrap();
     for (from, what) in [
         ("socket", "it is a socket"),
-        ("/dev/null", "it is a device"),
+        ("/dev/zero", "it is a device"),
     ] {
         for read in READS {
             let args: Vec<_> = read[..read.len() - 1]

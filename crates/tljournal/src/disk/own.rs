@@ -21,20 +21,64 @@ impl Dir {
         }
     }
 
-    /// Makes a directory of ours if it is missing, and opens it.
+    /// Makes a directory of ours if it is missing, and opens it. What is none, or is closed to this process, is moved
+    /// away: what an outside program puts in its place must not stop all work.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] as the filesystem says: something is mounted there, say.
     pub(crate) fn ensure_own_dir(&self, name: &str) -> Result<Self, DiskError> {
         match self.open_dir(name) {
-            Err(error) if error.is(Errno::NOENT) => {
-                match self.make_own_dir(name) {
-                    Err(error) if !error.is(Errno::EXIST) => return Err(error),
-                    _ => {}
+            Err(error) if error.is(Errno::NOENT) => {}
+            Err(error)
+                if [Errno::NOTDIR, Errno::LOOP, Errno::ACCESS]
+                    .iter()
+                    .any(|no| error.is(*no)) =>
+            {
+                if self.mend_or_move_away(name)? {
+                    return self.open_dir(name);
                 }
-                self.open_dir(name)
             }
-            opened => opened,
+            Ok(dir) if dir.is_writable() || dir.own_stat()?.uid == writer() => return Ok(dir),
+            Ok(_) => _ = self.mend_or_move_away(name)?,
+            Err(error) => return Err(error),
+        }
+        match self.make_own_dir(name) {
+            Err(error) if !error.is(Errno::EXIST) => return Err(error),
+            _ => {}
+        }
+        self.open_dir(name)
+    }
+
+    /// Opens an entry of ours to its owner again, if this process may: true. Otherwise gives it another name in this
+    /// directory, which `fsck` shows: false.
+    fn mend_or_move_away(&self, name: &str) -> Result<bool, DiskError> {
+        let Some(stat) = self.stat(name)? else {
+            return Ok(false);
+        };
+        let is_ours = matches!(stat.kind, Kind::Dir | Kind::File) && stat.uid == writer();
+        if is_ours && !self.access.is_of(&stat, self.mode_of_own(stat.kind)) {
+            self.restrict(name, &stat)?;
+            return Ok(true);
+        }
+        for n in 1_u32.. {
+            let away = format!("{name}.displaced-{n}");
+            match self.rename_new(name, self, &away) {
+                Err(error) if error.is(Errno::EXIST) => {}
+                moved => {
+                    moved?;
+                    let path = self.path.join(&away);
+                    tracing::warn!(%path, "what was in the place of `{name}` is here now");
+                    break;
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    fn mode_of_own(&self, kind: Kind) -> u32 {
+        match kind {
+            Kind::Dir => self.access.dir_mode(),
+            Kind::File | Kind::Link | Kind::Other => self.access.file_mode(),
         }
     }
 
@@ -87,37 +131,45 @@ impl Dir {
         }
     }
 
-    /// Opens a lock file, made if it is missing; its content is for people.
+    /// Opens a lock file, made if it is missing; its content is for people. What is no regular file, or is closed to
+    /// this process, is moved away: nobody can have locked it.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says; `EMLINK` for a file that has a second name, because what is
-    /// written here would show there too, `EINVAL` for what is no regular file, and `EPERM` for one of a user who
-    /// has no business here.
+    /// [`DiskError`] as the filesystem says.
     pub fn open_lock_file(&self, path: &str) -> Result<File, DiskError> {
+        self.in_parent(path, |parent, name| match parent.try_lock_file(name) {
+            Err(error)
+                if error.is_about_kind() || error.is(Errno::ACCESS) || error.is(Errno::PERM) =>
+            {
+                parent.mend_or_move_away(name)?;
+                parent.try_lock_file(name)
+            }
+            opened => opened,
+        })
+    }
+
+    fn try_lock_file(&self, name: &str) -> Result<File, DiskError> {
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::NONBLOCK;
         // As the owner of the directory, who could have put root's file there.
-        let opened = self.in_parent(path, |parent, name| {
-            Ok(parent.as_its_owner(|| parent.open_beneath(name, flags, Mode::empty())))
-        })?;
+        let opened = self.as_its_owner(|| self.open_beneath(name, flags, Mode::empty()));
         let file = match opened {
             Err(Errno::NOENT) => {
-                let made = self.create(path, flags, self.access.file_mode())?;
-                self.restrict_open(&made, path)?;
+                let made = self.create(name, flags, self.access.file_mode())?;
+                self.restrict_open(&made, name)?;
                 File::from(made)
             }
             opened => opened
                 .map(File::from)
-                .map_err(|errno| self.error_at("open", path, errno))?,
+                .map_err(|errno| self.error_at("open", name, errno))?,
         };
         let stat = self.stat_open(&file)?;
         let refused = match stat.kind {
-            Kind::File if stat.links > 1 => Errno::MLINK,
             Kind::File if self.is_foreign(&stat) => Errno::PERM,
             Kind::File => return Ok(file),
             Kind::Dir => Errno::ISDIR,
             Kind::Link | Kind::Other => Errno::INVAL,
         };
-        Err(self.error_at("open", path, refused))
+        Err(self.error_at("open", name, refused))
     }
 
     /// Whether a file of ours belongs to somebody who neither owns nor shares the home, nor is root or this user.
@@ -226,11 +278,10 @@ impl Dir {
     /// # Errors
     /// [`DiskError`] as the filesystem says; `EPERM` for an entry of another user.
     pub(crate) fn restrict(&self, name: &str, stat: &Stat) -> Result<(), DiskError> {
-        let mode = match stat.kind {
-            Kind::Dir => self.access.dir_mode(),
-            Kind::File => self.access.file_mode(),
-            Kind::Link | Kind::Other => return Ok(()),
-        };
+        if matches!(stat.kind, Kind::Link | Kind::Other) {
+            return Ok(());
+        }
+        let mode = self.mode_of_own(stat.kind);
         if self.access.is_of(stat, mode) {
             return Ok(());
         }

@@ -83,20 +83,16 @@ impl Home {
         let (root_stat, home_stat) = (root_dir.own_stat()?, dir.own_stat()?);
         let dir = dir.used_by(Access::of_home(&home_stat));
         let state = match dir.open_dir(STATE) {
-            Ok(state) => state,
-            Err(error) if error.io().kind() != std::io::ErrorKind::NotFound => {
-                return Err(error.into());
-            }
-            Err(_) if !create => {
-                return Err(UsageError::NoJournal {
-                    path: home.to_string(),
+            Err(error) if error.io().kind() == std::io::ErrorKind::NotFound => {
+                if !create {
+                    let path = home.to_string();
+                    return Err(UsageError::NoJournal { path }.into());
                 }
-                .into());
-            }
-            Err(_) => {
                 refuse_unsuitable(&dir)?;
                 dir.ensure_own_dir(STATE)?
             }
+            _ if create => dir.ensure_own_dir(STATE)?,
+            opened => opened?,
         };
         refuse_state_of_another(&dir, &state)?;
         // What a directory hands on to what is made in it must not make these files readable for more users.

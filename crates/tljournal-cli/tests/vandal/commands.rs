@@ -117,23 +117,28 @@ impl Case {
     /// Whether `fsck` has to say that it is there.
     fn must_be_named(&self) -> bool {
         let place = self.place.to_string();
-        self.object.is_strange()
-            && (place.starts_with("build/.state") || place.starts_with("build/.tljournal"))
+        let depth = place.matches('/').count();
+        // Below what is kept or set aside lies what people had in their directories, whatever that is.
+        let is_theirs = place.contains("/txn/") && depth > 3 && !place.ends_with("/paths")
+            || place.contains("/aside/") && depth > 3;
+        let is_own = place.starts_with("build/.state") || place.starts_with("build/.tljournal");
+        self.object.is_strange() && is_own && !is_theirs
     }
 }
 
 impl Object {
-    /// Whether the owner can rightly do nothing any more until another user has removed it.
+    /// Whether the owner can rightly do nothing any more until it has been removed by hand.
     fn closes_everything(self, case: &Case) -> bool {
-        // The home itself is of another user, or is none that can be entered or written.
-        let is_home = case.place.to_string() == "build";
-        is_home
-            && (case.vandal != Account::Owner
-                || matches!(self, Self::Closed | Self::Immutable | Self::Mounted)
-                || self.is_strange()
-                || matches!(
-                    self,
-                    Self::EmptyFile | Self::Garbage | Self::Sparse | Self::SetId | Self::HardLink
-                ))
+        use Object::{ClosedDir, DeepDir, EmptyDir, FullDir, Immutable, Mounted, Nothing, Open};
+        let place = case.place.to_string();
+        let is_home = place == "build";
+        let is_fixed = matches!(self, Immutable | Mounted);
+        let is_a_directory = matches!(
+            self,
+            Nothing | Open | EmptyDir | FullDir | DeepDir | ClosedDir
+        );
+        // The home is of another user, or is none that can be entered and written.
+        is_fixed && (is_home || place.starts_with("build/.state"))
+            || is_home && (case.vandal != Account::Owner || !is_a_directory)
     }
 }

@@ -62,17 +62,25 @@ impl Place {
     /// Its last name as far as it is the same in every project.
     pub(crate) fn name(&self) -> &str {
         let last = self.0.rsplit('/').next().unwrap();
-        last.trim_start_matches("<id>").trim_start_matches('-')
+        last.rsplit("<id>").next().unwrap().trim_start_matches('-')
     }
 }
 
 /// A path with what looks like a UUID replaced.
 fn without_ids(path: &str) -> String {
-    let part = |part: &str| match part.get(..36) {
-        Some(id) if id.split('-').map(str::len).eq([8, 4, 4, 4, 12]) => {
-            format!("<id>{}", &part[36..])
+    const CHARS: usize = 36;
+    let looks_like_one =
+        |text: &str| text.split('-').map(str::len).eq([8, 4, 4, 4, 12]) && !text.contains('/');
+    let mut out = String::new();
+    let mut rest = path;
+    while let Some(first) = rest.chars().next() {
+        if rest.get(..CHARS).is_some_and(looks_like_one) {
+            out.push_str("<id>");
+            rest = &rest[CHARS..];
+        } else {
+            out.push(first);
+            rest = &rest[first.len_utf8()..];
         }
-        _ => part.to_owned(),
-    };
-    path.split('/').map(part).collect::<Vec<_>>().join("/")
+    }
+    out
 }

@@ -214,6 +214,13 @@ impl Dir {
         real_path_of(self).map_err(|errno| self.error("find the real path of", errno))
     }
 
+    /// Whether this process may read and write a file of ours; asked only where it is another user's.
+    pub(crate) fn may_use(&self, name: &str, stat: &crate::model::Stat) -> bool {
+        let may = rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK;
+        rustix::process::geteuid().as_raw() == stat.uid
+            || rustix::fs::accessat(self, name, may, AtFlags::EACCESS).is_ok()
+    }
+
     /// Whether this process may write here.
     #[must_use]
     pub fn is_writable(&self) -> bool {

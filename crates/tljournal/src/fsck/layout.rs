@@ -43,7 +43,11 @@ impl Check<'_> {
         for name in state.names()? {
             let shown = name.to_string_lossy();
             let known = [TXN, LOCK, ASIDE, LOG, RESERVE].contains(&shown.as_ref());
-            if !known && !shown.starts_with(DAMAGED_PREFIX) {
+            if shown.starts_with(DAMAGED_PREFIX) {
+                if let Some(stat) = state.stat(&name)? {
+                    self.must_be_own(look.shown_own("", &shown), &stat, Kind::File)?;
+                }
+            } else if !known {
                 self.stray("", &name)?;
             }
         }
@@ -78,7 +82,12 @@ impl Check<'_> {
         }
     }
 
-    fn must_be_own(&mut self, path: String, stat: &Stat, kind: Kind) -> Result<(), Stop> {
+    pub(super) fn must_be_own(
+        &mut self,
+        path: String,
+        stat: &Stat,
+        kind: Kind,
+    ) -> Result<(), Stop> {
         let actual = match stat.kind == kind {
             true if kind == Kind::Dir || stat.links == 1 => return Ok(()),
             true => "a file with a second name".to_owned(),
@@ -150,16 +159,18 @@ impl Check<'_> {
         let Some(logs) = self.look.own_dir(LOG)? else {
             return Ok(());
         };
-        for name in logs.names()? {
-            let name = name.to_string_lossy();
+        for raw in logs.names()? {
+            let name = raw.to_string_lossy();
             let id = name.split('.').next().unwrap_or_default();
             let known = match id.parse::<RunId>() {
                 Ok(run) => self.look.is_alive(run)? || self.look.run(run).is_some(),
                 Err(_) => false,
             };
+            let path = self.look.shown_own(LOG, &name);
             if !known {
-                let path = self.look.shown_own(LOG, &name);
                 self.tell(Finding::new(Code::LogStray, path))?;
+            } else if let Some(stat) = logs.stat(&raw)? {
+                self.must_be_own(path, &stat, Kind::File)?;
             }
         }
         Ok(())

@@ -5,9 +5,9 @@ use super::check::{Check, Stop};
 use super::finding::Subject;
 use super::{Code, Finding};
 use crate::catalog::{ScannedEntry, TxnRow};
-use crate::disk::{Dir, DiskError};
+use crate::disk::{Dir, DiskError, unless_gone};
 use crate::error::Error;
-use crate::home::{BESIDE_PREFIX, TXN, txn_path};
+use crate::home::{BESIDE_PREFIX, STAGED_PATHS, TXN, txn_path};
 use crate::lock;
 use crate::model::{Kind, Place, Stat, TxnId, TxnState};
 
@@ -43,6 +43,12 @@ impl Check<'_> {
         let is_dir = |stat: Stat| stat.kind == Kind::Dir;
         if txns.stat(id.to_string())?.is_some_and(|stat| !is_dir(stat)) {
             return self.stray_in_staging(id.to_string().as_ref());
+        }
+        if let Some(dir) = unless_gone(txns.open_dir(&id.to_string()))?
+            && let Some(stat) = dir.stat(STAGED_PATHS)?
+        {
+            let path = look.shown_own(TXN, &format!("{id}/{STAGED_PATHS}"));
+            self.must_be_own(path, &stat, Kind::File)?;
         }
         let code = match &row {
             None => Code::StagingOrphan,

@@ -2,7 +2,7 @@ use std::ffi::{OsStr, OsString};
 use std::sync::PoisonError;
 
 use super::Home;
-use super::fence::planted;
+use super::fence::{in_the_way, planted};
 use super::layout::{
     ASIDE, BESIDE_PREFIX, DAMAGED_PREFIX, DATABASE, FOREIGN_JOURNAL, LOCK, LOG, REBUILT, SHM, TXN,
     WAL,
@@ -149,7 +149,7 @@ impl Home {
     /// commit lock.
     pub(crate) fn set_planted_companions_aside(&self) -> Result<(), Error> {
         for name in [WAL, SHM] {
-            if let Some(found) = planted(&self.dir, self.dir.stat(name)?)? {
+            if let Some(found) = in_the_way(&self.dir, name)? {
                 let kept = self.set_aside(&self.dir, name, "planted")?;
                 tracing::warn!(kept, found, "something was in the place of `{name}`");
             }
@@ -237,7 +237,10 @@ impl Home {
                 .to_str()
                 .filter(|name| name.starts_with(DAMAGED_PREFIX))
             {
-                self.state.remove_file(name)?;
+                // What is no file is not a mark, and stays for `fsck` to show.
+                if let Err(error) = self.state.remove_file(name) {
+                    tracing::warn!(%error, "a mark of a damaged database stays");
+                }
             }
         }
         Ok(())

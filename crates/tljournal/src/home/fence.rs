@@ -145,10 +145,15 @@ impl Home {
     /// Whether something that is no file of ours lies in the place of a companion, and the database itself is right.
     pub(crate) fn has_planted_companion(&self) -> Result<bool, DiskError> {
         let is_right = |name: &str| {
-            let found = planted(&self.dir, self.dir.stat(name)?)?;
+            let found = in_the_way(&self.dir, name)?;
             Ok::<_, DiskError>(found.is_none())
         };
         Ok(is_right(DATABASE)? && !(is_right(WAL)? && is_right(SHM)?))
+    }
+
+    /// Whether a file of the database cannot be used by this process.
+    pub(crate) fn has_file_in_the_way(&self) -> Result<bool, DiskError> {
+        Ok(in_the_way(&self.dir, DATABASE)?.is_some() || self.has_planted_companion()?)
     }
 
     /// Makes the companions of a new database ahead of SQLite, without copy-on-write: on btrfs a full
@@ -187,6 +192,17 @@ fn check_own_file(home: &Dir, name: &str) -> Result<Option<Stat>, Error> {
             Err(Damage::Planted { path, found }.into())
         }
     }
+}
+
+/// What lies where a file belongs that is written here, if it is none, or is closed to this process.
+pub(super) fn in_the_way(dir: &Dir, name: &str) -> Result<Option<&'static str>, DiskError> {
+    let Some(stat) = dir.stat(name)? else {
+        return Ok(None);
+    };
+    Ok(match planted(dir, Some(stat))? {
+        None if !dir.may_use(name, &stat) => Some("a file of another user"),
+        found => found,
+    })
 }
 
 /// What lies where a file of ours belongs, if it is none.

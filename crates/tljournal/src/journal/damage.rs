@@ -94,7 +94,7 @@ impl Options {
         if home.has_planted_companion()? {
             return home.set_planted_companions_aside();
         }
-        if home.check_database_files().is_ok() {
+        if home.check_database_files().is_ok() && !home.has_file_in_the_way()? {
             return Ok(());
         }
         // What belongs to another user is not made readable for this one.

@@ -11,7 +11,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
 
 use tljournal::disk::Verb;
-use tljournal::{Error, EventFilter, EventKind, Expect, LockMode, Payload, Timestamp, UsageError};
+use tljournal::{Error, EventKind, Expect, LockMode, Payload, Timestamp, TxnFilter, UsageError};
 use tljournal_testkit::{Steps, World};
 use tljournal_tests::{Record, Strike, aside, events, kill_at};
 
@@ -193,7 +193,9 @@ fn g13_what_a_lock_is_held_for_is_written_down_without_its_secrets() {
 fn g9_a_handle_that_found_its_database_damaged_is_not_worked_with_any_more() {
     let world = World::new();
     let journal = world.open();
-    let put = |text| Steps::new("put").put("build/a", text);
+    let put = |text: &str| Steps::new("put").put("build/a", text);
+    // More rows than are read when it is opened.
+    (0..200).for_each(|n| drop(put(&n.to_string()).try_commit(&journal).unwrap()));
     put("old").try_commit(&journal).unwrap();
     journal.close().unwrap();
     let journal = world.open();
@@ -203,7 +205,7 @@ fn g9_a_handle_that_found_its_database_damaged_is_not_worked_with_any_more() {
     let rubbish = vec![0xaa; usize::try_from(length).unwrap() - 4096];
     let file = File::options().write(true).open(&database).unwrap();
     file.write_all_at(&rubbish, 4096).unwrap();
-    let looked = journal.history().events(&EventFilter::default());
+    let looked = journal.history().transactions(&TxnFilter::default());
     assert!(matches!(looked, Err(Error::Damaged(_))), "{looked:?}");
     let is_refused =
         |said: &Result<(), Error>| matches!(said, Err(Error::Usage(UsageError::Failed)));

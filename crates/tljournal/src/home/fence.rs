@@ -82,6 +82,10 @@ impl Home {
     pub(crate) fn check_database_files(&self) -> Result<Option<Stat>, Error> {
         for name in [WAL, SHM, DATABASE] {
             if let Some(stat) = check_own_file(&self.dir, name)? {
+                if !self.dir.may_use(name, &stat) {
+                    let (path, found) = (self.dir.path().join(name).to_string(), CLOSED);
+                    return Err(Damage::Planted { path, found }.into());
+                }
                 self.restrict(&self.dir, name, &stat);
             }
         }
@@ -194,13 +198,16 @@ fn check_own_file(home: &Dir, name: &str) -> Result<Option<Stat>, Error> {
     }
 }
 
+/// Said of a file that this process may not read and write.
+const CLOSED: &str = "a file of another user";
+
 /// What lies where a file belongs that is written here, if it is none, or is closed to this process.
 pub(super) fn in_the_way(dir: &Dir, name: &str) -> Result<Option<&'static str>, DiskError> {
     let Some(stat) = dir.stat(name)? else {
         return Ok(None);
     };
     Ok(match planted(dir, Some(stat))? {
-        None if !dir.may_use(name, &stat) => Some("a file of another user"),
+        None if !dir.may_use(name, &stat) => Some(CLOSED),
         found => found,
     })
 }

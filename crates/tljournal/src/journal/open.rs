@@ -138,13 +138,6 @@ impl Options {
                     }
                 }
                 Err(Error::Damaged(Damage::Planted { .. })) => self.set_planted_aside()?,
-                // SQLite does not say which of its files it may not use.
-                Err(error @ (Error::Catalog(_) | Error::Disk(_)))
-                    if last.is_none() && held.has_file_in_the_way()? =>
-                {
-                    self.set_planted_aside()?;
-                    last = Some(error);
-                }
                 // In the place of a lock file, or of another small one.
                 Err(Error::Disk(error)) if error.is_about_kind() && last.is_none() => {
                     self.set_planted_aside()?;

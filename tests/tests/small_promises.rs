@@ -370,10 +370,7 @@ fn g8_a_lock_file_that_has_a_second_name_is_not_written_to() {
     let name = world.path("build/.state/lock/name/a");
     std::fs::hard_link(world.path("precious"), name).unwrap();
     let held = journal.lock("a", LockMode::Exclusive, "test", None);
-    assert!(
-        matches!(held, Err(Error::Disk(_) | Error::Lock(_))),
-        "{held:?}"
-    );
+    drop(held.unwrap());
     assert_eq!(world.read("precious"), "text");
 }
 

@@ -182,20 +182,22 @@ fn outputs_that_are_opened_by_name_lose_nothing() {
 }
 
 #[test]
-fn a_log_that_cannot_be_kept_stops_only_who_has_asked_for_it() {
+fn what_is_in_the_place_of_the_logs_is_moved_away() {
     let project = Project::new();
     project.write("build/.state/log", "not a directory");
-    let done = project.ok(&["exec", "--", "echo", "said"]);
+    let done = project.ok(&["exec", "--log", "--", "echo", "said"]);
     assert_eq!(done.out, "said\n");
-    assert_eq!(done.err.matches("warning").count(), 1, "{done:?}");
-    assert!(done.err.contains("no log of the command's output is kept"));
-    assert_eq!(project.runs()[0].log, None);
-    let done = project.run(&["exec", "--log", "--", "touch", "ran"]);
-    assert_eq!((done.code, project.has("ran")), (125, false), "{done:?}");
+    assert!(done.err.contains("in the place of `log`"), "{done:?}");
+    assert!(project.runs()[0].log.is_some());
+    assert_eq!(
+        project.text("build/.state/log.displaced-1"),
+        "not a directory"
+    );
+    assert!(project.run(&["fsck"]).out.contains("log.displaced-1"));
 }
 
 #[test]
-fn what_is_named_as_a_log_and_is_none_stays_and_stops_nobody() {
+fn what_is_named_as_a_log_and_is_none_is_thinned_as_one() {
     let project = Project::new();
     for n in 0..61 {
         project.write(&format!("build/.state/log/{}/file", fake(n)), "");
@@ -203,7 +205,8 @@ fn what_is_named_as_a_log_and_is_none_stays_and_stops_nobody() {
     let done = project.ok(&["exec", "--log", "--", "echo", "said"]);
     assert_eq!(done.out, "said\n");
     assert_eq!(done.err, "");
-    assert!(project.has(&format!("build/.state/log/{}/file", fake(0))));
+    assert!(!project.has(&format!("build/.state/log/{}/file", fake(0))));
+    assert!(project.has(&format!("build/.state/log/{}/file", fake(60))));
 }
 
 /// The id of a run that has ended. Ids are ordered by time: these are all older than that of any run.

@@ -76,7 +76,7 @@ fn cases(places: &[Place]) -> Vec<Case> {
             };
             let wanted = match &only {
                 Some(text) => case.name().contains(text.as_str()),
-                None => every || (nth + 3 * mth + round) % SHARE == 0,
+                None => every || (nth + 3 * mth + round).is_multiple_of(SHARE),
             };
             if wanted {
                 cases.push(case);

@@ -33,7 +33,7 @@ pub(crate) fn write_public(
     make_with(0o666, path, |out| fill(out).map_err(failed))
 }
 
-/// Writes a file as [`write`] does, where more may go wrong than writing.
+/// Writes a file as [`write()`] does, where more may go wrong than writing.
 pub(crate) fn make(
     path: &Utf8Path,
     fill: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,

@@ -34,12 +34,12 @@ impl Dir {
                     .iter()
                     .any(|no| error.is(*no)) =>
             {
-                if self.mend_or_move_away(name)? {
+                if self.mend_or_move_away(name, Kind::Dir)? {
                     return self.open_dir(name);
                 }
             }
             Ok(dir) if dir.is_writable() || dir.own_stat()?.uid == writer() => return Ok(dir),
-            Ok(_) => _ = self.mend_or_move_away(name)?,
+            Ok(_) => _ = self.mend_or_move_away(name, Kind::Dir)?,
             Err(error) => return Err(error),
         }
         match self.make_own_dir(name) {
@@ -49,13 +49,13 @@ impl Dir {
         self.open_dir(name)
     }
 
-    /// Opens an entry of ours to its owner again, if this process may: true. Otherwise gives it another name in this
+    /// Opens an entry of ours of this kind to its owner again, if this process may: true. Otherwise gives it another name in this
     /// directory, which `fsck` shows: false.
-    fn mend_or_move_away(&self, name: &str) -> Result<bool, DiskError> {
+    fn mend_or_move_away(&self, name: &str, kind: Kind) -> Result<bool, DiskError> {
         let Some(stat) = self.stat(name)? else {
             return Ok(false);
         };
-        let is_ours = matches!(stat.kind, Kind::Dir | Kind::File) && stat.uid == writer();
+        let is_ours = stat.kind == kind && stat.uid == writer();
         if is_ours && !self.access.is_of(&stat, self.mode_of_own(stat.kind)) {
             self.restrict(name, &stat)?;
             return Ok(true);
@@ -141,7 +141,7 @@ impl Dir {
             Err(error)
                 if error.is_about_kind() || error.is(Errno::ACCESS) || error.is(Errno::PERM) =>
             {
-                parent.mend_or_move_away(name)?;
+                parent.mend_or_move_away(name, Kind::File)?;
                 parent.try_lock_file(name)
             }
             opened => opened,

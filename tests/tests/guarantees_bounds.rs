@@ -244,7 +244,7 @@ fn g10_conflicts_say_where_and_why() {
         path: "x".to_owned(),
         kind: ConflictKind::Edited,
     });
-    assert!(error.to_string().contains("their change was kept"));
+    assert!(error.to_string().contains("that change was kept"));
 }
 
 /// A filesystem of a few megabytes, as long as this lives; `None` where that cannot be had.

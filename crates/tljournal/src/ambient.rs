@@ -1,8 +1,8 @@
-//! The one place where time, ids and facts about this machine enter.
+//! The system seam: time, ids and facts about this machine enter the engine only here.
 
 #![allow(
     clippy::disallowed_methods,
-    reason = "this is the one place that may ask the clock, the random source and /proc"
+    reason = "only this module asks the clock, the random source and /proc"
 )]
 
 mod mounts;
@@ -29,23 +29,23 @@ pub fn now() -> Timestamp {
     }
 }
 
-/// An id that no other transaction has.
+/// A new, unique transaction id.
 pub(crate) fn fresh_txn_id() -> TxnId {
     TxnId::from_uuid(Uuid::now_v7())
 }
 
-/// An id that no other run has.
+/// A new, unique run id.
 pub(crate) fn fresh_run_id() -> RunId {
     RunId::from_uuid(Uuid::now_v7())
 }
 
-/// Lets time pass until a filesystem's clock has moved on; never used to wait for anybody.
+/// Sleeps until a filesystem's clock has moved on; never used to wait for a process or lock.
 pub(crate) fn let_clock_advance(by: Duration) {
     std::thread::sleep(by);
 }
 
-/// The process that made something. What a fork has inherited belongs to its parent: its locks are not to be
-/// given back, and its connection to the database is not to be used.
+/// The process that created a handle. What a fork inherits belongs to the parent process: the child must not release
+/// its locks or use its database connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Maker(u32);
 
@@ -54,22 +54,22 @@ impl Maker {
         Self(std::process::id())
     }
 
-    /// Whether this is still that process.
+    /// Whether the calling process is that process.
     pub(crate) fn is_here(self) -> bool {
         self == Self::here()
     }
 }
 
-/// How much of this process's command line is stored.
+/// The longest command line of this process that is stored, in characters.
 const ARGV_CHARS_MAX: usize = 8000;
 
-/// How much of another one's is shown.
+/// The longest command line of another process that is shown.
 const COMMAND_CHARS_MAX: usize = 200;
 
-/// The environment variable that names the runs around a process.
+/// The environment variable that lists the runs around a process.
 pub(crate) const RUNS: &str = "TLJOURNAL_RUN";
 
-/// What the environment says of the runs around this process.
+/// The runs around this process, as the environment variable lists them.
 pub(crate) fn inherited_runs() -> String {
     let text = std::env::var_os(RUNS).unwrap_or_default();
     text.to_string_lossy().into_owned()
@@ -80,7 +80,7 @@ pub(crate) fn uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// The id of this boot of the machine; empty where `/proc` is not mounted.
+/// The id of this boot of the machine; empty if `/proc` is not mounted.
 pub(crate) fn boot_id() -> &'static str {
     static BOOT: OnceLock<String> = OnceLock::new();
     BOOT.get_or_init(|| {
@@ -90,14 +90,14 @@ pub(crate) fn boot_id() -> &'static str {
     })
 }
 
-/// What is recorded of the process behind a run.
+/// The facts recorded about the process behind a run.
 #[derive(Debug, Clone)]
 pub(crate) struct ProcessFacts {
     pub(crate) pid: u32,
     pub(crate) host: String,
     pub(crate) boot: &'static str,
     pub(crate) uid: u32,
-    /// The name of that user, where it has one.
+    /// The name of that user, if `/etc/passwd` has one.
     pub(crate) account: Option<String>,
     pub(crate) container: Option<String>,
     pub(crate) cwd: String,
@@ -125,7 +125,7 @@ impl ProcessFacts {
     }
 }
 
-/// The name of a user, as the system's own list has it.
+/// The name of a user in `/etc/passwd`.
 fn account(uid: u32) -> Option<String> {
     let list = proc_text("/etc/passwd");
     let of_uid = |line: &&str| line.split(':').nth(2) == Some(uid.to_string().as_str());
@@ -133,7 +133,7 @@ fn account(uid: u32) -> Option<String> {
     Some(name.to_owned())
 }
 
-/// The container that this process is in, as far as it leaves traces: its kind, and its id if that shows.
+/// The container that this process is in, if it is detectable: its kind, and its id if available.
 fn container() -> Option<String> {
     let kind = [("/.dockerenv", "docker"), ("/run/.containerenv", "podman")];
     let kind = kind
@@ -152,7 +152,7 @@ fn container() -> Option<String> {
     }
 }
 
-/// What `/proc` says of a process, for people: its name, and whether it is stopped.
+/// Describes a process from `/proc` for display: its name, and whether it is stopped.
 pub(crate) fn describe_process(pid: u32) -> Option<String> {
     let stat = proc_text(&format!("/proc/{pid}/stat"));
     let (head, tail) = stat.rsplit_once(')')?;
@@ -162,10 +162,10 @@ pub(crate) fn describe_process(pid: u32) -> Option<String> {
     Some(format!("process {pid} ({name}){stopped}"))
 }
 
-/// For how long a process has lived, as far as `/proc` says.
+/// How long ago a process started, according to `/proc`.
 pub(crate) fn age(pid: u32) -> Option<Duration> {
     let stat = proc_text(&format!("/proc/{pid}/stat"));
-    // What follows the name begins with the third field; the 22nd is when it began, in ticks.
+    // The fields after the name start with the third; the 22nd is the start time in clock ticks.
     let (_, tail) = stat.rsplit_once(')')?;
     let ticks: f64 = tail.split_whitespace().nth(19)?.parse().ok()?;
     let begun = ticks / rustix::param::clock_ticks_per_second() as f64;
@@ -174,7 +174,7 @@ pub(crate) fn age(pid: u32) -> Option<Duration> {
     Duration::try_from_secs_f64(now - begun).ok()
 }
 
-/// The command line of a process, without secrets, and not longer than people read.
+/// The command line of a process, redacted and shortened for display.
 pub(crate) fn command_line(pid: u32) -> Option<String> {
     let text = proc_text(&format!("/proc/{pid}/cmdline"));
     let args = text.split_terminator('\0').map(str::to_owned);
@@ -185,33 +185,32 @@ pub(crate) fn command_line(pid: u32) -> Option<String> {
     (!line.is_empty()).then_some(line)
 }
 
-/// Who keeps a lock.
+/// A process that holds a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Keeper {
     pub(crate) pid: u32,
     /// Whether the lock is shared.
     pub(crate) shared: bool,
-    /// Whether it was taken by another process, which is gone.
+    /// Whether another process, which has exited, took the lock.
     pub(crate) inherited: bool,
 }
 
-/// The processes that took a lock on this inode and live, as far as this pid namespace shows them.
+/// The running processes that took a lock on this inode, as far as this pid namespace shows them.
 pub(crate) fn lock_holders(ino: u64) -> Vec<Keeper> {
     lock_holders_among(&locks(), ino)
 }
 
-/// What the kernel says of all locks. It takes its time (some 15 ms): it waits until nobody on any core is
-/// changing one.
+/// The kernel's list of all locks. Reading it takes some 15 ms: the kernel waits until no core is changing a lock.
 pub(crate) fn locks() -> String {
     proc_text("/proc/locks")
 }
 
-/// The same as [`lock_holders`], of what the kernel has said before.
+/// Like [`lock_holders`], but from a list that was read before.
 pub(crate) fn lock_holders_among(locks: &str, ino: u64) -> Vec<Keeper> {
     let keepers = locks.lines().filter_map(|line| {
         let (pid, shared) = lock_on(line, ino)?;
         let pid = pid.parse().ok()?;
-        // The kernel goes on to name who took it after its end, and others may get its number.
+        // The kernel lists the process that took a lock even after it has exited, and its pid may have been reused.
         let keeps = match std::fs::read_dir(format!("/proc/{pid}/fdinfo")) {
             Err(error) => error.kind() == std::io::ErrorKind::PermissionDenied,
             Ok(_) => kept_lock(pid, ino).is_some(),
@@ -228,11 +227,11 @@ pub(crate) fn lock_holders_among(locks: &str, ino: u64) -> Vec<Keeper> {
     keepers
 }
 
-/// The processes that have a locked description of this inode open, whoever locked it.
+/// The processes that have a locked description of this inode open, including inherited ones.
 pub(crate) fn lock_heirs(ino: u64) -> Vec<Keeper> {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = processes.filter_map(|dir| dir.file_name().to_str()?.parse().ok());
-    // One who took it may be among them: while locks are given back the kernel's list can come without it.
+    // The process that took the lock may be among them: while locks are released, `/proc/locks` can omit it.
     let keeper = |pid: u32| {
         kept_lock(pid, ino).map(|(taker, shared)| Keeper {
             pid,
@@ -245,7 +244,8 @@ pub(crate) fn lock_heirs(ino: u64) -> Vec<Keeper> {
     keepers
 }
 
-/// Who took the lock of this inode that a process has a description of open, and whether it is shared.
+/// The pid that took the lock on this inode, if a process has a description of it open, and whether the lock is
+/// shared.
 fn kept_lock(pid: u32, ino: u64) -> Option<(String, bool)> {
     let open = std::fs::read_dir(format!("/proc/{pid}/fdinfo"));
     open.into_iter().flatten().flatten().find_map(|fd| {
@@ -256,7 +256,7 @@ fn kept_lock(pid: u32, ino: u64) -> Option<(String, bool)> {
     })
 }
 
-/// Whether this process inherited a locked description of this inode, locked by another one.
+/// Whether this process inherited a description of this inode that another process locked.
 pub(crate) fn inherits_lock(ino: u64) -> bool {
     let own = std::process::id().to_string();
     let open = std::fs::read_dir("/proc/self/fdinfo");
@@ -267,7 +267,7 @@ pub(crate) fn inherits_lock(ino: u64) -> bool {
     })
 }
 
-/// Who took the lock that a line of `/proc` tells of, and whether it is shared, if it is on this inode.
+/// The pid that took the lock in a line of `/proc/locks` and whether it is shared, if it is on this inode.
 fn lock_on(line: &str, ino: u64) -> Option<(&str, bool)> {
     let words: Vec<_> = line.split_whitespace().collect();
     let [_, _, _, kind, pid, file, ..] = words[..] else {
@@ -276,7 +276,7 @@ fn lock_on(line: &str, ino: u64) -> Option<(&str, bool)> {
     let is_on = file
         .rsplit_once(':')
         .is_some_and(|(_, on)| on == ino.to_string());
-    // Who waits has an arrow in its line.
+    // The line of a waiting process has an arrow.
     (is_on && !words.contains(&"->")).then_some((pid, kind == "READ"))
 }
 
@@ -289,7 +289,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_about_a_lock_tells_who_took_it_and_how() {
+    fn a_line_of_the_lock_list_names_the_holder_and_the_mode() {
         let line = "12: FLOCK  ADVISORY  READ  77 fe:00:1001 0 EOF";
         assert_eq!(lock_on(line, 1001), Some(("77", true)));
         assert_eq!(lock_on(line, 100), None);
@@ -298,9 +298,9 @@ mod tests {
         assert_eq!(lock_on("", 1), None);
     }
 
-    /// Who was missing in the kernel's list was said to have inherited the lock from somebody who had ended.
+    /// A holder that the kernel's list omitted was reported as having inherited the lock from an exited process.
     #[test]
-    fn g10_who_took_a_lock_itself_has_not_inherited_it() {
+    fn g10_the_process_that_took_a_lock_has_not_inherited_it() {
         use std::os::unix::fs::MetadataExt;
         let file = tempfile::tempfile().unwrap();
         file.lock_shared().unwrap();
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn the_age_of_a_process_is_told() {
+    fn the_age_of_a_process_is_reported() {
         assert!(age(1).unwrap() >= age(std::process::id()).unwrap());
         assert_eq!(age(u32::MAX), None);
     }

@@ -1,4 +1,4 @@
-//! Everything that can go wrong, sorted by what the caller can do about it.
+//! All errors, sorted by what the caller can do about them.
 
 mod from;
 
@@ -8,55 +8,55 @@ use crate::lock::LockError;
 use crate::model::{Expect, PathError, RunId, TxnId, TxnState};
 use crate::tree::TreeError;
 
-/// Why the journal did not do what it was asked.
+/// Why an operation of the journal failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The call itself is wrong: mend the call.
+    /// The call itself is invalid: fix the call.
     #[error(transparent)]
     Usage(#[from] UsageError),
-    /// What is on disk is not what the change expected: look again and decide. Nothing was changed.
+    /// The disk is not in the state that the change expected: read it again and decide. Nothing was changed.
     #[error(transparent)]
     Conflict(#[from] Conflict),
-    /// A lock was not free in time: wait longer, or ask its holder. Nothing was changed.
+    /// A lock was not released in time: wait longer, or ask its holder. Nothing was changed.
     #[error(transparent)]
     Lock(LockError),
-    /// This place or this database cannot be used with this version: use another. Nothing was changed.
+    /// This version cannot use this location or database: use another one. Nothing was changed.
     #[error(transparent)]
     Unsupported(#[from] Unsupported),
-    /// The source of a tree cannot be installed: mend the source. Nothing was changed.
+    /// The source of a tree cannot be installed: fix the source. Nothing was changed.
     #[error(transparent)]
     Source(#[from] TreeError),
-    /// The database or the journal is damaged: look into it, or open the journal again.
+    /// The database or the journal is damaged: inspect it, or open the journal again.
     #[error(transparent)]
     Damaged(#[from] Damage),
-    /// The transaction is past its commit point but not in place yet; the next opening for work, or the
-    /// next commit of anybody, finishes it.
+    /// The transaction is past its commit point but not in place yet. The next process that opens the journal for
+    /// work, or the next commit, finishes it.
     #[error("transaction {txn} is committed but not yet in place; `tljournal recover` finishes it")]
     Unfinished {
         /// The transaction.
         txn: TxnId,
-        /// What stopped it.
+        /// The error that interrupted it.
         #[source]
         source: Box<Error>,
     },
-    /// The directory that the journal was opened for is not there any more, or is another one: open the
-    /// journal again. Nothing was changed.
+    /// The directory that the journal was opened for no longer exists or was replaced: open the journal again.
+    /// Nothing was changed.
     #[error("`{path}` was moved, removed or replaced since the journal was opened; open it again")]
     Replaced {
-        /// What is not what it was.
+        /// The path that was moved, removed or replaced.
         path: String,
     },
-    /// The system refused: make room, grant permission, and try again.
+    /// The system refused a call: free space or grant permission, and try again.
     #[error(transparent)]
     Disk(DiskError),
-    /// The database could not be used: make room, grant permission, and try again.
+    /// The database could not be used: free space or grant permission, and try again.
     #[error(transparent)]
     Catalog(CatalogError),
 }
 
 impl Error {
-    /// Whether it is about something in the database that cannot be read as what it should be.
+    /// Whether the cause is a value in the database that cannot be parsed.
     pub(crate) fn is_unreadable_row(&self) -> bool {
         matches!(
             self,
@@ -68,22 +68,22 @@ impl Error {
     }
 }
 
-/// A call that could never succeed.
+/// A call that can never succeed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UsageError {
     /// A path is malformed.
     #[error(transparent)]
     Path(#[from] PathError),
-    /// A path is outside what the caller allowed itself to change.
+    /// A path is outside the territory that the caller declared.
     #[error("`{path}` is outside the territory {territory}")]
     Territory {
         /// The path.
         path: String,
-        /// What is allowed.
+        /// The territory.
         territory: String,
     },
-    /// An absolute path leads to somewhere else than the project.
+    /// An absolute path is outside the project.
     #[error("`{path}` is not below the root `{root}`")]
     Outside {
         /// The path, escaped.
@@ -113,13 +113,13 @@ pub enum UsageError {
         /// The name, escaped.
         name: String,
     },
-    /// There is no journal here.
+    /// The directory has no journal.
     #[error("there is no journal in `{path}`; `tljournal init` makes one")]
     NoJournal {
         /// The home.
         path: String,
     },
-    /// The journal was opened to look at it only.
+    /// The journal was opened for inspection only.
     #[error("the journal was opened for inspection and changes nothing")]
     InspectOnly,
     /// No tree was installed at a path.
@@ -128,25 +128,25 @@ pub enum UsageError {
         /// The path.
         path: String,
     },
-    /// A file is not one of the tags that are changed together.
-    #[error("`{path}` is not among the tags that are vouched for together")]
+    /// A file is not one of the tags of this change.
+    #[error("`{path}` is not one of the tags that are claimed together")]
     NotATag {
         /// The path.
         path: String,
     },
-    /// A path is to be taken as it is, and there is no tree, file or link.
+    /// A path is to be adopted as it is, but holds no tree, file or link.
     #[error("there is no tree, file or link at `{path}`")]
     NothingThere {
         /// The path.
         path: String,
     },
-    /// A database is to be rebuilt that needs no rebuilding.
-    #[error("the database is sound; there is no need to rebuild it")]
+    /// The database to rebuild is sound.
+    #[error("the database is sound and needs no rebuild")]
     Sound,
-    /// Several ids begin so.
+    /// The prefix matches several transactions.
     #[error("several transactions have ids that begin with `{name}`")]
     Ambiguous {
-        /// The beginning.
+        /// The prefix.
         name: String,
     },
     /// The database failed under this handle.
@@ -155,12 +155,12 @@ pub enum UsageError {
     /// The handle belongs to the process that this one was forked from.
     #[error("the journal was opened by the process that this one was forked from; open it again")]
     Forked,
-    /// What a transaction did cannot be taken back, because it did nothing, or is not done.
-    #[error("transaction {txn} is {}: only one that is applied can be undone, or restored from", state.as_str())]
+    /// A transaction cannot be undone because it changed nothing or is not applied.
+    #[error("transaction {txn} is {}: only an applied transaction can be undone or restored from", state.as_str())]
     NotApplied {
         /// Its number.
         txn: i64,
-        /// Where it stands.
+        /// Its state.
         state: TxnState,
     },
     /// A transaction belongs to another root.
@@ -171,15 +171,15 @@ pub enum UsageError {
         /// Its number.
         txn: i64,
     },
-    /// A path lies in a tree, which is replaced as a whole.
-    #[error("`{path}` lies in the tree `{tree}`, which is restored as a whole, or not")]
+    /// A path is inside a tree, which is replaced only as a whole.
+    #[error("`{path}` is inside the tree `{tree}`, which is restored only as a whole")]
     InTree {
         /// The path.
         path: String,
         /// The tree.
         tree: String,
     },
-    /// No transaction that history tells of wrote a path.
+    /// No recorded transaction wrote a path.
     #[error(
         "no transaction wrote `{path}` itself; `tljournal log --path` lists what changed below it"
     )]
@@ -187,9 +187,9 @@ pub enum UsageError {
         /// The path.
         path: String,
     },
-    /// What a path was at a time is not known any more: history has been thinned since.
+    /// The state of a path at a time is no longer known because that part of history was deleted.
     #[error(
-        "what `{path}` was after transaction {txn} is not known any more: history of that time was forgotten"
+        "the state of `{path}` after transaction {txn} is unknown: that part of history was deleted"
     )]
     Forgotten {
         /// The path.
@@ -197,9 +197,9 @@ pub enum UsageError {
         /// The number of the transaction.
         txn: i64,
     },
-    /// A directory that is no tree was changed file by file.
+    /// A directory that is not a tree was changed file by file.
     #[error(
-        "`{path}` is no tree, and what is in it was changed by itself after transaction {txn}: restore that, path by path"
+        "`{path}` is not a tree, and its entries were changed one by one after transaction {txn}: restore them path by path"
     )]
     InParts {
         /// The path.
@@ -207,7 +207,7 @@ pub enum UsageError {
         /// The number of the transaction.
         txn: i64,
     },
-    /// There are so many runs around this process, or they hold so much, that those below could not be told.
+    /// The list of the runs around this process, with what they hold, is too long for the environment variable.
     #[error(
         "the runs around this process do not fit into the variable {variable}, which may be {bytes_max} bytes long: nest fewer of them"
     )]
@@ -225,13 +225,13 @@ pub enum UsageError {
     },
 }
 
-/// What is on disk is not what a change expected.
+/// The disk is not in the state that a change expected.
 #[derive(Debug, thiserror::Error)]
 #[error("conflict at `{path}`: {kind}")]
 pub struct Conflict {
     /// The path, escaped.
     pub path: String,
-    /// What is in the way.
+    /// The reason.
     pub kind: ConflictKind,
 }
 
@@ -244,7 +244,7 @@ impl Conflict {
     }
 }
 
-/// What is in the way of a change.
+/// Why a change cannot be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConflictKind {
@@ -253,15 +253,15 @@ pub enum ConflictKind {
     Unexpected {
         /// What was expected.
         expected: Expect,
-        /// What was found, for people.
+        /// What was found, for display.
         found: String,
     },
-    /// Something of another kind has the name.
+    /// The path holds something of another kind.
     #[error("a {found} is there, and a {wanted} would replace it; remove it first")]
     Kind {
-        /// What is there.
+        /// The kind that was found.
         found: &'static str,
-        /// What was to be put there.
+        /// The kind that was to be written.
         wanted: &'static str,
     },
     /// The target, or a directory on the way to it, is a symbolic link.
@@ -273,34 +273,34 @@ pub enum ConflictKind {
     /// Something on the way to the target is not a directory.
     #[error("`{path}` is not a directory")]
     NotADirectory {
-        /// What is on the way.
+        /// The path that is not a directory.
         path: String,
     },
-    /// Somebody changed it between check and commit; what they wrote is still there.
-    #[error("somebody changed it at the same time; their change was kept")]
+    /// Another program changed the path between the check and the commit; that change is kept.
+    #[error("another program changed it at the same time; that change was kept")]
     Edited,
-    /// Something about what is there keeps it where it is.
+    /// The entry cannot be moved.
     #[error("`{path}` cannot be replaced or removed: {why}")]
     Immovable {
-        /// What cannot be moved, escaped.
+        /// The entry, escaped.
         path: String,
         /// Why.
         why: &'static str,
     },
-    /// The file that has the content was written to while it was read.
-    #[error("`{file}` changed while it was read, so there is no one version of it to put there")]
+    /// The source file was written to while it was read.
+    #[error("`{file}` changed while it was read, so no consistent version of it was read")]
     SourceChanged {
         /// The file, escaped.
         file: String,
     },
-    /// The tree is pinned and the caller did not want to replace a pinned one.
+    /// The tree is pinned, and the caller asked not to replace a pinned tree.
     #[error("the tree is in use: it is pinned by {holder}")]
     Pinned {
-        /// Who pinned it, for people.
+        /// The holder of the pin, for display.
         holder: String,
     },
-    /// Kept content is not what was recorded of it.
-    #[error("what is kept of it is not what was recorded; nothing was changed")]
+    /// Retained content differs from its record.
+    #[error("its retained content differs from the record; nothing was changed")]
     KeptDamaged,
     /// A stuck transaction touches this path.
     #[error("transaction {txn} is stuck there; `tljournal show {txn}` explains it")]
@@ -308,33 +308,33 @@ pub enum ConflictKind {
         /// The stuck transaction.
         txn: TxnId,
     },
-    /// A lock is wanted alone that a run around this process shares.
+    /// A lock is requested exclusively that a run around this process holds shared.
     #[error(
-        "run {run}, which this process belongs to, shares it and cannot give it back before this process has ended; have it taken exclusively there"
+        "run {run}, which this process belongs to, holds it shared until this process ends; take it exclusively in that run"
     )]
     SharedAbove {
-        /// The run that shares it.
+        /// The run that holds it shared.
         run: RunId,
     },
-    /// A tree is to be replaced when nobody holds it, and a run around this process does.
+    /// A tree is to be replaced only while it is unpinned, but a run around this process pins it.
     #[error(
-        "the tree is pinned by run {run}, which this process belongs to and which keeps it until this process has ended"
+        "the tree is pinned by run {run}, which this process belongs to and which holds the pin until this process ends"
     )]
     PinnedAbove {
         /// The run that pinned it.
         run: RunId,
     },
-    /// Whoever holds it waits, itself or by way of others, for what is held here: waiting would never end.
+    /// A deadlock: the holder waits, directly or through others, for what this process or a run around it holds.
     #[error(
-        "waiting for it would never end: {holder} holds it and waits, itself or by way of others, for {held}, which this process, or a run around it, holds"
+        "waiting for it would never end: {holder} holds it and waits, directly or through others, for {held}, which this process, or a run around it, holds"
     )]
     Deadlock {
-        /// Who holds it, for people.
+        /// The holder, for display.
         holder: String,
-        /// What is held here, for people.
+        /// What is held here, for display.
         held: String,
     },
-    /// A tree is to be populated by what a run around this process has started to populate it.
+    /// A tree is to be populated that a run around this process is already populating.
     #[error(
         "run {run}, which this process belongs to, is populating it with the same key, and waits for this process to end"
     )]
@@ -342,24 +342,24 @@ pub enum ConflictKind {
         /// The run that populates it.
         run: RunId,
     },
-    /// This thread holds the lock itself, and would wait for itself.
+    /// The calling thread holds the lock itself; waiting for it would deadlock.
     #[error("this thread holds it already{}", if *shared { ", shared: release it before taking it exclusively" } else { "" })]
     HeldByThread {
-        /// Whether it is shared, and wanted alone.
+        /// Whether the thread holds it shared and now asks for it exclusively.
         shared: bool,
     },
-    /// A pin, lock or key is needed that another may hold while it waits for what is held here.
+    /// A pin, lock or key is held by another process, which may be waiting for what is held here.
     #[error(
-        "it is locked by somebody, and waiting for it while holding a lock could wait for ever"
+        "another process holds it, and waiting for it while holding a lock could wait for ever"
     )]
     WouldDeadlock,
 }
 
-/// A place or database that this version cannot use.
+/// A location or database that this version cannot use.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unsupported {
-    /// The filesystem cannot carry a journal's home.
+    /// The filesystem does not support a journal's home.
     #[error(
         "`{path}` lies on {filesystem}, where {reason}; put the build directory on a local filesystem, or name another home with --home"
     )]
@@ -371,34 +371,37 @@ pub enum Unsupported {
         /// Why.
         reason: &'static str,
     },
-    /// The kernel's view of this process cannot be reached.
+    /// `/proc`, which the engine needs for the paths of open directories, is not mounted.
     #[error(
-        "/proc is not mounted, where the real paths of open directories are; mount it (mount -t proc proc /proc)"
+        "/proc is not mounted, and the paths of open directories are read from it; mount it (mount -t proc proc /proc)"
     )]
     NoProc,
-    /// SQLite opens no file with so long a path.
+    /// SQLite does not open paths that are this long.
     #[error(
         "the path of the database is {bytes} bytes long, and SQLite opens none that is longer than {max}: `{path}`; move the project, or keep the journal at a shorter path with --home"
     )]
     LongPath {
         /// The database.
         path: String,
-        /// How long that is.
+        /// The length of its path.
         bytes: usize,
-        /// How long it may be.
+        /// The longest path that works.
         max: usize,
     },
-    /// A newer version wrote the database, or the SQLite library is too old.
+    /// The database was written by a newer version, or the SQLite library is too old.
     #[error(transparent)]
     Format(CatalogError),
 }
 
-/// Damage that the journal found.
+/// Damage found in the journal.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Damage {
-    /// The database cannot be read; the next opening for work sets it aside and begins a new one.
-    #[error("`{path}` is damaged; opening the journal for work sets it aside and begins a new one")]
+    /// The database cannot be read. The next process that opens the journal for work sets it aside and creates a new
+    /// one.
+    #[error(
+        "`{path}` is damaged; opening the journal for work sets it aside and creates a new one"
+    )]
     Catalog {
         /// The database.
         path: String,
@@ -406,26 +409,26 @@ pub enum Damage {
         #[source]
         source: CatalogError,
     },
-    /// The database is gone, and what else the journal keeps is there.
-    #[error("`{path}` is gone, and what else the journal keeps is there")]
+    /// The database is missing, but other files of the journal exist.
+    #[error("the database `{path}` is missing, but other files of the journal exist")]
     Lost {
         /// The database.
         path: String,
     },
-    /// Something is where a file of the journal belongs.
-    #[error("`{path}` is {found}, where a file of the journal belongs")]
+    /// Something else is in the place of a file of the journal.
+    #[error("`{path}` is {found} instead of a file of the journal")]
     Planted {
         /// The file.
         path: String,
         /// What it is.
         found: &'static str,
     },
-    /// A transaction can be neither finished nor taken back.
-    #[error("transaction {txn} can be neither finished nor taken back: {reason}")]
+    /// A transaction can be neither finished nor rolled back.
+    #[error("transaction {txn} can be neither finished nor rolled back: {reason}")]
     Stuck {
         /// The transaction.
         txn: TxnId,
-        /// Why, and what was kept where.
+        /// Why, and where its files were kept.
         reason: String,
     },
 }

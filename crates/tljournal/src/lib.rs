@@ -1,9 +1,8 @@
 //! A transactional filesystem journal engine.
 //!
-//! A [`Journal`] makes every change of a directory a transaction: files, links, removals and whole trees
-//! are staged, committed in a SQLite catalog, and put in place by renames. Whatever is killed whenever,
-//! every transaction happens whole or not at all, and nobody ever sees half of a file, a link or a
-//! directory.
+//! A [`Journal`] makes every change of a directory a transaction: files, links, removals and whole trees are staged,
+//! committed in a SQLite catalog, and put in place by renames. If a process is killed at any point, each transaction
+//! is applied completely or not at all, and no reader ever sees a partial file, link or directory.
 //!
 //! ```
 //! use tljournal::{Expect, Journal, Payload};
@@ -22,12 +21,12 @@
 //! # }
 //! ```
 //!
-//! The protocol is page one of the room `txn`; `ARCHITECTURE.md` has the map.
+//! The protocol is described at the top of the module `txn`; `ARCHITECTURE.md` has the map.
 
 #![forbid(unsafe_code)]
 
 #[cfg(not(target_os = "linux"))]
-compile_error!("tljournal rests on openat2, renameat2 and OFD locks: it runs on Linux only");
+compile_error!("tljournal needs openat2, renameat2 and OFD locks: it runs on Linux only");
 
 mod ambient;
 mod apply;

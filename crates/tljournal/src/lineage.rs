@@ -1,9 +1,8 @@
-//! The runs around this process, and what they hold.
+//! Inherited locks: the runs around this process, and what they hold.
 //!
-//! A run that starts a command names itself and what it holds in the environment variable
-//! `TLJOURNAL_RUN`, after those around itself. A journal that is opened below borrows what its ancestors
-//! hold: to wait for one of them, which in turn waits for this process to end, would be for ever. A run
-//! of another home names itself there too; here it is simply not alive.
+//! A run that starts a command appends itself and what it holds to the environment variable `TLJOURNAL_RUN`. A
+//! journal opened below borrows what its ancestors hold, because waiting for an ancestor that waits for this process
+//! to end would deadlock. The variable may also name runs of another home; they do not count as running here.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,26 +12,26 @@ use crate::error::UsageError;
 use crate::lock::{self, Mode};
 use crate::model::{Digest, Identity, RunId, Timestamp};
 
-/// Longest variable that is read, in bytes.
+/// The longest variable that is read, in bytes.
 const TEXT_BYTES_MAX: usize = 64 << 10;
 
-/// How a share of the commit lock is written down.
+/// The text that stands for a share of the commit lock.
 const MOMENT: &str = "moment=";
 
-/// What a run can hold for its heirs.
+/// What a run can hold for its child processes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Thing {
     /// A named lock.
     Named(String),
-    /// A lock file that somebody named by its path.
+    /// A lock file that the caller named by its path.
     File(Identity),
     /// A pinned tree.
     Tree(Identity),
-    /// What is populated, by the digest that its byte is found with.
+    /// A key that is being populated, by the digest that selects its lock byte.
     Key(Digest),
-    /// A share of the commit lock, which is never handed down.
+    /// A share of the commit lock, which is never passed to a child process.
     Moment,
-    /// What a newer version holds, in its words; others may wait for it.
+    /// Something that only a newer version knows, as text; another process may wait for it.
     Unknown(String),
 }
 
@@ -60,7 +59,7 @@ impl Holding {
         }
     }
 
-    /// The right to populate something.
+    /// The right to populate a tree.
     pub(crate) fn of_key(key: Digest) -> Self {
         Self {
             thing: Thing::Key(key),
@@ -76,32 +75,33 @@ pub(crate) struct Ancestor {
     pub(crate) holds: Vec<Holding>,
 }
 
-/// All of them, the outermost first; some may have ended, or belong to another home.
+/// The ancestors, outermost first; some may have ended or belong to another home.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Lineage(pub(crate) Vec<Ancestor>);
 
-/// What ancestors that live have to do with something that is wanted.
+/// How the running ancestors affect a lock request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Loan {
-    /// None of them holds it: it has to be asked for.
+    /// No ancestor holds it: the caller has to acquire it.
     None,
-    /// It is had without asking.
+    /// An ancestor holds it in a sufficient mode: the caller needs no lock.
     Borrowed,
-    /// This one shares it, so that nobody below can ever have it alone.
+    /// This ancestor holds it shared, so no process below can hold it exclusively.
     Never(RunId),
 }
 
 impl Lineage {
-    /// The runs around this process. What cannot be understood is left out, with a warning.
+    /// The runs around this process. An entry that cannot be parsed is skipped with a warning.
     ///
     /// # Errors
-    /// [`UsageError::TooNested`] for a text that is too long: to leave it out would be to wait for an ancestor.
+    /// [`UsageError::TooNested`] for a text that is too long: ignoring it could make this process wait for an
+    /// ancestor.
     pub(crate) fn of_this_process() -> Result<Self, UsageError> {
         let text = ambient::inherited_runs();
         let (lineage, rubbish) = Self::parse(&text)?;
         for word in rubbish {
             tracing::warn!(
-                "`{}` in the variable {} is no run, and is ignored",
+                "`{}` in the variable {} is not a run and is ignored",
                 word.escape_debug(),
                 ambient::RUNS
             );
@@ -109,10 +109,10 @@ impl Lineage {
         Ok(lineage)
     }
 
-    /// What stands in the variable for those below.
+    /// The value of the variable for child processes.
     ///
     /// # Errors
-    /// [`UsageError::TooNested`] when they would not read it.
+    /// [`UsageError::TooNested`] when a child process would refuse to read it.
     pub(crate) fn variable(&self) -> Result<String, UsageError> {
         let text = self.to_string();
         match text.len() > TEXT_BYTES_MAX {
@@ -144,7 +144,7 @@ fn too_nested() -> UsageError {
 }
 
 impl Ancestor {
-    /// How it holds something.
+    /// The mode in which this run holds something.
     pub(crate) fn mode_of(&self, thing: &Thing) -> Option<Mode> {
         let held = self.holds.iter().filter(|held| held.thing == *thing);
         held.map(|held| held.mode)
@@ -152,7 +152,7 @@ impl Ancestor {
     }
 }
 
-/// What may be done about something that is wanted, when these ancestors live.
+/// How the running ancestors affect a request for something.
 pub(crate) fn loan<'a>(
     living: impl Iterator<Item = &'a Ancestor>,
     thing: &Thing,
@@ -173,7 +173,7 @@ pub(crate) fn loan<'a>(
 fn parse_ancestor(word: &str) -> Option<Ancestor> {
     let mut parts = word.split(',');
     let run = parts.next()?.parse().ok()?;
-    // What a newer version adds must not hide what this one knows.
+    // An entry of a newer version must not hide the entries that this version knows.
     let unknown = |text: &str| Holding {
         thing: Thing::Unknown(text.to_owned()),
         mode: Mode::Exclusive,
@@ -234,7 +234,7 @@ impl fmt::Display for Lineage {
 }
 
 impl fmt::Display for Thing {
-    /// For people.
+    /// For display.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Named(name) => write!(f, "the lock `{name}`"),
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn g8_rubbish_is_left_out_and_the_rest_is_read() {
+    fn g8_invalid_entries_are_skipped_and_the_rest_is_read() {
         for rubbish in ["x".to_owned(), "a,b".to_owned(), format!("{ONE}x,a")] {
             let text = format!("{rubbish} {TWO}");
             let (read, left_out) = Lineage::parse(&text).unwrap();
@@ -325,9 +325,10 @@ mod tests {
         }
     }
 
-    /// It was left out as a whole, and who was lent a lock by it waited for it for ever.
+    /// A text that was too long was ignored as a whole, and a process that had borrowed a lock through it waited for
+    /// it forever.
     #[test]
-    fn g15_a_lineage_that_is_too_long_is_refused_by_who_writes_and_by_who_reads_it() {
+    fn g15_a_lineage_that_is_too_long_is_neither_written_nor_read() {
         let long = "x".repeat(TEXT_BYTES_MAX + 1);
         assert!(matches!(
             Lineage::parse(&long),
@@ -338,10 +339,10 @@ mod tests {
         assert!(matches!(refused, Err(UsageError::TooNested { .. })));
     }
 
-    /// One word that was not understood hid its run with all that it held, and who wanted any of that waited
-    /// for ever.
+    /// One word that could not be parsed hid its run with everything it held, and a process that requested any of it
+    /// waited forever.
     #[test]
-    fn g8_a_holding_that_is_not_understood_stays_beside_those_that_are() {
+    fn g8_a_holding_that_cannot_be_parsed_does_not_hide_the_others() {
         for unknown in [
             "",
             "../x",
@@ -367,10 +368,10 @@ mod tests {
     }
 
     #[test]
-    fn what_an_ancestor_holds_alone_is_lent_in_every_way_and_what_it_shares_is_shared() {
+    fn an_exclusive_hold_is_lent_in_both_modes_and_a_shared_one_only_shared() {
         let (run, other) = (ONE.parse().unwrap(), TWO.parse().unwrap());
         use Mode::{Exclusive, Shared};
-        // What the outer holds, what the inner holds, what is wanted, what comes of it.
+        // What the outer run holds, what the inner run holds, the requested mode, and the expected loan.
         let table = [
             (None, None, Shared, Loan::None),
             (None, None, Exclusive, Loan::None),

@@ -1,13 +1,9 @@
-//! Threads, where they can be had.
+//! Threads, where the system provides them.
 //!
-//! A limit of processes, of memory or a sandbox may leave no room for another thread. Everything here works
-//! without one: what was to be done beside the caller is done by the caller. Nothing else in these crates starts
-//! threads.
+//! A limit on processes or memory, or a sandbox, may make it impossible to start a thread. Everything here works
+//! without one: the caller then does the work itself. Only this module starts threads.
 
-#![allow(
-    clippy::disallowed_methods,
-    reason = "this is the one place that starts threads"
-)]
+#![allow(clippy::disallowed_methods, reason = "only this module starts threads")]
 
 use std::cell::Cell;
 use std::io;
@@ -18,7 +14,7 @@ thread_local! {
     static WITHOUT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Does something as if no thread could be had: the seam for tests.
+/// Runs `act` as if no thread could be started: the seam for tests.
 pub fn without_threads<T>(act: impl FnOnce() -> T) -> T {
     struct Restore(bool);
     impl Drop for Restore {
@@ -30,7 +26,7 @@ pub fn without_threads<T>(act: impl FnOnce() -> T) -> T {
     act()
 }
 
-/// A new thread, if one may be had.
+/// A builder for a new thread, unless threads are disabled for a test.
 fn builder(name: &str) -> io::Result<Builder> {
     match WITHOUT.get() {
         true => Err(io::ErrorKind::WouldBlock.into()),
@@ -38,10 +34,10 @@ fn builder(name: &str) -> io::Result<Builder> {
     }
 }
 
-/// Runs `work` on up to so many threads while `here` runs on this one, which learns how many there are.
-/// Returns when all have ended; a panic of any of them goes on here.
+/// Runs `work` on up to `threads` threads while `here` runs on the calling one, with the number of threads started.
+/// Returns when all have ended and propagates their panics.
 ///
-/// `here` has to end the work when it returns or panics, and must not wait for a worker that has panicked.
+/// `here` must end the work when it returns or panics, and must not wait for a worker that has panicked.
 pub fn beside<T>(threads: usize, work: impl Fn() + Sync, here: impl FnOnce(usize) -> T) -> T {
     std::thread::scope(|scope| {
         let work = &work;
@@ -57,24 +53,24 @@ pub fn beside<T>(threads: usize, work: impl Fn() + Sync, here: impl FnOnce(usize
     })
 }
 
-/// Runs `work` on up to so many threads, this one among them.
+/// Runs `work` on up to `threads` threads, including the calling one.
 pub fn together(threads: usize, work: impl Fn() + Sync) {
     beside(threads.saturating_sub(1), &work, |_| work());
 }
 
-/// What a thread was to be given, and the reason why there is none.
+/// The value for a thread that could not be started, and the reason.
 #[derive(Debug)]
 pub struct NoThread<T> {
-    /// What comes back.
+    /// The value, handed back.
     pub given: T,
-    /// What the system said.
+    /// The system's error.
     pub source: io::Error,
 }
 
-/// Gives something to a thread of its own, which nobody need wait for.
+/// Hands a value to a thread of its own, which is never joined.
 ///
 /// # Errors
-/// [`NoThread`], with what was given.
+/// [`NoThread`] with the value.
 pub fn detached<T: Send + 'static>(
     name: &str,
     given: T,
@@ -88,7 +84,7 @@ pub fn detached<T: Send + 'static>(
     };
     match builder(name).and_then(|builder| builder.spawn(begin)) {
         Ok(thread) => {
-            // The thread is there to take it.
+            // The thread exists and receives it.
             let _ = give.send(given);
             Ok(thread)
         }
@@ -119,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn g15_what_a_thread_was_to_be_given_comes_back_without_one() {
+    fn g15_the_value_for_a_thread_is_handed_back_if_none_starts() {
         let (sender, receiver) = sync_channel(1);
         let work = move |number| sender.send(number).unwrap();
         let refused = without_threads(|| detached("x", 7, work.clone()));
@@ -130,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn g15_a_panic_of_a_worker_goes_on_in_its_caller() {
+    fn g15_a_panic_of_a_worker_reaches_its_caller() {
         let run = || beside(1, || std::panic::panic_any("here"), |workers| workers);
         let panic = catch_unwind(AssertUnwindSafe(run)).unwrap_err();
         assert_eq!(panic.downcast_ref(), Some(&"here"));

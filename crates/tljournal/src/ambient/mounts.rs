@@ -1,4 +1,4 @@
-//! What is mounted, and what is swapped to, as `/proc` says; nothing where it is not mounted.
+//! Mounts and swap areas, from `/proc`; empty if `/proc` is not mounted.
 
 /// A line of `/proc/self/mountinfo`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,12 +11,12 @@ pub(crate) struct Mount {
     pub(crate) kind: String,
 }
 
-/// What is mounted where this process can see it.
+/// The mounts that this process can see.
 pub(crate) fn mounts() -> Vec<Mount> {
     lines("/proc/self/mountinfo", mount_in)
 }
 
-/// The files and devices that are swapped to.
+/// The files and devices used as swap.
 pub(crate) fn swaps() -> Vec<String> {
     // The first line has the names of the columns.
     lines("/proc/swaps", |line| {
@@ -42,7 +42,7 @@ fn mount_in(line: &str) -> Option<Mount> {
     })
 }
 
-/// A path without the escapes that the kernel writes for blanks: a backslash and three octal digits.
+/// A path with the kernel's escapes for blanks (a backslash and three octal digits) decoded.
 fn plain(path: &str) -> String {
     let mut bytes = Vec::with_capacity(path.len());
     let mut rest = path.as_bytes();
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_about_a_mount_tells_device_place_and_kind() {
+    fn a_line_of_the_mount_list_has_device_path_and_type() {
         let line = r"36 35 98:2 /mnt1 /a\040b\134c rw,noatime master:1 - fuse.fuse-overlayfs x rw";
         let mount = Mount {
             device: (98, 2),

@@ -1,4 +1,4 @@
-//! Which kind of error an error of another room is.
+//! Converts the errors of other modules into [`Error`](super::Error).
 
 use super::{Damage, Error, Unsupported};
 use crate::catalog::CatalogError;

@@ -1,7 +1,7 @@
 use super::Stat;
 
-/// Who may use the journal's own files: the owner of the home, or everybody who may write in the home because its
-/// group may.
+/// Which users may use the journal's own files: the owner of the home, or all members of its group if the group may
+/// write in the home.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Access {
     /// The owner of the home; `None` where it is not known.
@@ -14,13 +14,13 @@ pub struct Access {
 const GROUP_WRITES: u32 = 0o020;
 
 impl Access {
-    /// For one user alone, whoever that is.
+    /// One user only, not named here.
     pub const PRIVATE: Self = Self {
         owner: None,
         group: None,
     };
 
-    /// As the home says.
+    /// Derived from the mode of the home.
     #[must_use]
     pub fn of_home(home: &Stat) -> Self {
         Self {
@@ -41,8 +41,8 @@ impl Access {
         self.group.map_or(0o600, |_| 0o660)
     }
 
-    /// Whether something has these permission bits and, if it is shared, this group. A setgid bit, which a directory
-    /// inherits, does not count.
+    /// Whether something has these permission bits and, if the home is shared, this group. A setgid bit, which a
+    /// directory inherits, is ignored.
     #[must_use]
     pub fn is_of(self, stat: &Stat, mode: u32) -> bool {
         stat.mode & 0o777 == mode && self.group.is_none_or(|group| group == stat.gid)

@@ -1,8 +1,8 @@
 use super::{Digest, Hasher};
 
-/// The extended attributes of a file or directory that somebody has set: of users and of root, ACLs, capabilities.
-/// What the kernel sets by itself, such as labels of SELinux, and what overlays use for themselves, is not among
-/// them.
+/// The extended attributes that users and programs set on a file or directory: user and trusted attributes, ACLs,
+/// capabilities. Attributes that the kernel sets by itself, such as SELinux labels, and those that overlay
+/// filesystems use internally are excluded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attributes(Vec<Attribute>);
 
@@ -11,19 +11,19 @@ pub struct Attributes(Vec<Attribute>);
 pub struct Attribute {
     /// With its namespace, such as `user.note`.
     pub name: String,
-    /// What it is set to.
+    /// Its value.
     pub value: Vec<u8>,
 }
 
 /// The capabilities of a program.
 pub const CAPABILITY: &str = "security.capability";
-/// Who may use something besides its owner and group.
+/// Access for further users and groups.
 pub const ACL: &str = "system.posix_acl_access";
-/// The ACL of what is made in a directory.
+/// The ACL that new entries of a directory inherit.
 pub const DEFAULT_ACL: &str = "system.posix_acl_default";
 
 impl Attributes {
-    /// Whether an attribute of this name counts.
+    /// Whether an attribute of this name is included.
     #[must_use]
     pub fn counts(name: &str) -> bool {
         let of_overlays = ["user.overlay.", "user.fuseoverlayfs.", "trusted.overlay."];
@@ -32,41 +32,41 @@ impl Attributes {
                 && !of_overlays.iter().any(|own| name.starts_with(own))
     }
 
-    /// These, sorted by name.
+    /// Sorts attributes by name.
     #[must_use]
     pub fn new(mut all: Vec<Attribute>) -> Self {
         all.sort();
         Self(all)
     }
 
-    /// All of them, sorted by name.
+    /// All attributes, sorted by name.
     #[must_use]
     pub fn all(&self) -> &[Attribute] {
         &self.0
     }
 
-    /// The value of one.
+    /// The value of one attribute.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         let found = self.0.iter().find(|attribute| attribute.name == name);
         found.map(|attribute| attribute.value.as_slice())
     }
 
-    /// The others.
+    /// All attributes but the named one.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
         self.0.retain(|attribute| attribute.name != name);
         self
     }
 
-    /// Their names, for people.
+    /// Their names, for display.
     #[must_use]
     pub fn names(&self) -> String {
         let names: Vec<_> = self.0.iter().map(Attribute::told).collect();
         names.join(", ")
     }
 
-    /// A number that differs where they differ; 0 if there are none.
+    /// A number that differs if the attributes differ; 0 if there are none.
     #[must_use]
     pub fn mark(&self) -> u64 {
         if self.0.is_empty() {
@@ -86,7 +86,7 @@ impl Attributes {
 }
 
 impl Attribute {
-    /// What it is, for people.
+    /// The attribute, for display.
     #[must_use]
     pub fn told(&self) -> String {
         match self.name.as_str() {
@@ -98,7 +98,7 @@ impl Attribute {
     }
 }
 
-/// The permission bits that a default ACL leaves of those that a new file is made with; `None` if the bytes are no
+/// The permission bits that a default ACL leaves of the mode requested for a new file; `None` if the bytes are not an
 /// ACL.
 #[must_use]
 pub fn mode_by_acl(acl: &[u8], mode: u32) -> Option<u32> {
@@ -122,7 +122,7 @@ pub fn mode_by_acl(acl: &[u8], mode: u32) -> Option<u32> {
     Some(mode & (bits | 0o7000))
 }
 
-/// The same ACL with all permissions for the owner, whose are those of the mode that is set afterwards.
+/// The same ACL with all permissions for the owner; the mode that is set afterwards defines the owner's permissions.
 #[must_use]
 pub fn with_all_for_owner(mut acl: Vec<u8>) -> Vec<u8> {
     let entries = acl.get_mut(4..).unwrap_or_default().chunks_exact_mut(8);
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_and_overlays_set_does_not_count() {
+    fn attributes_of_the_kernel_and_of_overlays_are_ignored() {
         for name in ["user.x", "trusted.x", CAPABILITY, ACL, DEFAULT_ACL] {
             assert!(Attributes::counts(name), "{name}");
         }
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_tells_attributes_apart_whatever_their_order() {
+    fn a_mark_depends_on_the_attributes_but_not_on_their_order() {
         let (a, b) = (attribute("user.a", b"bc"), attribute("user.b", b"x"));
         let both = Attributes::new(vec![a.clone(), b.clone()]);
         assert_eq!(both.mark(), Attributes::new(vec![b, a.clone()]).mark());

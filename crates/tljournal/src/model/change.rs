@@ -1,13 +1,13 @@
 use super::{Digest, Image, Place, RelPath};
 
-/// How much a power cut may take back of a tree.
+/// What of a tree is durable when `commit` returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Durability {
     /// Content, record and directory entries are synced when `commit` returns.
     #[default]
     Durable,
-    /// The record is synced, the tree's data is not: for trees whose source is at hand. After a power
-    /// cut a torn tree is replaced by what was there before, or removed; it is never left half.
+    /// The record is synced, the tree's data is not: for trees whose source is still available. After a power cut a
+    /// torn tree is replaced by its previous version, or removed if there was none; it is never left partial.
     Rebuildable,
 }
 
@@ -20,18 +20,18 @@ pub enum Op {
     Link,
     /// Publishes a directory tree.
     Tree,
-    /// Takes away whatever is there.
+    /// Removes what is at the path.
     Remove,
     /// Makes a missing parent directory of another change's path.
     Parent,
-    /// Records what is there already; touches nothing.
+    /// Records what is already at the path; changes nothing on disk.
     Adopt,
-    /// Changes a tree in place, or empties and removes it, where its filesystem cannot move it: its
-    /// root. The rest of it are changes of their own.
+    /// Changes a tree in place, or empties and removes it, where its filesystem cannot move it. This is the change of
+    /// the root; each entry has a change of its own.
     Fill,
     /// A directory within such a tree.
     Dir,
-    /// An entry within such a tree: published, replaced or taken away.
+    /// An entry within such a tree: published, replaced or removed.
     Part,
 }
 
@@ -48,7 +48,7 @@ impl Op {
         Self::Part,
     ];
 
-    /// The word for people and for the catalog.
+    /// The word for display and for the catalog.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -71,60 +71,60 @@ impl Op {
     }
 }
 
-/// Where a change's new content waits, and where what it replaced goes.
+/// Where the new content of a change is staged, and where the replaced content goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Spot {
     /// `.state/txn/<id>/<n>`.
     Home,
-    /// Beside the target, under a reserved name, because the target lies on another filesystem: in this
-    /// directory below the anchor, or in the anchor itself.
+    /// Next to the target, under a reserved name, because the target is on another filesystem: in this directory
+    /// below the anchor, or in the anchor itself.
     Beside(Option<RelPath>),
 }
 
 /// One change of a transaction, as the catalog records it at the commit point.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// Its number within the transaction; names the staged entry.
+    /// Its number within the transaction, which is also the name of the staged entry.
     pub n: u32,
-    /// What it changes.
+    /// The place it changes.
     pub place: Place,
-    /// What it does.
+    /// The operation.
     pub op: Op,
-    /// What was there when the expectation was checked.
+    /// What was at the place when the expectation was checked.
     pub pre: Option<Image>,
-    /// What is to be there.
+    /// What the place holds after the change.
     pub new: Option<Image>,
     /// Digest of a file's content, or of a tree's manifest.
     pub digest: Option<Digest>,
-    /// Where a symbolic link points.
+    /// The target of a symbolic link.
     pub target: Option<String>,
-    /// Where the new content waits.
+    /// Where the new content is staged.
     pub spot: Spot,
-    /// The class of a tree.
+    /// The durability of a tree.
     pub durability: Durability,
-    /// Whether `pre` is something the catalog cannot account for: a person's or another program's work.
+    /// Whether `pre` is not in the catalog: the work of a person or another program.
     pub drift: bool,
 }
 
-/// Where a transaction stands. `txn/mod.rs` has the diagram.
+/// The state of a transaction. `txn/mod.rs` has the diagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TxnState {
     /// Content is being staged; nothing is visible.
     Staging,
-    /// Past the commit point; the renames are on their way.
+    /// Past the commit point; being applied.
     Committed,
-    /// Everything is in place and settled.
+    /// In place and synced.
     Applied,
-    /// Past the commit point, but being taken back because it met somebody else's work.
+    /// Past the commit point, but being rolled back because it met a change by another program.
     Aborting,
-    /// Nothing of it remains.
+    /// Rolled back completely.
     Aborted,
-    /// Could be neither finished nor taken back; everything is kept.
+    /// Neither finished nor rolled back; all its files are kept.
     Stuck,
 }
 
 impl TxnState {
-    /// All of them.
+    /// All states.
     pub const ALL: [Self; 6] = [
         Self::Staging,
         Self::Committed,
@@ -134,7 +134,7 @@ impl TxnState {
         Self::Stuck,
     ];
 
-    /// The word for people and for the catalog.
+    /// The word for display and for the catalog.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -147,7 +147,7 @@ impl TxnState {
         }
     }
 
-    /// Whether it is past its commit point, and neither in place nor taken back.
+    /// Whether it is past its commit point, but neither applied nor rolled back.
     #[must_use]
     pub fn is_unfinished(self) -> bool {
         matches!(self, Self::Committed | Self::Aborting)

@@ -75,7 +75,7 @@ impl Hasher {
         self.0.update(bytes);
     }
 
-    /// Adds so many zeros.
+    /// Adds this number of zero bytes.
     pub fn update_zeros(&mut self, mut count: u64) {
         static ZEROS: [u8; 16 << 10] = [0; 16 << 10];
         while count > 0 {

@@ -1,50 +1,49 @@
-/// What kind of thing happened.
+/// The kinds of events.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EventKind {
-    /// A run waits for something since then, which is recorded a second later; the path names that: a named
-    /// lock, a lock file, a tree, `lock/commit`.
+    /// A run waits for something, recorded one second after the wait begins. The path names the object: a named lock,
+    /// a lock file, a tree, `lock/commit`.
     Waiting,
     /// The wait is over.
     Waited,
     /// The wait was given up.
     GaveUp,
-    /// A run holds a lock, or a tree.
+    /// A run acquired a lock or a tree.
     Holds,
-    /// It holds that no more.
+    /// The run released it.
     Released,
     /// A commit was refused.
     Conflict,
-    /// A tree was replaced that somebody has pinned.
+    /// A tree was replaced while it was pinned.
     ReplacedPinned,
-    /// A tree was made for all that want it.
+    /// A tree was populated.
     Populated,
-    /// What dead runs had left was made right.
+    /// Recovery finished or rolled back what ended runs had left.
     Recovered,
-    /// A check found something, and it was mended.
+    /// A repair fixed a finding.
     Repaired,
-    /// The database was made anew.
+    /// The database was rebuilt.
     Rebuilt,
-    /// What was replaced was not as the journal had left it.
+    /// The replaced content was not what the journal had installed.
     Drift,
-    /// What was replaced, or staged by a dead run, could not be kept, or not all of it.
+    /// Replaced content, or content that an ended run had staged, could not be retained completely.
     NotKept,
-    /// New content goes without something that what it replaced had: its owner, its group, its ACL, its capabilities
-    /// or an attribute.
+    /// New content lacks a property of what it replaced: its owner, group, ACL, capabilities or an attribute.
     NotTakenOver,
-    /// A tree that a power cut tore was replaced by what was there before.
+    /// A tree torn by a power cut was replaced by its previous version.
     TreePutBack,
-    /// A tree that a power cut tore was removed, because nothing was there before.
+    /// A tree torn by a power cut was removed because there was no previous version.
     TreeLost,
-    /// Tags lost whoever vouched for them.
+    /// All claims on some tags were revoked.
     VouchersRevoked,
     /// A transaction was given up because its home was copied or moved.
     Stranded,
-    /// Something that is over could not be cleared away, and was left where it is.
+    /// Something left by a finished transaction could not be deleted and stays.
     LeftBehind,
-    /// Something may not have reached the medium, and never will.
+    /// A sync failed, so content may not have reached the medium.
     FailedSync,
-    /// Less is promised than elsewhere.
+    /// The filesystem supports weaker promises than others.
     WeakerPromise,
     /// A kind that this version does not know.
     Other(String),
@@ -75,7 +74,7 @@ impl EventKind {
         Self::WeakerPromise,
     ];
 
-    /// The word for people and for the catalog.
+    /// The word for display and for the catalog.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {

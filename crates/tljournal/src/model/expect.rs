@@ -3,13 +3,13 @@ use std::str::FromStr;
 
 use super::Digest;
 
-/// What must be at a path for a change of it to be made.
+/// The precondition of a change: what must be at its path.
 ///
-/// Checked under the commit lock, so that what was expected is what is replaced. The idea is that of
-/// `PreviousValue` in gix-ref.
+/// It is checked under the commit lock, so that the checked content is the content that is replaced. The idea is that
+/// of `PreviousValue` in gix-ref.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Expect {
-    /// Whatever is there, or nothing.
+    /// Anything or nothing may be there.
     #[default]
     Any,
     /// Nothing is there.

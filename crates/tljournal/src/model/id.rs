@@ -37,7 +37,7 @@ macro_rules! id {
         impl FromStr for $name {
             type Err = ParseIdError;
             fn from_str(text: &str) -> Result<Self, ParseIdError> {
-                // Only the form that is written is read: names of files are made from it.
+                // Only the canonical form is accepted, because file names are made from it.
                 match Uuid::try_parse(text) {
                     Ok(uuid) if uuid.as_hyphenated().to_string() == text => Ok(Self(uuid)),
                     _ => Err(ParseIdError(text.escape_debug().to_string())),
@@ -60,7 +60,7 @@ id! {
 impl RunId {
     /// The byte of `lock/runs` that the run keeps locked while it lives.
     ///
-    /// The 62 random bits of the UUID, so that no table of slots is needed and none is ever reused.
+    /// These are the 62 random bits of the UUID: no slot table is needed and no byte is ever reused.
     #[must_use]
     pub fn lock_byte(&self) -> i64 {
         let low = self.as_uuid().as_u64_pair().1;

@@ -14,7 +14,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The word for people and for the catalog.
+    /// The word for display and for the catalog.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -34,10 +34,10 @@ impl Kind {
     }
 }
 
-/// Which inode something is: number and birth time.
+/// The identity of an inode: number and birth time.
 ///
-/// The number alone would not do: ext4 and btrfs hand a freed one to the next `mkdir`. Where a
-/// filesystem keeps no birth times it is zero.
+/// The number alone is not enough: ext4 and btrfs reuse a freed one for the next `mkdir`. On a filesystem without
+/// birth times the time is zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// The inode number.
@@ -46,7 +46,7 @@ pub struct Identity {
     pub born: Timestamp,
 }
 
-/// What one `statx` told.
+/// The result of one `statx`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
     /// What it is.
@@ -55,19 +55,19 @@ pub struct Stat {
     pub identity: Identity,
     /// The device of its filesystem.
     pub dev: u64,
-    /// The mount it was reached through, 0 where the kernel does not tell.
+    /// The mount it was reached through; 0 if the kernel does not report it.
     pub mount: u64,
     /// Bytes.
     pub size: u64,
-    /// How many bytes of the medium it occupies: less than its size if it has holes, or is compressed.
+    /// The bytes it occupies on the medium: fewer than its size if it is sparse or compressed.
     pub held: u64,
     /// The permission bits with setuid, setgid and sticky.
     pub mode: u32,
-    /// When the content changed last.
+    /// When the content last changed.
     pub mtime: Timestamp,
-    /// When the inode changed last.
+    /// When the inode last changed.
     pub ctime: Timestamp,
-    /// How many names it has.
+    /// The number of hard links.
     pub links: u32,
     /// Its owner.
     pub uid: u32,
@@ -80,8 +80,8 @@ pub struct Stat {
 }
 
 impl Stat {
-    /// Whether this inode is as it was before, as far as the filesystem's clock shows it: no write, no change of
-    /// mode or owner, no new or removed name since.
+    /// Whether this inode is unchanged, within the resolution of the filesystem's clock: no write, no change of mode
+    /// or owner, no new or removed link since.
     #[must_use]
     pub fn is_unchanged_since(&self, before: &Self) -> bool {
         let same_inode = self.kind == before.kind && self.identity == before.identity;
@@ -91,23 +91,23 @@ impl Stat {
 }
 
 impl Stat {
-    /// How many bytes of content it costs to keep: no holes, and nothing that the filesystem adds.
+    /// The bytes of content to retain: without holes and without the filesystem's overhead.
     #[must_use]
     pub fn content_bytes(&self) -> u64 {
         self.size.min(self.held)
     }
 
-    /// Whether the mtime is how the filesystem stores this one, which it may not be able to hold.
+    /// Whether the mtime is what the filesystem stores for `wanted`, which it may not be able to represent.
     ///
-    /// Every filesystem holds the seconds that 32 bits hold, from 1901 to 2038. What lies beyond its own limits
-    /// becomes the limit, a whole second on the near side of it. Fractions of a second are cut to the grain of its
-    /// clock, which shows in the ctime: nobody can set that one.
+    /// Every filesystem stores the seconds that fit in 32 bits, from 1901 to 2038. A time beyond its limits is stored
+    /// as the limit, a whole second. Fractions of a second are truncated to the resolution of its clock, which shows
+    /// in the ctime, because no program can set that.
     #[must_use]
     pub fn holds_mtime(&self, wanted: Timestamp) -> bool {
         let (found, secs) = (self.mtime, self.mtime.secs());
         let is_limit = (LATEST_SECS..=wanted.secs()).contains(&secs)
             || (wanted.secs()..=EARLIEST_SECS).contains(&secs)
-            // Some have no seconds before 1970 at all.
+            // Some filesystems store no time before 1970.
             || wanted.secs() < 0 && secs == 0;
         let cut = wanted.nanos() - wanted.nanos() % self.ctime.grain();
         found == wanted
@@ -116,12 +116,11 @@ impl Stat {
     }
 }
 
-/// The first and the last second that 32 bits hold.
+/// The first and the last second that fit in 32 bits.
 const EARLIEST_SECS: i64 = i32::MIN as i64;
 const LATEST_SECS: i64 = i32::MAX as i64;
 
-/// Content at one moment, as far as it takes to know it again: the pre-image or the new content of a
-/// change.
+/// The metadata that identifies content at one time: the pre-image or the new content of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Image {
     /// What it is.
@@ -137,7 +136,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// The image of what was looked at.
+    /// The image for this `stat`.
     #[must_use]
     pub fn of(stat: &Stat) -> Self {
         Self {
@@ -149,9 +148,9 @@ impl Image {
         }
     }
 
-    /// Whether this is still what was there: identity, size and mtime together, because an in-place
-    /// save keeps the identity, and a rename changes only the ctime. Of a directory only the identity
-    /// counts: XFS moves its mtime when it is exchanged, and what is in it does not show there anyway.
+    /// Whether the content is unchanged: identity, size and mtime are compared together, because an in-place save
+    /// keeps the identity and a rename changes only the ctime. For a directory only the identity counts: XFS changes
+    /// its mtime when it is exchanged, and its content does not show there anyway.
     #[must_use]
     pub fn is_untouched(&self, stat: &Stat) -> bool {
         let now = Self::of(stat);
@@ -159,8 +158,7 @@ impl Image {
         self.is_same_inode(stat) && (self.kind == Kind::Dir || same_content)
     }
 
-    /// Whether this is the same inode, edited since or not. Without birth times size and mtime have to
-    /// vouch for it.
+    /// Whether this is the same inode, edited or not. Without birth times size and mtime are compared too.
     #[must_use]
     pub fn is_same_inode(&self, stat: &Stat) -> bool {
         let now = Self::of(stat);
@@ -199,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn g5_a_time_is_held_as_well_as_the_filesystem_can_and_any_other_is_an_edit() {
+    fn g5_only_a_time_that_the_filesystem_would_store_counts_as_unchanged() {
         let wanted = |secs, nanos| Timestamp::new(secs, nanos);
         let (ext4, ext4_small, xfs) = (15_032_385_535, i64::from(i32::MAX), 16_299_260_424);
         for (asked, stored, ctime_nanos) in [

@@ -1,13 +1,13 @@
-/// Which paths hold private keys and credentials: what is there is never kept, whatever it holds. Other files are
-/// not kept either if their content [is a key](super::holds_private_key).
+/// Paths that hold private keys and credentials, whose content is never retained. Other files are not retained either
+/// if their content [is a key](super::holds_private_key).
 ///
-/// A pattern that ends with a slash names a directory, at any depth, with everything below it; one that
-/// begins with a star names how the names of files end; any other one is the name of a file. Case does not
-/// count, nor does what editors and people add to the name of a copy: `~`, `.bak`, `.old`, `.orig` and the like.
+/// A pattern that ends with a slash names a directory, at any depth, with everything below it; one that begins with a
+/// star is a suffix of file names; any other one is a file name. Case is ignored, and so is a suffix of a copy: `~`,
+/// `.bak`, `.old`, `.orig` and the like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyMaterial(Vec<String>);
 
-/// Where Bottlerocket's build keeps its signing keys, and what files with keys and credentials are called everywhere.
+/// The directories of Bottlerocket's signing keys, and common names of files with keys and credentials.
 const PATTERNS: [&str; 50] = [
     "sbkeys/",
     "keys/",
@@ -61,7 +61,7 @@ const PATTERNS: [&str; 50] = [
     ".vault-token",
 ];
 
-/// What is added to the name of a copy.
+/// Suffixes of copies.
 const OF_COPIES: [&str; 10] = [
     "~", ".bak", ".backup", ".old", ".orig", ".save", ".saved", ".copy", ".new", ".tmp",
 ];
@@ -80,7 +80,7 @@ impl KeyMaterial {
         self
     }
 
-    /// Whether what is at a path, or would be below it if it is a directory, is key material.
+    /// Whether the path, or what is below it if it is a directory, is key material.
     #[must_use]
     pub fn is_at(&self, path: &str) -> bool {
         let path = path.to_lowercase();
@@ -98,7 +98,7 @@ impl KeyMaterial {
     }
 }
 
-/// The name that a copy was made from.
+/// The name without the suffixes of copies.
 fn without_additions(name: &str) -> &str {
     let mut name = name;
     while let Some(shorter) = OF_COPIES.iter().find_map(|end| name.strip_suffix(end)) {

@@ -1,10 +1,9 @@
 use super::{Digest, Timestamp};
 
-/// The list of everything in a tree, in the order of the paths; the root comes first, with the empty
-/// path.
+/// The list of all entries of a tree, sorted by path; the root comes first, with the empty path.
 ///
-/// Its SHA-256 over [`Manifest::encode`] names it: two trees are equal exactly when their manifests
-/// have one digest.
+/// The SHA-256 of [`Manifest::encode`] identifies it: two trees are equal exactly when their manifests have the same
+/// digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest(Vec<Entry>);
 
@@ -13,15 +12,15 @@ pub struct Manifest(Vec<Entry>);
 pub struct Entry {
     /// The path below the tree's root, empty for the root itself.
     pub path: String,
-    /// Permission bits, with setuid, setgid and sticky where those are kept. 0 for links.
+    /// Permission bits, with setuid, setgid and sticky where those are kept; 0 for links.
     pub mode: u32,
-    /// When the content changed last.
+    /// When the content last changed.
     pub mtime: Timestamp,
-    /// What it is, with its content.
+    /// Its type and content.
     pub kind: EntryKind,
 }
 
-/// What an entry of a tree is.
+/// The type of an entry of a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EntryKind {
     /// A directory.
@@ -32,12 +31,12 @@ pub enum EntryKind {
         size: u64,
         /// SHA-256 of the content.
         digest: Digest,
-        /// The first entry, in manifest order, that is the same inode, if it is not this one.
+        /// The first entry, in manifest order, that is the same inode, unless it is this one.
         same_as: Option<u32>,
     },
-    /// A symbolic link, to be read as text; it is never followed.
+    /// A symbolic link. Its target is text and never followed.
     Link {
-        /// Where it points.
+        /// The target.
         target: String,
     },
 }
@@ -47,22 +46,22 @@ pub enum EntryKind {
 #[error("the bytes are not a manifest: {0}")]
 pub struct ManifestError(&'static str);
 
-/// First bytes of every encoded manifest, with the version of the encoding.
+/// The first bytes of every encoded manifest, with the version of the encoding.
 const MAGIC: &[u8; 8] = b"tljmft\0\x01";
 
 impl Manifest {
     /// The manifest of these entries, sorted by path, root first.
     ///
     /// # Errors
-    /// [`ManifestError`] when the root is missing, a path stands twice or is not in order, climbs, or
-    /// has a parent that is no directory, or a hard link does not name an earlier file of equal content.
+    /// [`ManifestError`] when the root is missing, a path occurs twice, is out of order, leaves the tree or has a
+    /// parent that is not a directory, or a hard link does not name an earlier file of equal content.
     pub fn new(entries: Vec<Entry>) -> Result<Self, ManifestError> {
         match entries.first() {
             Some(root) if root.path.is_empty() && root.kind == EntryKind::Dir => {}
             _ => return Err(ManifestError("it does not begin with a root directory")),
         }
         let mut dirs = std::collections::BTreeSet::from([""]);
-        // The parent of the entry before: mostly that of the next one too.
+        // The parent of the previous entry; most often the next entry has the same one.
         let mut known = "";
         for pair in entries.windows(2) {
             let entry = &pair[1];
@@ -112,13 +111,13 @@ impl Manifest {
         &self.0
     }
 
-    /// The same as what it is made of.
+    /// The entries, by value.
     #[must_use]
     pub fn into_entries(self) -> Vec<Entry> {
         self.0
     }
 
-    /// Bytes of all files, each hard-link group counted once.
+    /// The bytes of all files; each group of hard links counts once.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         let bytes = |entry: &Entry| match entry.kind {
@@ -132,13 +131,13 @@ impl Manifest {
         self.0.iter().map(bytes).fold(0, u64::saturating_add)
     }
 
-    /// The digest that names the manifest.
+    /// The digest that identifies the manifest.
     #[must_use]
     pub fn digest(&self) -> Digest {
         Digest::of(&self.encode())
     }
 
-    /// The canonical encoding: little-endian numbers, texts with their length in front.
+    /// The canonical encoding: little-endian numbers, texts prefixed with their length.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(16 + self.0.len() * 96);
@@ -173,8 +172,7 @@ impl Manifest {
     /// Reads what [`Self::encode`] wrote.
     ///
     /// # Errors
-    /// [`ManifestError`] when the bytes are anything else; hostile bytes cost no more memory than they
-    /// have themselves.
+    /// [`ManifestError`] when the bytes are anything else. Hostile bytes cost no more memory than their own size.
     pub fn decode(bytes: &[u8]) -> Result<Self, ManifestError> {
         let mut rest = Reader(bytes);
         if rest.take(MAGIC.len())? != MAGIC {
@@ -295,9 +293,9 @@ mod tests {
         }
     }
 
-    /// An encoding that was not canonical was read: the manifest had another digest than its bytes.
+    /// An encoding that was not canonical was accepted: the manifest had another digest than its bytes.
     #[test]
-    fn a_time_with_too_many_nanoseconds_is_no_second_encoding() {
+    fn a_time_with_too_many_nanoseconds_is_refused() {
         let mut bytes = Manifest::new(vec![dir("")]).unwrap().encode();
         let nanos = bytes.len() - 5;
         assert_eq!(bytes[nanos..nanos + 4], 8_u32.to_le_bytes());
@@ -307,7 +305,7 @@ mod tests {
 
     /// The sizes of a hostile manifest overflowed.
     #[test]
-    fn sizes_beyond_all_numbers_are_as_many_bytes_as_there_are() {
+    fn the_sum_of_huge_sizes_saturates() {
         let mut large = file("a", None);
         if let EntryKind::File { size, .. } = &mut large.kind {
             *size = u64::MAX;

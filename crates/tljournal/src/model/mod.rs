@@ -1,4 +1,4 @@
-//! The words everything else is said in: plain data, no I/O.
+//! The data types of the engine: plain data, no I/O.
 
 mod access;
 mod attributes;

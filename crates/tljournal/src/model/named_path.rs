@@ -6,8 +6,8 @@ use camino::Utf8PathBuf;
 use super::path::{PATH_BYTES_MAX, TOO_LONG};
 use super::{PathError, RelPath};
 
-/// A path as a caller names it: relative to the root, or absolute, of which the journal finds out where it lies
-/// below the root.
+/// A path as a caller gives it: relative to the root, or absolute. The journal maps an absolute path to a path below
+/// the root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NamedPath {
     /// Relative to the root.
@@ -20,7 +20,7 @@ impl NamedPath {
     /// Reads a path.
     ///
     /// # Errors
-    /// [`PathError`] when it is relative and no [`RelPath`], or longer than 4095 bytes.
+    /// [`PathError`] when it is relative and not a [`RelPath`], or longer than 4095 bytes.
     pub fn new(path: &str) -> Result<Self, PathError> {
         match path.starts_with('/') {
             true if path.len() > PATH_BYTES_MAX => Err(PathError::new(path, TOO_LONG)),

@@ -3,10 +3,10 @@ use std::str::FromStr;
 
 use camino::Utf8PathBuf;
 
-/// A place below the root: relative, UTF-8, with plain components only.
+/// A path below the root: relative, UTF-8, with plain components only.
 ///
-/// `./a//b/` is read as `a/b`; `..`, absolute paths, empty paths, NUL bytes and components longer than
-/// 255 bytes are refused. Two values are equal exactly when they name the same place.
+/// `./a//b/` is read as `a/b`; `..`, absolute paths, empty paths, NUL bytes and components longer than 255 bytes are
+/// refused. Two values are equal exactly when they name the same path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RelPath(String);
 
@@ -37,7 +37,7 @@ impl RelPath {
     /// Reads a path.
     ///
     /// # Errors
-    /// [`PathError`] when the text is absolute, empty, climbs with `..`, or could not be a file name.
+    /// [`PathError`] when the text is absolute, empty, contains `..`, or is not a valid file name.
     pub fn new(path: &str) -> Result<Self, PathError> {
         let refuse = |reason| Err(PathError::new(path, reason));
         if path.starts_with('/') {
@@ -88,7 +88,7 @@ impl RelPath {
         self.0.rfind('/').map(|at| Self(self.0[..at].to_owned()))
     }
 
-    /// This place and its ancestors, the place itself first.
+    /// This path and its ancestors, starting with the path itself.
     pub fn ancestors(&self) -> impl Iterator<Item = Self> + '_ {
         std::iter::successors(Some(self.clone()), Self::parent)
     }
@@ -99,14 +99,14 @@ impl RelPath {
         self.below(other).is_some() || self == other
     }
 
-    /// What remains of `self` below `other`, if it lies strictly below.
+    /// The rest of `self` below `other`, if it lies strictly below.
     #[must_use]
     pub fn below(&self, other: &Self) -> Option<Self> {
         let rest = self.0.strip_prefix(other.0.as_str())?.strip_prefix('/')?;
         Some(Self(rest.to_owned()))
     }
 
-    /// Whether one of the two places contains the other or both are the same.
+    /// Whether one of the two paths contains the other or both are the same.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
         self.is_within(other) || other.is_within(self)

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::RelPath;
 
-/// What the paths of a [`Place`] are resolved from.
+/// The directory that the path of a [`Place`] is relative to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Anchor {
     /// The journal's home, usually `build/`.
@@ -11,10 +11,10 @@ pub enum Anchor {
     Root,
 }
 
-/// A path as the engine knows it: what lies in the home has one name, whichever root it is reached by.
+/// A path as the engine records it: a path in the home has one name regardless of the root it is reached by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
-    /// Where the path begins.
+    /// The base directory.
     pub anchor: Anchor,
     /// The path below the anchor.
     pub path: RelPath,
@@ -27,13 +27,13 @@ impl Place {
         self.anchor == other.anchor && self.path.overlaps(&other.path)
     }
 
-    /// What is kept for a place that contains this one or lies in it, if any does.
+    /// The value stored for a place that contains this one or lies in it, if there is one.
     #[must_use]
     pub fn overlapping<'a, T>(&self, places: &'a BTreeMap<Self, T>) -> Option<&'a T> {
         let anchor = self.anchor;
         let above = |path| places.get(&Self { anchor, path });
         self.path.ancestors().find_map(above).or_else(|| {
-            // No name sorts before this one, so that whatever lies below begins here.
+            // No name sorts before this one, so the range of everything below starts here.
             let path = self.path.join("\u{1}").ok()?;
             let (first, kept) = places.range(Self { anchor, path }..).next()?;
             first.overlaps(self).then_some(kept)
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_overlaps_is_found_among_many() {
+    fn an_overlapping_place_is_found_among_many() {
         let place = |anchor, path| Place {
             anchor,
             path: RelPath::new(path).unwrap(),

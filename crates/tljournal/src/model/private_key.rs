@@ -2,16 +2,16 @@ use std::sync::OnceLock;
 
 use regex::bytes::Regex;
 
-/// What a private key in a text begins with, or what is only in a file that holds one. To look for these first is
-/// several times as fast as to look for the forms.
+/// Markers of private keys. Searching for these first is several times as fast as matching all forms.
 const HINTS: &str = r"(?i-u)PRIVATE[ -]KEY|PrivateKey|PresharedKey|PuTTY-User-Key-File|AGE-SECRET-KEY|private_key|OpenVPN Static key|untrusted comment:|protected-private|Private-Lines|ed25519v1-secret|:_auth|:_password|pypi-|aws_secret_access_key|CRUdJTi|JFR0lOI|tLUJFR0l";
 
-/// The forms of private keys in texts, each with enough behind it that a program, a manual or a test that only names
-/// one does not count. A line may end as in a string of JSON, and a key may be the rest of a file that was cut short.
+/// The textual forms of private keys. Each pattern requires enough key data that a program, a manual or a test that
+/// only mentions a key does not match. A line may end with an escaped newline, as in a JSON string, and the key may
+/// be truncated at the end of the file.
 const FORMS: [&str; 13] = [
     // PEM, with the headers of encrypted keys and of PGP, on lines of its own or on one
     r"----[- ]?BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?[- ]-{4,}EOLS(?:[A-Z][A-Za-z-]*: [^\r\n\\]*EOLS)*(?:[A-Za-z0-9+/=]EOLS?){4,}(?:-----END|---- END|\z)",
-    // The same, long enough not to need its end
+    // The same, truncated
     r"----[- ]?BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?[- ]-{4,}EOLS(?:[A-Z][A-Za-z-]*: [^\r\n\\]*EOLS)*[A-Za-z0-9+/=]{40,}",
     r"BEGIN OpenVPN Static key V1-----EOLS[0-9a-f]{16,}",
     r"(?m)^PuTTY-User-Key-File-[0-9]+: (?s:.)*^Private-Lines: [0-9]",
@@ -27,29 +27,29 @@ const FORMS: [&str; 13] = [
     // DNSSEC
     r"(?m)^Private-key-format: v1|^PrivateKey: [A-Za-z0-9+/]{20,}",
     r"== ed25519v1-secret: ",
-    // PEM in base64, as Kubernetes has it
+    // PEM in base64, as in Kubernetes secrets
     r"(?:LS0tLS1CRUdJTi|LS0tQkVHSU4g|0tLS0tQkVHSU4g|tLS0tLUJFR0lOI)[A-Za-z0-9+/]{0,40}(?:UFJJVkFURSBLRV|BSSVZBVEUgS0VZ|QUklWQVRFIEtFW)",
-    // No keys, but as good as one: what npm, PyPI and AWS know a user by
+    // Not keys, but equivalent: tokens of npm, PyPI and AWS
     r"(?mi)^[^\r\n]*:_(?:authToken|auth|password)[ \t]*=[ \t]*[^\s$]{8,}|^[ \t]*password[ \t]*[:=][ \t]*pypi-\w{16,}|^[ \t]*aws_secret_access_key[ \t]*=[ \t]*[A-Za-z0-9/+]{40}",
 ];
 
-/// What stands between the lines of a key.
+/// The separator of the lines of a key.
 const END_OF_LINE: &str = r"(?:(?:\s|\\r|\\n)+)";
 
-/// First bytes of files that hold private keys and nothing else.
+/// First bytes of files that hold only private keys.
 const BEGINNINGS: [&[u8]; 3] = [
     b"SSH PRIVATE KEY FILE FORMAT 1.1\n",
     b"\0\0\0\x02\0\0\0\x14", // a key store of Bouncy Castle
     b"\x03\xd9\xa2\x9a",     // KeePass
 ];
 
-/// Whether content holds a private key, by its form: PEM and what is like it, PuTTY, age, WireGuard, service accounts,
-/// minisign and signify, GnuPG, PKCS#1, PKCS#8, PKCS#12 and the key stores of Java; tokens of npm, PyPI and AWS count too. Of a large file the beginning and
-/// the end are enough. Compressed and encrypted content is not looked into.
+/// Whether content holds a private key, recognized by its form: PEM and similar, PuTTY, age, WireGuard, service
+/// accounts, minisign and signify, GnuPG, PKCS#1, PKCS#8, PKCS#12 and Java key stores; tokens of npm, PyPI and AWS
+/// count too. The start and the end of a large file are sufficient. Compressed or encrypted content is not inspected.
 #[must_use]
 pub fn holds_private_key(content: &[u8]) -> bool {
     if let [0xff, 0xfe, text @ ..] | [0xfe, 0xff, text @ ..] = content {
-        // UTF-16: all that is of interest is ASCII.
+        // UTF-16: only the ASCII characters matter.
         let ascii: Vec<u8> = text.iter().copied().filter(|byte| *byte != 0).collect();
         return is_in_text(&ascii);
     }
@@ -114,7 +114,7 @@ mod der {
     const INTEGER: u8 = 2;
     const OCTETS: u8 = 4;
     const OBJECT: u8 = 6;
-    /// How many bytes may follow: a line end.
+    /// The number of bytes that may follow: a line end.
     const BEHIND_MAX: usize = 2;
     const PKCS7: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x07";
     const PKCS5: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x05";
@@ -156,7 +156,7 @@ mod der {
         }
     }
 
-    /// Whether a PKCS#12 file holds keys: a store of nothing but certificates shows them.
+    /// Whether a PKCS#12 file holds keys: a store that holds only certificates is recognizable.
     fn is_pkcs12(rest: &[u8]) -> bool {
         let Some((SEQUENCE, content, _)) = element(rest) else {
             return false;
@@ -174,8 +174,8 @@ mod der {
         element(bytes).is_some_and(|(found, _, _)| found == tag)
     }
 
-    /// The tag and the content of the first element, and what is behind it. What reaches beyond the bytes that
-    /// are there ends with them.
+    /// The tag and content of the first element, and the bytes after it. An element that is longer than the input is
+    /// truncated.
     fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
         let (tag, rest) = bytes.split_first()?;
         let (length, rest) = rest.split_first()?;
@@ -202,7 +202,7 @@ mod java {
     const MAGIC: [[u8; 4]; 2] = [[0xfe, 0xed, 0xfe, 0xed], [0xce; 4]];
     const CERTIFICATE: u32 = 2;
 
-    /// Whether a key store holds more than certificates, or is not understood.
+    /// Whether a key store holds more than certificates, or cannot be parsed.
     pub(super) fn is_key_store(content: &[u8]) -> bool {
         let is_it = MAGIC.iter().any(|magic| content.starts_with(magic));
         is_it && only_certificates(content).is_none()
@@ -216,7 +216,7 @@ mod java {
                 return None;
             }
             text(&mut rest)?; // alias
-            take(&mut rest, 8)?; // when it was made
+            take(&mut rest, 8)?; // creation time
             if version == 2 {
                 text(&mut rest)?; // kind of certificate
             }
@@ -274,7 +274,7 @@ mod tests {
             format!("# my key\nkey: |\n{}", plain.replace('\n', "\n    ")),
             format!(r#"{{"pem": "{}"}}"#, plain.replace('\n', "\\n")),
             plain.replace('\n', " "),
-            // A run that was killed had staged the beginning.
+            // A killed run had staged only the start of the file.
             plain[..60].to_owned(),
             format!("{}{plain}{}", "x".repeat(70_000), "y".repeat(70_000)),
             format!("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n{BODY}\n"),
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_names_keys_holds_none() {
+    fn text_that_only_mentions_keys_holds_none() {
         for other in [
             "",
             "-----BEGIN CERTIFICATE-----\nMIIabcdefgh\n-----END CERTIFICATE-----\n",

@@ -1,38 +1,36 @@
 use std::time::Duration;
 
-/// How much is kept of what is not needed any more.
+/// Limits for data that is no longer needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retention {
-    /// Of what transactions replaced, and of what dead runs had staged: how many transactions, their bytes,
-    /// and how long after they ended.
+    /// Content that transactions replaced or ended runs had staged: how many transactions, how many bytes, and how
+    /// long after the end of the transaction.
     pub kept: Limits,
-    /// Of the rows of transactions and runs that have ended: how many transactions, and how long after they
-    /// began. What tells of something that stands stays. The bytes are not looked at.
+    /// Rows of ended transactions and runs: how many transactions, and how long after they began. Rows that describe
+    /// something still on disk stay. `bytes` is ignored.
     pub history: Limits,
-    /// Of the output of commands: how many runs, their bytes, and how long after they began. The latest
-    /// stays.
+    /// Output of commands: how many runs, how many bytes, and how long after they began. The latest log stays.
     pub logs: Limits,
 }
 
-/// How much there may be of something; what is oldest goes first.
+/// Limits for one kind of data; the oldest is deleted first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// How many.
+    /// The number of items.
     pub count: u32,
-    /// How many bytes together.
+    /// The sum of their bytes.
     pub bytes: u64,
-    /// How old. If that is a day or more, the latest eight stay whatever the clock says.
+    /// The age. With a limit of a day or more the latest eight items stay regardless of the clock.
     pub age: Duration,
 }
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How many of the latest things do not go for their age: the clock that tells it may be wrong by years.
+/// How many of the latest items the age limit never deletes, because the clock may be wrong by years.
 const SPARED: u32 = 8;
 
 impl Limits {
-    /// Whether the so-manieth latest thing, counted from 1, does not go for its age. An age of less than a day is meant
-    /// as it is said.
+    /// Whether the age limit spares the n-th latest item, counted from 1. A limit below one day spares none.
     pub(crate) fn spares_from_age(&self, latest: u32) -> bool {
         self.age >= DAY && latest <= SPARED
     }
@@ -46,9 +44,9 @@ impl Limits {
 }
 
 impl Default for Retention {
-    /// Kept content of 64 transactions, 1 GiB and two weeks: six versions of a tree of tools, and what
-    /// nobody minds in a build directory of many gigabytes. History of 100,000 transactions and 400 days:
-    /// less than 100 MiB. Logs of 50 runs, 256 MiB and 90 days: a day of builds, each of a few tasks.
+    /// Retained content of 64 transactions, 1 GiB and two weeks: six versions of a tree of tools, small in a build
+    /// directory of many gigabytes. History of 100,000 transactions and 400 days: less than 100 MiB. Logs of 50 runs,
+    /// 256 MiB and 90 days: a day of builds with a few tasks each.
     fn default() -> Self {
         Self {
             kept: Limits {

@@ -1,21 +1,20 @@
 use super::{Stat, Timestamp};
 
-/// The cheap fingerprint of one inode: what `stat` tells that a change of content cannot leave alone.
+/// The cheap fingerprint of one inode: the fields of `stat` that every change of content changes.
 ///
-/// Size, mode and mtime stand in the manifest already; the inode and its ctime are what is added. The
-/// idea is git's index, with ctime because mtime is ours to set.
+/// Size, mode and mtime are in the manifest already; the signature adds the inode number and its ctime. The idea is
+/// git's index, with the ctime because the journal sets the mtime itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EntrySignature {
     /// The inode number.
     pub ino: u64,
-    /// When the inode changed last.
+    /// When the inode last changed.
     pub ctime: Timestamp,
-    /// Whose it was, and what else was set on it; `None` where an older version recorded it.
+    /// Its owner, group and attributes; `None` if an older version recorded it.
     pub facts: Option<Facts>,
 }
 
-/// What is neither content, mode nor time: a fact of the place where something was installed, and no part of what
-/// was to be installed.
+/// Metadata other than content, mode and time: a property of the installed entry, not of its source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Facts {
     /// Its owner.
@@ -27,7 +26,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// What a look says of something without attributes.
+    /// The facts of an entry without attributes.
     #[must_use]
     pub fn of(stat: &Stat) -> Self {
         Self {
@@ -39,7 +38,7 @@ impl Facts {
 }
 
 impl EntrySignature {
-    /// The signature of what was looked at, and has no attributes.
+    /// The signature of an entry without attributes.
     #[must_use]
     pub fn of(stat: &Stat) -> Self {
         Self {
@@ -58,8 +57,8 @@ impl EntrySignature {
         self
     }
 
-    /// Whether this is still the inode as it was: nothing of it can have changed then. What it is seen to belong to
-    /// may differ, in a container that maps users.
+    /// Whether the inode is unchanged: then nothing of it can have changed. The owner that a container with user
+    /// mapping shows may differ.
     #[must_use]
     pub fn is_untouched(&self, stat: &Stat) -> bool {
         (self.ino, self.ctime) == (stat.identity.ino, stat.ctime)
@@ -70,7 +69,7 @@ impl EntrySignature {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Signature(Vec<EntrySignature>);
 
-/// Bytes of one entry in the encoding.
+/// The size of one encoded entry in bytes.
 const ENTRY_BYTES: usize = 20;
 
 impl Signature {
@@ -86,13 +85,13 @@ impl Signature {
         &self.0
     }
 
-    /// The newest ctime of all entries but the first, the root, which a rename touches.
+    /// The newest ctime of all entries except the root, whose ctime a rename changes.
     #[must_use]
     pub fn newest(&self) -> Option<Timestamp> {
         self.0.iter().skip(1).map(|entry| entry.ctime).max()
     }
 
-    /// The bytes that the catalog keeps.
+    /// The encoding that the catalog stores.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.0.len() * ENTRY_BYTES);
@@ -104,7 +103,7 @@ impl Signature {
         out
     }
 
-    /// The same signature where it cannot vouch for content: only the facts are known.
+    /// The same signature with the facts only: it does not prove that content is unchanged.
     #[must_use]
     pub fn facts_only(&self) -> Self {
         let blind = |entry: &EntrySignature| EntrySignature {
@@ -115,7 +114,7 @@ impl Signature {
         Self(self.0.iter().map(blind).collect())
     }
 
-    /// Whether the entries of both have the same attributes, as far as that is known.
+    /// Whether the entries of both have the same attributes, as far as they are known.
     #[must_use]
     pub fn has_attributes_of(&self, other: &Self) -> bool {
         let mut pairs = self.0.iter().zip(&other.0);
@@ -125,13 +124,13 @@ impl Signature {
         })
     }
 
-    /// The facts, as the catalog keeps them.
+    /// The facts, as the catalog stores them.
     #[must_use]
     pub fn encode_facts(&self) -> Option<Vec<u8>> {
         encode_facts(self.0.iter().map(|entry| entry.facts))
     }
 
-    /// Takes what [`Self::encode_facts`] wrote; nothing is known if it is something else.
+    /// Adds the facts that [`Self::encode_facts`] wrote; other bytes leave them unknown.
     #[must_use]
     pub fn with_facts(mut self, bytes: &[u8]) -> Self {
         let facts = decode_facts(bytes).unwrap_or_default();
@@ -141,7 +140,7 @@ impl Signature {
         self
     }
 
-    /// Reads what [`Self::encode`] wrote; `None` if it is something else. The facts are not in it.
+    /// Reads what [`Self::encode`] wrote; `None` for other bytes. The facts are not included.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (chunks, rest) = bytes.as_chunks::<ENTRY_BYTES>();
@@ -162,12 +161,12 @@ impl Signature {
     }
 }
 
-/// Bytes of one run of equal facts in the encoding: how many, whether they are known, and what they are.
+/// The size of one encoded run of equal facts: count, whether they are known, and the facts.
 const RUN_BYTES: usize = 21;
-/// More entries than any tree has: a damaged row must not ask for memory.
+/// More entries than any tree has: a damaged row must not allocate unbounded memory.
 const FACTS_MAX: usize = 50_000_000;
 
-/// Facts in order, as runs of equal ones: most trees have one. `None` if nothing is known.
+/// Facts in order, run-length encoded, because most trees need one run. `None` if nothing is known.
 pub(crate) fn encode_facts(all: impl Iterator<Item = Option<Facts>>) -> Option<Vec<u8>> {
     let mut runs: Vec<(u32, Option<Facts>)> = Vec::new();
     for facts in all {
@@ -195,7 +194,7 @@ pub(crate) fn encode_facts(all: impl Iterator<Item = Option<Facts>>) -> Option<V
     })
 }
 
-/// Reads what [`encode_facts`] wrote; `None` if it is something else.
+/// Reads what [`encode_facts`] wrote; `None` for other bytes.
 pub(crate) fn decode_facts(bytes: &[u8]) -> Option<Vec<Option<Facts>>> {
     let (runs, rest) = bytes.as_chunks::<RUN_BYTES>();
     if !rest.is_empty() {
@@ -223,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn facts_are_kept_in_runs_and_read_back() {
+    fn facts_are_encoded_as_runs_and_read_back() {
         let facts = |uid, attributes| {
             let gid = 7;
             Some(Facts {

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A moment in nanoseconds, as filesystems store it: before 1970 and far in the future too.
+/// A time in nanoseconds, as filesystems store it; it may be before 1970 or in the far future.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp {
     secs: i64,
@@ -9,7 +9,7 @@ pub struct Timestamp {
 }
 
 impl Timestamp {
-    /// Whole seconds since 1970 and nanoseconds after them; 10^9 nanoseconds and more carry over.
+    /// Whole seconds since 1970 and nanoseconds after them; 10^9 nanoseconds or more carry over.
     #[must_use]
     pub fn new(secs: i64, nanos: u32) -> Self {
         Self {
@@ -30,14 +30,14 @@ impl Timestamp {
         self.nanos
     }
 
-    /// The coarsest clock that this may be a time of, in nanoseconds: a power of ten, up to a second.
+    /// The coarsest clock resolution that this time fits, in nanoseconds: a power of ten, up to a second.
     pub(crate) fn grain(self) -> u32 {
         let grains = (0..=9).rev().map(|digits| 10_u32.pow(digits));
         let is_it = |grain: &u32| self.nanos.is_multiple_of(*grain);
         grains.into_iter().find(is_it).unwrap_or(1)
     }
 
-    /// All of it in nanoseconds.
+    /// The whole time in nanoseconds.
     #[must_use]
     pub fn as_nanos(self) -> i128 {
         i128::from(self.secs) * 1_000_000_000 + i128::from(self.nanos)

@@ -1,25 +1,25 @@
 use super::{Digest, Entry, EntryKind, Image, Kind, Timestamp};
 
-/// What stood at a path at one time, as far as it makes a difference to whoever reads it.
+/// The state of a path at one time, as far as a reader can tell it apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Version {
-    /// What it was.
+    /// Its kind.
     pub kind: Kind,
-    /// Bytes; 0 for everything but files.
+    /// Bytes; 0 for everything except files.
     pub size: u64,
     /// The permission bits; 0 for links.
     pub mode: u32,
-    /// When the content had changed last.
+    /// When the content last changed.
     pub mtime: Timestamp,
-    /// Digest of a file's content, or of a tree's manifest; `None` if it was never recorded.
+    /// Digest of a file's content or of a tree's manifest; `None` if it was not recorded.
     pub digest: Option<Digest>,
-    /// Where a symbolic link pointed.
+    /// The target of a symbolic link.
     pub target: Option<String>,
 }
 
 impl Version {
-    /// What an image shows, with what is known of its content.
+    /// The version that an image shows, with its known content.
     pub(crate) fn of(image: &Image, digest: Option<Digest>, target: Option<String>) -> Self {
         let is_link = image.kind == Kind::Link;
         Self {
@@ -36,8 +36,7 @@ impl Version {
         }
     }
 
-    /// Whether the two differ in nothing but the time of a directory, which is moved by every change in
-    /// it.
+    /// Whether the two are equal, ignoring the mtime of a directory, which every change in it moves.
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {
         let dirs = self.kind == Kind::Dir && other.kind == Kind::Dir;

@@ -17,50 +17,64 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use tljournal_tests::COUNTED;
 
-/// A test program, with what makes it go as far as it can.
+/// A module of a test program, with what makes it go as far as it can.
 struct Suite {
     name: &'static str,
     package: &'static str,
-    test: &'static str,
+    program: &'static str,
+    module: &'static str,
     setting: Option<(&'static str, &'static str)>,
 }
 
 /// A suite of the package of integration tests.
 const fn suite(
     name: &'static str,
-    test: &'static str,
+    module: &'static str,
     setting: Option<(&'static str, &'static str)>,
 ) -> Suite {
-    let package = "tljournal-tests";
     Suite {
         name,
-        package,
-        test,
+        package: "tljournal-tests",
+        program: "it",
+        module,
         setting,
     }
 }
 
+/// A suite of power cuts.
+const fn cuts(
+    name: &'static str,
+    module: &'static str,
+    most: (&'static str, &'static str),
+) -> Suite {
+    Suite {
+        program: "crash",
+        ..suite(name, module, Some(most))
+    }
+}
+
 const SUITES: [Suite; 17] = [
-    suite(
+    cuts(
         "power cuts in memory",
         "power_cuts",
-        Some(("TLJOURNAL_CRASH_STATES", "6000")),
+        ("TLJOURNAL_CRASH_STATES", "6000"),
     ),
-    suite(
+    cuts(
         "power cuts in storms",
         "power_cuts_real",
-        Some(("TLJOURNAL_CUT_ROUNDS", "16")),
+        ("TLJOURNAL_CUT_ROUNDS", "16"),
     ),
-    suite(
+    cuts(
         "power cuts at calls",
         "power_cuts_at_calls",
-        Some(("TLJOURNAL_CUT_MOMENTS", "120")),
+        ("TLJOURNAL_CUT_MOMENTS", "120"),
     ),
     suite("kills at calls", "kill_everywhere", None),
     Suite {
         name: "kills of the command",
         package: "tljournal-cli",
-        test: "kill",
+        program: "cli",
+        module: "kill",
         setting: Some(("TLJOURNAL_KILL_EVERY", "1")),
     },
     suite("calls reached", "reach", None),
@@ -97,7 +111,7 @@ struct Done {
 fn main() -> io::Result<ExitCode> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     let is_wanted =
-        |suite: &&Suite| wanted.is_empty() || wanted.iter().any(|name| name == suite.test);
+        |suite: &&Suite| wanted.is_empty() || wanted.iter().any(|name| name == suite.module);
     let suites: Vec<_> = SUITES.iter().filter(is_wanted).collect();
     if suites.is_empty() {
         return Err(io::Error::other("no suite is called so"));
@@ -138,7 +152,7 @@ fn main() -> io::Result<ExitCode> {
 
 fn run(suite: &Suite, bar: &ProgressBar) -> io::Result<Done> {
     let begun = Instant::now();
-    let path = format!("{OUTPUT}/{}.txt", suite.test);
+    let path = format!("{OUTPUT}/{}.txt", suite.module);
     let mut kept = File::create(&path)?;
     let mut command = Command::new(env!("CARGO"));
     command.args([
@@ -147,9 +161,9 @@ fn run(suite: &Suite, bar: &ProgressBar) -> io::Result<Done> {
         "-p",
         suite.package,
         "--test",
-        suite.test,
+        suite.program,
     ]);
-    command.args(["--", "--nocapture"]);
+    command.args([&format!("{}::", suite.module), "--", "--nocapture"]);
     command.envs(suite.setting);
     let mut child = command
         .stdout(Stdio::piped())

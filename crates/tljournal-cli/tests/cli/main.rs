@@ -9,6 +9,7 @@
 
 mod apply;
 mod artifacts;
+mod browser;
 mod changes;
 mod cleanup;
 mod cleanup_kept;
@@ -26,8 +27,12 @@ mod history;
 mod hostile;
 mod input;
 mod json;
+mod kill;
+mod kill_exec;
+mod kill_postmortem;
 mod kits;
 mod limits;
+mod makefile;
 mod obstacles;
 mod pin;
 mod pipes;
@@ -45,5 +50,6 @@ mod together;
 mod trees;
 mod undo;
 mod users;
+mod vandal;
 mod waits;
 mod world;

@@ -2,8 +2,8 @@ use std::collections::BTreeSet;
 
 use tljournal::{Code, FsckDepth, Severity};
 
-use crate::damage::{After, Damage, all};
-use crate::scene::{look, repair, scene, wrong};
+use super::damage::{After, Damage, all};
+use super::scene::{look, repair, scene, wrong};
 
 #[test]
 fn a_journal_that_nobody_damaged_is_clean_however_closely_it_is_looked_at() {

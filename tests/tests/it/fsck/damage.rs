@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use tljournal::Code;
 use tljournal_testkit::World;
 
-use crate::scene::{chmod, date, flip, rot, sql, staged};
+use super::scene::{chmod, date, flip, rot, sql, staged};
 
 /// What a repair is to make of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

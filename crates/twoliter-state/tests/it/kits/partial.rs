@@ -5,8 +5,8 @@ use std::fs;
 use serde_json::json;
 use twoliter_state::KitOptions;
 
-use crate::images::{digest_in, edit_index, has_tools, kit};
-use crate::{project, told};
+use super::images::{digest_in, edit_index, has_tools, kit};
+use super::{project, told};
 
 const KIT: &str = "build/external-kits/partial";
 

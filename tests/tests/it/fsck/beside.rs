@@ -11,7 +11,7 @@ use tljournal::{
 use tljournal_testkit::{Steps, World};
 use tljournal_tests::{Mounted, tools, tools_like};
 
-use crate::scene::{downgrade, look, look_with, repair_with, scene, staged, wrong};
+use super::scene::{downgrade, look, look_with, repair_with, scene, staged, wrong};
 
 fn codes(world: &World) -> Vec<Code> {
     let (found, _) = look(world, FsckDepth::Default);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use crate::outside::Outside;
+use super::outside::Outside;
 
 /// How long a command may take, in seconds, before it counts as hanging. None takes a tenth of a second when
 /// the machine is free.

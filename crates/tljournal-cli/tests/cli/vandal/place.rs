@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::outside::walk;
-use crate::world::World;
+use super::outside::walk;
+use super::world::World;
 
 /// Names that need not be there, and mean something to the journal when they are.
 const NAMES_WITH_A_MEANING: [&str; 10] = [

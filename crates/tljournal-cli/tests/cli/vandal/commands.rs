@@ -1,9 +1,9 @@
 //! Every command, and what must be true after it.
 
-use crate::Case;
-use crate::object::Object;
-use crate::outside::given_away;
-use crate::world::{Account, Ended, World};
+use super::Case;
+use super::object::Object;
+use super::outside::given_away;
+use super::world::{Account, Ended, World};
 
 /// What is run, in this order.
 const COMMANDS: &[&[&str]] = &[

@@ -126,8 +126,8 @@ pub(crate) fn downgrade(world: &World) {
     fs::rename(&path, &old).unwrap();
     let catalog = Connection::open(&path).unwrap();
     for migration in [
-        include_str!("../../../migrations/0001_catalog.sql"),
-        include_str!("../../../migrations/0002_runs_and_vouchers.sql"),
+        include_str!("../../../../migrations/0001_catalog.sql"),
+        include_str!("../../../../migrations/0002_runs_and_vouchers.sql"),
     ] {
         catalog.execute_batch(migration).unwrap();
     }

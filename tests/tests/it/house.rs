@@ -6,9 +6,21 @@
     reason = "a test that reads the sources"
 )]
 
+use std::collections::BTreeMap;
+
 use camino::{Utf8Path, Utf8PathBuf};
 
 const LINES_MAX: usize = 450;
+
+/// The programs of integration tests. Each links the engine and SQLite once more: tests are modules of one of these,
+/// unless they act on their whole process.
+const TEST_PROGRAMS: [&str; 5] = [
+    "crates/tljournal-cli/tests/cli/main.rs",
+    "crates/twoliter-state/tests/it/main.rs",
+    "tests/tests/crash/main.rs",
+    "tests/tests/forked.rs",
+    "tests/tests/it/main.rs",
+];
 
 fn top() -> Utf8PathBuf {
     let top = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
@@ -189,6 +201,35 @@ fn no_file_is_too_long_to_be_read() {
     let all = sources("crates").into_iter().chain(sources("tests"));
     let long: Vec<_> = all.filter_map(long).collect();
     assert_eq!(long, [""; 0]);
+}
+
+/// What no module declares is not compiled, and its tests do not run.
+#[test]
+fn no_source_is_forgotten() {
+    let all = sources("crates").into_iter().chain(sources("tests"));
+    let all: BTreeMap<_, _> = all.collect();
+    let is_program = |path: &Utf8Path| {
+        let is_root = path.ends_with("src/lib.rs") || path.ends_with("src/main.rs");
+        let below = |dir| path.parent().is_some_and(|parent| parent.ends_with(dir));
+        is_root || below("src/bin") || below("examples") || TEST_PROGRAMS.contains(&path.as_str())
+    };
+    let is_declared = |path: &Utf8Path| {
+        let (dir, name) = (path.parent().unwrap(), path.file_stem().unwrap());
+        let (dir, name) = match name {
+            "mod" => (dir.parent().unwrap(), dir.file_name().unwrap()),
+            name => (dir, name),
+        };
+        let names = ["lib.rs", "main.rs", "mod.rs"].map(|name| dir.join(name));
+        let above = names.into_iter().chain([dir.with_extension("rs")]);
+        let declaration = format!("mod {name};");
+        let mut above = above.filter_map(|above| all.get(&above));
+        above.any(|content| content.lines().any(|line| line.ends_with(&declaration)))
+    };
+    let forgotten = all.keys();
+    let forgotten: Vec<_> = forgotten
+        .filter(|path| !is_program(path) && !is_declared(path))
+        .collect();
+    assert_eq!(forgotten, [""; 0]);
 }
 
 #[test]

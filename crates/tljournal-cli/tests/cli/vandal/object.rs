@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use crate::world::{Account, World};
+use super::world::{Account, World};
 
 /// A kind of object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

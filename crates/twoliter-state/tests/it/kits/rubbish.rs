@@ -6,10 +6,10 @@ use camino::Utf8Path;
 use serde_json::json;
 use twoliter_state::KitOptions;
 
-use crate::images::{
+use super::images::{
     add_blob, blob, digest_in, edit_index, edit_json, has_tools, kit, manifest_in,
 };
-use crate::{KIT, project, told};
+use super::{KIT, project, told};
 
 /// Puts an edited copy of the manifest into the layout, and has the index name it.
 fn edit_manifest(layout: &Utf8Path, edit: impl FnOnce(&mut serde_json::Value)) {
@@ -146,7 +146,7 @@ fn rubbish_is_refused_by_name() {
     for (number, (word, spoil)) in spoils.into_iter().enumerate() {
         let layout = outside.join(format!("rubbish-{number}"));
         fs::create_dir(&layout).unwrap();
-        crate::images::copy(&plain, &layout);
+        super::images::copy(&plain, &layout);
         spoil(&layout);
         let path = format!("{KIT}-{number}");
         match state.unpack_kit(&layout, &path, KitOptions::default()) {

@@ -21,8 +21,8 @@ use twoliter_state::{
 
 /// The lock files of two real projects.
 const LOCK_FILES: [&str; 2] = [
-    include_str!("data/Twoliter.lock-a"),
-    include_str!("data/Twoliter.lock-b"),
+    include_str!("../data/Twoliter.lock-a"),
+    include_str!("../data/Twoliter.lock-b"),
 ];
 
 /// The images of a lock file as upstream prints them: the SDK, and the kits in the order of the file.

@@ -8,8 +8,8 @@ use tljournal::Digest;
 use tljournal_testkit::World;
 use twoliter_state::{Error, Kit, KitOptions, LayoutError, State};
 
-use crate::images::{blob, digest_in, edit_index, has_tools, kit, layers_in, recompressed};
-use crate::{KIT, project, told};
+use super::images::{blob, digest_in, edit_index, has_tools, kit, layers_in, recompressed};
+use super::{KIT, project, told};
 
 fn unpack(state: &State, layout: &Utf8Path) -> Result<Kit, Error> {
     state.unpack_kit(layout, KIT, KitOptions::default())
@@ -79,7 +79,7 @@ fn a_kit_is_what_its_layers_make_with_its_digest_and_is_not_touched_again() {
     // As umoci itself unpacks it.
     let bundle = outside.join("bundle");
     let image = format!("{gzip}:latest");
-    crate::images::run(
+    super::images::run(
         "umoci",
         &["unpack", "--rootless", "--image", &image, bundle.as_str()],
     );
@@ -156,7 +156,7 @@ fn of_several_images_the_wanted_one_is_unpacked() {
     let (world, state, outside) = project();
     let (layout, other) = (kit(&outside, "1"), kit(&outside, "2"));
     let (first, second) = (digest_in(&layout), digest_in(&other));
-    crate::images::copy(&other.join("blobs"), &layout.join("blobs"));
+    super::images::copy(&other.join("blobs"), &layout.join("blobs"));
     let theirs: serde_json::Value =
         serde_json::from_slice(&fs::read(other.join("index.json")).unwrap()).unwrap();
     edit_index(&layout, |index| {

@@ -8,7 +8,7 @@ use tljournal::{Code, Finding, FsckDepth, FsckOptions, Repair, RepairOptions, Ti
 use tljournal_testkit::{Steps, TreeSpec, When, World};
 use tljournal_tests::{Hook, aside};
 
-use crate::scene::{
+use super::scene::{
     chmod, flip, look, look_with, repair, repair_by, rot, scene, sql, staged, wrong,
 };
 

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use camino::{Utf8Path, Utf8PathBuf};
 use twoliter_state::{Error, LayoutError, State};
 
-use crate::images::{blob, copy, digest_in, has_tools, kit, layers_in};
-use crate::{CACHE, project, told};
+use super::images::{blob, copy, digest_in, has_tools, kit, layers_in};
+use super::{CACHE, project, told};
 
 /// What somebody does to a layout.
 type Spoil = fn(&Utf8Path);

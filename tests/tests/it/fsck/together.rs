@@ -9,7 +9,7 @@ use tljournal::{Code, Error, FsckDepth, FsckOptions, RebuildOptions, RepairOptio
 use tljournal_testkit::{Steps, When, World};
 use tljournal_tests::{Hook, until_waiting, within};
 
-use crate::scene::{flip, look, repair_by, repair_with, rot, scene, wrong};
+use super::scene::{flip, look, repair_by, repair_with, rot, scene, wrong};
 
 fn latest(world: &World) -> i64 {
     world.open().history().status().unwrap().latest

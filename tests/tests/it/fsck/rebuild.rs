@@ -4,7 +4,7 @@ use rusqlite::Connection;
 use tljournal::{Code, FsckDepth, RebuildOptions, RelPath};
 use tljournal_testkit::{Steps, World};
 
-use crate::scene::{look, scene, sql, wrong};
+use super::scene::{look, scene, sql, wrong};
 
 fn rebuild(world: &World, adopt: &[&str]) -> tljournal::Rebuilt {
     let options = RebuildOptions {

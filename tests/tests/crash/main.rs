@@ -1,0 +1,7 @@
+//! Power cuts, in memory and on real filesystems. They have a process of their own, because the recorder of SQLite's
+//! calls becomes the default VFS of its process.
+
+mod power_cuts;
+mod power_cuts_at_calls;
+mod power_cuts_real;
+mod power_cuts_syncfs;

@@ -50,7 +50,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// The changes of a transaction, in order; `None` if one of them lies below another root.
+    /// The changes of a transaction, in order; `None` if one of them is below another root.
     pub(crate) fn changes(&self, txn: i64) -> Result<Option<Vec<Change>>, CatalogError> {
         let sql = "SELECT n, root, path, op, pre_kind, pre_ino, pre_born, pre_size, pre_mode,
                    pre_mtime, new_kind, new_ino, new_born, new_size, new_mode, new_mtime, digest,
@@ -67,7 +67,7 @@ impl Catalog {
         Ok(Some(changes))
     }
 
-    /// The places that a transaction changes; those below another root are left out.
+    /// The places that a transaction changes, without those below another root.
     pub(crate) fn places(&self, txn: i64) -> Result<Vec<Place>, CatalogError> {
         let sql = "SELECT root, path FROM change WHERE txn = ?1";
         let mut statement = self.conn.prepare_cached(sql)?;
@@ -109,7 +109,7 @@ impl Catalog {
     }
 }
 
-/// An image as six columns, all NULL if there is none.
+/// An image as six columns, all NULL if there is no image.
 #[derive(Default)]
 struct Columns {
     kind: Option<&'static str>,

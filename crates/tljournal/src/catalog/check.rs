@@ -1,5 +1,4 @@
-//! What is asked of a database that may be damaged: each row by itself, so that one that cannot be read hides
-//! no other.
+//! Checks of a database that may be damaged: each row is read on its own, so that an unreadable row hides no other.
 
 use rusqlite::{Row, params};
 
@@ -10,24 +9,24 @@ use super::open::number_max;
 use super::{Catalog, CatalogError, EntryRow};
 use crate::model::{Digest, Place, RunId, TxnId};
 
-/// How many lines SQLite is to tell.
+/// The largest number of lines that SQLite reports.
 const LINES_MAX: u32 = 100;
 
-/// How many rows that cannot be read are told.
+/// The largest number of unreadable rows that are reported.
 const BAD_ROWS_MAX: usize = 1000;
 
-/// A row that holds what was never written there.
+/// A row with a value that the journal never writes.
 #[derive(Debug)]
 pub(crate) struct BadRow {
     pub(crate) table: &'static str,
-    /// What it is called by.
+    /// The key of the row, for display.
     pub(crate) key: String,
     pub(crate) why: String,
-    /// The same as bytes, where it is a digest.
+    /// The key as bytes, if it is a digest.
     pub(crate) digest: Vec<u8>,
 }
 
-/// A row that tells what stands at a place, as far as it can be read.
+/// A row of the table `entry`, if it can be read.
 #[derive(Debug)]
 pub(crate) enum ScannedEntry {
     Whole(Place, Box<EntryRow>),
@@ -36,16 +35,16 @@ pub(crate) enum ScannedEntry {
     Bad,
 }
 
-/// Rows that can be read, and that no journal writes.
+/// Rows that can be read, but that the journal never writes.
 struct Unaccounted {
-    /// What is said of each, before what it is called by.
+    /// The description of such a row, placed before its key.
     text: &'static str,
     table: &'static str,
     key: &'static str,
     condition: &'static str,
 }
 
-/// In the order in which they have to be removed.
+/// In the order in which the rows must be removed.
 const UNACCOUNTED: [Unaccounted; 8] = [
     Unaccounted {
         text: "the number of a root is out of range",
@@ -84,13 +83,13 @@ const UNACCOUNTED: [Unaccounted; 8] = [
         condition: "state IN ('committed', 'applied') AND commit_no IS NULL",
     },
     Unaccounted {
-        text: "less than nothing is kept of a transaction",
+        text: "a transaction has a negative number of retained bytes",
         table: "txn",
         key: "id",
         condition: "kept < 0",
     },
     Unaccounted {
-        text: "no change accounts for what is recorded at",
+        text: "no change matches the entry recorded at",
         table: "entry",
         key: "root || ':' || path",
         condition: "NOT EXISTS
@@ -99,7 +98,7 @@ const UNACCOUNTED: [Unaccounted; 8] = [
 ];
 
 impl Catalog {
-    /// What SQLite has to say against the pages of the database; `thorough` compares the indexes too.
+    /// SQLite's findings about the pages of the database; `thorough` compares the indexes too.
     pub(crate) fn check_pages(&self, thorough: bool) -> Result<Vec<String>, CatalogError> {
         let check = if thorough { "integrity" } else { "quick" };
         let mut statement = self
@@ -111,7 +110,7 @@ impl Catalog {
         Ok(lines)
     }
 
-    /// Rows that refer to a row that is not there, or that no journal writes.
+    /// Rows that refer to a missing row, and rows that the journal never writes.
     pub(crate) fn dangling_rows(&self) -> Result<Vec<String>, CatalogError> {
         let mut statement = self.conn.prepare("PRAGMA foreign_key_check")?;
         let mut rows = statement.query([])?;
@@ -121,7 +120,7 @@ impl Catalog {
             let number = row.get::<_, Option<i64>>(1)?;
             let number = number.map_or_else(String::new, |number| format!(" {number}"));
             lines.push(format!(
-                "row{number} of table {table} refers to no row of {parent}"
+                "row{number} of table {table} refers to a missing row of {parent}"
             ));
         }
         for what in &UNACCOUNTED {
@@ -132,7 +131,7 @@ impl Catalog {
         Ok(lines)
     }
 
-    /// What rows of this kind are called by.
+    /// The keys of the rows of this kind.
     fn unaccounted(&self, what: &Unaccounted) -> Result<Vec<String>, CatalogError> {
         if what.condition.contains("kept") && self.schema_version()? < KEPT_SINCE {
             return Ok(Vec::new());
@@ -146,7 +145,7 @@ impl Catalog {
         Ok(keys.collect::<Result<_, _>>()?)
     }
 
-    /// Removes the rows that can be read, and that no journal writes. Says how many of which table.
+    /// Removes the rows that can be read but that the journal never writes. Returns how many of each table.
     pub(super) fn remove_unaccounted(&self) -> Result<Vec<(&'static str, u64)>, CatalogError> {
         let mut removed = Vec::new();
         for Unaccounted {
@@ -221,7 +220,7 @@ impl Catalog {
         Ok(found)
     }
 
-    /// Reads each row of a table, and notes those that cannot be read. Their key is the last column.
+    /// Reads each row of a table and collects those that cannot be read. The key is the last column.
     fn scan(
         &self,
         table: &'static str,
@@ -250,7 +249,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// Manifests that are not what they are called by.
+    /// Manifests whose digest is not their key.
     pub(crate) fn bad_manifests(&self) -> Result<Vec<BadRow>, CatalogError> {
         let mut statement = self.conn.prepare("SELECT digest, encoded FROM manifest")?;
         let mut rows = statement.query([])?;
@@ -259,7 +258,7 @@ impl Catalog {
             let (name, encoded): (Vec<u8>, Vec<u8>) = (row.get(0)?, row.get(1)?);
             let actual = Digest::of(&encoded);
             let why = match digest(Some(name.clone())) {
-                // It is what was put there.
+                // The encoding matches its digest.
                 Ok(Some(name)) if name == actual => continue,
                 Ok(_) => actual.to_string(),
                 Err(error) => why(&error),
@@ -275,7 +274,7 @@ impl Catalog {
         Ok(found)
     }
 
-    /// What stands at all places.
+    /// The entries of all places.
     pub(crate) fn scan_entries(&self) -> Result<Vec<ScannedEntry>, CatalogError> {
         let own_root = self.own_root()?;
         let sql = format!(
@@ -300,8 +299,8 @@ impl Catalog {
         Ok(found)
     }
 
-    /// Whether something below a place was changed by a transaction after this one, and before that one, if there
-    /// is one.
+    /// Whether something below a place was changed by a transaction after `txn` and, if there is a second one, before
+    /// that.
     pub(crate) fn is_changed_below(
         &self,
         at: &Place,
@@ -322,7 +321,7 @@ impl Catalog {
             .query_row(key, |row| row.get(0))?)
     }
 
-    /// Whether a transaction that was put in place after this one changed something at or below a place.
+    /// Whether a transaction applied after this one changed something at or below a place.
     pub(crate) fn is_changed_since(&self, at: &Place, txn: i64) -> Result<bool, CatalogError> {
         let (from, to) = super::codec::below(&at.path);
         let sql = "SELECT EXISTS (SELECT 1 FROM change JOIN txn ON txn.id = change.txn
@@ -337,7 +336,7 @@ impl Catalog {
     }
 }
 
-/// What is wrong with a row, without the words that every such error begins with.
+/// The error about a row, without the common prefix.
 fn why(error: &CatalogError) -> String {
     match error {
         CatalogError::Row(what) => what.trim_start_matches("a row holds ").to_owned(),

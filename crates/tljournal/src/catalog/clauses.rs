@@ -1,6 +1,6 @@
 use rusqlite::types::Value;
 
-/// The conditions of a query, all of which hold, with the values that they compare with.
+/// The conditions of a query, joined by AND, with their values.
 #[derive(Debug, Default)]
 pub(super) struct Clauses {
     texts: Vec<String>,
@@ -8,25 +8,25 @@ pub(super) struct Clauses {
 }
 
 impl Clauses {
-    /// Adds a condition; its text is never of anybody else's.
+    /// Adds a condition; its text never comes from outside.
     pub(super) fn add(&mut self, text: &str) {
         self.texts.push(text.to_owned());
     }
 
-    /// Adds a condition with one value, if there is one.
+    /// Adds a condition with one value, if the value is present.
     pub(super) fn add_some(&mut self, text: &str, value: Option<impl Into<Value>>) {
         if let Some(value) = value {
             self.add_all(text, [value.into()]);
         }
     }
 
-    /// Adds a condition with a value for each question mark.
+    /// Adds a condition with one value for each question mark.
     pub(super) fn add_all(&mut self, text: &str, values: impl IntoIterator<Item = Value>) {
         self.add(text);
         self.values.extend(values);
     }
 
-    /// Adds that something is one of these texts, if there are any.
+    /// Adds the condition that a column equals one of these texts, unless the list is empty.
     pub(super) fn add_one_of(&mut self, what: &str, of: &[&str]) {
         if !of.is_empty() {
             let marks = vec!["?"; of.len()].join(", ");
@@ -35,7 +35,7 @@ impl Clauses {
         }
     }
 
-    /// All of them, to follow the tables of a query.
+    /// All conditions as a WHERE clause.
     pub(super) fn condition(&self) -> String {
         match self.texts.is_empty() {
             true => String::new(),
@@ -43,7 +43,7 @@ impl Clauses {
         }
     }
 
-    /// What they compare with, in order, and a number for the last one.
+    /// The values in order, followed by a number.
     pub(super) fn values_with(
         &self,
         last: i64,
@@ -51,7 +51,7 @@ impl Clauses {
         rusqlite::params_from_iter(self.values.iter().cloned().chain([last.into()]))
     }
 
-    /// What they compare with, in order.
+    /// The values in order.
     pub(super) fn values(&self) -> rusqlite::ParamsFromIter<&[Value]> {
         rusqlite::params_from_iter(&self.values[..])
     }

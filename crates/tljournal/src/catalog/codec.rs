@@ -1,4 +1,4 @@
-//! Texts and numbers of rows, and the types they stand for. Nothing from a row is trusted.
+//! Converts between columns and the types they stand for. No value from a row is trusted.
 
 use rusqlite::Row;
 
@@ -7,7 +7,7 @@ use crate::model::{
     Anchor, Digest, Identity, Image, Kind, Op, Place, RelPath, Timestamp, TxnState,
 };
 
-/// A row holds something that was never written there.
+/// A row holds a value that the journal never writes.
 #[derive(Debug)]
 pub(crate) struct RowError(pub(crate) String);
 
@@ -32,7 +32,7 @@ pub(super) fn digest(bytes: Option<Vec<u8>>) -> Result<Option<Digest>, CatalogEr
     bytes.map(read).transpose()
 }
 
-/// Inode numbers and sizes are unsigned, SQLite's integers are not: the bits are kept.
+/// Inode numbers and sizes are unsigned, SQLite's integers are signed: the bits are kept.
 pub(super) fn signed(number: u64) -> i64 {
     number.cast_signed()
 }
@@ -64,13 +64,13 @@ pub(super) fn state(row: &Row<'_>, at: usize) -> Result<TxnState, CatalogError> 
     TxnState::from_word(&word).ok_or_else(|| bad("no state"))
 }
 
-/// Reads what a change does.
+/// Reads the operation of a change.
 pub(super) fn op(row: &Row<'_>, at: usize) -> Result<Op, CatalogError> {
     let word: String = row.get(at)?;
     Op::from_word(&word).ok_or_else(|| bad("no kind of change"))
 }
 
-/// The `root` column of what lies in the home.
+/// The value of the `root` column for places in the home.
 pub(super) const HOME: i64 = 0;
 
 /// Reads a place of the root with this id; `None` if it belongs to another root.
@@ -89,7 +89,7 @@ pub(super) fn place(root: i64, path: &str, own_root: i64) -> Result<Option<Place
     })
 }
 
-/// The first text after all paths below `path`, and the first of them: `a/` up to `a0`.
+/// The range of all paths below `path`: from `a/` up to, not including, `a0`.
 pub(super) fn below(path: &RelPath) -> (String, String) {
     (format!("{path}/"), format!("{path}0"))
 }

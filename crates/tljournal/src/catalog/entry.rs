@@ -7,7 +7,7 @@ use super::{Catalog, CatalogError};
 use crate::model::signature::{self, decode_facts};
 use crate::model::{Digest, Facts, Image, Kind, Place, RelPath, Signature, Stat, Timestamp};
 
-/// What stands at a place since the last applied transaction that changed it.
+/// What the last applied transaction left at a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EntryRow {
     /// The row of that transaction, and the change within it.
@@ -15,19 +15,19 @@ pub(crate) struct EntryRow {
     pub(crate) n: u32,
     pub(crate) image: Image,
     pub(crate) ctime: Timestamp,
-    /// The signature is too young to vouch for the content.
+    /// The ctime is too recent for the signature to prove that the content is unchanged.
     pub(crate) racy: bool,
-    /// Of a file's content, or of a tree's manifest.
+    /// The digest of a file's content or of a tree's manifest.
     pub(crate) digest: Option<Digest>,
     pub(crate) target: Option<String>,
-    /// Of a tree's entries.
+    /// The signatures of a tree's entries.
     pub(crate) signature: Option<Signature>,
     pub(crate) unsettled: Option<Unsettled>,
-    /// Whose it is and what is set on it, if it is no tree: those have it in their signature.
+    /// Owner, group and attributes of an entry that is not a tree; a tree's signature contains them.
     pub(crate) facts: Option<Facts>,
 }
 
-/// Where a tree was written that may not be on the medium yet.
+/// The state in which a tree was written that may not be on the medium yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unsettled {
     pub(crate) boot: String,
@@ -35,8 +35,8 @@ pub(crate) struct Unsettled {
 }
 
 impl EntryRow {
-    /// The signature of a tree, which says of what is as it was that its content is too, if it `vouches`, and
-    /// otherwise only whose the entries were.
+    /// The signature of a tree. If it `vouches`, an unchanged signature proves unchanged content; otherwise only its
+    /// facts are used.
     pub(crate) fn signature_if(&self, vouches: bool) -> Option<Cow<'_, Signature>> {
         let signature = self.signature.as_ref();
         signature.map(|signature| match vouches {
@@ -45,7 +45,7 @@ impl EntryRow {
         })
     }
 
-    /// Whether what is there now is the inode that was recorded, as it was when it was recorded.
+    /// Whether the inode is the recorded one, unchanged since it was recorded.
     pub(crate) fn vouches_for(&self, stat: &Stat) -> bool {
         self.image.is_untouched(stat) && self.image.mode == stat.mode && self.ctime == stat.ctime
     }
@@ -54,11 +54,11 @@ impl EntryRow {
 const COLUMNS: &str = "root, path, txn, n, kind, ino, born, size, mode, mtime, ctime, racy,
                                   digest, target, signature, unsettled, boot, mount, facts";
 
-/// The version of the schema that has facts: a database that is only looked at may be an older one.
+/// The schema version that added facts: a database opened for inspection may be older.
 const HAS_FACTS: i64 = 4;
 
 impl Catalog {
-    /// The columns of an entry, as far as this database has them.
+    /// The columns of an entry that this database has.
     pub(super) fn entry_columns(&self) -> Result<Cow<'static, str>, CatalogError> {
         Ok(match self.schema_version()? < HAS_FACTS {
             true => Cow::Owned(COLUMNS.replace(", facts", ", NULL")),
@@ -66,7 +66,7 @@ impl Catalog {
         })
     }
 
-    /// What stands at a place.
+    /// The entry at a place.
     pub(crate) fn entry(&self, place: &Place) -> Result<Option<EntryRow>, CatalogError> {
         let columns = self.entry_columns()?;
         let sql = format!("SELECT {columns} FROM entry WHERE root = ?1 AND path = ?2");
@@ -95,7 +95,7 @@ impl Catalog {
         Ok(found)
     }
 
-    /// What stands below a place.
+    /// The entries below a place.
     pub(crate) fn entries_below(&self, at: &Place) -> Result<Vec<(Place, EntryRow)>, CatalogError> {
         let (from, to) = below(&at.path);
         let sql = format!(
@@ -112,7 +112,7 @@ impl Catalog {
         Ok(found)
     }
 
-    /// The trees that may not be on the medium yet. Those of other roots are left out.
+    /// The trees that may not be on the medium yet, without those of other roots.
     pub(crate) fn unsettled(&self) -> Result<Vec<(Place, EntryRow)>, CatalogError> {
         let columns = self.entry_columns()?;
         let sql = format!("SELECT {columns} FROM entry WHERE unsettled IS NOT NULL");
@@ -128,8 +128,7 @@ impl Catalog {
         Ok(found)
     }
 
-    /// Whether a tree of this transaction may not be on the medium yet, so that what it replaced is
-    /// still needed.
+    /// Whether a tree of this transaction may not be on the medium yet, so that the replaced tree is still needed.
     pub(crate) fn is_unsettled(&self, txn: i64) -> Result<bool, CatalogError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM entry WHERE unsettled IS NOT NULL AND txn = ?1)";
         Ok(self
@@ -146,7 +145,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// Records what stands at a place now; nothing below it does.
+    /// Records the entry at a place and removes all entries below it.
     pub(crate) fn put_entry(&self, place: &Place, entry: &EntryRow) -> Result<(), CatalogError> {
         self.remove_below(place)?;
         let sql = format!("INSERT OR REPLACE INTO entry ({COLUMNS}) VALUES
@@ -185,7 +184,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// Records that nothing stands at a place any more.
+    /// Removes the entry at a place and all entries below it.
     pub(crate) fn remove_entry(&self, place: &Place) -> Result<(), CatalogError> {
         self.remove_below(place)?;
         let sql = "DELETE FROM entry WHERE root = ?1 AND path = ?2";
@@ -203,7 +202,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// Makes every signature one that cannot vouch, because it is of another disk.
+    /// Marks every signature as unable to prove content, because it belongs to another disk.
     pub(crate) fn distrust_all(&self) -> Result<(), CatalogError> {
         self.conn.execute(
             "UPDATE entry SET racy = 1, ctime = '0.0', signature = NULL, facts = NULL",

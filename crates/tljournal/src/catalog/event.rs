@@ -8,7 +8,7 @@ use crate::model::{EventKind, Timestamp};
 use crate::redact::redacted_text;
 
 impl Catalog {
-    /// Events, the latest first.
+    /// Events, latest first.
     pub(crate) fn events(&self, filter: &EventFilter) -> Result<Vec<EventRecord>, CatalogError> {
         let mut clauses = Clauses::default();
         clauses.add_some("id < ?", filter.before);
@@ -38,12 +38,12 @@ impl Catalog {
         Ok(found)
     }
 
-    /// Whether what a transaction replaced at a path was found not to be as the journal had left it.
+    /// Whether a drift event is recorded for the content that a transaction replaced at a path.
     pub(crate) fn has_drift(&self, txn: i64, path: &str) -> Result<bool, CatalogError> {
         self.has_told(txn, &EventKind::Drift, path)
     }
 
-    /// Whether what a transaction replaced at a path was found to hold private keys.
+    /// Whether a transaction replaced content at a path that was not retained because it holds private keys.
     pub(crate) fn had_keys(&self, txn: i64, path: &str) -> Result<bool, CatalogError> {
         self.has_told(txn, &EventKind::NotKept, path)
     }
@@ -54,7 +54,7 @@ impl Catalog {
         Ok(statement.query_row(params![txn, kind.as_str(), path], |row| row.get(0))?)
     }
 
-    /// Whether exactly this was recorded of a path.
+    /// Whether exactly this event is recorded for a path.
     pub(crate) fn has_event(
         &self,
         kind: &EventKind,
@@ -67,8 +67,8 @@ impl Catalog {
         Ok(statement.query_row(params![kind.as_str(), path, detail], |row| row.get(0))?)
     }
 
-    /// Records something worth knowing that happens now. If it is about a transaction, it happens to its run
-    /// unless another is named.
+    /// Records an event that happens now. An event about a transaction belongs to the run of that transaction unless
+    /// another run is named.
     pub(crate) fn put_event(
         &self,
         about: (Option<i64>, Option<i64>),
@@ -79,7 +79,7 @@ impl Catalog {
         self.put_event_at(ambient::now(), about, kind, path, detail)
     }
 
-    /// The same, of something that has happened before.
+    /// The same for an event in the past.
     pub(crate) fn put_event_at(
         &self,
         at: Timestamp,

@@ -5,12 +5,12 @@ use super::{Catalog, CatalogError};
 use crate::ambient;
 use crate::model::{Digest, EventKind, Timestamp};
 
-/// What history need not tell of any more.
+/// The rows that history may delete.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Forgettable {
     txns: Vec<i64>,
     runs: Vec<i64>,
-    /// Events of no transaction and no run that are older.
+    /// Events of no transaction and no run before this time.
     events_before: Timestamp,
 }
 
@@ -20,8 +20,9 @@ impl Forgettable {
     }
 }
 
-/// Transactions that have ended, that others follow (so that no number is given twice), and that neither tell of something that stands, nor have something kept, nor
-/// put there what is kept of another one. (CROSS JOIN keeps the order: those of which something is kept are few.)
+/// Ended transactions that are not the last (so that no number is reused), that no entry refers to, that retain
+/// nothing, and that did not write what another transaction retains. (CROSS JOIN fixes the order: few transactions
+/// retain something.)
 const TXN: &str = "state IN ('applied', 'aborted') AND kept IS NULL
                    AND id < (SELECT max(id) FROM txn)
                    AND coalesce(commit_no, 0) < (SELECT coalesce(max(commit_no), 1) FROM txn)
@@ -36,14 +37,14 @@ const TXN: &str = "state IN ('applied', 'aborted') AND kept IS NULL
                            ORDER BY earlier.txn DESC LIMIT 1), 0)
                        FROM txn AS keeping CROSS JOIN change ON change.txn = keeping.id
                        WHERE keeping.kept IS NOT NULL)";
-/// Runs that have ended, of which nothing else tells.
+/// Ended runs without transactions and claims.
 const RUN: &str = "ended_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM txn WHERE txn.run = run.id)
                    AND NOT EXISTS (SELECT 1 FROM voucher WHERE voucher.run = run.uuid)";
-/// How many of the oldest rows are looked at for their age: all others are younger.
+/// How many of the oldest rows are checked for their age: all others are younger.
 const OLDEST: u32 = 2000;
 
-/// How many of the latest rows are not forgotten for their age: the clock that tells it may be wrong by years. An age
-/// of less than a day is meant as it is said.
+/// How many of the latest rows the age limit never deletes, because the clock may be wrong by years. A limit below
+/// one day spares none.
 fn spared(before: Timestamp) -> u32 {
     const DAY: i64 = 24 * 60 * 60;
     match before.secs() <= ambient::now().secs() - DAY {
@@ -52,7 +53,7 @@ fn spared(before: Timestamp) -> u32 {
     }
 }
 
-/// The oldest rows that there are more of than there may be, and that may go.
+/// The oldest rows above the limit that may be deleted.
 fn surplus_sql(table: &str, condition: &str) -> String {
     format!(
         "SELECT id FROM {table} WHERE ({condition})
@@ -60,13 +61,13 @@ fn surplus_sql(table: &str, condition: &str) -> String {
     )
 }
 
-/// Whether a row still may go.
+/// Whether a row may still be deleted.
 fn still_sql(table: &str, condition: &str) -> String {
     format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE id = ?1 AND ({condition}))")
 }
 
 impl Catalog {
-    /// The oldest transactions and runs that there are more of than `count`, or that began before a time.
+    /// The oldest transactions and runs beyond `count`, and those that began before a time.
     pub(crate) fn forgettable(
         &self,
         count: u32,
@@ -105,7 +106,7 @@ impl Catalog {
         Ok(found)
     }
 
-    /// How many transactions and runs could be forgotten.
+    /// The number of transactions and runs that could be deleted.
     pub(crate) fn count_forgettable(
         &self,
         count: u32,
@@ -134,12 +135,12 @@ impl Catalog {
         ))
     }
 
-    /// Forgets transactions and runs, with their changes and events, and the manifests that nothing else
-    /// names. Says how many of each.
+    /// Deletes transactions and runs with their changes and events, and the manifests that no other row names.
+    /// Returns how many of each.
     pub(crate) fn forget(&self, old: &Forgettable) -> Result<(u64, u64), CatalogError> {
         let (mut txns, mut runs) = (0, 0);
         for txn in &old.txns {
-            // Something may have come to be kept, or to stand, since it was looked up.
+            // The transaction may have become needed since it was selected.
             let mut still = self.conn.prepare_cached(&still_sql("txn", TXN))?;
             if !still.query_row([txn], |row| row.get(0))? {
                 continue;
@@ -189,7 +190,7 @@ impl Catalog {
         Ok(found)
     }
 
-    /// Forgets a manifest, and the sources that had it, if no change and nothing that stands names it.
+    /// Deletes a manifest and its sources if neither a change nor an entry names it.
     fn forget_manifest(&self, manifest: &Digest) -> Result<(), CatalogError> {
         let named = "SELECT EXISTS (SELECT 1 FROM change WHERE digest = ?1
                          AND op IN ('tree', 'fill', 'adopt'))
@@ -214,16 +215,16 @@ mod tests {
     use super::super::tests::{fresh, scratch};
     use super::*;
 
-    /// All changes were read for each transaction that was to be forgotten: of a million of them none was forgotten
-    /// in ten minutes.
+    /// All changes were read for each transaction to delete: of a million transactions none was deleted in ten
+    /// minutes.
     #[test]
-    fn what_may_be_forgotten_is_found_without_reading_all_changes() {
+    fn deletable_rows_are_found_without_reading_all_changes() {
         let scratch = scratch();
         let catalog = fresh(&scratch);
         for (table, condition) in [("txn", TXN), ("run", RUN)] {
             for sql in [surplus_sql(table, condition), still_sql(table, condition)] {
                 let plan = plan(&catalog, &sql);
-                // Few transactions are kept, and only runs that live vouch for something.
+                // Few transactions retain something, and only running runs have claims.
                 let few = ["txn_kept", "SCAN voucher", "SCAN CONSTANT ROW"];
                 let is_scan = |step: &&str| step.contains("SCAN ");
                 let reads_few = |step: &str| few.iter().any(|few| step.contains(few));

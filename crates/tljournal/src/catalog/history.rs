@@ -5,8 +5,8 @@ use super::codec::{digest, image, op, parse, state, time};
 use super::{Catalog, CatalogError, ChangeRecord, RunFilter, RunRecord, TxnFilter, TxnRecord};
 use crate::model::{Place, RunId, Timestamp, TxnState};
 
-/// Columns of a transaction and of a run, with the version of the schema that has them: a database that is
-/// only looked at may be an older one.
+/// Columns of a transaction and of a run, with the schema version that added them: a database opened for inspection
+/// may be older.
 const TXN: [(&str, i64); 13] = [
     ("txn.id", 1),
     ("txn.uuid", 1),
@@ -43,13 +43,13 @@ const RUN: [(&str, i64); 18] = [
     ("run.error", 3),
 ];
 
-/// The transactions that are not in place, each kind by its index.
+/// The transactions that are not applied; each kind is found by its index.
 const UNUSUAL: &str = "txn.id IN (SELECT id FROM txn WHERE state = 'staging'
     UNION ALL SELECT id FROM txn WHERE state IN ('committed', 'aborting', 'stuck')
     UNION ALL SELECT id FROM txn WHERE state = 'aborted')";
 
 impl Catalog {
-    /// Transactions, the latest first. `path` is the one of the filter, as a place.
+    /// Transactions, latest first. `path` is the filter's path as a place.
     pub(crate) fn history(
         &self,
         filter: &TxnFilter,
@@ -82,7 +82,7 @@ impl Catalog {
         ))
     }
 
-    /// What a filter demands of a transaction's own row.
+    /// The conditions of a filter on a transaction's own row.
     pub(super) fn clauses_of(&self, filter: &TxnFilter) -> Result<Clauses, CatalogError> {
         let mut clauses = Clauses::default();
         clauses.add_some("txn.id < ?", filter.before);
@@ -90,7 +90,7 @@ impl Catalog {
         let states: Vec<_> = filter.states.iter().map(|state| state.as_str()).collect();
         clauses.add_one_of("txn.state", &states);
         if !filter.states.is_empty() && !filter.states.contains(&TxnState::Applied) {
-            // All others are few, and have indexes.
+            // All other states are rare and have indexes.
             clauses.add(UNUSUAL);
         }
         let since = filter.since.map(|time| time.to_string());
@@ -110,7 +110,7 @@ impl Catalog {
         Ok(clauses)
     }
 
-    /// Those transactions of a filter that changed something at, above or below a place.
+    /// The transactions of a filter that changed something at, above or below a place.
     fn history_at(
         &self,
         place: &Place,
@@ -161,7 +161,7 @@ impl Catalog {
         Ok(columns.collect::<Vec<_>>().join(", "))
     }
 
-    /// What is known of a run; `None` if it has no row.
+    /// The record of a run; `None` if it has no row.
     pub(crate) fn run_record(&self, run: RunId) -> Result<Option<RunRecord>, CatalogError> {
         let sql = format!("SELECT {} FROM run WHERE uuid = ?1", self.columns(&RUN)?);
         let mut statement = self.conn.prepare_cached(&sql)?;
@@ -181,7 +181,7 @@ impl Catalog {
             .transpose()
     }
 
-    /// Runs, the latest first.
+    /// Runs, latest first.
     pub(crate) fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRecord>, CatalogError> {
         let (sql, clauses) = self.runs_sql(filter)?;
         let mut statement = self.conn.prepare_cached(&sql)?;
@@ -197,7 +197,7 @@ impl Catalog {
         let mut clauses = Clauses::default();
         clauses.add_some("run.id < ?", filter.before);
         if filter.failed {
-            // To the letter as in the index.
+            // Identical to the text in the index.
             clauses.add("outcome NOT IN ('ok', 'exited 0')");
         }
         if filter.open {
@@ -220,7 +220,7 @@ impl Catalog {
         Ok((sql, clauses))
     }
 
-    /// How many transactions belong to a run.
+    /// The number of transactions of a run.
     pub(crate) fn count_txns_of(&self, run: i64) -> Result<u64, CatalogError> {
         let sql = "SELECT count(*) FROM txn WHERE run = ?1";
         let mut statement = self.conn.prepare_cached(sql)?;
@@ -228,7 +228,7 @@ impl Catalog {
         Ok(count.cast_unsigned())
     }
 
-    /// The numbers of the runs whose ids begin so, at most two.
+    /// The numbers of the runs whose ids have this prefix, at most two.
     pub(crate) fn run_numbers_of(&self, id_prefix: &str) -> Result<Vec<i64>, CatalogError> {
         let sql = "SELECT id FROM run WHERE uuid >= ?1 AND uuid < ?1 || 'g' LIMIT 2";
         let mut statement = self.conn.prepare_cached(sql)?;
@@ -236,7 +236,7 @@ impl Catalog {
         Ok(numbers.collect::<Result<_, _>>()?)
     }
 
-    /// The numbers of the transactions whose ids begin so, at most two.
+    /// The numbers of the transactions whose ids have this prefix, at most two.
     pub(crate) fn numbers_of(&self, id_prefix: &str) -> Result<Vec<i64>, CatalogError> {
         let sql = "SELECT id FROM txn WHERE uuid >= ?1 AND uuid < ?1 || 'g' LIMIT 2";
         let mut statement = self.conn.prepare_cached(sql)?;
@@ -289,7 +289,7 @@ fn read_txn(row: &Row<'_>) -> Result<TxnRecord, CatalogError> {
     })
 }
 
-/// Reads a run whose columns begin at `at`.
+/// Reads a run whose columns begin at index `at`.
 fn read_run(row: &Row<'_>, at: usize) -> Result<RunRecord, CatalogError> {
     let text = |n: usize| row.get::<_, String>(at + n);
     let parent: Option<String> = row.get(at + 13)?;

@@ -6,7 +6,7 @@ use crate::ambient;
 use crate::disk::Features;
 use crate::model::Identity;
 
-/// What the database says of the home it belongs to.
+/// The home that the database belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HomeRow {
     pub(crate) identity: Identity,
@@ -14,13 +14,13 @@ pub(crate) struct HomeRow {
 }
 
 impl Catalog {
-    /// Writes all of it into one file, which is empty or not there yet, without what was deleted.
+    /// Writes the whole database into one file, which is empty or does not exist, without deleted rows.
     pub(crate) fn pack_into(&self, path: &str) -> Result<(), CatalogError> {
         self.conn.execute("VACUUM INTO ?1", [path])?;
         Ok(())
     }
 
-    /// The home that the database was made for; `None` in a new one.
+    /// The home that the database was created for; `None` in a new database.
     pub(crate) fn home(&self) -> Result<Option<HomeRow>, CatalogError> {
         let sql = "SELECT ino, born, exchange, birth_times FROM home";
         let row = self.conn.prepare_cached(sql)?.query_row([], |row| {
@@ -39,7 +39,7 @@ impl Catalog {
         }))
     }
 
-    /// Says which home the database belongs to from now on.
+    /// Records the home that the database belongs to.
     pub(crate) fn set_home(&self, home: HomeRow) -> Result<(), CatalogError> {
         self.conn.execute(
             "INSERT INTO home (id, ino, born, made_at, exchange, birth_times)
@@ -56,12 +56,12 @@ impl Catalog {
         Ok(())
     }
 
-    /// Says which root the opener's places are recorded under.
+    /// Sets the root under which the opener's places are recorded.
     pub(crate) fn set_root(&mut self, root: Identity) {
         self.root = Some(root);
     }
 
-    /// The row of the opener's root, 0 as long as it has none.
+    /// The row of the opener's root; 0 while it has none.
     pub(crate) fn own_root(&self) -> Result<i64, CatalogError> {
         if let (None, Some(root)) = (self.root_row.get(), self.root) {
             let sql = "SELECT id FROM root WHERE ino = ?1 AND born = ?2";
@@ -75,7 +75,7 @@ impl Catalog {
         Ok(self.root_row.get().unwrap_or(0))
     }
 
-    /// Takes the root that was worked on last for the opener's, because the inodes of a copy mean nothing.
+    /// Uses the root of the last transaction as the opener's root, because the inodes of a copy are meaningless.
     pub(crate) fn adopt_latest_root(&self) -> Result<(), CatalogError> {
         let sql = "SELECT root FROM txn ORDER BY id DESC LIMIT 1";
         let latest = self.conn.query_row(sql, [], |row| row.get(0)).optional()?;
@@ -83,7 +83,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// Makes sure that a root has a row.
+    /// Inserts a row for a root if it has none.
     pub(crate) fn ensure_root(&self, root: Identity, path: &str) -> Result<(), CatalogError> {
         self.conn.execute(
             "INSERT OR IGNORE INTO root (ino, born, path) VALUES (?1, ?2, ?3)",

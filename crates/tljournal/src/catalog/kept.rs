@@ -4,7 +4,7 @@ use super::codec::{digest, image, parse, signed, time};
 use super::{Catalog, CatalogError};
 use crate::model::{Digest, Image, Place, Timestamp, TxnId};
 
-/// A transaction of which something is kept.
+/// A transaction that retains something.
 #[derive(Debug, Clone)]
 pub(crate) struct KeptRow {
     pub(crate) row: i64,
@@ -17,16 +17,16 @@ pub(crate) struct KeptRow {
 /// What a transaction left at a place.
 #[derive(Debug, Clone)]
 pub(crate) struct Written {
-    /// `None` if it left nothing there.
+    /// `None` if it left nothing.
     pub(crate) image: Option<Image>,
     pub(crate) digest: Option<Digest>,
 }
 
-/// The schema that tells what is kept first. One that is older is read too, and keeps nothing.
+/// The schema version that added retained content. An older database is readable and retains nothing.
 pub(super) const KEPT_SINCE: i64 = 3;
 
 impl Catalog {
-    /// The transactions of which something is kept, oldest first.
+    /// The transactions that retain something, oldest first.
     pub(crate) fn kept(&self) -> Result<Vec<KeptRow>, CatalogError> {
         if self.schema_version()? < KEPT_SINCE {
             return Ok(Vec::new());
@@ -48,7 +48,7 @@ impl Catalog {
         Ok(found)
     }
 
-    /// Their rows and ids.
+    /// The rows and ids of the transactions that retain something.
     pub(crate) fn kept_txns(&self) -> Result<Vec<(i64, TxnId)>, CatalogError> {
         if self.schema_version()? < KEPT_SINCE {
             return Ok(Vec::new());
@@ -64,7 +64,7 @@ impl Catalog {
         Ok(found)
     }
 
-    /// Whether something is kept of a transaction.
+    /// Whether a transaction retains something.
     pub(crate) fn is_kept(&self, txn: i64) -> Result<bool, CatalogError> {
         if self.schema_version()? < KEPT_SINCE {
             return Ok(false);
@@ -75,7 +75,7 @@ impl Catalog {
         Ok(found.unwrap_or(false))
     }
 
-    /// Records how much is kept of a transaction.
+    /// Records how many bytes a transaction retains.
     pub(crate) fn set_kept(&self, txn: i64, bytes: Option<u64>) -> Result<(), CatalogError> {
         let sql = "UPDATE txn SET kept = ?2 WHERE id = ?1";
         let kept = params![txn, bytes.map(signed)];

@@ -3,19 +3,19 @@ use rusqlite::params;
 use super::{Catalog, CatalogError};
 use crate::ambient;
 
-/// Something that a user could not clear away.
+/// A file or directory that a user could not delete.
 #[derive(Debug, Clone)]
 pub(crate) struct LeftoverRow {
-    /// Below `.state`.
+    /// The path below `.state`.
     pub(crate) path: String,
     pub(crate) uid: u32,
     pub(crate) boot: String,
-    /// What the system said.
+    /// The system's error.
     pub(crate) reason: String,
 }
 
 impl Catalog {
-    /// All that could not be cleared away, by whomever. A database of an older version tells of none.
+    /// All leftovers, of all users. A database of an older version has none.
     pub(crate) fn leftovers(&self) -> Result<Vec<LeftoverRow>, CatalogError> {
         if !self.knows_leftovers()? {
             return Ok(Vec::new());
@@ -33,8 +33,7 @@ impl Catalog {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Records that something could not be cleared away. Says whether that was not known, of this user and for this
-    /// reason.
+    /// Records a leftover. Returns whether it was new for this user and reason.
     pub(crate) fn put_leftover(&self, left: &LeftoverRow) -> Result<bool, CatalogError> {
         let known = "SELECT EXISTS (SELECT 1 FROM leftover
                      WHERE path = ?1 AND uid = ?2 AND reason = ?3)";
@@ -59,7 +58,7 @@ impl Catalog {
         Ok(!known)
     }
 
-    /// Records that something is not there any more that could not be cleared away.
+    /// Deletes the record of a leftover that no longer exists.
     pub(crate) fn forget_leftover(&self, path: &str) -> Result<(), CatalogError> {
         let sql = "DELETE FROM leftover WHERE path = ?1";
         self.conn.prepare_cached(sql)?.execute([path])?;

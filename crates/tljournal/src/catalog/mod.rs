@@ -1,20 +1,20 @@
-//! The only room that speaks SQL: the database explains what the disk holds.
+//! The only module that uses SQL: the database describes what the disk holds.
 //!
-//! The catalog does not know that files exist; it is told a path to open and rows to keep. One
-//! connection in WAL mode; every write is one `BEGIN IMMEDIATE` transaction, for which the caller holds
-//! `lock/db`, because SQLite's own busy handler shares turns out unfairly.
+//! The catalog does not know that files exist: it receives the path of the database and rows to store. It uses one
+//! connection in WAL mode. Every write is one `BEGIN IMMEDIATE` transaction, for which the caller holds `lock/db`,
+//! because SQLite's own busy handler is unfair.
 //!
 //! # Compatibility
 //!
-//! Three sets of features, as ext4 has them: what an older version may ignore, what it may read past,
-//! and what it must refuse. Only the last refuses a database, and leaves the file as it is. Migrations
-//! only add; `user_version` counts them. Whoever adds views or triggers has to refuse older versions, which
-//! take them for damage.
+//! There are three sets of features, as in ext4: those that an older version may ignore, those with which it may only
+//! read, and those that it must refuse. Only the last refuses a database, and leaves the file unchanged. Migrations
+//! only add; `user_version` counts them. A version that adds views or triggers must refuse older versions, which
+//! treat them as damage.
 //!
 //! # Corruption
 //!
-//! Any statement may find it: pages that cannot be read are [`CatalogError::Corrupt`], and rows [`CatalogError::Row`].
-//! Work that depends on either ends; who only reads can do without a row.
+//! Any statement may find damage: unreadable pages are [`CatalogError::Corrupt`], unreadable rows are
+//! [`CatalogError::Row`]. An operation that changes something fails on either; a read may skip a row.
 
 mod change;
 mod check;
@@ -54,64 +54,64 @@ pub(crate) use steps::{Around, Step};
 pub(crate) use txn::TxnRow;
 pub(crate) use voucher::{VoucherChange, VoucherRow};
 
-/// Whether a write of the catalog is synced before it counts.
+/// Whether a write of the catalog is synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sync {
-    /// It is: used for the commit point and for what takes it back.
+    /// Synced before it returns: used for the commit point and for a rollback.
     Full,
-    /// It rides along with the next one that is.
+    /// Synced together with the next write that is.
     Normal,
 }
 
-/// The catalog could not do what it was asked.
+/// An operation on the catalog failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CatalogError {
     /// The database is damaged: its pages, or its schema.
     #[error("the catalog is damaged: {0}")]
     Corrupt(String),
-    /// The schema is not one that this version, or a newer one, makes.
-    #[error("the catalog has another schema than this version makes: {0}")]
+    /// The schema is unknown to this version, and not one of a newer version.
+    #[error("the catalog has an unknown schema: {0}")]
     Schema(String),
-    /// A row holds what was never written there.
+    /// A row holds a value that the journal never writes.
     #[error("the catalog is damaged: {0}")]
     Row(String),
     /// The database belongs to another program.
     #[error("the file `.state.db` is a database of another program")]
     Foreign,
-    /// A newer version wrote a format that this one must not touch.
+    /// A newer version wrote a format that this version must not use.
     #[error(
         "the catalog has format features {features:#x} of a newer version; use that version, nothing was changed"
     )]
     Newer {
-        /// The bits of the incompatible features that are not known here.
+        /// The bits of the unknown incompatible features.
         features: i64,
     },
     /// Another program holds SQLite's own locks on the database.
     #[error("another program has locked the catalog")]
     Busy,
-    /// Space ran out.
+    /// There is no space left.
     #[error("there is no space left to write the catalog")]
     Full(#[source] rusqlite::Error),
-    /// The library that was linked is too old to be safe.
+    /// The linked SQLite library is too old.
     #[error("SQLite {0} can lose committed pages; 3.51.3 or later is needed")]
     OldLibrary(String),
-    /// Anything else that SQLite says.
+    /// Any other SQLite error.
     #[error("failed to {verb} the catalog")]
     Sql {
-        /// What was being done.
+        /// The operation.
         verb: &'static str,
-        /// What SQLite says.
+        /// SQLite's error.
         #[source]
         source: rusqlite::Error,
     },
 }
 
-/// Said of a database that holds nothing.
+/// The message for an empty database.
 const EMPTY: &str = "it is empty";
 
 impl CatalogError {
-    /// Whether the database holds nothing, not even tables.
+    /// Whether the database is empty, without any tables.
     pub(crate) fn is_empty(&self) -> bool {
         matches!(self, Self::Corrupt(why) if why == EMPTY)
     }

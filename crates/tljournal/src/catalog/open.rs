@@ -12,23 +12,23 @@ use super::schema::{self, Standing};
 use super::{CatalogError, EMPTY, Sync};
 use crate::model::{Anchor, Identity, Place};
 
-/// "tljl", which says whose database it is.
+/// "tljl", the application id in the database's header.
 const APPLICATION_ID: i32 = 0x746c_6a6c;
 
-/// Format features of this version that an older one must refuse, at all or for writing: none so far.
+/// Incompatible format features that this version knows: none so far.
 const FEATURES_KNOWN: i64 = 0;
 
-/// The first SQLite without the bug that loses committed pages when two connections checkpoint.
+/// The first SQLite version without the bug that loses committed pages when two connections checkpoint.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 
-/// How long a statement that reads waits inside SQLite: longer than any other connection needs to bring the index
-/// of the log up to date.
+/// How long a read waits inside SQLite: longer than any other connection needs to update the WAL index.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long a statement waits inside SQLite where the caller waits itself: it has to announce it, and to give up.
+/// How long a statement waits inside SQLite when the caller waits itself, so that the caller can announce and cancel
+/// the wait.
 const BUSY_SLICE: Duration = Duration::from_millis(20);
 
-/// The largest number that a row of ours can have: 2^62. Behind it as many more would still have a next one.
+/// The largest number of a row: 2^62, so that there is always room for later numbers.
 macro_rules! number_max {
     () => {
         "4611686018427387904"
@@ -36,10 +36,10 @@ macro_rules! number_max {
 }
 pub(super) use number_max;
 
-/// How many thousand steps SQLite may make to read the schema: some thousand tables are no schema of ours.
+/// How many thousand steps SQLite may use to read the schema: a schema with thousands of tables is not the journal's.
 const SCHEMA_STEPS: u32 = 40;
 
-/// What no statement of ours needs more of, whatever the database holds. `VACUUM INTO` attaches one database.
+/// Limits of SQLite that no statement of the catalog needs to exceed. `VACUUM INTO` attaches one database.
 const LIMITS: [(Limit, i32); 6] = [
     (Limit::SQLITE_LIMIT_LENGTH, 256 << 20),
     (Limit::SQLITE_LIMIT_SQL_LENGTH, 256 << 10),
@@ -53,21 +53,20 @@ const LIMITS: [(Limit, i32); 6] = [
 #[derive(Debug)]
 pub(crate) struct Catalog {
     pub(super) conn: Connection,
-    /// The opener's root, which its places are recorded under.
+    /// The opener's root, under which its places are recorded.
     pub(super) root: Option<Identity>,
-    /// Its row, once it is known to have one: another process may make it at any time.
+    /// The row of the root, cached once it exists: another process may insert it at any time.
     pub(super) root_row: Cell<Option<i64>>,
     sync: Option<Sync>,
-    /// What has to be done to its schema before it is worked with.
+    /// The statements that repair the schema before the database is used for work.
     mends: Vec<String>,
 }
 
 impl Catalog {
-    /// Opens a database for reading and writing. It is there, be it empty: nothing is created here, where
-    /// nobody holds a lock.
+    /// Opens an existing, possibly empty, database for reading and writing. Nothing is created, because no lock is
+    /// held here.
     ///
-    /// What is there is only read, so that a newer format is left byte-identical. `path` must lead
-    /// through no link.
+    /// The file is only read, so that a newer format stays byte-identical. `path` must not contain links.
     pub(crate) fn open(path: &Utf8Path) -> Result<Self, CatalogError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_NOFOLLOW
@@ -78,7 +77,7 @@ impl Catalog {
         Ok(catalog)
     }
 
-    /// Opens a database to look at it; `immutable` promises that nobody writes it.
+    /// Opens a database for inspection; `immutable` promises that no process writes it.
     pub(crate) fn open_read_only(path: &Utf8Path, immutable: bool) -> Result<Self, CatalogError> {
         let escaped = path
             .as_str()
@@ -101,7 +100,7 @@ impl Catalog {
         }
     }
 
-    /// Opens a private copy of a database to read it, and mends its schema.
+    /// Opens a private copy of a database for reading, and repairs its schema.
     pub(crate) fn open_copy(path: &Utf8Path) -> Result<Self, CatalogError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut catalog = Self::connect(path.as_str(), flags)?;
@@ -113,16 +112,16 @@ impl Catalog {
         }
     }
 
-    /// What is, or was in a copy, to be mended in the schema.
+    /// The repairs that the schema needs, or that were made in a copy.
     pub(crate) fn mends(&self) -> &[String] {
         &self.mends
     }
 
-    /// Opens a private copy of a database to save what can be read, whatever its schema is.
+    /// Opens a private copy of a database to salvage its readable rows, whatever its schema.
     pub(crate) fn open_to_salvage(path: &Utf8Path) -> Result<Self, CatalogError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let catalog = Self::connect(path.as_str(), flags)?;
-        // What cannot be parsed hides no table that can.
+        // An object that cannot be parsed must not hide the tables.
         let lenient = DbConfig::SQLITE_DBCONFIG_DEFENSIVE;
         catalog.conn.set_db_config(lenient, false)?;
         catalog.conn.execute_batch("PRAGMA writable_schema = ON")?;
@@ -163,7 +162,7 @@ impl Catalog {
         })
     }
 
-    /// Reads the schema for the first time, which has SQLite parse all of it, within bounds.
+    /// Reads the schema for the first time, which makes SQLite parse all of it, within limits.
     fn first_read<T>(
         &self,
         read: impl FnOnce() -> Result<T, CatalogError>,
@@ -179,9 +178,9 @@ impl Catalog {
         read
     }
 
-    /// Refuses what belongs to another program, has features of a newer version in these columns, or a schema
-    /// that is not the known one. The text of the schema decides before any row is touched: a view may never come to
-    /// its end, a trigger may do anything, and a computed column may have any size.
+    /// Refuses a database of another program, one with incompatible features of a newer version, and one with an
+    /// unknown schema. The text of the schema is checked before any row is read: a view may never end, a trigger may
+    /// do anything, and a computed column may have any size.
     fn check_format(&mut self, features: &str) -> Result<(), CatalogError> {
         let objects = self.first_read(|| schema::objects(&self.conn))?;
         let version = self.schema_version()?;
@@ -213,7 +212,11 @@ impl Catalog {
         match standing {
             Standing::Ours(mends) => self.mends = mends,
             Standing::Damaged(why) => return Err(CatalogError::Schema(why)),
-            _ => return Err(CatalogError::Schema("no table of it is known".to_owned())),
+            _ => {
+                return Err(CatalogError::Schema(
+                    "none of its tables is known".to_owned(),
+                ));
+            }
         }
         if !is_marked {
             let mark = format!("PRAGMA application_id = {APPLICATION_ID}");
@@ -224,20 +227,22 @@ impl Catalog {
             .pragma_query_value(None, "encoding", |row| row.get(0))?;
         match encoding == "UTF-8" {
             true => Ok(()),
-            // Paths are compared by their bytes.
-            false => Err(CatalogError::Schema(format!("its texts are {encoding}"))),
+            // Paths are compared as UTF-8 bytes.
+            false => Err(CatalogError::Schema(format!(
+                "its text encoding is {encoding}"
+            ))),
         }
     }
 
-    /// How many migrations the database has seen: one that is only looked at is never migrated.
+    /// The number of migrations applied. A database opened for inspection is never migrated.
     pub(super) fn schema_version(&self) -> Result<i64, CatalogError> {
         Ok(self
             .conn
             .pragma_query_value(None, "user_version", |row| row.get(0))?)
     }
 
-    /// Whether the database has to be changed before it can be worked with: it lacks migrations or an index, or
-    /// another program has left it in another state than ours do.
+    /// Whether the database must be changed before it is used: it lacks migrations or an index, or another program
+    /// has changed the schema.
     pub(crate) fn needs_migration(&self) -> Result<bool, CatalogError> {
         Ok(self.is_older()? || !self.mends.is_empty())
     }
@@ -247,7 +252,7 @@ impl Catalog {
         Ok(self.schema_version()? < schema::MIGRATIONS.len() as i64)
     }
 
-    /// The same, for who is going to work with it: it has to have a write-ahead log too.
+    /// The same for use by a journal opened for work, which also needs WAL mode.
     pub(crate) fn is_ready(&self) -> Result<bool, CatalogError> {
         Ok(!self.needs_migration()? && self.journal_mode()? == "wal")
     }
@@ -257,12 +262,13 @@ impl Catalog {
         Ok(self.conn.pragma_query_value(None, "journal_mode", mode)?)
     }
 
-    /// Brings the schema up to date. The caller holds `lock/commit` and `lock/db`, and has opened the database under
-    /// them. Returns what was mended.
+    /// Migrates the schema. The caller holds `lock/commit` and `lock/db` and has opened the database under them.
+    /// Returns the repairs made.
     pub(crate) fn migrate(&mut self) -> Result<Vec<String>, CatalogError> {
-        // Whoever began this may have died over it; others are connected, and WAL cannot be left then.
+        // An earlier process may have been killed after the switch to WAL; with other connections open WAL mode
+        // cannot be left.
         if self.journal_mode()? != "wal" {
-            // On the way there nothing is to lie beside the database: one page changes.
+            // In this mode no journal file is created: the switch changes one page.
             self.conn.pragma_update(None, "journal_mode", "MEMORY")?;
             self.conn.pragma_update(None, "journal_mode", "WAL")?;
             if self.journal_mode()? != "wal" {
@@ -298,7 +304,7 @@ impl Catalog {
         Ok(self.conn.execute_batch(&all)?)
     }
 
-    /// Refuses numbers that leave no room for the next ones. Each is at the end of an index.
+    /// Refuses numbers that leave no room for later ones. Each is read from the end of an index.
     pub(crate) fn check_numbers(&self) -> Result<(), CatalogError> {
         let most = number_max!();
         let bounds = ["run.id", "txn.id", "event.id", "root.id", "txn.commit_no"].map(|column| {
@@ -344,14 +350,14 @@ impl Catalog {
         Ok(done)
     }
 
-    /// Changes whenever another connection commits.
+    /// A number that changes whenever another connection commits.
     pub(crate) fn data_version(&self) -> Result<i64, CatalogError> {
         let mut statement = self.conn.prepare_cached("PRAGMA data_version")?;
         Ok(statement.query_row([], |row| row.get(0))?)
     }
 
-    /// Moves the whole write-ahead log into the database, if nobody is in the way, so that the one file
-    /// tells everything. Says whether it did.
+    /// Checkpoints the whole write-ahead log into the database if no other connection prevents it, so that the one
+    /// file is complete. Returns whether it did.
     pub(crate) fn checkpoint(&self) -> Result<bool, CatalogError> {
         self.conn.busy_timeout(Duration::ZERO)?;
         let busy = self
@@ -363,7 +369,7 @@ impl Catalog {
         Ok(busy? == 0)
     }
 
-    /// The `root` column of a place.
+    /// The value of the `root` column for a place.
     pub(super) fn root_of(&self, place: &Place) -> Result<i64, CatalogError> {
         match place.anchor {
             Anchor::Home => Ok(HOME),

@@ -1,11 +1,11 @@
-//! How SQLite goes about what history is asked for: a million transactions must not be read for twenty.
+//! SQLite's query plans for history: a request for twenty transactions must not read a million.
 
 use super::steps::Around;
 use super::tests::{fresh, scratch};
 use super::{Catalog, RunFilter, TxnFilter};
 use crate::model::{Anchor, Place, RelPath, TxnState};
 
-/// How a query is carried out, step by step.
+/// The query plan, step by step.
 pub(super) fn plan(catalog: &Catalog, sql: &str) -> String {
     let sql = format!("EXPLAIN QUERY PLAN {sql}");
     let mut statement = catalog.conn.prepare(&sql).unwrap();
@@ -28,7 +28,7 @@ fn plan_of_runs(filter: &RunFilter) -> String {
     plan(&catalog, &catalog.runs_sql(filter).unwrap().0)
 }
 
-/// Nothing is read to be sorted, and nothing but the latest transactions, or those of an index.
+/// Asserts that the query sorts nothing and reads only the latest transactions or those of an index.
 fn goes_by(plan: &str, way: &str) {
     assert!(plan.contains(way), "{way}:\n{plan}");
     assert!(!plan.contains("B-TREE FOR ORDER BY"), "{plan}");
@@ -49,7 +49,7 @@ fn the_latest_transactions_are_read_from_the_end() {
 }
 
 #[test]
-fn what_is_rare_is_found_by_its_index() {
+fn rare_states_are_found_by_their_index() {
     let all = TxnFilter::default;
     let run = Some(5);
     goes_by(&plan_of(&TxnFilter { run, ..all() }), "txn_run");
@@ -92,7 +92,7 @@ fn what_is_rare_is_found_by_its_index() {
 }
 
 #[test]
-fn what_touched_a_path_is_found_by_the_path() {
+fn transactions_of_a_path_are_found_by_the_path_index() {
     let scratch = scratch();
     let catalog = fresh(&scratch);
     let (anchor, path) = (Anchor::Home, RelPath::new("a/b/c").unwrap());

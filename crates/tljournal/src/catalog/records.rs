@@ -1,8 +1,8 @@
-//! What history is told as, and what it is asked for.
+//! The records that history returns, and the filters of its queries.
 
 use crate::model::{Digest, EventKind, Image, Op, RelPath, RunId, Timestamp, TxnId, TxnState};
 
-/// A transaction, as history tells it.
+/// A transaction in history.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct TxnRecord {
@@ -10,15 +10,15 @@ pub struct TxnRecord {
     pub number: i64,
     /// Its id.
     pub id: TxnId,
-    /// What its caller named it.
+    /// The label that its caller gave it.
     pub label: String,
-    /// Where it stands.
+    /// Its state.
     pub state: TxnState,
     /// When it began.
     pub began_at: Timestamp,
-    /// When all of it was staged and synced, and it asked for the commit lock.
+    /// When everything was staged and synced, and it requested the commit lock.
     pub staged_at: Option<Timestamp>,
-    /// When it had the commit lock.
+    /// When it acquired the commit lock.
     pub locked_at: Option<Timestamp>,
     /// Its commit point.
     pub committed_at: Option<Timestamp>,
@@ -26,18 +26,18 @@ pub struct TxnRecord {
     pub ended_at: Option<Timestamp>,
     /// Its place in the order of commits.
     pub commit_no: Option<i64>,
-    /// Why it was taken back or is stuck.
+    /// Why it was rolled back or is stuck.
     pub reason: Option<String>,
-    /// How many bytes are kept of what it replaced, or of what it had staged when its run died; `None` if
-    /// nothing is.
+    /// The bytes retained of what it replaced, or of what it had staged when its run was killed; `None` if nothing is
+    /// retained.
     pub kept: Option<u64>,
-    /// The number of the transaction that it takes back.
+    /// The number of the transaction that it undoes.
     pub undoes: Option<i64>,
-    /// The run that it belongs to.
+    /// Its run.
     pub run: RunRecord,
 }
 
-/// A run, as history tells it.
+/// A run in history.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RunRecord {
@@ -53,9 +53,9 @@ pub struct RunRecord {
     pub boot: String,
     /// The id of its user.
     pub uid: u32,
-    /// The name of its user, where that was known.
+    /// The name of its user, if known.
     pub account: Option<String>,
-    /// The kind of container that it ran in, and which, as far as that showed.
+    /// The kind of container that it ran in, and its id, if detectable.
     pub container: Option<String>,
     /// The directory that it was started in.
     pub cwd: String,
@@ -65,21 +65,22 @@ pub struct RunRecord {
     pub version: String,
     /// When it began.
     pub started_at: Timestamp,
-    /// When it ended, if it said so or was found dead.
+    /// When it ended: reported by the run itself, or when another process found that it had been killed.
     pub ended_at: Option<Timestamp>,
-    /// How it ended: `ok`, `exited 3`, `killed by signal 9`, `failed`, `found dead`.
+    /// Its outcome: `ok`, `exited 3`, `killed by signal 9`, `failed`, `found dead`.
     pub outcome: Option<String>,
-    /// What it reported when it failed, without secrets.
+    /// The error that it reported, redacted.
     pub error: Option<String>,
-    /// What it is for, if it said so.
+    /// Its label, if it has one.
     pub label: Option<String>,
-    /// The run that it was started by; it may never have had a row.
+    /// The run that started it, which may have no row.
     pub parent: Option<RunId>,
-    /// Where the output of its command went, below the home: this file, or this with `.out` and `.err`.
+    /// Where the output of its command is stored, below the home: in this file, or in two with `.out` and `.err`
+    /// appended.
     pub log: Option<String>,
 }
 
-/// One change of a transaction, as history tells it.
+/// One change of a transaction in history.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ChangeRecord {
@@ -87,7 +88,7 @@ pub struct ChangeRecord {
     pub path: String,
     /// Whether the path begins at the home.
     pub in_home: bool,
-    /// What it did.
+    /// The operation.
     pub op: Op,
     /// What was there before.
     pub before: Option<Image>,
@@ -95,55 +96,55 @@ pub struct ChangeRecord {
     pub after: Option<Image>,
     /// Digest of a file's content, or of a tree's manifest.
     pub digest: Option<Digest>,
-    /// Where a symbolic link points.
+    /// The target of a symbolic link.
     pub target: Option<String>,
-    /// Whether what was there before was not the journal's own work.
+    /// Whether the content before was not the journal's own work.
     pub drift: bool,
 }
 
-/// Something worth knowing that happened.
+/// An event in history.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct EventRecord {
-    /// Its number; later ones are higher.
+    /// Its number, which increases.
     pub number: i64,
-    /// When.
+    /// When it happened.
     pub at: Timestamp,
-    /// The number of the run that it happened to.
+    /// The number of its run.
     pub run: Option<i64>,
-    /// The number of the transaction that it is about.
+    /// The number of its transaction.
     pub txn: Option<i64>,
-    /// What kind of thing.
+    /// Its kind.
     pub kind: EventKind,
-    /// The path it is about, for people.
+    /// Its path, for display.
     pub path: Option<String>,
-    /// What happened, for people.
+    /// Its description, for display.
     pub detail: String,
 }
 
-/// Which transactions history is asked for; those that fulfil everything that is set.
+/// A filter for transactions; all conditions that are set must hold.
 #[derive(Debug, Clone, Default)]
-#[must_use = "a filter finds nothing by itself"]
+#[must_use = "a filter does nothing until it is passed to a query"]
 pub struct TxnFilter {
-    /// At most so many, the latest first.
+    /// At most this many, latest first.
     pub limit: Option<u32>,
-    /// Those with lower numbers only.
+    /// Only transactions with lower numbers.
     pub before: Option<i64>,
-    /// Those that changed something at, above or below this path.
+    /// Only transactions that changed something at, above or below this path.
     pub path: Option<RelPath>,
-    /// Those of the run with this number.
+    /// Only transactions of the run with this number.
     pub run: Option<i64>,
-    /// Those in one of these states; in any, if there are none.
+    /// Only transactions in one of these states; empty for any state.
     pub states: Vec<TxnState>,
-    /// Those that ended, or began if they have not ended, at this time or later.
+    /// Only transactions that ended, or if unfinished began, at this time or later.
     pub since: Option<Timestamp>,
-    /// Those that began before this time.
+    /// Only transactions that began before this time.
     pub until: Option<Timestamp>,
-    /// Those whose label contains this.
+    /// Only transactions whose label contains this text.
     pub label: Option<String>,
-    /// Those of which something is kept.
+    /// Only transactions that retain something.
     pub kept: bool,
-    /// Those that take back the transaction with this number.
+    /// Only transactions that undo the one with this number.
     pub undoes: Option<i64>,
 }
 
@@ -157,40 +158,40 @@ impl TxnFilter {
     }
 }
 
-/// Which runs history is asked for; those that fulfil everything that is set.
+/// A filter for runs; all conditions that are set must hold.
 #[derive(Debug, Clone, Default)]
-#[must_use = "a filter finds nothing by itself"]
+#[must_use = "a filter does nothing until it is passed to a query"]
 pub struct RunFilter {
-    /// At most so many, the latest first.
+    /// At most this many, latest first.
     pub limit: Option<u32>,
-    /// Those with lower numbers only.
+    /// Only runs with lower numbers.
     pub before: Option<i64>,
-    /// Those that ended otherwise than well: failed, killed, or found dead.
+    /// Only runs that failed or were killed.
     pub failed: bool,
-    /// Those that have not said that they ended.
+    /// Only runs without a recorded end.
     pub open: bool,
-    /// Those that ended, or began if they have not ended, at this time or later.
+    /// Only runs that ended, or if still open began, at this time or later.
     pub since: Option<Timestamp>,
-    /// Those that began before this time.
+    /// Only runs that began before this time.
     pub until: Option<Timestamp>,
-    /// Those that were started by this run.
+    /// Only runs started by this run.
     pub parent: Option<RunId>,
 }
 
-/// Which events history is asked for; those that fulfil everything that is set.
+/// A filter for events; all conditions that are set must hold.
 #[derive(Debug, Clone, Default)]
-#[must_use = "a filter finds nothing by itself"]
+#[must_use = "a filter does nothing until it is passed to a query"]
 pub struct EventFilter {
-    /// At most so many, the latest first.
+    /// At most this many, latest first.
     pub limit: Option<u32>,
-    /// Those with lower numbers only.
+    /// Only events with lower numbers.
     pub before: Option<i64>,
-    /// Those about the transaction with this number.
+    /// Only events of the transaction with this number.
     pub txn: Option<i64>,
-    /// Those that happened to the run with this number.
+    /// Only events of the run with this number.
     pub run: Option<i64>,
-    /// Those at this time or later.
+    /// Only events at this time or later.
     pub since: Option<Timestamp>,
-    /// Those before this time.
+    /// Only events before this time.
     pub until: Option<Timestamp>,
 }

@@ -6,10 +6,10 @@ use crate::ambient::{self, ProcessFacts};
 use crate::model::RunId;
 use crate::redact::redacted_within;
 
-/// How much of an error is stored: more than anybody reads of one.
+/// The longest error text that is stored.
 const ERROR_CHARS_MAX: usize = 4000;
 
-/// A run that has not said that it ended.
+/// A run without a recorded end.
 #[derive(Debug)]
 pub(crate) struct OpenRun {
     pub(crate) row: i64,
@@ -18,7 +18,7 @@ pub(crate) struct OpenRun {
 }
 
 impl Catalog {
-    /// Records that a run began, and the run that it was started by; returns its row.
+    /// Records the start of a run and the run that started it; returns its row.
     pub(crate) fn insert_run(
         &self,
         id: RunId,
@@ -46,7 +46,7 @@ impl Catalog {
         Ok(self.conn.last_insert_rowid())
     }
 
-    /// Records what a run is for.
+    /// Records the label of a run.
     pub(crate) fn label_run(&self, row: i64, label: &str) -> Result<(), CatalogError> {
         let sql = "UPDATE run SET purpose = ?2 WHERE id = ?1";
         self.conn
@@ -55,15 +55,14 @@ impl Catalog {
         Ok(())
     }
 
-    /// Records where the output of a run's command goes, below the home.
+    /// Records where the output of a run's command is stored, below the home.
     pub(crate) fn set_run_log(&self, row: i64, log: &str) -> Result<(), CatalogError> {
         let sql = "UPDATE run SET log = ?2 WHERE id = ?1";
         self.conn.prepare_cached(sql)?.execute(params![row, log])?;
         Ok(())
     }
 
-    /// Records what a run reported when it failed; the first thing that it says counts, and of that the
-    /// beginning.
+    /// Records the error of a failed run. Only the first error is stored, truncated.
     pub(crate) fn set_run_error(&self, row: i64, error: &str) -> Result<(), CatalogError> {
         let sql = "UPDATE run SET error = coalesce(error, ?2) WHERE id = ?1";
         let error = redacted_within(error, ERROR_CHARS_MAX);
@@ -73,7 +72,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// Records how a run ended. Who was found dead meanwhile knows it better.
+    /// Records the outcome of a run, unless another process already recorded that it was killed.
     pub(crate) fn end_run(&self, row: i64, outcome: &str) -> Result<(), CatalogError> {
         let sql = "UPDATE run SET ended_at = ?2, outcome = ?3
                    WHERE id = ?1 AND (ended_at IS NULL OR outcome = 'found dead')";
@@ -93,7 +92,7 @@ impl Catalog {
         Ok(found.optional()?)
     }
 
-    /// The runs that have not said that they ended.
+    /// The runs without a recorded end.
     pub(crate) fn open_runs(&self) -> Result<Vec<OpenRun>, CatalogError> {
         let sql = "SELECT id, uuid, pid FROM run WHERE ended_at IS NULL";
         let mut statement = self.conn.prepare_cached(sql)?;

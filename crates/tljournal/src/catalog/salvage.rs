@@ -1,4 +1,4 @@
-//! A new database from the rows of an old one that can still be read.
+//! Builds a new database from the readable rows of an old one.
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
@@ -6,26 +6,26 @@ use rusqlite::{Connection, params_from_iter};
 use super::{Catalog, CatalogError};
 use crate::ambient;
 
-/// The tables whose rows are taken over, those first that others refer to. Vouchers are not: whoever lives
-/// vouches again.
+/// The tables whose rows are copied, in the order of their references. Claims are not copied: running processes claim
+/// their files again.
 const TABLES: [&str; 8] = [
     "root", "run", "txn", "change", "manifest", "source", "entry", "event",
 ];
 
-/// How much was taken over of a table.
+/// The result for one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Salvaged {
     pub(crate) table: &'static str,
     pub(crate) rows: u64,
-    /// Rows that were read, and are not right.
+    /// Rows that were read but are invalid.
     pub(crate) lost: u64,
-    /// Whether reading came to a page that is damaged, so that there may have been more.
+    /// Whether reading stopped at a damaged page, so that there may be more rows.
     pub(crate) cut: bool,
 }
 
 impl Catalog {
-    /// Takes over whatever of another database can be read and is right. What was under way is over: nothing
-    /// of it can be told apart any more from somebody else's work.
+    /// Copies all readable and valid rows of another database. Unfinished transactions become aborted, because their
+    /// staged files can no longer be told from the work of other programs.
     pub(crate) fn salvage(&self, old: &Self) -> Result<Vec<Salvaged>, CatalogError> {
         let mut all = Vec::new();
         for table in TABLES {
@@ -60,7 +60,7 @@ impl Catalog {
         Ok(all)
     }
 
-    /// Whether there is a table whose rows could be taken over.
+    /// Whether there is a table whose rows can be copied.
     pub(crate) fn has_tables(&self) -> Result<bool, CatalogError> {
         for table in TABLES {
             if !columns(&self.conn, table)?.is_empty() {
@@ -70,7 +70,7 @@ impl Catalog {
         Ok(false)
     }
 
-    /// Copies the rows of a table, from its beginning to what cannot be read, and from its end back to that.
+    /// Copies the rows of a table from both ends up to the rows that cannot be read.
     fn take_over(&self, old: &Self, table: &'static str) -> Result<Salvaged, CatalogError> {
         let mut done = Salvaged {
             table,
@@ -93,7 +93,7 @@ impl Catalog {
             shared.join(", ")
         );
         let mut insert = self.conn.prepare(&insert)?;
-        // What a row is called by comes first in every table.
+        // The key is the first column of every table.
         for order in ["ASC", "DESC"] {
             let sql = format!(
                 "SELECT {} FROM {table} ORDER BY 1 {order}",
@@ -106,7 +106,7 @@ impl Catalog {
                     let values = values.collect::<Result<Vec<_>, _>>()?;
                     match insert.execute(params_from_iter(values)) {
                         Ok(count) => done.rows += count as u64,
-                        // It breaks a rule of the schema, or refers to what was lost.
+                        // The row violates a constraint or refers to a lost row.
                         Err(_) => done.lost += 1,
                     }
                 }
@@ -120,7 +120,7 @@ impl Catalog {
         Ok(done)
     }
 
-    /// Removes a row that cannot be read, with what refers to it.
+    /// Removes an unreadable row and the rows that refer to it.
     fn remove_bad(&self, table: &str, key: &str) -> Result<(), CatalogError> {
         let quoted = key.replace('\'', "''");
         let sql = match table {
@@ -138,7 +138,7 @@ impl Catalog {
         Ok(self.conn.execute_batch(&sql)?)
     }
 
-    /// Removes transactions, and whatever tells of them.
+    /// Removes transactions and all rows that refer to them.
     pub(super) fn remove_txns(&self, these: &str) -> Result<(), CatalogError> {
         let tables = ["change", "event", "entry"];
         let each = tables.map(|table| format!("DELETE FROM {table} WHERE txn IN ({these});"));
@@ -146,7 +146,7 @@ impl Catalog {
         Ok(self.conn.execute_batch(&sql)?)
     }
 
-    /// Marks the database as one whose rows were made from what was on disk.
+    /// Marks the database as rebuilt from another one and the disk.
     pub(crate) fn set_rebuilt(&self) -> Result<(), CatalogError> {
         let now = ambient::now().to_string();
         self.conn
@@ -156,7 +156,7 @@ impl Catalog {
 }
 
 fn columns(conn: &Connection, table: &str) -> Result<Vec<String>, CatalogError> {
-    // A view can have any name, and computes. Columns that do are not among these.
+    // A view can have any name and computes its rows. `table_info` omits computed columns.
     let sql = "SELECT name FROM pragma_table_info(?1) WHERE EXISTS
                (SELECT 1 FROM sqlite_schema WHERE name = ?1 AND type = 'table' AND rootpage > 0)
                ORDER BY cid";

@@ -1,5 +1,5 @@
-//! Whether a database has the schema that this version knows: decided by the text of the schema alone, before any
-//! statement evaluates what it says.
+//! Checks whether a database has a schema that this version knows, by the text of the schema alone, before any
+//! statement evaluates it.
 
 use rusqlite::Connection;
 
@@ -16,39 +16,38 @@ pub(super) const MIGRATIONS: [&str; 5] = [
     include_str!("../../../../migrations/0005_leftovers.sql"),
 ];
 
-/// The digest of the text of the newest schema. A database that has it needs no closer look, which every opening
-/// would pay for.
+/// The digest of the text of the newest schema. A database with this digest needs no further check when it is opened.
 const NEWEST: &str = "sha256:2c397d8ab1eb9561663fab40d5e45e995defd914db7c6adabef9bae59551d16d";
 
-/// How many tables, indexes and so on are looked at. This version has 30.
+/// The largest number of tables, indexes and other objects that are read. This version has 30.
 const OBJECTS_MAX: usize = 500;
 
-/// A table, an index, a view or a trigger, as the schema tells of it.
+/// A table, index, view or trigger of the schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Object {
     kind: String,
     name: String,
     table: String,
-    /// `None` for an index that a constraint has made.
+    /// `None` for an index created by a constraint.
     sql: Option<String>,
-    /// Whether it has pages of its own, as tables and indexes have.
+    /// Whether it has pages of its own, as tables and indexes do.
     stored: bool,
 }
 
-/// What a schema is worth.
+/// The result of comparing a schema with the known ones.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// Nothing is there.
+    /// The database is empty.
     Empty,
-    /// It is known, or was only added to, once these statements have run; none of them touches a row.
+    /// The schema is known, or known with additions, after these statements have run; none of them touches a row.
     Ours(Vec<String>),
-    /// No table of it is ours.
+    /// None of its tables is known.
     Foreign,
-    /// Rows cannot be trusted to be where this version looks for them.
+    /// A known table is missing or different.
     Damaged(String),
 }
 
-/// All that the schema tells, by name.
+/// All objects of the schema, by name.
 pub(super) fn objects(conn: &Connection) -> Result<Vec<Object>, CatalogError> {
     let sql = "SELECT type, name, tbl_name, sql, rootpage FROM sqlite_schema ORDER BY name, type";
     let mut statement = conn.prepare(sql)?;
@@ -68,7 +67,7 @@ pub(super) fn objects(conn: &Connection) -> Result<Vec<Object>, CatalogError> {
     }
 }
 
-/// Compares a schema with those that this version knows. `version` is what the database says of itself.
+/// Compares a schema with the known ones. `version` is the number that the database claims.
 pub(super) fn standing(found: &[Object], version: i64) -> Result<Standing, CatalogError> {
     let newest = MIGRATIONS.len();
     if found.is_empty() {
@@ -88,12 +87,12 @@ pub(super) fn standing(found: &[Object], version: i64) -> Result<Standing, Catal
             damage = damage.or(Some(why));
             continue;
         }
-        // What a later migration adds is not there before it.
+        // A candidate that lacks something which a later migration adds is the wrong one.
         if candidate < newest && has_more_of(found, known, last) {
             continue;
         }
         let mut mends = mends(found, known);
-        // A newer version may have added to it; any other number is not what our versions write.
+        // A newer version may have added to the schema; no version of the journal writes any other number.
         let is_newer = version > candidate as i64 && candidate == newest;
         if version != candidate as i64 && !is_newer {
             mends.push(format!("PRAGMA user_version = {candidate}"));
@@ -107,7 +106,7 @@ pub(super) fn standing(found: &[Object], version: i64) -> Result<Standing, Catal
     })
 }
 
-/// Whether the features of the format can be read.
+/// Whether the feature columns can be read.
 pub(super) fn has_features(found: &[Object]) -> bool {
     let home = found
         .iter()
@@ -127,8 +126,7 @@ fn known() -> Result<Vec<Vec<Object>>, CatalogError> {
     MIGRATIONS.iter().map(after).collect()
 }
 
-/// Why no row can be looked for in the tables that are there; `None` if each known table is there, and at most
-/// added to.
+/// Why the tables cannot be used; `None` if every known table exists, at most with additions.
 fn differing(found: &[Object], known: &[Object]) -> Option<String> {
     let is_table = |object: &&Object| object.kind == "table" && !is_of_sqlite(object);
     for table in known.iter().filter(is_table) {
@@ -142,7 +140,7 @@ fn differing(found: &[Object], known: &[Object]) -> Option<String> {
             _ => false,
         };
         if !extends || !own.stored || own.kind != "table" {
-            return Some(format!("the table {name} is not as this version makes it"));
+            return Some(format!("the table {name} differs from the known schema"));
         }
     }
     let is_known = |own: &Object| known.iter().any(|known| known.name == own.name);
@@ -157,7 +155,7 @@ fn differing(found: &[Object], known: &[Object]) -> Option<String> {
     None
 }
 
-/// Whether a schema holds a table or a column of the last known one that this known one lacks.
+/// Whether a schema holds a table or column of the last known schema that this known one lacks.
 fn has_more_of(found: &[Object], known: &[Object], last: &[Object]) -> bool {
     let table = |all: &[Object], name: &str| {
         let named = all.iter().find(|object| object.name == name);
@@ -173,14 +171,14 @@ fn has_more_of(found: &[Object], known: &[Object], last: &[Object]) -> bool {
     })
 }
 
-/// The statements that make the indexes those of the known schema, and take away what could compute something.
+/// The statements that make the indexes those of the known schema and drop objects that may compute something.
 fn mends(found: &[Object], known: &[Object]) -> Vec<String> {
     let mut mends = Vec::new();
     let sql_of = |object: &Object| object.sql.as_deref().map(tokens);
     for own in found.iter().filter(|own| own.kind != "table") {
         let is_right = match known.iter().find(|known| known.name == own.name) {
             Some(known) => own.kind == known.kind && sql_of(own) == sql_of(known),
-            // An index of a newer version, or of a person, only costs time.
+            // An index of a newer version, or one that a person added, only costs time.
             None => {
                 own.kind == "index" && !refuses_rows(own) && own.sql.as_deref().is_none_or(is_plain)
             }
@@ -204,18 +202,18 @@ fn mends(found: &[Object], known: &[Object]) -> Vec<String> {
     mends
 }
 
-/// Whether an index keeps two rows from being equal.
+/// Whether an index is unique.
 fn refuses_rows(index: &Object) -> bool {
     let words = index.sql.as_deref().map(tokens).unwrap_or_default();
     words.get(1) == Some(&Token::Word("unique".to_owned()))
 }
 
-/// Whether SQLite makes it by itself, as it does for `ANALYZE`.
+/// Whether SQLite creates it itself, as for `ANALYZE`.
 fn is_of_sqlite(object: &Object) -> bool {
     object.name.starts_with("sqlite_")
 }
 
-/// What is known of all that a schema says.
+/// The digest of all objects of a schema.
 fn digest(objects: &[Object]) -> String {
     let mut hasher = Hasher::default();
     for object in objects {
@@ -246,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn each_known_schema_is_known_whatever_number_it_claims() {
+    fn each_known_schema_is_recognized_with_any_version_number() {
         for (at, schema) in (1..).zip(known().unwrap()) {
             assert_eq!(standing(&schema, at).unwrap(), Standing::Ours(Vec::new()));
             for claimed in [-1, 0, i64::from(i32::MIN)] {

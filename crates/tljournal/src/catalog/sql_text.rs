@@ -1,6 +1,6 @@
-//! The text of a schema, as far as it has to be understood to tell what was only added from what is damage.
+//! A tokenizer for the text of a schema, to tell additions from damage.
 
-/// A piece of SQL. Names and keywords are in lower case and without quotes.
+/// A token of SQL. Names and keywords are in lower case and without quotes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Token {
     Word(String),
@@ -19,7 +19,7 @@ impl Token {
     }
 }
 
-/// Takes a text apart; comments and blanks are left out.
+/// Splits a text into tokens, without comments and blanks.
 pub(super) fn tokens(sql: &str) -> Vec<Token> {
     let mut found = Vec::new();
     let mut rest = sql;
@@ -59,7 +59,7 @@ pub(super) fn tokens(sql: &str) -> Vec<Token> {
     found
 }
 
-/// How long a quoted piece at the beginning of a text is; a doubled quote does not end it.
+/// The length of a quoted token at the start of a text; a doubled quote does not end it.
 fn quoted_length(text: &str, end: char) -> usize {
     let mut chars = text.char_indices().skip(1).peekable();
     while let Some((at, c)) = chars.next() {
@@ -73,17 +73,17 @@ fn quoted_length(text: &str, end: char) -> usize {
     text.len()
 }
 
-/// A `CREATE TABLE`, taken apart.
+/// A parsed `CREATE TABLE`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Table {
     /// Its columns and constraints.
     parts: Vec<Vec<Token>>,
-    /// What follows them, such as `STRICT`.
+    /// The options after them, such as `STRICT`.
     options: Vec<Token>,
 }
 
 impl Table {
-    /// `None` for what is no plain `CREATE TABLE` with columns.
+    /// `None` unless it is a plain `CREATE TABLE` with columns.
     pub(super) fn parse(sql: &str) -> Option<Self> {
         let tokens = tokens(sql);
         let [create, table, _, open, rest @ ..] = &tokens[..] else {
@@ -112,14 +112,14 @@ impl Table {
         None
     }
 
-    /// Whether it has a column of the last known one that this known one lacks.
+    /// Whether it has a column of the last known table that this known one lacks.
     pub(super) fn has_more_of(&self, known: &Self, last: &Self) -> bool {
         let is_later = |part: &&Vec<Token>| !known.parts.contains(part);
         let mut later = last.parts.iter().filter(is_later);
         later.any(|part| self.parts.contains(part))
     }
 
-    /// Whether this is the known table, or one that columns were only added to that this version need not know.
+    /// Whether this is the known table, possibly with added columns that this version can ignore.
     pub(super) fn extends(&self, known: &Self) -> bool {
         let mut missing = known.parts.iter().peekable();
         for part in &self.parts {
@@ -133,7 +133,7 @@ impl Table {
     }
 }
 
-/// Whether a part of a table is a column that nothing has to be written to, and that computes nothing.
+/// Whether a part of a table is a column that need not be written and computes nothing.
 fn is_plain_column(part: &[Token]) -> bool {
     let constraints = ["constraint", "primary", "unique", "check", "foreign"];
     let heavy = ["generated", "as", "check", "unique", "primary", "collate"];
@@ -151,7 +151,7 @@ fn is_plain_column(part: &[Token]) -> bool {
         && (!has("not") || is_given)
 }
 
-/// Whether a table or index that this version does not know computes nothing, so that it costs nothing to have it.
+/// Whether an unknown table or index computes nothing, so that it can be ignored.
 pub(super) fn is_plain(sql: &str) -> bool {
     let tokens = tokens(sql);
     let heavy = ["as", "generated", "select", "virtual"];
@@ -167,8 +167,8 @@ pub(super) fn is_plain(sql: &str) -> bool {
         && !calls(body)
 }
 
-/// Whether something is called, or may be: a word before an opening parenthesis that is neither a keyword
-/// nor a type that has a size.
+/// Whether the tokens may contain a call: a word before an opening parenthesis that is neither a keyword nor a type
+/// with a size.
 fn calls(tokens: &[Token]) -> bool {
     let keywords = [
         "varchar",
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_only_added_to_a_table_is_told_from_what_was_changed() {
+    fn additions_to_a_table_are_told_from_changes() {
         let own = "id INTEGER PRIMARY KEY, a TEXT NOT NULL";
         for added in [
             "",
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_computes_something_is_not_plain() {
+    fn an_object_that_computes_something_is_not_plain() {
         for plain in [
             "CREATE INDEX i ON t (a, b DESC)",
             "CREATE INDEX i ON t (a) WHERE b IS NOT NULL AND a IN ('x', 'y(') -- f(",

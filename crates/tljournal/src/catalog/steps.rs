@@ -1,4 +1,4 @@
-//! The life of one path: which transactions left what there.
+//! The history of one path: which transactions wrote it.
 
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, params};
@@ -8,29 +8,29 @@ use super::kept::KEPT_SINCE;
 use super::{Catalog, CatalogError};
 use crate::model::{Digest, Image, Op, Place, RelPath, TxnId};
 
-/// A transaction that was begun earlier may have been committed later: by no more transactions than this
-/// at the same path.
+/// A transaction that began earlier may commit later: at most this many transactions at the same path may overtake
+/// it.
 const OVERTAKEN_MAX: u32 = 512;
 
-/// Which of the changes at a place are asked for, by the order in which they were committed.
+/// Which changes of a place are requested, in commit order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Around {
-    /// The last, the last one first.
+    /// The latest changes, latest first.
     Latest,
-    /// Those before the transaction with this number, the last one first.
+    /// The changes before the transaction with this number, latest first.
     Before(i64),
-    /// Those up to it, itself included, the last one first.
+    /// The changes up to and including this transaction, latest first.
     Until(i64),
-    /// Those after it, the first one first.
+    /// The changes after this transaction, earliest first.
     After(i64),
 }
 
-/// One change that decided what is at a path: at the path itself, or at a directory above it.
+/// One change that determined the content of a path: at the path itself, or at a directory above it.
 #[derive(Debug, Clone)]
 pub(crate) struct Step {
     pub(crate) txn: i64,
     pub(crate) id: TxnId,
-    /// Whether what it replaced may be kept.
+    /// Whether the replaced content may be retained.
     pub(crate) kept: bool,
     pub(crate) n: u32,
     pub(crate) place: Place,
@@ -40,12 +40,12 @@ pub(crate) struct Step {
     /// Digest of a file's content, or of a tree's manifest.
     pub(crate) digest: Option<Digest>,
     pub(crate) target: Option<String>,
-    /// Whether what it replaced was not the journal's own work.
+    /// Whether the replaced content was not the journal's own work.
     pub(crate) drift: bool,
 }
 
 impl Catalog {
-    /// The committed changes at a place and above it.
+    /// The committed changes of a place and of the directories above it.
     pub(crate) fn steps_at(
         &self,
         place: &Place,
@@ -78,14 +78,14 @@ impl Catalog {
         Ok(steps)
     }
 
-    /// Whether history has forgotten a transaction that was committed after this one, and before that one, or at
-    /// all.
+    /// Whether history has deleted a transaction that was committed after this one and, if there is a second one,
+    /// before that.
     pub(crate) fn has_forgotten(
         &self,
         after: i64,
         before: Option<i64>,
     ) -> Result<bool, CatalogError> {
-        // Commit points are numbered one by one, and the last number is never forgotten.
+        // Commit numbers are consecutive, and the last one is never deleted.
         let sql = "WITH ends (low, high) AS (SELECT
                        (SELECT commit_no FROM txn WHERE id = ?1),
                        coalesce((SELECT commit_no FROM txn WHERE id = ?2),
@@ -145,8 +145,8 @@ impl Catalog {
         Ok((sql, values))
     }
 
-    /// A transaction after this one that changed something at, above or below a place, if there is one: the
-    /// latest, and what its caller named it.
+    /// The latest transaction after this one that changed something at, above or below a place, with its label, if
+    /// there is one.
     pub(crate) fn later_at(
         &self,
         place: &Place,

@@ -1,6 +1,6 @@
 #![allow(
     clippy::disallowed_methods,
-    reason = "tests look at, and tamper with, the disk behind the engine's back"
+    reason = "tests read and change the database without the engine"
 )]
 
 use camino::Utf8PathBuf;
@@ -54,7 +54,7 @@ pub(super) fn fresh(scratch: &Scratch) -> Catalog {
     catalog
 }
 
-/// The schema as SQLite has it, one statement a line.
+/// The schema as SQLite stores it, one statement per line.
 fn schema(catalog: &Catalog) -> String {
     let sql = "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type, name";
     let mut statement = catalog.conn.prepare(sql).unwrap();
@@ -111,7 +111,7 @@ fn g9_a_newer_incompatible_format_is_refused_and_left_byte_identical() {
 }
 
 #[test]
-fn what_a_newer_version_added_is_ignored_or_read_past_as_it_says() {
+fn additions_of_a_newer_version_are_ignored_or_limit_to_reading() {
     let scratch = scratch();
     let catalog = fresh(&scratch);
     let later = "ALTER TABLE run ADD COLUMN mood TEXT; PRAGMA user_version = 99;
@@ -130,7 +130,7 @@ fn what_a_newer_version_added_is_ignored_or_read_past_as_it_says() {
 }
 
 #[test]
-fn g9_a_foreign_database_and_rubbish_are_told_apart_from_ours() {
+fn g9_a_foreign_database_and_rubbish_are_recognized() {
     let foreign = scratch();
     let other = Connection::open(&foreign.path).unwrap();
     other.execute_batch("CREATE TABLE t (x)").unwrap();
@@ -148,7 +148,7 @@ fn g9_a_foreign_database_and_rubbish_are_told_apart_from_ours() {
 }
 
 #[test]
-fn changes_come_back_as_they_were_recorded() {
+fn changes_are_read_as_they_were_recorded() {
     let scratch = scratch();
     let catalog = fresh(&scratch);
     let image = Image {
@@ -218,8 +218,8 @@ fn g8_rows_with_paths_that_climb_are_damage() {
     }
 }
 
-/// Whoever made a new database may die between the switch to WAL and the commit of the schema. The next one
-/// left WAL to come back to it, which cannot be done while anybody is connected, and is not waited for.
+/// A process that creates a database may be killed between the switch to WAL and the commit of the schema. The next
+/// process left WAL mode to enter it again, which fails while another connection is open.
 #[test]
 fn a_database_without_a_schema_is_migrated_while_others_have_it_open() {
     let scratch = scratch();
@@ -263,7 +263,7 @@ fn g10_a_copy_of_the_first_format_is_read_although_it_cannot_be_migrated() {
 }
 
 #[test]
-fn a_run_tells_what_it_is_for_who_started_it_and_where_its_output_went() {
+fn a_run_records_its_label_its_parent_and_its_log() {
     let scratch = scratch();
     let mut catalog = fresh(&scratch);
     let (outer, inner) = (

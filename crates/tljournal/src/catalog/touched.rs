@@ -1,4 +1,4 @@
-//! Which transactions touched a place, without reading all that ever happened.
+//! Finds the transactions that touched a place without reading the whole history.
 
 use rusqlite::types::Value;
 
@@ -6,13 +6,13 @@ use super::codec::below;
 use super::{Catalog, CatalogError};
 use crate::model::Place;
 
-/// So many of the latest transactions are looked at one by one: what is below a busy directory is among
-/// them. All others are found by the paths.
+/// This many of the latest transactions are read one by one, which finds the changes below a busy directory. Older
+/// ones are found by the index of paths.
 const LATEST: i64 = 500;
 
 impl Catalog {
-    /// Tells the numbers of the transactions that changed something at, above or below a place, the latest
-    /// first, until told to stop.
+    /// Passes the numbers of the transactions that changed something at, above or below a place, latest first, until
+    /// the callback stops.
     pub(super) fn each_touching(
         &self,
         place: &Place,
@@ -61,7 +61,7 @@ impl Catalog {
         Ok((sql, numbers.into_iter().chain(texts).collect()))
     }
 
-    /// Follows the index of each path.
+    /// Uses the index for each path.
     pub(super) fn by_path(
         &self,
         place: &Place,
@@ -89,7 +89,7 @@ impl Catalog {
     }
 }
 
-/// The directories that lead to a place, as rows name them.
+/// The directories above a place, as rows name them.
 fn above(place: &Place) -> Vec<String> {
     let above = place.path.ancestors().skip(1);
     above.map(|path| path.to_string()).collect()

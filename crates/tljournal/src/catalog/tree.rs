@@ -5,7 +5,7 @@ use super::{Catalog, CatalogError};
 use crate::model::{Digest, Manifest, Place, TxnId};
 
 impl Catalog {
-    /// Keeps a manifest, under its digest, in place of whatever else is called so.
+    /// Stores a manifest under its digest and replaces any other value there.
     pub(crate) fn put_manifest(&self, manifest: &Manifest) -> Result<(), CatalogError> {
         let sql = "INSERT INTO manifest (digest, entries, bytes, encoded)
                    VALUES (?1, ?2, ?3, ?4) ON CONFLICT (digest) DO UPDATE
@@ -21,7 +21,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// Forgets what is called so, unless it is the manifest of a tree that stands; says whether it did.
+    /// Deletes the manifest with this key, unless an entry refers to it; returns whether it did.
     pub(crate) fn forget_bad_manifest(&self, digest: &[u8]) -> Result<bool, CatalogError> {
         let stands = "SELECT EXISTS (SELECT 1 FROM entry WHERE digest = ?1)";
         if self.conn.query_row(stands, [digest], |row| row.get(0))? {
@@ -34,7 +34,7 @@ impl Catalog {
         Ok(true)
     }
 
-    /// The manifest with this digest. One whose bytes have another digest is damage.
+    /// The manifest with this digest. Bytes with another digest are damage.
     pub(crate) fn manifest(&self, wanted: &Digest) -> Result<Option<Manifest>, CatalogError> {
         let sql = "SELECT encoded FROM manifest WHERE digest = ?1";
         let encoded: Option<Vec<u8>> = self
@@ -51,7 +51,7 @@ impl Catalog {
         Manifest::decode(&encoded).map(Some).map_err(bad)
     }
 
-    /// The manifest that a source had when it looked like this.
+    /// The manifest of a source that had this fingerprint.
     pub(crate) fn manifest_of_source(&self, look: &Digest) -> Result<Option<Digest>, CatalogError> {
         let sql = "SELECT manifest FROM source WHERE fingerprint = ?1";
         let found: Option<Vec<u8>> = self
@@ -62,7 +62,7 @@ impl Catalog {
         digest(found)
     }
 
-    /// The digest of the tree that the transactions before this one left at a place.
+    /// The digest of the tree that transactions before this one left at a place.
     pub(crate) fn digest_before(
         &self,
         place: &Place,
@@ -82,7 +82,7 @@ impl Catalog {
         digest(found.flatten())
     }
 
-    /// Records which manifest a source has while it looks like this.
+    /// Records the manifest of a source with this fingerprint.
     pub(crate) fn put_source(&self, look: &Digest, manifest: &Digest) -> Result<(), CatalogError> {
         self.conn
             .prepare_cached(

@@ -5,7 +5,7 @@ use super::{Catalog, CatalogError};
 use crate::ambient;
 use crate::model::{EventKind, RunId, Timestamp, TxnId, TxnState};
 
-/// Where a transaction stands, as its row says.
+/// The state of a transaction, from its row.
 #[derive(Debug, Clone)]
 pub(crate) struct TxnRow {
     pub(crate) row: i64,
@@ -19,7 +19,7 @@ const COLUMNS: &str = "SELECT txn.id, txn.uuid, run.uuid, txn.state, txn.label F
 const RUN: &str = "CROSS JOIN run ON run.id = txn.run";
 
 impl Catalog {
-    /// Records that a transaction began; returns its row.
+    /// Records the start of a transaction; returns its row.
     pub(crate) fn begin_txn(&self, id: TxnId, run: i64, label: &str) -> Result<i64, CatalogError> {
         let sql = "INSERT INTO txn (uuid, run, root, label, state, began_at)
                    VALUES (?1, ?2, ?3, ?4, 'staging', ?5)";
@@ -34,8 +34,8 @@ impl Catalog {
         Ok(self.conn.last_insert_rowid())
     }
 
-    /// Moves a staging transaction to `committed`; false if it is not staging any more. Records when it
-    /// was staged, when it had the commit lock, and what it takes back.
+    /// Moves a staging transaction to `committed`; false if it is no longer staging. Records when it was staged, when
+    /// it acquired the commit lock, and what it undoes.
     pub(crate) fn commit_txn(
         &self,
         row: i64,
@@ -68,22 +68,22 @@ impl Catalog {
         Ok(self.conn.prepare_cached(sql)?.execute(moved)? == 1)
     }
 
-    /// Gives up everything unfinished of a database that was copied or moved: inodes mean nothing any
-    /// more, so nothing may be redone. Says so in an event for each, with the paths.
+    /// Gives up every unfinished transaction of a database that was copied or moved: the recorded inodes are
+    /// meaningless, so nothing may be redone. Records an event with the paths for each.
     pub(crate) fn strand_unfinished(&self) -> Result<(), CatalogError> {
-        let reason = "the directory was copied or moved while it was under way";
+        let reason = "the directory was copied or moved while the transaction was unfinished";
         for row in self.unfinished()?.into_iter().chain(self.staging()?) {
             let changes = self.change_records(row.row)?;
             let paths: Vec<_> = changes.into_iter().map(|change| change.path).collect();
-            let detail = format!("{reason}; may be half done: {}", paths.join(", "));
+            let detail = format!("{reason}; may be partly applied: {}", paths.join(", "));
             self.move_txn(row.row, row.state, TxnState::Aborted, Some(reason))?;
             self.put_event((None, Some(row.row)), &EventKind::Stranded, None, &detail)?;
         }
         Ok(())
     }
 
-    /// The transactions that are past their commit point and neither in place nor taken back, oldest
-    /// first. Stuck ones are among them.
+    /// The transactions past their commit point that are neither applied nor rolled back, including stuck ones;
+    /// oldest first.
     pub(crate) fn unfinished(&self) -> Result<Vec<TxnRow>, CatalogError> {
         self.txns(
             "txn_unfinished",
@@ -91,12 +91,12 @@ impl Catalog {
         )
     }
 
-    /// The transactions that are staging, by whomever.
+    /// The transactions of all runs that are staging.
     pub(crate) fn staging(&self) -> Result<Vec<TxnRow>, CatalogError> {
         self.txns("txn_staging", "state = 'staging'")
     }
 
-    /// Reads through a partial index, and through nothing else: history may be long.
+    /// Reads through this partial index only, because history may be long.
     fn txns(&self, index: &str, condition: &str) -> Result<Vec<TxnRow>, CatalogError> {
         let sql = format!("{COLUMNS} INDEXED BY {index} {RUN} WHERE {condition}");
         let mut statement = self.conn.prepare_cached(&sql)?;

@@ -5,33 +5,33 @@ use super::{Catalog, CatalogError};
 use crate::ambient;
 use crate::model::{Digest, EventKind, Place, RunId, Timestamp};
 
-/// A run's claim that the file at a place is right.
+/// A run's claim that the file at a place is valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct VoucherRow {
     pub(crate) place: Place,
     pub(crate) run: RunId,
-    /// Over everything that was verified.
+    /// The digest over everything that was verified.
     pub(crate) digest: Digest,
     pub(crate) since: Timestamp,
-    /// Why it is not worth anything any more.
+    /// Why it is no longer valid.
     pub(crate) revoked: Option<String>,
 }
 
-/// What is to become of vouchers, together with the files that they are for.
+/// A change of a claim, made together with a change of the file.
 #[derive(Debug, Clone)]
 pub(crate) enum VoucherChange {
-    /// A run vouches from now on.
+    /// A run claims a file.
     Put(Place, RunId, Digest),
-    /// A run does not vouch any more.
+    /// A run withdraws its claim.
     Remove(Place, RunId),
-    /// Nobody's voucher for this is worth anything any more, for a reason.
+    /// All claims of a file with this digest are revoked, for a reason.
     Revoke(Place, Digest, String),
 }
 
 const COLUMNS: &str = "SELECT root, path, run, digest, since, revoked FROM voucher ";
 
 impl Catalog {
-    /// The vouchers for the file at a place, whether their runs live or not.
+    /// The claims on the file at a place, whether their runs are running or not.
     pub(crate) fn vouchers(&self, at: &Place) -> Result<Vec<VoucherRow>, CatalogError> {
         let sql = format!("{COLUMNS} WHERE root = ?1 AND path = ?2 ORDER BY since, run");
         let mut statement = self.conn.prepare_cached(&sql)?;
@@ -39,7 +39,7 @@ impl Catalog {
         self.read_vouchers(&mut rows)
     }
 
-    /// All vouchers; those of other roots are left out.
+    /// All claims, without those of other roots.
     pub(crate) fn all_vouchers(&self) -> Result<Vec<VoucherRow>, CatalogError> {
         let sql = format!("{COLUMNS} ORDER BY root, path, since, run");
         let mut statement = self.conn.prepare_cached(&sql)?;
@@ -47,7 +47,7 @@ impl Catalog {
         self.read_vouchers(&mut rows)
     }
 
-    /// Changes vouchers; what is revoked is told as an event, of a transaction if there is one.
+    /// Changes claims; a revocation is recorded as an event, of a transaction if there is one.
     pub(crate) fn change_vouchers(
         &self,
         changes: &[VoucherChange],
@@ -126,7 +126,7 @@ impl Catalog {
 }
 
 fn read_voucher(row: &Row<'_>, place: Place) -> Result<VoucherRow, CatalogError> {
-    let digest = digest(Some(row.get(3)?))?.ok_or_else(|| bad("a voucher for nothing"))?;
+    let digest = digest(Some(row.get(3)?))?.ok_or_else(|| bad("a claim without a digest"))?;
     Ok(VoucherRow {
         place,
         run: parse(&row.get::<_, String>(2)?, "run id")?,

@@ -1,8 +1,8 @@
-//! Whose rights a call is made with, when root works in a directory of another user.
+//! The user whose rights a system call uses, when root works in a directory of another user.
 //!
-//! Linux has a user and a group for file access that belong to each thread by themselves (`fsuid`, `fsgid`). With
-//! those of a directory's owner root creates what that user owns, and changes nothing that the user could not
-//! change: the kernel decides, and there is no moment between a check and the call.
+//! On Linux each thread has its own user and group for file access (`fsuid`, `fsgid`). With those of a directory's
+//! owner, root creates files that the owner owns, and changes nothing that the owner could not change. The kernel
+//! checks this in the call itself, so there is no gap between check and use.
 
 use std::marker::PhantomData;
 
@@ -16,7 +16,7 @@ use crate::model::Stat;
 /// A group that owns nothing, for a user whose directory belongs to the group of root.
 const NO_GROUP: u32 = 65534;
 
-/// A user and a group that something belongs to, or is to belong to.
+/// A user and a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Owner {
     pub(crate) uid: u32,
@@ -24,10 +24,10 @@ pub(crate) struct Owner {
 }
 
 impl Owner {
-    /// Who may do everything.
+    /// The superuser.
     pub(crate) const ROOT: Self = Self { uid: 0, gid: 0 };
 
-    /// Whose something is.
+    /// The owner of an entry.
     pub(crate) fn of(stat: &Stat) -> Self {
         Self {
             uid: stat.uid,
@@ -35,7 +35,7 @@ impl Owner {
         }
     }
 
-    /// Whom a new entry of a directory is to belong to, if this process is root.
+    /// The owner for a new entry of a directory, if this process is root.
     pub(crate) fn of_new_in(dir: &Stat) -> Self {
         const SETGID: u32 = 0o2000;
         match dir.uid == 0 && dir.mode & SETGID == 0 {
@@ -48,20 +48,20 @@ impl Owner {
     }
 }
 
-/// While this exists, this thread opens and changes files with the rights of another user.
+/// While this value exists, the thread accesses files with the rights of another user.
 #[derive(Debug)]
-#[must_use = "the rights are those of root again when this is dropped"]
+#[must_use = "the thread has the rights of root again when this is dropped"]
 pub(crate) struct Acting {
     uid: Uid,
     gid: Gid,
     groups: Option<Vec<rustix::fs::Gid>>,
-    /// The rights are those of one thread.
+    /// The rights belong to one thread.
     _thread: PhantomData<*const ()>,
 }
 
 impl Acting {
-    /// Takes the rights of a directory's owner, without the groups of root. `None` if this process is not root, the
-    /// directory is root's, or the rights are not those of root any more.
+    /// Switches to the rights of a directory's owner, without the groups of root. `None` if this process is not root,
+    /// the directory belongs to root, or the rights were switched already.
     pub(crate) fn as_owner(dir: &Stat) -> Option<Self> {
         if !is_root() || dir.uid == 0 {
             return None;
@@ -80,7 +80,7 @@ impl Acting {
             groups,
             _thread: PhantomData,
         };
-        // A container may forbid it.
+        // A container may forbid the change.
         (writer() == uid).then_some(acting)
     }
 }
@@ -97,21 +97,21 @@ impl Drop for Acting {
     }
 }
 
-/// Whether calls are made with the rights of root.
+/// Whether calls use the rights of root.
 pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root() && writer() == 0
 }
 
-/// The user whose files calls create now. A thread that was started meanwhile has the same rights.
+/// The user who owns what calls create now. A thread that was started while acting inherits the rights.
 pub(super) fn writer() -> u32 {
     match rustix::process::geteuid() {
-        // An invalid one changes nothing, and tells what it is.
+        // An invalid id changes nothing and returns the current one.
         uid if uid.is_root() => setfsuid(Uid::from_raw(u32::MAX)).as_raw(),
         uid => uid.as_raw(),
     }
 }
 
-/// Makes a call about a path that the caller of this process vouches for, with the caller's own rights.
+/// Makes a call with this process's own rights, for a path that the caller of the library supplied.
 pub(super) fn as_caller<T>(make: impl FnOnce() -> T) -> T {
     let own = rustix::process::geteuid().as_raw();
     if writer() == own {
@@ -125,8 +125,8 @@ pub(super) fn as_caller<T>(make: impl FnOnce() -> T) -> T {
     made
 }
 
-/// The permission bits that content may have which `owner` wrote: nothing runs as the user who writes it now but what
-/// that user owned before.
+/// The permission bits for content that `owner` wrote: set-id bits are kept only if `owner` is the user who writes it
+/// now.
 pub(crate) fn mode_of(mode: u32, owner: u32) -> u32 {
     match owner == writer() {
         true => mode,
@@ -144,7 +144,7 @@ impl Dir {
         self.as_owner_at(b"", AtFlags::EMPTY_PATH, make)
     }
 
-    /// The same for a call about this directory itself, which is an entry of the one above.
+    /// The same for a call about this directory itself, with the rights of the parent directory's owner.
     pub(super) fn as_owner_above<T>(
         &self,
         make: impl FnOnce() -> rustix::io::Result<T>,

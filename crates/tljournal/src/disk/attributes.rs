@@ -9,19 +9,19 @@ use super::acting::is_root;
 use super::{Detail, Dir, DiskError, NewFile, Verb};
 use crate::model::{ACL, Attribute, Attributes, DEFAULT_ACL};
 
-/// How much of a list of names, or of a value, is read at first.
+/// The initial size of the buffer for a list of names or a value.
 const BYTES_AT_FIRST: usize = 256;
 /// The kernel's own limit.
 const BYTES_MAX: usize = 64 << 10;
 
 impl Dir {
-    /// The attributes of an entry, which is not opened, and if it is a link not followed; none where the filesystem
-    /// has no attributes, or they cannot be reached.
+    /// The attributes of an entry, which is neither opened nor followed if it is a link. Empty if the filesystem has
+    /// no attributes or they are inaccessible.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub(crate) fn attributes(&self, name: &str) -> Result<Attributes, DiskError> {
-        // There is no call for a name beneath a handle before Linux 6.13.
+        // Before Linux 6.13 no call takes a name relative to a handle.
         self.in_parent(name, |parent, name| {
             let path = format!("/proc/self/fd/{}/{name}", parent.fd.as_raw_fd());
             let told = read(
@@ -35,15 +35,15 @@ impl Dir {
     /// The attributes of this directory.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub(crate) fn own_attributes(&self) -> Result<Attributes, DiskError> {
         of_open(&self.fd).map_err(|errno| self.error("read the attributes of", errno))
     }
 
-    /// Gives this directory an attribute.
+    /// Sets an attribute of this directory.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub(crate) fn set_own_attribute(&self, attribute: &Attribute) -> Result<(), DiskError> {
         let detail = Detail {
             data: &attribute.value,
@@ -55,11 +55,11 @@ impl Dir {
         })
     }
 
-    /// Takes ACLs away from this directory, if it has any, and lets its owner work in it, whom a default ACL may
-    /// have forbidden that; says whether it had any.
+    /// Removes the ACLs of this directory, if it has any, and restores its owner's access, which a default ACL may
+    /// have denied. Returns whether it had any.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub(crate) fn remove_acls(&self) -> Result<bool, DiskError> {
         let own = self.own_attributes()?;
         let has = |name: &&&str| own.get(name).is_some();
@@ -75,10 +75,10 @@ impl Dir {
         Ok(had)
     }
 
-    /// Gives this directory to another group; false if that is not permitted.
+    /// Sets the group of this directory; returns false if that is not permitted.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub(crate) fn set_own_group(&self, group: u32) -> Result<bool, DiskError> {
         let path = || self.path.clone();
         let set = self.disk.call(Verb::SetOwner, path, Detail::default(), || {
@@ -100,19 +100,19 @@ impl Dir {
 }
 
 impl NewFile {
-    /// What the file has already, from a default ACL of its directory.
+    /// The attributes that the file has already inherited, from a default ACL of its directory.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub(crate) fn attributes(&self) -> Result<Attributes, DiskError> {
         let told = of_open(self);
         told.map_err(|errno| DiskError::new("read the attributes of", self.path().as_str(), errno))
     }
 
-    /// Takes an attribute away.
+    /// Removes an attribute.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub(crate) fn remove_attribute(&self, name: &str) -> Result<(), DiskError> {
         let path = || self.path().to_owned();
         let none = Detail::default();
@@ -121,11 +121,11 @@ impl NewFile {
         })
     }
 
-    /// Gives the file to another group; false if that is not permitted. That takes set-id bits away, and
-    /// capabilities: they come after it.
+    /// Sets the group of the file; returns false if that is not permitted. Changing the group clears set-id bits and
+    /// capabilities, so they are set afterwards.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub(crate) fn set_group(&self, group: u32) -> Result<bool, DiskError> {
         let path = || self.path().to_owned();
         let set = self
@@ -136,10 +136,10 @@ impl NewFile {
         unless_refused(set)
     }
 
-    /// Gives the file an attribute.
+    /// Sets an attribute of the file.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub(crate) fn set_attribute(&self, attribute: &Attribute) -> Result<(), DiskError> {
         let detail = Detail {
             data: &attribute.value,
@@ -152,7 +152,7 @@ impl NewFile {
 }
 
 impl Dir {
-    /// Gives this directory all of these attributes; says which it could not have.
+    /// Sets all of these attributes on this directory; returns those that could not be set.
     ///
     /// # Errors
     /// [`DiskError`] for anything but a lack of permission or of support.
@@ -168,7 +168,7 @@ impl Dir {
 }
 
 impl NewFile {
-    /// Gives the file all of these attributes; says which it could not have.
+    /// Sets all of these attributes on the file; returns those that could not be set.
     ///
     /// # Errors
     /// [`DiskError`] for anything but a lack of permission or of support.
@@ -195,13 +195,13 @@ fn take_over(
     Ok(())
 }
 
-/// Whether content that this process writes, in the place of content of this user, may have capabilities: only root
-/// passes on what is root's.
+/// Whether content that this process writes over content of this user may carry capabilities: root passes them on
+/// only for content that root owned.
 pub(crate) fn is_own_of_root(owner: u32) -> bool {
     owner == 0 && is_root()
 }
 
-/// Whether it was done, and not refused.
+/// Whether the call succeeded; `false` if it was refused.
 fn unless_refused(done: Result<(), DiskError>) -> Result<bool, DiskError> {
     match done {
         Ok(()) => Ok(true),
@@ -210,7 +210,7 @@ fn unless_refused(done: Result<(), DiskError>) -> Result<bool, DiskError> {
     }
 }
 
-/// Whether something cannot be had here, for want of permission, support or room for attributes.
+/// Whether the error means missing permission, missing support or no room for attributes.
 fn is_refused(error: &DiskError) -> bool {
     [
         Errno::PERM,
@@ -246,7 +246,7 @@ fn read(
     get: impl Fn(&str, &mut [u8]) -> rustix::io::Result<usize>,
 ) -> Result<Attributes, Errno> {
     let names = match whole(list) {
-        // A filesystem without them, or a process without /proc.
+        // The filesystem has no attributes, or the process has no /proc.
         Err(Errno::OPNOTSUPP | Errno::NOENT | Errno::NOTDIR) => return Ok(Attributes::default()),
         names => names?,
     };
@@ -263,7 +263,7 @@ fn read(
                 let name = name.to_owned();
                 all.push(Attribute { name, value });
             }
-            // It is gone, or not for this process to read.
+            // The attribute was removed meanwhile, or this process may not read it.
             Err(Errno::NODATA | Errno::PERM | Errno::ACCESS | Errno::OPNOTSUPP) => {}
             Err(errno) => return Err(errno),
         }
@@ -271,7 +271,7 @@ fn read(
     Ok(Attributes::new(all))
 }
 
-/// Reads something whose length is not known.
+/// Reads a value of unknown length.
 fn whole(read: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> Result<Vec<u8>, Errno> {
     let mut bytes = vec![0; BYTES_AT_FIRST];
     loop {

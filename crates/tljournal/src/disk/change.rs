@@ -12,10 +12,10 @@ use super::{Detail, Dir, DiskError, LEVELS_MAX, Synced, Verb};
 use crate::model::{Kind, Stat, Timestamp};
 
 impl Dir {
-    /// Renames an entry to a name that must be free.
+    /// Renames an entry to a name that must not exist.
     ///
     /// # Errors
-    /// [`DiskError`]; `EEXIST` when the name is taken, `EXDEV` across filesystems.
+    /// [`DiskError`]; `EEXIST` when the name exists, `EXDEV` across filesystems.
     pub fn rename_new(
         &self,
         name: impl AsRef<OsStr>,
@@ -25,19 +25,19 @@ impl Dir {
         self.rename(Verb::RenameNew, name.as_ref(), to, new_name)
     }
 
-    /// Swaps two entries in one step.
+    /// Exchanges two entries atomically.
     ///
     /// # Errors
-    /// [`DiskError`]; `ENOENT` when one is missing, `EINVAL` where the filesystem cannot.
+    /// [`DiskError`]; `ENOENT` when one is missing, `EINVAL` where the filesystem does not support it.
     pub fn exchange(&self, name: &str, other: &Self, other_name: &str) -> Result<(), DiskError> {
         self.rename(Verb::Exchange, name.as_ref(), other, other_name)
     }
 
-    /// Whether a directory below can be moved: an overlay cannot move one of its lower layer. Asked by
-    /// renaming it over a directory that is not empty, which no filesystem does.
+    /// Whether a directory below can be renamed: an overlay cannot rename one of its lower layer. The test renames it
+    /// over a non-empty directory, which every filesystem refuses with a different error.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub fn can_move(&self, name: &str, over: &Self, not_empty: &str) -> Result<bool, DiskError> {
         let other = || over.path.join(not_empty);
         let detail = Detail {
@@ -51,16 +51,16 @@ impl Dir {
         match asked {
             Err(error) if error.is(Errno::XDEV) => Ok(false),
             Err(error) if error.is(Errno::NOTEMPTY) || error.is(Errno::EXIST) => Ok(true),
-            // Somebody has emptied that directory meanwhile: the one that was asked about goes back.
+            // The other directory became empty meanwhile, so the rename succeeded: undo it.
             asked => asked.and_then(|()| over.rename_new(not_empty, self, name).map(|()| true)),
         }
     }
 
-    /// Has an overlay copy a file or link of its lower layer up, which gives it another birth time. The
-    /// entry itself is not touched.
+    /// Makes an overlay copy up a file or link of its lower layer, which changes its birth time. The entry itself is
+    /// not changed.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub fn copy_up(&self, name: &str, scratch: &Self, scratch_name: &str) -> Result<(), DiskError> {
         let other = || scratch.path.join(scratch_name);
         let detail = Detail {
@@ -92,7 +92,7 @@ impl Dir {
     /// Removes a file or link.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub fn remove_file(&self, name: impl AsRef<OsStr>) -> Result<(), DiskError> {
         self.unlink(Verb::RemoveFile, name.as_ref(), AtFlags::empty())
     }
@@ -100,7 +100,7 @@ impl Dir {
     /// Removes an empty directory.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub fn remove_dir(&self, name: impl AsRef<OsStr>) -> Result<(), DiskError> {
         self.unlink(Verb::RemoveDir, name.as_ref(), AtFlags::REMOVEDIR)
     }
@@ -122,7 +122,7 @@ impl Dir {
         self.remove_down_to(name.as_ref(), LEVELS_MAX, None)
     }
 
-    /// What is nested too deeply is moved up to `top`, which is listed until nothing is left in it.
+    /// Removes a tree. What is nested too deeply is moved up to `top`, which is listed until it is empty.
     fn remove_down_to(
         &self,
         name: &OsStr,
@@ -134,7 +134,7 @@ impl Dir {
         };
         let here = self.own_stat()?;
         let is_mounted = |there: &Stat| (here.dev, here.mount) != (there.dev, there.mount);
-        // Somebody mounted something there: it is not ours to change, and its content not ours to remove.
+        // A mounted filesystem is not the journal's to change, and its content not the journal's to remove.
         let mounted = || self.error_at("remove the mount point", name, Errno::BUSY);
         if is_mounted(&stat) {
             return Err(mounted());
@@ -144,7 +144,7 @@ impl Dir {
         }
         if stat.mode & 0o700 != 0o700 {
             match self.set_dir_mode(name, stat.mode | 0o700) {
-                // It is another user's.
+                // The entry belongs to another user.
                 Err(error) if error.is(Errno::PERM) => {}
                 set => set?,
             }
@@ -154,7 +154,7 @@ impl Dir {
             return self.rename_new(name, top, &lifted);
         }
         let inside = match self.open_child(name) {
-            // An empty one goes all the same.
+            // An empty directory can be removed nevertheless.
             Err(error) if error.is(Errno::ACCESS) => {
                 return self.remove_dir(name).map_err(|_| error);
             }
@@ -174,11 +174,11 @@ impl Dir {
         }
     }
 
-    /// Sets the permission bits of a directory below, which need not be readable.
+    /// Sets the permission bits of a directory below, which may be unreadable.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says; `EPERM`, for root too, if it belongs to another user than this directory,
-    /// which is not root's.
+    /// [`DiskError`] when the call fails; `EPERM`, for root too, if the entry belongs to another user than this
+    /// directory and this directory is not root's.
     pub fn set_dir_mode(&self, name: impl AsRef<OsStr>, mode: u32) -> Result<(), DiskError> {
         let name = name.as_ref();
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -193,7 +193,7 @@ impl Dir {
             || {
                 self.as_its_owner(|| {
                     let fd = rustix::fs::openat(&self.fd, name.as_bytes(), flags, Mode::empty())?;
-                    // The magic link leads to what is held, not to what has the name by now.
+                    // The magic link refers to the open inode, whatever has the name by now.
                     let held = format!("/proc/self/fd/{}", fd.as_raw_fd());
                     rustix::fs::chmod(held.as_str(), Mode::from_raw_mode(mode))
                 })
@@ -204,7 +204,7 @@ impl Dir {
     /// Sets the directory's own permission bits and mtime.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub fn set_own_meta(&self, mode: u32, mtime: Timestamp) -> Result<(), DiskError> {
         let detail = Detail {
             offset: mode.into(),
@@ -224,10 +224,10 @@ impl Dir {
         )
     }
 
-    /// Sets the mtime of an entry, of the link itself if it is one.
+    /// Sets the mtime of an entry; of the link itself if it is a link.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub fn set_mtime(&self, path: &str, mtime: Timestamp) -> Result<(), DiskError> {
         self.in_parent(path, |parent, name| {
             parent.disk.call(
@@ -245,7 +245,7 @@ impl Dir {
     /// Makes the directory's entries durable.
     ///
     /// # Errors
-    /// [`DiskError`]; trying again would prove nothing.
+    /// [`DiskError`]; a second sync would prove nothing.
     pub fn sync(&self) -> Result<Synced, DiskError> {
         self.disk.call(
             Verb::SyncDir,
@@ -256,10 +256,10 @@ impl Dir {
         Ok(Synced::proof())
     }
 
-    /// Makes the content of a file that is already there durable.
+    /// Makes the content of an existing file durable.
     ///
     /// # Errors
-    /// [`DiskError`]; trying again would prove nothing.
+    /// [`DiskError`]; a second sync would prove nothing.
     pub fn sync_file(&self, path: &str) -> Result<Synced, DiskError> {
         let file = self.open_file(path)?;
         self.disk.call(
@@ -271,11 +271,11 @@ impl Dir {
         Ok(Synced::proof())
     }
 
-    /// Makes everything on the directory's filesystem durable, and reports every write-back error since
-    /// this handle was opened.
+    /// Makes everything on the directory's filesystem durable, and reports every write-back error since this handle
+    /// was opened.
     ///
     /// # Errors
-    /// [`DiskError`]; trying again would prove nothing.
+    /// [`DiskError`]; a second sync would prove nothing.
     pub fn sync_filesystem(&self) -> Result<Synced, DiskError> {
         self.disk.call(
             Verb::SyncFilesystem,
@@ -286,11 +286,11 @@ impl Dir {
         Ok(Synced::proof())
     }
 
-    /// Makes the directory with everything below it durable: with its whole filesystem, or where that does not reach
-    /// the medium (FUSE) entry by entry.
+    /// Makes the directory with everything below it durable: by syncing its whole filesystem, or entry by entry where
+    /// `syncfs` does not reach the medium (FUSE).
     ///
     /// # Errors
-    /// [`DiskError`]; trying again would prove nothing.
+    /// [`DiskError`]; a second sync would prove nothing.
     pub fn sync_tree(&self) -> Result<Synced, DiskError> {
         match self.filesystem()?.syncfs_reaches_medium {
             true => self.sync_filesystem(),

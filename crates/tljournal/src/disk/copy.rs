@@ -1,4 +1,4 @@
-//! Copies whatever is there, as evidence: names need not be UTF-8.
+//! Copies entries of any kind and name to quarantine; names need not be UTF-8.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -10,15 +10,15 @@ use super::file::mtime_only;
 use super::{Detail, Dir, DiskError, LEVELS_MAX, NewFile, Verb};
 use crate::model::{Kind, Stat};
 
-/// Copies carry no set-id bits: whoever makes one need not be the owner of what is copied.
+/// Copies carry no set-id bits, because the process that copies need not be the owner of the original.
 const MODE_MASK: u32 = 0o777;
 
 impl Dir {
-    /// Copies an entry with everything below it. Returns what was left out because it has no content: sockets,
-    /// FIFOs and devices.
+    /// Copies an entry with everything below it. Returns what was skipped because it has no content: sockets, FIFOs
+    /// and devices.
     ///
     /// # Errors
-    /// [`DiskError`] for the first thing that cannot be copied; what was copied until then is there.
+    /// [`DiskError`] for the first entry that cannot be copied; what was copied before stays.
     pub(crate) fn copy_entry(
         &self,
         name: &OsStr,

@@ -5,10 +5,10 @@ use std::ops::Range;
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
-/// Where a file holds data, up to a length; the rest are holes. Moves its reading position.
+/// The ranges of a file that hold data, up to a length; the rest are holes. Moves the file position.
 ///
 /// # Errors
-/// As the system says. A filesystem that knows no holes has data everywhere.
+/// The system's error. A filesystem without holes reports data everywhere.
 pub(crate) fn data_in(file: &File, length: u64) -> io::Result<Vec<Range<u64>>> {
     let mut found = Vec::new();
     let mut at = 0;

@@ -14,13 +14,13 @@ use super::resolve::open_beneath;
 use super::{Disk, DiskError, Lacks};
 use crate::model::{Access, Identity, Kind, Stat, Timestamp};
 
-/// An open directory: everything below it is reached through it, and nothing else is.
+/// An open directory. Everything below it is reached through this handle only.
 #[derive(Debug, Clone)]
 pub struct Dir {
     pub(super) fd: Arc<OwnedFd>,
     pub(super) path: Utf8PathBuf,
     pub(super) disk: Disk,
-    /// Who may use files of ours that are made here.
+    /// The access for files of the journal that are created here.
     pub(super) access: Access,
     /// Whether this process made it, and may say whose it is.
     pub(super) is_made_here: bool,
@@ -31,10 +31,10 @@ const DIR_FLAGS: OFlags = OFlags::RDONLY
     .union(OFlags::CLOEXEC);
 
 impl Dir {
-    /// Opens a directory by a path that the caller vouches for: links on the way are followed.
+    /// Opens a directory by a path that the caller supplied: links in it are followed.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub fn open(path: &Utf8Path, disk: Disk) -> Result<Self, DiskError> {
         let fd = as_caller(|| rustix::fs::open(path.as_str(), DIR_FLAGS, Mode::empty()))
             .map_err(|errno| DiskError::new("open the directory", path.as_str(), errno))?;
@@ -47,10 +47,10 @@ impl Dir {
         })
     }
 
-    /// Opens a directory below this one, through no link.
+    /// Opens a directory below this one without following links.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says; `ELOOP` when a link is on the way.
+    /// [`DiskError`] when the call fails; `ELOOP` when a link is on the way.
     pub fn open_dir(&self, path: &str) -> Result<Self, DiskError> {
         let fd = self
             .open_beneath(path, DIR_FLAGS, Mode::empty())
@@ -58,10 +58,10 @@ impl Dir {
         Ok(self.child(fd, path))
     }
 
-    /// Opens a directory right below this one, whose name need not be UTF-8.
+    /// Opens an entry of this directory as a directory; its name need not be UTF-8.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub fn open_child(&self, name: &OsStr) -> Result<Self, DiskError> {
         let flags = DIR_FLAGS | OFlags::NOFOLLOW;
         let fd = rustix::fs::openat(&self.fd, name.as_bytes(), flags, Mode::empty())
@@ -69,15 +69,15 @@ impl Dir {
         Ok(self.child(fd, &name.to_string_lossy()))
     }
 
-    /// The directory that this one lies in.
+    /// The parent directory.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub fn parent(&self) -> Result<Self, DiskError> {
         self.above(self.path.join(".."))
     }
 
-    /// The directory that this one lies in, which is known by this path.
+    /// The parent directory, with this path for messages.
     pub(crate) fn above(&self, path: Utf8PathBuf) -> Result<Self, DiskError> {
         let fd = rustix::fs::openat(&self.fd, "..", DIR_FLAGS, Mode::empty())
             .map_err(|errno| self.error("open the directory above", errno))?;
@@ -85,10 +85,10 @@ impl Dir {
         Ok(Self { path, ..above })
     }
 
-    /// The same directory through a description of its own, for a lock of its own.
+    /// The same directory through a new open file description, which has locks of its own.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub fn reopen(&self) -> Result<Self, DiskError> {
         let fd = rustix::fs::openat(&self.fd, ".", DIR_FLAGS, Mode::empty())
             .map_err(|errno| self.error("open the directory", errno))?;
@@ -98,7 +98,7 @@ impl Dir {
         })
     }
 
-    /// Opens what lies beneath, through no link.
+    /// Opens an entry beneath this directory without following links.
     pub(super) fn open_beneath(
         &self,
         path: &str,
@@ -129,44 +129,44 @@ impl Dir {
         &self.path
     }
 
-    /// The way to the filesystem that this directory uses.
+    /// The [`Disk`] that the directory uses.
     #[must_use]
     pub fn disk(&self) -> &Disk {
         &self.disk
     }
 
-    /// What the directory itself is.
+    /// The `stat` of the directory itself.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub fn own_stat(&self) -> Result<Stat, DiskError> {
         self.disk
             .stat_fd(&self.fd)
             .map_err(|errno| self.error("look at", errno))
     }
 
-    /// What its path names now, links followed; `None` if nothing.
+    /// The `stat` of what its path names now, following links; `None` if nothing.
     ///
     /// # Errors
-    /// [`DiskError`] when the filesystem cannot say.
+    /// [`DiskError`] when the call fails.
     pub fn stat_by_path(&self) -> Result<Option<Stat>, DiskError> {
         self.disk.stat_at(&self.path)
     }
 
-    /// What an open file of this directory is.
+    /// The `stat` of an open file of this directory.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub fn stat_open(&self, file: &File) -> Result<Stat, DiskError> {
         self.disk
             .stat_fd(file)
-            .map_err(|errno| self.error("look at a file of", errno))
+            .map_err(|errno| self.error("inspect a file of", errno))
     }
 
-    /// What an entry is; `None` if there is none. A link is looked at, not followed.
+    /// The `stat` of an entry; `None` if there is none. A link is not followed.
     ///
     /// # Errors
-    /// [`DiskError`] when the filesystem cannot say.
+    /// [`DiskError`] when the call fails.
     pub fn stat(&self, path: impl AsRef<OsStr>) -> Result<Option<Stat>, DiskError> {
         let path = path.as_ref();
         let flags = AtFlags::SYMLINK_NOFOLLOW;
@@ -177,10 +177,10 @@ impl Dir {
         }
     }
 
-    /// The names of all entries, in no order.
+    /// The names of all entries, unordered.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub fn names(&self) -> Result<Vec<OsString>, DiskError> {
         let error = |errno| self.error("list", errno);
         let mut names = Vec::new();
@@ -193,20 +193,20 @@ impl Dir {
         Ok(names)
     }
 
-    /// Where a symbolic link points.
+    /// The target of a symbolic link.
     ///
     /// # Errors
-    /// [`DiskError`] when it is no link, or points to something that is not UTF-8.
+    /// [`DiskError`] when the entry is not a link, or its target is not UTF-8.
     pub fn read_link(&self, name: &str) -> Result<String, DiskError> {
         let error = |errno| self.error_at("read the link", name, errno);
         let target = rustix::fs::readlinkat(&self.fd, name, Vec::new()).map_err(error)?;
         target.into_string().map_err(|_| error(Errno::ILSEQ))
     }
 
-    /// Opens a regular file to read it, through no link; waits for nobody at the other end of a fifo.
+    /// Opens a regular file for reading without following links, and without blocking on a fifo.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says; `EINVAL` for a device, socket or fifo, `EISDIR` for a directory.
+    /// [`DiskError`] when the call fails; `EINVAL` for a device, socket or fifo, `EISDIR` for a directory.
     pub fn open_file(&self, path: &str) -> Result<File, DiskError> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
         let opened = self.open_beneath(path, flags, Mode::empty());
@@ -218,10 +218,10 @@ impl Dir {
         }
     }
 
-    /// Makes sure that this process may read a file, without opening it.
+    /// Checks that this process may read a file, without opening it.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says: `EACCES` if it may not.
+    /// [`DiskError`] when the call fails: `EACCES` if it may not.
     pub(crate) fn check_readable(&self, name: &str) -> Result<(), DiskError> {
         let (may, flags) = (rustix::fs::Access::READ_OK, AtFlags::EACCESS);
         rustix::fs::accessat(&self.fd, name, may, flags)
@@ -237,10 +237,10 @@ impl Dir {
             .map_err(|errno| self.error_at("open", name, errno))
     }
 
-    /// The content of a small file of ours; `None` if it is missing. Longer ones are cut.
+    /// The content of a small file of the journal, truncated to `bytes_max`; `None` if it is missing.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub fn read_small(&self, path: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, DiskError> {
         let file = match self.open_file(path) {
             Ok(file) => file,
@@ -290,11 +290,10 @@ impl AsFd for Dir {
     }
 }
 
-/// `STATX_MNT_ID_UNIQUE`, and `STATX_MNT_ID` for kernels without it, which hand an id out again; rustix
-/// has no name for either.
+/// `STATX_MNT_ID_UNIQUE`, and `STATX_MNT_ID` for older kernels, which reuse ids. rustix has no name for either.
 const MOUNT_ID: StatxFlags = StatxFlags::from_bits_retain(0x4000 | 0x1000);
 
-/// What a path names now, links followed; `None` if nothing.
+/// The `stat` of what a path names now, following links; `None` if nothing.
 pub(super) fn stat_by_path(disk: &Disk, path: &Utf8Path) -> Result<Option<Stat>, Errno> {
     let (here, path) = (rustix::fs::CWD, path.as_str().as_bytes());
     match as_caller(|| statx(here, path, AtFlags::empty(), disk.lacks())) {

@@ -13,10 +13,10 @@ use super::{Detail, Dir, Disk, DiskError, Piece, Sparse, SparseFile, Verb, each_
 use crate::model::{Digest, Hasher, Stat, Timestamp};
 use crate::workers;
 
-/// How much is read, hashed and written at a time.
+/// The size of the buffer for reading, hashing and writing.
 const COPY_CHUNK_BYTES: usize = 256 << 10;
 
-/// A file that was just created and has no reader yet.
+/// A newly created file that no reader has opened yet.
 #[derive(Debug)]
 pub struct NewFile {
     file: File,
@@ -25,7 +25,7 @@ pub struct NewFile {
     written: u64,
 }
 
-/// Proof that something was synced; nothing else makes one.
+/// Proof that something was synced; only a successful sync creates one.
 #[derive(Debug)]
 pub struct Synced(());
 
@@ -35,7 +35,7 @@ impl Synced {
     }
 }
 
-/// How many syncs are under way at once.
+/// The largest number of concurrent syncs.
 const SYNCS_MAX: usize = 20;
 
 /// Something to be synced.
@@ -57,11 +57,11 @@ impl Unsynced<'_> {
 }
 
 impl Disk {
-    /// Syncs several things at once, some of them from threads: the filesystem then serves all of them with one
-    /// commit of its journal. One after the other, and in order, in front of a witness.
+    /// Syncs several things concurrently in threads, so that the filesystem serves all of them with one commit of its
+    /// journal. With a witness they are synced in order, one after the other.
     ///
     /// # Errors
-    /// The first [`DiskError`] of all, when every sync has ended.
+    /// The first [`DiskError`], after every sync has ended.
     pub fn sync_together(&self, unsynced: &[Unsynced<'_>]) -> Result<Synced, DiskError> {
         for unsynced in unsynced {
             if let Unsynced::File(file) = unsynced {
@@ -104,12 +104,12 @@ impl NewFile {
         &self.disk
     }
 
-    /// Appends everything that a regular file holds, from its beginning, holes as holes; returns how long that is,
-    /// and its digest. `source` names the file in messages. What changes meanwhile may be copied half: the caller
-    /// looks at the file before and afterwards.
+    /// Appends the whole content of a regular file, keeping holes; returns its length and digest. `source` names the
+    /// file in messages. A file that changes meanwhile may be copied inconsistently: the caller compares its `stat`
+    /// before and after.
     ///
     /// # Errors
-    /// [`DiskError`] when it cannot be read, or not written.
+    /// [`DiskError`] when reading or writing fails.
     pub fn copy_from(
         &mut self,
         file: &File,
@@ -121,11 +121,10 @@ impl NewFile {
         self.fill(&mut content, failed)
     }
 
-    /// Appends content to its end, holes as holes; returns how long that is, and its digest. `failed` makes an error
-    /// of what reading it says.
+    /// Appends content up to its end, keeping holes; returns its length and digest. `failed` converts a read error.
     ///
     /// # Errors
-    /// [`DiskError`] when it cannot be read, or not written.
+    /// [`DiskError`] when reading or writing fails.
     pub fn fill(
         &mut self,
         content: &mut dyn Sparse,
@@ -141,10 +140,10 @@ impl NewFile {
         Ok((bytes, hasher.finish()))
     }
 
-    /// Appends a piece of content. A hole takes no room.
+    /// Appends a piece of content. A hole occupies no space.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub fn append(&mut self, piece: Piece<'_>) -> Result<(), DiskError> {
         match piece {
             Piece::Bytes(bytes) => self
@@ -177,7 +176,7 @@ impl NewFile {
     /// Sets the permission bits.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub fn set_mode(&self, mode: u32) -> Result<(), DiskError> {
         let detail = Detail {
             offset: mode.into(),
@@ -191,18 +190,18 @@ impl NewFile {
         )
     }
 
-    /// Gives the file to another owner, if this process is root. That takes set-id bits away: they come after it.
+    /// Changes the owner of the file, if this process is root. That clears set-id bits, so they are set afterwards.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub(crate) fn give_to(&self, owner: Owner) -> Result<(), DiskError> {
         give(&self.disk, &self.file, owner, || self.path.clone())
     }
 
-    /// Sets the mtime; the access time stays.
+    /// Sets the mtime; the access time is not changed.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub fn set_mtime(&self, mtime: Timestamp) -> Result<(), DiskError> {
         self.disk.call(
             Verb::SetTimes,
@@ -212,27 +211,27 @@ impl NewFile {
         )
     }
 
-    /// What the file is now.
+    /// The current `stat` of the file.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub fn stat(&self) -> Result<Stat, DiskError> {
         self.disk
             .stat_fd(&self.file)
             .map_err(|errno| DiskError::new("look at", self.path.as_str(), errno))
     }
 
-    /// Has the kernel begin to write the content back, and waits for nothing: several files that are
-    /// synced afterwards then share one commit of the filesystem's own journal.
+    /// Starts write-back of the content without waiting, so that files synced afterwards share one commit of the
+    /// filesystem's journal.
     pub fn begin_writeback(&self) {
-        // Advice that it will not be needed starts write-back of what is dirty; a refusal costs only time.
+        // This advice starts write-back of dirty pages; an error costs only time.
         let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
     }
 
     /// Makes content and inode durable.
     ///
     /// # Errors
-    /// [`DiskError`]; the content is lost then and a second try would prove nothing.
+    /// [`DiskError`]; the content is lost then, and a second sync would prove nothing.
     pub fn sync(&self) -> Result<Synced, DiskError> {
         self.disk.call(
             Verb::SyncFile,
@@ -243,7 +242,7 @@ impl NewFile {
         Ok(Synced::proof())
     }
 
-    /// The file, to be read or kept open.
+    /// The file, for reading or keeping open.
     #[must_use]
     pub fn into_file(self) -> File {
         self.file
@@ -282,7 +281,7 @@ impl AsFd for NewFile {
     }
 }
 
-/// Gives what is open to another owner, if this process is root. A filesystem that knows no owners is left as it is.
+/// Changes the owner of an open file, if this process is root. A filesystem without owners is left as it is.
 pub(super) fn give(
     disk: &Disk,
     fd: impl AsFd,
@@ -304,7 +303,7 @@ pub(super) fn give(
     });
     match given {
         Err(error) if error.is_missing_feature() || error.is(Errno::PERM) => {
-            tracing::debug!(%error, "it keeps the owner that it has");
+            tracing::debug!(%error, "the owner is not changed");
             Ok(())
         }
         given => given,

@@ -1,4 +1,4 @@
-//! Makes entries.
+//! Creates entries.
 
 use std::fs::File;
 use std::io::Write;
@@ -11,21 +11,21 @@ use rustix::io::Errno;
 
 use super::{Detail, Dir, DiskError, NewFile, Verb, data_in};
 
-/// The smallest page of memory.
+/// The smallest page size.
 const PAGE_BYTES: u64 = 4096;
 
 impl Dir {
-    /// Creates a file that was not there, for reading and writing.
+    /// Creates a new file for reading and writing.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub fn create_file(&self, path: &str, mode: u32) -> Result<NewFile, DiskError> {
         let fd = self.create(path, OFlags::RDWR | OFlags::EXCL, mode)?;
         let path = self.path.join(path);
         Ok(NewFile::new(fd.into(), self.disk.clone(), path))
     }
 
-    /// Creates a file, which belongs to the owner of its directory if this process is root.
+    /// Creates a file; if this process is root, it belongs to the owner of the directory.
     pub(super) fn create(
         &self,
         path: &str,
@@ -44,10 +44,10 @@ impl Dir {
         })
     }
 
-    /// Replaces what stands in a file of ours that only people read. Not atomic, not durable.
+    /// Replaces the content of a small informational file of the journal. Neither atomic nor durable.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub fn overwrite(&self, file: &File, name: &str, text: &str) -> Result<(), DiskError> {
         let shown = || self.path.join(name);
         let cut = Detail {
@@ -66,10 +66,10 @@ impl Dir {
         })
     }
 
-    /// Makes sure that a file of ours occupies `bytes`, really written.
+    /// Creates a file of the journal with `bytes` allocated by writing them.
     ///
     /// # Errors
-    /// [`DiskError`] when there is no room; what was written is removed then.
+    /// [`DiskError`] when there is no space; the file is removed then.
     pub fn fill_file(&self, name: &str, bytes: usize) -> Result<(), DiskError> {
         let mut file = self.create_own_file(name)?;
         if let Err(source) = file.write_all(&vec![0x5a; bytes]) {
@@ -83,19 +83,19 @@ impl Dir {
         Ok(())
     }
 
-    /// Writes zeros over the first page of a file of ours, as far as it has one.
+    /// Overwrites the first page of a file of the journal with zeros, up to its length.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub(crate) fn clear(&self, file: &File, name: &str) -> Result<(), DiskError> {
         let size = self.stat_open(file)?.size.min(PAGE_BYTES);
         self.write_zeros(file, name, 0..size)
     }
 
-    /// Makes sure that so many bytes of a file of ours are really there, without changing any.
+    /// Makes sure that this many bytes of a file of the journal are allocated, without changing their content.
     ///
     /// # Errors
-    /// [`DiskError`] when there is no room.
+    /// [`DiskError`] when there is no space.
     pub(crate) fn occupy(&self, file: &File, name: &str, bytes: u64) -> Result<(), DiskError> {
         let failed = |source| DiskError::new("read", self.path.join(name).as_str(), source);
         let mut at = 0;
@@ -126,19 +126,19 @@ impl Dir {
         Ok(())
     }
 
-    /// Opens a file that is there already, to be synced like a new one.
+    /// Opens an existing file, to be synced like a new one.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub fn adopt_file(&self, path: &str) -> Result<NewFile, DiskError> {
         let file = self.open_file(path)?;
         Ok(NewFile::new(file, self.disk.clone(), self.path.join(path)))
     }
 
-    /// Makes a directory.
+    /// Creates a directory.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says; `EEXIST` when something has the name.
+    /// [`DiskError`] when the call fails; `EEXIST` when the name exists.
     pub fn make_dir(&self, path: &str, mode: u32) -> Result<(), DiskError> {
         self.in_parent(path, |parent, name| {
             let detail = Detail {
@@ -158,10 +158,10 @@ impl Dir {
         })
     }
 
-    /// Makes a directory if it is missing, and opens it.
+    /// Creates a directory if it is missing, and opens it.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub fn ensure_dir(&self, name: &str, mode: u32) -> Result<Self, DiskError> {
         match self.open_dir(name) {
             Err(error) if error.is(Errno::NOENT) => {
@@ -175,10 +175,10 @@ impl Dir {
         }
     }
 
-    /// Makes a symbolic link.
+    /// Creates a symbolic link.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub fn make_link(&self, target: &str, path: &str) -> Result<(), DiskError> {
         self.in_parent(path, |parent, name| {
             let detail = Detail {
@@ -194,10 +194,10 @@ impl Dir {
         })
     }
 
-    /// Gives the file at `from` a second name.
+    /// Creates a hard link to the file at `from`.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub fn hard_link(&self, from: &str, to: &str) -> Result<(), DiskError> {
         self.in_parent(from, |source, from| {
             self.in_parent(to, |parent, name| {
@@ -221,11 +221,11 @@ impl Dir {
         })
     }
 
-    /// Gives a file that the caller names, wherever it lies, a second name here.
+    /// Creates a hard link here to a file that the caller names by path.
     ///
     /// # Errors
-    /// [`DiskError`]; `EXDEV` across filesystems, `EPERM` or `EACCES` for a file that the owner of this directory
-    /// may not link to.
+    /// [`DiskError`]; `EXDEV` across filesystems, `EPERM` or `EACCES` for a file that the owner of this directory may
+    /// not link to.
     pub fn link_from(&self, path: &Utf8Path, name: &str) -> Result<(), DiskError> {
         let other = || self.path.join(name);
         let detail = Detail {
@@ -243,7 +243,7 @@ impl Dir {
         )
     }
 
-    /// Runs `act` on the directory that holds `path` and the last component.
+    /// Runs `act` with the parent directory of `path` and its last component.
     pub(super) fn in_parent<T>(
         &self,
         path: &str,

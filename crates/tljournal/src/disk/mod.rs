@@ -1,22 +1,22 @@
-//! The only room that touches the filesystem.
+//! The only module that accesses the filesystem.
 //!
-//! Everything is done on directory handles ([`Dir`]): a path is resolved beneath a handle and through
-//! no symbolic link. Every call that changes something goes past a [`Witness`], which may record it,
-//! refuse it, or end the process in front of it or behind it: that is how crashes are tested.
+//! All operations use directory handles ([`Dir`]): a path is resolved beneath a handle and never through a symbolic
+//! link. Every mutating call is reported to a [`Witness`], which can record it, refuse it, or end the process before
+//! or after it. Crash tests use this seam.
 //!
-//! # What is assumed of a filesystem
+//! # Assumptions about filesystems
 //!
-//! 1. `rename`, with or without `RENAME_NOREPLACE` or `RENAME_EXCHANGE`, is atomic towards other
-//!    processes, and after a power cut either has happened or has not.
-//! 2. `fsync` of a file makes its content and inode durable, `fsync` of a directory the entries made in
-//!    it before; `syncfs` does both for everything, and reports write-back errors that happened since
-//!    its handle was opened (on FUSE it does nothing). A symbolic link, which cannot be opened, becomes durable with
-//!    its directory. Nothing is assumed durable without them, and no order either.
-//! 3. A failed `fsync` of content is final: the pages are marked clean. It is never tried again; the staged
-//!    content is given up. One of a directory is final until the filesystem is mounted anew: names are in its
-//!    own journal, and it stops when that cannot be written (on ext2, which has none, a name could get lost).
-//! 4. `flock` excludes between any two processes that see the directory.
-//! 5. An inode number with its birth time is never handed out twice.
+//! 1. `rename`, with or without `RENAME_NOREPLACE` or `RENAME_EXCHANGE`, is atomic for other processes, and after a
+//!    power cut it either has happened or has not.
+//! 2. `fsync` of a file makes its content and inode durable, `fsync` of a directory the entries created in it before;
+//!    `syncfs` does both for everything, and reports write-back errors since its handle was opened (on FUSE it does
+//!    nothing). A symbolic link, which cannot be opened, becomes durable with its directory. Without a sync nothing
+//!    is assumed durable, and no order either.
+//! 3. A failed `fsync` of content is final, because the pages are marked clean: it is never retried and the staged
+//!    content is given up. A failed `fsync` of a directory is final until the filesystem is mounted again: names are
+//!    in its own journal, and it stops when that cannot be written (ext2 has no journal, so a name could be lost).
+//! 4. `flock` excludes any two processes that see the directory.
+//! 5. An inode number with its birth time is never reused.
 
 mod acting;
 mod attributes;
@@ -63,13 +63,13 @@ use rustix::io::Errno;
 
 use crate::model::{Digest, Hasher, Identity, Stat};
 
-/// How deep directories are gone into: each level keeps a handle, and a piece of the stack.
+/// The largest depth of recursion into directories: each level uses a handle and stack space.
 pub(crate) const LEVELS_MAX: u32 = 512;
 
-/// How much of a file is read and hashed at a time.
+/// The size of the buffer for hashing a file.
 const HASH_CHUNK_BYTES: usize = 128 << 10;
 
-/// The way to the filesystem: directly, or past a [`Witness`].
+/// Access to the filesystem, optionally through a [`Witness`].
 #[derive(Clone, Default)]
 pub struct Disk {
     witness: Option<Arc<dyn Witness>>,
@@ -84,7 +84,7 @@ impl std::fmt::Debug for Disk {
 }
 
 impl Disk {
-    /// A disk whose mutating calls all go past `witness`.
+    /// A disk that reports all mutating calls to `witness`.
     #[must_use]
     pub fn witnessed(witness: Arc<dyn Witness>) -> Self {
         Self {
@@ -92,10 +92,10 @@ impl Disk {
         }
     }
 
-    /// Removes a file that the caller names, if it still is this inode.
+    /// Removes a file that the caller names, if it is still this inode.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub fn remove_source(&self, path: &Utf8Path, identity: Identity) -> Result<(), DiskError> {
         let dir = path.parent().filter(|dir| !dir.as_str().is_empty());
         let dir = Dir::open(dir.unwrap_or(Utf8Path::new(".")), self.clone())?;
@@ -106,15 +106,15 @@ impl Disk {
         }
     }
 
-    /// Hashes a whole file, whatever its reading position. Of one that grows meanwhile not much more is read than
-    /// it had in the beginning.
+    /// Hashes a whole file, whatever its position. Of a file that grows meanwhile, little more than the initial
+    /// length is read.
     ///
     /// # Errors
     /// [`DiskError`] when it cannot be read.
     pub fn hash(&self, file: &File, path: &Utf8Path) -> Result<Digest, DiskError> {
         let (mut hasher, failed) = (Hasher::default(), read_error(path));
         let stat = self.stat_open(file, path.as_str())?;
-        // One byte more than a small file has, so that its end is seen at once.
+        // One byte more than a small file has, so that one read reaches its end.
         let small = usize::try_from(stat.size.saturating_add(1)).unwrap_or(HASH_CHUNK_BYTES);
         let mut chunk = vec![0; small.min(HASH_CHUNK_BYTES)];
         let mut content = SparseFile::new(file, &stat).map_err(&failed)?;
@@ -125,7 +125,7 @@ impl Disk {
         Ok(hasher.finish())
     }
 
-    /// What a `statx` told, as the witness wants it seen.
+    /// The result of a `statx`, as the witness changes it.
     fn seen(&self, mut stat: Stat) -> Stat {
         if let Some(witness) = &self.witness {
             witness.found(&mut stat);
@@ -133,23 +133,23 @@ impl Disk {
         stat
     }
 
-    /// Whether calls have to be made in an order that can be repeated, by one thread.
+    /// Whether calls must be made by one thread in a reproducible order.
     pub(crate) fn is_witnessed(&self) -> bool {
         self.witness.is_some()
     }
 
-    /// What is missing.
+    /// The features to treat as missing.
     pub(crate) fn lacks(&self) -> Lacks {
         let witness = self.witness.as_ref();
         witness.map(|witness| witness.lacks()).unwrap_or_default()
     }
 
-    /// What an open file or directory is.
+    /// The `stat` of an open file or directory.
     fn stat_fd(&self, fd: impl AsFd) -> rustix::io::Result<Stat> {
         dir::statx(fd, b"", AtFlags::EMPTY_PATH, self.lacks()).map(|stat| self.seen(stat))
     }
 
-    /// How much of a write is made at once.
+    /// The largest size of one write.
     fn write_bytes_max(&self) -> usize {
         let witness = self.witness.as_ref();
         let cut = witness.and_then(|witness| witness.write_bytes_max());
@@ -186,12 +186,12 @@ impl Disk {
     }
 }
 
-/// What could not be read, as an error.
+/// Converts a read error.
 fn read_error(path: &Utf8Path) -> impl Fn(io::Error) -> DiskError {
     move |source| DiskError::new("read", path.as_str(), source)
 }
 
-/// What a witness is told of a call besides its path.
+/// The details of a call that a witness receives besides its path.
 #[derive(Default, Clone, Copy)]
 struct Detail<'a> {
     other: Option<&'a dyn Fn() -> Utf8PathBuf>,
@@ -217,7 +217,7 @@ impl DiskError {
         }
     }
 
-    /// Whether something of another kind is where a file belongs.
+    /// Whether something other than a file is in the place of a file.
     pub(crate) fn is_about_kind(&self) -> bool {
         use rustix::io::Errno;
         let kinds = [
@@ -231,13 +231,13 @@ impl DiskError {
         kinds.iter().any(|errno| self.is(*errno))
     }
 
-    /// What the filesystem said.
+    /// The filesystem's error.
     #[must_use]
     pub fn io(&self) -> &io::Error {
         &self.source
     }
 
-    /// The path it said it about, escaped.
+    /// The path of the failed call, escaped.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
@@ -247,14 +247,14 @@ impl DiskError {
         self.source.raw_os_error() == Some(errno.raw_os_error())
     }
 
-    /// The error behind one that came out of a [`NewFile`]'s `Write`.
+    /// The error inside an error returned by the `Write` of a [`NewFile`].
     pub(crate) fn of_write(path: &str, error: io::Error) -> Self {
         error
             .downcast()
             .unwrap_or_else(|error| Self::new("write", path, error))
     }
 
-    /// Whether the filesystem, or the kernel, does not know what it was asked to do.
+    /// Whether the filesystem or the kernel does not support the operation.
     #[must_use]
     pub fn is_missing_feature(&self) -> bool {
         use rustix::io::Errno;
@@ -263,7 +263,7 @@ impl DiskError {
             .any(|errno| self.is(*errno))
     }
 
-    /// Whether the filesystem, or the kernel, has no locks of the kind that was asked for.
+    /// Whether the filesystem or the kernel does not support this kind of lock.
     #[must_use]
     pub fn is_missing_lock(&self) -> bool {
         self.is_missing_feature() || self.is(rustix::io::Errno::NOLCK)
@@ -277,8 +277,8 @@ impl DiskError {
     }
 }
 
-/// A path made absolute by the current directory, with no link resolved: the same project may be reached
-/// by two paths, and each keeps its own.
+/// Makes a path absolute without resolving links: the same project may be reached by two paths, and each stays as
+/// given.
 pub(crate) fn absolute(path: &Utf8Path) -> Result<Utf8PathBuf, DiskError> {
     camino::absolute_utf8(path).map_err(|source| DiskError::new("find", path.as_str(), source))
 }
@@ -286,7 +286,7 @@ pub(crate) fn absolute(path: &Utf8Path) -> Result<Utf8PathBuf, DiskError> {
 #[cfg(test)]
 mod tests;
 
-/// `None` for what is not there, or is no directory, or behind a link.
+/// `None` if the path does not exist, is not a directory, or is behind a link.
 pub(crate) fn unless_gone<T>(told: Result<T, DiskError>) -> Result<Option<T>, DiskError> {
     match told {
         Ok(told) => Ok(Some(told)),

@@ -1,4 +1,4 @@
-//! What keeps an entry from being deleted, and the command that a person deletes it with.
+//! The reasons why an entry cannot be deleted, and the shell command that deletes it.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -10,7 +10,7 @@ use rustix::fs::{AtFlags, StatxAttributes, StatxFlags};
 use super::{Dir, LEVELS_MAX};
 use crate::model::{Kind, Stat};
 
-/// Something that keeps an entry from being deleted.
+/// A reason why an entry cannot be deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Obstacle {
     path: Utf8PathBuf,
@@ -19,25 +19,25 @@ pub(crate) struct Obstacle {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ObstacleKind {
-    /// Something is mounted there.
+    /// A mount point.
     Mount,
-    /// Nobody may change it.
+    /// An immutable entry.
     Immutable,
-    /// Entries may only be added to it.
+    /// An append-only entry.
     AppendOnly,
     /// A directory of another user.
     Foreign(u32),
-    /// The filesystem cannot be written.
+    /// A read-only filesystem.
     ReadOnly,
 }
 
-/// How many obstacles are looked for: people read them.
+/// The largest number of obstacles reported.
 const OBSTACLES_MAX: usize = 4;
-/// How many entries are looked at for them.
+/// The largest number of entries examined.
 const ENTRIES_MAX: usize = 100_000;
 
 impl Dir {
-    /// What keeps this user from deleting an entry, as far as that shows.
+    /// The reasons why this user cannot delete an entry, as far as they are visible.
     pub(crate) fn obstacles(&self, name: &OsStr, uid: u32) -> Vec<Obstacle> {
         let (mut found, mut left) = (Vec::new(), ENTRIES_MAX);
         self.find_obstacles(name, uid, LEVELS_MAX, &mut left, &mut found);
@@ -96,7 +96,7 @@ impl Dir {
         }
     }
 
-    /// Whether the filesystem, or the mount of it that this directory was opened by, is read-only.
+    /// Whether the filesystem, or the mount through which this directory was opened, is read-only.
     pub(crate) fn read_only(&self) -> Option<Obstacle> {
         let told = rustix::fs::fstatvfs(&self.fd).ok()?;
         let is_it = told.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY);
@@ -121,7 +121,7 @@ impl fmt::Display for Obstacle {
     }
 }
 
-/// The command that deletes something past its obstacles.
+/// The shell command that removes the obstacles and deletes the entry.
 pub(crate) fn removal(top: &Utf8Path, obstacles: &[Obstacle]) -> String {
     let (mut commands, top) = (Vec::new(), quoted(top));
     let of = |kinds: &[ObstacleKind]| {
@@ -150,7 +150,7 @@ pub(crate) fn removal(top: &Utf8Path, obstacles: &[Obstacle]) -> String {
     commands.join(" && ")
 }
 
-/// A path as a shell reads it.
+/// A path quoted for a shell.
 fn quoted(path: &Utf8Path) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@,%".contains(c);
     match path.as_str() {
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn g12_the_command_takes_every_obstacle_away_first() {
+    fn g12_the_command_removes_every_obstacle_first() {
         let top = Utf8Path::new("/p/it's 1");
         assert_eq!(
             removal(top, &[]),

@@ -1,4 +1,4 @@
-//! The journal's own files and directories, which are not more readable than the home allows, whatever the umask is.
+//! The journal's own files and directories. They are never more readable than the home allows, whatever the umask is.
 
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd};
@@ -13,7 +13,7 @@ use super::{Detail, Dir, DiskError, LEVELS_MAX, NewFile, Verb};
 use crate::model::{Access, Kind, Stat};
 
 impl Dir {
-    /// The same directory for files of the journal that these may use; handles that are opened through it inherit that.
+    /// The same directory with this access for files of the journal; handles opened through it inherit the access.
     pub(crate) fn used_by(&self, access: Access) -> Self {
         Self {
             access,
@@ -21,11 +21,12 @@ impl Dir {
         }
     }
 
-    /// Makes a directory of ours if it is missing, and opens it. What is none, or is closed to this process, is moved
-    /// away: what an outside program puts in its place must not stop all work.
+    /// Creates a directory of the journal if it is missing, and opens it. An entry of another kind, or one that this
+    /// process cannot access, is moved away: an outside program must not be able to stop all work by putting
+    /// something in its place.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says: something is mounted there, say.
+    /// [`DiskError`] when the call fails, such as for a mount point.
     pub(crate) fn ensure_own_dir(&self, name: &str) -> Result<Self, DiskError> {
         match self.open_dir(name) {
             Err(error) if error.is(Errno::NOENT) => {}
@@ -49,8 +50,8 @@ impl Dir {
         self.open_dir(name)
     }
 
-    /// Opens an entry of ours of this kind to its owner again, if this process may: true. Otherwise gives it another name in this
-    /// directory, which `fsck` shows: false.
+    /// Restores the owner's access to an entry of the journal of this kind, if this process may: true. Otherwise
+    /// renames it within this directory, where `fsck` reports it: false.
     fn mend_or_move_away(&self, name: &str, kind: Kind) -> Result<bool, DiskError> {
         let Some(stat) = self.stat(name)? else {
             return Ok(false);
@@ -67,7 +68,7 @@ impl Dir {
                 moved => {
                     moved?;
                     let path = self.path.join(&away);
-                    tracing::warn!(%path, "what was in the place of `{name}` is here now");
+                    tracing::warn!(%path, "what was in the place of `{name}` was moved to this path");
                     break;
                 }
             }
@@ -82,10 +83,10 @@ impl Dir {
         }
     }
 
-    /// Makes a directory of ours.
+    /// Creates a directory of the journal.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says; `EEXIST` when something has the name.
+    /// [`DiskError`] when the call fails; `EEXIST` when the name exists.
     pub(crate) fn make_own_dir(&self, name: &str) -> Result<(), DiskError> {
         self.make_dir(name, self.access.dir_mode())?;
         match self.stat(name)? {
@@ -94,30 +95,29 @@ impl Dir {
         }
     }
 
-    /// Creates a file of ours that was not there, for reading and writing.
+    /// Creates a new file of the journal for reading and writing.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub(crate) fn create_own_file(&self, name: &str) -> Result<NewFile, DiskError> {
         let file = self.create_file(name, self.access.file_mode())?;
         self.restrict_open(&file, name)?;
         Ok(file)
     }
 
-    /// Creates a file that was not there, for whoever keeps a log in it. What is written is no call of this
-    /// room.
+    /// Creates a new file for a log. The caller writes to it without a witness.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub(crate) fn create_log(&self, name: &str) -> Result<File, DiskError> {
         Ok(self.create_own_file(name)?.into_file())
     }
 
-    /// Opens a file of ours to read it, with the rights of the owner of this directory if this process is root: who
-    /// could have put another one there.
+    /// Opens a file of the journal for reading; if this process is root, with the rights of the directory's owner,
+    /// who could have replaced the file.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says; as for [`Dir::open_file`], and `EMLINK` for a file that has a second name.
+    /// [`DiskError`] as for [`Dir::open_file`], and `EMLINK` for a file with several hard links.
     pub(crate) fn open_own_file(&self, name: &str) -> Result<File, DiskError> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
         let opened = self.as_its_owner(|| self.open_beneath(name, flags, Mode::empty()));
@@ -131,11 +131,11 @@ impl Dir {
         }
     }
 
-    /// Opens a lock file, made if it is missing; its content is for people. What is no regular file, or is closed to
-    /// this process, is moved away: nobody can have locked it.
+    /// Opens a lock file, and creates it if it is missing; its content is informational. An entry that is not a
+    /// regular file, or that this process cannot open, is moved away: no process can hold a lock on it.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub fn open_lock_file(&self, path: &str) -> Result<File, DiskError> {
         self.in_parent(path, |parent, name| match parent.try_lock_file(name) {
             Err(error)
@@ -150,7 +150,7 @@ impl Dir {
 
     fn try_lock_file(&self, name: &str) -> Result<File, DiskError> {
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::NONBLOCK;
-        // As the owner of the directory, who could have put root's file there.
+        // With the rights of the directory's owner, who could have linked a file of root there.
         let opened = self.as_its_owner(|| self.open_beneath(name, flags, Mode::empty()));
         let file = match opened {
             Err(Errno::NOENT) => {
@@ -172,18 +172,19 @@ impl Dir {
         Err(self.error_at("open", name, refused))
     }
 
-    /// Whether a file of ours belongs to somebody who neither owns nor shares the home, nor is root or this user.
+    /// Whether a file of the journal belongs to a user who neither owns nor shares the home and is neither root nor
+    /// this user.
     fn is_foreign(&self, stat: &Stat) -> bool {
         let Access { owner, group } = self.access;
         let is_known = |owner| [owner, 0, writer()].contains(&stat.uid);
         group.is_none() && owner.is_some_and(|owner| !is_known(owner))
     }
 
-    /// Creates a file that is to belong to `owner`, if this process is root. It is root's before, so that the owner of
-    /// this directory does not have it open when content comes that is not for that user.
+    /// Creates a file for `owner`, if this process is root. It belongs to root first, so that the owner of this
+    /// directory cannot have it open when content is written that is not for that user.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub(crate) fn create_file_of(
         &self,
         name: &str,
@@ -205,10 +206,10 @@ impl Dir {
         Ok(file)
     }
 
-    /// Makes a directory that is to belong to `owner`, if this process is root, and opens it.
+    /// Creates a directory for `owner`, if this process is root, and opens it.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says; `EAGAIN` if it was replaced before it was open.
+    /// [`DiskError`] when the call fails; `EAGAIN` if it was replaced before it was opened.
     pub(crate) fn make_dir_of(
         &self,
         name: &str,
@@ -235,11 +236,11 @@ impl Dir {
         give(&self.disk, &self.fd, owner, || self.path.clone())
     }
 
-    /// Has a command of root fill this directory, which is that of another user, while only root can put anything
-    /// into it. What root made there belongs to that user afterwards.
+    /// Runs a command as root to fill this directory, which belongs to another user, while only root can add entries
+    /// to it. What root created there is given to that user afterwards.
     ///
     /// # Errors
-    /// What the command says, and [`DiskError`] as the filesystem says.
+    /// The error of the command, and [`DiskError`] when a call fails.
     pub(crate) fn filled_by_root<E: From<DiskError>>(
         &self,
         fill: impl FnOnce() -> Result<(), E>,
@@ -254,8 +255,8 @@ impl Dir {
         filled
     }
 
-    /// Gives what is root's in this directory of root, and the directory last, to another owner: nobody else can have
-    /// moved anything there. A file with a name elsewhere stays root's.
+    /// Gives root's entries of this directory of root, and the directory last, to another owner. No other user can
+    /// have moved anything there. A file with another hard link stays root's.
     fn give_all_to(&self, owner: Owner, levels: u32) -> Result<(), DiskError> {
         for name in self.names()? {
             let Some(stat) = self.stat(&name)?.filter(|stat| stat.uid == 0) else {
@@ -273,10 +274,10 @@ impl Dir {
         self.give_to(owner)
     }
 
-    /// Gives an entry of ours the group and the permission bits that the home asks for, if it has others.
+    /// Sets the group and permission bits of an entry of the journal to those that the home requires.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says; `EPERM` for an entry of another user.
+    /// [`DiskError`] when the call fails; `EPERM` for an entry of another user.
     pub(crate) fn restrict(&self, name: &str, stat: &Stat) -> Result<(), DiskError> {
         if matches!(stat.kind, Kind::Link | Kind::Other) {
             return Ok(());
@@ -293,7 +294,7 @@ impl Dir {
         self.disk.call(Verb::SetMode, shown, detail, || {
             self.as_its_owner(|| {
                 let fd = self.open_beneath(name, flags, Mode::empty())?;
-                // The magic link leads to what is held, not to what has the name by now.
+                // The magic link refers to the open inode, whatever has the name by now.
                 let held = format!("/proc/self/fd/{}", fd.as_raw_fd());
                 if self.disk.stat_fd(&fd)?.identity != stat.identity {
                     return Err(Errno::AGAIN);
@@ -307,7 +308,7 @@ impl Dir {
         })
     }
 
-    /// The same for a file that this process has just made.
+    /// The same for a file that this process has just created.
     fn restrict_open(&self, file: impl AsFd, name: &str) -> Result<(), DiskError> {
         let failed = |errno| self.error_at("look at", name, errno);
         let stat = self.disk.stat_fd(&file).map_err(failed)?;

@@ -6,13 +6,13 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-/// After how long a wait for the first byte is told of.
+/// How long a wait for the first byte lasts before it is announced.
 const NOTICE_AFTER: Timespec = Timespec {
     tv_sec: 1,
     tv_nsec: 0,
 };
 
-/// A pipe that was opened without a wait for its writer. The first read waits, and says so.
+/// A pipe that was opened without waiting for its writer. The first read waits, and announces a long wait.
 #[derive(Debug)]
 pub struct Pipe {
     file: File,
@@ -29,11 +29,11 @@ impl Pipe {
         }
     }
 
-    /// Waits until there is something to read, or a writer came and has gone.
+    /// Waits until data is available, or a writer has opened and closed the pipe.
     fn wait_for_writer(&mut self) -> io::Result<()> {
         let mut limit = Some(NOTICE_AFTER);
         while !self.has_writer {
-            // Until there was a writer its end is none.
+            // Before the first writer an end of file is not the end of the content.
             match poll(
                 &mut [PollFd::new(&self.file, PollFlags::IN)],
                 limit.as_ref(),
@@ -50,7 +50,7 @@ impl Pipe {
                 Err(errno) => return Err(errno.into()),
             }
         }
-        // From now on a read waits by itself.
+        // From now on a read blocks.
         Ok(rustix::fs::fcntl_setfl(&self.file, OFlags::empty())?)
     }
 }

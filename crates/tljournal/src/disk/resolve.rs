@@ -5,12 +5,12 @@ use rustix::io::Errno;
 
 use super::Lacks;
 
-/// How often in a row an entry may be moved away while it is opened.
+/// How often in a row opening an entry is retried because it was moved meanwhile.
 const RACES_MAX: u32 = 10_000;
 
-/// Opens `path` beneath `dir`, following no symbolic link anywhere.
+/// Opens `path` beneath `dir` without following symbolic links.
 ///
-/// Where the kernel has no `openat2`, or a sandbox forbids it, the components are walked one by one.
+/// Where the kernel has no `openat2`, or a sandbox forbids it, the components are opened one by one.
 pub(super) fn open_beneath(
     dir: impl AsFd,
     path: &str,
@@ -19,7 +19,7 @@ pub(super) fn open_beneath(
     lacks: Lacks,
 ) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    // One name leads nowhere else, and asks for less.
+    // A single name cannot leave the directory and needs only `openat`.
     if !path.contains('/') && !["", ".", ".."].contains(&path) {
         return rustix::fs::openat(&dir, path, flags, mode);
     }
@@ -31,9 +31,9 @@ pub(super) fn open_beneath(
     let mut races = 0;
     loop {
         match rustix::fs::openat2(&dir, path, flags, mode, how) {
-            // The kernel could not prove that a concurrent rename did not lead out: ask again.
+            // The kernel could not prove that a concurrent rename did not lead out of the directory: retry.
             Err(Errno::AGAIN | Errno::INTR) => {}
-            // What was found has been moved elsewhere before the kernel looked where it is.
+            // The entry was moved elsewhere before the kernel checked its position.
             Err(Errno::XDEV) if !climbs && races < RACES_MAX => races += 1,
             Err(Errno::NOSYS | Errno::PERM) => return walk(&dir, path, flags, mode),
             opened => return opened,
@@ -59,10 +59,7 @@ fn walk(dir: impl AsFd, path: &str, flags: OFlags, mode: Mode) -> Result<OwnedFd
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::disallowed_methods,
-    reason = "tests make what the disk is to meet"
-)]
+#[allow(clippy::disallowed_methods, reason = "tests create files directly")]
 mod tests {
     use super::*;
 

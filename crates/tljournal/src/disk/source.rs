@@ -10,7 +10,7 @@ use super::acting::as_caller;
 use super::{Detail, Dir, Disk, DiskError, Pipe, Verb};
 use crate::model::Stat;
 
-/// What a caller names to be read.
+/// A source of content that the caller names.
 #[derive(Debug)]
 pub enum Source {
     /// A regular file, or a directory.
@@ -20,11 +20,11 @@ pub enum Source {
 }
 
 impl Disk {
-    /// Opens a file or a pipe to read it, once, by a path that the caller vouches for: links on the way are followed.
-    /// Nobody is waited for.
+    /// Opens a file or a pipe for reading once, by a path that the caller supplied: links in it are followed. Does
+    /// not block.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says, and for a socket or a device other than `/dev/null`, naming what it is.
+    /// [`DiskError`] when the call fails, and for a socket or a device other than `/dev/null`, naming its kind.
     pub fn open_source(&self, path: &Utf8Path) -> Result<Source, DiskError> {
         let refuse = |what: &str| {
             let source = io::Error::new(io::ErrorKind::InvalidInput, format!("it is a {what}"));
@@ -39,7 +39,7 @@ impl Disk {
         match FileType::from_raw_mode(told.st_mode) {
             FileType::RegularFile | FileType::Directory => Ok(Source::File(file)),
             FileType::Fifo => Ok(Source::Pipe(Pipe::new(file, path))),
-            // `/dev/null`, which is empty on purpose; every other device may have no end, or do something when it is read.
+            // Only `/dev/null`, which is always empty: reading another device may never end or may have side effects.
             FileType::CharacterDevice if told.st_rdev == rustix::fs::makedev(1, 3) => {
                 Ok(Source::Pipe(Pipe::new(file, path)))
             }
@@ -47,10 +47,10 @@ impl Disk {
         }
     }
 
-    /// The same without a wait for whoever has the other end of a fifo: for files only.
+    /// The same for regular files only, without blocking on a fifo.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub fn open_source_at_once(&self, path: &Utf8Path) -> Result<File, DiskError> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
         as_caller(|| rustix::fs::open(path.as_str(), flags, Mode::empty()))
@@ -58,13 +58,13 @@ impl Disk {
             .map_err(|errno| DiskError::new("open", path.as_str(), errno))
     }
 
-    /// Opens a file or directory to lock it, by a path that the caller vouches for: links on the way are
-    /// followed. A file is made if nothing is there.
+    /// Opens a file or directory for locking, by a path that the caller supplied: links in it are followed. A missing
+    /// file is created.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub fn open_lock_at(&self, path: &Utf8Path) -> Result<File, DiskError> {
-        // As flock(1) does; what is a fifo or a terminal must not make the caller wait or listen.
+        // As flock(1) does; a fifo or a terminal must not block the caller.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
         let open = |flags, mode| rustix::fs::open(path.as_str(), flags, mode);
         match open(flags, Mode::empty()) {
@@ -81,11 +81,11 @@ impl Disk {
         .map(File::from)
     }
 
-    /// The real path of what a path leads to, links followed; of its directory with the name, if nothing
-    /// is there. Nothing is opened that could notice.
+    /// The real path of what a path leads to, following links; if nothing is there, of its directory with the name
+    /// added. Only `O_PATH` handles are opened.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub fn real_path_of(&self, path: &Utf8Path) -> Result<Utf8PathBuf, DiskError> {
         let failed = |errno| DiskError::new("find", path.as_str(), errno);
         let open = |path: &str| {
@@ -104,19 +104,19 @@ impl Disk {
         Ok(name.map_or(real.clone(), |name| real.join(name)))
     }
 
-    /// What is at a path, links followed; `None` if nothing.
+    /// The `stat` of a path, following links; `None` if nothing is there.
     ///
     /// # Errors
-    /// [`DiskError`] when the filesystem cannot say.
+    /// [`DiskError`] when the call fails.
     pub fn stat_at(&self, path: &Utf8Path) -> Result<Option<Stat>, DiskError> {
         super::dir::stat_by_path(self, path)
             .map_err(|errno| DiskError::new("look at", path.as_str(), errno))
     }
 
-    /// What is at a path, a link itself; `None` if nothing.
+    /// The `stat` of a path without following a link; `None` if nothing is there.
     ///
     /// # Errors
-    /// [`DiskError`] when the filesystem cannot say.
+    /// [`DiskError`] when the call fails.
     pub(crate) fn stat_name_at(&self, path: &Utf8Path) -> Result<Option<Stat>, DiskError> {
         let (here, flags) = (rustix::fs::CWD, AtFlags::SYMLINK_NOFOLLOW);
         match super::dir::statx(here, path.as_str().as_bytes(), flags, self.lacks()) {
@@ -126,10 +126,10 @@ impl Disk {
         }
     }
 
-    /// What an open file is; `path` is for the message.
+    /// The `stat` of an open file; `path` is for the message.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub fn stat_open(&self, file: impl AsFd, path: &str) -> Result<Stat, DiskError> {
         self.stat_fd(file)
             .map_err(|errno| DiskError::new("look at", path, errno))

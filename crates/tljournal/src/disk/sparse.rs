@@ -1,4 +1,4 @@
-//! Content with holes: what was never written is neither read from the medium nor written to it.
+//! Sparse content: holes are neither read from the medium nor written to it.
 
 use std::io::{self, Read};
 use std::os::fd::AsFd;
@@ -8,22 +8,21 @@ use rustix::io::Errno;
 
 use crate::model::{Hasher, Stat};
 
-/// The longest hole that is passed on at once, so that progress shows and a wait can be ended.
+/// The longest hole that is returned at once, so that progress is reported and a wait can be cancelled.
 pub(crate) const HOLE_BYTES_MAX: u64 = 16 << 20;
 
-/// Content that is read in stretches.
+/// Content with holes.
 ///
-/// `read` yields the bytes up to the next hole, and then nothing. [`Sparse::skip_hole`] goes on behind the hole.
+/// `read` yields the bytes up to the next hole and then returns 0. [`Sparse::skip_hole`] continues after the hole.
 pub trait Sparse: Read {
-    /// Skips what comes of a hole, and returns how many bytes that was: 0 at the end of the content. A long
-    /// hole takes several calls.
+    /// Skips a hole and returns its length in bytes: 0 at the end of the content. A long hole takes several calls.
     ///
     /// # Errors
-    /// What the source says.
+    /// The error of the source.
     fn skip_hole(&mut self) -> io::Result<u64>;
 }
 
-/// What comes next of some content.
+/// The next piece of some content.
 #[derive(Debug, Clone, Copy)]
 pub enum Piece<'a> {
     /// These bytes.
@@ -33,7 +32,7 @@ pub enum Piece<'a> {
 }
 
 impl Piece<'_> {
-    /// How long it is, in bytes.
+    /// Its length in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         match self {
@@ -51,10 +50,10 @@ impl Piece<'_> {
     }
 }
 
-/// Takes content to its end, piece by piece; `failed` makes an error of what reading it says.
+/// Reads content to its end and passes it on piece by piece; `failed` converts a read error.
 ///
 /// # Errors
-/// Those of reading, and the first one of `take`.
+/// Read errors, and the first error of `take`.
 pub fn each_piece<E>(
     from: &mut dyn Sparse,
     buffer: &mut [u8],
@@ -79,7 +78,7 @@ pub fn each_piece<E>(
     }
 }
 
-/// Content without holes, or of which nothing is known about them.
+/// Content without known holes.
 #[derive(Debug)]
 pub struct Dense<R>(pub R);
 
@@ -95,24 +94,24 @@ impl<R: Read> Sparse for Dense<R> {
     }
 }
 
-/// A regular file, read from its beginning whatever its position. Only a file that occupies less than its length is
-/// asked where its holes are.
+/// A regular file, read from its beginning whatever its position. Holes are searched only if the file occupies less
+/// than its length.
 #[derive(Debug)]
 pub struct SparseFile<F> {
     file: F,
     at: u64,
-    /// Where the stretch ends that is read now; nothing if there are no holes.
+    /// The end of the range of data that is being read; `None` if there are no holes.
     stretch_end: Option<u64>,
     has_ended: bool,
-    /// No more is read of a file that grows meanwhile: it may grow faster than it is read.
+    /// The limit of what is read from a file that grows meanwhile, because it may grow faster than it is read.
     bytes_max: u64,
 }
 
 impl<F: AsFd> SparseFile<F> {
-    /// The content of an open file that was found to be this.
+    /// The content of an open file with this `stat`.
     ///
     /// # Errors
-    /// What the filesystem says.
+    /// The filesystem's error.
     pub fn new(file: F, stat: &Stat) -> io::Result<Self> {
         let mut content = Self {
             file,
@@ -128,7 +127,7 @@ impl<F: AsFd> SparseFile<F> {
             content.stretch_end = match content.seek(SeekFrom::Data(0)) {
                 Ok(0) => Some(content.next_hole()?),
                 Ok(_) | Err(Errno::NXIO) => Some(0),
-                // The filesystem does not say where holes are.
+                // The filesystem does not report holes.
                 Err(Errno::INVAL | Errno::OPNOTSUPP) => None,
                 Err(errno) => return Err(errno.into()),
             };
@@ -163,7 +162,7 @@ impl<F: AsFd> Read for SparseFile<F> {
         let count =
             rustix::io::retry_on_intr(|| rustix::io::pread(&self.file, &mut *buffer, self.at))?;
         self.at += count as u64;
-        // A short read is the end of a file; asking again would be one more call for each small one.
+        // A short read means the end of a file; another call would cost one more for each small file.
         self.has_ended = count < buffer.len();
         if self.has_ended && self.stretch_end.is_some() {
             self.stretch_end = Some(self.at);
@@ -200,7 +199,7 @@ mod tests {
     use crate::disk::{Dir, Disk};
     use crate::model::Digest;
 
-    /// Whole pieces of content, and how long the holes between them are.
+    /// All pieces of content: bytes of data and lengths of holes.
     fn pieces(dir: &Dir, name: &str) -> Vec<(usize, u64)> {
         let file = dir.open_file(name).unwrap();
         let stat = dir.stat_open(&file).unwrap();
@@ -224,7 +223,7 @@ mod tests {
         found
     }
 
-    /// Every hole of a source was filled: a gigabyte of nothing took a gigabyte and half a minute.
+    /// Every hole of a source was written: a sparse gigabyte took a gigabyte and half a minute.
     #[test]
     fn a_copy_has_the_holes_and_the_digest_of_the_original() {
         let scratch = tempfile::tempdir().unwrap();

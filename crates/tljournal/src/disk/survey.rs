@@ -3,38 +3,38 @@ use std::ffi::OsStr;
 use super::{Dir, DiskError, LEVELS_MAX};
 use crate::model::{Kind, Stat};
 
-/// What lies below a directory, as far as it can be looked at: whatever it is, and whatever it is called.
+/// Everything below a directory, of any kind and with any name, as far as it is accessible.
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
-    /// Paths below it, a directory before what is in it.
+    /// Paths below it; a directory comes before its entries.
     pub(crate) entries: Vec<(String, Stat)>,
-    /// Those that are not UTF-8, with what is not replaced.
+    /// Paths that are not UTF-8, lossily converted.
     pub(crate) unnamed: Vec<(String, Stat)>,
-    /// Directories that cannot be looked into, with their owners.
+    /// Directories that cannot be listed, with their owners.
     pub(crate) closed: Vec<(String, u32)>,
 }
 
 impl Survey {
-    /// All paths, whatever is in them.
+    /// All paths, UTF-8 or not.
     pub(crate) fn all(&self) -> impl Iterator<Item = &(String, Stat)> {
         self.entries.iter().chain(&self.unnamed)
     }
 
-    /// How much the files hold.
+    /// The number of bytes in files.
     pub(crate) fn bytes(&self) -> u64 {
         let files = self.all().filter(|(_, stat)| stat.kind == Kind::File);
         files.map(|(_, stat)| stat.content_bytes()).sum()
     }
 }
 
-/// Told of each file whose name is not UTF-8: no path of text leads to it.
+/// Receives each file whose name is not UTF-8, because no text path leads to it.
 pub(crate) type OnUnnamed<'a> = &'a mut dyn FnMut(&Dir, &OsStr);
 
 impl Dir {
-    /// Lists everything below a directory, by one thread, and goes on after what cannot be listed. What is mounted
-    /// there is listed and not gone into.
+    /// Lists everything below a directory in one thread, and continues after what cannot be listed. A mount point is
+    /// listed but not entered.
     ///
-    /// # Errors
+    /// [`DiskError`] when the directory itself cannot be read.
     /// [`DiskError`] when the system cannot say what it is.
     pub(crate) fn survey(
         &self,
@@ -67,7 +67,7 @@ impl Dir {
         names.sort();
         for entry in names {
             let Ok(Some(stat)) = dir.stat(&entry) else {
-                // The directory lists its names and lets nothing be looked at.
+                // The directory can be listed, but its entries are inaccessible.
                 survey.closed.push((path.clone(), uid));
                 continue;
             };

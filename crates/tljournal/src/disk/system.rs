@@ -7,12 +7,12 @@ use super::{Dir, DiskError};
 use crate::ambient;
 use crate::model::Timestamp;
 
-/// What a filesystem is called, and whether a journal can have its home there.
+/// The name of a filesystem, and whether a journal can have its home there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FilesystemKind {
     /// Its name, or its magic number in hexadecimal.
     pub name: String,
-    /// Why two processes or machines may not exclude each other there.
+    /// Why two processes or machines may not exclude each other there; `None` if they do.
     pub unsuitable: Option<&'static str>,
     /// Whether `syncfs` reaches the medium.
     pub syncfs_reaches_medium: bool,
@@ -20,22 +20,22 @@ pub struct FilesystemKind {
     pub is_overlay: bool,
 }
 
-/// What a filesystem was found to be able to do, by trying.
+/// Features of a filesystem, determined by trying.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Features {
-    /// Two entries can be swapped in one step.
+    /// Two entries can be exchanged atomically.
     pub exchange: bool,
-    /// Inodes know when they were made.
+    /// Inodes have a birth time.
     pub birth_times: bool,
 }
 
 const NETWORK: &str = "the index of SQLite's write-ahead log cannot be shared there";
 
 impl Dir {
-    /// The filesystem that the directory lies on.
+    /// The filesystem of the directory.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub fn filesystem(&self) -> Result<FilesystemKind, DiskError> {
         let told = rustix::fs::fstatfs(self).map_err(|errno| self.error("look at", errno))?;
         #[allow(
@@ -76,8 +76,8 @@ impl Dir {
         })
     }
 
-    /// Whether a FUSE filesystem is one of those that put layers over each other, and so cannot rename every
-    /// directory. Where that cannot be told it counts as one: then it is tried.
+    /// Whether a FUSE filesystem is an overlay, and so cannot rename every directory. If that is unknown it counts as
+    /// one, and renames are tried.
     fn is_overlay_in_user_space(&self) -> Result<bool, DiskError> {
         let dev = self.own_stat()?.dev;
         let device = (rustix::fs::major(dev), rustix::fs::minor(dev));
@@ -91,19 +91,19 @@ impl Dir {
         Ok(mount.is_none_or(|mount| layered(&mount.kind)))
     }
 
-    /// Whether the filesystem hands out less than a page of memory at a time.
+    /// Whether the filesystem's block size is smaller than a memory page.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub(crate) fn has_small_blocks(&self) -> Result<bool, DiskError> {
         let told = rustix::fs::fstatvfs(self).map_err(|errno| self.error("look at", errno))?;
         Ok(told.f_frsize < 4096)
     }
 
-    /// Refuses content that is larger than everything that is free here, before it fills the filesystem.
+    /// Refuses content that is larger than the free space, before any of it is written.
     ///
     /// # Errors
-    /// [`DiskError`] with `ENOSPC` if it is.
+    /// [`DiskError`] with `ENOSPC` if it is larger.
     pub fn refuse_larger_than_free(&self, name: &str, bytes: u64) -> Result<(), DiskError> {
         let told = rustix::fs::fstatvfs(self).map_err(|errno| self.error("look at", errno))?;
         let free = told.f_bfree.saturating_mul(told.f_frsize);
@@ -114,15 +114,14 @@ impl Dir {
         }
     }
 
-    /// Tries out, in this directory, whether a rename can be told to replace nothing. Only one process at
-    /// a time may.
+    /// Tries, in this directory, whether `RENAME_NOREPLACE` works. Only one process at a time may do this.
     ///
     /// # Errors
-    /// [`DiskError`] when not even files can be made.
+    /// [`DiskError`] when files cannot be created.
     pub fn renames_replace_nothing(&self, scratch: &str) -> Result<bool, DiskError> {
         let renamed = format!("{scratch}.to");
         for name in [scratch, renamed.as_str()] {
-            // Whoever tried this before may have died over it.
+            // A process that was killed during an earlier try may have left the files.
             if self.stat(name)?.is_some() {
                 self.remove_file(name)?;
             }
@@ -140,10 +139,10 @@ impl Dir {
         }
     }
 
-    /// Tries out, in this directory, what its filesystem can do. Only one process at a time may.
+    /// Tries, in this directory, what its filesystem supports. Only one process at a time may do this.
     ///
     /// # Errors
-    /// [`DiskError`] when not even files can be made.
+    /// [`DiskError`] when files cannot be created.
     pub fn try_features(&self, scratch: &str) -> Result<Features, DiskError> {
         let (one, two) = (format!("{scratch}.1"), format!("{scratch}.2"));
         let clear = || -> Result<(), DiskError> {
@@ -154,7 +153,7 @@ impl Dir {
             }
             Ok(())
         };
-        // Whoever tried this before may have died over it.
+        // A process that was killed during an earlier try may have left the files.
         clear()?;
         let first = self.create_file(&one, 0o600)?;
         let tried = (|| {
@@ -174,7 +173,7 @@ impl Dir {
         tried
     }
 
-    /// Whether `flock` excludes between two descriptions of a file here.
+    /// Whether `flock` excludes between two open file descriptions of a file here.
     ///
     /// # Errors
     /// [`DiskError`] when the file cannot be opened or the lock call itself fails.
@@ -191,22 +190,22 @@ impl Dir {
         let (one, two) = (open()?, open()?);
         match flock(&one, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(flock(&two, FlockOperation::NonBlockingLockExclusive).is_err()),
-            // Somebody else holds it: they can be excluded, so they exclude.
+            // Another process holds it, so the lock excludes.
             Err(Errno::WOULDBLOCK) => Ok(true),
             Err(errno) => Err(error(errno)),
         }
     }
 
-    /// Switches copy-on-write off for an empty file, where that exists (btrfs).
+    /// Disables copy-on-write for an empty file, where that exists (btrfs).
     pub fn set_nocow(&self, name: &str) {
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         if let Ok(file) = rustix::fs::openat(self, name, flags, Mode::empty()) {
-            // Elsewhere the flag is refused, and not needed.
+            // Other filesystems refuse the flag and do not need it.
             let _ = rustix::fs::ioctl_setflags(&file, rustix::fs::IFlags::NOCOW);
         }
     }
 
-    /// The directory's real path now, as the kernel knows it.
+    /// The directory's current real path, from `/proc`.
     ///
     /// # Errors
     /// [`DiskError`] where `/proc` is missing or the path is not UTF-8.
@@ -214,7 +213,7 @@ impl Dir {
         real_path_of(self).map_err(|errno| self.error("find the real path of", errno))
     }
 
-    /// Whether this process may read and write a file of ours; asked only where it is another user's.
+    /// Whether this process may read and write a file of the journal; used only for files of another user.
     pub(crate) fn may_use(&self, name: &str, stat: &crate::model::Stat) -> bool {
         let may = rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK;
         rustix::process::geteuid().as_raw() == stat.uid
@@ -227,10 +226,10 @@ impl Dir {
         self.check_writable().is_ok()
     }
 
-    /// The same with the reason.
+    /// The same, with the reason.
     ///
     /// # Errors
-    /// [`DiskError`] as the filesystem says.
+    /// [`DiskError`] when the call fails.
     pub fn check_writable(&self) -> Result<(), DiskError> {
         rustix::fs::accessat(self, ".", rustix::fs::Access::WRITE_OK, AtFlags::EACCESS)
             .map_err(|errno| self.error("change", errno))
@@ -245,7 +244,7 @@ impl Dir {
     }
 }
 
-/// Whether this thread, with the rights that it has at this moment, may go into the directory at a path.
+/// Whether this thread, with its current rights, may search the directory at a path.
 pub(crate) fn may_enter(path: &camino::Utf8Path) -> bool {
     let (may, flags) = (rustix::fs::Access::EXEC_OK, AtFlags::EACCESS);
     rustix::fs::accessat(rustix::fs::CWD, path.as_str(), may, flags).is_ok()

@@ -1,6 +1,6 @@
 #![allow(
     clippy::disallowed_methods,
-    reason = "tests look at, and tamper with, the disk behind the engine's back"
+    reason = "tests read and change files without the engine"
 )]
 
 use std::io::Write;
@@ -70,7 +70,7 @@ fn g5_mtimes_are_set_to_the_nanosecond_on_files_links_and_directories() {
     }
 }
 
-/// Records the verbs and refuses the one it is told to.
+/// Records the verbs and refuses one of them.
 struct Recorder {
     verbs: Mutex<Vec<Verb>>,
     refuse: Option<Verb>,
@@ -117,8 +117,8 @@ fn a_witness_sees_every_mutating_call_and_can_refuse_one() {
     );
 }
 
-/// The thread behind a watch read its end as one event more, and waited for the next one for ever: every wait
-/// for vouchers left a thread and an inotify instance behind.
+/// The thread of a watch read the watch's end as one more event and waited for the next one forever: every wait for
+/// claims leaked a thread and an inotify instance.
 #[test]
 fn the_thread_of_a_watch_ends_with_it_and_with_the_file() {
     let (temp, dir) = scratch();
@@ -143,7 +143,7 @@ fn the_thread_of_a_watch_ends_with_it_and_with_the_file() {
 }
 
 #[test]
-fn g2_things_that_are_synced_together_are_synced_only_if_each_of_them_is() {
+fn g2_a_joint_sync_fails_if_one_of_its_parts_fails() {
     let (_temp, dir) = scratch();
     // The kernel's own directories cannot be synced.
     let other = Dir::open(Utf8Path::new("/proc/self"), Disk::default()).unwrap();
@@ -155,7 +155,7 @@ fn g2_things_that_are_synced_together_are_synced_only_if_each_of_them_is() {
 }
 
 #[test]
-fn g15_of_a_file_that_is_longer_than_it_should_be_only_the_beginning_is_read() {
+fn g15_only_the_start_of_an_oversized_file_is_read() {
     let (_temp, dir) = scratch();
     let mut file = dir.create_file("f", 0o644).unwrap();
     file.write_all(b"0123456789").unwrap();
@@ -172,7 +172,7 @@ fn g15_of_a_file_that_is_longer_than_it_should_be_only_the_beginning_is_read() {
 }
 
 #[test]
-fn g8_a_source_is_removed_only_if_it_is_the_file_that_was_looked_at() {
+fn g8_a_source_is_removed_only_if_it_is_still_the_same_file() {
     let (temp, dir) = scratch();
     let path = Utf8PathBuf::from_path_buf(temp.path().join("f")).unwrap();
     drop(dir.create_file("f", 0o644).unwrap());
@@ -200,7 +200,7 @@ fn g15_a_directory_is_removed_however_deeply_it_is_nested() {
 }
 
 #[test]
-fn g11_what_is_larger_than_all_that_is_free_is_refused_before_it_is_written() {
+fn g11_content_larger_than_the_free_space_is_refused_before_it_is_written() {
     let (_temp, dir) = scratch();
     dir.refuse_larger_than_free("f", 1).unwrap();
     let said = dir.refuse_larger_than_free("f", u64::MAX).unwrap_err();

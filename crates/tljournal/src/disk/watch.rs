@@ -8,20 +8,20 @@ use rustix::io::Errno;
 use super::{Dir, DiskError};
 use crate::workers::{self, NoThread};
 
-/// Tells when a file is closed by somebody who could have written it, until this is dropped.
+/// Reports when a file that was open for writing is closed, until this is dropped.
 #[derive(Debug)]
-#[must_use = "nothing is told any more when this is dropped"]
+#[must_use = "events end when this is dropped"]
 pub(crate) struct Watch {
     events: Arc<OwnedFd>,
     id: i32,
 }
 
 impl Dir {
-    /// Has somebody told, from a thread of its own, whenever a file is closed that was open for writing,
-    /// until they say that it is enough.
+    /// Calls `told`, from a thread of its own, whenever a file that was open for writing is closed, until it returns
+    /// false.
     ///
     /// # Errors
-    /// [`DiskError`] as the system says: it gives out a limited number of watches.
+    /// [`DiskError`] when the system's limit of watches is reached.
     pub(crate) fn watch(
         &self,
         name: &str,
@@ -36,7 +36,7 @@ impl Dir {
             let mut space = [MaybeUninit::uninit(); 4096];
             let mut told = Reader::new(&events, &mut space);
             loop {
-                // The watch's own end is an event too, and the last one.
+                // Removing the watch is an event too, and the last one.
                 let has_ended = match told.next() {
                     Err(Errno::INTR) => continue,
                     Err(_) => return,
@@ -62,7 +62,7 @@ impl Dir {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        // Fails only if the file is gone, which has ended it.
+        // Fails only if the file is gone, which has ended the watch.
         let _ = inotify::remove_watch(&self.events, self.id);
     }
 }

@@ -4,10 +4,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::model::Stat;
 
-/// What a mutating call does.
+/// The operation of a mutating call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verb {
-    /// Creates an empty file that was not there.
+    /// Creates a new, empty file.
     CreateFile,
     /// Writes into a file.
     Write,
@@ -19,19 +19,19 @@ pub enum Verb {
     SetTimes,
     /// Sets owner and group.
     SetOwner,
-    /// Sets or takes away an extended attribute or an ACL.
+    /// Sets or removes an extended attribute or an ACL.
     SetAttribute,
-    /// Makes a directory.
+    /// Creates a directory.
     MakeDir,
-    /// Makes a symbolic link.
+    /// Creates a symbolic link.
     MakeLink,
-    /// Gives a file a second name.
+    /// Creates a hard link.
     HardLink,
-    /// Renames to a name that was free.
+    /// Renames to a name that does not exist.
     RenameNew,
-    /// Swaps two entries.
+    /// Exchanges two entries.
     Exchange,
-    /// Renames over whatever has the name.
+    /// Renames over an existing entry.
     RenameOver,
     /// Removes a file or link.
     RemoveFile,
@@ -46,7 +46,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// All of them.
+    /// All verbs.
     pub const ALL: [Self; 18] = [
         Self::CreateFile,
         Self::Write,
@@ -96,56 +96,56 @@ impl Verb {
 /// One mutating call, as a [`Witness`] sees it.
 #[derive(Debug)]
 pub struct Call<'a> {
-    /// What is done.
+    /// The operation.
     pub verb: Verb,
-    /// To what: the path as the journal was opened.
+    /// The path, below the path that the journal was opened with.
     pub path: &'a Utf8Path,
     /// The second path of renames, exchanges and links.
     pub other: Option<Utf8PathBuf>,
-    /// Where a write begins; the length of a truncation; the bits of a mode.
+    /// The offset of a write; the length of a truncation; the bits of a mode.
     pub offset: u64,
-    /// What is written; the target of a symbolic link.
+    /// The bytes written; the target of a symbolic link.
     pub data: &'a [u8],
 }
 
-/// What a kernel or a filesystem may be without, besides whole kinds of calls.
+/// Features of the kernel or the filesystem that a test can switch off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Lacks {
     /// The kernel does not know `openat2`, or a sandbox forbids it.
     pub openat2: bool,
-    /// Inodes do not know when they were made.
+    /// Inodes have no birth time.
     pub birth_times: bool,
     /// `syncfs` succeeds and makes nothing durable, as on FUSE.
     pub syncfs: bool,
-    /// Files cannot be locked as a whole.
+    /// `flock` is not supported.
     pub flock: bool,
-    /// Nor can bytes of a file.
+    /// Byte locks are not supported.
     pub byte_locks: bool,
 }
 
-/// Stands between the engine and the filesystem.
+/// Observes the calls between the engine and the filesystem.
 ///
-/// Told of every mutating call of the engine, in order, from the thread that makes it. What SQLite does by
-/// itself is not among them: the test support brings it here, by a layer around SQLite's VFS.
+/// It receives every mutating call of the engine, in order, from the thread that makes it. SQLite's own calls are not
+/// included: the test support adds them through a layer around SQLite's VFS.
 pub trait Witness: Send + Sync {
     /// Called before the call is made.
     ///
     /// # Errors
-    /// An error is returned in place of the call, which is then not made.
+    /// An error is returned instead of making the call.
     fn before(&self, call: &Call<'_>) -> io::Result<()>;
 
-    /// Told what something was found to be, and may change it: what a simulated power cut has left is made
-    /// of new inodes, and stands for those that the catalog knows.
+    /// Receives the result of a `stat` and may change it: after a simulated power cut new inodes stand for those that
+    /// the catalog records.
     fn found(&self, stat: &mut Stat) {
         let _ = stat;
     }
 
-    /// What is to be missing.
+    /// The features to treat as missing.
     fn lacks(&self) -> Lacks {
         Lacks::default()
     }
 
-    /// How much of a write is made: the rest is left to the next one, as the kernel may do.
+    /// The largest size of one write; the rest is left to the next one, as the kernel may do.
     fn write_bytes_max(&self) -> Option<usize> {
         None
     }

@@ -10,9 +10,9 @@ use crate::model::{Identity, Stat};
 
 /// A lock file that the caller named by its path, open and not locked yet.
 ///
-/// Any program that calls flock(2) on that path excludes this one, flock(1) too. Such a program knows no
-/// turnstile, so readers that overlap for ever can keep a writer out; and nothing is written into the
-/// file, which may be anybody's.
+/// It excludes every program that calls flock(2) on that path, including flock(1). Such programs do not use the
+/// turnstile, so overlapping readers can starve a writer. Nothing is written into the file, because it may belong to
+/// another program.
 pub(crate) struct ByPath<'a> {
     disk: &'a Disk,
     path: &'a Utf8Path,
@@ -22,7 +22,7 @@ pub(crate) struct ByPath<'a> {
 }
 
 impl<'a> ByPath<'a> {
-    /// Opens the file, made if it is missing.
+    /// Opens the file, and creates it if it is missing.
     pub(crate) fn open(disk: &'a Disk, path: &'a Utf8Path) -> Result<Self, LockError> {
         let file = disk.open_lock_at(path)?;
         let Stat { dev, identity, .. } = disk.stat_open(&file, path.as_str())?;
@@ -35,13 +35,12 @@ impl<'a> ByPath<'a> {
         })
     }
 
-    /// Where it stands among all files; the same by every name of it.
+    /// Its position in the lock order of all files; the same for every name of the file.
     pub(crate) fn order(&self) -> (u64, u64) {
         (self.dev, self.identity.ino)
     }
 
-    /// Locks it. `None` if the path does not name it any more: whoever locks the file that is there now
-    /// is not excluded.
+    /// Locks it. `None` if the path names another file by now: a process that locks that file would not be excluded.
     pub(crate) fn lock(self, mode: Mode, wait: Wait<'_>) -> Result<Option<Held>, LockError> {
         let awaited = Awaited {
             name: self.path.as_str(),

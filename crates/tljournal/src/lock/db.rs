@@ -7,10 +7,10 @@ use crate::disk::{Dir, DiskError};
 
 const FILE: &str = "db";
 
-/// What people call it; no lock that a caller names is called so.
+/// Its display name; no named lock of a caller has this name.
 pub(crate) const DB: &str = "lock/db";
 
-/// The queue of those who write the database: `lock/db`, open.
+/// The queue of the processes that write the database: `lock/db`, open.
 #[derive(Debug)]
 pub(crate) struct DbLock {
     dir: Dir,
@@ -30,12 +30,12 @@ impl DbLock {
         })
     }
 
-    /// Waits for its turn.
+    /// Waits for the turn.
     pub(crate) fn take(&mut self, wait: Wait<'_>) -> Result<DbTurn<'_>, LockError> {
         let path = self.dir.path().join(FILE);
         let failed = |errno| DiskError::new("lock", path.as_str(), errno);
         if !try_exclusive(&self.file).map_err(failed)? {
-            // A waiter that gave up may get the lock later, through a description that nothing else uses.
+            // A waiter that gave up may get the lock later, through a description that only its thread uses.
             let file = self.dir.open_lock_file(FILE)?;
             let ino = self.dir.stat_open(&file)?.identity.ino;
             let awaited = Awaited {
@@ -51,10 +51,10 @@ impl DbLock {
 }
 
 impl Drop for DbTurn<'_> {
-    /// Gives it back explicitly: the file stays open.
+    /// Unlocks explicitly, because the file stays open.
     fn drop(&mut self) {
         if let Err(errno) = unlock(self.0) {
-            tracing::debug!(%errno, "the turn at the database is given back by closing its lock only");
+            tracing::debug!(%errno, "failed to unlock the database queue; closing the file releases it");
         }
     }
 }

@@ -10,26 +10,26 @@ use super::wait::{self, Awaited, Wait};
 use crate::ambient::{self, Maker};
 use crate::disk::{Dir, DiskError};
 
-/// How a lock is held.
+/// The mode of a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Together with others who share it.
+    /// Other processes may hold it shared at the same time.
     Shared,
-    /// Alone.
+    /// No other process holds it.
     Exclusive,
 }
 
-/// A lock was not obtained.
+/// A lock was not acquired.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// It was held by others for as long as the caller was willing to wait.
+    /// It was held by other processes for as long as the caller was willing to wait.
     #[error("the lock `{lock}` was not free within {:.1} s: it is held by {holder}", waited.as_secs_f64())]
     Timeout {
         /// The lock's file below `.state/lock`.
         lock: String,
-        /// How long was waited.
+        /// How long the caller waited.
         waited: Duration,
-        /// Who holds it, for people.
+        /// The holder, for display.
         holder: String,
     },
     /// The lock file could not be used.
@@ -38,20 +38,20 @@ pub enum LockError {
 }
 
 impl LockError {
-    /// Whether it is about a turn at the database, and not about a lock that the caller asked for.
+    /// Whether it is about the queue of database writers, not about a lock that the caller asked for.
     #[must_use]
     pub fn is_about_database(&self) -> bool {
         matches!(self, Self::Timeout { lock, .. } if lock == super::DB || lock == crate::home::DATABASE)
     }
 }
 
-/// A lock that is held until this is dropped, or the process ends.
+/// A lock that is held until this is dropped or the process ends.
 #[derive(Debug)]
 #[must_use = "the lock is released when this is dropped"]
 pub(crate) struct Held {
     file: File,
     maker: Maker,
-    /// How long it took to get it.
+    /// How long the caller waited for it.
     pub(crate) waited: Duration,
 }
 
@@ -71,22 +71,22 @@ impl Held {
 }
 
 impl Drop for Held {
-    /// Gives it back explicitly: a process that inherited the description would keep it otherwise.
+    /// Unlocks explicitly: a process that inherited the description would otherwise keep the lock.
     fn drop(&mut self) {
         if self.maker.is_here()
             && let Err(errno) = unlock(&self.file)
         {
-            tracing::debug!(%errno, "a lock is given back by closing it only");
+            tracing::debug!(%errno, "failed to unlock; closing the file releases the lock");
         }
     }
 }
 
-/// What the name of a lock's turnstile ends with.
+/// The suffix of a lock's turnstile.
 pub(crate) const TURNSTILE: &str = ".turnstile";
 
 const NAME_CHARS_MAX: usize = 100;
 
-/// Whether a text can be the name of a lock.
+/// Whether a text is a valid name of a lock.
 pub(crate) fn is_name(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     let begins = text.starts_with(|c: char| c.is_ascii_alphanumeric());
@@ -94,10 +94,10 @@ pub(crate) fn is_name(text: &str) -> bool {
     begins && !taken && text.len() <= NAME_CHARS_MAX && text.chars().all(plain)
 }
 
-/// Takes the lock `name`, a file of `dir`, through a description of its own. Should the name lead to another
-/// file once it is had, that one is taken: whoever comes next locks it.
+/// Acquires the lock `name`, a file of `dir`, through a new open file description. If the name leads to another file
+/// once the lock is acquired, that file is locked instead, because later processes lock it.
 ///
-/// `purpose` is what others are told while it is held exclusively.
+/// `purpose` is shown to waiting processes while the lock is held exclusively.
 pub(crate) fn acquire(
     dir: &Dir,
     name: &str,
@@ -127,13 +127,13 @@ pub(crate) fn acquire(
     if mode == Mode::Exclusive
         && let Err(error) = holder::sign(dir, name, &held.file, purpose)
     {
-        // Only people read it: a full disk is no reason to go without the lock.
-        tracing::debug!(%error, "the holder of a lock is not written down");
+        // The text is informational only: a full disk is no reason to fail.
+        tracing::debug!(%error, "failed to write the holder of a lock");
     }
     Ok(held)
 }
 
-/// Opens a lock file. What has its name and cannot be locked by others either, such as a directory, is renamed.
+/// Opens a lock file. An entry with its name that cannot be locked, such as a directory, is renamed.
 fn open(dir: &Dir, name: &str) -> Result<File, DiskError> {
     match dir.open_lock_file(name) {
         Err(error) if error.is_about_kind() && !error.is(Errno::MLINK) => {
@@ -149,7 +149,7 @@ fn open(dir: &Dir, name: &str) -> Result<File, DiskError> {
     }
 }
 
-/// Locks a directory through this description of it.
+/// Locks a directory through its open file description.
 pub(crate) fn lock_dir(dir: &Dir, mode: Mode, wait: Wait<'_>) -> Result<(), LockError> {
     let ino = dir.own_stat()?.identity.ino;
     let awaited = Awaited {
@@ -161,17 +161,17 @@ pub(crate) fn lock_dir(dir: &Dir, mode: Mode, wait: Wait<'_>) -> Result<(), Lock
     wait::in_line(&awaited, Vec::new(), dir.clone(), wait).map(drop)
 }
 
-/// Locks a directory or file exclusively if nobody has locked it.
+/// Locks a directory or file exclusively if it is not locked.
 pub(crate) fn try_exclusive(what: impl AsFd) -> Result<bool, Errno> {
     try_flock(what, Mode::Exclusive)
 }
 
-/// Locks a directory or file together with others if nobody has it alone.
+/// Locks a directory or file shared if it is not locked exclusively.
 pub(crate) fn try_shared(what: impl AsFd) -> Result<bool, Errno> {
     try_flock(what, Mode::Shared)
 }
 
-/// Gives back what this description has locked.
+/// Releases the lock of this open file description.
 pub(crate) fn unlock(what: impl AsFd) -> Result<(), Errno> {
     rustix::fs::flock(what, FlockOperation::Unlock)
 }
@@ -226,7 +226,7 @@ mod tests {
         let (_temp, dir) = scratch();
         let first = acquire(&dir, "a", Mode::Shared, "", Wait::default()).unwrap();
         let second = acquire(&dir, "a", Mode::Shared, "", Wait::default()).unwrap();
-        // A writer in line is whoever holds the turnstile while it waits.
+        // A writer in the queue holds the turnstile while it waits.
         let turnstile = dir.open_lock_file("a.turnstile").unwrap();
         assert!(try_exclusive(&turnstile).unwrap());
         assert!(acquire(&dir, "a", Mode::Shared, "", limit(5)).is_err());
@@ -235,9 +235,9 @@ mod tests {
         drop(acquire(&dir, "a", Mode::Exclusive, "", limit(5000)).unwrap());
     }
 
-    /// Who shares a lock signs nothing: what stands in the file is of somebody before.
+    /// A process that holds a lock shared does not write into the file; the text is from an earlier holder.
     #[test]
-    fn g10_who_shares_a_lock_is_not_told_of_with_the_purpose_of_an_earlier_holder() {
+    fn g10_a_shared_holder_is_not_shown_with_the_purpose_of_an_earlier_holder() {
         let (_temp, dir) = scratch();
         drop(acquire(&dir, "a", Mode::Exclusive, "publish", Wait::default()).unwrap());
         let held = acquire(&dir, "a", Mode::Shared, "", Wait::default()).unwrap();
@@ -248,9 +248,9 @@ mod tests {
         drop(held);
     }
 
-    /// Another program may hold it that signs nothing, such as flock(1).
+    /// A program such as flock(1), which writes no description, may hold the lock.
     #[test]
-    fn g10_who_holds_a_lock_is_not_told_of_with_what_another_process_has_signed() {
+    fn g10_a_holder_is_not_shown_with_the_description_of_another_process() {
         let (_temp, dir) = scratch();
         let file = dir.open_lock_file("a").unwrap();
         assert!(try_exclusive(&file).unwrap());
@@ -262,7 +262,7 @@ mod tests {
         assert!(error.contains(&std::process::id().to_string()), "{error}");
     }
 
-    /// Its own place in line is not what keeps a waiter from a lock.
+    /// The waiter's own turnstile is not the reason for the wait.
     #[test]
     fn g10_a_waiter_is_not_told_that_it_waits_for_itself() {
         let (_temp, dir) = scratch();
@@ -273,16 +273,16 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_wait_stands_in_no_line() {
+    fn a_request_that_does_not_wait_does_not_queue() {
         let (_temp, dir) = scratch();
         let turnstile = dir.open_lock_file("a.turnstile").unwrap();
         assert!(try_exclusive(&turnstile).unwrap());
         drop(acquire(&dir, "a", Mode::Exclusive, "", limit(0)).unwrap());
     }
 
-    /// A child that inherited it may live for long.
+    /// A child process that inherited the description may run for a long time.
     #[test]
-    fn g6_a_lock_that_is_given_back_is_free_whoever_has_inherited_it() {
+    fn g6_a_released_lock_is_free_even_if_a_child_inherited_it() {
         let (_temp, dir) = scratch();
         let held = acquire(&dir, "a", Mode::Exclusive, "", Wait::default()).unwrap();
         let inherited = held.file().try_clone().unwrap();
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn g7_a_lock_deep_inside_counts_as_one_within() {
+    fn g7_a_lock_deep_inside_a_directory_is_found() {
         let (_temp, dir) = scratch();
         dir.make_dir("a", 0o755).unwrap();
         dir.make_dir("a/b", 0o755).unwrap();

@@ -9,16 +9,17 @@ use crate::model::Timestamp;
 use crate::redact::redacted_text;
 use crate::workers::{self, NoThread};
 
-/// Longest description that is read back, in bytes.
+/// The longest description that is read, in bytes.
 const TEXT_BYTES_MAX: u64 = 1024;
 
-/// How many processes that hold the same lock are named.
+/// The largest number of holders of one lock that are named.
 const NAMED_MAX: usize = 3;
 
-/// Writes into an exclusively held lock file who holds it.
+/// Writes the holder into an exclusively held lock file.
 pub(super) fn sign(dir: &Dir, name: &str, file: &File, purpose: &str) -> Result<(), DiskError> {
     if dir.stat_open(file)?.links > 1 {
-        // A second name shows what is written here too, and may be anything: a backup by `cp -al`, say.
+        // A file with a second hard link is not written to, because the other name may be part of a backup made with
+        // `cp -al`.
         return Ok(());
     }
     let purpose = redacted_text(purpose);
@@ -27,8 +28,8 @@ pub(super) fn sign(dir: &Dir, name: &str, file: &File, purpose: &str) -> Result<
     dir.overwrite(file, name, &text)
 }
 
-/// Says who holds a lock, for what, since when, and whether that process is stopped, as far as it can
-/// be told from here.
+/// Describes the holder of a lock: process, purpose, since when, and whether the process is stopped, as far as it is
+/// visible.
 pub(super) fn describe(dir: &Dir, name: &str) -> String {
     let ino = dir
         .stat(name)
@@ -41,7 +42,7 @@ pub(super) fn describe(dir: &Dir, name: &str) -> String {
     {
         return first;
     }
-    // Only who holds it alone signs; what a sharer finds in the file is of somebody before it.
+    // Only an exclusive holder writes the text; with a shared holder the text is from an earlier one.
     if keepers.iter().any(|keeper| keeper.shared) {
         return tell(&keepers, true);
     }
@@ -59,21 +60,21 @@ pub(super) fn describe(dir: &Dir, name: &str) -> String {
     }
 }
 
-/// Says who stands in the turnstile of a lock that nobody is seen to hold, and so keeps others from it.
+/// Describes the process that holds the turnstile of a lock without a visible holder, and so blocks others.
 fn first_in_line(dir: &Dir, name: &str) -> Option<String> {
     let turnstile = dir.stat(format!("{name}{TURNSTILE}")).ok().flatten()?;
     let mut first = keepers(turnstile.identity.ino);
-    // Whoever asks may be the first itself.
+    // The caller may be first itself.
     first.retain(|keeper| keeper.pid != std::process::id());
     (!first.is_empty()).then(|| format!("{}, which is first in line", tell(&first, true)))
 }
 
-/// Who held which lock at one moment, as far as it shows from here. To ask takes 15 ms, in which nothing is done:
-/// it is asked for once, beside other work.
+/// The holders of all locks at one time, as far as they are visible. Reading them takes 15 ms of waiting, so it is
+/// done once, in parallel with other work.
 pub(crate) struct Holders(Receiver<String>);
 
 impl Holders {
-    /// Asks.
+    /// Starts reading.
     pub(crate) fn ask() -> Self {
         let (tell, told) = sync_channel(1);
         let ask = |tell: SyncSender<_>| drop(tell.send(ambient::locks()));
@@ -83,7 +84,7 @@ impl Holders {
         Self(told)
     }
 
-    /// The answer, as a description of who holds a lock on an inode; `None` if nobody does.
+    /// The result, as a function from an inode to a description of the holder; `None` if the inode is not locked.
     pub(crate) fn told(self) -> impl Fn(u64) -> Option<String> {
         let locks = self.0.recv().unwrap_or_default();
         move |ino| {
@@ -93,12 +94,12 @@ impl Holders {
     }
 }
 
-/// Says who holds a lock on an inode that nobody signs.
+/// Describes the holder of a lock on an inode without a written description.
 pub(crate) fn of_inode(ino: u64) -> String {
     tell(&keepers(ino), true)
 }
 
-/// Says which other process holds one of these inodes alone.
+/// Describes another process that holds one of these inodes exclusively.
 pub(crate) fn writer_of(inodes: impl Iterator<Item = u64>) -> String {
     let locks = ambient::locks();
     let mut keepers: Vec<_> = inodes
@@ -110,7 +111,7 @@ pub(crate) fn writer_of(inodes: impl Iterator<Item = u64>) -> String {
     tell(&keepers, true)
 }
 
-/// Who took the lock, if that lives; else its heirs, who inherited it from a process that is gone.
+/// The process that took the lock, if it is running; otherwise the processes that inherited it.
 fn keepers(ino: u64) -> Vec<Keeper> {
     match ambient::lock_holders(ino) {
         takers if takers.is_empty() => ambient::lock_heirs(ino),
@@ -118,7 +119,8 @@ fn keepers(ino: u64) -> Vec<Keeper> {
     }
 }
 
-/// Whether what is signed with this pid is about one of them: about the one who took it, if it lives.
+/// Whether a description with this pid applies to one of the holders: to the process that took the lock, if it is
+/// running.
 fn is_of(keepers: &[Keeper], pid: &str) -> bool {
     let took = |keeper: &Keeper| keeper.inherited || keeper.pid.to_string() == pid;
     keepers.is_empty() || keepers.iter().any(took)
@@ -139,7 +141,7 @@ fn tell(keepers: &[Keeper], with_command: bool) -> String {
         if with_command && let Some(command) = ambient::command_line(keeper.pid) {
             said.push_str(&format!(": \"{command}\""));
             if let Some(age) = ambient::age(keeper.pid) {
-                // Nobody has written down since when: no longer than that.
+                // The start of the hold is not recorded; the age of the process is an upper bound.
                 said.push_str(&format!(", running for {:.1} s", age.as_secs_f64()));
             }
         }

@@ -17,12 +17,12 @@ use crate::model::Digest;
 const FILE: &str = "keys";
 
 thread_local! {
-    /// How many keys this thread holds.
+    /// The number of keys that this thread holds.
     static HELD: Cell<usize> = const { Cell::new(0) };
 }
 
-/// The right to populate what a key stands for: its byte of `lock/keys`, locked through a description of
-/// its own. It stays with the thread that took it.
+/// The right to populate the tree of a key: its byte of `lock/keys`, locked through a description of its own. It
+/// belongs to the thread that acquired it.
 #[derive(Debug)]
 #[must_use = "the key is released when this is dropped"]
 pub(crate) struct KeyByte {
@@ -32,19 +32,19 @@ pub(crate) struct KeyByte {
 }
 
 impl KeyByte {
-    /// Takes the key if nobody has it.
+    /// Acquires the key if it is free.
     pub(crate) fn try_take(dir: &Dir, key: Digest) -> Result<Option<Self>, DiskError> {
         let file = dir.open_lock_file(FILE)?;
         match fcntl(&file, FcntlArg::F_OFD_SETLK(&byte_of(key))) {
             Ok(_) if is_named(dir, &file)? => Ok(Some(Self::new(file))),
-            // Somebody has removed the file: the next one is made.
+            // The file was removed meanwhile: create it again.
             Ok(_) => Self::try_take(dir, key),
             Err(Errno::EAGAIN | Errno::EACCES) => Ok(None),
             Err(errno) => Err(cannot_lock(dir, errno)),
         }
     }
 
-    /// Takes the key as soon as nobody has it; `what` is populated under it, by `holder` at the moment.
+    /// Waits for the key and acquires it; `what` is populated under it, `holder` describes the current holder.
     pub(crate) fn take(
         dir: &Dir,
         key: Digest,
@@ -69,7 +69,7 @@ impl KeyByte {
         }
     }
 
-    /// Whether this thread holds a key already, which others may wait for.
+    /// Whether this thread already holds a key that other processes may wait for.
     pub(crate) fn is_held_here() -> bool {
         HELD.get() > 0
     }
@@ -85,8 +85,8 @@ impl KeyByte {
 }
 
 impl Drop for KeyByte {
-    /// Gives it back explicitly: a process that is just being started has the description until it is another
-    /// program.
+    /// Unlocks explicitly: a child process that has forked but not yet executed its program still has the
+    /// description.
     fn drop(&mut self) {
         if !self.maker.is_here() {
             return;
@@ -95,18 +95,18 @@ impl Drop for KeyByte {
         let mut all = byte(0, libc::F_UNLCK);
         all.l_len = 0;
         if let Err(errno) = fcntl(&self.file, FcntlArg::F_OFD_SETLK(&all)) {
-            tracing::debug!(%errno, "a key is given back by closing it only");
+            tracing::debug!(%errno, "failed to unlock a key; closing the file releases it");
         }
     }
 }
 
-/// Whether the file is still the one that others open.
+/// Whether the name still leads to this file, which other processes open.
 fn is_named(dir: &Dir, file: &File) -> Result<bool, DiskError> {
     let named = dir.stat(FILE)?.map(|stat| stat.identity);
     Ok(named == Some(dir.stat_open(file)?.identity))
 }
 
-/// Two keys that meet in one byte wait for each other, and lose nothing but time.
+/// Two keys that share a byte wait for each other, which only costs time.
 fn byte_of(key: Digest) -> libc::flock {
     let mut first = [0; 8];
     first.copy_from_slice(&key.as_bytes()[..8]);
@@ -154,7 +154,7 @@ mod tests {
         drop(KeyByte::take(&dir, one, "x", patient, String::new).unwrap());
     }
 
-    /// Has the file of keys removed by another program as soon as it is opened.
+    /// Removes the file of keys, as another program might, as soon as it is opened.
     struct Remover(std::path::PathBuf);
 
     impl crate::disk::Witness for Remover {
@@ -170,10 +170,10 @@ mod tests {
         }
     }
 
-    /// Who locks a file that has no name excludes nobody.
+    /// A lock on a file without a name excludes no other process.
     #[test]
     #[allow(clippy::disallowed_methods, reason = "plays another program")]
-    fn g6_a_key_is_held_in_the_file_that_others_open() {
+    fn g6_a_key_is_locked_in_the_file_that_others_open() {
         let temp = tempfile::tempdir().unwrap();
         let file = temp.path().join(FILE);
         let path = camino::Utf8PathBuf::from_path_buf(temp.path().to_path_buf()).unwrap();

@@ -1,33 +1,34 @@
-//! Kernel locks between processes. Nothing here guesses: whoever dies loses its locks at once.
+//! Kernel locks between processes. Liveness is decided by these locks, which the kernel releases when a process
+//! exits.
 //!
 //! # Which file is locked how
 //!
 //! | file | lock | held |
 //! |---|---|---|
-//! | `lock/commit` | `flock`, shared or exclusive, with turnstile | by readers of one moment; while changes are checked and applied |
+//! | `lock/commit` | `flock`, shared or exclusive, with turnstile | shared by consistent reads; exclusive while changes are checked and applied |
 //! | `lock/db` | `flock`, exclusive | for each write of SQLite |
-//! | `lock/name/<name>` | `flock`, shared or exclusive, with turnstile | as long as its user likes |
-//! | a file that a caller names | `flock`, shared or exclusive, as flock(1) does: no turnstile | as long as its user likes |
-//! | `lock/keys` | one OFD byte lock for each key that is populated now | from before the tree is looked at again until it is in place |
-//! | `lock/waits` | `flock`, exclusive | while a wait is listed in it, which takes no waiting |
-//! | `lock/vouchers` | `flock`, exclusive, with turnstile | while vouchers and the files they are for are changed |
+//! | `lock/name/<name>` | `flock`, shared or exclusive, with turnstile | as long as the caller wants |
+//! | a file that a caller names | `flock`, shared or exclusive, as flock(1) does: no turnstile | as long as the caller wants |
+//! | `lock/keys` | one OFD byte lock for each key that is being populated | from before the tree is checked again until it is in place |
+//! | `lock/waits` | `flock`, exclusive | while a wait is added to it, without blocking |
+//! | `lock/vouchers` | `flock`, exclusive, with turnstile | while claims and the files they are for are changed |
 //! | `lock/runs` | one OFD byte lock for each live run | from before the run's row exists until it ends |
-//! | `txn/<id>` | `flock`, exclusive | by the transaction that stages there, and by whoever deletes it |
-//! | a tree's root directory | `flock`, shared | by whoever pinned the tree |
+//! | `txn/<id>` | `flock`, exclusive | by the transaction that stages there, and by the process that deletes it |
+//! | a tree's root directory | `flock`, shared | while the tree is pinned |
 //!
-//! The kinds do not see each other, so each file has one kind. Order: keys, files that a caller names (by device
-//! and inode), named locks (by name), `vouchers`, `commit`, `db`. Waiting is blocking, never polling: a poller starves.
-//! (Only where no thread can be had, and for what another program holds in SQLite, there is nothing else.)
-//! The turnstile is a second lock that is
-//! passed through on the way in: whoever waits for the lock holds it, so that readers that overlap for
-//! ever cannot keep a writer out. Who does not wait at all stands in no line. Once a lock was waited for its
-//! name must still lead to that file; else the one that is there now is taken.
+//! The kinds of locks do not exclude each other, so each file uses one kind. Lock order: keys, files that a caller
+//! names (by device and inode), named locks (by name), `vouchers`, `commit`, `db`. Waits block and do not poll,
+//! because a poller starves. (Polling is used only where no thread can be started, and for locks that another program
+//! holds in SQLite.) The turnstile is a second lock: a process that waits for the lock holds the turnstile, and every
+//! new request passes through it, so that overlapping readers cannot starve a writer. A request that does not wait
+//! skips the turnstile. After a wait the name must still lead to the same file; otherwise the file that is there now
+//! is locked.
 //!
-//! What a holder writes into a lock file is read by people only.
+//! The text that a holder writes into a lock file is informational.
 //!
-//! A lock belongs to an open file description, which children can inherit: then it is held until the last
-//! of them has closed it, or any of them has given it back. So whoever holds one gives it back explicitly,
-//! and an heir touches nothing that it inherited.
+//! A lock belongs to an open file description, which child processes can inherit: it is held until the last of them
+//! has closed it or any of them has unlocked it. So the holder unlocks explicitly, and a process never touches a lock
+//! that it inherited.
 
 mod by_path;
 mod db;

@@ -10,7 +10,7 @@ use crate::ambient::Maker;
 use crate::disk::{Dir, DiskError};
 use crate::model::RunId;
 
-/// Keeps a run alive: its byte of `lock/runs`, locked through a description of its own.
+/// Marks a run as running: its byte of `lock/runs`, locked through a description of its own.
 #[derive(Debug)]
 pub(crate) struct RunByte {
     file: File,
@@ -25,20 +25,20 @@ impl RunByte {
 }
 
 impl Drop for RunByte {
-    /// Gives it back explicitly: a process that inherited the description would keep the run alive.
+    /// Unlocks explicitly: a process that inherited the description would otherwise keep the run marked as running.
     fn drop(&mut self) {
         if !self.maker.is_here() {
             return;
         }
         let unlock = byte(self.at, libc::F_UNLCK);
         if let Err(errno) = fcntl(&self.file, FcntlArg::F_OFD_SETLK(&unlock)) {
-            tracing::debug!(%errno, "a run's byte is given back by closing it only");
+            tracing::debug!(%errno, "failed to unlock the byte of a run; closing the file releases it");
         }
     }
 }
 
-/// Asks which runs are alive, through a description that holds no byte itself: who asks through the
-/// holder's own is always told "free".
+/// Queries which runs are running, through a description that holds no lock itself: a query through the holder's own
+/// description always reports "free".
 #[derive(Debug)]
 pub(crate) struct Runs {
     dir: Dir,
@@ -55,13 +55,13 @@ impl Runs {
         })
     }
 
-    /// The same where nothing may be made or written.
+    /// The same for inspection, without creating or writing anything.
     pub(crate) fn open_to_look(dir: Dir) -> Result<Self, DiskError> {
         let asking = dir.open_file(FILE)?;
         Ok(Self { dir, asking })
     }
 
-    /// Makes a run alive. `None` if its byte is taken, which only a colliding id can cause.
+    /// Marks a run as running. `None` if its byte is locked already, which only a colliding id can cause.
     pub(crate) fn enter(&self, run: RunId) -> Result<Option<RunByte>, DiskError> {
         let file = self.dir.open_lock_file(FILE)?;
         let at = run.lock_byte();
@@ -75,14 +75,14 @@ impl Runs {
         }
     }
 
-    /// Whether a run is alive now. Whoever waits for its end is not taken for it: they share the byte.
+    /// Whether a run is running. Processes that wait for its end hold the byte shared and do not count.
     pub(crate) fn is_alive(&self, run: RunId) -> Result<bool, DiskError> {
         let mut lock = byte(run.lock_byte(), libc::F_RDLCK);
         fcntl(&self.asking, FcntlArg::F_OFD_GETLK(&mut lock)).map_err(|errno| self.error(errno))?;
         Ok(i32::from(lock.l_type) != libc::F_UNLCK)
     }
 
-    /// Has somebody told, from a thread of its own, when a run has ended.
+    /// Calls `told`, from a thread of its own, when a run has ended.
     pub(crate) fn when_ended(
         &self,
         run: RunId,
@@ -100,7 +100,7 @@ impl Runs {
     }
 }
 
-/// Whether a locked byte excludes between two descriptions of a file in a directory, and can be asked about.
+/// Whether a byte lock excludes between two open file descriptions in a directory, and can be queried.
 ///
 /// # Errors
 /// [`DiskError`] when the file cannot be opened or the lock call itself fails.
@@ -115,7 +115,7 @@ pub(crate) fn bytes_exclude(dir: &Dir, name: &str) -> Result<bool, DiskError> {
     let (one, two) = (dir.open_lock_file(name)?, dir.open_lock_file(name)?);
     let wanted = byte(0, libc::F_WRLCK);
     match fcntl(&one, FcntlArg::F_OFD_SETLK(&wanted)) {
-        // Another process tries the same: it can be excluded, so it excludes.
+        // Another process tries the same: the lock excludes it, so it works.
         Err(Errno::EAGAIN | Errno::EACCES) => return Ok(true),
         locked => locked.map_err(failed)?,
     };
@@ -125,8 +125,8 @@ pub(crate) fn bytes_exclude(dir: &Dir, name: &str) -> Result<bool, DiskError> {
     Ok(is_refused && i32::from(asked.l_type) != libc::F_UNLCK)
 }
 
-/// Locks a byte of a file that another program locks too; says whether that was possible at once. Taken again in
-/// another mode, it is changed to that.
+/// Locks a byte of a file that another program locks too; returns whether that was possible at once. A second call
+/// with another mode converts the lock.
 pub(crate) fn hold_byte(file: &File, at: i64, mode: Mode) -> Result<bool, rustix::io::Errno> {
     let kind = match mode {
         Mode::Shared => libc::F_RDLCK,
@@ -152,7 +152,7 @@ mod tests {
     use crate::disk::Disk;
 
     #[test]
-    fn whoever_waits_for_the_end_of_a_run_does_not_keep_it_alive() {
+    fn a_waiter_for_the_end_of_a_run_does_not_count_as_the_run() {
         let temp = tempfile::tempdir().unwrap();
         let path = camino::Utf8PathBuf::from_path_buf(temp.path().to_path_buf()).unwrap();
         let runs = Runs::open(&Dir::open(&path, Disk::default()).unwrap()).unwrap();
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn g6_a_run_is_alive_exactly_while_its_byte_is_held() {
+    fn g6_a_run_is_running_exactly_while_its_byte_is_locked() {
         let temp = tempfile::tempdir().unwrap();
         let path = camino::Utf8PathBuf::from_path_buf(temp.path().to_path_buf()).unwrap();
         let runs = Runs::open(&Dir::open(&path, Disk::default()).unwrap()).unwrap();
@@ -183,9 +183,9 @@ mod tests {
         assert!(!runs.is_alive(one).unwrap());
     }
 
-    /// A child that inherited it may live for long.
+    /// A child process that inherited the description may run for a long time.
     #[test]
-    fn g6_a_run_that_has_ended_is_dead_whoever_has_inherited_its_byte() {
+    fn g6_an_ended_run_is_not_running_even_if_a_child_inherited_its_byte() {
         let temp = tempfile::tempdir().unwrap();
         let path = camino::Utf8PathBuf::from_path_buf(temp.path().to_path_buf()).unwrap();
         let runs = Runs::open(&Dir::open(&path, Disk::default()).unwrap()).unwrap();

@@ -1,5 +1,5 @@
-//! Every wait for a kernel lock. What blocks is here and nowhere else, so that each wait can be announced, limited
-//! and given up.
+//! Every wait for a kernel lock. Blocking calls are only in this file, so that each wait can be announced, limited
+//! and cancelled.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -16,33 +16,33 @@ use super::flock::{LockError, Mode, try_flock, unlock};
 use crate::disk::DiskError;
 use crate::workers::{self, NoThread};
 
-/// After how long a waiter reports whom it waits for.
+/// How long a waiter waits before it reports the holder.
 const NOTICE_AFTER: Duration = Duration::from_secs(1);
 
-/// How often a waiter asks whether it is to give up.
+/// How often a waiter checks whether it is cancelled.
 const ASK_EVERY: Duration = Duration::from_millis(100);
 
-/// The pauses between two tries of a wait that cannot block: the first, and the longest.
+/// The first and the longest pause between two tries of a wait that cannot block.
 const POLL_FIRST: Duration = Duration::from_millis(1);
 const POLL_LONGEST: Duration = Duration::from_millis(25);
 
 /// How to wait for a lock.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Wait<'a> {
-    /// Give up after this long; never, if `None`.
+    /// The limit of the wait; `None` for no limit.
     pub(crate) limit: Option<Duration>,
-    /// Receives who holds it, once, when a wait has become long.
+    /// Called once with the holder when a wait has become long.
     pub(crate) tell: Option<&'a dyn Fn(&str)>,
-    /// Asked again and again whether to give up before the limit.
+    /// Called repeatedly; true cancels the wait before its limit.
     pub(crate) gives_up: Option<&'a dyn Fn() -> bool>,
 }
 
-/// Asked by every wait of a handle whether to give up.
+/// The cancellation check of every wait of a handle.
 #[derive(Clone, Default)]
 pub(crate) struct GivesUp(pub(crate) Option<Arc<dyn Fn() -> bool + Send + Sync>>);
 
 impl GivesUp {
-    /// A wait with this limit that ends before it if that is asked for.
+    /// A wait with this limit that can also be cancelled.
     pub(crate) fn within(&self, limit: Option<Duration>) -> Wait<'_> {
         Wait {
             limit,
@@ -51,7 +51,7 @@ impl GivesUp {
         }
     }
 
-    /// Whether to give up now.
+    /// Whether the wait is cancelled now.
     pub(crate) fn is_asked(&self) -> bool {
         self.0.as_ref().is_some_and(|asked| asked())
     }
@@ -72,7 +72,7 @@ impl Wait<'_> {
         }
     }
 
-    /// What is left of it after some of it.
+    /// The wait that is left after part of it.
     pub(super) fn after(self, waited: Duration) -> Self {
         Self {
             limit: self.limit.map(|limit| limit.saturating_sub(waited)),
@@ -86,14 +86,14 @@ impl Wait<'_> {
     }
 }
 
-/// A lock, for the process that waits for it.
+/// A lock, as its waiter describes it.
 pub(crate) struct Awaited<'a> {
-    /// What people call it.
+    /// Its display name.
     pub(crate) name: &'a str,
-    /// Where it is, for errors of the system.
+    /// Its path, for system errors.
     pub(crate) path: Utf8PathBuf,
     pub(crate) mode: Mode,
-    /// Who holds it, for people.
+    /// The holder, for display.
     pub(crate) holder: &'a dyn Fn() -> String,
 }
 
@@ -111,7 +111,7 @@ impl Awaited<'_> {
     }
 }
 
-/// What is asked of the kernel for an open file.
+/// A lock request for an open file.
 #[derive(Clone, Copy)]
 pub(super) enum Ask {
     Flock(Mode),
@@ -119,7 +119,7 @@ pub(super) enum Ask {
 }
 
 impl Ask {
-    /// Takes the lock if that needs no waiting.
+    /// Acquires the lock if it is free.
     pub(super) fn once(self, file: impl AsFd) -> Result<bool, Errno> {
         match self {
             Self::Flock(mode) => try_flock(file, mode),
@@ -131,7 +131,7 @@ impl Ask {
         }
     }
 
-    /// Takes the lock as soon as it is free. Only for a thread that nothing else depends on.
+    /// Waits for the lock. Only for a thread that no other work depends on.
     fn blocking(self, file: impl AsFd) -> Result<(), Errno> {
         rustix::io::retry_on_intr(|| match self {
             Self::Flock(Mode::Shared) => rustix::fs::flock(&file, FlockOperation::LockShared),
@@ -144,7 +144,7 @@ impl Ask {
     }
 }
 
-/// Locks `file` once it has passed through the turnstiles, each held until then; returns how long that took.
+/// Acquires the turnstiles one after the other and then locks `file`; returns how long that took.
 pub(crate) fn in_line<F: AsFd + Send + 'static>(
     awaited: &Awaited<'_>,
     turnstiles: Vec<F>,
@@ -152,7 +152,7 @@ pub(crate) fn in_line<F: AsFd + Send + 'static>(
     wait: Wait<'_>,
 ) -> Result<(F, Duration), LockError> {
     let begun = Instant::now();
-    // Who does not wait stands in no line: those who pass through a turnstile are not in its way.
+    // A request that does not wait skips the turnstiles.
     let waits = wait.limit != Some(Duration::ZERO);
     let failed = |errno| awaited.failed(errno);
     let mut free = true;
@@ -172,18 +172,18 @@ pub(crate) fn in_line<F: AsFd + Send + 'static>(
     wait_for(awaited, line, (begun, wait))
 }
 
-/// Gives a turnstile back explicitly: a process that is just being started keeps it otherwise, until it is another
-/// program.
+/// Unlocks a turnstile explicitly: a child process that has forked but not yet executed its program still has the
+/// description.
 fn give_back(turnstile: impl AsFd) {
     if let Err(errno) = unlock(turnstile) {
-        tracing::debug!(%errno, "a turnstile is given back by closing it only");
+        tracing::debug!(%errno, "failed to unlock a turnstile; closing the file releases it");
     }
 }
 
-/// Takes what is asked for of each file, in this order, and returns the last one, locked.
+/// Makes each request in order and returns the last file, locked.
 ///
-/// Blocks in a thread of its own, so that the caller can speak up and give up; what that thread gets later is
-/// released at once. Where no thread can be had the calling one tries again and again.
+/// Blocks in a thread of its own, so that the caller can announce and cancel the wait; a lock that the thread
+/// acquires afterwards is released at once. Where no thread can be started the calling thread polls.
 pub(super) fn wait_for<F: AsFd + Send + 'static>(
     awaited: &Awaited<'_>,
     line: Vec<(F, Ask)>,
@@ -196,13 +196,13 @@ pub(super) fn wait_for<F: AsFd + Send + 'static>(
     let (sender, receiver) = sync_channel(1);
     let block = move |line: Vec<(F, Ask)>| {
         let got = line.iter().try_for_each(|(file, ask)| ask.blocking(file));
-        // If the caller has given up, what was locked is closed, and with it the lock goes.
+        // If the caller has given up, closing the file releases the lock.
         drop(sender.send(got.map(|()| line)));
     };
     let mut line = match workers::detached("tljournal-lock", line, block) {
         Ok(_) => patience.receive(&receiver)?,
         Err(NoThread { given, source }) => {
-            tracing::debug!(%source, "no thread to wait in");
+            tracing::debug!(%source, "failed to start a thread to wait in");
             let mut ahead = given.iter().peekable();
             patience.poll(&mut || {
                 while let Some((file, ask)) = ahead.peek() {
@@ -227,7 +227,7 @@ pub(super) fn wait_for<F: AsFd + Send + 'static>(
     }
 }
 
-/// Tries until `attempt` returns something: for what the kernel has no queue for.
+/// Tries until `attempt` returns something, for waits without a kernel queue.
 pub(crate) fn poll<T, E: From<LockError>>(
     awaited: &Awaited<'_>,
     wait: Wait<'_>,
@@ -242,7 +242,7 @@ pub(crate) fn poll<T, E: From<LockError>>(
 /// Calls `ended`, from a thread of its own, when the lock is free.
 ///
 /// # Errors
-/// As the system says when no thread can be had.
+/// The system's error when no thread can be started.
 pub(super) fn when_free<F: AsFd + Send + 'static>(
     file: F,
     ask: Ask,
@@ -257,7 +257,7 @@ pub(super) fn when_free<F: AsFd + Send + 'static>(
     thread.map(drop).map_err(|refused| refused.source)
 }
 
-/// A wait that is under way.
+/// A wait in progress.
 struct Patience<'a> {
     awaited: &'a Awaited<'a>,
     begun: Instant,
@@ -275,7 +275,7 @@ impl<'a> Patience<'a> {
         }
     }
 
-    /// How long until there is something to do; `None` if only the lock ends the wait.
+    /// How long until the next check; `None` if only the lock ends the wait.
     fn pause(&self) -> Option<Duration> {
         let waited = self.begun.elapsed();
         let until_notice = (!self.announced).then(|| NOTICE_AFTER.saturating_sub(waited));
@@ -285,10 +285,10 @@ impl<'a> Patience<'a> {
         pauses.into_iter().flatten().min()
     }
 
-    /// Announces a long wait, and ends one that is over.
+    /// Announces a long wait and ends one whose limit is over or that is cancelled.
     fn look_up(&mut self) -> Result<(), LockError> {
         let waited = self.begun.elapsed();
-        // A long wait is announced, also by who comes to it only when it is over.
+        // A long wait is announced even if this is first called after it has ended.
         if !self.announced && waited >= NOTICE_AFTER {
             self.announce();
         }
@@ -330,7 +330,7 @@ impl<'a> Patience<'a> {
         &mut self,
         attempt: &mut dyn FnMut() -> Result<Option<T>, E>,
     ) -> Result<T, E> {
-        // Nothing is ever sent: this only passes time.
+        // Nothing is ever sent: the timeout is the pause.
         let (_sender, time) = sync_channel::<()>(1);
         let mut pause = POLL_FIRST;
         loop {
@@ -360,9 +360,9 @@ mod tests {
         }
     }
 
-    /// The right to wait is used up by what was waited.
+    /// The time waited counts against the limit.
     #[test]
-    fn what_was_waited_is_taken_off_the_limit() {
+    fn the_time_waited_counts_against_the_limit() {
         let seconds = |limit: Option<u64>| Wait {
             limit: limit.map(Duration::from_secs),
             ..Wait::default()
@@ -373,7 +373,7 @@ mod tests {
         assert_eq!(after(None, 9), None);
     }
 
-    /// Waits for what never comes.
+    /// Waits for a lock that is never released.
     fn wait_in_vain(wait: Wait<'_>) -> Duration {
         let file = tempfile::NamedTempFile::new().unwrap();
         assert!(try_flock(&file, Mode::Exclusive).unwrap());
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn g10_a_wait_ends_with_its_limit_or_when_it_is_given_up() {
+    fn g10_a_wait_ends_at_its_limit_or_when_it_is_cancelled() {
         let limit = Duration::from_millis(20);
         let waited = wait_in_vain(Wait {
             limit: Some(limit),
@@ -400,13 +400,13 @@ mod tests {
     }
 
     #[test]
-    fn g10_a_long_wait_is_told_of_once() {
+    fn g10_a_long_wait_is_announced_once() {
         let (told, asked) = (AtomicU32::new(0), AtomicU32::new(0));
         let tell = |holder: &str| {
             assert_eq!(holder, "somebody");
             told.fetch_add(1, Ordering::Relaxed);
         };
-        // It is given up some time after it was told.
+        // It is cancelled some time after the announcement.
         let gives_up =
             || told.load(Ordering::Relaxed) > 0 && asked.fetch_add(1, Ordering::Relaxed) > 2;
         let waited = wait_in_vain(Wait {
@@ -419,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn g10_a_wait_that_cannot_block_is_limited_announced_and_given_up() {
+    fn g10_a_wait_that_cannot_block_is_limited_announced_and_cancelled() {
         let told = Cell::new(0);
         let limited = Wait::within(Some(Duration::from_millis(1200)));
         let tell = |who: &str| told.set(told.get() + who.len());

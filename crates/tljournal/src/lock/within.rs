@@ -7,19 +7,20 @@ use super::flock::try_exclusive;
 use crate::disk::{Dir, DiskError};
 use crate::model::{Identity, Kind};
 
-/// A directory that is gone through: what is left in it to be looked at, and how it is known again.
+/// A directory being walked: the names still to visit, and its identity.
 struct Level {
     names: Vec<OsString>,
     identity: Identity,
     path: Utf8PathBuf,
 }
 
-/// Whether anybody has locked an entry that is a directory, or a directory anywhere below it.
+/// Whether any process has locked an entry that is a directory, or a directory anywhere below it.
 ///
-/// Meant for what was renamed out of its place: whoever pins a tree checks afterwards that the path
-/// still names it, so nobody can begin to hold what is found free here.
+/// Meant for something that was renamed out of its place: a process that pins a tree checks afterwards that the path
+/// still names it, so no new pin can appear on what is found free here.
 ///
-/// However deep it goes, one directory is open at a time; the way back is `..`, and what is moved meanwhile counts
+/// One directory is open at a time, whatever the depth; the way back is `..`, and a directory that is moved meanwhile
+/// counts as locked.
 /// as locked.
 pub(crate) fn is_locked_within(dir: &Dir, name: impl AsRef<OsStr>) -> Result<bool, DiskError> {
     let (mut here, mut levels) = match look(dir, name.as_ref())? {
@@ -56,7 +57,7 @@ pub(crate) fn is_locked_within(dir: &Dir, name: impl AsRef<OsStr>) -> Result<boo
     }
 }
 
-/// Whether somebody has locked something in a directory, at any depth.
+/// Whether any process has locked something in a directory, at any depth.
 pub(crate) fn is_locked_inside(dir: &Dir) -> Result<bool, DiskError> {
     for name in dir.names()? {
         if is_locked_within(dir, &name)? {
@@ -66,11 +67,11 @@ pub(crate) fn is_locked_inside(dir: &Dir) -> Result<bool, DiskError> {
     Ok(false)
 }
 
-/// What an entry turned out to be.
+/// What an entry is.
 enum Looked {
     Locked,
-    /// No directory, or one that cannot be gone into. Nobody can have opened what its owner cannot, and removing it
-    /// mends the mode.
+    /// Not a directory, or one that cannot be entered. No process can have opened what its owner cannot, and removing
+    /// it corrects the mode.
     Closed,
     Inside(Dir, Level),
 }

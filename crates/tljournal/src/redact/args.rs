@@ -1,7 +1,7 @@
 use super::patterns::{is_name_of_secret, is_option_of_account, may_hold_secret};
 use super::{HIDDEN, redacted_text};
 
-/// A command line as it may be told and stored: what looks like a secret in it is hidden.
+/// A command line for display and storage, with anything that looks like a secret hidden.
 #[must_use]
 pub fn redacted(args: impl IntoIterator<Item = String>) -> String {
     let args: Vec<_> = args.into_iter().collect();
@@ -11,7 +11,7 @@ pub fn redacted(args: impl IntoIterator<Item = String>) -> String {
     }
     let (mut follows, mut told) = (false, Vec::new());
     for (n, arg) in args.iter().enumerate() {
-        // What a shell is to run is words, and every other argument one of them.
+        // The script after `sh -c` is split into words; any other argument is one word.
         let is_script = n > 0 && args[n - 1].starts_with('-') && args[n - 1].ends_with('c');
         let option = n.checked_sub(1).map_or("", |before| &args[before]);
         told.push(if follows && !arg.starts_with('-') {
@@ -25,11 +25,11 @@ pub fn redacted(args: impl IntoIterator<Item = String>) -> String {
             argument(arg, &mut follows)
         });
     }
-    // What is a secret only beside another argument: `login -p`, `x`
+    // Secrets that are recognized only together with another argument: `login -p x`
     redacted_text(&told.join(" ")).into_owned()
 }
 
-/// Hides the password behind a user; neither ids of users and groups nor paths on a host.
+/// Hides the password after a user name, but neither numeric user and group ids nor paths on a host.
 fn account(arg: &str, follows: &mut bool) -> String {
     let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     let are_ids = |user, group| is_number(user) && is_number(group);
@@ -43,7 +43,7 @@ fn account(arg: &str, follows: &mut bool) -> String {
     }
 }
 
-/// Hides a secret in one argument, all of what is behind its name; notes whether one follows.
+/// Hides a secret in one argument, after its name; records whether the next argument is one.
 fn argument(arg: &str, follows: &mut bool) -> String {
     *follows = false;
     match arg.split_once('=') {
@@ -61,7 +61,7 @@ fn argument(arg: &str, follows: &mut bool) -> String {
     }
 }
 
-/// Hides secrets among words, also where one is on the line after its option.
+/// Hides secrets among words, including one on the line after its option.
 fn script(text: &str, follows: &mut bool) -> String {
     let hide = |word: &str, follows: &mut bool| {
         let bare = word.trim_end();

@@ -1,23 +1,23 @@
 use std::ops::Range;
 
-/// How much may be in one: what goes on for longer is none.
+/// The largest size of a block; longer text is not treated as one.
 const BYTES_MAX: usize = 64 << 10;
 /// The shortest line of a private key.
 const KEY_LINE_BYTES_MIN: usize = 16;
 
-/// Lines that are a secret, because of the line in front of them.
+/// Lines that hold a secret because of the line before them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Block {
     kind: Kind,
-    /// How far the line in front of them is indented.
+    /// The indentation of the line before them.
     indent: usize,
-    /// How many bytes have gone by.
+    /// The number of bytes read so far.
     passed: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// All that is indented further (`password: |`).
+    /// All lines that are indented further (`password: |`).
     Text,
     /// The items of a list (`passwords:`).
     List,
@@ -26,7 +26,7 @@ enum Kind {
 }
 
 impl Block {
-    /// The block that a line begins.
+    /// The block that a line starts.
     pub(super) fn begun_by(line: &[u8]) -> Option<Self> {
         if line.starts_with(b"-----") {
             return None;
@@ -52,7 +52,7 @@ impl Block {
         })
     }
 
-    /// What is to be hidden of a line, which is not blank; `None` if the block is over.
+    /// The secret part of a non-blank line; `None` if the block is over.
     pub(super) fn secret(&mut self, line: &[u8]) -> Option<Range<usize>> {
         self.passed += line.len();
         if self.passed > BYTES_MAX {

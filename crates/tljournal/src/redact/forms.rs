@@ -1,6 +1,6 @@
-//! What the tests of this room know of secrets.
+//! Examples of secrets for the tests of this module.
 
-/// What lies in a text, and what is stored of it.
+/// Texts, and how they are stored.
 pub(super) const TOLD: [(&str, &str); 91] = [
     ("--password=x", "--password=[redacted]"),
     ("--token abc --verbose", "--token [redacted] --verbose"),
@@ -55,7 +55,7 @@ pub(super) const TOLD: [(&str, &str); 91] = [
     ),
     ("xoxb-0123456789-abc", "[redacted]"),
     ("(eyJhbGciOiJI.eyJzdWIiOiIx.SflKxwRJSMeK)", "([redacted])"),
-    // What compilers and people say of such things.
+    // Messages of compilers and ordinary text.
     (
         "error: expected one of `!` or `::`, found token `;`",
         "error: expected one of `!` or `::`, found token `;`",
@@ -97,7 +97,7 @@ pub(super) const TOLD: [(&str, &str); 91] = [
         "login of bob, password: [redacted], failed",
     ),
     ("enter a password: ", "enter a password: "),
-    // What tools print, each in its own way.
+    // Output of various tools.
     (
         "aws_secret_access_key = a0BcDeFgHiJkLmNoPqRsTuVwXyZ0123456789abc",
         "aws_secret_access_key = [redacted]",

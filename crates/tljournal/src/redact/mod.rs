@@ -1,8 +1,7 @@
-//! Hides secrets in what is going to be stored: arguments, errors, labels, and the output of commands.
+//! Hides secrets in text that is stored: arguments, errors, labels, and the output of commands.
 //!
-//! What a secret looks like is one table, `patterns`. Whoever prints a secret in a form that is not there is not
-//! saved by this; what is hidden too much is a word in a log. Nothing here is asked when a secret is passed on
-//! to where it was going anyway.
+//! The forms of secrets are one table, `patterns`. A secret in another form is not hidden, and an ordinary word may
+//! be hidden by mistake. The text that is passed on to the terminal or to another program is never changed.
 
 mod args;
 mod block;
@@ -15,7 +14,7 @@ use std::borrow::Cow;
 pub use args::redacted;
 pub use stream::Redactor;
 
-/// What stands in the place of a secret.
+/// The replacement of a secret.
 const HIDDEN: &str = "[redacted]";
 
 /// A text with its secrets hidden.
@@ -30,20 +29,20 @@ pub fn redacted_text(text: &str) -> Cow<'_, str> {
     Cow::Owned(String::from_utf8_lossy(&out).into_owned())
 }
 
-/// How long the name of a transaction or run may be: more than anybody reads of one.
+/// The longest label of a transaction or run that is stored.
 const LABEL_CHARS_MAX: usize = 1000;
 
-/// The name of a transaction or run, as it is stored.
+/// The label of a transaction or run, as it is stored.
 pub(crate) fn label(text: &str) -> String {
     redacted_within(text, LABEL_CHARS_MAX)
 }
 
-/// A text as it is stored: its secrets hidden, and no longer than this.
+/// A text as it is stored: redacted and truncated.
 pub(crate) fn redacted_within(text: &str, chars_max: usize) -> String {
     cut(&redacted_text(text), chars_max)
 }
 
-/// The beginning of a text, with a mark where it was cut.
+/// The start of a text, with a mark if it was truncated.
 pub(crate) fn cut(text: &str, chars_max: usize) -> String {
     match text.char_indices().nth(chars_max) {
         Some((at, _)) => format!("{}…", &text[..at]),

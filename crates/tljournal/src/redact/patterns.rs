@@ -6,7 +6,7 @@ use regex::bytes::{CaptureLocations, Regex};
 use super::block::Block;
 use super::plain::{self, Plain};
 
-/// What the names of secrets contain.
+/// Substrings of the names of secrets.
 const NAMES: [&str; 23] = [
     "password",
     "passwd",
@@ -33,7 +33,7 @@ const NAMES: [&str; 23] = [
     "key-data",
 ];
 
-/// What the names of things contain that may be a secret, if they look like one: a path to a key does not.
+/// Substrings of names that may hold a secret, if the value looks like one: a path to a key does not.
 const NAMES_OF_KEYS: [&str; 14] = [
     "signing_key",
     "signing-key",
@@ -51,23 +51,23 @@ const NAMES_OF_KEYS: [&str; 14] = [
     "secret_key_base",
 ];
 
-/// The forms in which secrets occur. Each has one group, the secret, or several of which one matches; the first two
-/// and the last have none: the secret is on the lines that follow. `NAME` stands for one of these names, `ITSKEY` for one
-/// of the other ones, `USER` for that of a user, which is no number, and `LONG` for a word that is no word of a
-/// language.
+/// The forms of secrets. Each has one group for the secret, or several of which one matches; the first two and the
+/// last have none, because the secret is on the following lines. `NAME` stands for one of the first list of names,
+/// `ITSKEY` for one of the second, `USER` for a user name, which is not a number, and `LONG` for a word that looks
+/// random.
 const FORMS: [&str; 35] = [
-    // The name of a list or of a text, which follows it on lines of its own (YAML). It stands before the form that
-    // would take `|` for the secret.
+    // The name of a list or a text that follows on lines of its own (YAML). It comes before the form that would match
+    // `|` as the secret.
     r#"^[^\w\r\n]*[\w.-]*NAME[\w.-]*["']?[ \t]*:[ \t]*(?:[|>][+-]?[0-9]?)?[ \t]*$"#,
-    // Where lines of a private key follow (PuTTY)
+    // Followed by lines of a private key (PuTTY)
     r"^[^\w\r\n]*private-lines:[ \t]*[0-9]+[ \t]*$",
     // name="x", "name": "x", name = 'x'
     r#"NAME[\w.-]*\\?["']?[ \t]*[:=][ \t]*\\?(?:"((?:[^"\\\r\n]|\\[^\r\n])+)|'([^'\r\n]+))"#,
-    // The same where a shell has quoted it again
+    // The same with another level of shell quoting
     r#"NAME[\w.-]*[\\"']{2,}[ \t]*[:=][ \t]*[\\"']+([^\\"'\s]+)"#,
-    // name=x: up to a space, or to a quotation mark that ends what is around it.
+    // name=x: up to a blank, or to a quotation mark that ends the surrounding text.
     r#"NAME[\w.-]*=([^\s"'=>](?:[^\s"']|["'][^\s,;:)\]}>])*)"#,
-    // name: x, name = x: where a line begins so, up to its end.
+    // name: x, name = x: at the start of a line, up to its end.
     r#"^[ \t-]*[\w.-]*NAME[\w.-]*[ \t]*[:=][ \t]+([^\s"'][^\r\n]*)"#,
     // name: x, name = x, in the middle of a line: one word that looks like a secret
     r#"NAME[\w.-]*[\\"']*[ \t]*[:=][ \t]+(LONG)"#,
@@ -114,27 +114,27 @@ const FORMS: [&str; 35] = [
     r#"authorization["']?[ \t]*[:=][ \t]*["']?(?:(?:bearer|basic|digest|token|negotiate)[ \t]+)?([^\s"'][^\r\n"']*)"#,
     // X-Auth-Token: x, Set-Cookie: x
     r#"(?:^|[^\w-])(?:x-[\w-]*(?:token|key|secret|auth)[\w-]*|(?:set-)?cookie)["']?[ \t]*:[ \t]*["']?([^\s"'][^\r\n"']*)"#,
-    // Bearer x, where it is no word; and where hooks go
+    // Bearer x, unless x is an ordinary word; and URLs of webhooks
     r"\b(?:bearer[ \t]+|hooks\.slack\.com/(?:services|workflows|triggers)/|discord(?:app)?\.com/api/webhooks/)([\w.~+/=-]{16,})",
     ISSUED,
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----",
 ];
 
-/// What services hand out: cloud providers, forges, registries, chats, payment, providers of models, and issuers of
-/// JSON web tokens; keys of age; a private key in base64.
+/// Credentials issued by services: cloud providers, forges, registries, chats, payment, model providers, and issuers
+/// of JSON web tokens; age keys; a private key in base64.
 const ISSUED: &str = r"\b((?-i:(?:AKIA|ASIA)[0-9A-Z]{16}|gh[pousr]_[0-9A-Za-z]{20,}|github_pat_\w{20,}|gl(?:pat|rt|dt|cbt|ptt|ft|soat|agent|imt|oas)-[\w-]{16,}|x(?:ox[a-z]|app)-[0-9A-Za-z-]{10,}|npm_[0-9A-Za-z]{30,}|pypi-[\w-]{20,}|rubygems_[0-9a-f]{40,}|oy2[0-9a-z]{43}|cio[0-9A-Za-z]{32}\b|dckr_[op]at_[\w-]{20,}|AKCp[0-9A-Za-z]{50,}|AIza[\w-]{30,}|ya29\.[\w-]{20,}|sk-[\w-]{20,}|hf_[0-9A-Za-z]{30,}|[srp]k_(?:live|test)_[0-9A-Za-z]{16,}|whsec_[0-9A-Za-z+/]{20,}|SG\.[\w-]{16,}\.[\w-]{16,}|hv[sbr]\.[\w-]{20,}|[0-9A-Za-z]{14}\.atlasv1\.[\w-]{40,}|ATATT3[\w=-]{20,}|do[opr]_v1_[0-9a-f]{40,}|dapi[0-9a-f]{32}|shp(?:at|ca|pa|ss)_[0-9a-fA-F]{20,}|gl(?:sa|c)_[\w+/=-]{20,}|sntry[su]_[\w+/=.-]{20,}|tskey-[\w-]{16,}|PMAK-[\w-]{20,}|NRAK-[0-9A-Z]{20,}|lin_api_\w{30,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|AGE-SECRET-KEY-(?:PQ-)?1[0-9A-Za-z]{20,}|LS0tLS1CRUdJTi[0-9A-Za-z+/=]{20,}))";
 
-/// The name of a user that is no number.
+/// A user name that is not a number.
 const USER: &str = r#"[^\s"':/=-]*[^\s"':/=0-9-][^\s"':/=]*"#;
 
-/// A word that no language has: of some length, and with a digit early in it. No path.
+/// A random-looking word: long, with a digit early in it, and not a path.
 const LONG: &str = r"[A-Za-z0-9+_=-](?:[A-Za-z/+_=-]{0,14})[0-9][\w/+=-]{14,}";
 
-/// Where a private key ends.
+/// The end of a private key.
 const KEY_ENDS: &str = "-----END [A-Z0-9 ]*PRIVATE KEY";
 
-/// What the forms contain that have no name, in lower case. In each line that it matches every form contains one
-/// of these, or a name: to look for that first is several times as fast.
+/// Substrings of the forms that have no name, in lower case. Every line that matches a form contains one of these or
+/// a name: searching for them first is several times as fast.
 const HINTS: [&str; 95] = [
     "://",
     "-pass",
@@ -233,24 +233,24 @@ const HINTS: [&str; 95] = [
     "private key",
 ];
 
-/// Something that was found.
+/// A match.
 pub(super) struct Found {
-    /// From where to where it is of interest.
+    /// The range of the match.
     pub(super) whole: Range<usize>,
     pub(super) what: What,
 }
 
-/// What it is.
+/// The kind of a match.
 pub(super) enum What {
-    /// This is to be hidden.
+    /// This range is a secret.
     Secret(Range<usize>),
     /// A private key begins.
     Key,
-    /// The secret is on the lines that follow.
+    /// The secret is on the following lines.
     Block(Block),
 }
 
-/// Looks for secrets in one text.
+/// A search for secrets in one text.
 pub(super) struct Search<'a> {
     text: Plain<'a>,
     forms: &'static Regex,
@@ -275,12 +275,12 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The first one at or after a place.
+    /// The first match at or after a position.
     pub(super) fn next(&mut self, from: usize) -> Option<Found> {
         let text = &*self.text.bytes;
         let mut from = self.text.plain(from);
         loop {
-            // A form may begin before its hint, and no line has one without.
+            // A form may begin before its hint; no line contains a form without a hint.
             let hint = self.hints.find_at(text, from)?;
             let line = line_around(text, hint.range());
             let begin = from.max(line.start);
@@ -304,7 +304,7 @@ impl<'a> Search<'a> {
     }
 }
 
-/// The line that something is in.
+/// The line that contains a range.
 fn line_around(text: &[u8], what: Range<usize>) -> Range<usize> {
     let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
     let begin = text[..what.start].iter().rposition(is_end);
@@ -322,20 +322,20 @@ fn hints() -> &'static Regex {
     })
 }
 
-/// Where a private key ends that has begun before.
+/// The end of a private key that began earlier.
 pub(super) fn key_end(text: &[u8]) -> Option<usize> {
     static END: OnceLock<Regex> = OnceLock::new();
     Some(END.get_or_init(|| compiled(KEY_ENDS)).find(text)?.start())
 }
 
-/// Whether a text is worth a search. Of a short one that is told sooner than the search is made ready.
+/// Whether a text may hold a secret. For a short text this is faster than preparing a search.
 pub(super) fn may_hold_secret(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     let mut hints = NAMES.iter().chain(&NAMES_OF_KEYS).chain(&HINTS);
     text.contains(plain::NOISE) || hints.any(|hint| text.contains(hint))
 }
 
-/// Whether what has this name is a secret.
+/// Whether the value with this name is a secret.
 pub(super) fn is_name_of_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let option = name.strip_prefix('-').unwrap_or_default();
@@ -343,7 +343,7 @@ pub(super) fn is_name_of_secret(name: &str) -> bool {
         || ["pass", "pwd", "pw"].contains(&option.trim_start_matches('-'))
 }
 
-/// Whether what follows this option is a user, and perhaps a password.
+/// Whether the value of this option is a user, possibly with a password.
 pub(super) fn is_option_of_account(option: &str) -> bool {
     ["-u", "-U", "--user", "--proxy-user"].contains(&option)
 }

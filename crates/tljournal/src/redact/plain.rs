@@ -4,13 +4,13 @@ use std::sync::OnceLock;
 
 use regex::bytes::Regex;
 
-/// What noise begins with: the sequences that colour a terminal, and the zeros between the letters of UTF-16.
+/// First characters of noise: terminal colour sequences, and the zero bytes of UTF-16.
 pub(super) const NOISE: [char; 2] = ['\u{1b}', '\0'];
 
-/// A text without what programs put between its letters: `pass<ESC>[0mword` is a password.
+/// A text without terminal colour sequences and zero bytes: `pass<ESC>[0mword` is a password.
 pub(super) struct Plain<'a> {
     pub(super) bytes: Cow<'a, [u8]>,
-    /// Where each byte stands in the original, if anything was left out.
+    /// The position of each byte in the original, if anything was removed.
     at: Option<Vec<usize>>,
     original_len: usize,
 }
@@ -42,7 +42,7 @@ impl<'a> Plain<'a> {
         }
     }
 
-    /// Where something of the original stands here, or what follows it if it was left out.
+    /// The position in this text of a position in the original, or of what follows if it was removed.
     pub(super) fn plain(&self, original: usize) -> usize {
         match &self.at {
             Some(at) => at.partition_point(|at| *at < original),
@@ -50,7 +50,7 @@ impl<'a> Plain<'a> {
         }
     }
 
-    /// Where something that is here stands in the original.
+    /// The range in the original of a range in this text.
     pub(super) fn original(&self, plain: Range<usize>) -> Range<usize> {
         let Some(at) = &self.at else {
             return plain;

@@ -4,16 +4,16 @@ use super::HIDDEN;
 use super::block::Block;
 use super::patterns::{self, Search, What};
 
-/// The longest line that is looked at as a whole, in bytes.
+/// The longest line that is examined as a whole, in bytes.
 const LINE_BYTES_MAX: usize = 64 << 10;
 
-/// How much of a longer line is looked at beyond what is told of it, so that a secret is not cut in two.
+/// How far a longer line is examined beyond the part that is written, so that no secret is split.
 const AHEAD_BYTES: usize = 8 << 10;
 
-/// Longest private key. What does not end after that is none.
+/// The longest private key. Longer text is not treated as one.
 const KEY_BYTES_MAX: usize = 64 << 10;
 
-/// What could follow on a line that is not ended yet, and show that a secret has begun.
+/// Possible continuations of an incomplete line that would show that a secret has begun.
 const PROBES: [&str; 7] = [
     "x</",
     "xxxxxxxxxxxxxxxxxxxxxxxx",
@@ -24,34 +24,34 @@ const PROBES: [&str; 7] = [
     "KEY-----",
 ];
 
-/// Hides the secrets in a stream of bytes, line by line; nothing else is changed. How the stream is cut into
-/// pieces makes no difference.
+/// Hides secrets in a stream of bytes line by line and changes nothing else. The result does not depend on how the
+/// stream is split into pieces.
 #[derive(Debug, Default)]
 pub struct Redactor {
-    /// The beginning of a line.
+    /// The start of a line.
     pending: Vec<u8>,
-    /// How much of it has been told.
+    /// How much of it has been written.
     told: usize,
     within: Within,
 }
 
-/// What the last piece ended in.
+/// The state at the end of the last piece.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Within {
     #[default]
     Text,
-    /// A private key, of which so much has gone by.
+    /// In a private key, with the number of bytes so far.
     Key(usize),
-    /// A secret that was too long to be seen whole.
+    /// In a secret that was too long to be matched as a whole.
     Secret,
-    /// Lines that are a secret, at the end of one of them.
+    /// In a block of secret lines, at the end of a line.
     Block(Block),
-    /// A line of them whose end has not been seen.
+    /// In a line of a block whose end has not arrived.
     BlockLine(Block),
 }
 
 impl Redactor {
-    /// Takes the next piece, and adds to `out` whatever lines are whole by then.
+    /// Takes the next piece and appends the lines that are now complete to `out`.
     pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         if self.pending.is_empty() {
             let told = self.lines(bytes, out);
@@ -65,17 +65,17 @@ impl Redactor {
         }
     }
 
-    /// Whether something has been taken and not been told.
+    /// Whether input has been taken that is not written yet.
     #[must_use]
     pub fn is_behind(&self) -> bool {
         self.told < self.pending.len()
     }
 
-    /// Adds what can be told of a line that is not ended yet, because nothing has come for a while: all but
-    /// its last word, and what would hide the next one.
+    /// Appends what is safe of an incomplete line, after a pause in the input: everything but its last word, and
+    /// anything that affects whether the next word is hidden.
     pub fn pause(&mut self, out: &mut Vec<u8>) {
         if let Within::Block(_) = self.within {
-            // Only a whole line says whether it belongs to it.
+            // Only a complete line shows whether it belongs to the block.
             return;
         }
         let pending = std::mem::take(&mut self.pending);
@@ -84,15 +84,15 @@ impl Redactor {
         self.pending = pending;
     }
 
-    /// Adds what is left, because there will be no more, or none of this line.
+    /// Appends the rest, because the input or this line ends.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         let pending = std::mem::take(&mut self.pending);
         let told = std::mem::take(&mut self.told);
         self.tell(&pending, told..pending.len(), out);
     }
 
-    /// Tells all lines that are whole, and of one that is too long what is not near its end. Returns how much
-    /// that is.
+    /// Writes all complete lines, and of a line that is too long the part that is not near its end. Returns the
+    /// number of bytes consumed.
     fn lines(&mut self, text: &[u8], out: &mut Vec<u8>) -> usize {
         let (mut begin, mut end) = (0, 0);
         let mut told = self.told;
@@ -122,10 +122,10 @@ impl Redactor {
         end
     }
 
-    /// Tells so much of a text, and a secret that reaches further; returns where that ends.
+    /// Writes a range of a text and a secret that extends beyond it; returns where that ends.
     fn tell(&mut self, text: &[u8], what: Range<usize>, out: &mut Vec<u8>) -> usize {
         let (mut at, most, mut search) = (what.start, what.end, Search::of(text));
-        // A form may begin in what has been told of a line.
+        // A form may begin in the part of a line that is already written.
         let mut from = 0;
         while at < most {
             match self.within {
@@ -165,7 +165,7 @@ impl Redactor {
                         What::Secret(secret) => secret.clone(),
                         What::Key => end..end,
                         What::Block(block) => {
-                            // Without its end the line may go on.
+                            // Without a line end the line may continue.
                             if text.get(end).is_some_and(is_line_end) && end <= most {
                                 self.within = Within::Block(*block);
                             }
@@ -191,7 +191,7 @@ impl Redactor {
         at
     }
 
-    /// Passes one line of a block, or the end of a line; says how much that was.
+    /// Consumes one line of a block, or the end of a line; returns its length.
     fn pass_block_line(&mut self, block: Block, text: &[u8], out: &mut Vec<u8>) -> usize {
         let end = text.iter().position(is_line_end);
         let line = &text[..end.unwrap_or(text.len())];
@@ -214,7 +214,7 @@ impl Redactor {
         line.len()
     }
 
-    /// How much of a text is a private key still, of which so much has gone by.
+    /// How much of a text still belongs to a private key, after `passed` bytes of it.
     fn pass_key(&mut self, passed: usize, text: &[u8], most: usize) -> usize {
         let room = KEY_BYTES_MAX - passed;
         let end = patterns::key_end(text).unwrap_or(usize::MAX).min(room);
@@ -230,7 +230,7 @@ fn is_line_end(byte: &u8) -> bool {
     matches!(byte, b'\n' | b'\r')
 }
 
-/// How much of the beginning of a line holds no secret, whatever follows.
+/// The length of the start of a line that holds no secret, whatever follows.
 fn safe(line: &[u8]) -> usize {
     let word = line.iter().rposition(u8::is_ascii_whitespace);
     let words = word.map_or(0, |last| last + 1);
@@ -238,7 +238,7 @@ fn safe(line: &[u8]) -> usize {
     begun.min().unwrap_or(words).min(words)
 }
 
-/// Where a secret begins that would reach into what follows a line.
+/// The start of a secret that would extend into what follows a line.
 fn reaches_into(line: &[u8], next: &str) -> Option<usize> {
     let text = [line, next.as_bytes()].concat();
     let (mut at, mut search) = (0, Search::of(&text));

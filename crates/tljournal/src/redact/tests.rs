@@ -16,13 +16,13 @@ fn streamed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
 fn every_form_of_a_secret_is_hidden_and_nothing_else() {
     for (text, told) in TOLD {
         assert_eq!(redacted_text(text), told);
-        // Whoever hides twice hides no more.
+        // Redaction is idempotent.
         assert_eq!(redacted_text(told), told);
     }
 }
 
 #[test]
-fn a_private_key_is_hidden_whatever_is_around_it() {
+fn a_private_key_is_hidden_in_any_context() {
     let key = "-----BEGIN RSA PRIVATE KEY-----\r\nMIIE\r\nabc=\r\n-----END RSA PRIVATE KEY-----";
     let told = "-----BEGIN RSA PRIVATE KEY-----[redacted]-----END RSA PRIVATE KEY-----";
     assert_eq!(
@@ -34,7 +34,7 @@ fn a_private_key_is_hidden_whatever_is_around_it() {
     let told =
         r#"{"k": "-----BEGIN PRIVATE KEY-----[redacted]-----END PRIVATE KEY-----\n", "n": 1}"#;
     assert_eq!(redacted_text(escaped), told);
-    // What never ends is no key: after a while the output is of interest again.
+    // Text that never ends is not a key: after a limit the output is shown again.
     let endless = format!(
         "-----BEGIN PRIVATE KEY-----\n{}end\n",
         "abc\n".repeat(20_000)
@@ -45,9 +45,9 @@ fn a_private_key_is_hidden_whatever_is_around_it() {
     assert_eq!(redacted_text(public), public);
 }
 
-/// Secrets that are on other lines than their names.
+/// Secrets on lines after the line with their name.
 #[test]
-fn lines_that_a_name_announces_are_hidden_as_far_as_they_belong_to_it() {
+fn the_lines_of_a_named_block_are_hidden() {
     for (text, told) in [
         (
             "passwords:\n  - hunter2\n  - b\nother:\n  - c\n",
@@ -99,7 +99,7 @@ fn a_secret_in_utf_16_is_hidden() {
     assert_eq!(String::from_utf8_lossy(&told), "password=[redacted]\nx\n");
 }
 
-/// What compilers, package managers and test runners print is left alone.
+/// The output of compilers, package managers and test runners is not changed.
 #[test]
 fn ordinary_output_stays_as_it_is() {
     let output = include_str!("ordinary.txt");
@@ -107,7 +107,7 @@ fn ordinary_output_stays_as_it_is() {
 }
 
 #[test]
-fn secrets_in_arguments_are_hidden_also_behind_their_options() {
+fn secrets_in_arguments_are_hidden_after_their_options_too() {
     let told = |args: &[&str]| redacted(args.iter().map(|arg| (*arg).to_owned()));
     assert_eq!(
         told(&["--password", "hunter2", "--verbose", "x"]),
@@ -148,8 +148,8 @@ fn secrets_in_arguments_are_hidden_also_behind_their_options() {
     );
 }
 
-/// A script is one argument, and whatever it held was told and stored: only an argument as a whole was
-/// looked at, and only its first URL.
+/// A script is one argument: only the argument as a whole, and only its first URL, was examined, so its secrets were
+/// shown and stored.
 #[test]
 fn secrets_in_the_words_of_a_script_are_hidden() {
     for (script, hidden) in [
@@ -173,7 +173,7 @@ fn secrets_in_the_words_of_a_script_are_hidden() {
 }
 
 #[test]
-fn a_secret_in_a_very_long_line_is_hidden_wherever_it_is() {
+fn a_secret_in_a_very_long_line_is_hidden_at_any_position() {
     for before in [0, 57_000, 57_340, 65_500, 65_530, 130_000] {
         let text = format!(
             "{} --token hunter2hunter2 {}",
@@ -188,9 +188,9 @@ fn a_secret_in_a_very_long_line_is_hidden_wherever_it_is() {
     assert_eq!(streamed([long.as_bytes()]), b"TOKEN=[redacted] end");
 }
 
-/// The beginning of a line is stored when nothing comes for a while; a secret may be on its way.
+/// The start of a line is stored after a pause in the input; a secret may follow.
 #[test]
-fn what_is_told_in_a_pause_leaves_out_what_may_become_a_secret() {
+fn output_in_a_pause_omits_what_may_become_a_secret() {
     for (text, told) in TOLD {
         for at in (0..=text.len()).filter(|at| text.is_char_boundary(*at)) {
             let (mut redactor, mut out) = (Redactor::default(), Vec::new());
@@ -255,7 +255,7 @@ proptest! {
         at.sort_unstable();
         let pieces = at.windows(2).map(|cut| &text[cut[0]..cut[1]]);
         prop_assert_eq!(streamed(pieces), streamed([&text[..]]));
-        // One byte at a time is the worst of all.
+        // One byte at a time is the hardest case.
         if text.len() < 2_000 {
             prop_assert_eq!(streamed(text.chunks(1)), streamed([&text[..]]));
         }
@@ -263,7 +263,7 @@ proptest! {
 
     #[test]
     fn nothing_but_secrets_is_changed(text in proptest::collection::vec(any::<u8>(), 0..4_000)) {
-        // Nothing in it has a form: a secret needs one of these.
+        // Every form of a secret needs one of these characters.
         let text: Vec<u8> = text.into_iter().filter(|byte| !b":=-.@_".contains(byte)).collect();
         let words = String::from_utf8_lossy(&text).to_lowercase();
         prop_assume!(!["akia", "asia", "bearer"].iter().any(|word| words.contains(word)));
@@ -281,7 +281,7 @@ proptest! {
 }
 
 #[test]
-fn what_is_stored_of_a_name_is_bounded() {
+fn the_stored_length_of_a_label_is_limited() {
     let told = label(&"ä".repeat(5000));
     assert_eq!(told.chars().count(), 1001);
     assert!(told.ends_with('…'));

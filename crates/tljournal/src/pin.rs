@@ -1,8 +1,8 @@
-//! Pins: a reader's hold on a tree.
+//! Pins: shared locks that keep a tree on disk.
 //!
-//! A pin is a shared `flock` on the tree's root directory, so any program in any language can pin. It
-//! follows the inode through exchange and rename, and dies with its holder. What is pinned is replaced
-//! by exchange and stays whole where it then lies; only what can be locked exclusively is ever deleted.
+//! A pin is a shared `flock` on the tree's root directory, so a program in any language can pin. It follows the inode
+//! through exchange and rename, and ends with its holder. A pinned tree is replaced by exchange and stays complete at
+//! its new place; only what can be locked exclusively is deleted.
 
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
@@ -18,9 +18,9 @@ use crate::lineage::Thing;
 use crate::lock::{self, Awaited, Mode, Wait};
 use crate::model::{Identity, Kind, Place};
 
-/// A hold on a tree: what it holds stays on disk, whole, until this is dropped.
+/// A pin on a tree: the tree stays on disk, complete, until this is dropped.
 #[derive(Debug)]
-#[must_use = "the tree is held until this is dropped"]
+#[must_use = "the tree is unpinned when this is dropped"]
 pub struct Pin {
     dir: Dir,
     maker: Maker,
@@ -28,15 +28,15 @@ pub struct Pin {
 }
 
 impl Pin {
-    /// The pinned directory. Paths that are resolved from this handle lead into the pinned tree, also
-    /// after another one has taken its path.
+    /// The pinned directory. Paths resolved from this handle lead into the pinned tree, even after another one has
+    /// taken its path.
     #[must_use]
     pub fn dir(&self) -> &Dir {
         &self.dir
     }
 
-    /// A path to the pinned directory that stays right for this process, and for its children as long as
-    /// it lives, also after another tree has taken its place.
+    /// A path to the pinned directory that is valid for this process, and for its children while it runs, even after
+    /// another tree has taken its place.
     #[must_use]
     pub fn path(&self) -> String {
         use std::os::fd::AsRawFd;
@@ -47,7 +47,7 @@ impl Pin {
         )
     }
 
-    /// Which inode is pinned.
+    /// The inode that is pinned.
     #[must_use]
     pub fn identity(&self) -> Identity {
         self.identity
@@ -63,7 +63,7 @@ impl Pin {
         }
     }
 
-    /// Pins a directory that nobody else can reach yet.
+    /// Pins a directory that no other process can reach yet.
     pub(crate) fn on(dir: Dir) -> Result<Self, Error> {
         lock::lock_dir(&dir, Mode::Shared, Wait::default())?;
         let identity = dir.own_stat()?.identity;
@@ -76,9 +76,9 @@ impl Drop for Pin {
         if !self.maker.is_here() {
             return;
         }
-        // Explicitly: a process that inherited the description would keep the tree otherwise.
+        // Unlocks explicitly: a process that inherited the description would otherwise keep the pin.
         if let Err(errno) = lock::unlock(&self.dir) {
-            tracing::debug!(%errno, "a pin is given back by closing it only");
+            tracing::debug!(%errno, "failed to unlock a pin; closing the directory releases it");
         }
         let mut own = own();
         if let Some(at) = own.iter().position(|other| *other == self.identity) {
@@ -87,13 +87,13 @@ impl Drop for Pin {
     }
 }
 
-/// What this process has pinned itself, and must not wait for.
+/// The trees that this process itself has pinned, and must not wait for.
 fn own() -> MutexGuard<'static, Vec<Identity>> {
     static OWN: Mutex<Vec<Identity>> = Mutex::new(Vec::new());
     OWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether this process has pinned anything.
+/// Whether this process has pinned a tree.
 pub(crate) fn holds_any() -> bool {
     !own().is_empty()
 }
@@ -104,8 +104,8 @@ fn is_own(identity: Identity) -> bool {
 
 /// Pins the tree at a place; `None` if there is no directory.
 ///
-/// Whoever holds it alone is about to replace or delete it: that is waited for, unless this handle holds
-/// a lock that the other may be waiting for.
+/// A process that holds the tree exclusively is about to replace or delete it: this call waits for it, unless this
+/// handle holds a lock that the other process may be waiting for.
 pub(crate) fn pin(
     engine: &Engine,
     place: &Place,
@@ -126,7 +126,7 @@ pub(crate) fn pin(
                 wait_for(&path, &dir, Mode::Shared, wait)
             })?;
         }
-        // The lock holds the inode; only if the path still names it does it hold the tree.
+        // The lock pins the inode; it pins the tree only if the path still names it.
         let identity = dir.own_stat()?.identity;
         if still_names(engine, place, identity)? {
             return Ok(Some(Pin::new(dir, identity)));
@@ -134,20 +134,20 @@ pub(crate) fn pin(
     }
 }
 
-/// A tree that is held alone, so that nobody can pin it while it is replaced.
+/// A tree that is locked exclusively, so that it cannot be pinned while it is replaced.
 #[derive(Debug)]
 pub(crate) struct Alone {
     dir: Dir,
 }
 
-/// Who waits for a tree.
+/// The operation that waits for a tree.
 pub(crate) struct Waiter<'a> {
     pub(crate) why: &'a str,
     /// The row of its transaction, if it has one.
     pub(crate) txn: Option<i64>,
 }
 
-/// Holds the tree at a place alone, if nobody has pinned it; waits for that if somebody does.
+/// Locks the tree at a place exclusively; waits while it is pinned.
 pub(crate) fn hold_alone(
     engine: &Engine,
     place: &Place,
@@ -182,8 +182,7 @@ pub(crate) fn hold_alone(
     }
 }
 
-/// Refuses a change inside a tree that the journal installed and somebody has pinned: what is pinned stays
-/// whole.
+/// Refuses a change inside a pinned tree that the journal installed, because a pinned tree stays complete.
 pub(crate) fn refuse_within_pinned(engine: &Engine, place: &Place) -> Result<(), Error> {
     for path in place.path.ancestors().skip(1) {
         let tree = Place {
@@ -238,7 +237,7 @@ fn still_names(engine: &Engine, place: &Place, identity: Identity) -> Result<boo
     Ok(now.is_some_and(|now| now.identity == identity))
 }
 
-/// Waits for whoever holds a tree: alone, because it is being replaced or deleted, or at all.
+/// Waits for the holder of a tree: until no process holds it exclusively, or until no process holds it.
 fn wait_for(path: &str, dir: &Dir, mode: Mode, wait: Wait<'_>) -> Result<(), Error> {
     let ino = dir.own_stat()?.identity.ino;
     let awaited = Awaited {
@@ -247,7 +246,7 @@ fn wait_for(path: &str, dir: &Dir, mode: Mode, wait: Wait<'_>) -> Result<(), Err
         mode,
         holder: &|| lock::of_inode(ino),
     };
-    // The lock belongs to the description, which this is another handle of.
+    // The lock belongs to the open file description, which this duplicate shares.
     let same = dir.as_fd().try_clone_to_owned();
     let same = same.map_err(|source| DiskError::new("lock", dir.path().as_str(), source))?;
     lock::in_line(&awaited, Vec::new(), same, wait)?;

@@ -112,7 +112,7 @@ fn g10_a_lost_database_and_a_tree_that_is_none_any_more_are_damage() {
         let lost = project.run(&[command]);
         assert_eq!(lost.code, 5, "{lost:?}");
         assert!(
-            lost.err.contains("is gone") && lost.err.contains("--rebuild --tree"),
+            lost.err.contains("is missing") && lost.err.contains("--rebuild --tree"),
             "{lost:?}"
         );
     }

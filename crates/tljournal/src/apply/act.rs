@@ -12,24 +12,23 @@ use crate::error::Error;
 use crate::home::out_name;
 use crate::model::{Anchor, Change, EventKind, Image, Kind, Op, Place, RelPath, Spot, Stat, TxnId};
 
-/// How it went with all changes of a transaction.
+/// The result for all changes of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Every change is in place, or taken back; or somebody went on from there.
+    /// Every change is applied or undone, or was superseded by a later change of another program.
     Done,
-    /// Somebody else's work is in the way of this place.
+    /// A change of another program at this place prevents it.
     Blocked(Place),
-    /// What was staged beside this place is not to be found: its filesystem may not be mounted.
+    /// The staging slot next to this place was not found: its filesystem may not be mounted.
     Unreachable(Place),
 }
 
-/// How often one change is looked at before it is given up: twice is enough unless somebody else keeps
-/// on changing the same path.
+/// How often one change is observed before it is given up: twice is enough unless another program keeps changing the
+/// same path.
 const LOOKS_MAX: u32 = 16;
 
-/// Finishes the changes of a transaction, or takes them back in the opposite order. The caller holds the
-/// commit lock. Stops at the first change that is blocked on the way forward; on the way back goes on,
-/// so that as much as possible is as it was.
+/// Applies the changes of a transaction, or undoes them in the opposite order. The caller holds the commit lock.
+/// Going forward it stops at the first blocked change; going back it continues, to restore as much as possible.
 pub(crate) fn run(
     engine: &Engine,
     id: TxnId,
@@ -71,8 +70,8 @@ pub(crate) fn run(
     Ok(outcome)
 }
 
-/// Makes the directories durable that were made for others, before anything is moved into them: what was
-/// moved into one that a power cut takes would be gone with it.
+/// Syncs the created parent directories before anything is moved into them: if a power cut removed such a directory,
+/// its content would be lost.
 fn sync_parents(engine: &Engine, parents: &[&Change]) -> Result<(), Error> {
     let mut above: Vec<_> = parents
         .iter()
@@ -90,7 +89,7 @@ fn sync_parents(engine: &Engine, parents: &[&Change]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Brings one change to its end; false if it is blocked.
+/// Applies or undoes one change; false if it is blocked.
 fn step(engine: &Engine, id: TxnId, change: &Change, direction: Direction) -> Result<bool, Error> {
     let Some(shape) = shape(change) else {
         return Ok(true);
@@ -126,7 +125,7 @@ fn step(engine: &Engine, id: TxnId, change: &Change, direction: Direction) -> Re
         };
         match moved {
             Ok(()) => {}
-            // Somebody was faster: look again.
+            // Another process was faster: observe again.
             Err(error) if error.is(Errno::NOENT) || error.is(Errno::EXIST) => {}
             Err(error) => return Err(error.into()),
         }
@@ -135,8 +134,8 @@ fn step(engine: &Engine, id: TxnId, change: &Change, direction: Direction) -> Re
     Ok(false)
 }
 
-/// Says that a path is going to be missing for an instant. Of the home's own filesystem that was said
-/// when the home was made.
+/// Records that a path is missing for an instant. For the home's own filesystem this was recorded when the home was
+/// created.
 fn announce_renames(engine: &Engine, change: &Change, error: &DiskError) -> Result<(), Error> {
     let path = engine.home.shown(&change.place);
     tracing::debug!(path, %error, "replacing it by renames");
@@ -144,7 +143,7 @@ fn announce_renames(engine: &Engine, change: &Change, error: &DiskError) -> Resu
     if home.is_some_and(|home| !home.features.exchange) {
         return Ok(());
     }
-    let detail = "its filesystem cannot exchange two entries: it was missing for an instant, for \
+    let detail = "its filesystem cannot exchange two entries: the path was missing for an instant, for \
                   whoever does not take the shared lock";
     tracing::warn!(path, "{detail}");
     engine.record(Sync::Normal, |catalog| {
@@ -152,7 +151,7 @@ fn announce_renames(engine: &Engine, change: &Change, error: &DiskError) -> Resu
     })
 }
 
-/// Whether a change that was staged beside its target shows no trace of itself at all.
+/// Whether a change with a staging slot next to its target has left no trace.
 fn is_unreachable(engine: &Engine, id: TxnId, change: &Change) -> Result<bool, Error> {
     let stays = matches!(change.op, Op::Adopt | Op::Fill | Op::Dir);
     if change.spot == Spot::Home || change.new.is_none() || stays {
@@ -162,12 +161,12 @@ fn is_unreachable(engine: &Engine, id: TxnId, change: &Change) -> Result<bool, E
     Ok((seen.spot, seen.out) == (Seen::Absent, Seen::Absent) && seen.target != Seen::New)
 }
 
-/// Whether an exchange that is made by renames was cut short between them.
+/// Whether an exchange by three renames was interrupted between them.
 pub(crate) fn is_midway(engine: &Engine, id: TxnId, change: &Change) -> Result<bool, Error> {
     Ok(Evidence::look(engine, id, change)?.out != Seen::Absent)
 }
 
-/// Lets directories that their owner may not write be moved: the kernel has to change their `..`.
+/// Makes directories movable that their owner may not write: moving a directory changes its `..`.
 fn make_movable(
     change: &Change,
     seen: &Evidence,
@@ -188,7 +187,7 @@ fn make_movable(
                 continue;
             }
             match dir.set_dir_mode(name, image.mode | 0o700) {
-                // It is another user's, whatever the row says of it: the rename says whether it can be moved.
+                // It belongs to another user, whatever the row says: the rename shows whether it can be moved.
                 Err(error) if error.is(Errno::PERM) => {}
                 set => set?,
             }
@@ -197,8 +196,8 @@ fn make_movable(
     Ok(())
 }
 
-/// Gives a directory back its own mode, if it had to be writable to be moved, and its own mtime, which XFS
-/// moves when it exchanges directories.
+/// Restores a directory's own mode, if it had to be writable to be moved, and its own mtime, which XFS changes when
+/// it exchanges directories.
 fn finish_dir(change: &Change, target: Seen, parent: Option<&Dir>) -> Result<(), Error> {
     let image = match target {
         Seen::New => change.new,
@@ -213,9 +212,9 @@ fn finish_dir(change: &Change, target: Seen, parent: Option<&Dir>) -> Result<(),
         return Ok(());
     }
     match finish_meta(&image, parent, name) {
-        // It is another user's, whatever the row says of it.
+        // It belongs to another user, whatever the row says.
         Err(error) if error.is(Errno::PERM) || error.is(Errno::ACCESS) => {
-            tracing::warn!(path = %change.place.path, %error, "its mode and mtime stay as they are");
+            tracing::warn!(path = %change.place.path, %error, "its mode and mtime are not restored");
             Ok(())
         }
         finished => Ok(finished?),
@@ -237,10 +236,10 @@ fn finish_meta(image: &Image, parent: &Dir, name: &str) -> Result<(), DiskError>
     Ok(())
 }
 
-/// From how many directories on one sync of the whole filesystem is cheaper.
+/// From this number of directories, one sync of the whole filesystem is cheaper.
 const DIRS_ONE_BY_ONE_MAX: usize = 8;
 
-/// Makes the renames of a transaction durable: syncs the directories whose entries changed.
+/// Makes the renames of a transaction durable by syncing the directories whose entries changed.
 pub(crate) fn settle(engine: &Engine, changes: &[Change]) -> Result<(), Error> {
     let mut dirs: BTreeMap<(Anchor, Option<RelPath>), bool> = BTreeMap::new();
     for change in changes.iter().filter(|change| change.op != Op::Adopt) {
@@ -268,7 +267,7 @@ pub(crate) fn settle(engine: &Engine, changes: &[Change]) -> Result<(), Error> {
             Ok(dir) => {
                 dir.sync()?;
             }
-            // It is not there any more: nothing in it has to be durable.
+            // The directory no longer exists, so nothing in it needs to be durable.
             Err(error)
                 if [Errno::NOENT, Errno::NOTDIR, Errno::LOOP]
                     .iter()

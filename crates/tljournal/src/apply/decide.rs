@@ -1,15 +1,15 @@
-//! The decision table. Pure: it sees names for what is on disk, and no disk.
+//! The decision table of apply. It is pure: it receives the classified state of the disk.
 
 use super::look::Seen;
 
-/// Whether a transaction is being finished or taken back.
+/// Whether a transaction is being applied or undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Direction {
     Forward,
     Back,
 }
 
-/// What a change does, as far as renames go.
+/// The kind of a change, as far as renames are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Shape {
     Create,
@@ -17,31 +17,31 @@ pub(crate) enum Shape {
     Remove,
 }
 
-/// What to do next about one change.
+/// The next step of one change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Step {
-    /// Nothing: it is as it should be, or somebody went on from there and theirs stands.
+    /// Nothing: the change is complete, or a later change of another program stands.
     Done,
-    /// Swap target and spot.
+    /// Exchange target and staging slot.
     Exchange,
-    /// Rename the spot to the target, which is free.
+    /// Rename the staging slot to the target, which is free.
     Publish,
-    /// Rename the target to the spot, which is free.
+    /// Rename the target to the staging slot, which is free.
     TakeOut,
-    /// Rename what was taken out of the target to the spot, which is free: the end of an exchange that
-    /// is made by renames.
+    /// Rename what was moved out of the target to the staging slot, which is free: the end of an exchange by three
+    /// renames.
     Stow,
-    /// Rename what was taken out of the target back to it: an exchange by renames is given up.
+    /// Rename what was moved out of the target back to it, which cancels an exchange by three renames.
     Return,
-    /// Somebody else's work is in the way.
+    /// A change of another program prevents it.
     Blocked,
 }
 
-/// Decides about one change from what is at its target, at its spot, and taken out of the target.
+/// Decides about one change from the state of its target, its staging slot, and the third name.
 ///
-/// Where a filesystem cannot exchange, three renames do: the target is taken out, the spot is published,
-/// and what was taken out is stowed at the spot. Something is taken out only between them, and what was
-/// exchanged until then follows from where the others are.
+/// Where a filesystem cannot exchange, three renames are used: the target is moved out to a third name, the slot is
+/// published, and what was moved out is moved to the slot. Something is at the third name only between these renames,
+/// and the positions of the others show which renames have happened.
 pub(crate) fn decide(
     direction: Direction,
     shape: Shape,
@@ -52,21 +52,21 @@ pub(crate) fn decide(
     use Seen::{Absent, New, Other, Pre};
     match (target, spot, out) {
         (_, _, Absent) => settled(direction, shape, target, spot),
-        // Published already.
+        // Already published.
         (New | Pre | Other, Absent, _) => Step::Stow,
         (Absent, Absent, _) => Step::Return,
-        // Not published yet: it goes on if it would be begun from here.
+        // Not published yet: continue if an exchange would start from this state.
         (Absent, _, _) => match settled(direction, shape, out, spot) {
             Step::Exchange => Step::Publish,
             _ => Step::Return,
         },
-        // Somebody made something at the target while it was missing, as if right after it was replaced.
+        // Another program created something at the target while it was missing, as if after the replacement.
         (Other, New, Pre) if direction == Direction::Forward => Step::Done,
         (New | Pre | Other, _, _) => Step::Blocked,
     }
 }
 
-/// Decides when nothing is taken out.
+/// Decides when nothing is at the third name.
 fn settled(direction: Direction, shape: Shape, target: Seen, spot: Seen) -> Step {
     match (direction, shape) {
         (Direction::Forward, Shape::Create) => finish_create(target, spot),
@@ -84,7 +84,7 @@ fn finish_create(target: Seen, spot: Seen) -> Step {
         (New, _) => Step::Done,
         (Absent, New) => Step::Publish,
         (Other | Pre, New) => Step::Blocked,
-        // Not waiting any more: it was published, and somebody went on from there.
+        // The staging slot no longer holds it: it was published, and another program changed the target since.
         (Absent | Other | Pre, Absent | Other | Pre) => Step::Done,
     }
 }
@@ -94,12 +94,12 @@ fn finish_replace(target: Seen, spot: Seen) -> Step {
     match (target, spot) {
         (Pre, New) => Step::Exchange,
         (New, Pre | Absent | New) => Step::Done,
-        // What came out is not what was expected: an editor saved in between.
+        // The exchange returned something unexpected: an editor saved in between.
         (New, Other) => Step::Blocked,
-        // The exchange happened, and somebody went on from there.
+        // The exchange happened, and another program changed the target since.
         (Other | Absent, Pre | Absent) => Step::Done,
         (Other | Absent, New | Other) => Step::Blocked,
-        // The new content is nowhere, and the old is still in place.
+        // The new content is missing, and the old content is still in place.
         (Pre, Pre | Absent | Other) => Step::Blocked,
     }
 }
@@ -110,7 +110,7 @@ fn finish_remove(target: Seen, spot: Seen) -> Step {
         (Pre, Absent) => Step::TakeOut,
         (Absent, Pre | Absent) => Step::Done,
         (Other | New, Pre) => Step::Done,
-        // What came out is not what was expected, or what is there is not.
+        // The content that was moved out, or that is at the target, is not the expected one.
         (Absent, Other | New) | (Other | New, Absent | Other | New) => Step::Blocked,
         (Pre, Pre | Other | New) => Step::Blocked,
     }
@@ -129,10 +129,10 @@ fn undo_replace(target: Seen, spot: Seen) -> Step {
     use Seen::{Absent, New, Other, Pre};
     match (target, spot) {
         (Pre, _) => Step::Done,
-        // An editor's save that came out goes back where it was saved.
+        // An editor's save that the exchange returned is moved back to where it was saved.
         (New, Pre | Other) => Step::Exchange,
         (New, Absent | New) => Step::Blocked,
-        // Never exchanged, or nothing of ours is left to take back.
+        // Never exchanged, or nothing of this transaction is left to undo.
         (Other | Absent, New) | (Other | Absent, Absent) => Step::Done,
         (Absent, Pre | Other) => Step::Publish,
         (Other, Pre | Other) => Step::Blocked,
@@ -158,10 +158,10 @@ mod tests {
     const SHAPES: [Shape; 3] = [Shape::Create, Shape::Replace, Shape::Remove];
     const DIRECTIONS: [Direction; 2] = [Direction::Forward, Direction::Back];
 
-    /// What is at the target, at the spot, and taken out.
+    /// The state of the target, the staging slot, and the third name.
     type At = (Seen, Seen, Seen);
 
-    /// What a step makes of it; `None` if it could not be made.
+    /// The state after a step; `None` if the step is impossible.
     fn after(step: Step, (target, spot, out): At, can_exchange: bool) -> Option<At> {
         use Seen::Absent;
         let (there, free) = (|seen| seen != Absent, |seen| seen == Absent);
@@ -188,7 +188,7 @@ mod tests {
         matches!(step, Step::Done | Step::Blocked)
     }
 
-    /// Everything that can be met: only a replacement takes something out.
+    /// All possible states: only a replacement uses the third name.
     fn every(check: impl Fn(Direction, Shape, At)) {
         for direction in DIRECTIONS {
             for shape in SHAPES {
@@ -205,7 +205,7 @@ mod tests {
         }
     }
 
-    /// Everything from a state to where nothing is left to do.
+    /// All states from one state to the end.
     fn way(direction: Direction, shape: Shape, from: At, can_exchange: bool) -> Vec<At> {
         let mut way = vec![from];
         loop {
@@ -216,12 +216,12 @@ mod tests {
             }
             let then = after(step, at, can_exchange);
             way.push(then.unwrap_or_else(|| panic!("{direction:?} {shape:?} {at:?}: {step:?}")));
-            assert!(way.len() < 6, "{direction:?} {shape:?}: no end to {way:?}");
+            assert!(way.len() < 6, "{direction:?} {shape:?}: endless: {way:?}");
         }
     }
 
     #[test]
-    fn g1_every_step_can_be_made_and_few_of_them_leave_nothing_to_do() {
+    fn g1_every_step_is_possible_and_a_few_steps_reach_the_end() {
         every(|direction, shape, at| {
             for can_exchange in [true, false] {
                 let way = way(direction, shape, at, can_exchange);
@@ -232,13 +232,13 @@ mod tests {
     }
 
     #[test]
-    fn g9_what_somebody_else_made_is_never_moved_except_back_to_where_they_made_it() {
+    fn g9_the_work_of_another_program_is_only_moved_back_to_its_path() {
         every(|direction, shape, at| {
             let step = next(direction, shape, at);
             let case = format!("{direction:?} {shape:?} {at:?}: {step:?}");
             let (target, spot, out) = at;
             if target == Seen::Other {
-                // What was taken out may be stowed behind it.
+                // What was moved out may still be moved to the slot.
                 assert!(ends(step) || step == Step::Stow, "{case}");
             }
             if spot == Seen::Other && !ends(step) && step != Step::Return {
@@ -268,7 +268,7 @@ mod tests {
             for can_exchange in [true, false] {
                 let forward = way(Direction::Forward, shape, begin, can_exchange);
                 let back = way(Direction::Back, shape, end, can_exchange);
-                // From wherever it is cut short it goes on, or back.
+                // From every interruption it can continue or go back.
                 for at in forward.into_iter().chain(back) {
                     let case = format!("{shape:?} from {at:?}");
                     let last = |direction| way(direction, shape, at, can_exchange).pop();
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn g3_where_nothing_can_be_exchanged_one_rename_is_all_that_a_path_is_missing_for() {
+    fn g3_without_exchange_a_path_is_missing_between_two_renames_only() {
         let (shape, begin, end) = UNDISTURBED[1];
         for (direction, from) in [(Direction::Forward, begin), (Direction::Back, end)] {
             let way = way(direction, shape, from, false);
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn g1_what_was_replaced_or_removed_is_never_given_up_while_it_waits_to_go_back() {
+    fn g1_replaced_content_is_not_given_up_while_it_can_be_restored() {
         every(|direction, shape, at| {
             let waits = at.1 == Seen::Pre || at.2 == Seen::Pre;
             if direction == Direction::Back && waits && at.0 != Seen::Pre && shape != Shape::Create

@@ -11,30 +11,30 @@ use crate::lock;
 use crate::model::{Change, EventKind, Kind, Op, RelPath, Spot, Stat, TxnId};
 use crate::tree::{self, Depth};
 
-/// What becomes of the content that a transaction replaced, or had staged.
+/// What to do with content that a transaction replaced or had staged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Keep {
-    /// It goes.
+    /// Delete it.
     Nothing,
-    /// It is kept, if it may be.
+    /// Retain what was replaced, if permitted.
     Replaced,
-    /// It never did: what was staged is kept, if it may be.
+    /// The transaction never replaced anything: retain what was staged, if permitted.
     Staged,
 }
 
 /// What is left in the directory of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Remains {
-    /// Nothing; nor is the directory.
+    /// Nothing; the directory was deleted.
     Nothing,
-    /// Something that somebody holds, or has locked; it is for the next sweep.
+    /// Something that a process holds or has locked; the next sweep tries again.
     Held,
-    /// So many bytes that are kept.
+    /// This many bytes of retained content.
     Kept(u64),
 }
 
-/// Keeps of what a transaction left at its spots what may be kept, clears the rest, and records that. The
-/// caller has locked the directory, and no commit lock.
+/// Retains what may be retained of the content at the staging slots of a transaction, deletes the rest, and records
+/// that. The caller has locked the directory, but does not hold the commit lock.
 pub(crate) fn clear(
     engine: &Engine,
     (row, id): (i64, TxnId),
@@ -50,14 +50,13 @@ pub(crate) fn clear(
     Ok(remains)
 }
 
-/// Deletes what a finished transaction has left at its spots, if nobody holds it: what was replaced, if
-/// that is not to be kept, and what was staged and not used. The caller has locked the directory, and no
-/// commit lock.
+/// Deletes what a finished transaction has left at its staging slots, if no process holds it: what it replaced,
+/// unless that is retained, and what it staged but did not use. The caller has locked the directory, but does not
+/// hold the commit lock.
 ///
-/// What was not the journal's own work, or was edited since, goes aside instead. What is pinned stays, and
-/// so does the directory then; the next sweep tries again. What the system refuses to delete or move stays too, and
-/// is noted. `replaced` has what the catalog said of what
-/// was replaced, as far as the caller knows it.
+/// Content that is not the journal's own work, or was edited since, is moved to quarantine instead. A pinned tree
+/// stays, and so does the directory; the next sweep tries again. What the system refuses to delete or move also stays
+/// and is recorded. `replaced` holds the catalog's entries of the replaced content, as far as the caller knows them.
 pub(crate) fn discard(
     engine: &Engine,
     id: TxnId,
@@ -91,7 +90,7 @@ pub(crate) fn discard(
         };
         for name in [out_name(&name), format!("{name}{GONE}"), name] {
             if change.spot == Spot::Home && name.ends_with(GONE) {
-                // All of those are deleted below.
+                // They are deleted below.
                 continue;
             }
             let what = (change, whole);
@@ -143,7 +142,7 @@ pub(crate) fn discard(
     Ok(remains)
 }
 
-/// Deletes something that no change accounts for, or keeps it: a file that was being staged when its owner died.
+/// Deletes or retains a file that belongs to no change: one that was being staged when its owner was killed.
 fn discard_stray(
     engine: &Engine,
     staging: &Staging,
@@ -167,7 +166,7 @@ fn discard_stray(
     Ok(Remains::Nothing)
 }
 
-/// Deletes what a change has left under one name, or keeps it.
+/// Deletes or retains what a change has left under one name.
 fn discard_one(
     engine: &Engine,
     id: TxnId,
@@ -200,8 +199,8 @@ fn discard_one(
     if weight == Weight::KeyMaterial {
         tell_not_kept(engine, id, change)?;
     }
-    // What somebody did in a tree stays, but for the keys in it. What nobody touched stays whole until it
-    // goes: with something missing it would look like an edit, if this is cut short.
+    // A tree with edits is quarantined without the keys in it. An unedited tree stays complete until it is deleted:
+    // with a part missing it would look edited after an interruption.
     let goes_aside = is_drift
         && (weight != Weight::KeyMaterial
             || kept::remove_keys(
@@ -218,7 +217,8 @@ fn discard_one(
     } else if let (Weight::Bytes(bytes), true) = (weight, may_keep(engine, change, keep)) {
         return Ok(Remains::Kept(bytes));
     }
-    // Renamed before it is deleted, so that half of it is not taken for somebody's edit if this is cut short.
+    // Renamed before it is deleted, so that a partly deleted tree is not taken for an edited one after an
+    // interruption.
     let gone = format!("{name}{GONE}");
     dir.rename_new(name, dir, &gone)?;
     if change.spot != Spot::Home {
@@ -227,7 +227,7 @@ fn discard_one(
     Ok(Remains::Nothing)
 }
 
-/// Whether what a change replaced is something that can be put back as a whole.
+/// Whether a change replaced something that can be restored as a whole.
 fn may_keep(engine: &Engine, change: &Change, keep: Keep) -> bool {
     let is_whole = !matches!(change.op, Op::Fill | Op::Dir | Op::Part);
     keep == Keep::Replaced
@@ -236,7 +236,7 @@ fn may_keep(engine: &Engine, change: &Change, keep: Keep) -> bool {
         && engine.retention.kept.count > 0
 }
 
-/// Records, once, that those who have a tree pinned go on with the replaced one.
+/// Records, once, that a replaced tree is still pinned.
 fn tell_pinned(engine: &Engine, id: TxnId, change: &Change) -> Result<(), Error> {
     let path = engine.home.shown(&change.place);
     tracing::info!(path, "the replaced tree is pinned");
@@ -254,7 +254,7 @@ fn tell_pinned(engine: &Engine, id: TxnId, change: &Change) -> Result<(), Error>
     {
         return Ok(());
     }
-    let detail = "those who have it pinned keep the one that was replaced, until they let it go";
+    let detail = "the replaced tree stays until it is unpinned";
     engine.record(Sync::Normal, |catalog| {
         catalog.put_event(
             (None, Some(txn)),
@@ -269,13 +269,14 @@ fn tell_not_kept(engine: &Engine, id: TxnId, change: &Change) -> Result<(), Erro
     let path = engine.home.shown(&change.place);
     let row = engine.look(|catalog| catalog.txn(id))?.map(|row| row.row);
     engine.record(Sync::Normal, |catalog| {
-        let detail = "what was replaced holds private keys, which are never kept";
+        let detail = "the replaced content holds private keys, which are never retained";
         catalog.put_event((None, row), &EventKind::NotKept, Some(&path), detail)
     })
 }
 
-/// Marks everything in a transaction's directory as being deleted. The caller has locked it, and knows that
-/// nobody holds anything of it. What is not named by the journal needs no mark: nobody takes it for kept content.
+/// Marks everything in a transaction's directory as being deleted. The caller has locked the directory and knows that
+/// no process holds anything in it. Entries without a name of the journal need no mark, because they are never taken
+/// for retained content.
 pub(crate) fn give_up(staging: &Staging) -> Result<(), Error> {
     for name in staging.dir.names()? {
         let Some(name) = name.to_str() else { continue };
@@ -292,10 +293,10 @@ pub(crate) fn give_up(staging: &Staging) -> Result<(), Error> {
     Ok(())
 }
 
-/// How long a name can be that the journal gives to a staged entry: a number, and what is added to it.
+/// The longest name of a staged entry: a number with a suffix.
 const OWN_NAME_MAX: usize = 32;
 
-/// Whether what was replaced is a person's or another program's work.
+/// Whether the replaced content is the work of a person or another program.
 fn is_drift(
     engine: &Engine,
     id: TxnId,
@@ -310,7 +311,7 @@ fn is_drift(
     if stat.kind != Kind::Dir {
         return Ok(false);
     }
-    // An edit inside a tree does not show at its root.
+    // An edit inside a tree is not visible at its root.
     let entry = replaced.get(&change.n);
     let digest = match entry {
         Some(entry) => entry.digest,
@@ -329,7 +330,7 @@ fn is_drift(
         Ok(root) => tree::verify(&root, &manifest, signature, Depth::Signature, &|_| {}),
         Err(error) => Err(error.into()),
     };
-    // The root may have been made writable to be moved. What cannot be looked through may hold somebody's work.
+    // The root may have been made writable to be moved. A tree that cannot be read completely may hold edits.
     Ok(verdict.map_or(true, |verdict| {
         let mut differences = verdict.differences.iter();
         differences.any(|difference| !difference.is_root())
@@ -358,8 +359,8 @@ fn keep_aside(
     }
 }
 
-/// Keeps what was replaced within a tree that was filled in place: together with the rest of it, under the
-/// path that it had there.
+/// Moves to quarantine what was replaced in a tree that was filled in place, together with the other parts, under its
+/// path.
 fn keep_part_aside(
     engine: &Engine,
     id: TxnId,
@@ -388,13 +389,14 @@ fn record_drift(
     tracing::warn!(
         path,
         kept,
-        "what was replaced was not as the journal left it; it is kept"
+        "the replaced content was not as the journal had installed it; it was kept"
     );
-    let mut detail =
-        format!("what was replaced was not as the journal left it; it is kept in {kept}");
+    let mut detail = format!(
+        "the replaced content was not as the journal had installed it; it was moved to {kept}"
+    );
     if !left_out.is_empty() {
-        // On another filesystem than the home, where it is a copy.
-        detail.push_str(" without what has no content: ");
+        // On a filesystem other than the home's, so it was copied.
+        detail.push_str(" except for entries without content: ");
         detail.push_str(&left_out.join(", "));
     }
     let row = engine.look(|catalog| catalog.txn(id))?.map(|row| row.row);

@@ -14,16 +14,16 @@ use crate::model::{
 };
 use crate::tree::{self, Depth};
 
-/// What the process that staged a tree knows of it besides its changes; whoever recovers does not.
+/// What the process that staged a transaction knows in addition to its changes; recovery does not have it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Known {
-    /// Signatures of trees, by the number of the change.
+    /// The signatures of trees, by the number of the change.
     pub(crate) signatures: BTreeMap<u32, Signature>,
-    /// What sources looked like, and the manifests they had.
+    /// The fingerprints of sources, and their manifests.
     pub(crate) sources: Vec<(Digest, Digest)>,
-    /// Entries that were found unchanged by hashing and have a signature that vouches now.
+    /// Entries that were verified by hashing and now have a signature that proves their content.
     pub(crate) refreshed: Vec<(Place, EntryRow)>,
-    /// How many bytes are kept of what is replaced, if that can be told without looking at it.
+    /// The number of retained bytes, if it is known without reading the disk.
     pub(crate) kept: Option<u64>,
 }
 
@@ -35,24 +35,24 @@ pub(crate) struct Committed<'a> {
     pub(crate) changes: &'a [Change],
 }
 
-/// How a transaction ended.
+/// The result of a transaction.
 #[derive(Debug)]
 pub(crate) enum Ending {
     Applied,
-    /// Somebody else's work at this place was in the way, and everything is as it was.
+    /// A change of another program at this place prevented it, and everything was rolled back.
     TakenBack(Place),
 }
 
-/// What is told of a tree that was filled in place.
+/// The event text for a tree that was filled in place.
 const FILLED: &str = "it lies in the lower layer of an overlay and cannot be exchanged: it was changed in \
-                      place, entry by entry, and whoever looked at it meanwhile saw some of both";
+                      place, entry by entry, and readers may have seen a mixture meanwhile";
 
-/// Below this age a change made in the same tick of the filesystem's clock would not be seen.
+/// A change within this time after another one may get the same ctime.
 pub(crate) const RACY_NANOS: i128 = 20_000_000;
 
 impl Committed<'_> {
-    /// Finishes the transaction: applies it, settles it, and records that. If somebody else's work is in
-    /// the way, or the system refuses, it is taken back.
+    /// Finishes the transaction: applies it, syncs it, and records that. If a change of another program prevents it,
+    /// or the system refuses, it is rolled back.
     pub(crate) fn finish(&self, engine: &Engine, known: &Known) -> Result<Ending, Error> {
         let span = tracing::info_span!("apply", txn = %self.id, changes = self.changes.len());
         let _in_span = span.enter();
@@ -76,10 +76,12 @@ impl Committed<'_> {
         Ok(Ending::Applied)
     }
 
-    /// Leaves the transaction as it is, until what it staged beside its target can be reached again.
+    /// Leaves the transaction as it is, until the staging slot next to its target can be reached again.
     fn unreachable(&self, engine: &Engine, place: &Place) -> Error {
         let shown = engine.home.shown(place);
-        let reason = format!("what it staged beside `{shown}` is not there; is it not mounted?");
+        let reason = format!(
+            "what it staged next to `{shown}` is missing; its filesystem may not be mounted"
+        );
         Damage::Stuck {
             txn: self.id,
             reason,
@@ -87,7 +89,7 @@ impl Committed<'_> {
         .into()
     }
 
-    /// Takes the transaction back for a reason of the caller's.
+    /// Rolls the transaction back for the caller's reason.
     pub(crate) fn give_up(&self, engine: &Engine, reason: &str) -> Result<Ending, Error> {
         self.begin_abort(engine, reason)?;
         self.take_back(engine)?;
@@ -97,10 +99,10 @@ impl Committed<'_> {
         })
     }
 
-    /// Decides durably that the transaction is taken back. If this cannot be recorded nothing may be
-    /// undone, and it stays committed.
+    /// Decides durably that the transaction is rolled back. If this cannot be recorded, nothing may be undone and it
+    /// stays committed.
     fn begin_abort(&self, engine: &Engine, reason: &str) -> Result<(), Error> {
-        tracing::warn!(txn = %self.id, reason, "taking a committed transaction back");
+        tracing::warn!(txn = %self.id, reason, "rolling a committed transaction back");
         engine.record(Sync::Full, |catalog| {
             catalog.move_txn(
                 self.row,
@@ -112,7 +114,7 @@ impl Committed<'_> {
         Ok(())
     }
 
-    /// Takes back whatever of an aborting transaction is in place.
+    /// Undoes the changes of an aborting transaction that are in place.
     pub(crate) fn take_back(&self, engine: &Engine) -> Result<(), Error> {
         let outcome = run(engine, self.id, self.changes, Direction::Back)?;
         settle(engine, self.changes)?;
@@ -137,7 +139,7 @@ impl Committed<'_> {
         .into())
     }
 
-    /// Records that everything is in place, and what stands there now.
+    /// Records that all changes are applied, with the resulting entries.
     pub(crate) fn record_applied(&self, engine: &Engine, known: &Known) -> Result<(), Error> {
         let mut entries = Vec::new();
         let has_entry = |change: &&Change| !matches!(change.op, Op::Parent | Op::Dir | Op::Part);
@@ -173,7 +175,7 @@ impl Committed<'_> {
         Ok(())
     }
 
-    /// What the catalog is to say of a change's place; `None` if nothing is there.
+    /// The entry to record for a change's place; `None` if nothing is there.
     fn entry_after(
         &self,
         engine: &Engine,
@@ -185,7 +187,7 @@ impl Committed<'_> {
         };
         let there = stat_at(engine, &change.place)?.filter(|stat| image.is_same_inode(stat));
         let read = match change.op {
-            // Who may not read all of it can still have put it in place.
+            // A process that cannot read the whole tree may still have applied it.
             Op::Fill => sign(engine, change).unwrap_or_else(|error| {
                 tracing::warn!(%error, "a tree that was filled in place is not signed");
                 None
@@ -195,10 +197,10 @@ impl Committed<'_> {
         let signature = known.signatures.get(&change.n).or(read.as_ref());
         let ctime = there.map_or(Timestamp::default(), |stat| stat.ctime);
         let newest = match change.op {
-            // The rename of its root does not touch what is in a tree.
+            // The rename of its root does not change the entries of a tree.
             Op::Tree | Op::Fill => signature.and_then(Signature::newest),
             Op::Adopt => signature.map_or(Some(ctime), Signature::newest),
-            // The rename has just set the ctime itself.
+            // The rename has just set the ctime.
             Op::Put | Op::Link | Op::Remove | Op::Parent | Op::Dir | Op::Part => None,
         };
         let unsettled = (change.durability == Durability::Rebuildable).then(|| Unsettled {
@@ -224,7 +226,7 @@ impl Committed<'_> {
     }
 }
 
-/// Verifies a tree that was filled in place, and signs it; `None` if it is not what it was to be.
+/// Verifies and signs a tree that was filled in place; `None` if it differs from the manifest.
 fn sign(engine: &Engine, change: &Change) -> Result<Option<Signature>, Error> {
     let (Some(digest), Some(root)) = (change.digest, open_tree(engine, &change.place)?) else {
         return Ok(None);
@@ -237,13 +239,13 @@ fn sign(engine: &Engine, change: &Change) -> Result<Option<Signature>, Error> {
         None => Ok(verdict.refreshed),
         Some(difference) => {
             let path = engine.home.shown(&change.place);
-            tracing::warn!(path, %difference, "somebody changed the tree while it was filled");
+            tracing::warn!(path, %difference, "the tree was changed by another program while it was filled");
             Ok(None)
         }
     }
 }
 
-/// Whose the file at a place is, and what is set on it.
+/// The owner, group and attributes of the file at a place.
 fn facts_at(engine: &Engine, place: &Place, stat: &Stat) -> Result<Option<Facts>, Error> {
     let Some(parent) = parent_at(engine, place)? else {
         return Ok(None);
@@ -255,14 +257,14 @@ fn facts_at(engine: &Engine, place: &Place, stat: &Stat) -> Result<Option<Facts>
     }))
 }
 
-/// Whether a change that is made from now on cannot have the same ctime as one at that time. Where that is a whole
-/// second, the filesystem's clock may have no others.
+/// Whether a change made from now on must get a later ctime. If the time is a whole second, the filesystem's clock
+/// may have a resolution of seconds.
 pub(crate) fn is_settled(newest: Timestamp) -> bool {
     let tick = RACY_NANOS.max(i128::from(newest.grain()));
     newest.as_nanos() + tick < ambient::now().as_nanos()
 }
 
-/// What is at a place, if anything.
+/// The `stat` of what is at a place, if anything.
 pub(crate) fn stat_at(engine: &Engine, place: &Place) -> Result<Option<Stat>, Error> {
     match parent_at(engine, place)? {
         Some(parent) => Ok(parent.stat(place.path.name())?),
@@ -281,8 +283,7 @@ pub(crate) fn open_tree(engine: &Engine, place: &Place) -> Result<Option<Dir>, E
     }
 }
 
-/// The directory that holds a place, if the way there leads through directories only: somebody may have
-/// put a link or a file there since.
+/// The directory that holds a place; `None` if a link or a file is on the way there by now.
 pub(crate) fn parent_at(engine: &Engine, place: &Place) -> Result<Option<Dir>, Error> {
     match engine.home.parent(place) {
         Ok(Parent::There(parent)) => Ok(Some(parent)),

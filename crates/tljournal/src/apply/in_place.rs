@@ -1,5 +1,5 @@
-//! Directories that are changed where they are: missing parents, and those of a tree that is filled in
-//! place because its filesystem cannot move it.
+//! Directories that are changed in place: missing parents, and those of a tree that is filled in place because its
+//! filesystem cannot move it.
 
 use rustix::io::Errno;
 
@@ -10,24 +10,24 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::model::{Change, Image, Kind, Op, Stat};
 
-/// What is done about a change, in the order in which it is done; taken back in the opposite order.
+/// A phase of the changes, in forward order; undone in the opposite order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
-    /// A missing parent is made; removed on the way back if nothing came into it.
+    /// Create a missing parent; undo: remove it if it is still empty.
     Parent,
-    /// A directory is made writable; given back the mode and mtime that it had.
+    /// Make a directory writable; undo: restore its mode and mtime.
     Open,
-    /// An entry is exchanged or taken out.
+    /// Exchange an entry, or move it out.
     Entry,
-    /// An emptied directory is removed; made again.
+    /// Remove an emptied directory; undo: create it again.
     Drop,
-    /// An entry is published where nothing is.
+    /// Publish an entry at a free path.
     Create,
-    /// A directory is given its new mode and mtime; made writable again.
+    /// Set a directory's new mode and mtime; undo: make it writable again.
     Close,
 }
 
-/// Everything that is to be done about these changes, in order.
+/// All phases of these changes, in order.
 pub(super) fn in_order(changes: &[Change]) -> Vec<(Phase, &Change)> {
     let mut all = Vec::new();
     for change in changes {
@@ -54,7 +54,7 @@ pub(super) fn in_order(changes: &[Change]) -> Vec<(Phase, &Change)> {
         }
     }
     all.sort_by(|(one, a), (two, b)| {
-        // Directories are closed and removed from the inside.
+        // Directories are closed and removed from the deepest level up.
         let places = match one {
             Phase::Drop | Phase::Close => b.place.cmp(&a.place),
             Phase::Parent | Phase::Open | Phase::Entry | Phase::Create => a.place.cmp(&b.place),
@@ -64,8 +64,8 @@ pub(super) fn in_order(changes: &[Change]) -> Vec<(Phase, &Change)> {
     all
 }
 
-/// Brings a directory of a tree that is filled in place through one phase; false if somebody else's work
-/// is in the way.
+/// Takes a directory of a tree that is filled in place through one phase; false if a change of another program
+/// prevents it.
 pub(super) fn step_dir(
     engine: &Engine,
     change: &Change,
@@ -86,7 +86,7 @@ pub(super) fn step_dir(
             }
             Ok(true)
         }
-        // Removed already, before this was cut short.
+        // Removed before an interruption.
         (Phase::Open, Forward, None) => Ok(change.new.is_none()),
         (Phase::Close, Forward, Some(stat)) => set_meta(&parent, name, &stat, change.new),
         (Phase::Open, Back, Some(stat)) => set_meta(&parent, name, &stat, change.pre),
@@ -113,15 +113,15 @@ fn set_meta(parent: &Dir, name: &str, stat: &Stat, image: Option<Image>) -> Resu
 /// Removes an empty directory; false if it is not empty.
 fn remove(parent: &Dir, name: &str) -> Result<bool, Error> {
     match parent.remove_dir(name) {
-        // XFS answers EEXIST where others answer ENOTEMPTY.
+        // XFS returns EEXIST where other filesystems return ENOTEMPTY.
         Err(error) if error.is(Errno::NOTEMPTY) || error.is(Errno::EXIST) => Ok(false),
         Err(error) if error.is(Errno::NOENT) => Ok(true),
         removed => Ok(removed.map(|()| true)?),
     }
 }
 
-/// Makes a missing parent directory, or removes it again if nothing came into it. False if something
-/// that is no directory has its name.
+/// Creates a missing parent directory, or removes it again if it is still empty. False if its name is taken by
+/// something that is not a directory.
 pub(super) fn step_parent(
     engine: &Engine,
     change: &Change,

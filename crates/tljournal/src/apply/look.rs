@@ -8,16 +8,16 @@ use crate::error::Error;
 use crate::home::out_name;
 use crate::model::{Change, Stat, TxnId};
 
-/// What something on disk is to a change.
+/// How something on disk relates to a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Seen {
     /// Nothing is there.
     Absent,
-    /// What the expectation saw, untouched.
+    /// The content that the expectation was checked against, unchanged.
     Pre,
-    /// The new content, by inode; edited since or not.
+    /// The new content, recognized by its inode, edited since or not.
     New,
-    /// Anything else: somebody else's work.
+    /// Anything else: the work of another program.
     Other,
 }
 
@@ -32,16 +32,16 @@ impl Seen {
     }
 }
 
-/// The evidence about one change, with the handles to act on.
+/// The observed state of one change, with the handles for the next step.
 #[derive(Debug)]
 pub(super) struct Evidence {
     pub(super) target: Seen,
     pub(super) spot: Seen,
-    /// What was taken out of the target, between the renames that make an exchange.
+    /// The content at the third name, between the renames that replace an exchange.
     pub(super) out: Seen,
-    /// The directory that holds the target; `None` if it is missing.
+    /// The directory of the target; `None` if it is missing.
     pub(super) parent: Option<Dir>,
-    /// The directory that holds the spot, and the name there; `None` if it is missing.
+    /// The directory of the staging slot, and the name there; `None` if it is missing.
     pub(super) spot_at: Option<(Dir, String)>,
 }
 
@@ -79,7 +79,7 @@ impl Evidence {
     }
 }
 
-/// What a change does, as far as renames go; `None` if it makes none.
+/// The kind of a change as far as renames are concerned; `None` if it makes none.
 pub(super) fn shape(change: &Change) -> Option<Shape> {
     use crate::model::Op;
     if matches!(change.op, Op::Parent | Op::Adopt | Op::Fill | Op::Dir) {

@@ -1,21 +1,20 @@
-//! Makes recorded changes real, or takes them back: look, decide, act.
+//! Applies recorded changes or undoes them: observe, decide, act.
 //!
-//! One idempotent step serves commit, recovery and the way back. It holds nothing in its head: it looks
-//! at what is at the target and at the spot where the new content waited, decides from a table, makes at
-//! most one rename, and looks again. A crash between any two calls leaves a state that the same table
-//! knows, so that whoever comes next goes on from there.
+//! One idempotent step serves commit, recovery and rollback. It keeps no state: it observes the target and the
+//! staging slot, decides by a table, makes at most one rename, and observes again. A crash between any two calls
+//! leaves a state that the table covers, so recovery continues from there.
 //!
-//! | a change | waits at its spot | after it is done |
+//! | a change | at its staging slot before | after it is applied |
 //! |---|---|---|
 //! | creates | the new content | nothing |
 //! | replaces | the new content | what it replaced |
 //! | removes | nothing | what it removed |
 //!
-//! Where a filesystem cannot exchange, three renames do, by way of a third name. The path is missing
-//! between the first two of them, for whoever does not share the commit lock.
+//! Where a filesystem cannot exchange, three renames with a third name are used. Between the first two the path is
+//! missing for readers that do not hold the commit lock shared.
 //!
-//! What came out of an exchange is compared with what the expectation saw: an editor that saved in
-//! between loses nothing, because the change is then taken back.
+//! What an exchange returned is compared with the expectation: a file that an editor saved in between is not lost,
+//! because the change is then rolled back.
 
 mod act;
 mod decide;

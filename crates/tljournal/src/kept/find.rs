@@ -12,39 +12,38 @@ use crate::lock::Wait;
 use crate::look::Look;
 use crate::model::{Attributes, Change, Digest, Image, Kind, Place, Spot, Stat, TxnId, TxnState};
 
-/// Kept content, and a share of the lock that keeps it from being deleted.
+/// Retained content, with a shared lock that prevents its deletion.
 #[derive(Debug)]
 #[must_use = "the content may be deleted when this is dropped"]
 pub(crate) struct Kept {
     /// The transaction that replaced it.
     pub(crate) txn: TxnId,
     pub(crate) stat: Stat,
-    /// What it was recorded as when it was put there; `None` if it was somebody else's work, or the rows
-    /// are gone.
+    /// The record made when it was installed; `None` if it was the work of another program, or the rows were deleted.
     pub(crate) recorded: Option<Written>,
     pub(crate) name: String,
     staging: Arc<Staging>,
 }
 
 impl Kept {
-    /// What is set on it, if it is no tree.
+    /// The attributes of an entry that is not a tree.
     pub(crate) fn attributes(&self) -> Result<Attributes, Error> {
         Ok(self.dir().attributes(&self.name)?)
     }
 
-    /// The directory that it lies in.
+    /// The directory it is in.
     pub(crate) fn dir(&self) -> &Dir {
         &self.staging.dir
     }
 
-    /// The file, if it is the one that was found: what has its name by now may be another one.
+    /// Opens the file, if it is still the one that was found under this name.
     pub(crate) fn open(&self) -> Result<File, DiskError> {
         let file = self.dir().open_file(&self.name)?;
         self.check_same(&self.dir().stat_open(&file)?)?;
         Ok(file)
     }
 
-    /// The directory, if it is the one that was found.
+    /// Opens the directory, if it is still the one that was found under this name.
     pub(crate) fn open_dir(&self) -> Result<Dir, DiskError> {
         let dir = self.dir().open_dir(&self.name)?;
         self.check_same(&dir.own_stat()?)?;
@@ -62,12 +61,12 @@ impl Kept {
     }
 }
 
-/// What a transaction replaced or removed at a place, if that is still kept.
+/// The content that a transaction replaced or removed at a place, if it is still retained.
 pub(crate) fn before(look: &Look<'_>, txn: i64, place: &Place) -> Result<Option<Kept>, Error> {
     let Some(record) = look.ask(|catalog| catalog.txn_record(txn))? else {
         return Ok(None);
     };
-    // What a rebuildable tree replaced is there, and comes to be kept when that tree is on the medium.
+    // The content that a rebuildable tree replaced exists, and is marked as retained when that tree is on the medium.
     let is_there = || look.ask(|catalog| catalog.is_unsettled(txn));
     if record.state != TxnState::Applied || record.kept.is_none() && !is_there()? {
         return Ok(None);
@@ -83,16 +82,15 @@ pub(crate) fn before(look: &Look<'_>, txn: i64, place: &Place) -> Result<Option<
     }
 }
 
-/// All that is kept of what was recorded when it was put there, to be found by its digest. Built once for whoever
-/// looks for many.
+/// An index by digest of all retained content with a record, built once for many searches.
 pub(crate) struct Index {
     known: Vec<Known>,
     by_digest: HashMap<(Kind, Digest), Vec<usize>>,
-    /// The directories that are held at this moment: each is opened once, however much is taken from it.
+    /// The directories that are locked now: each is opened once for all its content.
     held: Mutex<HashMap<TxnId, Weak<Staging>>>,
 }
 
-/// Content that a transaction replaced and keeps.
+/// Content that a transaction replaced and retains.
 pub(crate) struct Known {
     pub(crate) digest: Digest,
     kind: Kind,
@@ -102,14 +100,14 @@ pub(crate) struct Known {
 }
 
 impl Index {
-    /// Reads what is recorded of kept content. Rows that cannot be read are done without.
+    /// Reads the records of retained content. Rows that cannot be read are skipped.
     pub(crate) fn read(look: &Look<'_>) -> Result<Self, Error> {
         let mut known = Vec::new();
         for (number, txn) in look.ask(|catalog| catalog.kept_txns())?.into_iter().rev() {
             match known_of(look, number, txn) {
                 Ok(found) => known.extend(found),
                 Err(error) if error.is_unreadable_row() => {
-                    tracing::warn!(number, %error, "what a transaction keeps is not known");
+                    tracing::warn!(number, %error, "failed to read what a transaction retains");
                 }
                 Err(error) => return Err(error),
             }
@@ -129,18 +127,18 @@ impl Index {
         })
     }
 
-    /// What was recorded with this digest, the latest first.
+    /// The content with this digest, latest first.
     pub(crate) fn with_digest(&self, kind: Kind, digest: &Digest) -> impl Iterator<Item = &Known> {
         let found = self.by_digest.get(&(kind, *digest));
         found.into_iter().flatten().map(|at| &self.known[*at])
     }
 
-    /// All trees, the latest first.
+    /// All trees, latest first.
     pub(crate) fn trees(&self) -> impl Iterator<Item = &Known> {
         self.known.iter().filter(|known| known.kind == Kind::Dir)
     }
 
-    /// Shares the lock of what is kept, if it is there still.
+    /// Locks retained content shared, if it still exists.
     pub(crate) fn hold(&self, look: &Look<'_>, known: &Known) -> Result<Option<Kept>, Error> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let staging = match held.get(&known.txn).and_then(Weak::upgrade) {
@@ -179,7 +177,7 @@ fn known_of(look: &Look<'_>, number: i64, txn: TxnId) -> Result<Vec<Known>, Erro
     Ok(known)
 }
 
-/// Shares the lock of what a change replaced, if it is there still.
+/// Locks what a change replaced, if it still exists.
 fn held(look: &Look<'_>, id: TxnId, change: &Change) -> Result<Option<Kept>, Error> {
     if change.pre.is_none() || change.spot != Spot::Home {
         return Ok(None);
@@ -190,7 +188,7 @@ fn held(look: &Look<'_>, id: TxnId, change: &Change) -> Result<Option<Kept>, Err
     held_in(staging, id, change, || recorded(look, id, change))
 }
 
-/// What a change replaced, in the directory of its transaction, if it is there still.
+/// What a change replaced, in the directory of its transaction, if it still exists.
 fn held_in(
     staging: Arc<Staging>,
     id: TxnId,
@@ -202,7 +200,7 @@ fn held_in(
     };
     let name = spot_name(&change.spot, id, change.n);
     let stat = staging.dir.stat(&name)?;
-    // Its inode is another one in a copied home. Whoever uses it compares its digest.
+    // A copied home has other inodes. The caller compares the digest.
     let is_it = |stat: &Stat| {
         let same = (pre.size, pre.mtime) == (stat.size, stat.mtime);
         stat.kind == pre.kind && (stat.kind == Kind::Dir || same)
@@ -226,7 +224,7 @@ fn share(look: &Look<'_>, id: TxnId) -> Result<Option<Staging>, Error> {
     }
 }
 
-/// What was recorded of the content that a change replaced, when it was put there.
+/// The record of the replaced content, made when it was installed.
 fn recorded(look: &Look<'_>, id: TxnId, change: &Change) -> Result<Option<Written>, Error> {
     let written = look.ask(|catalog| catalog.written_before(&change.place, id))?;
     let is_it = |written: &Written| {

@@ -15,33 +15,33 @@ use crate::look::Look;
 use crate::model::{Limits, Retention, Timestamp, TxnId};
 use crate::recovery;
 
-/// How many slices of history are forgotten at the end of a run, so that nobody waits long for it: the next ones
-/// go on.
+/// The number of slices of history that the end of a run deletes, so that it does not block other processes for long;
+/// later runs continue.
 const SLICES: usize = 2;
 
-/// What was, or would be, deleted because there is more of it than there may be.
+/// What the retention limits delete, or would delete.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Gc {
-    /// The kept content of these transactions, the oldest first.
+    /// The retained content of these transactions, oldest first.
     pub kept: Vec<GcTxn>,
-    /// Kept content that would go too, but somebody holds it.
+    /// Retained content beyond the limits that is in use.
     pub in_use: Vec<GcTxn>,
-    /// How many transactions history does not tell of any more.
+    /// The number of transactions deleted from history.
     pub history_txns: u64,
-    /// How many runs history does not tell of any more.
+    /// The number of runs deleted from history.
     pub history_runs: u64,
     /// The logs of these runs.
     pub logs: Vec<GcLog>,
-    /// Kept content that went, but for what the system does not let be deleted; `fsck` says how a person can.
+    /// Retained content of which something could not be deleted; `fsck` shows how to delete it.
     pub left_behind: Vec<GcTxn>,
-    /// Of how many transactions something is kept now.
+    /// The number of transactions that still retain something.
     pub left_txns: u32,
-    /// How many bytes that are.
+    /// The bytes that they retain.
     pub left_bytes: u64,
 }
 
-/// A transaction of which something is kept.
+/// A transaction that retains something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GcTxn {
@@ -49,16 +49,16 @@ pub struct GcTxn {
     pub number: i64,
     /// Its id, which is the name of the directory.
     pub id: TxnId,
-    /// What its caller named it.
+    /// The label that its caller gave it.
     pub label: String,
-    /// How much is kept.
+    /// The bytes retained.
     pub bytes: u64,
 }
 
-/// Deletes the oldest of what is kept, of history and of logs, so far that the limits hold.
+/// Deletes the oldest retained content, history and logs until the limits hold.
 pub(crate) fn collect(engine: &Engine, to: &Retention) -> Result<Gc, Error> {
     let mut done = Gc::default();
-    // What could not be deleted the last time comes to be kept again, if it is whole.
+    // Content that could not be deleted the last time is marked as retained again, if it is complete.
     recovery::sweep(engine)?;
     thin_kept(engine, &to.kept, &mut done)?;
     history::thin(engine, &to.history, usize::MAX, &mut done)?;
@@ -67,13 +67,13 @@ pub(crate) fn collect(engine: &Engine, to: &Retention) -> Result<Gc, Error> {
     Ok(done)
 }
 
-/// Says what [`collect`] would delete.
+/// What [`collect`] would delete.
 pub(crate) fn plan(look: &Look<'_>, to: &Retention) -> Result<Gc, Error> {
     let mut would = Gc::default();
     let txns = look.own_dir(TXN)?;
     let goes = |row: &KeptRow| {
         let is_free = txns.as_ref().map(|txns| is_free(txns, row.id));
-        // What cannot be looked at cannot be deleted either.
+        // A directory that cannot be opened cannot be deleted either.
         Ok(match is_free.unwrap_or(Ok(true)) {
             Ok(true) => Fate::Gone,
             Ok(false) => Fate::InUse,
@@ -89,10 +89,10 @@ pub(crate) fn plan(look: &Look<'_>, to: &Retention) -> Result<Gc, Error> {
     Ok(would)
 }
 
-/// Notes that something came to be kept, and thins if that was much: a run may be long.
+/// Records that content was retained, and applies the limits after a large amount: a run may be long.
 pub(crate) fn note(engine: &Engine, bytes: u64) -> Result<(), Error> {
     let limits = &engine.retention.kept;
-    // Something small counts as its share of how many there may be.
+    // A small amount counts at least as one share of the allowed number.
     let share = limits.bytes / u64::from(limits.count.max(1));
     let lately = engine
         .kept_lately
@@ -105,7 +105,7 @@ pub(crate) fn note(engine: &Engine, bytes: u64) -> Result<(), Error> {
     thin_kept(engine, limits, &mut Gc::default())
 }
 
-/// Deletes what is more than the journal was opened to keep. Cheap when nothing is.
+/// Deletes what exceeds the journal's limits. Cheap if nothing does.
 pub(crate) fn thin(engine: &Engine) -> Result<(), Error> {
     let _acting = engine.home.act_as_owner();
     let mut done = Gc::default();
@@ -126,18 +126,18 @@ fn thin_kept(engine: &Engine, limits: &Limits, done: &mut Gc) -> Result<(), Erro
     sort_out(&Look::of(engine), limits, done, goes)
 }
 
-/// What becomes of kept content that there is more of than there may be.
+/// The result for retained content beyond the limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     /// It is deleted.
     Gone,
-    /// Somebody holds it.
+    /// A process holds it.
     InUse,
-    /// It is kept no more, and the system does not let all of it be deleted.
+    /// Not all of it could be deleted.
     LeftBehind,
 }
 
-/// Notes of everything that is kept what becomes of it, as `goes` says of what is more than there may be.
+/// Sorts all retained content into the report; `goes` handles what exceeds the limits.
 fn sort_out(
     look: &Look<'_>,
     limits: &Limits,
@@ -169,8 +169,8 @@ fn sort_out(
     Ok(())
 }
 
-/// Parts what has to go from what may stay: the latest, as long as all limits hold. Both oldest first, in the order
-/// of the rows, which no clock decides.
+/// Separates what is deleted from what stays: the latest that fits all limits. Both are oldest first by row number,
+/// because clocks may be wrong.
 fn split(mut rows: Vec<KeptRow>, limits: &Limits, now: Timestamp) -> (Vec<KeptRow>, Vec<KeptRow>) {
     rows.sort_by_key(|row| row.row);
     let ended = rows.iter().map(|row| row.ended_at);
@@ -188,8 +188,8 @@ fn split(mut rows: Vec<KeptRow>, limits: &Limits, now: Timestamp) -> (Vec<KeptRo
     (rows, stays)
 }
 
-/// When each of several things happened, at the earliest, given what the clock said: it may have been behind or
-/// ahead. Nothing happened before what came before it; and what happened in a time that has not come says nothing.
+/// The earliest possible time of each of several things, given clock readings that may be wrong: none happened before
+/// the one before it, and a time in the future is ignored.
 fn at_the_earliest(times: impl Iterator<Item = Timestamp>, now: Timestamp) -> Vec<Timestamp> {
     let mut latest = None;
     let times = times.map(|time| {
@@ -199,20 +199,20 @@ fn at_the_earliest(times: impl Iterator<Item = Timestamp>, now: Timestamp) -> Ve
     times.collect()
 }
 
-/// Whether something is older than it may be.
+/// Whether something is older than the limit.
 pub(super) fn is_older(time: Timestamp, age: Duration, now: Timestamp) -> bool {
     let age = i128::try_from(age.as_nanos()).unwrap_or(i128::MAX);
     now.as_nanos().saturating_sub(time.as_nanos()) > age
 }
 
-/// Deletes what is kept of a transaction, unless somebody holds it.
+/// Deletes the retained content of a transaction, unless a process holds it.
 fn delete(engine: &Engine, row: &KeptRow) -> Result<Fate, Error> {
     let (home, name) = (&engine.home, row.id.to_string());
     let left = |fate: Option<Fate>| fate.unwrap_or(Fate::LeftBehind);
     let unmark = || engine.record(Sync::Normal, |catalog| catalog.set_kept(row.row, None));
     let mut marked = None;
-    // Renamed before the row says so, and deleted afterwards: if this is cut short nobody takes half of it
-    // for something that is kept, or to be kept.
+    // Renamed before the row is changed, and deleted afterwards, so that partly deleted content is not taken for
+    // retained content after an interruption.
     let fate = left(home.leftovers.attempt(
         &txn_path(row.id),
         (&home.txns, name.as_ref()),
@@ -243,14 +243,14 @@ fn delete(engine: &Engine, row: &KeptRow) -> Result<Fate, Error> {
     })
 }
 
-/// Deletes the oldest logs that there are more of than there may be.
+/// Deletes the oldest logs beyond the limits.
 pub(crate) fn thin_logs(engine: &Engine, limits: &Limits) -> Result<Vec<GcLog>, Error> {
     let number = |run| engine.look(|catalog| catalog.number_of_run(run));
     let is_alive = |run| engine.runs.is_alive(run);
     engine.home.thin_logs(limits, number, is_alive)
 }
 
-/// Whether nobody holds what is kept of a transaction, if it is there.
+/// Whether the retained content of a transaction, if it exists, is not locked by any process.
 fn is_free(txns: &Dir, id: TxnId) -> Result<bool, Error> {
     match Staging::claim(txns, id)? {
         Some(staging) => Ok(!lock::is_locked_inside(&staging.dir)?),
@@ -297,7 +297,7 @@ mod tests {
         };
         assert_eq!(left(most), [1, 2, 3, 4]);
         assert_eq!(left(Limits { count: 2, ..most }), [3, 4]);
-        // One that is too large takes those before it along: history is not kept in pieces.
+        // An item that is too large takes the earlier ones with it: history has no gaps.
         assert_eq!(left(Limits { bytes: 40, ..most }), [3, 4]);
         let age = Duration::from_secs(300);
         assert_eq!(left(Limits { age, ..most }), [2, 3, 4]);
@@ -305,9 +305,9 @@ mod tests {
         assert_eq!(left(Limits::NOTHING), [0; 0]);
     }
 
-    /// The clock was ten years ahead, or behind, while some of it was kept.
+    /// The clock was ten years ahead or behind while some of it was recorded.
     #[test]
-    fn what_is_latest_is_not_taken_for_the_oldest_when_the_clock_jumps() {
+    fn the_latest_is_not_taken_for_the_oldest_when_the_clock_jumps() {
         const DAY: i64 = 24 * 60 * 60;
         let limits = Limits {
             count: 100,
@@ -324,13 +324,13 @@ mod tests {
                 let rows = (1..=20).map(|n| row(n, 1, at(n, jump)));
                 rows.collect::<Vec<_>>()
             };
-            // It jumps while the last ten, or those in the middle, are kept, and then back.
+            // The clock jumps for the last ten, or for those in the middle, and then back.
             let last = rows(|n, jump| 5000 * DAY - 20 + n + if n > 10 { jump } else { 0 });
             assert_eq!(numbers(split(last, &limits, now)).len(), 20, "{jump}");
             let middle = rows(|n, jump| 5000 * DAY - 20 + n + if n % 3 == 0 { jump } else { 0 });
             assert_eq!(numbers(split(middle, &limits, now)).len(), 20, "{jump}");
         }
-        // What came before something old is old, whatever the clock said when it was kept.
+        // What came before something old is old, regardless of its recorded time.
         let mut rows: Vec<_> = (1..=20).map(|n| row(n, 1, past + n)).collect();
         rows[3].ended_at = Timestamp::new(6000 * DAY, 0);
         let left = numbers(split(rows.clone(), &limits, now));

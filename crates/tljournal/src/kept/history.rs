@@ -6,11 +6,11 @@ use crate::error::Error;
 use crate::look::Look;
 use crate::model::{Limits, Timestamp};
 
-/// How many transactions are forgotten in one write, so that nobody waits long behind it.
+/// The number of transactions deleted in one write, so that other writers do not wait long.
 const SLICE: u32 = 500;
 
-/// Forgets the oldest transactions and runs that there are more of than there may be. Those stay that tell
-/// of something that stands, or is kept, or has not ended. So many slices at most.
+/// Deletes the oldest transactions and runs beyond the limits, at most this many slices. Rows stay if they describe
+/// an existing entry, retained content, or something unfinished.
 pub(super) fn thin(
     engine: &Engine,
     limits: &Limits,
@@ -33,7 +33,7 @@ pub(super) fn thin(
     Ok(())
 }
 
-/// Says how many [`thin`] would forget.
+/// The number of rows that [`thin`] would delete.
 pub(super) fn plan(look: &Look<'_>, limits: &Limits, would: &mut Gc) -> Result<(), Error> {
     let before = oldest(limits);
     let (txns, runs) = look.ask(|catalog| catalog.count_forgettable(limits.count, before))?;
@@ -41,7 +41,7 @@ pub(super) fn plan(look: &Look<'_>, limits: &Limits, would: &mut Gc) -> Result<(
     Ok(())
 }
 
-/// What began before this is older than it may be.
+/// The start time before which a row exceeds the age limit.
 fn oldest(limits: &Limits) -> Timestamp {
     let age = i64::try_from(limits.age.as_secs()).unwrap_or(i64::MAX);
     Timestamp::new(ambient::now().secs().saturating_sub(age), 0)

@@ -1,21 +1,20 @@
-//! What transactions replaced, and what dead runs had staged: kept for a while, so that it can be undone,
-//! restored from, and looked into.
+//! Retained content: what transactions replaced and what killed runs had staged is kept for a while, for undo,
+//! restore and inspection.
 //!
-//! Kept content stays where it is anyway, in `txn/<id>/`; the row of the transaction says that it is kept,
-//! and how many bytes that is. A directory whose row does not say so is cleared by whoever comes first.
+//! Retained content stays where it is, in `txn/<id>/`; the row of the transaction marks it as retained, with its
+//! size. A directory without that mark is deleted by the next cleanup.
 //!
 //! | when | what |
 //! |---|---|
-//! | a transaction is in place | what it replaced is kept, if it may be |
-//! | recovery rolls a dead run's transaction back | what it had staged is kept, if it may be |
-//! | at the end of runs that changed something, and by `gc` | the oldest goes, so far that the limits of [`Retention`] hold |
+//! | a transaction is applied | what it replaced is retained, if permitted |
+//! | recovery rolls back the transaction of a killed run | what it had staged is retained, if permitted |
+//! | at the end of runs that changed something, and by `gc` | the oldest is deleted until the limits of [`Retention`] hold |
 //!
-//! What may not be kept: key material, by its path; what is beside its target, on another filesystem; what
-//! was changed in place in the lower layer of an overlay. What is not the journal's own work goes aside
-//! instead, which is a place of its own.
+//! Never retained: key material; content in staging slots next to a target on another filesystem; what was changed in
+//! place in the lower layer of an overlay. Content that is not the journal's own work is moved to quarantine instead.
 //!
-//! Whoever reads kept content shares the lock of its directory; whoever deletes it holds that alone, and
-//! without waiting. Nothing that is pinned is deleted.
+//! A reader of retained content holds the lock of its directory shared; a deletion holds it exclusively, without
+//! waiting. Nothing that is pinned is deleted.
 //!
 //! [`Retention`]: crate::model::Retention
 

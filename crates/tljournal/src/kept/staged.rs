@@ -8,21 +8,21 @@ use crate::home::{STAGED_PATHS, Staging};
 use crate::model::{KeyMaterial, Kind, Stat};
 use crate::tree;
 
-/// Whether something may be kept.
+/// Whether content may be retained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Weight {
-    /// It may, and is so many bytes.
+    /// Yes; its size in bytes.
     Bytes(u64),
-    /// It holds private keys.
+    /// No: it holds private keys.
     KeyMaterial,
-    /// It may not: it is more than may be kept at all, or its owner closed it, or what it was to be is not known.
+    /// No: it exceeds the limits, its owner made it inaccessible, or its path is unknown.
     No,
 }
 
-/// How long a list of staged paths may be that is read, in bytes.
+/// The longest list of staged paths that is read, in bytes.
 const PATHS_BYTES_MAX: u64 = 64 << 20;
 
-/// Says whether what lies under a name may be kept, given the path that it is, or was to be, known by.
+/// Decides whether the entry under a name may be retained, given its path.
 pub(crate) fn weigh(
     engine: &Engine,
     shown: &str,
@@ -50,7 +50,7 @@ pub(crate) fn weigh(
             match tree::keys_among(&root, &inside) {
                 Ok(keys) if !keys.found.is_empty() => return Ok(Weight::KeyMaterial),
                 Ok(keys) if !keys.unread => bytes,
-                // What cannot be read may be a key.
+                // A file that cannot be read may be a key.
                 Ok(_) | Err(_) => return Ok(Weight::No),
             }
         }
@@ -69,9 +69,9 @@ pub(crate) fn weigh(
     })
 }
 
-/// Everything in a directory, whatever it is and is called: it is kept as a whole, where it is. But for what is mounted
-/// there, which lies elsewhere. An error says what it weighs if it is not to be looked through further: this user
-/// closed a part of it, which may hold keys. (What another user closed can neither be read nor deleted anyway.)
+/// Everything in a directory, of any kind and name, because it is retained as a whole in place; mount points are
+/// excluded. The error is the decision if the search must stop: this user made a part inaccessible, which may hold
+/// keys. (What another user made inaccessible can be neither read nor deleted.)
 fn inside(dir: &Dir, name: &str) -> Result<Result<Vec<(String, Stat)>, Weight>, Error> {
     let root = dir.open_dir(name)?;
     let own = root.own_stat()?;
@@ -97,8 +97,7 @@ fn inside(dir: &Dir, name: &str) -> Result<Result<Vec<(String, Stat)>, Weight>, 
     })
 }
 
-/// Removes the private keys that are in a tree; false if what lies under a name is one itself, by the path
-/// that it is known by.
+/// Removes the private keys in a tree; false if the entry itself is a key, by its path or content.
 pub(crate) fn remove_keys(
     keys: &KeyMaterial,
     shown: &str,
@@ -108,7 +107,7 @@ pub(crate) fn remove_keys(
         return Ok(false);
     }
     if stat.kind != Kind::Dir {
-        // What cannot be read is not deleted for what it may be.
+        // A file that cannot be read is not deleted on suspicion.
         return Ok(stat.kind != Kind::File || !tree::is_key(dir, name).unwrap_or(false));
     }
     let root = dir.open_dir(name)?;
@@ -121,7 +120,7 @@ pub(crate) fn remove_keys(
     removed?;
     let own = root.own_stat()?;
     let is_here = |stat: &Stat| (stat.dev, stat.mount) == (own.dev, own.mount);
-    // What is mounted there lies elsewhere, and is not this journal's to delete.
+    // A mounted filesystem is not this journal's to delete.
     let inside = survey.entries.into_iter().filter(|(_, stat)| is_here(stat));
     let inside: Vec<_> = inside.collect();
     let by_name = inside.iter().map(|(path, _)| path.as_str());
@@ -129,7 +128,7 @@ pub(crate) fn remove_keys(
     let keys = tree::keys_among(&root, &inside);
     found.extend(keys.unwrap_or_default().found);
     for path in found {
-        // What is in a directory of keys is gone with it.
+        // The content of a key directory is removed with it.
         if root.stat(path)?.is_none() {
             continue;
         }
@@ -141,7 +140,7 @@ pub(crate) fn remove_keys(
     Ok(true)
 }
 
-/// Removes the private keys from the directory of a transaction of which nothing else is known.
+/// Removes the private keys from the directory of an unknown transaction.
 pub(crate) fn remove_staged_keys(keys: &KeyMaterial, staging: &Staging) -> Result<(), Error> {
     let paths = StagedPaths::of(staging);
     for name in staging.dir.names()? {
@@ -161,20 +160,20 @@ pub(crate) fn remove_staged_keys(keys: &KeyMaterial, staging: &Staging) -> Resul
     Ok(())
 }
 
-/// What was staged for which path, by the names of the entries, and whether that was said to be a key.
+/// The target path of each staged entry, by its name, and whether the caller marked it as a key.
 #[derive(Debug)]
 pub(crate) struct StagedPaths(BTreeMap<String, (String, bool)>);
 
-/// What the name ends with in the list of paths, if who staged it holds it for a key.
+/// The suffix of a name in the list of paths if the caller marked it as a key.
 pub(crate) const KEY_MARK: char = '!';
 
 impl StagedPaths {
-    /// Reads what the transaction that staged here wrote down, as far as that can be read.
+    /// Reads the list that the transaction wrote here, as far as it is readable.
     pub(crate) fn of(staging: &Staging) -> Self {
         let text = staging.dir.read_small(STAGED_PATHS, PATHS_BYTES_MAX);
         let text = text.ok().flatten().unwrap_or_default();
         let text = String::from_utf8(text).unwrap_or_default();
-        // A line without its end was cut short.
+        // A line without an end was truncated.
         let lines = text
             .split_inclusive('\n')
             .filter_map(|line| line.strip_suffix('\n'));
@@ -186,8 +185,8 @@ impl StagedPaths {
         Self(read.collect())
     }
 
-    /// Says whether a staged entry may be kept. What it was to be may not be known after a power cut: it
-    /// could be a key then.
+    /// Decides whether a staged entry may be retained. After a power cut its path may be unknown: then it may be a
+    /// key.
     pub(crate) fn weigh(
         &self,
         engine: &Engine,

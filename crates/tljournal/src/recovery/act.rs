@@ -12,8 +12,8 @@ use crate::error::{Conflict, ConflictKind, Damage, Error};
 use crate::lock::Mode;
 use crate::model::{EventKind, Place, TxnState};
 
-/// Makes right whatever dead runs left. Takes the commit lock only if something is past its commit
-/// point.
+/// Finishes or rolls back the transactions of runs that have ended. Takes the commit lock only if a transaction is
+/// past its commit point.
 pub(crate) fn recover(engine: &Engine) -> Result<Recovery, Error> {
     let _acting = engine.home.act_as_owner();
     let span = tracing::info_span!("recover", home = %engine.home.dir.path());
@@ -52,8 +52,8 @@ pub(crate) fn recover(engine: &Engine) -> Result<Recovery, Error> {
     Ok(report)
 }
 
-/// Finishes whatever is past its commit point. The caller holds the commit lock, so nothing of it is
-/// under way, whether its run lives or not.
+/// Finishes every transaction past its commit point. The caller holds the commit lock, so none of them is being
+/// applied, whether its run is running or not.
 pub(crate) fn finish_unfinished(engine: &Engine) -> Result<(), Error> {
     let _acting = engine.home.act_as_owner();
     finish_into(engine, &mut Recovery::default())
@@ -90,9 +90,9 @@ fn finish_into(engine: &Engine, report: &mut Recovery) -> Result<(), Error> {
         match ended {
             Ok(Ending::Applied) => report.finished += 1,
             Ok(Ending::TakenBack(_)) => report.taken_back += 1,
-            // Everything is kept and explained; disjoint work goes on.
+            // All its files are kept and the state is reported; other transactions continue.
             Err(Error::Damaged(Damage::Stuck { .. })) => report.stuck += 1,
-            // It stays as it is, and what overlaps it is refused.
+            // The transaction stays unfinished, and a transaction that overlaps it is refused.
             Err(error @ (Error::Disk(_) | Error::Conflict(_) | Error::Source(_))) => {
                 tracing::warn!(txn = %row.id, %error, "cannot finish a transaction now");
                 report.stuck += 1;
@@ -103,7 +103,7 @@ fn finish_into(engine: &Engine, report: &mut Recovery) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses places that a stuck transaction touches, or an unfinished one that is not within reach.
+/// Refuses places that are changed by a stuck transaction, or by an unfinished one outside this opener's reach.
 pub(crate) fn refuse_stuck(engine: &Engine, places: &[&Place]) -> Result<(), Error> {
     for row in engine.look(|catalog| catalog.unfinished())? {
         let changed = engine.look(|catalog| catalog.places(row.row))?;
@@ -122,7 +122,7 @@ fn roll_back(engine: &Engine, candidate: &Candidate, report: &mut Recovery) -> R
     let Some(row) = &candidate.row else {
         return Ok(());
     };
-    // The row goes first, so that a live owner that was wrongly found dead could not commit.
+    // The row is changed first, so that an owner that was wrongly considered dead could not commit.
     let moved = engine.record(Sync::Normal, |catalog| {
         let reason = Some("its run ended before it was committed");
         catalog.move_txn(row.row, TxnState::Staging, TxnState::Aborted, reason)
@@ -134,19 +134,19 @@ fn roll_back(engine: &Engine, candidate: &Candidate, report: &mut Recovery) -> R
     Ok(())
 }
 
-/// Records of what is kept that it is not there: when kept content is deleted its row is not synced, and a
-/// power cut may leave that out.
+/// Clears the mark of retained content whose directory is missing: the change of the row is not synced when retained
+/// content is deleted, so a power cut may undo it.
 fn forget_lost_kept(engine: &Engine, report: &mut Recovery) -> Result<(), Error> {
     let kept = engine.look(|catalog| catalog.kept_txns())?;
     if kept.is_empty() {
         return Ok(());
     }
-    // A row is never marked before its directory is there, nor is a directory made again; and whoever deletes one
-    // unmarks its row first.
+    // A row is never marked before its directory exists, a directory is never created again, and its row is unmarked
+    // before it is deleted.
     let there: BTreeSet<_> = engine.home.staged_ids()?.into_iter().collect();
     for (row, id) in kept.into_iter().filter(|(_, id)| !there.contains(id)) {
         if engine.look(|catalog| catalog.is_kept(row))? {
-            tracing::info!(txn = %id, "what was kept of a transaction is gone");
+            tracing::info!(txn = %id, "the retained content of a transaction is missing");
             engine.record(Sync::Normal, |catalog| catalog.set_kept(row, None))?;
             report.kept_gone += 1;
         }
@@ -158,7 +158,7 @@ fn mark_dead_runs(engine: &Engine, report: &mut Recovery) -> Result<(), Error> {
     let mut dead = Vec::new();
     for run in engine.look(|catalog| catalog.open_runs())? {
         if !engine.runs.is_alive(run.id)? {
-            tracing::info!(run = %run.id, pid = run.pid, "a run ended without saying so");
+            tracing::info!(run = %run.id, pid = run.pid, "a run ended without reporting its end");
             dead.push(run.row);
         }
     }

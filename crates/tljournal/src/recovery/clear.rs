@@ -1,4 +1,4 @@
-//! Clears what is over: after a transaction has ended nothing that goes wrong is an error of a command.
+//! Cleanup after ended transactions: an error here never fails a command.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::home::txn_path;
 use crate::model::{TxnId, TxnState};
 
-/// Clears the directories of finished transactions that nobody holds any more.
+/// Deletes the directories of finished transactions that no process has locked.
 pub(crate) fn sweep(engine: &Engine) -> Result<(), Error> {
     let _acting = engine.home.act_as_owner();
     let mut report = Recovery::default();
@@ -25,7 +25,7 @@ pub(crate) fn sweep(engine: &Engine) -> Result<(), Error> {
     Ok(())
 }
 
-/// Clears the directory of one finished transaction, unless it is needed still.
+/// Deletes the directory of one finished transaction, unless it is still needed.
 pub(super) fn sweep_one(
     engine: &Engine,
     candidate: &Candidate,
@@ -48,18 +48,18 @@ pub(super) fn sweep_one(
     Ok(())
 }
 
-/// Deletes what a transaction left at its spots, if nobody holds it and it is not kept. Says whether it is
-/// all gone.
+/// Deletes what a transaction left at its staging slots, if no process has locked it and it is not retained. Returns
+/// whether everything is gone.
 pub(super) fn clear(engine: &Engine, row: &TxnRow, keep: Keep) -> Result<bool, Error> {
     let remains = attempt(engine, row.id, || {
         let Some(staging) = engine.home.claim_staging(row.id)? else {
             return Ok(Remains::Held);
         };
-        // Looked up under its lock: whoever had it before may have come to keep what is there.
+        // Read under the lock: the process that held it before may have retained the content.
         if engine.look(|catalog| catalog.is_kept(row.row))? {
             return Ok(Remains::Held);
         }
-        // What lies beyond this opener's reach is for another one to clear.
+        // Places outside this opener's reach are left to another opener.
         let Some(changes) = changes_within_reach(engine, row)? else {
             return Ok(Remains::Held);
         };
@@ -69,14 +69,14 @@ pub(super) fn clear(engine: &Engine, row: &TxnRow, keep: Keep) -> Result<bool, E
     Ok(remains == Some(Remains::Nothing))
 }
 
-/// Deletes a directory that no row accounts for.
+/// Deletes a directory of an unknown transaction.
 pub(super) fn remove_orphan(
     engine: &Engine,
     id: TxnId,
     report: &mut Recovery,
 ) -> Result<(), Error> {
     let remains = attempt(engine, id, || {
-        // Looked up again under the lock: a row that is there now accounts for it.
+        // Read again under the lock: the transaction may have a row now.
         let Some(staging) = engine.home.claim_staging(id)? else {
             return Ok(Remains::Held);
         };

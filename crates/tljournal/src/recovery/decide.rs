@@ -3,20 +3,20 @@
 use super::look::Evidence;
 use crate::model::TxnState;
 
-/// What becomes of a transaction that was found.
+/// What recovery does with a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Fate {
-    /// It is somebody's who lives, or not ours to touch.
+    /// Leave it: its owner is running, or it is outside this opener's reach.
     Leave,
-    /// Give up what was staged.
+    /// Discard what was staged.
     RollBack,
-    /// Put it in place.
+    /// Apply it.
     Finish,
-    /// Put back what was there.
+    /// Undo what was applied.
     TakeBack,
-    /// Delete what it left, if nobody holds it.
+    /// Delete its leftovers, unless a process has locked them.
     Sweep,
-    /// Delete a directory that no row accounts for: the row was not synced, so it never committed.
+    /// Delete a directory of an unknown transaction: its row was not synced, so it never committed.
     RemoveOrphan,
 }
 
@@ -33,7 +33,7 @@ pub(super) fn decide(evidence: &Evidence) -> Fate {
         None => Fate::Leave,
         Some(TxnState::Staging) if owner_lives => Fate::Leave,
         Some(TxnState::Staging) => Fate::RollBack,
-        // Its owner holds the commit lock while it lives, or is about to fail and leave it to us.
+        // A running owner holds the commit lock, or is about to fail and leave the transaction to recovery.
         Some(TxnState::Committed | TxnState::Aborting) if owner_lives || !within_reach => {
             Fate::Leave
         }
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn g6_nothing_of_a_living_owner_is_touched() {
+    fn g6_the_transaction_of_a_running_owner_is_left_alone() {
         every(|evidence, fate| {
             if evidence.owner_lives {
                 assert_eq!(fate, Fate::Leave, "{evidence:?}");
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn g1_what_a_dead_owner_left_is_decided_by_its_row_alone() {
+    fn g1_the_row_decides_about_the_transaction_of_an_ended_owner() {
         every(|evidence, fate| {
             if evidence.owner_lives {
                 return;
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn g8_what_reaches_beyond_the_opener_is_neither_finished_nor_taken_back() {
+    fn g8_a_transaction_out_of_reach_is_neither_finished_nor_rolled_back() {
         every(|evidence, fate| {
             if !evidence.within_reach {
                 assert!(

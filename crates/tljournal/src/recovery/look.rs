@@ -6,20 +6,20 @@ use crate::error::Error;
 use crate::home::txn_path;
 use crate::model::{Change, Op, RunId, Spot, TxnId, TxnState};
 
-/// What is known of a transaction that was found.
+/// The facts about a transaction that decide its fate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Evidence {
-    /// What its row says; `None` if it has none.
+    /// The state in its row; `None` if it has no row.
     pub(super) state: Option<TxnState>,
-    /// Whether its run lives and its directory is locked.
+    /// Whether its run is running and its directory is locked.
     pub(super) owner_lives: bool,
-    /// Whether everything it changes lies within this opener's root and territory.
+    /// Whether all its changes lie within this opener's root and territory.
     pub(super) within_reach: bool,
     /// Whether it has a directory.
     pub(super) directory: bool,
 }
 
-/// A transaction that was found, with its row.
+/// A transaction with its row.
 #[derive(Debug)]
 pub(super) struct Candidate {
     pub(super) id: TxnId,
@@ -27,13 +27,13 @@ pub(super) struct Candidate {
     pub(super) evidence: Evidence,
 }
 
-/// Everything that may have been left behind: what has a directory, and what is not finished.
+/// All transactions that may need recovery: those with a directory and those that are unfinished.
 pub(super) fn candidates(engine: &Engine) -> Result<Vec<Candidate>, Error> {
-    // The directories first: a transaction that begins afterwards is not of interest.
+    // Directories are listed first, so that transactions that begin afterwards are not included.
     let mut directories: BTreeSet<_> = engine.home.staged_ids()?.into_iter().collect();
-    // What could not be cleared away costs nothing.
+    // A directory that could not be deleted is not tried again.
     directories.retain(|id| !engine.home.leftovers.is_tried(&txn_path(*id)));
-    // What is kept is meant to be there.
+    // The directories of retained content stay.
     for (_, kept) in engine.look(|catalog| catalog.kept_txns())? {
         directories.remove(&kept);
     }
@@ -69,8 +69,8 @@ fn candidate(
     };
     let owner_lives = match &row {
         Some(row) => owner_lives(engine, row.run, id, row.state)?,
-        // A row is written before its directory is made, so this is nobody's who lives. One that cannot be
-        // locked is noted when it is to be removed.
+        // The row is written before its directory is created, so no running transaction has this directory. One that
+        // cannot be locked is recorded when it is to be removed.
         None => matches!(directory_is_free(engine, id), Ok(false)),
     };
     let state = row.as_ref().map(|row| row.state);
@@ -83,13 +83,13 @@ fn candidate(
     Ok(Candidate { id, row, evidence })
 }
 
-/// A transaction lives while its run does, and it has not let go of its directory. Only a run that
-/// lives can still be between the row and the lock of a new directory.
+/// The owner is running if its run is and its directory is locked. Only a running run can be between writing the row
+/// and locking a new directory.
 fn owner_lives(engine: &Engine, run: RunId, id: TxnId, state: TxnState) -> Result<bool, Error> {
     let run_lives = engine.runs.is_alive(run)?;
     match state {
         TxnState::Staging => Ok(run_lives),
-        // One that cannot be locked, such as another user's, may be at work.
+        // A directory that cannot be opened, such as another user's, may be in use.
         _ => Ok(run_lives && !matches!(directory_is_free(engine, id), Ok(true))),
     }
 }
@@ -101,7 +101,7 @@ fn directory_is_free(engine: &Engine, id: TxnId) -> Result<bool, Error> {
     }
 }
 
-/// Whether what a row says is staged beside its target lies on the way to it.
+/// Whether the recorded staging slot next to the target is in a directory on the way to the target.
 fn spot_is_near(change: &Change) -> bool {
     match &change.spot {
         Spot::Home | Spot::Beside(None) => true,
@@ -122,7 +122,7 @@ pub(super) fn changes_within_reach(
     }))
 }
 
-/// Whether this opener may make a change: also the parents of what it may make itself.
+/// Whether this opener may make a change, including the parent directories of its own changes.
 fn is_within_reach(engine: &Engine, change: &Change) -> bool {
     engine.home.may_touch(&change.place)
         || change.op == Op::Parent && engine.home.is_above_territory(&change.place)

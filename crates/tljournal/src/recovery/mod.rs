@@ -1,17 +1,16 @@
-//! Recovery: whatever ended how, the next one who comes makes it right.
+//! Recovery: the next process that opens the journal finishes or rolls back unfinished transactions.
 //!
-//! Runs when a journal is opened for work, and whenever the commit lock is taken. Looks at evidence,
-//! decides by a table, and acts through the same steps that commit takes; so a crash during recovery is
-//! just another crash.
+//! Runs when a journal is opened for work, and whenever the commit lock is taken. It collects facts, decides by a
+//! table, and uses the same steps as a commit, so a crash during recovery is recovered in the same way.
 //!
 //! | when | what |
 //! |---|---|
-//! | on opening | what dead runs left: staging is rolled back (and kept for a while), what is past its commit point is finished, runs are marked dead; leftovers that nobody holds are swept |
-//! | on opening after a reboot or on another mount | trees that may not have reached the medium are hashed, and put back if they are torn |
-//! | on taking the commit lock | whatever is past its commit point is finished, whether its run lives or not: it cannot be under way, because its owner would hold the lock |
+//! | on opening | transactions of ended runs: staging ones are rolled back (their files are retained for a while), those past their commit point are finished, the runs are marked as killed; unlocked leftovers are deleted |
+//! | on opening after a reboot or on another mount | trees that may not have reached the medium are hashed; a torn one is replaced by its previous version |
+//! | on taking the commit lock | every transaction past its commit point is finished, whether its run is running or not: it is not being applied, because its owner would hold the lock |
 //!
-//! Nothing is reclaimed that cannot be locked. What is over and cannot be cleared away is recorded once and left
-//! where it is (`home/leftover.rs`): it stops nothing.
+//! A directory that cannot be locked is not deleted. What cannot be deleted is recorded once and stays where it is
+//! (`home/leftover.rs`): it stops no other work.
 
 mod act;
 mod clear;

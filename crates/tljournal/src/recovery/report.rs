@@ -1,24 +1,24 @@
-/// What a recovery found and did.
+/// The result of a recovery.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Recovery {
-    /// Transactions past their commit point that were put in place.
+    /// Transactions past their commit point that were applied.
     pub finished: u32,
     /// Transactions that never reached their commit point.
     pub rolled_back: u32,
-    /// Transactions past their commit point that met somebody else's work and were taken back.
+    /// Transactions past their commit point that met a change by another program and were rolled back.
     pub taken_back: u32,
-    /// Transactions that could be neither finished nor taken back.
+    /// Transactions that could be neither finished nor rolled back.
     pub stuck: u32,
-    /// Runs that ended without saying so.
+    /// Runs that ended without reporting their end.
     pub dead_runs: u32,
-    /// Directories of finished transactions that were cleared, because nobody holds them any more.
+    /// Directories of finished transactions that were deleted.
     pub swept: u32,
-    /// Transactions of which something was recorded as kept that is not there.
+    /// Transactions whose retained content is recorded but missing.
     pub kept_gone: u32,
-    /// Trees that a power cut tore, and what was there before is there again.
+    /// Trees torn by a power cut that were replaced by their previous version.
     pub trees_put_back: u32,
-    /// Where a database is kept that could not be used.
+    /// The path of an unusable database that was set aside.
     pub database_set_aside: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Rebuildable trees: synced after their commit, and checked after a power cut that came before.
+//! Rebuildable trees: they are synced after their commit, and checked after a power cut that came before the sync.
 
 use super::report::Recovery;
 use crate::ambient;
@@ -21,8 +21,8 @@ struct Waiting {
     change: Change,
 }
 
-/// The trees that may not be on the medium yet and that this opener may touch. A row that no change
-/// accounts for is left alone.
+/// The trees within this opener's reach that may not be on the medium yet. An entry without a matching change is
+/// skipped.
 fn waiting(engine: &Engine) -> Result<Vec<Waiting>, Error> {
     let mut found = Vec::new();
     for (place, entry) in engine.look(|catalog| catalog.unsettled())? {
@@ -49,7 +49,7 @@ fn waiting(engine: &Engine) -> Result<Vec<Waiting>, Error> {
     Ok(found)
 }
 
-/// Syncs the trees that may not be on the medium yet; what they replaced is free afterwards.
+/// Syncs the trees that may not be on the medium yet; afterwards the trees they replaced are no longer needed.
 pub(crate) fn settle_trees(engine: &Engine) -> Result<(), Error> {
     let _acting = engine.home.act_as_owner();
     for waiting in waiting(engine)? {
@@ -57,7 +57,7 @@ pub(crate) fn settle_trees(engine: &Engine) -> Result<(), Error> {
             if let Some(tree) = apply::open_tree(engine, &waiting.place)? {
                 let identity = waiting.entry.image.identity;
                 if engine.has_failed_to_sync(&waiting.place, identity)? {
-                    // What it replaced is kept until a later boot can tell what the medium has.
+                    // The replaced tree is retained until a later boot can check what the medium holds.
                     continue;
                 }
                 let synced = tree.sync_tree();
@@ -78,15 +78,15 @@ fn record_settled(engine: &Engine, settled: &Waiting) -> Result<(), Error> {
     })
 }
 
-/// Whether nothing can have happened to a tree since it was written but what a sync would mend.
+/// Whether the tree was written during this boot and on this mount, so that a sync is sufficient.
 fn was_written_here(engine: &Engine, entry: &EntryRow) -> bool {
     entry.unsettled.as_ref().is_some_and(|written| {
         written.boot == ambient::boot_id() && written.mount == engine.home.home_stat.mount
     })
 }
 
-/// Hashes the trees that were not known to be on the medium when the machine went down, or are seen
-/// through another mount now, and puts back what was there before each torn one.
+/// Hashes the trees that were not synced before the last shutdown, or that are reached through another mount now, and
+/// restores the previous version of each torn one.
 pub(super) fn check_after_reboot(engine: &Engine, report: &mut Recovery) -> Result<(), Error> {
     let doubtful = |waiting: &Waiting| !was_written_here(engine, &waiting.entry);
     if !waiting(engine)?.iter().any(doubtful) {
@@ -94,9 +94,9 @@ pub(super) fn check_after_reboot(engine: &Engine, report: &mut Recovery) -> Resu
     }
     let _lock = engine.commit_lock(Mode::Exclusive, "check trees after a power cut", None)?;
     super::finish_unfinished(engine)?;
-    // Looked up again under the lock.
+    // Read again under the lock.
     for waiting in waiting(engine)?.iter().filter(|waiting| doubtful(waiting)) {
-        // One that cannot be checked must not keep the rest from being used.
+        // An error for one tree must not stop the check of the others.
         match check(engine, waiting) {
             Ok(put_back) => report.trees_put_back += u32::from(put_back),
             Err(error) => {
@@ -108,12 +108,12 @@ pub(super) fn check_after_reboot(engine: &Engine, report: &mut Recovery) -> Resu
     Ok(())
 }
 
-/// Checks one tree; true if it was torn and is gone.
+/// Checks one tree; true if it was torn and has been replaced or removed.
 fn check(engine: &Engine, waiting: &Waiting) -> Result<bool, Error> {
     let place = &waiting.place;
     let changes = std::slice::from_ref(&waiting.change);
     if apply::is_midway(engine, waiting.id, &waiting.change)? {
-        // The one before was being put back.
+        // An earlier recovery was restoring the previous tree.
         apply::run(engine, waiting.id, changes, Direction::Back)?;
         apply::settle(engine, changes)?;
     }
@@ -128,7 +128,7 @@ fn check(engine: &Engine, waiting: &Waiting) -> Result<bool, Error> {
         .as_ref()
         .is_none_or(|stat| !waiting.entry.image.is_same_inode(stat))
     {
-        // The one before, or nothing, from a recovery that was cut short; or a tree of somebody else's.
+        // The previous tree or nothing, from an interrupted recovery; or a tree of another program.
         return match there {
             None => record_absent(engine, waiting).map(|()| true),
             Some(stat) if is_earlier(&stat) => {
@@ -140,7 +140,7 @@ fn check(engine: &Engine, waiting: &Waiting) -> Result<bool, Error> {
     let Some(root) = apply::open_tree(engine, place)? else {
         return Ok(false);
     };
-    // By the clock of the filesystem, if whoever staged it has said so.
+    // By the clock of the filesystem, if the transaction recorded it.
     let signature = waiting.entry.signature.as_ref();
     let staged = match signature.and_then(Signature::newest) {
         Some(newest) => Some(newest),
@@ -159,8 +159,8 @@ fn check(engine: &Engine, waiting: &Waiting) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// Whether a rebuildable tree of a transaction that is to be finished, wherever it is by now, is torn or
-/// gone: it was never synced, and a power cut may have come before the medium had it.
+/// Whether a rebuildable tree of an unfinished transaction, wherever it is now, is torn or missing: it was never
+/// synced, and a power cut may have come before it reached the medium.
 pub(super) fn is_torn(
     engine: &Engine,
     (row, id): (i64, TxnId),
@@ -190,15 +190,14 @@ pub(super) fn is_torn(
     Ok(false)
 }
 
-/// When a transaction was committed, or put in place since.
+/// When a transaction was committed or, if later, applied.
 fn ended_at(engine: &Engine, txn: i64) -> Result<Option<Timestamp>, Error> {
     let record = engine.look(|catalog| catalog.txn_record(txn))?;
     Ok(record.and_then(|record| record.ended_at))
 }
 
-/// Whether a tree has lost what was written to it by a transaction. A person's edit does not look like that:
-/// it is later than what was `staged`, and what a power cut leaves has the mtime that is wanted, or one
-/// from then.
+/// Whether a tree has lost data that a transaction wrote to it. An edit is later than `staged`; what a power cut
+/// leaves has the recorded mtime or one before that.
 fn is_tree_torn(
     engine: &Engine,
     root: &Dir,
@@ -229,12 +228,12 @@ fn is_tree_torn(
     }))
 }
 
-/// The directory of an entry, as differences write it.
+/// The directory of an entry, in the form of a difference.
 fn parent_of(path: &str) -> &str {
     path.rsplit_once('/').map_or(".", |(parent, _)| parent)
 }
 
-/// Records the earlier tree that is in place again.
+/// Records the previous tree, which is in place again.
 fn record_earlier(engine: &Engine, torn: &Waiting, stat: &Stat) -> Result<(), Error> {
     let shown = engine.home.shown(&torn.place);
     let Some(root) = apply::open_tree(engine, &torn.place)? else {
@@ -253,13 +252,13 @@ fn record_earlier(engine: &Engine, torn: &Waiting, stat: &Stat) -> Result<(), Er
     };
     tracing::warn!(
         path = shown,
-        "a power cut tore this tree; the one before is back"
+        "a power cut tore this tree; its previous version was restored"
     );
     engine.record(Sync::Full, |catalog| {
         catalog.put_manifest(&read.manifest)?;
         catalog.put_entry(&torn.place, &row)?;
         let detail =
-            "a power cut tore the tree before it was on the medium; the one before is back";
+            "a power cut tore the tree before it was on the medium; its previous version was restored";
         catalog.put_event(
             (None, Some(torn.entry.txn)),
             &EventKind::TreePutBack,
@@ -269,7 +268,7 @@ fn record_earlier(engine: &Engine, torn: &Waiting, stat: &Stat) -> Result<(), Er
     })
 }
 
-/// Records that a torn tree that replaced nothing is absent now.
+/// Records that a torn tree without a previous version is absent now.
 fn record_absent(engine: &Engine, torn: &Waiting) -> Result<(), Error> {
     let shown = engine.home.shown(&torn.place);
     tracing::warn!(path = shown, "a power cut tore this tree; it is absent now");

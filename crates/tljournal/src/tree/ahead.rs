@@ -15,24 +15,24 @@ use crate::disk::Disk;
 use crate::model::Hasher;
 use crate::workers;
 
-/// How much decompressed content waits at most, of all layers together.
+/// The largest amount of decompressed content in memory, of all layers together.
 const BUDGET_BYTES: usize = 32 << 20;
-/// How much memory decompressors may need together.
+/// The largest amount of memory for decompressors.
 const DECODERS_BYTES: u64 = 160 << 20;
-/// How much is handed over at once.
+/// The size of one piece of content.
 const PIECE_BYTES: usize = 256 << 10;
 
 type Piece = Result<Vec<u8>, TreeError>;
 
-/// Has `take` read the content of each layer in order, decompressed, while every core decompresses the ones
-/// that follow; where there are no threads, each as it is read.
+/// Passes the content of each layer to `take` in order, decompressed, while other cores decompress the following
+/// layers. Without threads each layer is decompressed as it is read.
 pub(super) fn read_ahead(
     layers: &[Layer],
     disk: &Disk,
     mut take: impl FnMut(&Layer, &mut Pieces) -> Result<(), TreeError>,
 ) -> Result<(), TreeError> {
     let threads = cores().min(layers.len()).max(1);
-    // So many layers are under way at most: one for each thread, and the one that is being read.
+    // The largest number of layers in progress: one for each thread, and the one that is being read.
     let waiting = (BUDGET_BYTES / PIECE_BYTES / (threads + 1)).max(2);
     let (senders, receivers): (Vec<_>, Vec<_>) = layers
         .iter()
@@ -42,7 +42,7 @@ pub(super) fn read_ahead(
     let (pace, memory) = (Pace::default(), Memory::new(DECODERS_BYTES));
     let work = || {
         let _abandoned = Abandoned(&senders);
-        // Layers are begun in order: the one that is read now is always under way.
+        // Layers start in order, so the one that is being read has always started.
         while let Some(index) = pace.next_within(threads)
             && let (Some(layer), Some(sender)) = (layers.get(index), senders.get(index))
         {
@@ -50,7 +50,7 @@ pub(super) fn read_ahead(
             let Some(sender) = sender else { return };
             let turn = memory.turn(index);
             if let Err(error) = send(layer, disk, &sender, turn) {
-                // Whoever does not listen any more has failed already.
+                // A receiver that is gone has failed already.
                 let _ = sender.send(Err(error));
             }
         }
@@ -72,10 +72,10 @@ pub(super) fn read_ahead(
     workers::beside(threads, work, here)
 }
 
-/// What the layers are sent by.
+/// The sending ends of the layers.
 type Senders = [Mutex<Option<SyncSender<Piece>>>];
 
-/// Lets nobody wait for a layer that a thread which panicked was to begin.
+/// Closes the channels of layers that a panicked thread did not start, so that no reader waits for them.
 struct Abandoned<'a>(&'a Senders);
 
 impl Drop for Abandoned<'_> {
@@ -86,7 +86,7 @@ impl Drop for Abandoned<'_> {
     }
 }
 
-/// How far the layers are begun, and read.
+/// How many layers have been started and read.
 #[derive(Default)]
 struct Pace {
     state: Mutex<Paces>,
@@ -105,7 +105,8 @@ impl Pace {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next layer to begin, once it is at most so far ahead; `None` if nobody wants it any more.
+    /// The next layer to start, once it is at most `ahead` layers ahead of the reader; `None` when the reader has
+    /// ended.
     fn next_within(&self, ahead: usize) -> Option<usize> {
         let too_far = |paces: &mut Paces| !paces.has_ended && paces.begun > paces.read + ahead;
         let waited = self.moved.wait_while(self.lock(), too_far);
@@ -115,7 +116,7 @@ impl Pace {
     }
 }
 
-/// Whoever reads the layers. When it is dropped nobody begins another one.
+/// The reader of the layers. When it is dropped no further layer starts.
 struct Reading<'a>(&'a Pace);
 
 impl Reading<'_> {
@@ -132,7 +133,7 @@ impl Drop for Reading<'_> {
     }
 }
 
-/// Sends the content of a layer, and in the end whether it is what it was to be.
+/// Sends the content of a layer, and at the end whether its digest is the expected one.
 fn send(
     layer: &Layer,
     disk: &Disk,
@@ -150,14 +151,14 @@ fn send(
                 return Ok(ControlFlow::Continue(()));
             }
             if sender.send(Ok(piece)).is_err() {
-                // Whoever does not listen any more has failed already.
+                // A receiver that is gone has failed already.
                 return Ok(ControlFlow::Break(()));
             }
         }
     })
 }
 
-/// Has the content of a layer read, and looks whether it is what it was to be, unless nobody wants to know.
+/// Decompresses the content of a layer and checks its digest, unless the receiver is gone.
 fn decode(
     layer: &Layer,
     disk: &Disk,
@@ -181,7 +182,7 @@ fn decode(
     }
     drop(decoded);
     drop(share);
-    // What follows the compressed content belongs to the file too.
+    // The digest covers the bytes after the compressed content too.
     io::copy(&mut raw, &mut io::sink()).map_err(failed)?;
     if let Some(hasher) = raw.hasher {
         layer.refuse_other(hasher.finish())?;
@@ -194,7 +195,7 @@ fn decode(
     Ok(())
 }
 
-/// Hashes what is read through it.
+/// Hashes the bytes that are read through it.
 struct Hashing<'a> {
     file: &'a File,
     hasher: Option<Hasher>,
@@ -210,13 +211,13 @@ impl Read for Hashing<'_> {
     }
 }
 
-/// Where the content of a layer comes from: a thread that decompresses it, or the decompressor.
+/// The source of a layer's content: a thread that decompresses it, or the decompressor itself.
 enum Content<'a> {
     Sent(Receiver<Piece>),
     Here(&'a Layer, &'a mut dyn Read),
 }
 
-/// The content of one layer, as it comes.
+/// The content of one layer, as a reader.
 pub(super) struct Pieces<'a> {
     content: Content<'a>,
     piece: Vec<u8>,
@@ -234,7 +235,7 @@ impl<'a> Pieces<'a> {
         }
     }
 
-    /// What was wrong with the layer besides what was read from it.
+    /// An error of the layer that reading did not return.
     pub(super) fn failure(&mut self) -> Option<TreeError> {
         self.failure.take()
     }

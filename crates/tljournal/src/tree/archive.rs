@@ -7,7 +7,7 @@ use super::names;
 use super::tar_reader::{Member, TarReader};
 use super::unpack::{Content, Item, Unpacker};
 
-/// Where an archive is damaged of which no entry could be read.
+/// The position of damage before the first entry.
 pub(super) const BEGINNING: &str = "its beginning";
 
 /// Unpacks every member of the archive in `reader`; `archive` names it in messages.
@@ -20,7 +20,7 @@ pub(super) fn feed(
     feed_plain(TarReader::new(decoded), archive, unpacker)
 }
 
-/// The same for one that is not compressed any more.
+/// The same for an archive that is already decompressed.
 pub(super) fn feed_plain<R: Read>(
     mut reader: TarReader<R>,
     archive: &str,
@@ -50,7 +50,7 @@ pub(super) fn feed_plain<R: Read>(
     reader.finish().map_err(|error| damaged(&place, error))
 }
 
-/// The system's own words are no damage of the archive, nor is what is not supported here.
+/// A system error is not damage of the archive, and neither is an unsupported format.
 pub(super) fn damaged(archive: &str, place: &str, source: io::Error) -> TreeError {
     if source.raw_os_error().is_some() {
         return TreeError::read(archive.trim_matches('`'), source);
@@ -110,7 +110,7 @@ fn add<R: Read>(
         Letter::Continued => {
             return special("the rest of a file that begins in another volume of the archive");
         }
-        // The reader keeps these for itself.
+        // The reader handles these itself.
         Letter::Label | Letter::Extended | Letter::Global | Letter::LongName | Letter::LongLink => {
             return Ok(());
         }

@@ -9,9 +9,8 @@ use crate::disk::Dir;
 
 /// Fills the empty directory `root` from the source.
 ///
-/// When it returns everything is written, with its mode and mtime, and nothing is synced. On disk the
-/// root's mode is that of the manifest and `0o700`. After an error `root` holds whatever was written so
-/// far.
+/// When it returns everything is written, with its mode and mtime, and nothing is synced. The root has the manifest's
+/// mode with `0o700` added. After an error `root` holds what was written so far.
 pub(crate) fn build(
     source: &mut TreeSource,
     root: &Dir,
@@ -19,7 +18,7 @@ pub(crate) fn build(
     tick: Tick<'_>,
 ) -> Result<Built, TreeError> {
     let (mode_mask, carries) = (source.mode_mask(), source.carries_attributes());
-    // Whatever the directory that is filled hands on to what is made in it.
+    // New entries inherit the attributes of the directory that is filled.
     let inherits = !root.own_attributes()?.all().is_empty();
     let mut built = fill(source, root, (mode_mask, carries), forbidden, tick)?;
     if inherits {

@@ -4,24 +4,24 @@ use super::formats::Format;
 use super::header::BLOCK_BYTES;
 use super::members::{Ahead, Members, ZSTD_HEADER_BYTES, window_bytes};
 
-/// The most memory that an xz stream may ask for; `xz -9` needs 65 MiB.
+/// The largest amount of memory that an xz stream may require; `xz -9` needs 65 MiB.
 pub(super) const XZ_MEMORY_MAX: u64 = 160 << 20;
 
-/// The largest window that a zstd stream may ask for, as a power of two: that of `zstd --long`, which is as much as
-/// zstd itself takes without being asked to.
+/// The largest window that a zstd stream may require, as a power of two: that of `zstd --long`, the limit of the zstd
+/// program without options.
 pub(super) const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 
-/// The tar archive in `reader`, which its first bytes tell to be compressed with gzip, zlib, zstd or xz,
-/// or not at all. What follows a compressed archive, and is none, is ignored.
+/// The tar archive in `reader`, whose first bytes show whether it is compressed with gzip, zlib, zstd or xz, or not
+/// at all. Bytes after the compressed archive that are not another member are ignored.
 ///
 /// # Errors
-/// What the reader says of its first bytes, and what the decompressor says of them; of kind
-/// [`io::ErrorKind::Unsupported`] for another compression, which is named.
+/// The errors of the reader and of the decompressor for the first bytes; [`io::ErrorKind::Unsupported`] for another
+/// compression, which is named.
 pub fn decoded<'a>(reader: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     Encoded::recognise(reader)?.decoded()
 }
 
-/// What an archive is, or needs, that is not supported.
+/// The unsupported format or feature.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Unsupported(pub(super) String);
@@ -32,7 +32,7 @@ impl From<Unsupported> for io::Error {
     }
 }
 
-/// A stream of which is known how it is compressed, before anything is set up to decompress it.
+/// A stream whose compression is known, before a decompressor is created.
 pub(super) struct Encoded<'a> {
     format: Format,
     whole: Ahead<'a>,
@@ -40,7 +40,7 @@ pub(super) struct Encoded<'a> {
 }
 
 impl<'a> Encoded<'a> {
-    /// Looks at the first bytes.
+    /// Determines the format from the first bytes.
     pub(super) fn recognise(reader: impl Read + 'a) -> io::Result<Self> {
         let mut whole = Ahead::new(Box::new(reader));
         let mut first = [0; BLOCK_BYTES];
@@ -55,8 +55,8 @@ impl<'a> Encoded<'a> {
         })
     }
 
-    /// Limits how much memory the decompressor may come to need, and returns that, if it is worth counting. Where the
-    /// first frame of zstd makes do with half of the largest window, the others have to.
+    /// Limits the memory of the decompressor, and returns the limit if it is worth counting. If the first zstd frame
+    /// needs at most half of the largest window, so must the others.
     pub(super) fn limit_memory(&mut self) -> io::Result<u64> {
         let half = ZSTD_WINDOW_LOG_MAX - 1;
         if window_bytes(self.whole.at_least(ZSTD_HEADER_BYTES)?) <= 1 << half {
@@ -69,7 +69,7 @@ impl<'a> Encoded<'a> {
         })
     }
 
-    /// What it was before it was compressed.
+    /// The decompressed content.
     pub(super) fn decoded(self) -> io::Result<Box<dyn Read + 'a>> {
         Ok(match self.format {
             Format::Plain => Box::new(self.whole),

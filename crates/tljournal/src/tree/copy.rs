@@ -9,7 +9,7 @@ use super::{Built, Forbidden, Tick, TreeError, names};
 use crate::disk::{self, Dir, Piece, SparseFile, each_piece};
 use crate::model::{CAPABILITY, Entry, EntryKind, EntrySignature, Hasher, Kind, Stat};
 
-/// How much is read at once.
+/// The size of the read buffer.
 const BUFFER_BYTES: usize = 256 * 1024;
 
 /// Copies the directory `source` into the empty directory `root`.
@@ -24,7 +24,7 @@ pub(super) fn copy(
     for seen in seen.iter_mut().filter(|seen| seen.stat.kind == Kind::File) {
         seen.stat.mode = disk::mode_of(seen.stat.mode, seen.stat.uid);
     }
-    // A program of root stays one of root, or loses its capabilities.
+    // A program of root keeps its capabilities only if its copy belongs to root.
     let is_roots = disk::is_own_of_root(root.own_stat()?.uid);
     let same_as = hard_links(&seen);
     for seen in &seen[1..] {
@@ -81,17 +81,17 @@ pub(super) fn copy(
     Ok(built)
 }
 
-/// Tells that an attribute of the source could not be given to the tree.
+/// Logs that an attribute of the source could not be set on the tree.
 fn lose(path: &str, lost: &str) {
     tracing::warn!(path, "an entry of the tree goes without {lost}");
 }
 
-/// Reads the tree that is there, content and all.
+/// Describes an existing tree, including its content.
 pub(crate) fn read(root: &Dir, tick: Tick<'_>) -> Result<Built, TreeError> {
     read_draft(root, false, tick)?.describe()
 }
 
-/// The same, to be described; with nothing in it that is mounted there, if it has to be `moved` as one thing.
+/// The same as a draft; with `moved`, mount points in it are refused because they cannot be moved with the tree.
 pub(super) fn read_draft(root: &Dir, moved: bool, tick: Tick<'_>) -> Result<Draft, TreeError> {
     let seen = walk(root, None)?;
     let at = |seen: &Seen| (seen.stat.dev, seen.stat.mount);
@@ -115,8 +115,8 @@ pub(super) fn read_draft(root: &Dir, moved: bool, tick: Tick<'_>) -> Result<Draf
     Ok(draft)
 }
 
-/// For each entry the first one that is the same inode, if that is another one. Names outside the tree do
-/// not count.
+/// For each entry the index of the first entry with the same inode, if there is an earlier one. Hard links outside
+/// the tree are ignored.
 fn hard_links(seen: &[Seen]) -> Vec<Option<u32>> {
     let mut first_of = HashMap::new();
     let mut first = |index: usize, stat: &Stat| {
@@ -135,8 +135,8 @@ fn hard_links(seen: &[Seen]) -> Vec<Option<u32>> {
         .collect()
 }
 
-/// Runs `act` on every file, once for each group of hard links; large files come first, so that no core
-/// is left alone with one at the end.
+/// Runs `act` on every file, once for each group of hard links. Large files come first, so that no core is left with
+/// one at the end.
 fn read_files(
     threads: usize,
     seen: &[Seen],
@@ -166,7 +166,7 @@ fn read_files(
     Ok(contents)
 }
 
-/// Reads one file to its end, and makes sure that it is and stays what the walk saw.
+/// Reads one file to its end, and checks that it has not changed since the walk.
 fn read_file(
     source: &Dir,
     seen: &Seen,
@@ -201,7 +201,7 @@ fn read_file(
     })
 }
 
-/// Reads once, again after a signal.
+/// Reads once; retries after a signal.
 pub(super) fn read_some(reader: &mut (impl Read + ?Sized), buffer: &mut [u8]) -> io::Result<usize> {
     loop {
         match reader.read(buffer) {
@@ -219,8 +219,8 @@ fn refuse_changed_file(source: &Dir, file: &File, seen: &Seen) -> Result<(), Tre
     }
 }
 
-/// A directory whose mtime moved has got, lost or renamed entries since the walk. (Its ctime moves too
-/// when it is itself renamed, which changes nothing in it.)
+/// Refuses directories whose mtime has changed since the walk, because entries were added, removed or renamed. (The
+/// ctime also changes when the directory itself is renamed, which is harmless.)
 fn refuse_changed_dirs(source: &Dir, seen: &[Seen]) -> Result<(), TreeError> {
     for seen in seen.iter().filter(|seen| seen.stat.kind == Kind::Dir) {
         let now = if seen.path.is_empty() {

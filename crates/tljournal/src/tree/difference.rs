@@ -4,91 +4,91 @@ use crate::model::{Kind, Timestamp};
 
 use super::names;
 
-/// One way in which a tree on disk is not what its manifest says.
+/// One difference between a tree on disk and its manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// The entry below the tree's root, escaped for people; `.` for the root itself.
+    /// The path of the entry below the tree's root, escaped for display; `.` for the root.
     pub path: String,
-    /// What is different.
+    /// The kind of difference.
     pub what: DifferenceKind,
 }
 
 impl Difference {
-    /// The whole tree is not there.
+    /// The whole tree is missing.
     pub(crate) fn missing() -> Self {
         Self::of_root(DifferenceKind::Missing)
     }
 
-    /// Something about the root itself.
+    /// A difference at the root.
     pub(crate) fn of_root(what: DifferenceKind) -> Self {
         let path = ".".to_owned();
         Self { path, what }
     }
 
-    /// Whether it is about the root itself.
+    /// Whether it is at the root.
     pub(crate) fn is_root(&self) -> bool {
         self.path == "."
     }
 }
 
-/// What is different about an entry.
+/// The kind of a difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DifferenceKind {
-    /// It is not there.
+    /// The entry is missing.
     Missing,
-    /// It is there and should not be. What lies below is not looked at.
+    /// The entry is not in the manifest. Its content is not examined.
     Extra,
-    /// It is another kind of thing.
+    /// The entry is of another kind.
     Kind {
-        /// What it should be.
+        /// The kind in the manifest.
         expected: Kind,
-        /// What it is.
+        /// The kind on disk.
         found: Kind,
     },
-    /// It has the right size and other content.
+    /// The size is right, the content is not.
     Content,
-    /// It has another size, in bytes.
+    /// The size in bytes differs.
     Size {
-        /// What it should be.
+        /// The size in the manifest.
         expected: u64,
-        /// What it is.
+        /// The size on disk.
         found: u64,
     },
-    /// It has other permission bits.
+    /// The permission bits differ.
     Mode {
-        /// What they should be.
+        /// The bits in the manifest.
         expected: u32,
-        /// What they are.
+        /// The bits on disk.
         found: u32,
     },
-    /// It has another mtime.
+    /// The mtime differs.
     Mtime {
-        /// What it should be.
+        /// The mtime in the manifest.
         expected: Timestamp,
-        /// What it is.
+        /// The mtime on disk.
         found: Timestamp,
     },
-    /// It is a link to somewhere else.
+    /// The target of the link differs.
     Target {
-        /// Where it should point.
+        /// The target in the manifest.
         expected: String,
-        /// Where it points, escaped.
+        /// The target on disk, escaped.
         found: String,
     },
-    /// It belongs to another user or group than when it was put there.
+    /// The owner or group differs from when it was installed.
     Owner {
-        /// The numbers of the user and the group that it belonged to.
+        /// The ids of user and group when it was installed.
         expected: (u32, u32),
-        /// Those that it belongs to.
+        /// The ids now.
         found: (u32, u32),
     },
-    /// It has other extended attributes, ACL or capabilities than when it was put there.
+    /// The extended attributes, ACL or capabilities differ from when it was installed.
     Attributes {
-        /// What is set on it, for people; empty if nothing is.
+        /// The current attributes, for display; empty if there are none.
         found: String,
     },
-    /// It shares its inode with other entries than it should.
+    /// It shares its inode with other entries than the manifest says.
     HardLinks,
 }
 

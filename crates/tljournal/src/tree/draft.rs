@@ -7,17 +7,17 @@ use super::TreeError;
 use super::near::Near;
 use super::spread::{cores, spread};
 
-/// A tree that is on disk and described.
+/// A tree that is on disk and described by a manifest.
 #[derive(Debug)]
 pub(crate) struct Built {
     pub(crate) manifest: Manifest,
     pub(crate) signature: Signature,
-    /// The root, if whoever filled it made another one than was given.
+    /// The root, if the caller replaced the directory it was given.
     pub(crate) remade: Option<Dir>,
 }
 
 impl Built {
-    /// Adds to the signature what is set on the entries.
+    /// Adds the attributes of the entries to the signature.
     pub(super) fn read_attributes(&mut self, root: &Dir) -> Result<(), TreeError> {
         let entries = self.manifest.entries();
         let workers = spread(cores(), entries.len(), 128, |worker: &mut Marks, index| {
@@ -40,14 +40,14 @@ impl Built {
     }
 }
 
-/// What one worker read of attributes.
+/// The attributes that one worker read.
 #[derive(Default)]
 struct Marks {
     near: Near,
     marks: Vec<(usize, u64)>,
 }
 
-/// What is known of a file once its content went by.
+/// The size and digest of a file after its content was read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Content {
     pub(super) size: u64,
@@ -59,11 +59,11 @@ pub(super) struct Content {
 #[derive(Default)]
 pub(super) struct Draft {
     pub(super) entries: Vec<Entry>,
-    /// Right for files and links; whatever for directories and hard links.
+    /// Final for files and links, preliminary for directories and hard links.
     pub(super) signature: Vec<EntrySignature>,
 }
 
-/// What a signature is until the inode is complete.
+/// The placeholder signature of an inode that is not complete.
 pub(super) fn unsigned() -> EntrySignature {
     EntrySignature {
         ino: 0,
@@ -78,7 +78,7 @@ impl Draft {
         self.signature.push(signature);
     }
 
-    /// Describes a tree in which nothing is to be changed.
+    /// Describes a tree that needs no further changes.
     pub(super) fn describe(self) -> Result<Built, TreeError> {
         Ok(Built {
             manifest: Manifest::new(self.entries)?,
@@ -87,14 +87,14 @@ impl Draft {
         })
     }
 
-    /// Gives every directory its mode and mtime, the deepest first, and takes the signatures that had to
-    /// wait for the last change.
+    /// Sets the mode and mtime of every directory, deepest first, and takes the signatures that depend on the last
+    /// change.
     pub(super) fn finish(mut self, root: &Dir) -> Result<Built, TreeError> {
         self.sign_hard_links(root)?;
         for (index, entry) in self.entries.iter().enumerate().rev() {
             match entry.kind {
                 EntryKind::Dir if index == 0 => {
-                    // The owner must be able to work in it: it is renamed, listed and removed.
+                    // The owner needs access, because the directory is renamed, listed and removed.
                     root.set_own_meta(root_mode(entry.mode), entry.mtime)?;
                     self.signature[0] = EntrySignature::of(&root.own_stat()?);
                 }
@@ -141,20 +141,20 @@ impl Draft {
     }
 }
 
-/// From which size on a file is worth writing back by itself.
+/// The size from which a file's write-back starts immediately.
 const WRITEBACK_BYTES_MIN: u64 = 1 << 20;
 
-/// The mode that the root of a tree is staged with, so that it can be moved.
+/// The mode of the root of a staged tree, which must be movable.
 pub(super) fn root_mode(mode: u32) -> u32 {
     mode | 0o700
 }
 
-/// Gives a written file its mtime, and its mode if the umask or a write took some of it.
+/// Sets the mtime of a written file, and its mode if the umask or a write cleared some bits.
 pub(super) fn seal(file: &NewFile, mode: u32, mtime: Timestamp) -> Result<Stat, TreeError> {
     file.set_mtime(mtime)?;
     let stat = file.stat()?;
     if stat.size >= WRITEBACK_BYTES_MIN {
-        // It is going to be synced: the medium may begin while the next file is hashed.
+        // The file is synced later: the medium can start while the next file is hashed.
         file.begin_writeback();
     }
     if stat.mode == mode {

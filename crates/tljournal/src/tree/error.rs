@@ -5,27 +5,27 @@ use crate::model::{Digest, ManifestError};
 
 use super::names;
 
-/// A tree could not be staged, read or verified. Entries are named escaped, below the tree's root.
+/// A tree could not be staged, read or verified. Paths of entries are relative to the tree's root, and escaped.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TreeError {
-    /// An entry would land outside the tree.
+    /// An entry is outside the tree.
     #[error("failed to stage `{entry}`: it leaves the tree: {why}")]
     Leaves {
         /// The entry.
         entry: String,
-        /// How it leaves.
+        /// The reason.
         why: &'static str,
     },
-    /// An entry has a name that a tree cannot have.
+    /// The name of an entry is not allowed in a tree.
     #[error("failed to stage `{entry}`: {why}")]
     Name {
         /// The entry.
         entry: String,
-        /// What is wrong with the name.
+        /// The reason.
         why: &'static str,
     },
-    /// An entry is neither file, directory nor link.
+    /// An entry is not a file, directory or link.
     #[error("failed to stage `{entry}`: it is {what}")]
     Special {
         /// The entry.
@@ -33,21 +33,21 @@ pub enum TreeError {
         /// What it is.
         what: &'static str,
     },
-    /// An entry stands where another one of another kind stands.
+    /// An entry conflicts with another entry of another kind.
     #[error("failed to stage `{entry}`: {why}")]
     Clash {
         /// The entry.
         entry: String,
-        /// What it clashes with.
+        /// What it conflicts with.
         why: &'static str,
     },
-    /// There are so many entries, or names so long, that the list of them would not fit into the catalog.
+    /// The list of all entries is too large for the catalog.
     #[error("failed to stage `{entry}`: the list of all entries is longer than 128 MiB with it")]
     TooMany {
         /// The first entry beyond the limit.
         entry: String,
     },
-    /// The sparse files of an archive have so many holes that hashing them would take for ever.
+    /// The sparse files of an archive have more holes than can be hashed in reasonable time.
     #[error(
         "failed to stage `{entry}`: the holes of the sparse files are more than 64 GiB with it"
     )]
@@ -55,38 +55,38 @@ pub enum TreeError {
         /// The first entry beyond the limit.
         entry: String,
     },
-    /// A hard link names something that is no earlier file of the tree.
+    /// A hard link names something that is not an earlier file of the tree.
     #[error(
         "failed to stage the hard link `{entry}`: `{target}` is not an earlier file of the tree"
     )]
     HardLink {
         /// The entry.
         entry: String,
-        /// What it names.
+        /// The path that it names.
         target: String,
     },
-    /// Something was changed by somebody while it was read.
+    /// A file or directory changed while it was read.
     #[error("failed to read `{entry}`: it changed in the meantime")]
     Changed {
         /// The file or directory.
         entry: String,
     },
-    /// An archive cannot be understood, or is cut short.
+    /// An archive cannot be parsed, or is truncated.
     #[error("failed to read the archive {archive}, which is damaged at or after {place}")]
     Damaged {
-        /// Where the archive comes from.
+        /// The name of the archive.
         archive: String,
-        /// The last entry that began well.
+        /// The last entry that could be read.
         place: String,
-        /// What was found.
+        /// The cause.
         source: io::Error,
     },
-    /// An archive is in a format, or needs something, that is not supported.
+    /// An archive has an unsupported format or feature.
     #[error("failed to read the archive {archive}: {what}")]
     Unsupported {
-        /// Where the archive comes from.
+        /// The name of the archive.
         archive: String,
-        /// What it is, or needs.
+        /// The format or feature.
         what: String,
     },
     /// The source contains the journal itself.
@@ -94,37 +94,37 @@ pub enum TreeError {
     ContainsJournal {
         /// The source.
         origin: String,
-        /// Where the journal lies in it.
+        /// The path of the journal in it.
         entry: String,
     },
-    /// A layer is not the file that its digest names.
-    #[error("failed to read `{path}`: its content is {found}, and was to be {expected}")]
+    /// The digest of a layer's file is not the expected one.
+    #[error("failed to read `{path}`: its digest is {found}, but {expected} was expected")]
     Mismatch {
         /// The layer.
         path: String,
-        /// What its content was to be.
+        /// The expected digest.
         expected: Digest,
-        /// What it is.
+        /// The digest of the file.
         found: Digest,
     },
-    /// Whoever was to fill the tree failed.
+    /// The caller's function that fills the tree failed.
     #[error("failed to fill the tree")]
     Fill {
-        /// What was said.
+        /// Its error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The directory that was to be filled is not there any more, nor another one in its place.
+    /// The directory that the caller was to fill is missing or not a directory of the same filesystem.
     #[error(
         "failed to take over what fills the tree: `{path}` is {found}, where the directory to fill was; fill that directory, or put another one of the same filesystem in its place"
     )]
     Stage {
         /// The directory, escaped.
         path: String,
-        /// What is there.
+        /// What is at its path.
         found: &'static str,
     },
-    /// A source that can be read once was read before.
-    #[error("failed to read {origin}: it can be read only once, and was")]
+    /// A source that can be read only once was read before.
+    #[error("failed to read {origin}: it can be read only once and was read already")]
     AlreadyRead {
         /// The source.
         origin: String,
@@ -132,15 +132,15 @@ pub enum TreeError {
     /// The source could not be read.
     #[error("failed to read `{path}`")]
     Read {
-        /// What could not be read.
+        /// The path.
         path: String,
-        /// What the source said.
+        /// The error of the source.
         source: io::Error,
     },
-    /// The entries do not make a tree.
+    /// The entries do not form a valid manifest.
     #[error("failed to describe the tree")]
     Manifest(#[from] ManifestError),
-    /// The filesystem refused.
+    /// A system call failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
 }

@@ -11,18 +11,18 @@ use crate::ambient;
 use crate::disk::Dir;
 use crate::model::{Kind, Stat};
 
-/// The mode of the directory that is to be filled, unless who fills it gives it another.
+/// The initial mode of the directory, which the caller may change.
 const ROOT_MODE: u32 = 0o755;
-/// One tick of a filesystem's clock, and a little more.
+/// A little more than one tick of a filesystem's clock.
 const TICK: Duration = Duration::from_millis(24);
 
-/// Has the empty directory `root` filled by the caller, and describes what came of it: what has the name of
-/// the directory afterwards, be it another one, because that is what is going to be published.
+/// Lets the caller fill the empty directory `root`, and describes the directory that has its name afterwards, because
+/// that is the one that is published.
 pub(super) fn filled(fill: Fill, root: &Dir, tick: Tick<'_>) -> Result<Built, TreeError> {
     root.set_own_meta(ROOT_MODE, root.own_stat()?.mtime)?;
     let (above, path) = (root.parent()?, root.real_path()?);
     root.filled_by_root(|| fill(&path).map_err(|source| TreeError::Fill { source }))?;
-    // Whoever was left behind and still writes shows by a later ctime than what is read now.
+    // A process that still writes now causes a later ctime than the ones read below.
     ambient::let_clock_advance(TICK);
     let (left, remade) = left(root, &above, &path)?;
     let root = remade.as_ref().unwrap_or(root);
@@ -38,8 +38,8 @@ pub(super) fn filled(fill: Fill, root: &Dir, tick: Tick<'_>) -> Result<Built, Tr
     Ok(Built { remade, ..built })
 }
 
-/// What the directory was left as, and a handle to it if it is another one than was given: one that was removed
-/// and made again, or moved there.
+/// The `stat` of the directory afterwards, and a handle if it is not the given one: one that was removed and created
+/// again, or moved there.
 fn left(given: &Dir, above: &Dir, path: &Utf8Path) -> Result<(Stat, Option<Dir>), TreeError> {
     let name = path.file_name().unwrap_or_default();
     let refuse = |found| {

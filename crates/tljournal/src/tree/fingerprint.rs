@@ -4,24 +4,24 @@ use super::{Forbidden, TreeError, TreeSource};
 use crate::disk::Disk;
 use crate::model::{Anchor, Digest, Hasher, Kind, Place, Stat, Timestamp};
 
-/// What a source that can be read again looks like from outside.
+/// The fingerprint of a source that can be read again, from metadata only.
 ///
-/// An equal fingerprint means equal content, unless something in the source was changed so shortly
-/// before the first one was taken that the filesystem's clock had not moved on: `newest` tells.
+/// Equal fingerprints mean equal content, unless the source changed so shortly before the first one was taken that
+/// the filesystem's clock had not advanced: compare `newest`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fingerprint {
     pub(crate) digest: Digest,
     /// The newest ctime of all entries.
     pub(crate) newest: Timestamp,
-    /// The device that `newest` was taken on.
+    /// The device of `newest`.
     pub(crate) dev: u64,
-    /// Of all files, or of the archive.
+    /// The bytes of all files, or of the archive.
     pub(crate) total_bytes: u64,
 }
 
 impl Fingerprint {
-    /// The fingerprint of whatever is known by a key. It holds for one place: what a key stands for need not
-    /// come out the same twice, and what stands elsewhere must not be compared with what came out here.
+    /// The fingerprint of a source with a key. It is valid for one place, because sources with the same key need not
+    /// produce the same tree twice.
     pub(crate) fn of_key(key: Digest, place: &Place) -> Self {
         let mut sum = Sum::default();
         sum.text("key");
@@ -38,7 +38,7 @@ impl Fingerprint {
     }
 }
 
-/// Takes the fingerprint of a source without reading any content; `None` for one that can be read once.
+/// The fingerprint of a source, without reading content; `None` for a source that can be read once.
 pub(crate) fn fingerprint(
     source: &TreeSource,
     disk: &Disk,
@@ -88,7 +88,7 @@ pub(crate) fn fingerprint(
 #[derive(Default)]
 struct Sum {
     hasher: Hasher,
-    /// What goes into the hasher next: many small pieces cost more than one large one.
+    /// Buffered input of the hasher: many small pieces cost more than one large one.
     bytes: Vec<u8>,
     newest: Option<Timestamp>,
     dev: u64,
@@ -116,7 +116,7 @@ impl Sum {
     }
 
     fn stat(&mut self, stat: &Stat) {
-        // The root is looked at first: its device is the one that counts.
+        // The root comes first, and its device is recorded.
         if self.newest.is_none() {
             self.dev = stat.dev;
         }

@@ -1,8 +1,8 @@
-//! What the first bytes of a file say that it is.
+//! Recognizes the format of a file by its first bytes.
 
 use super::header::{BLOCK_BYTES, Header};
 
-/// How an archive is compressed, or what it is instead.
+/// The compression of an archive, or another format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     Plain,
@@ -10,7 +10,7 @@ pub(super) enum Format {
     Zlib,
     Zstd,
     Xz,
-    /// Something else, by its name, and the program that makes a tar archive of it.
+    /// An unsupported format: its name, and a program that converts it to a tar archive.
     Other(&'static str, &'static str),
 }
 
@@ -18,7 +18,7 @@ const CPIO: Format = Format::Other("a cpio archive", "bsdtar -cf - @FILE");
 const ZIP: Format = Format::Other("a zip archive", "bsdtar -cf - @FILE");
 const LZ4: Format = Format::Other("compressed with lz4", "lz4 -dc FILE");
 
-/// How formats begin that are not supported.
+/// Magic numbers of unsupported formats.
 const OTHERS: [(&[u8], Format); 20] = [
     (
         b"BZh",
@@ -82,10 +82,11 @@ const OTHERS: [(&[u8], Format); 20] = [
 ];
 
 impl Format {
-    /// What a file is that begins with these bytes, NULs behind its end.
+    /// The format of a file with these first bytes, padded with NULs.
     pub(super) fn of(first: &[u8; BLOCK_BYTES]) -> Self {
         if Header(first).has_right_sum() {
-            // A name may begin like anything; nothing looks like a header of tar.
+            // Checked first: a member's name may begin with any magic number, but no other format looks like a tar
+            // header.
             return Self::Plain;
         }
         if let Some((_, format)) = OTHERS.iter().find(|(magic, _)| first.starts_with(magic)) {
@@ -106,7 +107,7 @@ impl Format {
         }
     }
 
-    /// Whether another member, stream or frame of the same compression begins like this.
+    /// Whether another member, stream or frame of the same compression begins with these bytes.
     pub(super) fn goes_on_with(self, first: &[u8]) -> bool {
         match self {
             Self::Gzip => first.starts_with(&[0x1f, 0x8b]),
@@ -117,7 +118,7 @@ impl Format {
     }
 }
 
-/// A frame that zstd skips may come first.
+/// A skippable frame may come first.
 fn is_zstd(first: &[u8]) -> bool {
     matches!(
         first,
@@ -129,8 +130,8 @@ fn is_xz(first: &[u8]) -> bool {
     first.starts_with(b"\xfd7zXZ\0")
 }
 
-/// It has no magic number: properties that everybody uses, a dictionary of a plain size, and a length that is not
-/// known or believable.
+/// The format has no magic number: check the usual properties, a plausible dictionary size, and an unknown or
+/// plausible length.
 fn is_lzma(first: &[u8; BLOCK_BYTES]) -> bool {
     let [0x5d, d0, d1, d2, d3, length @ ..] = first else {
         return false;

@@ -6,7 +6,7 @@ use crate::model::Timestamp;
 
 pub(super) const BLOCK_BYTES: usize = 512;
 
-/// Where the fields are that every format has at one place, and those of two formats.
+/// The fields that all formats share, and those of two formats.
 const NAME: Range<usize> = 0..100;
 const MODE: Range<usize> = 100..108;
 const SIZE: Range<usize> = 124..136;
@@ -19,13 +19,13 @@ const PREFIX: Range<usize> = 345..500;
 const GNU_PIECES: Range<usize> = 386..482;
 const GNU_GOES_ON: usize = 482;
 const GNU_REAL_SIZE: Range<usize> = 483..495;
-/// In the blocks that continue a list of pieces.
+/// The fields of the blocks that continue a list of pieces.
 const MORE_PIECES: Range<usize> = 0..504;
 const MORE_GOES_ON: usize = 504;
-/// A piece is two numbers.
+/// A piece consists of two numbers.
 const NUMBER_BYTES: usize = 12;
 
-/// What an archive says that a member is, by the letter in its header.
+/// The type of a member, from the letter in its header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Letter {
     File,
@@ -35,11 +35,11 @@ pub(super) enum Letter {
     Block,
     Dir,
     Fifo,
-    /// The header's own map says where the pieces of the file lie.
+    /// A sparse file whose map of pieces is in the header.
     Sparse,
-    /// A directory whose content, a list of names, is for incremental backups.
+    /// A directory with a list of names, for incremental backups.
     DirWithList,
-    /// The name of the whole volume.
+    /// The label of the volume.
     Label,
     /// The rest of a file that begins in another volume.
     Continued,
@@ -47,15 +47,15 @@ pub(super) enum Letter {
     Global,
     LongName,
     LongLink,
-    /// Nobody knows; POSIX says that it is to be taken for a file.
+    /// An unknown type, which POSIX says is treated as a file.
     Unknown(u8),
 }
 
-/// The header of a member, as V7, POSIX, GNU tar and all the others write it.
+/// The header of a member in any tar format: V7, POSIX, GNU and others.
 pub(super) struct Header<'a>(pub(super) &'a [u8; BLOCK_BYTES]);
 
 impl Header<'_> {
-    /// Whether it is a header, by its checksum. Some old programs have summed signed bytes.
+    /// Whether the checksum is right. Some old programs summed signed bytes.
     pub(super) fn has_right_sum(&self) -> bool {
         let bytes = self.0.iter().enumerate();
         let summed = bytes.map(|(at, byte)| if SUM.contains(&at) { b' ' } else { *byte });
@@ -82,7 +82,7 @@ impl Header<'_> {
             b'D' => Letter::DirWithList,
             b'V' => Letter::Label,
             b'M' => Letter::Continued,
-            // The second is Solaris's letter for the first.
+            // The second letter is used by Solaris.
             b'x' | b'X' => Letter::Extended,
             b'g' => Letter::Global,
             b'L' => Letter::LongName,
@@ -104,12 +104,12 @@ impl Header<'_> {
     }
 
     pub(super) fn mode(&self) -> io::Result<u32> {
-        // Some put the kind of the file in front of its permission bits.
+        // Some programs store the file type above the permission bits.
         let mode = number(&self.0[MODE]).ok_or_else(|| damaged("a mode"))?;
         Ok((mode & 0o7777) as u32)
     }
 
-    /// How much content follows, of a member that has any.
+    /// The size of the content of a member that has content.
     pub(super) fn size(&self) -> io::Result<u64> {
         unsigned(&self.0[SIZE]).ok_or_else(|| damaged("a size"))
     }
@@ -119,18 +119,18 @@ impl Header<'_> {
         Ok(Timestamp::new(secs, 0))
     }
 
-    /// How long a sparse file of the old GNU format is with its holes.
+    /// The size, including holes, of a sparse file in the old GNU format.
     pub(super) fn real_size(&self) -> io::Result<u64> {
         unsigned(&self.0[GNU_REAL_SIZE]).ok_or_else(|| damaged("the size of a sparse file"))
     }
 
-    /// The first pieces of such a file, and whether a block with more of them follows.
+    /// The first pieces of such a file, and whether a block with more pieces follows.
     pub(super) fn pieces(&self) -> io::Result<(Vec<(u64, u64)>, bool)> {
         Ok((pieces(&self.0[GNU_PIECES])?, self.0[GNU_GOES_ON] != 0))
     }
 }
 
-/// The pieces in such a block, and whether another one follows.
+/// The pieces in a continuation block, and whether another block follows.
 pub(super) fn more_pieces(block: &[u8; BLOCK_BYTES]) -> io::Result<(Vec<(u64, u64)>, bool)> {
     Ok((pieces(&block[MORE_PIECES])?, block[MORE_GOES_ON] != 0))
 }
@@ -146,7 +146,7 @@ fn pieces(fields: &[u8]) -> io::Result<Vec<(u64, u64)>> {
     pieces.ok_or_else(|| damaged("the map of a sparse file"))
 }
 
-/// What stands in front of the first NUL.
+/// The bytes before the first NUL.
 fn text(field: &[u8]) -> &[u8] {
     let end = field.iter().position(|byte| *byte == 0);
     &field[..end.unwrap_or(field.len())]
@@ -156,8 +156,8 @@ fn unsigned(field: &[u8]) -> Option<u64> {
     number(field)?.try_into().ok()
 }
 
-/// A number: octal digits with blanks around them, or in two's complement, the highest bit of the first byte being
-/// set. Nothing but blanks is 0.
+/// A number: octal digits with optional blanks, or two's complement if the highest bit of the first byte is set.
+/// Blanks only mean 0.
 fn number(field: &[u8]) -> Option<i64> {
     let first = *field.first()?;
     if first & 0x80 != 0 {
@@ -166,7 +166,7 @@ fn number(field: &[u8]) -> Option<i64> {
         let add = |number: i128, byte: &u8| number << 8 | i128::from(*byte);
         return field[1..].iter().fold(begin, add).try_into().ok();
     }
-    // Where a number was too long by one digit, its terminating NUL was the first byte of the next field.
+    // A number that was one digit too long put its terminating NUL into the next field.
     let field = field.strip_prefix(b"\0").unwrap_or(field);
     let field = text(field).trim_ascii_start();
     let (is_negative, field) = match field.strip_prefix(b"-") {
@@ -187,9 +187,9 @@ fn number(field: &[u8]) -> Option<i64> {
 mod tests {
     use super::*;
 
-    /// What node-tar, cargo of 2018, and tars of the last century wrote was refused.
+    /// The numbers of node-tar, cargo of 2018, and very old tar programs were refused.
     #[test]
-    fn numbers_are_read_as_everybody_has_written_them() {
+    fn numbers_are_read_in_all_known_forms() {
         for (field, number_in_it) in [
             (&b"0000644\0"[..], 0o644),
             (b"000644 \0", 0o644),
@@ -226,7 +226,7 @@ mod tests {
             None
         );
     }
-    /// Sun and others have summed signed bytes, which differs where names are not ASCII.
+    /// Sun and other programs summed signed bytes, which differs if names are not ASCII.
     #[test]
     fn sums_of_signed_bytes_are_right_too_and_no_others() {
         let mut block = [0; BLOCK_BYTES];
@@ -235,7 +235,7 @@ mod tests {
         let signed: i64 = block.iter().map(|byte| i64::from(byte.cast_signed())).sum();
         assert_ne!(unsigned, signed);
         for (sum, is_right) in [(unsigned, true), (signed, true), (signed + 1, false)] {
-            // The sum itself counts as eight spaces.
+            // The sum field itself counts as eight spaces.
             let text = format!("{:06o}\0 ", sum + 8 * 32);
             block[SUM].copy_from_slice(text.as_bytes());
             assert_eq!(Header(&block).has_right_sum(), is_right, "{text:?}");

@@ -9,23 +9,23 @@ use super::spread::{cores, spread};
 use crate::disk::{Dir, DiskError};
 use crate::model::{Kind, Stat, holds_private_key};
 
-/// A file up to this size is looked at as a whole.
+/// The size up to which a file is examined as a whole.
 const WHOLE_BYTES_MAX: u64 = 256 << 10;
-/// How much of the beginning and of the end of a larger one is.
+/// How much of the start and the end of a larger file is examined.
 const PART_BYTES: u64 = 64 << 10;
-/// How many files a thread takes at a time.
+/// The number of files that a thread takes at a time.
 const GRAIN: usize = 32;
 
-/// What is known of the files of a tree by their content.
+/// The files of a tree that may be private keys, by their content.
 #[derive(Debug, Default)]
 pub(crate) struct Keys<'a> {
-    /// The paths of those that hold private keys.
+    /// The paths of files that hold private keys.
     pub(crate) found: Vec<&'a str>,
     /// Whether one could not be read: it may be a key.
     pub(crate) unread: bool,
 }
 
-/// Looks for private keys among the files of a [list](super::list).
+/// Searches the files of a [list](super::list) for private keys.
 ///
 /// # Errors
 /// [`TreeError`] when a directory on the way cannot be opened.
@@ -59,7 +59,7 @@ pub(crate) fn keys_among<'a>(
     Ok(all)
 }
 
-/// Whether a file is a private key, by its content. What is no regular file is none.
+/// Whether a file holds a private key. Anything but a regular file does not.
 ///
 /// # Errors
 /// [`DiskError`] when it cannot be read.
@@ -76,7 +76,7 @@ pub(crate) fn is_key(dir: &Dir, name: impl AsRef<OsStr>) -> Result<bool, DiskErr
     Ok(holds_private_key(&content))
 }
 
-/// The content of a small file, the beginning and the end of a large one.
+/// The content of a small file; the start and the end of a large one.
 fn ends(file: &mut File, size: u64) -> std::io::Result<Vec<u8>> {
     let mut content = Vec::new();
     if size <= WHOLE_BYTES_MAX {

@@ -1,4 +1,4 @@
-//! Layers of a container image: archives, each upon the one before.
+//! Layers of a container image: archives that are applied on top of each other.
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -23,19 +23,19 @@ impl Layer {
         Self { path, digest }
     }
 
-    /// Refuses the file, as it is on disk, if it has another digest than this.
+    /// Requires that the file, as it is on disk, has this digest.
     #[must_use]
     pub fn with_digest(mut self, digest: Digest) -> Self {
         self.digest = Some(digest);
         self
     }
 
-    /// How it is called in messages.
+    /// Its name in messages.
     pub(super) fn shown(&self) -> String {
         format!("`{}`", self.path.as_str().escape_debug())
     }
 
-    /// Refuses content that is not what the digest says.
+    /// Refuses a digest other than the expected one.
     pub(super) fn refuse_other(&self, found: Digest) -> Result<(), TreeError> {
         match self.digest {
             Some(expected) if expected != found => Err(TreeError::Mismatch {
@@ -47,7 +47,7 @@ impl Layer {
         }
     }
 
-    /// What is wrong with the layer: that it is not the file that was meant says more than what that led to.
+    /// The error to report for a layer: a digest mismatch explains more than an error that it caused.
     fn explain(&self, disk: &Disk, error: TreeError) -> TreeError {
         if self.digest.is_none() || matches!(error, TreeError::Mismatch { .. }) {
             return error;
@@ -60,7 +60,7 @@ impl Layer {
     }
 }
 
-/// Opens the file of a layer. What is no file could be waited for, or read, for ever.
+/// Opens the file of a layer. Anything but a regular file is refused, because reading it could block or never end.
 pub(super) fn open(disk: &Disk, path: &Utf8Path) -> Result<std::fs::File, TreeError> {
     let failed = |source: std::io::Error| TreeError::Read {
         path: path.as_str().escape_debug().to_string(),
@@ -73,7 +73,7 @@ pub(super) fn open(disk: &Disk, path: &Utf8Path) -> Result<std::fs::File, TreeEr
     }
 }
 
-/// Unpacks the layers in order; those that follow are decompressed meanwhile.
+/// Unpacks the layers in order; the following layers are decompressed meanwhile.
 pub(super) fn feed(
     layers: Vec<Layer>,
     disk: &Disk,
@@ -90,7 +90,7 @@ pub(super) fn feed(
         };
         done.map_err(|error| layer.explain(disk, error))
     })?;
-    // Whatever comes now lies on top of all layers.
+    // Further entries are on top of all layers.
     unpacker.begin_layer();
     Ok(())
 }

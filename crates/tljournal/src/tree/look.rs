@@ -9,17 +9,17 @@ use super::{Difference, DifferenceKind, TreeError};
 use crate::disk::{Dir, DiskError};
 use crate::model::{Entry, EntryKind, EntrySignature, Facts, Kind, Stat};
 
-/// What one worker found.
+/// The findings of one worker.
 #[derive(Default)]
 pub(super) struct Found {
     near: Near,
     pub(super) differences: Vec<(usize, Difference)>,
     pub(super) refreshed: Vec<(usize, EntrySignature)>,
-    /// Entries that have another owner or group: what was recorded, and what is there.
+    /// Entries whose owner or group changed: recorded and current facts.
     pub(super) owners: Vec<(usize, Facts, Facts)>,
-    /// Files with several names.
+    /// Files with several hard links.
     pub(super) linked: Vec<(usize, u64)>,
-    /// Files whose content is to be read.
+    /// Files whose content must be read.
     pub(super) unread: Vec<usize>,
 }
 
@@ -59,7 +59,7 @@ impl Look<'_> {
         let known = self.known.map(|known| known[index]);
         let is_known = known.is_some_and(|known| known.is_untouched(&stat));
         if !is_known {
-            // The root's ctime moves with every rename of the tree.
+            // The root's ctime changes with every rename of the tree.
             let is_wanted = index > 0 || self.known.is_none();
             let signature = self.compare_facts(index, &stat, known, found)?;
             found
@@ -82,7 +82,7 @@ impl Look<'_> {
         self.note_links(index, &stat, found)
     }
 
-    /// Compares whose an entry is and what is set on it, if that is known; the signature that it has now.
+    /// Compares the owner and attributes of an entry, if they are known; returns its current signature.
     fn compare_facts(
         &self,
         index: usize,
@@ -115,7 +115,7 @@ impl Look<'_> {
         Ok(signature)
     }
 
-    /// Tells of owners. Of a whole tree that was given to somebody else only the root is told.
+    /// Reports changed owners. If a whole tree changed its owner, only the root is reported.
     pub(super) fn compare_owners(&self, found: &mut Found) {
         let owners = std::mem::take(&mut found.owners);
         let whole = owners.iter().find(|(index, ..)| *index == 0).copied();
@@ -169,7 +169,7 @@ impl Look<'_> {
         }
     }
 
-    /// Looks for entries that the manifest does not know.
+    /// Searches for entries that are not in the manifest.
     fn compare_names(&self, index: usize, found: &mut Found) -> Result<(), TreeError> {
         let path = &self.entries[index].path;
         let names = if index == 0 {
@@ -216,7 +216,7 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// The first entry of the group of hard links that an entry belongs to.
+    /// The first entry of the hard-link group of an entry.
     fn first_of(&self, index: usize) -> usize {
         match self.entries[index].kind {
             EntryKind::File {
@@ -227,12 +227,12 @@ impl Look<'_> {
         }
     }
 
-    /// Entries must share an inode exactly when the manifest says so. A hard link whose group is right
-    /// needs no reading: the first of the group was read.
+    /// Checks that entries share an inode exactly when the manifest says so. Of a valid group only the first entry
+    /// needs reading.
     pub(super) fn compare_hard_links(&self, found: &mut Found) {
         let mut linked = std::mem::take(&mut found.linked);
         linked.sort_unstable();
-        // The first of a group may have no other name by now, and is not among them then.
+        // The first entry of a group may have no other link now, and is then not in the list.
         let mut first_of: HashMap<u64, usize> = HashMap::new();
         for (index, ino) in linked {
             let first = *first_of.entry(ino).or_insert(index);
@@ -260,7 +260,7 @@ fn kind(entry: &Entry) -> Kind {
     }
 }
 
-/// `None` for what is not there, or no longer what it was a moment ago.
+/// `None` if the entry is missing or no longer of the kind that it was.
 pub(super) fn unless_gone<T>(told: Result<T, DiskError>) -> Result<Option<T>, TreeError> {
     match told {
         Ok(told) => Ok(Some(told)),
@@ -270,7 +270,7 @@ pub(super) fn unless_gone<T>(told: Result<T, DiskError>) -> Result<Option<T>, Tr
 }
 
 fn is_gone(error: &DiskError) -> bool {
-    // A directory on the way may be a file or a link by now; a link may be a file.
+    // A directory on the way may have become a file or a link; a link may have become a file.
     [Errno::NOENT, Errno::NOTDIR, Errno::LOOP, Errno::INVAL]
         .iter()
         .any(|errno| error.is(*errno))

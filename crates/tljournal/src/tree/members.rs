@@ -1,5 +1,4 @@
-//! Compressed content, member by member: pigz, pzstd, `cat` and tapes put several behind each other, and fill the
-//! last block up.
+//! Compressed content of several members: pigz, pzstd, `cat` and tapes concatenate members and pad the last block.
 
 use std::io::{self, BufRead, Read};
 
@@ -13,14 +12,14 @@ use super::formats::Format;
 use super::pax::damaged;
 
 const BUFFER_BYTES: usize = 256 * 1024;
-/// As much as the magic numbers have.
+/// The length of the longest magic number.
 const MAGIC_BYTES: usize = 6;
 /// The longest header of a zstd frame.
 pub(super) const ZSTD_HEADER_BYTES: usize = 18;
-/// How much may follow that is no member.
+/// The largest amount of trailing data that is not a member.
 const REST_BYTES_MAX: u64 = 64 << 20;
 
-/// A reader whose next bytes can be looked at.
+/// A reader with lookahead.
 pub(super) struct Ahead<'a> {
     inner: Box<dyn Read + 'a>,
     buffer: Vec<u8>,
@@ -38,7 +37,7 @@ impl<'a> Ahead<'a> {
         }
     }
 
-    /// The next bytes, which are so many unless the end comes first.
+    /// At least `count` bytes of lookahead, unless the input ends before.
     pub(super) fn at_least(&mut self, count: usize) -> io::Result<&[u8]> {
         if self.end - self.at < count {
             self.buffer.copy_within(self.at..self.end, 0);
@@ -77,7 +76,7 @@ impl BufRead for Ahead<'_> {
     }
 }
 
-/// What the members that begin a stream were before they were compressed.
+/// The decompressed content of all members at the start of a stream.
 pub(super) struct Members<'a> {
     format: Format,
     window_log_max: u32,
@@ -116,7 +115,7 @@ impl<'a> Members<'a> {
         })
     }
 
-    /// The member that follows, if another one does.
+    /// The next member, if there is one.
     fn behind(&self, member: Member<'a>) -> io::Result<Option<Member<'a>>> {
         let (mut whole, used) = match member {
             Member::Gzip(member) => (member.into_inner(), None),
@@ -153,7 +152,7 @@ impl Read for Members<'_> {
     }
 }
 
-/// Reads what is no member any more: zeros that fill a block up, or what somebody has appended.
+/// Reads trailing data that is not a member: padding with zeros, or appended data.
 fn ignore(rest: &mut Ahead<'_>) -> io::Result<()> {
     let (mut bytes, mut is_zero) = (0, true);
     loop {
@@ -175,14 +174,14 @@ fn ignore(rest: &mut Ahead<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// One frame of zstd, or one stream of xz.
+/// One zstd frame or one xz stream.
 struct Frame<'a, D> {
     whole: Ahead<'a>,
     decoder: D,
     has_ended: bool,
 }
 
-/// Decompresses a step: how much it has read and written, and whether that was the end.
+/// One step of decompression: bytes read, bytes written, and whether the end was reached.
 trait Decode {
     fn step(&mut self, from: &[u8], to: &mut [u8]) -> io::Result<(usize, usize, bool)>;
 }
@@ -268,7 +267,7 @@ impl<'a> Frame<'a, Decoder<'static>> {
     }
 }
 
-/// The window that a zstd frame asks for by its header; 0 if there is none.
+/// The window size in the header of a zstd frame; 0 if there is none.
 pub(super) fn window_bytes(header: &[u8]) -> u64 {
     let [0x28, 0xb5, 0x2f, 0xfd, flags, fields @ ..] = header else {
         return 0;
@@ -279,7 +278,7 @@ pub(super) fn window_bytes(header: &[u8]) -> u64 {
         let base = 1 << (10 + (described >> 3));
         return base + base / 8 * (described & 7);
     }
-    // The content is its own window; its length comes behind the number of a dictionary.
+    // The content size is the window; it follows the dictionary id.
     let skipped = [0, 1, 2, 4][usize::from(flags & 3)];
     let length = fields.get(skipped..).unwrap_or_default();
     let number = |count: usize| {

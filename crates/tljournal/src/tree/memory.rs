@@ -1,7 +1,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Memory that several share who come one after the other: nobody gets any before those who came first
-/// have. So the first of those who work never waits for one after it.
+/// A memory budget that is handed out in a fixed order: each request is served only after all earlier ones, so an
+/// earlier worker never waits for a later one.
 pub(super) struct Memory {
     state: Mutex<State>,
     moved: Condvar,
@@ -12,16 +12,16 @@ struct State {
     bytes_left: u64,
 }
 
-/// The right to ask, once everybody before has. When this is dropped it has passed.
-#[must_use = "whoever comes after it waits until this is dropped"]
+/// The right to request memory after all earlier turns. Dropping it ends the turn.
+#[must_use = "later turns wait until this is dropped"]
 pub(super) struct Turn<'a> {
     memory: &'a Memory,
     number: usize,
     is_over: bool,
 }
 
-/// A part of the memory, which is given back when this is dropped.
-#[must_use = "the memory is given back when this is dropped"]
+/// A part of the budget, which is returned when this is dropped.
+#[must_use = "the memory is returned to the budget when this is dropped"]
 pub(super) struct Share<'a> {
     memory: &'a Memory,
     bytes: u64,
@@ -38,7 +38,7 @@ impl Memory {
         }
     }
 
-    /// The turn of whoever comes with this number; each number has to come.
+    /// The turn with this number; every number must be used.
     pub(super) fn turn(&self, number: usize) -> Turn<'_> {
         Turn {
             memory: self,
@@ -62,7 +62,7 @@ impl Memory {
 }
 
 impl<'a> Turn<'a> {
-    /// Waits for its turn and for so much memory, which may be all that there is, but not more.
+    /// Waits for its turn and for this much memory, which is capped at the whole budget.
     pub(super) fn take(mut self, bytes: u64) -> Share<'a> {
         self.is_over = true;
         self.memory.take(self.number, bytes);
@@ -94,9 +94,9 @@ mod tests {
 
     use super::*;
 
-    /// Every core had a decompressor of its own, and memory grew with their number.
+    /// Every core had a decompressor of its own, so memory grew with the number of cores.
     #[test]
-    fn what_is_shared_is_never_exceeded_and_given_out_in_order() {
+    fn the_budget_is_never_exceeded_and_served_in_order() {
         let (memory, held) = (Memory::new(128), AtomicU64::new(0));
         let (order, numbers) = (Mutex::new(Vec::new()), AtomicU64::new(60));
         crate::workers::together(60, || {

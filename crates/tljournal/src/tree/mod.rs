@@ -1,8 +1,8 @@
-//! Trees: where they come from, how one is staged, and how one is checked.
+//! Trees: their sources, staging and verification.
 //!
-//! A tree is a directory with everything below it, described by a [`Manifest`]. This room knows
-//! nothing of the catalog, of transactions or of locks. It fills an empty directory that nobody else
-//! sees yet, or looks at one that is there.
+//! A tree is a directory with everything below it, described by a [`Manifest`]. This module does not know the
+//! catalog, transactions or locks. It fills an empty directory that no other process sees yet, or reads an existing
+//! one.
 //!
 //! ```text
 //! directory -- walk -- copy (every core) --------------------------+
@@ -12,27 +12,25 @@
 //! filled by the caller ------- walk -- read (every core) ----------+
 //! ```
 //!
-//! What always holds:
+//! Invariants:
 //!
-//! 1. **Refused before anything is visible.** Names that leave the tree, special files and damaged
-//!    archives fail the build; the caller throws the staged root away.
-//! 2. **No link is followed.** Below the roots everything is opened beneath a handle and through no
-//!    link; only the path that the caller gave for a source is followed.
-//! 3. **Last touched, then looked at.** The signature of an inode is taken after the last change to it:
-//!    of a file after its mtime was set, of a hard-link group after its last link, of a directory after
-//!    its last entry.
+//! 1. **Refused before anything is visible.** Names that leave the tree, special files and damaged archives fail the
+//!    build; the caller deletes the staged root.
+//! 2. **No link is followed.** Below the roots everything is opened beneath a handle and through no link; only the
+//!    path that the caller gave for a source may contain links.
+//! 3. **Signed after the last change.** The signature of an inode is taken after the last change to it: of a file
+//!    after its mtime was set, of a hard-link group after its last link, of a directory after its last entry.
 //! 4. **What is described was read.** A source file that changes while it is read fails the build.
-//! 5. **Bounded memory.** At most 16 MiB of content are on their way; what stays is one small record for
-//!    each entry.
-//! 6. **One result.** The manifest of a payload is the same from a directory, an archive or an iterator,
-//!    and whatever the number of cores.
+//! 5. **Bounded memory.** At most 16 MiB of content are in memory; one small record remains for each entry.
+//! 6. **One result.** The manifest of a payload does not depend on whether it comes from a directory, an archive or
+//!    an iterator, nor on the number of cores.
 //!
 //! | question | verb | file |
 //! |---|---|---|
-//! | is the source what it was? | `fingerprint` | `fingerprint.rs` |
+//! | is the source unchanged? | `fingerprint` | `fingerprint.rs` |
 //! | fill a directory from it | `build` | `build.rs`, `copy.rs`, `filled.rs`, `layers.rs`, `unpack.rs` |
-//! | is the tree what its manifest says? | `verify` | `verify.rs`, `look.rs`, `read.rs` |
-//! | the same, as far as it shows without reading | `survey` | `verify.rs`, `look.rs` |
+//! | does the tree match its manifest? | `verify` | `verify.rs`, `look.rs`, `read.rs` |
+//! | the same, without reading content | `survey` | `verify.rs`, `look.rs` |
 //! | what is there? | `read` | `copy.rs` |
 //! | which files are private keys? | `keys_among` | `keys.rs` |
 //!
@@ -90,7 +88,7 @@ use crate::model::Identity;
 /// The journal's own directory, by device and identity: no source may contain it.
 pub(crate) type Forbidden = (u64, Identity);
 
-/// Told how many bytes were just worked through; from any thread.
+/// Receives the number of bytes just processed; called from any thread.
 pub(crate) type Tick<'a> = &'a (dyn Fn(u64) + Sync);
 
 #[cfg(test)]

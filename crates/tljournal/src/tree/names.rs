@@ -1,13 +1,13 @@
 use super::TreeError;
 
-/// Deepest level below the root.
+/// The deepest level below the root.
 const LEVELS_MAX: usize = 256;
-/// Longest path that one system call accepts, in bytes, without the final NUL.
+/// The longest path that one system call accepts, in bytes, without the final NUL.
 const PATH_BYTES_MAX: usize = 4095;
-/// Longest component that Linux filesystems accept, in bytes.
+/// The longest component that Linux filesystems accept, in bytes.
 const COMPONENT_BYTES_MAX: usize = 255;
 
-/// The path below the root that a source means, empty for the root itself: `./a//b/` is `a/b`.
+/// The normalized path below the root, empty for the root itself: `./a//b/` is `a/b`.
 pub(super) fn clean(raw: &[u8]) -> Result<String, TreeError> {
     let leaves = |why| {
         let entry = shown(raw);
@@ -35,13 +35,13 @@ pub(super) fn clean(raw: &[u8]) -> Result<String, TreeError> {
     Ok(kept)
 }
 
-/// A name in an archive without the slashes in front: absolute ones are meant from the root of the tree.
+/// A name in an archive without leading slashes: absolute names are relative to the root of the tree.
 pub(super) fn relative(raw: &[u8]) -> &[u8] {
     let begin = raw.iter().position(|byte| *byte != b'/');
     &raw[begin.unwrap_or(raw.len())..]
 }
 
-/// Refuses what no filesystem call would take, and what is too deep.
+/// Refuses paths that no system call accepts, and paths that are too deep.
 pub(super) fn check(path: &str) -> Result<(), TreeError> {
     let why = if path.contains('\0') {
         "its name contains a NUL byte"
@@ -73,12 +73,12 @@ pub(super) fn join(parent: &str, name: &str) -> String {
     format!("{parent}/{name}")
 }
 
-/// The directory that holds `path`.
+/// The parent directory of `path`.
 pub(super) fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(parent, _)| parent)
 }
 
-/// A name for people: control characters and what is not UTF-8 escaped, the root as `.`.
+/// A name for display: control characters and invalid UTF-8 are escaped, the root is `.`.
 pub(super) fn shown(raw: impl AsRef<[u8]>) -> String {
     let raw = raw.as_ref();
     if raw.is_empty() {
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_made_plain_and_hostile_ones_are_refused_escaped() {
+    fn names_are_normalized_and_hostile_ones_are_refused_escaped() {
         assert_eq!(clean(b"./a//b/").unwrap(), "a/b");
         assert_eq!(clean(b"./").unwrap(), "");
         assert_eq!(clean("ä b\n".as_bytes()).unwrap(), "ä b\n");

@@ -2,8 +2,8 @@ use super::TreeError;
 use super::look::unless_gone;
 use crate::disk::Dir;
 
-/// The directory of what was looked up last: entries come in the order of their directories, and the walk to
-/// one is made once for all that are in it.
+/// A cache of the directory that was opened last: entries are sorted by directory, so each directory is opened once
+/// for all its entries.
 #[derive(Debug, Default)]
 pub(super) struct Near(Option<Held>);
 
@@ -11,12 +11,12 @@ pub(super) struct Near(Option<Held>);
 struct Held {
     root: Dir,
     path: String,
-    /// `None` if it is gone.
+    /// `None` if it does not exist.
     dir: Option<Dir>,
 }
 
 impl Near {
-    /// The directory of an entry, and its name there; `None` if the directory is gone.
+    /// The directory of an entry and its name in it; `None` if the directory does not exist.
     pub(super) fn of<'a, 'p>(
         &'a mut self,
         root: &'a Dir,

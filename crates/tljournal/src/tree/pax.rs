@@ -4,7 +4,7 @@ use super::sparse::Map;
 use super::tar_reader::TarReader;
 use crate::model::Timestamp;
 
-/// What the extended header of one archive member says, as far as trees have use for it.
+/// The records of an extended header that are relevant for trees.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Pax {
     pub(super) path: Option<Vec<u8>>,
@@ -15,20 +15,20 @@ pub(super) struct Pax {
     pub(super) sparse: Option<PaxSparse>,
 }
 
-/// What an extended header says of a sparse file, in one of three formats.
+/// The description of a sparse file in an extended header, in one of three formats.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct PaxSparse {
     /// The length of the file with its holes.
     real_size: Option<u64>,
-    /// The map stands in front of the content, and not here.
+    /// The map precedes the content instead of being in the header.
     is_in_content: bool,
     pieces: Vec<(u64, u64)>,
-    /// Where the piece begins whose length comes next.
+    /// The offset of the piece whose length comes next.
     offset: Option<u64>,
 }
 
 impl PaxSparse {
-    /// Where the pieces of the member lie that begins now.
+    /// The map of the pieces of the member that begins now.
     pub(super) fn map<R: Read>(self, reader: &mut TarReader<R>) -> io::Result<Map> {
         let size = self.real_size;
         let size = size.ok_or_else(|| damaged("a sparse file without a size"))?;
@@ -64,16 +64,16 @@ impl PaxSparse {
 }
 
 impl Pax {
-    /// Reads records of the form `length key=value\n`. The length decides where one ends: values may
+    /// Reads records of the form `length key=value\n`. The length decides where a record ends, because values may
     /// contain line breaks.
     pub(super) fn parse(mut bytes: &[u8]) -> io::Result<Self> {
         let mut pax = Self::default();
         let mut sparse_name = None;
-        // Some fill the last block up with NULs, and count them.
+        // Some programs pad the last block with NULs and include them in the size.
         while bytes.first().is_some_and(|byte| *byte != 0) {
             let (key, value, rest) = record(bytes).ok_or_else(|| damaged("a pax record"))?;
             bytes = rest;
-            // Nothing stands for what the header says.
+            // An empty value removes an earlier one.
             let is_said = !value.is_empty();
             match key {
                 b"path" => pax.path = is_said.then(|| value.to_vec()),
@@ -91,7 +91,7 @@ impl Pax {
                 }
             }
         }
-        // The other path of a sparse member is one for programs that do not know the format.
+        // The other path of a sparse member is for programs that do not know the format.
         pax.path = sparse_name.or(pax.path);
         Ok(pax)
     }
@@ -116,7 +116,7 @@ pub(super) fn number(text: &[u8]) -> io::Result<u64> {
     text.parse().map_err(|_| damaged("a number"))
 }
 
-/// A decimal number of seconds, of which nanoseconds are kept: `-1.5` is half a second before -1.
+/// A decimal number of seconds, truncated to nanoseconds: `-1.5` is half a second before -1.
 fn timestamp(text: &[u8]) -> Option<Timestamp> {
     let text = std::str::from_utf8(text).ok()?;
     let digits = text.strip_prefix('-').unwrap_or(text);

@@ -4,7 +4,7 @@ use super::{Difference, DifferenceKind, Tick, TreeError};
 use crate::disk::{Dir, SparseFile, each_piece};
 use crate::model::{Entry, EntryKind, Hasher, Kind};
 
-/// How much is read at once: what stays in a core's own cache until it is hashed.
+/// The size of the read buffer: it fits into a core's own cache.
 const BUFFER_BYTES: usize = 128 * 1024;
 
 /// Compares the content of files, one after the other.
@@ -17,7 +17,7 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Reads the file that an entry describes; what is different about its content, if anything is.
+    /// Reads the file of an entry and returns how its content differs, if it does.
     pub(crate) fn compare(
         &mut self,
         root: &Dir,
@@ -27,7 +27,7 @@ impl Reader {
         self.compare_while(root, entry, tick, &|| true)
     }
 
-    /// The same as long as it is to go on; nothing is different about what was not read to its end.
+    /// The same, while `goes_on` holds; a file that was not read to its end has no difference.
     pub(crate) fn compare_while(
         &mut self,
         root: &Dir,

@@ -11,17 +11,17 @@ use super::layers::Layer;
 use crate::disk::{Dense, Dir, Disk, Pipe, Source, Sparse, SparseFile};
 use crate::model::{Digest, Timestamp};
 
-/// Where a tree comes from.
+/// The source of a tree.
 pub struct TreeSource {
     origin: Origin,
     special_bits: bool,
     attributes: bool,
     key: Option<Digest>,
-    /// What a path leads to that can be opened and read once.
+    /// A pipe at the path, which can be opened and read once.
     pipe: Mutex<Once>,
 }
 
-/// How far a pipe is read.
+/// The state of a pipe.
 #[derive(Default)]
 enum Once {
     #[default]
@@ -32,12 +32,12 @@ enum Once {
 
 type Reader = Box<dyn Read + Send>;
 type Entries = Box<dyn Iterator<Item = io::Result<SourceEntry>> + Send>;
-/// What went wrong where the caller's own code was at work.
+/// An error of the caller's own code.
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
-/// Fills the empty directory whose path it is given.
+/// The caller's function that fills the empty directory at a path.
 pub(super) type Fill = Box<dyn FnOnce(&Utf8Path) -> Result<(), BoxError> + Send>;
 
-/// Archives, one upon the other, and what is put on top of them.
+/// Archives on top of each other, and entries on top of them.
 pub(super) struct Layers {
     pub(super) layers: Vec<Layer>,
     pub(super) top: Vec<SourceEntry>,
@@ -54,11 +54,11 @@ enum Origin {
     Layers(Option<Layers>),
 }
 
-/// A source, ready to be read.
+/// An opened source.
 pub(super) enum Opened {
     Dir(Dir),
     File(Arc<File>),
-    /// A pipe: the source keeps it until the tree is built.
+    /// A pipe, which the source keeps until the tree is built.
     Pipe,
     Stream(Reader),
     Entries(Entries),
@@ -71,15 +71,15 @@ pub(super) enum Opened {
 pub struct SourceEntry {
     /// The path below the tree's root; `.` for the root itself.
     pub path: String,
-    /// Permission bits. Those of links mean nothing.
+    /// Permission bits, ignored for links.
     pub mode: u32,
-    /// When the content changed last. Those of hard links mean nothing.
+    /// When the content last changed; ignored for hard links.
     pub mtime: Timestamp,
-    /// What it is.
+    /// Its type and content.
     pub content: SourceContent,
 }
 
-/// What an entry that the caller lists is.
+/// The type and content of a listed entry.
 pub enum SourceContent {
     /// A directory.
     Dir,
@@ -87,7 +87,7 @@ pub enum SourceContent {
     File(Box<dyn Sparse + Send>),
     /// A symbolic link to this target.
     Link(String),
-    /// A further name of the file that an earlier entry made at this path.
+    /// A hard link to the file that an earlier entry created at this path.
     HardLink(String),
 }
 
@@ -102,22 +102,22 @@ impl TreeSource {
         }
     }
 
-    /// A directory; if its path is a link, what it leads to.
+    /// A directory; if the path is a link, its target.
     pub fn dir(path: impl Into<Utf8PathBuf>) -> Self {
         Self::new(Origin::Dir(path.into()))
     }
 
-    /// An open directory, whatever its path names by now.
+    /// An open directory, regardless of what its path names now.
     pub(crate) fn opened(dir: Dir) -> Self {
         Self::new(Origin::Opened(dir))
     }
 
-    /// A tar archive, plain or compressed with gzip, zlib, zstd or xz, which its first bytes tell.
+    /// A tar archive, plain or compressed with gzip, zlib, zstd or xz, as its first bytes show.
     pub fn archive(path: impl Into<Utf8PathBuf>) -> Self {
         Self::new(Origin::Archive(path.into()))
     }
 
-    /// A directory or an archive, whichever is there.
+    /// A directory or an archive, depending on what is at the path.
     pub fn at(path: impl Into<Utf8PathBuf>) -> Self {
         Self::new(Origin::At(path.into()))
     }
@@ -127,8 +127,8 @@ impl TreeSource {
         Self::new(Origin::Stream(Some(Box::new(reader))))
     }
 
-    /// Entries in any order that names the target of a hard link before the link; directories that are
-    /// not listed are made. They can be read once.
+    /// Entries in any order in which the target of a hard link precedes the link; missing directories are created.
+    /// They can be read once.
     pub fn entries<I>(entries: I) -> Self
     where
         I: IntoIterator<Item = io::Result<SourceEntry>>,
@@ -137,11 +137,11 @@ impl TreeSource {
         Self::new(Origin::Entries(Some(Box::new(entries.into_iter()))))
     }
 
-    /// A tree that the caller fills: `fill` gets the path of an empty directory, which child processes can
-    /// use too, and leaves there what is to be installed, with its times and modes. It can be run once.
+    /// A tree that the caller fills: `fill` receives the path of an empty directory, which child processes can use
+    /// too, and leaves there what is to be installed, with its times and modes. It can be called once.
     ///
-    /// What is found afterwards is read, hashed and installed as it is, setuid bits included. Whoever still
-    /// writes there by then makes the installation fail.
+    /// The result is read, hashed and installed as it is, including setuid bits. The installation fails if a process
+    /// still writes there.
     pub fn filled<F, E>(fill: F) -> Self
     where
         F: FnOnce(&Utf8Path) -> Result<(), E> + Send + 'static,
@@ -151,47 +151,47 @@ impl TreeSource {
         Self::new(Origin::Filled(Some(Box::new(fill))))
     }
 
-    /// Layers of a container image, the lowest first, and entries that are put `top` of them.
+    /// Layers of a container image, lowest first, and the entries `top` on top of them.
     ///
-    /// What a layer has replaces whatever a lower one has at that path, a directory with all that is in it;
-    /// two directories become one. `.wh.NAME` takes NAME of the lower layers away, `.wh..wh..opq` everything
-    /// that they have in its directory; neither is part of the tree. They can be read once, and are not
-    /// recognised without a [key](Self::known_as).
+    /// An entry of a layer replaces what a lower layer has at that path, a directory with all its content; two
+    /// directories are merged. `.wh.NAME` removes NAME of the lower layers, `.wh..wh..opq` everything that they have
+    /// in its directory; neither is part of the tree. Layers can be read once, and are recognized only by a
+    /// [key](Self::known_as).
     pub fn layers(layers: impl IntoIterator<Item = Layer>, top: Vec<SourceEntry>) -> Self {
         let layers = layers.into_iter().collect();
         Self::new(Origin::Layers(Some(Layers { layers, top })))
     }
 
-    /// Keeps setuid, setgid and sticky bits, which are dropped otherwise.
+    /// Keeps setuid, setgid and sticky bits, which are dropped by default.
     #[must_use]
     pub fn keep_special_bits(mut self) -> Self {
         self.special_bits = true;
         self
     }
 
-    /// Leaves the extended attributes, ACLs and capabilities of a directory behind, which are taken over otherwise
-    /// where that is permitted. (Those of archives are never taken over.)
+    /// Ignores the extended attributes, ACLs and capabilities of a directory, which are copied by default where that
+    /// is permitted. (Those of archives are never copied.)
     #[must_use]
     pub fn without_attributes(mut self) -> Self {
         self.attributes = false;
         self
     }
 
-    /// Recognises the source by this key instead of by what it looks like: sources with one key have the
-    /// same content, as far as their user is concerned. A tree that was installed from one is found again,
-    /// at the same path, without reading any of them.
+    /// Identifies the source by this key instead of by its metadata: the caller states that sources with the same key
+    /// have the same content. A tree that was installed from one is recognized at the same path without reading a
+    /// source.
     #[must_use]
     pub fn known_as(mut self, key: impl AsRef<[u8]>) -> Self {
         self.key = Some(Digest::of(key.as_ref()));
         self
     }
 
-    /// The digest of the key that the source is known by.
+    /// The digest of the key.
     pub(crate) fn key(&self) -> Option<Digest> {
         self.key
     }
 
-    /// What the source is, for messages.
+    /// A description of the source, for messages.
     #[must_use]
     pub fn describe(&self) -> String {
         match &self.origin {
@@ -206,8 +206,8 @@ impl TreeSource {
         }
     }
 
-    /// Whether it lies in a filesystem, where it can be read again. (A pipe at the path of an archive
-    /// cannot: it has no fingerprint.)
+    /// Whether it is on a filesystem and can be read again. (A pipe at the path of an archive cannot: it has no
+    /// fingerprint.)
     pub(crate) fn is_repeatable(&self) -> bool {
         matches!(
             self.origin,
@@ -215,17 +215,17 @@ impl TreeSource {
         )
     }
 
-    /// Whether somebody else than this room writes the tree.
+    /// Whether the caller writes the tree.
     pub(crate) fn is_filled(&self) -> bool {
         matches!(self.origin, Origin::Filled(_))
     }
 
-    /// The permission bits that are taken over.
+    /// The permission bits that are copied.
     pub(super) fn mode_mask(&self) -> u32 {
         if self.special_bits { 0o7777 } else { 0o777 }
     }
 
-    /// Whether the attributes of a directory are taken over.
+    /// Whether the attributes of a directory are copied.
     pub(super) fn carries_attributes(&self) -> bool {
         self.attributes
     }
@@ -252,10 +252,10 @@ impl TreeSource {
         })
     }
 
-    /// Opens what lies in a filesystem.
+    /// Opens a source on a filesystem.
     ///
     /// # Errors
-    /// [`TreeError::AlreadyRead`] for the other sources, which only [`Self::open`] opens.
+    /// [`TreeError::AlreadyRead`] for other sources, which only [`Self::open`] opens.
     pub(super) fn open_path(&self, disk: &Disk) -> Result<Opened, TreeError> {
         let mut pipe = self.pipe.lock().unwrap_or_else(PoisonError::into_inner);
         if !matches!(*pipe, Once::NotOpened) {
@@ -314,10 +314,10 @@ impl SourceEntry {
         Self::new(path.into(), mode, mtime, content)
     }
 
-    /// A file with the content of an open one, holes as holes.
+    /// A file with the content of an open file, including holes.
     ///
     /// # Errors
-    /// What the filesystem says.
+    /// The filesystem's error.
     pub fn copy(
         path: impl Into<String>,
         mode: u32,
@@ -337,7 +337,7 @@ impl SourceEntry {
         Self::new(path.into(), 0, mtime, SourceContent::Link(target.into()))
     }
 
-    /// A further name of an earlier file, whose mode and mtime it shares.
+    /// A hard link to an earlier file, whose mode and mtime it shares.
     pub fn hard_link(path: impl Into<String>, target: impl Into<String>) -> Self {
         let content = SourceContent::HardLink(target.into());
         Self::new(path.into(), 0, Timestamp::default(), content)

@@ -5,10 +5,10 @@ use super::pax::{damaged, number};
 use super::tar_reader::TarReader;
 use crate::disk::{HOLE_BYTES_MAX, Sparse};
 
-/// Most pieces that a sparse file may have.
+/// The largest number of pieces of a sparse file.
 const PIECES_MAX: u64 = 1 << 20;
 
-/// Where the pieces of a sparse file lie, in order; everything else is holes.
+/// The pieces of data of a sparse file, in order; everything else is holes.
 #[derive(Debug, Default)]
 pub(super) struct Map {
     pieces: Vec<(u64, u64)>,
@@ -16,7 +16,7 @@ pub(super) struct Map {
 }
 
 impl Map {
-    /// Reads the map of the old GNU format, which stands in the header and in blocks behind it.
+    /// Reads the map of the old GNU format, in the header and in the blocks after it.
     pub(super) fn from_header<R: Read>(
         header: &Header<'_>,
         reader: &mut TarReader<R>,
@@ -31,7 +31,7 @@ impl Map {
         Ok(map)
     }
 
-    /// Reads the map of the latest pax format, which stands as decimal lines in front of the content.
+    /// Reads the map of the latest pax format: decimal lines before the content.
     pub(super) fn from_content<R: Read>(reader: &mut TarReader<R>, size: u64) -> io::Result<Self> {
         let mut map = Self::from_pieces(Vec::new(), size)?;
         let mut lines = Lines::new(reader);
@@ -43,7 +43,7 @@ impl Map {
         Ok(map)
     }
 
-    /// The map of the older pax formats, which stands in the extended header.
+    /// The map of the older pax formats, from the extended header.
     pub(super) fn from_pieces(pieces: Vec<(u64, u64)>, size: u64) -> io::Result<Self> {
         let mut map = Self {
             size,
@@ -75,12 +75,12 @@ impl Map {
         Ok(())
     }
 
-    /// How much of the file is no hole.
+    /// The number of bytes that are data.
     pub(super) fn held_bytes(&self) -> u64 {
         self.pieces.iter().map(|(_, length)| length).sum()
     }
 
-    /// How much of it is.
+    /// The number of bytes that are holes.
     pub(super) fn hole_bytes(&self) -> u64 {
         self.size - self.held_bytes()
     }
@@ -103,7 +103,7 @@ impl Map {
 pub(super) struct Expanded<R> {
     inner: R,
     at: u64,
-    /// The piece that is read now, or next: where it lies, and what is left of it.
+    /// The current or next piece: its offset, and how much of it is left.
     piece: (u64, u64),
     pieces: std::vec::IntoIter<(u64, u64)>,
     end: (u64, u64),
@@ -137,7 +137,7 @@ impl<R: Read> Sparse for Expanded<R> {
     }
 }
 
-/// Decimal numbers, one on each line, in whole blocks of a member's content.
+/// Decimal numbers, one per line, in whole blocks of a member's content.
 struct Lines<'a, R> {
     reader: &'a mut TarReader<R>,
     block: [u8; 512],

@@ -4,15 +4,15 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use crate::disk::Dir;
 use crate::workers;
 
-/// How many threads are worth starting.
+/// The number of threads worth starting.
 pub(crate) fn cores() -> usize {
-    // Asking reads several files of the control group, so it is asked once.
+    // Determining it reads several files of the control group, so it is cached.
     static CORES: OnceLock<usize> = OnceLock::new();
     *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
-/// How many threads are to write below a directory, beside the one that reads: none in front of a witness, so
-/// that the order of its calls can be repeated.
+/// The number of threads that write below a directory, besides the reading one: none with a witness, so that the
+/// order of its calls is reproducible.
 pub(super) fn writers(root: &Dir) -> usize {
     match root.disk().is_witnessed() {
         true => 0,
@@ -20,8 +20,8 @@ pub(super) fn writers(root: &Dir) -> usize {
     }
 }
 
-/// Runs `step` for every number below `count` on so many threads, which take `grain` numbers at a time, and
-/// returns the states that the workers collected their results in.
+/// Runs `step` for every number below `count` on `threads` threads, which take `grain` numbers at a time, and returns
+/// the state of each worker.
 ///
 /// # Errors
 /// The error of the lowest number that failed, of those that were tried.
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_number_is_taken_once_and_the_first_failure_is_told() {
+    fn every_number_is_taken_once_and_the_first_failure_is_returned() {
         let states: Vec<Vec<usize>> = spread(4, 1000, 7, |seen: &mut Vec<usize>, number| {
             seen.push(number);
             Ok::<_, ()>(())

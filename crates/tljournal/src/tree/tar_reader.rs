@@ -7,24 +7,23 @@ use super::sparse::Map;
 use crate::disk::Sparse;
 use crate::model::Timestamp;
 
-/// Longest extended header; names are at most 4095 bytes, so this is room for a lot that is not ours.
+/// The longest extended header; names are at most 4095 bytes, which leaves room for other records.
 const EXTENDED_BYTES_MAX: u64 = 1 << 20;
 
-/// Reads a tar archive from front to back, once.
+/// Reads a tar archive sequentially, once.
 ///
-/// It agrees with GNU tar on which block is a header: the size of a member that has no content counts for nothing,
-/// whatever it says. Extended headers are bounded, and an archive that is cut short between two members is noticed.
-/// Reading yields the content of the current member.
+/// It agrees with GNU tar on which block is a header: the size field of a member without content is ignored. Extended
+/// headers have a size limit, and an archive that was truncated between two members is detected. Reading yields the
+/// content of the current member.
 pub(super) struct TarReader<R> {
     inner: R,
-    /// Content of the current member that was not read yet.
+    /// The bytes of the current member that were not read yet.
     left: u64,
-    /// What fills up its last block.
+    /// The padding after them.
     padding: usize,
-    /// The mtime of members that have none of their own, by a global header.
+    /// The mtime of a global header, for members without their own.
     mtime: Option<Timestamp>,
-    /// Whether the content is known to be all there: some who make layers leave out the end marker, and what
-    /// fills up the last block.
+    /// Whether the content is known to be complete: some layers have no end marker and no padding of the last block.
     pub(super) is_known: bool,
 }
 
@@ -35,7 +34,7 @@ pub(super) struct Member {
     pub(super) letter: Letter,
     pub(super) mode: u32,
     pub(super) mtime: Timestamp,
-    /// Where the pieces of a sparse file lie.
+    /// The pieces of a sparse file.
     pub(super) map: Option<Map>,
 }
 
@@ -82,7 +81,7 @@ impl<R: Read> TarReader<R> {
                 Letter::LongName => extended.path = Some(self.text()?),
                 Letter::LongLink => extended.link = Some(self.text()?),
                 Letter::Extended => extended.pax = Pax::parse(&self.bytes()?)?,
-                // Of what holds for all members only a time makes sense for a tree.
+                // Of a global header only the time is meaningful for a tree.
                 Letter::Global => self.mtime = Pax::parse(&self.bytes()?)?.mtime.or(self.mtime),
                 Letter::Label => {}
                 _ => return self.member(&header, extended).map(Some),
@@ -90,13 +89,12 @@ impl<R: Read> TarReader<R> {
         }
     }
 
-    /// How long the content of the current member is, as far as it was not read.
+    /// How much of the current member's content has not been read.
     pub(super) fn left(&self) -> u64 {
         self.left
     }
 
-    /// Reads what follows the end marker, so that a decompressor gets to its checksum and a writer into a
-    /// pipe to its end.
+    /// Reads what follows the end marker, so that a decompressor checks its checksum and a pipe's writer can finish.
     pub(super) fn finish(&mut self) -> io::Result<()> {
         const BYTES_MAX: u64 = 64 << 20;
         let mut rest = (&mut self.inner).take(BYTES_MAX);
@@ -111,7 +109,7 @@ impl<R: Read> TarReader<R> {
         let mut letter = header.letter();
         let path = pax.path.or(path).unwrap_or_else(|| header.path());
         let link = pax.link.or(link).unwrap_or_else(|| header.link());
-        // The oldest archives know directories by their last byte only.
+        // The oldest archives mark directories by a trailing slash only.
         if letter == Letter::File && path.ends_with(b"/") {
             letter = Letter::Dir;
             self.begin(0);
@@ -144,7 +142,7 @@ impl<R: Read> TarReader<R> {
         self.padding = (BLOCK_BYTES - over) % BLOCK_BYTES;
     }
 
-    /// Skips what is left of the current member.
+    /// Skips the rest of the current member.
     fn skip(&mut self) -> io::Result<()> {
         io::copy(self, &mut io::sink())?;
         let mut padding = [0; BLOCK_BYTES];
@@ -165,7 +163,7 @@ impl<R: Read> TarReader<R> {
         }
     }
 
-    /// Reads as much as there is; how much that was.
+    /// Reads until the buffer is full or the input ends; returns the number of bytes.
     fn read_full(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut read = 0;
         while read < buffer.len() {
@@ -194,7 +192,7 @@ impl<R: Read> TarReader<R> {
         Ok(bytes)
     }
 
-    /// The same, up to the NUL that ends it.
+    /// The same, up to the terminating NUL.
     fn text(&mut self) -> io::Result<Vec<u8>> {
         let mut bytes = self.bytes()?;
         let end = bytes.iter().position(|byte| *byte == 0);

@@ -9,19 +9,19 @@ use crate::disk::{Dir, Sparse};
 use crate::model::{Entry, EntryKind, EntrySignature, Timestamp};
 use crate::workers;
 
-/// Mode of directories that an archive implies and does not list.
+/// The mode of directories that an archive implies but does not list.
 const IMPLIED_MODE: u32 = 0o755;
 
-/// How long the list of all entries may be: a million and more of them.
+/// The largest size of the list of all entries: more than a million entries.
 const LIST_BYTES_MAX: usize = 128 << 20;
-/// What one of them takes besides its names.
+/// The size of one entry in that list besides its names.
 const ENTRY_BYTES: usize = 77;
-/// How much of the files of one archive may be holes: they take no room, and a minute to hash.
+/// The largest sum of holes in the files of one archive: they occupy no space, but take a minute to hash.
 const HOLES_BYTES_MAX: u64 = 64 << 30;
-/// From which size on a file is compared with what is free.
+/// The size from which a file is compared with the free space.
 const LARGE_BYTES_MIN: u64 = 1 << 20;
 
-/// One entry as a source lists it.
+/// One entry of a source.
 pub(super) struct Item<'a> {
     pub(super) path: &'a [u8],
     pub(super) mode: u32,
@@ -29,7 +29,7 @@ pub(super) struct Item<'a> {
     pub(super) content: Content<'a>,
 }
 
-/// What an entry is that a source lists.
+/// The type and content of an entry of a source.
 pub(super) enum Content<'a> {
     Dir,
     File(&'a mut dyn Sparse),
@@ -46,7 +46,7 @@ pub(super) fn unpack(
 ) -> Result<Built, TreeError> {
     let writers = Writers::new(root, tick);
     let feed = |threads| {
-        // Whatever happens below, the writers must see the end of their work.
+        // The writers must see the end of their work even after an error.
         let _end = writers.end_on_drop();
         let mut unpacker = Unpacker {
             root,
@@ -69,23 +69,23 @@ pub(super) fn unpack(
     draft(nodes, writers.into_contents()).finish(root)
 }
 
-/// Takes the entries of a source one after the other.
+/// Adds the entries of a source one after the other.
 pub(super) struct Unpacker<'a> {
     pub(super) root: &'a Dir,
     mode_mask: u32,
     writers: &'a Writers<'a>,
-    /// How many writers there are.
+    /// The number of writers.
     threads: usize,
     pub(super) nodes: BTreeMap<String, Node>,
-    /// The layer that is added, if there are several.
+    /// The current layer, if there are several.
     pub(super) layer: Option<u32>,
-    /// The whiteouts of that layer, each of which is carried out once.
+    /// The whiteouts of that layer, each of which is applied once.
     pub(super) whiteouts: HashSet<String>,
-    /// How long the list of all entries would be, about.
+    /// The approximate size of the list of all entries.
     listed_bytes: usize,
-    /// How much of all sparse files is holes.
+    /// The sum of holes in all sparse files.
     hole_bytes: u64,
-    /// Hard links that are made once the files are written: from, to.
+    /// Hard links to create after the files are written: from, to.
     pending: Vec<(String, String)>,
 }
 
@@ -93,7 +93,7 @@ pub(super) struct Node {
     mode: u32,
     mtime: Timestamp,
     pub(super) kind: NodeKind,
-    /// The layer that it comes from.
+    /// The layer it comes from.
     pub(super) layer: u32,
 }
 
@@ -115,9 +115,8 @@ impl Node {
 }
 
 impl Unpacker<'_> {
-    /// Adds one entry: a later file or link replaces an earlier one, a later directory gives an earlier
-    /// one its mode and mtime. A directory and something else at one path clash, unless they come from
-    /// layers.
+    /// Adds one entry: a later file or link replaces an earlier one, a later directory sets the mode and mtime of an
+    /// earlier one. A directory and another kind at one path conflict, unless they come from different layers.
     pub(super) fn add(&mut self, item: Item<'_>) -> Result<(), TreeError> {
         let path = names::clean(item.path)?;
         if self.is_whiteout(&path)? {
@@ -142,12 +141,12 @@ impl Unpacker<'_> {
                     "it is a file or link and a directory",
                 ));
             }
-            // It is that already.
+            // The link already exists.
             (Content::HardLink(target), Some(false)) if names::clean(target)? == path => {
                 return Ok(());
             }
             (_, Some(false)) => {
-                // Whoever writes it, or links to it, must be done before it goes.
+                // The file must be written and linked before it is removed.
                 self.settle()?;
                 self.root.remove_file(&path)?;
                 self.nodes.remove(&path);
@@ -158,7 +157,7 @@ impl Unpacker<'_> {
         self.insert(path, node)
     }
 
-    /// Refuses a file that would fill the filesystem, however it is claimed.
+    /// Refuses a file that exceeds the free space, however its size is stated.
     pub(super) fn expect_bytes(&self, raw: &[u8], bytes: u64) -> Result<(), TreeError> {
         if bytes >= LARGE_BYTES_MIN {
             self.root
@@ -167,7 +166,7 @@ impl Unpacker<'_> {
         Ok(())
     }
 
-    /// Refuses holes that take no room and would be hashed for ever, however they are claimed.
+    /// Refuses more holes than can be hashed in reasonable time, however they are stated.
     pub(super) fn expect_holes(&mut self, raw: &[u8], bytes: u64) -> Result<(), TreeError> {
         self.hole_bytes = self.hole_bytes.saturating_add(bytes);
         match self.hole_bytes > HOLES_BYTES_MAX {
@@ -189,7 +188,7 @@ impl Unpacker<'_> {
         Ok(())
     }
 
-    /// Counts what an entry adds to the list of all.
+    /// Adds the size of an entry to the size of the list.
     pub(super) fn list(&mut self, path: &str, more: usize) -> Result<(), TreeError> {
         self.listed_bytes += path.len() + more + ENTRY_BYTES;
         match self.listed_bytes > LIST_BYTES_MAX {
@@ -233,7 +232,7 @@ impl Unpacker<'_> {
                     layer: 0,
                 })
             }
-            // A tree knows links by where they point, not by how many names they have.
+            // A tree identifies symbolic links by their targets and ignores their hard links.
             Some((NodeKind::Link(points_to, _), _, mtime)) => {
                 let points_to = points_to.clone();
                 self.link(path, &points_to, mtime)
@@ -258,7 +257,7 @@ impl Unpacker<'_> {
         })
     }
 
-    /// Waits for the writers, then makes the hard links that wait for them.
+    /// Waits for the writers, then creates the pending hard links.
     pub(super) fn settle(&mut self) -> Result<(), TreeError> {
         self.writers.drain()?;
         for (from, to) in self.pending.drain(..) {
@@ -267,7 +266,7 @@ impl Unpacker<'_> {
         Ok(())
     }
 
-    /// Makes the directories above `path` that nobody listed so far.
+    /// Creates the directories above `path` that are not listed so far.
     fn ensure_parents(&mut self, path: &str) -> Result<(), TreeError> {
         let dir = parent(path);
         if self.has_dir(dir, path)? {
@@ -278,7 +277,7 @@ impl Unpacker<'_> {
         self.insert(dir.to_owned(), Node::implied_dir())
     }
 
-    /// Whether there is a directory at `dir`, which lies above `path`. Nothing may lie below anything else.
+    /// Whether there is a directory at `dir`, which is above `path`. Nothing may be below an entry of another kind.
     pub(super) fn has_dir(&self, dir: &str, path: &str) -> Result<bool, TreeError> {
         match self.nodes.get(dir).map(|node| &node.kind) {
             Some(NodeKind::Dir { .. }) => Ok(true),
@@ -336,8 +335,8 @@ fn draft(mut nodes: BTreeMap<String, Node>, contents: Contents) -> Draft {
     draft
 }
 
-/// A directory that nobody listed is as old as the newest entry below it, so that it is the same each
-/// time.
+/// Sets the mtime of a directory that was not listed to that of the newest entry below it, so that the result is
+/// reproducible.
 fn date_implied_dirs(nodes: &mut BTreeMap<String, Node>) {
     let mut newest_below: HashMap<String, Timestamp> = HashMap::new();
     for (path, node) in nodes.iter_mut().rev() {

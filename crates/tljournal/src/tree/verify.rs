@@ -8,45 +8,45 @@ use super::{Difference, Tick, TreeError};
 use crate::disk::Dir;
 use crate::model::{Entry, EntryKind, EntrySignature, Manifest, Signature};
 
-/// How many differences are collected; a tree with more is simply another one.
+/// The largest number of differences that are collected.
 pub(super) const DIFFERENCES_MAX: usize = 10_000;
-/// How many entries a thread takes at a time.
+/// The number of entries that a thread takes at a time.
 const GRAIN: usize = 128;
 
-/// How closely a tree is looked at.
+/// How thoroughly a tree is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Depth {
-    /// Only what the signature cannot vouch for is read.
+    /// Reads only files whose signature does not prove that they are unchanged.
     Signature,
-    /// Everything is read.
+    /// Reads every file.
     Full,
 }
 
-/// What a look at a tree found.
+/// The result of comparing a tree with its manifest.
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
     /// In the order of the manifest, extra entries at the directory they are in; at most 10,000.
     pub(crate) differences: Vec<Difference>,
-    /// The signature to record when nothing is different and the old one could not vouch for everything.
+    /// The signature to record if there is no difference and the old signature did not cover every entry.
     pub(crate) refreshed: Option<Signature>,
     pub(crate) hashed_bytes: u64,
 }
 
-/// What a look at a tree found without reading any content.
+/// The result of comparing a tree without reading content.
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
-    /// As of a [`Verdict`], each with the number of its entry.
+    /// As in [`Verdict`], each with the index of its entry.
     pub(crate) differences: Vec<(usize, Difference)>,
-    /// The files whose content is still to be compared, by the numbers of their entries, in order.
+    /// The indexes of the files whose content must still be compared, in order.
     pub(crate) unread: Vec<usize>,
     refreshed: Vec<(usize, EntrySignature)>,
 }
 
-/// Compares the tree at `root` with its manifest, one `statx` for each entry, on all cores; then the content
-/// that is to be read.
+/// Compares the tree at `root` with its manifest, one `statx` for each entry, on all cores, and then the content that
+/// must be read.
 ///
-/// A directory that the signature vouches for is not listed: its names cannot have changed. The root is
-/// always listed, because its own ctime is no part of what counts (a rename moves it).
+/// A directory whose signature is unchanged is not listed, because its names cannot have changed. The root is always
+/// listed, because a rename changes its ctime.
 pub(crate) fn verify(
     root: &Dir,
     manifest: &Manifest,
@@ -88,7 +88,7 @@ pub(crate) fn verify(
     })
 }
 
-/// The same without reading any content.
+/// The same without reading content.
 pub(crate) fn survey(
     root: &Dir,
     manifest: &Manifest,
@@ -130,8 +130,7 @@ fn known(signature: Option<&Signature>, entries: usize) -> Option<&[EntrySignatu
         .filter(|known| known.len() == entries)
 }
 
-/// Large files come first, so that no core is left alone with one at the end; small ones keep their order,
-/// which is that of their directories.
+/// Sorts large files first, so that no core is left with one at the end; small files keep their order by directory.
 fn largest_first(entries: &[Entry], mut files: Vec<usize>) -> Vec<usize> {
     files.sort_by_key(|index| match entries[*index].kind {
         EntryKind::File { size, .. } => Reverse(size >> 20),

@@ -14,17 +14,17 @@ use crate::workers;
 pub(super) struct Seen {
     pub(super) path: String,
     pub(super) stat: Stat,
-    /// Where it points, if it is a link.
+    /// The target of a link.
     pub(super) target: Option<String>,
 }
 
-/// Lists everything below `top`, sorted by path, without reading any of it.
+/// Lists everything below `top`, sorted by path, without reading content.
 pub(crate) fn list(top: &Dir) -> Result<Vec<(String, Stat)>, TreeError> {
     let seen = walk(top, None)?.into_iter();
     Ok(seen.skip(1).map(|seen| (seen.path, seen.stat)).collect())
 }
 
-/// Lists everything below `top`, sorted by path, the root first. Every core lists directories.
+/// Lists everything below `top`, sorted by path, the root first. All cores list directories.
 pub(super) fn walk(top: &Dir, forbidden: Option<Forbidden>) -> Result<Vec<Seen>, TreeError> {
     let stat = top.own_stat()?;
     let walk = Walk {
@@ -65,9 +65,9 @@ struct Walk<'a> {
 
 #[derive(Default)]
 struct State {
-    /// Directories that nobody has listed yet.
+    /// Directories to be listed.
     waiting: Vec<String>,
-    /// How many are being listed.
+    /// The number of directories being listed.
     busy: usize,
     seen: Vec<Seen>,
     failure: Option<(String, TreeError)>,

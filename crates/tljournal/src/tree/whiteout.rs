@@ -1,22 +1,22 @@
-//! What a layer does to the layers below it.
+//! Applies the whiteouts of a layer to the layers below it.
 
 use super::TreeError;
 use super::names::{self, join, parent};
 use super::unpack::{Content, Node, NodeKind, Unpacker};
 
-/// What the name of an entry begins with that takes another one away.
+/// The prefix of the name of an entry that removes another one.
 const WHITEOUT: &str = ".wh.";
-/// The entry that takes away everything that lower layers have in its directory.
+/// The entry that removes everything that lower layers have in its directory.
 const OPAQUE: &str = ".wh..wh..opq";
 
 impl Unpacker<'_> {
-    /// Begins the next layer: what is added from now on lies above what is there.
+    /// Starts the next layer: entries added from now on are above the existing ones.
     pub(super) fn begin_layer(&mut self) {
         self.layer = Some(self.layer.map_or(1, |layer| layer + 1));
         self.whiteouts.clear();
     }
 
-    /// Carries out what is no entry of the tree, but says which entries of lower layers are none.
+    /// Applies a whiteout, which is not an entry of the tree; returns whether the path is one.
     pub(super) fn is_whiteout(&mut self, path: &str) -> Result<bool, TreeError> {
         let Some(layer) = self.layer else {
             return Ok(false);
@@ -38,9 +38,9 @@ impl Unpacker<'_> {
         }
         match hidden {
             "" | "." | ".." => return refuse("it is a whiteout of nothing"),
-            // In a directory that is not there is nothing to hide.
+            // The directory does not exist, so there is nothing to hide.
             _ if above != dir => {}
-            // What lower layers have is gone already, and looking for it again could take for ever.
+            // Applied before; searching again could take very long.
             _ if self.whiteouts.contains(path) => {}
             _ => {
                 self.list(path, 0)?;
@@ -54,7 +54,7 @@ impl Unpacker<'_> {
         Ok(true)
     }
 
-    /// Takes away what cannot stand where the next entry of a layer is to be.
+    /// Removes what conflicts with the next entry of a layer.
     pub(super) fn make_room(&mut self, path: &str, content: &Content<'_>) -> Result<(), TreeError> {
         let Some(node) = self.nodes.get(path).filter(|_| self.layer.is_some()) else {
             return Ok(());
@@ -66,8 +66,8 @@ impl Unpacker<'_> {
         self.take_out(path, true, u32::MAX)
     }
 
-    /// Takes away what lies below `top`, and that itself if `with_top`, as far as it comes from
-    /// layers before this one. Directories that something newer lies in stay, as if nobody had listed them.
+    /// Removes what is below `top`, and `top` itself if `with_top`, as far as it comes from earlier layers.
+    /// Directories with newer content stay as if they were not listed.
     fn take_out(&mut self, top: &str, with_top: bool, layer: u32) -> Result<(), TreeError> {
         let below = match top {
             "" => self.nodes.range("\u{1}".to_owned()..),
@@ -80,9 +80,9 @@ impl Unpacker<'_> {
         if paths.is_empty() {
             return Ok(());
         }
-        // Whoever writes it, or links to it, must be done before it goes.
+        // The file must be written and linked before it is removed.
         self.settle()?;
-        // A directory sorts before what is in it.
+        // A directory sorts before its content.
         for path in paths.into_iter().rev() {
             let kind = self.nodes.get(&path).map(|node| &node.kind);
             if !matches!(kind, Some(NodeKind::Dir { .. })) {

@@ -8,41 +8,41 @@ use super::{Tick, TreeError};
 use crate::disk::{self, Dir, Sparse};
 use crate::model::{EntrySignature, Hasher, Timestamp};
 
-/// How much content is on its way at most.
+/// The largest amount of content in memory.
 const BUDGET_BYTES: usize = 16 << 20;
-/// Files up to this size are handed over whole, larger ones in pieces of it.
+/// Files up to this size are handed over whole, larger ones in pieces of this size.
 const PIECE_BYTES: usize = 256 * 1024;
-/// Room that is made before a file is known to be larger.
+/// The initial buffer size, before a file is known to be larger.
 const SMALL_BYTES: usize = 16 * 1024;
-/// What a queued file costs besides its content.
+/// The cost of a queued file besides its content.
 const JOB_BYTES: usize = 1024;
-/// What a piece costs besides the bytes in it.
+/// The cost of a piece besides its bytes.
 const PIECE_COST_BYTES: usize = 128;
-/// What is set aside for one before it is read.
+/// The budget reserved for a piece before it is read.
 const PIECE_COST_MAX: usize = PIECE_BYTES + PIECE_COST_BYTES;
 
-/// Which written file is meant.
+/// The number of a written file.
 pub(super) type Slot = u32;
 
-/// Threads that hash and write files that one thread reads; where there are none that one does it all.
+/// Threads that hash and write files that one thread reads; without threads the reading thread does everything.
 pub(super) struct Writers<'a> {
     root: &'a Dir,
     tick: Tick<'a>,
     state: Mutex<State>,
-    /// There may be a file to write, or none any more.
+    /// Signalled when there is a file to write, or no more files will come.
     more: Condvar,
-    /// Bytes were written, or a file is done.
+    /// Signalled when bytes were written or a file is done.
     less: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     queue: VecDeque<Job>,
-    /// Content that is queued or held by a writer.
+    /// Bytes that are queued or held by a writer.
     bytes: usize,
     unfinished: usize,
     has_ended: bool,
-    /// Whether a writer panicked: whoever waits for it goes on, and so does its panic.
+    /// Whether a writer panicked: waiting threads then return, and the panic propagates.
     has_panicked: bool,
     failure: Option<TreeError>,
     contents: Vec<Option<draft::Content>>,
@@ -54,18 +54,18 @@ struct Job {
     mode: u32,
     mtime: Timestamp,
     first: Piece,
-    /// The pieces behind the first; nothing for a file that fits into one.
+    /// The pieces after the first one; `None` for a file of one piece.
     rest: Option<Receiver<Piece>>,
 }
 
-/// What comes next of a file.
+/// The next part of a file.
 enum Piece {
     Bytes(Vec<u8>),
     Hole(u64),
 }
 
 impl Piece {
-    /// What it costs while it is on its way. Many small ones cost more than what is in them.
+    /// Its cost while it is in memory. Many small pieces cost more than their bytes.
     fn cost(&self) -> usize {
         match self {
             Self::Bytes(bytes) => bytes.len() + PIECE_COST_BYTES,
@@ -81,16 +81,16 @@ impl Piece {
     }
 }
 
-/// A file as it is read, piece by piece.
+/// A file that is being read piece by piece.
 struct Incoming<'a> {
     content: &'a mut dyn Sparse,
-    /// A hole that was found behind the piece before.
+    /// A hole that follows the previous piece.
     hole: u64,
     has_ended: bool,
 }
 
 impl Incoming<'_> {
-    /// The next piece: a hole, or as many bytes as go into one, less only in front of a hole and at the end.
+    /// The next piece: a hole, or a full buffer of bytes; shorter only before a hole and at the end.
     fn next(&mut self) -> io::Result<Option<Piece>> {
         if self.hole == 0 && !self.has_ended {
             let mut bytes = Vec::with_capacity(SMALL_BYTES);
@@ -101,7 +101,7 @@ impl Incoming<'_> {
                 self.has_ended = self.hole == 0;
             }
             if !bytes.is_empty() {
-                // The budget counts what is in it, so it must not hold more.
+                // The budget counts the length, so the capacity must not be larger.
                 bytes.shrink_to_fit();
                 return Ok(Some(Piece::Bytes(bytes)));
             }
@@ -111,7 +111,7 @@ impl Incoming<'_> {
     }
 }
 
-/// What became of all files.
+/// The results of all files.
 pub(super) struct Contents(Vec<Option<draft::Content>>);
 
 impl Contents {
@@ -126,7 +126,7 @@ impl Contents {
     }
 }
 
-/// Tells the writers that nothing more will come.
+/// Tells the writers that no more files will come.
 pub(super) struct End<'a>(&'a Writers<'a>);
 
 impl Drop for End<'_> {
@@ -136,7 +136,7 @@ impl Drop for End<'_> {
     }
 }
 
-/// Tells those who wait for a writer that it has panicked.
+/// Wakes the threads that wait for a writer that has panicked.
 struct Panicked<'a>(&'a Writers<'a>);
 
 impl Drop for Panicked<'_> {
@@ -149,7 +149,7 @@ impl Drop for Panicked<'_> {
 }
 
 impl State {
-    /// Whether nobody has to wait any more.
+    /// Whether waiting is pointless because a writer failed.
     fn has_failed(&self) -> bool {
         self.failure.is_some() || self.has_panicked
     }
@@ -157,7 +157,7 @@ impl State {
     fn failure(&mut self) -> Result<(), TreeError> {
         match self.failure.take() {
             Some(failure) => Err(failure),
-            // Nobody sees it: the panic goes on as soon as all threads have ended.
+            // Never visible: the panic propagates as soon as all threads have ended.
             None if self.has_panicked => Err(TreeError::read("", ErrorKind::Interrupted.into())),
             None => Ok(()),
         }
@@ -191,7 +191,7 @@ impl<'a> Writers<'a> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has a file written, by one of so many threads, and returns once its content was read.
+    /// Passes a file to one of the writers; returns once its content was read.
     pub(super) fn write(
         &self,
         threads: usize,
@@ -231,13 +231,13 @@ impl<'a> Writers<'a> {
         while !incoming.has_ended
             && let Some(piece) = self.next_of(&mut incoming, path)?
         {
-            // A writer that stopped listening has failed, which the next charge or drain tells.
+            // A writer that stopped receiving has failed, which the next charge or drain reports.
             let _ = sender.send(piece);
         }
         Ok(slot)
     }
 
-    /// Reads the next piece once there is room for it.
+    /// Reads the next piece once the budget allows it.
     fn next_of(&self, incoming: &mut Incoming<'_>, path: &str) -> Result<Option<Piece>, TreeError> {
         self.charge(PIECE_COST_MAX)?;
         let piece = incoming
@@ -259,7 +259,7 @@ impl<'a> Writers<'a> {
         slot
     }
 
-    /// Waits until so much more may be on its way, or tells that a writer failed.
+    /// Waits until the budget allows this many bytes, or returns a writer's failure.
     fn charge(&self, bytes: usize) -> Result<(), TreeError> {
         let too_much = |state: &mut State| {
             !state.has_failed() && state.bytes > 0 && state.bytes + bytes > BUDGET_BYTES
@@ -312,7 +312,7 @@ impl<'a> Writers<'a> {
     fn write_job(&self, job: Job) -> Result<draft::Content, TreeError> {
         let (mut first, mut held) = (Some(job.first), 0);
         self.write_pieces((&job.path, job.mode, job.mtime), || {
-            // What came before it is written.
+            // The previous piece is written.
             self.release(held);
             let rest = || job.rest.as_ref().and_then(|rest| rest.recv().ok());
             let piece = first.take().or_else(rest);
@@ -321,7 +321,7 @@ impl<'a> Writers<'a> {
         })
     }
 
-    /// Writes a file of pieces, until there are no more.
+    /// Writes a file of several pieces.
     fn write_pieces(
         &self,
         (path, mode, mtime): (&str, u32, Timestamp),

@@ -14,14 +14,14 @@ use crate::model::{Expect, Kind, RelPath, TxnState, Version};
 use crate::recovery;
 use crate::txn::{OnPinned, Payload, Transaction, TreeOptions};
 
-/// What is to be done, with what it rests on.
+/// A plan, with the observations it is based on.
 struct Planned {
     undo: Undo,
     undoes: Option<i64>,
     evidence: Vec<Evidence>,
 }
 
-/// Says what taking back a transaction would do.
+/// The plan for undoing a transaction.
 pub(crate) fn plan_undo(
     history: &History<'_>,
     txn: &TxnRecord,
@@ -30,7 +30,7 @@ pub(crate) fn plan_undo(
     Ok(planned_undo(history, txn, options)?.undo)
 }
 
-/// Says what making a path what it was right after a transaction would do.
+/// The plan for restoring a path to its state right after a transaction.
 pub(crate) fn plan_restore(
     history: &History<'_>,
     path: RelPath,
@@ -40,7 +40,7 @@ pub(crate) fn plan_restore(
     Ok(planned_restore(history, path, txn, options)?.undo)
 }
 
-/// Takes back what a transaction did.
+/// Undoes a transaction.
 pub(crate) fn undo(
     engine: &Arc<Engine>,
     txn: &TxnRecord,
@@ -52,7 +52,7 @@ pub(crate) fn undo(
     carry_out(engine, planned, options)
 }
 
-/// Makes a path what it was right after a transaction.
+/// Restores a path to its state right after a transaction.
 pub(crate) fn restore(
     engine: &Arc<Engine>,
     path: RelPath,
@@ -115,7 +115,7 @@ fn refuse_unless_applied(txn: &TxnRecord) -> Result<(), Error> {
     Err(UsageError::NotApplied { txn, state }.into())
 }
 
-/// What a rebuildable tree replaced is free, and kept, only once that tree is on the medium.
+/// What a rebuildable tree replaced is marked as retained only once that tree is on the medium.
 fn settle(engine: &Engine) -> Result<(), Error> {
     if engine.look(|catalog| catalog.unsettled())?.is_empty() {
         return Ok(());
@@ -177,7 +177,7 @@ fn step(look: &Look<'_>, evidence: &Evidence, options: &UndoOptions) -> Result<U
     })
 }
 
-/// Stages old content, and makes sure that it is what was recorded.
+/// Stages old content, and checks that its digest is the recorded one.
 fn put_back(
     engine: &Engine,
     txn: &mut Transaction,
@@ -230,7 +230,7 @@ fn put_back(
     }
 }
 
-/// Makes sure, under the commit lock, that what was planned still is what is to be done.
+/// Checks, under the commit lock, that the plan is still valid.
 fn still_holds(engine: &Engine, evidence: &mut [Evidence]) -> Result<(), Error> {
     let look = Look::of(engine);
     for one in evidence {

@@ -11,25 +11,25 @@ use crate::lock;
 use crate::look::Look;
 use crate::model::{Change, Image, Kind, Op, Place, RelPath, Spot, Version};
 
-/// What is known of one path that is to be what it was.
+/// The observed state of one path that is to be restored.
 #[derive(Debug)]
 pub(super) struct Evidence {
     pub(super) path: RelPath,
     pub(super) place: Place,
-    /// What is to be there.
+    /// The version to restore.
     pub(super) wanted: Option<Version>,
-    /// What is there, unless somebody changed it since.
+    /// The current version, unless it was changed without the journal.
     pub(super) left: Option<Version>,
-    /// The old content, held.
+    /// The old content, locked.
     pub(super) kept: Option<Kept>,
     pub(super) facts: Facts,
-    /// What is there now, for people.
+    /// The kind of what is there now, for display.
     found: Option<Kind>,
-    /// Changes after this transaction count as later ones.
+    /// Changes after this transaction count as later.
     since: i64,
 }
 
-/// Looks at every path of a transaction, as one that is to be taken back.
+/// Observes every path of a transaction that is to be undone.
 pub(super) fn of_txn(history: &History<'_>, number: i64) -> Result<Vec<Evidence>, Error> {
     let other_root = || UsageError::OtherRoot { txn: number };
     let look = &history.look;
@@ -62,7 +62,7 @@ fn of_change(
     diff: PathDiff,
 ) -> Result<Evidence, Error> {
     let mut kept = match &diff.before {
-        // What was an edit went aside.
+        // An edited tree was moved to quarantine.
         Some(before) if before.kind == Kind::Dir && diff.drift => None,
         Some(_) => kept::before(look, number, &place)?,
         None => None,
@@ -92,7 +92,7 @@ fn of_change(
     Ok(evidence)
 }
 
-/// Looks at a path that is to be what it was right after a transaction.
+/// Observes a path that is to be restored to its state right after a transaction.
 pub(super) fn of_path(
     history: &History<'_>,
     path: RelPath,
@@ -121,11 +121,11 @@ pub(super) fn of_path(
     };
     let mut wanted = match (&then, &next) {
         (Some(_), _) => history.version_at(&place, Around::Until(number))?,
-        // Before the first that is known of: what that one replaced.
+        // Before the first recorded change: the content that the first change replaced.
         (None, Some(next)) if next.place == place => {
             next.before.map(|image| Version::of(&image, None, None))
         }
-        // What that one removed with the directory that it was in.
+        // Content that the first change removed with its directory.
         (None, Some(_)) => match &replaced {
             Some(kept) => Some(Version::of(&Image::of(&kept.stat), None, None)),
             None => {
@@ -139,7 +139,7 @@ pub(super) fn of_path(
         .as_ref()
         .is_some_and(|it| it.kind == Kind::Dir && it.digest.is_none())
     {
-        // A directory that is no tree is as it was only if nothing in it was changed by itself since.
+        // A directory that is not a tree is unchanged only if no entry of it was changed since.
         let until = next.as_ref().map(|next| next.txn);
         if look.ask(|catalog| catalog.is_changed_below(&place, number, until))? {
             let (path, txn) = (path.to_string(), number);
@@ -183,7 +183,7 @@ pub(super) fn of_path(
 }
 
 impl Evidence {
-    /// Looks at what is there now.
+    /// Observes the current content.
     pub(super) fn look_again(&mut self, look: &Look<'_>) -> Result<(), Error> {
         let stat = match look.parent(&self.place)? {
             Some(parent) => parent.stat(self.place.path.name())?,
@@ -199,7 +199,7 @@ impl Evidence {
         Ok(())
     }
 
-    /// Who holds what is there now, if anybody does.
+    /// The holder of a pin on the current content, if there is one.
     pub(super) fn pinned_by(&self, look: &Look<'_>) -> Result<Option<String>, Error> {
         let (parent, name) = (look.parent(&self.place)?, self.place.path.name());
         let Some(parent) = parent else {
@@ -213,7 +213,7 @@ impl Evidence {
         }
     }
 
-    /// Says why, naming who did it.
+    /// The reason for display, with the transaction or process responsible.
     pub(super) fn because(&self, look: &Look<'_>, reason: Reason) -> Result<Because, Error> {
         Ok(match reason {
             Reason::AlreadySo => Because::AlreadySo,
@@ -234,11 +234,11 @@ impl Evidence {
     }
 }
 
-/// The last change at a place up to a transaction; `None` if what was there then is what the next one replaced.
-/// History forgets: what it knows as the last one and the next one need not have followed each other.
+/// The last change at a place up to a transaction; `None` if the state was what the next change replaced. History may
+/// have been deleted in between, so the recorded changes need not be consecutive.
 ///
 /// # Errors
-/// [`UsageError::Forgotten`] when nobody can tell what was there.
+/// [`UsageError::Forgotten`] when the state is not known.
 fn last_before(
     look: &Look<'_>,
     (number, place): (i64, &Place),
@@ -249,7 +249,7 @@ fn last_before(
         let then = then.as_ref().filter(|then| then.op != Op::Remove);
         then.and_then(|then| Some((then.place.clone(), then.after.as_ref()?.identity)))
     };
-    // What the next one replaced was what this one had left, or that stands.
+    // The next change replaced what this one had left, or this one is still in place.
     let follows = match next {
         Some(next) if next.drift => false,
         Some(next) => {
@@ -278,7 +278,7 @@ fn last_before(
     }
 }
 
-/// Why nothing is kept of what a change replaced.
+/// Why the content that a change replaced is not retained.
 fn why_not_kept(
     look: &Look<'_>,
     (change, drift): (&Change, bool),
@@ -293,7 +293,7 @@ fn why_not_kept(
     })
 }
 
-/// Whether what a transaction replaced was key material, by its path or by its content.
+/// Whether a transaction replaced key material, by its path or content.
 fn had_keys(look: &Look<'_>, number: i64, place: &Place) -> Result<bool, Error> {
     let shown = look.shown(place);
     Ok(look.key_material.is_at(&shown) || look.ask(|catalog| catalog.had_keys(number, &shown))?)

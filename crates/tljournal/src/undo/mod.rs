@@ -1,17 +1,17 @@
-//! Taking back what a transaction did, and putting back what a path was: transactions like any other, whose
-//! content comes from what is kept.
+//! Undoes a transaction, or restores a path: both are ordinary transactions whose content comes from retained
+//! content.
 //!
-//! *Look* collects what was there before, what the transaction left, what is there now, and where the old
-//! content is. *Plan* is a pure table over that, tested over every combination. *Act* makes a transaction of
-//! it, that says which one it undoes.
+//! *Look* collects the state before, the state that the transaction left, the current state, and the location of the
+//! old content. *Plan* is a pure table, tested over every combination. *Act* makes a transaction of the plan that
+//! names the transaction it undoes.
 //!
-//! - Nothing is lost: what is there now must be what the transaction left (by content, mode and mtime, whoever
-//!   wrote it last), or the caller says that it may go; then it is kept in its turn.
-//! - Nothing is half: if one path cannot be taken back, none is.
-//! - Old content is read under the shared lock that keeps it from being deleted, and what was made of it has to
-//!   have the digest that was recorded, before anything is committed.
-//! - What the plan rests on is looked at again under the commit lock.
-//! - Directories that were made on the way to a path stay: others may have come to rely on them.
+//! - Nothing is lost: the current state must be what the transaction left (by content, mode and mtime, whichever
+//!   program wrote it), or the caller permits its loss; then it is retained in turn.
+//! - All or nothing: if one path cannot be restored, none is.
+//! - Old content is read under the shared lock that prevents its deletion, and what is staged from it must have the
+//!   recorded digest before anything is committed.
+//! - The observations of the plan are repeated under the commit lock.
+//! - Directories that were created on the way to a path stay, because others may use them.
 
 mod act;
 mod look;

@@ -1,43 +1,43 @@
 use super::report::{NotKept, UndoAction};
 
-/// What decides about one path.
+/// The facts that decide about one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Facts {
-    /// The transaction only recorded what it found.
+    /// The transaction only recorded existing content.
     pub(super) adopted: bool,
-    /// Something is to be there.
+    /// The wanted state is not "absent".
     pub(super) wants_something: bool,
-    /// What is there is what is wanted.
+    /// The current state is the wanted one.
     pub(super) is_wanted: bool,
-    /// What is there is what the transaction left; for a restore, what was recorded last.
+    /// The current state is what the transaction left; for a restore, what was recorded last.
     pub(super) is_left: bool,
-    /// Something of another kind than is wanted is there.
+    /// The current content is of another kind than the wanted one.
     pub(super) other_kind: bool,
-    /// Why the content that is wanted is not there any more, if it is not.
+    /// Why the wanted content is missing, if it is.
     pub(super) not_kept: Option<NotKept>,
 }
 
-/// Why something is decided.
+/// The reason for a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reason {
     AlreadySo,
     Adopted,
-    /// What others did since would be, or is, lost.
+    /// Later changes would be, or are, lost.
     Lost,
     OtherKind,
     NotKept(NotKept),
 }
 
-/// What is done at a path, and why.
+/// Decides what is done at a path, and why.
 ///
-/// | what is there | content | `force` | done |
+/// | current state | content | `force` | done |
 /// |---|---|---|---|
-/// | what is wanted, or it was only recorded | | | keep |
-/// | what the transaction left | kept, or nothing is wanted | | restore, or remove |
-/// | anything else | kept, or nothing is wanted | no | refuse: it would be lost |
-/// | anything else | kept, or nothing is wanted | yes | restore, or remove; what is lost is named |
+/// | the wanted one, or it was only recorded | | | keep |
+/// | what the transaction left | retained, or "absent" is wanted | | restore, or remove |
+/// | anything else | retained, or "absent" is wanted | no | refuse: it would be lost |
+/// | anything else | retained, or "absent" is wanted | yes | restore, or remove; what is lost is named |
 /// | another kind of thing than is wanted | | | refuse |
-/// | | not kept | | refuse |
+/// | | not retained | | refuse |
 pub(super) fn decide(facts: &Facts, force: bool) -> (UndoAction, Option<Reason>) {
     if facts.adopted {
         return (UndoAction::Keep, Some(Reason::Adopted));
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_did_is_lost_only_if_that_is_said_and_forced() {
+    fn later_changes_are_lost_only_if_forced_and_reported() {
         every_combination(|facts, force| {
             let (action, why) = decide(&facts, force);
             let acts = matches!(action, UndoAction::Restore | UndoAction::Remove);
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_as_wanted_or_was_only_recorded_is_not_touched() {
+    fn wanted_or_adopted_content_is_kept() {
         every_combination(|facts, force| {
             let (action, _) = decide(&facts, force);
             let stays = facts.adopted || facts.is_wanted;
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_restored_that_is_not_kept_and_nothing_removed_that_is_wanted() {
+    fn only_retained_content_is_restored_and_wanted_content_is_not_removed() {
         every_combination(|facts, force| match decide(&facts, force).0 {
             UndoAction::Restore => {
                 assert!(
@@ -122,12 +122,12 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_always_says_why() {
+    fn a_refusal_always_has_a_reason() {
         every_combination(|facts, force| {
             let (action, why) = decide(&facts, force);
             let needs = matches!(action, UndoAction::Refuse | UndoAction::Keep);
             assert!(!needs || why.is_some(), "{facts:?}");
-            // With force nothing is refused but what cannot be done.
+            // With force only the impossible is refused.
             if force && action == UndoAction::Refuse {
                 assert!(facts.not_kept.is_some() || facts.other_kind, "{facts:?}");
             }

@@ -3,25 +3,25 @@ use std::fmt;
 use crate::model::{Kind, TxnId, Version};
 use crate::txn::OnPinned;
 
-/// How something is taken back.
+/// Options of an undo or restore.
 #[derive(Debug, Clone, Default)]
 pub struct UndoOptions {
-    /// Do it even if what others did since is lost; that is kept in its turn.
+    /// Do it even if later changes are lost; they are retained in turn.
     pub force: bool,
-    /// What to do about trees that somebody has pinned.
+    /// What to do if a tree is pinned.
     pub on_pinned: OnPinned,
 }
 
-/// What was done, or is to be done, to take something back.
+/// The plan or the result of an undo or restore.
 #[derive(Debug, Clone)]
-#[must_use = "it says whether anything was refused, and nothing done therefore"]
+#[must_use = "if a step was refused, nothing was done"]
 #[non_exhaustive]
 pub struct Undo {
-    /// What it is called in the log.
+    /// The label of the transaction.
     pub label: String,
-    /// What happens at each path.
+    /// The step for each path.
     pub steps: Vec<UndoStep>,
-    /// The transaction that did it; `None` if nothing had to be done, or was.
+    /// The transaction; `None` if nothing was done.
     pub txn: Option<TxnId>,
 }
 
@@ -43,37 +43,37 @@ impl Undo {
     }
 }
 
-/// What happens at one path.
+/// The step for one path.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct UndoStep {
     /// The path, as the opener knows it.
     pub path: String,
-    /// What is done there.
+    /// The action.
     pub action: UndoAction,
-    /// Why it is kept or refused; of something that is done all the same, what is lost by it.
+    /// Why the path is kept or refused; for a forced action, what is lost.
     pub because: Option<Because>,
-    /// What will be there.
+    /// The version that the path gets.
     pub wanted: Option<Version>,
-    /// The number of the transaction that kept the content.
+    /// The number of the transaction that retains the content.
     pub kept_by: Option<i64>,
 }
 
-/// What is done at a path.
+/// The action for a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UndoAction {
-    /// It is put back from what is kept.
+    /// Restore it from retained content.
     Restore,
-    /// It is taken away.
+    /// Remove it.
     Remove,
-    /// It stays as it is.
+    /// Keep it as it is.
     Keep,
-    /// It cannot be taken back; so nothing is.
+    /// It cannot be restored, so no path is.
     Refuse,
 }
 
 impl UndoAction {
-    /// The word for people and programs.
+    /// The word for display and for programs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -85,54 +85,54 @@ impl UndoAction {
     }
 }
 
-/// Why something stays, is refused, or would be lost.
+/// Why a path is kept or refused, or what is lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Because {
-    /// It is so already.
+    /// The path has the wanted state already.
     AlreadySo,
-    /// The transaction found it there, and only recorded it.
+    /// The transaction only recorded existing content.
     Adopted,
     /// A later transaction changed it.
     Later {
         /// The number of that transaction.
         txn: i64,
-        /// What its caller named it.
+        /// The label of that transaction.
         label: String,
     },
-    /// Somebody changed it, who did not use the journal.
+    /// It was changed without the journal.
     Edited,
-    /// Something of another kind is there, which one transaction cannot replace.
+    /// It holds something of another kind, which one transaction cannot replace.
     OtherKind {
-        /// What is there.
+        /// The kind that is there.
         found: Kind,
-        /// What is to be there.
+        /// The wanted kind.
         wanted: Kind,
     },
-    /// Somebody has pinned what is there, and it is not to be replaced then.
+    /// The tree is pinned and must not be replaced then.
     Pinned {
-        /// Who that is.
+        /// The holder of the pin.
         holder: String,
     },
-    /// The content is not there any more.
+    /// The content is not available.
     NotKept(NotKept),
 }
 
-/// Why content is not there any more.
+/// Why content is not available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NotKept {
-    /// There was more than may be kept, or it was not to be kept at all.
+    /// The retention limits did not allow it.
     Thinned,
-    /// It holds private keys, by its path.
+    /// It holds private keys.
     KeyMaterial,
-    /// It was not the journal's own work, which goes to `.state/aside`.
+    /// It was not the journal's own work, and was moved to `.state/aside`.
     Aside,
-    /// It lies on another filesystem than the home.
+    /// It is on another filesystem than the home.
     OtherFilesystem,
     /// It was changed in place, because it could not be moved.
     InPlace,
-    /// Nothing has replaced it since, and it is not there any more.
+    /// No transaction replaced it, and it no longer exists.
     NeverReplaced,
 }
 
@@ -140,12 +140,12 @@ impl fmt::Display for Because {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AlreadySo => f.write_str("it is as wanted already"),
-            Self::Adopted => f.write_str("the transaction found it there and only recorded it"),
+            Self::Adopted => f.write_str("the transaction only recorded existing content"),
             Self::Later { txn, label } => {
                 let label = label.escape_debug();
                 write!(f, "transaction {txn} ({label}) changed it later")
             }
-            Self::Edited => f.write_str("somebody changed it since, without the journal"),
+            Self::Edited => f.write_str("it was changed since, without the journal"),
             Self::OtherKind { found, wanted } => {
                 let (found, wanted) = (found.as_str(), wanted.as_str());
                 write!(
@@ -162,12 +162,12 @@ impl fmt::Display for Because {
 impl fmt::Display for NotKept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Thinned => "it was deleted to keep within the limits, or never kept",
-            Self::KeyMaterial => "private keys never are",
-            Self::Aside => "it was not the journal's own work; what it was lies in `.state/aside`, if it is there still",
-            Self::OtherFilesystem => "it lies on another filesystem than the journal",
+            Self::Thinned => "it exceeded the retention limits",
+            Self::KeyMaterial => "it holds private keys, which are never kept",
+            Self::Aside => "it was not the journal's own work; it was moved to `.state/aside`, and may have been deleted since",
+            Self::OtherFilesystem => "it is on another filesystem than the journal",
             Self::InPlace => "the tree was changed in place, because its filesystem cannot move it",
-            Self::NeverReplaced => "no transaction replaced it, so that nothing was kept of it",
+            Self::NeverReplaced => "no transaction replaced it",
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Old content: where it is, and how it becomes the content of a new transaction.
+//! Old content: where it is, and how it becomes the source of a new transaction.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ use crate::look::Look;
 use crate::model::{EntryKind, Kind, Manifest, Place, Version};
 use crate::tree::{self, SourceEntry, TreeSource};
 
-/// Whether content is wanted, and nowhere. A link is made of what was recorded of it.
+/// Whether content is wanted but not available. A link is created from its record.
 pub(super) fn missing(wanted: Option<&Version>, kept: Option<&Kept>) -> bool {
     wanted.is_some_and(|wanted| match wanted.kind {
         Kind::File | Kind::Dir => kept.is_none(),
@@ -24,8 +24,8 @@ pub(super) fn missing(wanted: Option<&Version>, kept: Option<&Kept>) -> bool {
     })
 }
 
-/// Tells what was never recorded from what is kept: something that the journal removed without ever having
-/// known it.
+/// Completes a version from retained content, if it was not recorded: content that the journal removed without having
+/// installed it.
 pub(super) fn complete(wanted: &mut Version, kept: &Kept) -> Result<(), Error> {
     if wanted.kind == Kind::Link && wanted.target.is_none() {
         wanted.target = Some(kept.dir().read_link(&kept.name)?);
@@ -33,7 +33,7 @@ pub(super) fn complete(wanted: &mut Version, kept: &Kept) -> Result<(), Error> {
     Ok(())
 }
 
-/// The same content where another transaction replaced it. What is kept is read when it is asked for first.
+/// The same content where another transaction replaced it. The index of retained content is read on first use.
 pub(super) fn elsewhere(
     look: &Look<'_>,
     index: &OnceCell<Index>,
@@ -62,7 +62,7 @@ pub(super) fn elsewhere(
     Ok(None)
 }
 
-/// What a change replaced at a place, or in what it removed above it.
+/// The content that a change replaced at a place, or that it removed above it.
 pub(super) fn replaced_by(
     look: &Look<'_>,
     step: &Step,
@@ -83,7 +83,7 @@ pub(super) fn replaced_by(
     }))
 }
 
-/// Whether exactly this is at a place: kind, content, mode and mtime; or nothing.
+/// Whether a place has exactly this version: kind, content, mode and mtime; or is absent.
 pub(super) fn is_there(
     look: &Look<'_>,
     place: &Place,
@@ -95,13 +95,13 @@ pub(super) fn is_there(
         Kind::Other => false,
     };
     if version.is_some_and(|it| !is_known(it)) {
-        // Nobody knows what it was.
+        // The old version is not known.
         return Ok(false);
     }
     Ok(look.differences(place, version)?.is_empty())
 }
 
-/// The entries of a kept tree, with modes and times as they were recorded.
+/// The entries of a retained tree, with recorded modes and times.
 pub(super) fn tree(kept: &Kept, manifest: Option<&Manifest>) -> Result<TreeSource, Error> {
     let Some(manifest) = manifest else {
         let dir = kept.open_dir()?;
@@ -135,7 +135,7 @@ pub(super) fn tree(kept: &Kept, manifest: Option<&Manifest>) -> Result<TreeSourc
     Ok(TreeSource::entries(listed).keep_special_bits())
 }
 
-/// Opens a file, and says whose it is.
+/// Opens a file and returns its owner.
 fn open(root: &Dir, path: &str) -> io::Result<(File, u32)> {
     let opened = root.open_file(path).and_then(|file| {
         let owner = root.stat_open(&file)?.uid;
@@ -144,8 +144,7 @@ fn open(root: &Dir, path: &str) -> io::Result<(File, u32)> {
     opened.map_err(|error| io::Error::new(error.io().kind(), error.to_string()))
 }
 
-/// The entries of a kept directory that nobody described, but for what a tree cannot hold: that is told, and stays
-/// where it is kept.
+/// The entries of a retained directory without a manifest. What a tree cannot hold is reported, and stays retained.
 fn surveyed(kept: &Kept) -> Result<TreeSource, Error> {
     let root = kept.open_dir()?;
     let (own, survey) = (
@@ -154,7 +153,7 @@ fn surveyed(kept: &Kept) -> Result<TreeSource, Error> {
     );
     if let Some((path, uid)) = survey.closed.first() {
         let path = root.path().join(path);
-        tracing::warn!(%path, uid, "what is kept cannot be read as a whole");
+        tracing::warn!(%path, uid, "a part of the retained content cannot be read");
         return Err(DiskError::new("read", path.as_str(), Errno::ACCESS).into());
     }
     let special = survey
@@ -166,7 +165,7 @@ fn surveyed(kept: &Kept) -> Result<TreeSource, Error> {
         let kept = kept.dir().path().join(&kept.name);
         tracing::warn!(
             %path, %kept,
-            "it is a socket, FIFO or device, or its name is not UTF-8: it is not restored, and stays where it is kept"
+            "it is a socket, FIFO or device, or its name is not UTF-8: it is not restored and stays retained"
         );
     }
     let mut first_names = HashMap::new();

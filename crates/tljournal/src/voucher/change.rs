@@ -13,13 +13,13 @@ use crate::journal::Journal;
 use crate::lock::{self, Held, Mode};
 use crate::model::{Digest, Place, RelPath, RunId};
 
-/// Tags that belong together, and the vouchers for them.
+/// Tags that belong together, and the claims on them.
 #[derive(Debug)]
 pub struct Tags<'a> {
     journal: &'a Journal,
     pub(super) engine: &'a Arc<Engine>,
     pub(super) places: BTreeMap<RelPath, Place>,
-    /// Whether the run around this process vouches, and not its own.
+    /// Whether claims are made for the run around this process instead of its own run.
     for_run_around: bool,
 }
 
@@ -39,26 +39,26 @@ impl<'a> Tags<'a> {
         })
     }
 
-    /// Vouches in the name of the innermost run around this process, if there is one: what a command of a
-    /// shell task vouches for has to outlive that command. By itself each process vouches for its own
-    /// verification, so that two below one run do not take each other's tags.
+    /// Makes claims in the name of the innermost run around this process, if there is one: the claim of a shell
+    /// task's command must outlive that command. By default each process claims for itself, so that two processes
+    /// below one run do not take over each other's tags.
     #[must_use]
     pub fn for_run_around(mut self) -> Self {
         self.for_run_around = true;
         self
     }
 
-    /// Vouches for these tags under a digest, and for no others of them. Afterwards they are there, and of
-    /// the rest only those that other live runs vouch for under the same digest. Says whether anything was
-    /// changed: the same again by the same run changes nothing.
+    /// Claims these tags under a digest, and none of the other tags. Afterwards they exist, and of the other tags
+    /// only those that other running runs claim under the same digest. Returns whether anything was changed:
+    /// repeating the call in the same run changes nothing.
     ///
-    /// While other runs vouch under another digest this waits until they have ended or withdrawn, for as long
-    /// as the journal was opened to wait for locks. What this run vouched for before is withdrawn first.
+    /// While other runs claim tags under another digest this waits until they have ended or withdrawn, up to the
+    /// journal's limit for locks. The earlier claims of this run are withdrawn first.
     ///
     /// # Errors
-    /// [`Error::Conflict`] instead of a wait that could be for ever, because something is held that others
-    /// may wait for; [`Error::Lock`] when that took too long; [`Error::Usage`] for a file that is not among
-    /// the tags; as for a commit.
+    /// [`Error::Conflict`] if the wait could deadlock, because this process holds something that others may wait for;
+    /// [`Error::Lock`] when the wait took too long; [`Error::Usage`] for a file that is not one of the tags; and the
+    /// errors of a commit.
     pub fn vouch(&self, digest: Digest, files: &BTreeMap<RelPath, Vec<u8>>) -> Result<bool, Error> {
         let mut wanted = Wanted::new();
         for (path, content) in files {
@@ -87,7 +87,7 @@ impl<'a> Tags<'a> {
                 }
                 return done;
             }
-            // Whatever comes of it: what this run vouched for before is not what it wants any more.
+            // The earlier claims of this run are obsolete in any case.
             self.withdraw_seen(&seen)?;
             self.refuse_to_wait(&seen, digest)?;
             drop(lock);
@@ -97,11 +97,11 @@ impl<'a> Tags<'a> {
         }
     }
 
-    /// Takes back what this run vouches for. Afterwards only those tags are there that other live runs vouch
-    /// for, whoever put the rest there. Says whether anything was changed.
+    /// Withdraws the claims of this run. Afterwards only those tags exist that other running runs claim, whichever
+    /// program wrote the rest. Returns whether anything was changed.
     ///
     /// # Errors
-    /// As for a commit.
+    /// The errors of a commit.
     pub fn withdraw(&self) -> Result<bool, Error> {
         let there = self.there()?;
         let seen = self.look()?;
@@ -113,11 +113,11 @@ impl<'a> Tags<'a> {
         self.withdraw_seen(&self.look()?)
     }
 
-    /// Revokes whatever any run vouches for under a digest, because it was found wrong. The runs are told the
-    /// reason when they ask for their vouchers. Says whether anything was changed.
+    /// Revokes all claims under a digest, of any run, because it was found wrong. The runs see the reason when they
+    /// read their claims. Returns whether anything was changed.
     ///
     /// # Errors
-    /// As for a commit.
+    /// The errors of a commit.
     pub fn revoke(&self, digest: Digest, reason: &str) -> Result<bool, Error> {
         let _lock = self.lock("revoke tags")?;
         let seen = self.look()?;
@@ -131,13 +131,13 @@ impl<'a> Tags<'a> {
         self.make_so("revoke tags", &kept, &Wanted::new(), &changes)
     }
 
-    /// Who vouches for these tags: of one moment, with the revoked vouchers and those of dead runs that nobody
-    /// has cleared.
+    /// A consistent list of the claims on these tags, including revoked ones and those of ended runs that were not
+    /// deleted yet.
     ///
     /// # Errors
     /// [`Error::Lock`] when the journal was opened with a limit that passed; [`Error::Catalog`].
     pub fn vouchers(&self) -> Result<Vec<Voucher>, Error> {
-        // What was committed is in place then.
+        // Waits until everything that is committed is applied.
         let _moment = self.journal.read()?;
         let mut found = Vec::new();
         for place in self.places.values() {
@@ -152,7 +152,7 @@ impl<'a> Tags<'a> {
             .collect()
     }
 
-    /// The run in whose name this handle vouches.
+    /// The run in whose name this handle makes claims.
     ///
     /// # Errors
     /// [`Error::Disk`] when its byte cannot be locked.
@@ -164,8 +164,8 @@ impl<'a> Tags<'a> {
         around.map_or_else(|| self.engine.run_id(), Ok)
     }
 
-    /// The runs that this process belongs to: its own, and those around it that live. What one of them vouches
-    /// for, this process may rely on.
+    /// The runs that this process belongs to: its own, and the running ones around it. This process may rely on their
+    /// claims.
     ///
     /// # Errors
     /// As for [`Tags::claimant`].
@@ -177,8 +177,8 @@ impl<'a> Tags<'a> {
         Seen::look(self.engine, self.claimant()?, self.places.values())
     }
 
-    /// Whether this run vouches for these tags already, and they are as they should be; the disk is looked at
-    /// first, so that what is recorded meanwhile counts.
+    /// Whether this run already claims these tags and they have the right content; the disk is read first, so that a
+    /// claim made meanwhile counts.
     fn is_so(&self, digest: Digest, wanted: &Wanted<'_>) -> Result<bool, Error> {
         if !self.stand_as(wanted)? {
             return Ok(false);
@@ -212,25 +212,25 @@ impl<'a> Tags<'a> {
         Ok(held)
     }
 
-    /// Withdraws what was seen of this run, under the lock.
+    /// Withdraws the claims of this run that were read, under the lock.
     fn withdraw_seen(&self, seen: &Seen) -> Result<bool, Error> {
         let kept = seen.kept_by_others();
         self.make_so("clear tags", &kept, &Wanted::new(), &seen.withdrawal())
     }
 
-    /// Takes the own vouchers back without changing files, after those could not be put there.
+    /// Withdraws the claims of this run without changing files, after the files could not be written.
     fn unvouch(&self) {
         let removed = self.look().and_then(|seen| match seen.own.is_empty() {
             true => Ok(()),
             false => self.record(&seen.withdrawal()),
         });
         if let Err(error) = removed {
-            tracing::warn!(%error, "a voucher remains for tags that could not be written");
+            tracing::warn!(%error, "failed to withdraw a claim on tags that could not be written");
         }
     }
 
-    /// Refuses to wait for vouchers while anything is held that others may wait for, and for a run that ends
-    /// only after this process.
+    /// Refuses to wait for claims while this process holds anything that others may wait for, and to wait for a run
+    /// that ends only after this process.
     fn refuse_to_wait(&self, seen: &Seen, digest: Digest) -> Result<(), Error> {
         let own: BTreeSet<_> = self.places.values().collect();
         let all = self.engine.look(|catalog| catalog.all_vouchers())?;

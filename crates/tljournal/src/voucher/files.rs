@@ -1,4 +1,4 @@
-//! The tags themselves: what is there, and what is put there together with its vouchers.
+//! The tags themselves: reads them, and writes them together with their claims.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,18 +10,18 @@ use crate::home::Parent;
 use crate::model::{Expect, Kind, Place};
 use crate::txn::{Payload, Transaction};
 
-/// The tags that are to be there, with their content.
+/// The tags to write, with their content.
 pub(super) type Wanted<'a> = BTreeMap<&'a Place, &'a [u8]>;
 
-/// How often tags are put again that somebody else saved in the middle of it.
+/// How often tags are written again after another program changed them meanwhile.
 const TRIES: u32 = 4;
 
-/// A tag that is longer is not compared but put again.
+/// A longer tag is rewritten without comparing it.
 const TAG_BYTES_MAX: u64 = 16 << 20;
 
 impl Tags<'_> {
-    /// Puts the wanted tags, keeps some, removes the rest, and records the vouchers with that. Says whether
-    /// anything was changed.
+    /// Writes the wanted tags, keeps some, removes the rest, and records the claims in the same transaction. Returns
+    /// whether anything was changed.
     pub(super) fn make_so(
         &self,
         label: &str,
@@ -56,7 +56,7 @@ impl Tags<'_> {
         Ok(receipt.changed_anything() || !changes.is_empty())
     }
 
-    /// Changes vouchers without changing files.
+    /// Changes claims without changing files.
     pub(super) fn record(&self, changes: &[VoucherChange]) -> Result<(), Error> {
         self.engine.home.check_in_place()?;
         self.engine.home.check_files(self.engine.files)?;
@@ -65,7 +65,7 @@ impl Tags<'_> {
         })
     }
 
-    /// Removes what is no file from where tags are to be put.
+    /// Removes anything but files from the paths of the tags.
     fn clear_the_way(&self, wanted: &Wanted<'_>) -> Result<(), Error> {
         let mut txn = Transaction::new(self.engine.clone(), "clear the way for tags");
         for (path, place) in &self.places {
@@ -80,7 +80,7 @@ impl Tags<'_> {
         }
     }
 
-    /// Whether the wanted tags are there and say what they should.
+    /// Whether the wanted tags exist with the right content.
     pub(super) fn stand_as(&self, wanted: &Wanted<'_>) -> Result<bool, Error> {
         for (place, content) in wanted {
             let Parent::There(parent) = self.engine.home.parent(place)? else {
@@ -98,7 +98,7 @@ impl Tags<'_> {
         Ok(true)
     }
 
-    /// The places where something is.
+    /// The places that are not empty.
     pub(super) fn there(&self) -> Result<Vec<&Place>, Error> {
         let mut there = Vec::new();
         for place in self.places.values() {

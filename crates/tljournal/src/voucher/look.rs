@@ -5,21 +5,21 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::model::{Digest, Place, RunId};
 
-/// Who vouches for some tags.
+/// The claims on some tags.
 #[derive(Debug)]
 pub(super) struct Seen {
-    /// The run that this handle vouches for.
+    /// The run that this handle claims for.
     pub(super) me: RunId,
-    /// Its own vouchers, also the revoked ones.
+    /// Its own claims, including revoked ones.
     pub(super) own: Vec<VoucherRow>,
-    /// What other live runs vouch for.
+    /// The claims of other running runs.
     pub(super) others: Vec<VoucherRow>,
-    /// Vouchers of runs that are dead.
+    /// The claims of ended runs.
     dead: Vec<VoucherRow>,
 }
 
 impl Seen {
-    /// Looks at the vouchers for tags at these places, as a run that may vouch for them.
+    /// Reads the claims on the tags at these places, for a run that may claim them.
     pub(super) fn look<'a>(
         engine: &Engine,
         me: RunId,
@@ -36,7 +36,7 @@ impl Seen {
                 match row.run == seen.me {
                     true => seen.own.push(row),
                     false if !engine.runs.is_alive(row.run)? => seen.dead.push(row),
-                    // Kept, so that its run can be told.
+                    // Kept, so that its run sees the reason.
                     false if row.revoked.is_some() => {}
                     false => seen.others.push(row),
                 }
@@ -45,19 +45,19 @@ impl Seen {
         Ok(seen)
     }
 
-    /// The runs that vouch for anything but this.
+    /// The runs with claims under another digest.
     pub(super) fn in_the_way(&self, digest: Digest) -> BTreeSet<RunId> {
         let others = self.others.iter().filter(|row| row.digest != digest);
         others.map(|row| row.run).collect()
     }
 
-    /// The places of tags that other live runs vouch for.
+    /// The places of tags that other running runs claim.
     pub(super) fn kept_by_others(&self) -> BTreeSet<Place> {
         let others = self.others.iter();
         others.map(|row| row.place.clone()).collect()
     }
 
-    /// The places of tags that any live run vouches for, unless it is under this digest.
+    /// The places of tags that a running run claims under another digest.
     pub(super) fn kept_without(&self, digest: Digest) -> BTreeSet<Place> {
         let own = self.own.iter().filter(|row| row.revoked.is_none());
         let kept = self
@@ -68,13 +68,13 @@ impl Seen {
         kept.map(|row| row.place.clone()).collect()
     }
 
-    /// Whether anything of a digest is worth something still.
+    /// Whether a claim under this digest is still valid.
     pub(super) fn knows(&self, digest: Digest) -> bool {
         let mut all = self.others.iter().chain(&self.own);
         all.any(|row| row.digest == digest && row.revoked.is_none())
     }
 
-    /// Whether this run vouches for exactly these tags already.
+    /// Whether this run already claims exactly these tags.
     pub(super) fn is_own<'a>(
         &self,
         digest: Digest,
@@ -88,14 +88,14 @@ impl Seen {
         places.len() == self.own.len() && { places }.all(own)
     }
 
-    /// Removes the own vouchers and those of dead runs.
+    /// Removes the own claims and those of ended runs.
     pub(super) fn withdrawal(&self) -> Vec<VoucherChange> {
         let gone = self.own.iter().chain(&self.dead);
         gone.map(|row| VoucherChange::Remove(row.place.clone(), row.run))
             .collect()
     }
 
-    /// Removes the vouchers of dead runs.
+    /// Removes the claims of ended runs.
     pub(super) fn burial(&self) -> Vec<VoucherChange> {
         let dead = self.dead.iter();
         dead.map(|row| VoucherChange::Remove(row.place.clone(), row.run))

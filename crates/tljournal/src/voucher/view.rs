@@ -2,28 +2,28 @@ use crate::catalog::{RunRecord, VoucherRow};
 use crate::error::Error;
 use crate::model::{Digest, Place, RunId, Timestamp};
 
-/// One run's claim that a tag is right, as it is told to others.
+/// One run's claim on a tag, as callers see it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Voucher {
-    /// The tag, as the caller knows it.
+    /// The tag, as the caller names it.
     pub path: String,
-    /// The run that vouches.
+    /// The run that makes the claim.
     pub run: RunId,
-    /// Over everything that was verified.
+    /// The digest over everything that was verified.
     pub digest: Digest,
-    /// Since when.
+    /// When it was made.
     pub since: Timestamp,
-    /// Why it is not worth anything any more, if it was revoked.
+    /// Why it is no longer valid, if it was revoked.
     pub revoked: Option<String>,
-    /// Whether the run lives. What a dead one vouched for is worth nothing.
+    /// Whether the run is running. The claim of an ended run is not valid.
     pub alive: bool,
-    /// What is known of the run.
+    /// The record of the run.
     pub process: Option<RunRecord>,
 }
 
 impl Voucher {
-    /// Whether it is worth something.
+    /// Whether the claim is valid.
     #[must_use]
     pub fn is_valid(&self) -> bool {
         self.alive && self.revoked.is_none()

@@ -10,23 +10,23 @@ use crate::error::Error;
 use crate::lock::LockError;
 use crate::model::{Digest, RunId};
 
-/// A wait for other runs to end or to withdraw what they vouch for.
+/// A wait until other runs end or withdraw their claims.
 #[derive(Debug)]
 pub(super) struct Waiting {
     begun: Instant,
     told: bool,
-    /// The runs whose end is waited for.
+    /// The runs whose end is watched.
     watched: BTreeSet<RunId>,
     bell: Sender<()>,
     rung: Receiver<()>,
-    /// Whether something can happen without a ring, because no thread could be had.
+    /// Whether the state must be polled because no thread could be started.
     polls: bool,
 }
 
-/// After how long a waiter is told who it waits for.
+/// How long a wait lasts before it is announced.
 const NOTICE_AFTER: Duration = Duration::from_secs(1);
 
-/// How often a waiter asks whether it is to give up.
+/// How often a waiter checks whether it is cancelled.
 const ASK_EVERY: Duration = Duration::from_millis(100);
 
 impl Waiting {
@@ -42,15 +42,14 @@ impl Waiting {
         }
     }
 
-    /// Blocks until nobody vouches for tags at these places under any other digest; somebody else may be
-    /// quicker then.
+    /// Blocks until there is no claim on these tags under another digest; a new one may be made right afterwards.
     pub(super) fn wait(&mut self, tags: &Tags<'_>, digest: Digest) -> Result<(), Error> {
         let engine = tags.engine;
         let bell = self.bell.clone();
-        // Before the first look, so that nothing is missed after it.
+        // Started before the first read, so that no event is missed.
         let watch = engine.home.locks.watch(LOCK, move || bell.send(()).is_ok());
         if let Err(error) = &watch {
-            tracing::debug!(%error, "only the end of a run can be waited for");
+            tracing::debug!(%error, "without a watch, only the end of a run ends the wait");
         }
         let noted = engine.note_wait(("lock/vouchers", "vouch for other tags"), None);
         loop {
@@ -64,11 +63,11 @@ impl Waiting {
                 if self.watched.insert(run) {
                     let bell = self.bell.clone();
                     let rings = engine.runs.when_ended(run, move || {
-                        // Nothing listens any more if the wait is over.
+                        // The receiver is gone if the wait is over.
                         let _ = bell.send(());
                     });
                     if let Err(error) = rings {
-                        tracing::debug!(%error, "the end of a run is asked for again and again");
+                        tracing::debug!(%error, "polling for the end of a run");
                         self.polls = true;
                     }
                 }
@@ -78,7 +77,7 @@ impl Waiting {
         }
     }
 
-    /// Blocks until anything has happened, and says meanwhile who is waited for.
+    /// Blocks until an event arrives, and announces a long wait.
     fn block(
         &mut self,
         engine: &Engine,
@@ -108,7 +107,7 @@ impl Waiting {
             }
             if !self.told && waited >= NOTICE_AFTER {
                 let holder = who(engine, seen, digest);
-                tracing::warn!("waiting to vouch for other tags until this has ended: {holder}");
+                tracing::warn!("waiting to claim other tags until this run has ended: {holder}");
                 noted.has_become_long(&holder);
                 self.told = true;
             }
@@ -119,7 +118,7 @@ impl Waiting {
     }
 }
 
-/// Says who vouches for something else, for what and since when.
+/// Describes the runs with other claims: the tag and since when.
 fn who(engine: &Engine, seen: &Seen, digest: Digest) -> String {
     let mut said = Vec::new();
     for run in seen.in_the_way(digest) {
@@ -130,14 +129,14 @@ fn who(engine: &Engine, seen: &Seen, digest: Digest) -> String {
             .ok()
             .flatten();
         let what = record.map_or_else(
-            || "a process that has told nothing of itself".to_owned(),
+            || "an unknown process".to_owned(),
             |record| format!("process {} ({})", record.pid, record.argv.escape_debug()),
         );
         let held = crate::ambient::now().as_nanos() - row.since.as_nanos();
         let seconds = Duration::from_nanos(u64::try_from(held).unwrap_or(0)).as_secs_f64();
         let path = engine.home.shown(&row.place);
         said.push(format!(
-            "{what}, which vouches for `{path}` under another digest, for {seconds:.1} s"
+            "{what}, which claims `{path}` under another digest, for {seconds:.1} s"
         ));
     }
     said.join(" and ")

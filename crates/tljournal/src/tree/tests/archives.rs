@@ -13,7 +13,7 @@ pub(super) fn header(kind: EntryType, size: u64) -> Header {
     header
 }
 
-/// A member whose name is written as it is, however hostile.
+/// A member whose name is written unchanged, however hostile.
 pub(super) fn raw(path: &[u8], kind: EntryType, link: &[u8], content: &[u8]) -> Vec<u8> {
     let mut header = header(kind, content.len() as u64);
     header.as_old_mut().name[..path.len()].copy_from_slice(path);
@@ -39,7 +39,7 @@ pub(super) fn pax(records: &[(&str, &str)]) -> Vec<u8> {
         }
         content += &format!("{length} {key}={value}\n");
     }
-    // Some fill the last block up, and count that.
+    // Some programs pad the last block and include the padding in the size.
     content += "\0\0\0";
     raw(b"pax", EntryType::XHeader, b"", content.as_bytes())
 }
@@ -104,7 +104,7 @@ fn compressed() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[test]
-fn every_compression_is_recognised_from_a_file_and_from_a_stream() {
+fn every_compression_is_recognized_from_a_file_and_from_a_stream() {
     for (name, bytes) in compressed() {
         let yard = Yard::new();
         let path = yard.path.join(name);
@@ -116,9 +116,9 @@ fn every_compression_is_recognised_from_a_file_and_from_a_stream() {
 }
 
 #[test]
-fn archives_that_are_cut_short_anywhere_are_damaged() {
+fn archives_that_are_truncated_anywhere_are_damaged() {
     for (name, bytes) in compressed() {
-        // A plain archive is whole with its first empty block.
+        // A plain archive is complete after its first empty block.
         let whole = if name == "plain" {
             bytes.len() - 1024
         } else {
@@ -222,7 +222,7 @@ fn g8_hostile_members_are_refused_by_name() {
 }
 
 #[test]
-fn headers_that_lie_are_damage_and_cost_no_memory() {
+fn invalid_headers_are_damage_and_cost_no_memory() {
     let mut huge = header(EntryType::XHeader, 1 << 40);
     huge.set_cksum();
     let words = Yard::new().refusal(stream(huge.as_bytes().to_vec()));

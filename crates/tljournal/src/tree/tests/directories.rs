@@ -37,7 +37,7 @@ fn a_directory_is_copied_with_hard_links_and_times_and_reads_the_same() {
 }
 
 #[test]
-fn the_path_of_a_source_may_be_a_link_and_is_looked_at_to_tell_what_it_is() {
+fn the_path_of_a_source_may_be_a_link_and_its_kind_is_detected() {
     let yard = Yard::new();
     furnish(&yard);
     symlink(yard.source(), yard.path.join("to source")).unwrap();
@@ -131,7 +131,7 @@ fn trees_deeper_than_256_levels_are_refused() {
 }
 
 #[test]
-fn a_fingerprint_changes_with_everything_that_can_change_and_with_nothing_else() {
+fn a_fingerprint_changes_exactly_when_the_source_does() {
     let yard = Yard::new();
     furnish(&yard);
     let source = yard.source();

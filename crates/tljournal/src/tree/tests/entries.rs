@@ -4,7 +4,7 @@ use super::*;
 use crate::model::EntrySignature;
 
 #[test]
-fn everything_that_is_listed_is_kept_to_the_nanosecond() {
+fn listed_entries_are_kept_with_times_to_the_nanosecond() {
     let yard = Yard::new();
     let listed = vec![
         SourceEntry::dir("./", 0o750, time(1, 2)),
@@ -33,7 +33,7 @@ fn everything_that_is_listed_is_kept_to_the_nanosecond() {
 }
 
 #[test]
-fn signatures_are_what_the_disk_says_after_the_last_change() {
+fn signatures_match_the_disk_after_the_last_change() {
     let yard = Yard::new();
     let listed = vec![
         file("d/a", "x"),
@@ -90,7 +90,7 @@ fn the_last_of_two_files_wins_and_the_last_of_two_directories_gives_the_mode() {
 }
 
 #[test]
-fn implied_directories_are_as_old_as_the_newest_below() {
+fn implied_directories_have_the_mtime_of_the_newest_entry_below() {
     let yard = Yard::new();
     let listed = vec![
         SourceEntry::file("a/b/c", 0o644, time(10, 0), &b""[..]),
@@ -105,7 +105,7 @@ fn implied_directories_are_as_old_as_the_newest_below() {
 }
 
 #[test]
-fn large_files_arrive_whole_and_progress_is_told_to_the_byte() {
+fn large_files_are_complete_and_progress_is_exact() {
     let yard = Yard::new();
     let size = 40 * 1024 * 1024 + 17;
     let content = std::io::Read::take(std::io::repeat(3), size);
@@ -126,7 +126,7 @@ fn large_files_arrive_whole_and_progress_is_told_to_the_byte() {
 }
 
 #[test]
-fn a_full_disk_or_a_taken_name_is_told_as_what_the_filesystem_said() {
+fn a_full_disk_or_an_existing_name_is_reported_as_a_disk_error() {
     let yard = Yard::new();
     std::fs::write(yard.at("taken"), "x").unwrap();
     let error = yard.build(entries(vec![file("taken", "y")])).unwrap_err();

@@ -12,7 +12,7 @@ fn set_mode(path: &Utf8Path, mode: u32) -> io::Result<()> {
 }
 
 #[test]
-fn what_a_caller_fills_in_is_described_as_it_left_it() {
+fn a_tree_filled_by_the_caller_is_described_as_it_is() {
     let yard = Yard::new();
     let outside = yard.source().join("outside");
     std::fs::write(&outside, "not of the tree").unwrap();
@@ -41,7 +41,7 @@ fn what_a_caller_fills_in_is_described_as_it_left_it() {
         "sealed/file 4711 file of 7, same as 1",
     ];
     assert_eq!(words, wanted);
-    // The owner has to be able to move it.
+    // The owner must be able to move it.
     assert_eq!(yard.root.own_stat().unwrap().mode, 0o755);
     assert_eq!(std::fs::read_to_string(outside).unwrap(), "not of the tree");
 }
@@ -62,7 +62,7 @@ fn a_child_process_can_fill_a_tree() {
 }
 
 #[test]
-fn who_fails_to_fill_a_tree_says_why_and_is_asked_once() {
+fn an_error_of_the_filling_function_is_returned_and_it_runs_once() {
     let yard = Yard::new();
     let refused = yard.refusal(filled(|_| Err(io::Error::other("no network"))));
     assert_eq!(refused, "failed to fill the tree: no network");
@@ -75,7 +75,7 @@ fn who_fails_to_fill_a_tree_says_why_and_is_asked_once() {
 }
 
 #[test]
-fn special_files_are_refused_when_somebody_else_made_them() {
+fn special_files_made_by_the_caller_are_refused() {
     let yard = Yard::new();
     let refused = yard.refusal(filled(|path| {
         let fifo = path.join("fifo");

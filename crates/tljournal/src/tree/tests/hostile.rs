@@ -60,7 +60,7 @@ fn directories_and_other_kinds_do_not_replace_each_other() {
 }
 
 #[test]
-fn what_the_iterator_or_a_reader_says_is_passed_on() {
+fn errors_of_the_iterator_or_of_a_reader_are_returned() {
     let fail = || std::io::Error::other("the wire broke");
     let words = Yard::new().refusal(TreeSource::entries([Err(fail())]));
     assert_eq!(
@@ -77,10 +77,10 @@ fn what_the_iterator_or_a_reader_says_is_passed_on() {
     refused(vec![broken], "failed to read `a/b`: the wire broke");
 }
 
-/// An archive of a directory in which a symbolic link has two names, which the directory itself is not refused for,
-/// was refused. The link is never followed.
+/// An archive of a directory with two hard links to one symbolic link was refused, although the directory itself is
+/// accepted. The link is never followed.
 #[test]
-fn a_hard_link_to_a_symbolic_link_is_one_more_link_to_the_same() {
+fn a_hard_link_to_a_symbolic_link_becomes_another_link() {
     let link = SourceEntry::link("l", "/etc/passwd", time(3, 4));
     let (own, other) = (
         SourceEntry::hard_link("l", "l"),

@@ -7,8 +7,8 @@ use tar::{Builder, EntryType, Header};
 use super::*;
 use crate::model::Digest;
 
-/// What a layer lists: a path that ends with `/` is a directory, `a -> b` a link, `a = b` a hard link, and
-/// `a: text` a file.
+/// A tar archive with these entries: a path that ends with `/` is a directory, `a -> b` a link, `a = b` a hard link,
+/// and `a: text` a file.
 fn tar(listed: &[&str]) -> Vec<u8> {
     let mut tar = Builder::new(Vec::new());
     for line in listed {
@@ -40,7 +40,7 @@ fn tar(listed: &[&str]) -> Vec<u8> {
     tar.into_inner().unwrap()
 }
 
-/// Every other layer is compressed, in different ways.
+/// Compresses every other layer, in different ways.
 fn packed(index: usize, tar: Vec<u8>) -> Vec<u8> {
     match index % 3 {
         0 => tar,
@@ -66,7 +66,7 @@ impl Yard {
         TreeSource::layers(layers.collect::<Vec<_>>(), Vec::new())
     }
 
-    /// What is in the tree afterwards, by path; what is on disk has to be the same.
+    /// The entries of the tree, by path; checks that the disk holds the same.
     fn merged(&self, source: TreeSource) -> Vec<String> {
         let built = self.build(source).unwrap();
         assert_eq!(self.differences(&built), [""; 0]);
@@ -103,21 +103,21 @@ fn refused(listed: &[&[&str]]) -> String {
 }
 
 #[test]
-fn a_later_layer_replaces_what_an_earlier_one_has() {
+fn a_later_layer_replaces_entries_of_an_earlier_one() {
     let lower = &[
         "d/", "d/a: 1", "d/b: 1", "f: 1", "l -> f", "e/", "e/x/", "e/x/y: 1",
     ];
     let upper = &["d/a: 2", "f/", "f/in: 2", "l: 2", "e -> d", "d/b/", "d/"];
     let wanted = ["d/", "d/a: 2", "d/b/", "e -> d", "f/", "f/in: 2", "l: 2"];
     assert_eq!(merge(&[lower, upper]), wanted);
-    // In one layer too, which one archive by itself may not.
+    // Within one layer too, which a single archive may not.
     assert_eq!(merge(&[&["a/", "a/b: 1", "a: 2"]]), ["a: 2"]);
     let alone = Yard::new().refusal(TreeSource::stream(Cursor::new(tar(&["a/", "a: 2"]))));
     assert!(alone.contains("a file or link and a directory"), "{alone}");
 }
 
 #[test]
-fn whiteouts_take_away_what_lower_layers_have_and_are_never_seen() {
+fn whiteouts_remove_entries_of_lower_layers_and_are_not_part_of_the_tree() {
     let lower = &[
         "d/", "d/a: 1", "d/b: 1", "d/s/", "d/s/x: 1", "l -> d", "k: 1",
     ][..];
@@ -131,19 +131,19 @@ fn whiteouts_take_away_what_lower_layers_have_and_are_never_seen() {
         merge(&[lower, &["gone/.wh.x", "no/.wh..wh..opq"], &[".wh.k"]]).len(),
         6
     );
-    // Nobody knows what aufs kept there, but that it is no part of the tree.
+    // Metadata of aufs is not part of the tree.
     assert_eq!(
         merge(&[&["a: 1", ".wh..wh.aufs", ".wh..wh.orph/"]]),
         ["a: 1"]
     );
-    // In an archive by itself it is a name like others.
+    // In a single archive it is an ordinary name.
     let alone = Yard::new();
     let built = alone.build(TreeSource::stream(Cursor::new(tar(&[".wh.a"]))));
     assert_eq!(built.unwrap().manifest.entries().len(), 2);
 }
 
 #[test]
-fn a_whiteout_leaves_what_its_own_layer_has_wherever_it_stands() {
+fn a_whiteout_keeps_entries_of_its_own_layer_in_any_order() {
     let lower = &["d/", "d/a: 1", "d/s/", "d/s/x: 1", "f: 1"];
     for upper in [
         ["d/", ".wh..wh..opq", "d/a: 2"],
@@ -152,7 +152,7 @@ fn a_whiteout_leaves_what_its_own_layer_has_wherever_it_stands() {
     ] {
         assert_eq!(merge(&[lower, &upper]), ["d/", "d/a: 2"], "{upper:?}");
     }
-    // What nobody lists above it any more has the mode of a directory that nobody lists.
+    // A directory that no remaining layer lists has the mode of an implied directory.
     for upper in [[".wh.d", "d/s/y: 2"], ["d/s/y: 2", ".wh.d"]] {
         let wanted = ["d/ implied", "d/s/ implied", "d/s/y: 2", "f: 1"];
         assert_eq!(merge(&[lower, &upper]), wanted, "{upper:?}");
@@ -164,7 +164,7 @@ fn a_whiteout_leaves_what_its_own_layer_has_wherever_it_stands() {
 }
 
 #[test]
-fn hard_links_reach_lower_layers_and_keep_what_they_found() {
+fn hard_links_may_name_files_of_lower_layers_and_keep_their_content() {
     let listed: &[&[&str]] = &[
         &["a: 1", "d/", "d/old: 0"],
         &["b = a", "d/kept = d/old", "d/.wh.old"],
@@ -176,7 +176,7 @@ fn hard_links_reach_lower_layers_and_keep_what_they_found() {
 }
 
 #[test]
-fn what_leaves_the_tree_is_refused_in_every_layer() {
+fn entries_outside_the_tree_are_refused_in_every_layer() {
     for (listed, told) in [
         (["l -> /etc", "l/passwd: x"], "below a symbolic link"),
         (["l -> /etc", "l/.wh.passwd"], "below a symbolic link"),
@@ -199,7 +199,7 @@ fn what_leaves_the_tree_is_refused_in_every_layer() {
 }
 
 #[test]
-fn a_layer_that_is_not_what_its_digest_says_is_named_whatever_it_leads_to() {
+fn a_layer_with_a_wrong_digest_is_named_before_any_later_error() {
     let (right, wrong) = (tar(&["a: right"]), tar(&["a: wrong"]));
     let cut = &right[..700];
     let gzip = packed(1, right.clone());
@@ -239,10 +239,10 @@ fn a_layer_that_is_not_what_its_digest_says_is_named_whatever_it_leads_to() {
     assert!(error.contains("failed to read"), "{error}");
 }
 
-/// `umoci insert --whiteout` (0.4.7) makes layers without an end marker, `umoci insert` with a last block that is cut: such a file is whole if its digest
-/// says so, and may be cut short otherwise.
+/// `umoci insert --whiteout` (0.4.7) creates layers without an end marker, `umoci insert` with a truncated last
+/// block. Such a file is complete if its digest is right, and may be truncated otherwise.
 #[test]
-fn a_layer_may_end_without_saying_so_if_its_digest_is_known() {
+fn a_layer_with_a_known_digest_needs_no_end_marker() {
     let yard = Yard::new();
     let whole = tar(&["a: 1", "b: 1"]);
     let layer = yard.layer(0, &whole[..whole.len() - 1024 - 511]);
@@ -270,7 +270,7 @@ fn entries_lie_on_top_of_all_layers() {
 }
 
 #[test]
-fn many_layers_and_large_ones_come_out_in_order() {
+fn many_and_large_layers_are_unpacked_in_order() {
     let text = |layer: usize| format!("{layer} ").repeat(400_000 / (layer + 1));
     let lines: Vec<_> = (0..40)
         .map(|layer| {
@@ -289,10 +289,10 @@ fn many_layers_and_large_ones_come_out_in_order() {
     assert_eq!(merged[0], format!("big: {}", text(39)));
 }
 
-/// Each opaque whiteout copied the list of all entries before it looked for older ones: a layer of some
-/// kilobytes was work for hours.
+/// Each opaque whiteout copied the list of all entries before it searched for older ones: a layer of some kilobytes
+/// took hours.
 #[test]
-fn a_whiteout_that_is_repeated_is_carried_out_once() {
+fn a_repeated_whiteout_is_applied_once() {
     let (sender, done) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let links: Vec<_> = (0..10_000).map(|n| format!("l{n} -> x")).collect();
@@ -301,14 +301,14 @@ fn a_whiteout_that_is_repeated_is_carried_out_once() {
         sender.send(merge(&[&["old: 1"], &listed])).unwrap();
     });
     let merged = done.recv_timeout(std::time::Duration::from_secs(60));
-    let merged = merged.expect("whiteouts take no end");
+    let merged = merged.expect("the whiteouts never finish");
     assert_eq!(merged.len(), 10_000);
     assert!(!merged.contains(&"old: 1".to_owned()));
 }
 
-/// What is a fifo was looked at only once it was open, and opening it waited for somebody to write.
+/// A fifo was recognized only after it was opened, and opening it waited for a writer.
 #[test]
-fn g8_a_fifo_in_the_place_of_a_layer_is_refused_and_not_waited_for() {
+fn g8_a_fifo_in_the_place_of_a_layer_is_refused_without_waiting() {
     let (sender, done) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let yard = Yard::new();
@@ -323,9 +323,9 @@ fn g8_a_fifo_in_the_place_of_a_layer_is_refused_and_not_waited_for() {
     assert!(refusal.contains("fifo"), "{refusal}");
 }
 
-/// Every core had a decompressor that could need 128 MiB and more.
+/// Every core had a decompressor that could use 128 MiB and more.
 #[test]
-fn layers_whose_decompression_needs_much_memory_are_refused_or_wait_for_each_other() {
+fn layers_that_need_much_memory_are_refused_or_decompressed_one_by_one() {
     let yard = Yard::new();
     let compressed = |window_log| {
         let mut zstd = zstd::Encoder::new(Vec::new(), 1).unwrap();
@@ -353,7 +353,7 @@ fn layers_whose_decompression_needs_much_memory_are_refused_or_wait_for_each_oth
     assert_eq!(yard.merged(source).len(), 13);
 }
 
-/// Lines for [`tar`]: entries of a layer.
+/// Lines for [`tar`]: the entries of a layer.
 fn entries_of_a_layer() -> impl Strategy<Value = Vec<String>> {
     let path = proptest::collection::vec("[ab]", 1..4).prop_map(|parts| parts.join("/"));
     let line = (path, 0..6, 0u8..9).prop_map(|(path, kind, n)| match kind {
@@ -376,7 +376,7 @@ fn below(path: &str, top: &str) -> bool {
         .is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// What a layer makes of what is below it: first it takes away, then it adds. `None` if it may not.
+/// Applies a layer to a model of the tree: first whiteouts, then entries. `None` if it is refused.
 fn apply(tree: &mut Merged, listed: &[String]) -> Option<()> {
     let (hide, add): (Vec<_>, Vec<_>) = listed.iter().partition(|line| line.contains(".wh."));
     for line in hide {
@@ -438,7 +438,7 @@ proptest! {
                 prop_assert_eq!(&read(&yard.root, &|_| {}).unwrap().manifest, &built.manifest);
             }
             (Err(_), None) => {}
-            // What is taken away only after something was to lie in it was still in the way.
+            // An entry below something that is removed only later in the same layer was still in the way.
             (Err(_), Some(_)) | (Ok(_), None) if !layers.iter().all(|layer| is_first(layer)) => {}
             (built, model) => prop_assert!(false, "{built:?} {model:?}"),
         }

@@ -1,6 +1,6 @@
 #![allow(
     clippy::disallowed_methods,
-    reason = "tests look at, and tamper with, the disk behind the engine's back"
+    reason = "tests read and change files without the engine"
 )]
 
 mod archives;
@@ -24,13 +24,13 @@ use super::*;
 use crate::disk::{Dir, Disk};
 use crate::model::{Manifest, Timestamp};
 
-/// What no directory is.
+/// An identity that no directory has.
 fn nowhere() -> Forbidden {
     let born = Timestamp::default();
     (u64::MAX, Identity { ino: 0, born })
 }
 
-/// A directory to play in, with an empty root for a tree.
+/// A scratch directory with an empty root for a tree.
 struct Yard {
     _temp: tempfile::TempDir,
     path: Utf8PathBuf,
@@ -55,7 +55,7 @@ impl Yard {
         build(&mut source, &self.root, nowhere(), &|_| {})
     }
 
-    /// The words of the error that building gives, with those of its causes.
+    /// The error of a build, with its causes, as text.
     fn refusal(&self, source: TreeSource) -> String {
         let error = self.build(source).unwrap_err();
         let mut words = error.to_string();
@@ -113,7 +113,7 @@ fn entries(entries: Vec<SourceEntry>) -> TreeSource {
     TreeSource::entries(entries.into_iter().map(Ok))
 }
 
-/// The manifest in words: path, mode, mtime, kind.
+/// The manifest as text: path, mode, mtime, kind.
 fn words(manifest: &Manifest) -> Vec<String> {
     use crate::model::EntryKind;
     let word = |entry: &crate::model::Entry| {
@@ -140,7 +140,7 @@ fn write(path: &Utf8Path, content: &str) {
     std::fs::write(path, content).unwrap();
 }
 
-/// Waits until a change made from now on has another ctime than one made before.
+/// Waits until a change made from now on has a later ctime than one made before.
 fn tick_over() {
     crate::ambient::let_clock_advance(std::time::Duration::from_millis(20));
 }

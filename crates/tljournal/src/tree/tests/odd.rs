@@ -1,4 +1,4 @@
-//! What members of archives look like that are neither usual nor wrong.
+//! Unusual but valid members of archives.
 
 use std::io::Write;
 
@@ -8,7 +8,7 @@ use super::archives::{ended, raw};
 use super::layers::merge;
 use super::*;
 
-/// A member whose size is not that of what follows.
+/// A member whose size field differs from the length of its content.
 fn sized(path: &[u8], letter: u8, link: &[u8], size: u64, content: &[u8]) -> Vec<u8> {
     let mut member = raw(path, EntryType::new(letter), link, content);
     let mut header = tar::Header::new_gnu();
@@ -32,9 +32,9 @@ fn installed(archive: Vec<u8>) -> Vec<String> {
         .collect()
 }
 
-/// What follows was taken for their content, and the next header for none.
+/// The following blocks were taken for their content, so that the next header was missed.
 #[test]
-fn a_member_without_content_has_none_whatever_its_size_says() {
+fn the_size_field_of_a_member_without_content_is_ignored() {
     let file = || raw(b"f", EntryType::Regular, b"", b"hello");
     for (path, letter, link, told) in [
         (&b"d/"[..], b'5', &b""[..], "d 755 dir"),
@@ -58,7 +58,7 @@ fn a_member_without_content_has_none_whatever_its_size_says() {
 }
 
 #[test]
-fn labels_and_lists_of_names_are_no_entries_and_unknown_types_are_files() {
+fn labels_and_lists_of_names_are_ignored_and_unknown_types_are_files() {
     let archive = [
         raw(b"My backup", EntryType::new(b'V'), b"", b""),
         raw(b"d/", EntryType::new(b'D'), b"", b"Yfile\0Ddir\0\0"),
@@ -77,7 +77,7 @@ fn labels_and_lists_of_names_are_no_entries_and_unknown_types_are_files() {
 }
 
 #[test]
-fn headers_of_solaris_and_for_all_members_are_heeded_and_nothing_takes_a_value_back() {
+fn solaris_and_global_headers_are_used_and_an_empty_value_resets() {
     let archive = [
         raw(
             b"g",
@@ -100,7 +100,7 @@ fn headers_of_solaris_and_for_all_members_are_heeded_and_nothing_takes_a_value_b
 }
 
 #[test]
-fn absolute_names_lie_below_the_root_of_the_tree() {
+fn absolute_names_are_relative_to_the_root_of_the_tree() {
     let archive = [
         raw(b"/", EntryType::Directory, b"", b""),
         raw(b"//usr/f", EntryType::Regular, b"", b"1"),
@@ -117,9 +117,9 @@ fn absolute_names_lie_below_the_root_of_the_tree() {
     );
 }
 
-/// Some builders name everything from the root of the image, and were refused.
+/// Archives of builders that name everything from the root of the image were refused.
 #[test]
-fn absolute_names_are_meant_from_the_root_of_the_image() {
+fn absolute_names_are_relative_to_the_root_of_the_image() {
     let listed: &[&[&str]] = &[
         &["/usr/", "/usr/a: 1", "/etc/b: 2"],
         &["/usr/.wh.a", "usr/c = /etc/b", "/etc/b: 3"],
@@ -142,9 +142,9 @@ fn xz(bytes: &[u8]) -> Vec<u8> {
     xz.finish().unwrap()
 }
 
-/// Tapes and downloads fill the last block up; what pigz, pzstd and `cat` make has many members.
+/// Tapes and downloads pad the last block; pigz, pzstd and `cat` create several members.
 #[test]
-fn what_follows_a_compressed_archive_is_ignored_and_members_follow_each_other() {
+fn trailing_data_is_ignored_and_several_members_are_read() {
     let plain = ended(raw(b"f", EntryType::Regular, b"", &[b'f'; 2000]));
     type Compress = fn(&[u8]) -> Vec<u8>;
     let compress: [(&str, Compress); 3] = [
@@ -194,7 +194,7 @@ fn a_window_of_128_mib_is_enough_for_zstd_and_a_larger_one_is_named() {
     );
 }
 
-/// All of them were called damaged.
+/// All of them were reported as damaged.
 #[test]
 fn a_format_that_is_not_supported_is_named() {
     for (begin, told) in [
@@ -217,7 +217,7 @@ fn a_format_that_is_not_supported_is_named() {
         let words = Yard::new().refusal(TreeSource::stream(Cursor::new(file)));
         let is_named = words.contains(told) && words.contains("not supported");
         assert!(is_named && !words.contains("damaged"), "{told}: {words}");
-        // An archive whose first member is called so is none of them.
+        // An archive whose first member has this name is a tar archive.
         if begin.iter().take(3).all(u8::is_ascii_graphic) {
             let named = ended(raw(&begin[..3], EntryType::Regular, b"", b"1"));
             assert_eq!(installed(named).len(), 2, "{told}");

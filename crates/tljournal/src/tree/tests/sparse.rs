@@ -12,7 +12,7 @@ fn content_of(archive: Vec<u8>, path: &str) -> Vec<u8> {
     std::fs::read(yard.at(path)).unwrap()
 }
 
-/// Two pieces, a hole before each and one at the end.
+/// Two pieces, a hole before each of them and one at the end.
 fn expected() -> Vec<u8> {
     let mut content = vec![0; 5000];
     content[1024..1536].fill(b'a');

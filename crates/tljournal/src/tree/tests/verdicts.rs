@@ -22,7 +22,7 @@ fn set_mtime(yard: &Yard, path: &str, mtime: Timestamp) {
 }
 
 #[test]
-fn g4_an_unchanged_tree_is_vouched_for_without_reading() {
+fn g4_an_unchanged_tree_is_verified_without_reading() {
     let (yard, built) = planted();
     let verdict = yard.verify(&built);
     assert!(verdict.differences.is_empty() && verdict.refreshed.is_none());
@@ -61,7 +61,7 @@ fn g4_a_touched_signature_is_refreshed_when_the_content_is_equal() {
 }
 
 #[test]
-fn a_renamed_tree_is_still_vouched_for() {
+fn a_renamed_tree_still_matches_its_signature() {
     let (yard, built) = planted();
     std::fs::rename(yard.path.join("root"), yard.path.join("moved")).unwrap();
     let verdict = yard.verify(&built);
@@ -77,7 +77,7 @@ fn g4_an_edit_with_the_mtime_put_back_is_found() {
 }
 
 #[test]
-fn every_kind_of_change_is_told_for_what_it_is() {
+fn every_kind_of_change_is_reported_as_its_kind() {
     type Change = fn(&Yard);
     let cases: [(Change, &[&str]); 9] = [
         (
@@ -131,7 +131,7 @@ fn every_kind_of_change_is_told_for_what_it_is() {
                 symlink(yard.path.join("away"), yard.at("d")).unwrap();
                 yard.root.set_mtime(".", time(5, 6)).unwrap();
             },
-            // What lies behind it is not what is in the tree, however much it is like it.
+            // Content behind the link is not in the tree, however similar it is.
             &[
                 "`d` is a link instead of a directory",
                 "`d/f` is missing",

@@ -52,3 +52,7 @@ pub use storm::{Account, Role, Stops, Storm, Tell, Waits, tell};
 pub use tree::{Leaf, TreeSpec};
 pub use witness::{Both, Count, Fail, Kill, Lack, Meddle, Moment, Short, When};
 pub use world::{TEST_DIR, World, explain};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -84,3 +84,7 @@ pub use txn::{
 };
 pub use undo::{Because, NotKept, Undo, UndoAction, UndoOptions, UndoStep};
 pub use voucher::{Tags, Voucher};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -54,3 +54,7 @@ pub use tags::{
     EXTERNAL_KITS_DIR, KITS_TAG, Level, SDK_TAG, TagCheck, Verified, digest_of_verified,
 };
 pub use tools::Tools;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

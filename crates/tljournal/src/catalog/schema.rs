@@ -9,11 +9,11 @@ use crate::model::Hasher;
 
 /// The migrations, oldest first; append only.
 pub(super) const MIGRATIONS: [&str; 5] = [
-    include_str!("../../../../migrations/0001_catalog.sql"),
-    include_str!("../../../../migrations/0002_runs_and_vouchers.sql"),
-    include_str!("../../../../migrations/0003_history.sql"),
-    include_str!("../../../../migrations/0004_facts.sql"),
-    include_str!("../../../../migrations/0005_leftovers.sql"),
+    include_str!("../../migrations/0001_catalog.sql"),
+    include_str!("../../migrations/0002_runs_and_vouchers.sql"),
+    include_str!("../../migrations/0003_history.sql"),
+    include_str!("../../migrations/0004_facts.sql"),
+    include_str!("../../migrations/0005_leftovers.sql"),
 ];
 
 /// The digest of the text of the newest schema. A database with this digest needs no further check when it is opened.

@@ -235,7 +235,7 @@ fn a_database_without_a_schema_is_migrated_while_others_have_it_open() {
 fn g10_a_copy_of_the_first_format_is_read_although_it_cannot_be_migrated() {
     let scratch = scratch();
     let old = Connection::open(&scratch.path).unwrap();
-    let sql = include_str!("../../../../migrations/0001_catalog.sql");
+    let sql = include_str!("../../migrations/0001_catalog.sql");
     old.execute_batch(sql).unwrap();
     let id = crate::ambient::fresh_run_id();
     old.execute_batch(&format!(

@@ -10,6 +10,7 @@ mod beside;
 mod content;
 mod damage;
 mod matrix;
+mod page;
 mod rebuild;
 mod scene;
 mod together;

@@ -304,7 +304,7 @@ impl Strike {
     }
 }
 
-/// Runs the program `kill-when`, with one transaction, and has it killed.
+/// Has the actor commit one transaction, and be killed.
 ///
 /// # Panics
 /// When it comes to its end.
@@ -316,7 +316,7 @@ pub fn kill_at(program: &str, world: &World, strike: &Strike, steps: &[&str]) {
     };
     let verb = format!("{:?}", strike.verb);
     let ran = Command::new(program)
-        .args([world.root().as_str(), when, &verb, strike.part])
+        .args(["kill-when", world.root().as_str(), when, &verb, strike.part])
         .args(steps)
         .output()
         .unwrap_or_else(|error| panic!("{program}: {error}"));
@@ -329,7 +329,7 @@ pub fn kill_at(program: &str, world: &World, strike: &Strike, steps: &[&str]) {
     );
 }
 
-/// The steps that the arguments of `kill-when` say: `put=PATH=TEXT`, `rm=PATH`, `tree=PATH=VERSION`,
+/// The steps that the arguments of the part `kill-when` say: `put=PATH=TEXT`, `rm=PATH`, `tree=PATH=VERSION`,
 /// `quick=PATH=VERSION`.
 ///
 /// # Panics

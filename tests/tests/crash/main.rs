@@ -5,3 +5,6 @@ mod power_cuts;
 mod power_cuts_at_calls;
 mod power_cuts_real;
 mod power_cuts_syncfs;
+
+/// The program that plays other processes.
+const ACTOR: &str = env!("CARGO_BIN_EXE_actor");

@@ -15,6 +15,8 @@ use tljournal_testkit::crash::Subject;
 use tljournal_testkit::{Moment, Random, When, World, check_at_rest, explain};
 use tljournal_tests::{Case, Drive, End, Format, Interrupted, Shelf, all_cases, counted, number};
 
+use crate::ACTOR;
+
 /// Chooses the moments; with the same seed they are the same.
 const SEED: &str = "TLJOURNAL_CUT_SEED";
 
@@ -99,8 +101,14 @@ impl Trial<'_> {
     /// returned.
     fn kill(&self, world: &World) -> (bool, bool) {
         let moment = self.moment.to_string();
-        let ran = Command::new(env!("CARGO_BIN_EXE_kill-one"))
-            .args([world.root().as_str(), "run", self.case.name, &moment])
+        let ran = Command::new(ACTOR)
+            .args([
+                "kill-one",
+                world.root().as_str(),
+                "run",
+                self.case.name,
+                &moment,
+            ])
             .output()
             .unwrap();
         let killed = ran.status.signal() == Some(9);

@@ -18,6 +18,8 @@ use tljournal::Recovery;
 use tljournal_testkit::{Account, Moment, Random, Role, Steps, Storm, When, World};
 use tljournal_tests::{Drive, Format, Promised, Running, Shelf, counted, number, storm_tree};
 
+use crate::ACTOR;
+
 /// Repeats the storms and chooses the moments, as far as the machine is as fast.
 const SEED: &str = "TLJOURNAL_CUT_SEED";
 
@@ -123,8 +125,8 @@ fn storm<'a>(
     let seed = random.next();
     let command = |role: &Role, generation: u64, last: u64| {
         let mixed = seed ^ generation << 16 ^ u64::from(role.name.bytes().last().unwrap());
-        let mut command = Command::new(env!("CARGO_BIN_EXE_storm-one"));
-        command.args([world.root().as_str(), &role.name]);
+        let mut command = Command::new(ACTOR);
+        command.args(["storm-one", world.root().as_str(), &role.name]);
         command.args([last.to_string(), mixed.to_string()]);
         command
     };
@@ -202,8 +204,14 @@ fn recover_until(running: &Running, random: &mut Random) -> bool {
         call: random.below(RECOVERY_CALLS) + 1,
     };
     let root = running.root().join("project");
-    let ran = Command::new(env!("CARGO_BIN_EXE_kill-one"))
-        .args([root.as_str(), "recover", "several", &moment.to_string()])
+    let ran = Command::new(ACTOR)
+        .args([
+            "kill-one",
+            root.as_str(),
+            "recover",
+            "several",
+            &moment.to_string(),
+        ])
         .output()
         .unwrap();
     let killed = ran.status.signal() == Some(9);

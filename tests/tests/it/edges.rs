@@ -15,6 +15,8 @@ use tljournal::{
 use tljournal_testkit::{Steps, World};
 use tljournal_tests::{Mounted, Strike, kill_at, nothing_kept, small};
 
+use crate::ACTOR;
+
 fn put(journal: &Journal, path: &str, text: impl Into<Vec<u8>>) {
     let steps = Steps::new("put").put(path, text);
     steps.try_commit(journal).unwrap();
@@ -136,8 +138,7 @@ fn g13_what_was_announced_as_a_key_is_not_kept_by_whoever_finds_it() {
         let world = World::new();
         world.open().close().unwrap();
         let strike = Strike::before(Verb::SyncDir, "/.state/txn/");
-        let program = env!("CARGO_BIN_EXE_kill-when");
-        kill_at(program, &world, &strike, &["put=build/a=staged"]);
+        kill_at(ACTOR, &world, &strike, &["put=build/a=staged"]);
         let mut staged = world.path("build/.state/txn").read_dir_utf8().unwrap();
         let staged = staged.next().unwrap().unwrap().path().to_owned();
         std::fs::write(staged.join("paths"), format!("0{mark} build/a\n")).unwrap();

@@ -18,10 +18,12 @@ use tljournal::{Conflict, ConflictKind, Error, Expect, LockMode, Unsupported};
 use tljournal_testkit::{Outcome, Steps, World, check_at_rest, explain};
 use tljournal_tests::{quiet, start, tools};
 
+use crate::ACTOR;
+
 /// A process that holds a named lock.
 fn holder(world: &World, name: &str) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hold"));
-    command.args([world.root().as_str(), name]);
+    let mut command = Command::new(ACTOR);
+    command.args(["hold", world.root().as_str(), name]);
     let mut child = start(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
     let mut line = String::new();
     BufReader::new(child.stdout.as_mut().unwrap())

@@ -15,6 +15,8 @@ use tljournal::disk::Verb;
 use tljournal_testkit::{Meddle, Moment, Outcome, Steps, World};
 use tljournal_tests::{case_named, tools};
 
+use crate::ACTOR;
+
 #[test]
 fn g8_no_path_leads_out_of_the_root_or_into_the_journals_own_files() {
     let world = World::new();
@@ -180,8 +182,14 @@ fn g8_a_hostile_row_does_not_lead_recovery_out_of_the_root() {
 /// Kills a case so that its transaction is committed and not applied.
 fn leave_committed(world: &World, case: &str) {
     for moment in Moment::all() {
-        let done = Command::new(env!("CARGO_BIN_EXE_kill-one"))
-            .args([world.root().as_str(), "run", case, &moment.to_string()])
+        let done = Command::new(ACTOR)
+            .args([
+                "kill-one",
+                world.root().as_str(),
+                "run",
+                case,
+                &moment.to_string(),
+            ])
             .stdout(Stdio::null())
             .status()
             .unwrap();

@@ -7,6 +7,8 @@ use std::process::Command;
 use tljournal_testkit::World;
 use tljournal_tests::within;
 
+use crate::ACTOR;
+
 const MIB: u64 = 1 << 10;
 
 /// What the installation of anything may take: content on its way, and what a decompressor needs.
@@ -16,8 +18,8 @@ const ANY_KIB_MAX: u64 = 96 * MIB;
 fn meet(name: &'static str, number: u64) -> (u64, String) {
     within(name, move || {
         let world = World::new();
-        let ran = Command::new(env!("CARGO_BIN_EXE_peak"))
-            .args([world.root().as_str(), name, &number.to_string()])
+        let ran = Command::new(ACTOR)
+            .args(["peak", world.root().as_str(), name, &number.to_string()])
             .output()
             .unwrap();
         let told = String::from_utf8_lossy(&ran.stdout).into_owned();

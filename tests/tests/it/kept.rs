@@ -16,6 +16,8 @@ use tljournal::{EventKind, Journal, KeyMaterial, Limits, Retention, TxnFilter, T
 use tljournal_testkit::{Steps, When, World};
 use tljournal_tests::{Hook, Strike, aside, events, kill_at, nothing_kept, small};
 
+use crate::ACTOR;
+
 const MANY: Limits = Limits {
     count: 1000,
     bytes: u64::MAX,
@@ -200,7 +202,7 @@ fn what_a_dead_run_had_staged_is_kept_with_its_paths_but_for_keys() {
         "put=build/keys/b=PRIVATE",
         "put=build/c=staged too",
     ];
-    kill_at(env!("CARGO_BIN_EXE_kill-when"), &world, &strike, &steps);
+    kill_at(ACTOR, &world, &strike, &steps);
     let journal = world.open();
     assert_eq!(journal.recovery().rolled_back, 1);
     let found = kept(&journal);
@@ -337,7 +339,7 @@ fn a_database_that_is_set_aside_stays_with_all_that_it_tells_of_but_for_keys() {
     journal.close().unwrap();
     let strike = Strike::before(Verb::SyncDir, "/.state/txn/");
     let steps = ["put=build/keys/b=PRIVATE", "put=build/c=staged"];
-    kill_at(env!("CARGO_BIN_EXE_kill-when"), &world, &strike, &steps);
+    kill_at(ACTOR, &world, &strike, &steps);
     let database = world.path("build/.state.db");
     let mut bytes = fs::read(&database).unwrap();
     bytes[..100].fill(7);

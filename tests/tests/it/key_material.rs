@@ -15,6 +15,8 @@ use tljournal::{EventKind, Timestamp, TxnFilter};
 use tljournal_testkit::{Steps, World};
 use tljournal_tests::{Strike, events, kill_at, small};
 
+use crate::ACTOR;
+
 const PEM: &str = "-----BEGIN PRIVATE KEY-----\nMIIMARKERabcdefgh\n-----END PRIVATE KEY-----\n";
 
 /// Makes a key of GnuPG, in a directory of its own.
@@ -128,7 +130,7 @@ fn a_key_that_a_killed_run_had_staged_is_not_kept() {
     let strike = Strike::before(Verb::SyncDir, "/.state/txn/");
     let steps = [format!("put=build/notes={PEM}")];
     let steps: Vec<_> = steps.iter().map(String::as_str).collect();
-    kill_at(env!("CARGO_BIN_EXE_kill-when"), &world, &strike, &steps);
+    kill_at(ACTOR, &world, &strike, &steps);
     drop(world.open());
     is_nowhere_kept(&world);
 }

@@ -21,6 +21,8 @@ use tljournal_tests::{
     Case, End, WITHOUT_CALLS, at_every, case_named, counted, quiet, small, start, state_of,
 };
 
+use crate::ACTOR;
+
 #[derive(Debug, PartialEq, Eq)]
 enum Ended {
     Killed { done: bool },
@@ -28,8 +30,14 @@ enum Ended {
 }
 
 fn run_killed(world: &World, what: &str, case: &str, moment: Moment) -> Ended {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kill-one"));
-    command.args([world.root().as_str(), what, case, &moment.to_string()]);
+    let mut command = Command::new(ACTOR);
+    command.args([
+        "kill-one",
+        world.root().as_str(),
+        what,
+        case,
+        &moment.to_string(),
+    ]);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let ran = start(&mut command).wait_with_output().unwrap();
     let done = ran.stdout == b"done\n";

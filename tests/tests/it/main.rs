@@ -53,3 +53,6 @@ mod vouchers;
 mod vouchers_below_runs;
 mod weaker_promises;
 mod what_was_read;
+
+/// The program that plays other processes.
+const ACTOR: &str = env!("CARGO_BIN_EXE_actor");

@@ -17,6 +17,8 @@ use tljournal::{Conflict, ConflictKind, Error, Expect, Stat, TreeOptions, TxnFil
 use tljournal_testkit::{Steps, World};
 use tljournal_tests::{Strike, kill_at, small, until_waiting, within};
 
+use crate::ACTOR;
+
 fn is_unexpected<T>(said: &Result<T, Error>) -> bool {
     matches!(
         said,
@@ -156,8 +158,7 @@ fn g9_what_one_recovery_keeps_is_not_cleared_by_another() {
         let world = World::new();
         world.open().close().unwrap();
         let strike = Strike::before(Verb::SyncDir, "/.state/txn/");
-        let program = env!("CARGO_BIN_EXE_kill-when");
-        kill_at(program, &world, &strike, &["put=build/a=staged"]);
+        kill_at(ACTOR, &world, &strike, &["put=build/a=staged"]);
         let staged = staging(&world);
         let ino = staged.join("0").metadata().unwrap().ino();
 

@@ -12,6 +12,8 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use tljournal_testkit::{World, check_at_rest};
 use tljournal_tests::start;
 
+use crate::ACTOR;
+
 /// Makes a process the first one of a pid namespace of its own, which dies with it.
 const UNSHARE: [&str; 5] = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"];
 
@@ -30,7 +32,7 @@ impl Lingering {
     fn start(world: &World, path: &str) -> Self {
         let mut command = Command::new(UNSHARE[0]);
         command.args(&UNSHARE[1..]);
-        command.args([env!("CARGO_BIN_EXE_linger"), world.root().as_str(), path]);
+        command.args([ACTOR, "linger", world.root().as_str(), path]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = start(&mut command);
         let mut out = BufReader::new(child.stdout.take().unwrap());

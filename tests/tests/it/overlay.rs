@@ -23,6 +23,8 @@ use tljournal_tests::{
     Case, Mounted, at_every, case_named, events, quiet, start, tools, tools_reshaped,
 };
 
+use crate::ACTOR;
+
 /// Overlays over one lower layer.
 struct Layers {
     // Unmounted before the directory that it is mounted on is removed.
@@ -103,8 +105,14 @@ fn check(world: &World, case: &Case, allowed: &[Snapshot], done: bool, story: &s
 }
 
 fn kill(world: &World, what: &str, case: &str, moment: Moment) -> Option<bool> {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kill-one"));
-    command.args([world.root().as_str(), what, case, &moment.to_string()]);
+    let mut command = Command::new(ACTOR);
+    command.args([
+        "kill-one",
+        world.root().as_str(),
+        what,
+        case,
+        &moment.to_string(),
+    ]);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let ran = start(&mut command).wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&ran.stderr);

@@ -16,7 +16,7 @@ use tljournal::{Error, Journal};
 use tljournal_testkit::{Moment, Steps, World};
 use tljournal_tests::{Strike, aside, holding, kill_at};
 
-const KILL_WHEN: &str = env!("CARGO_BIN_EXE_kill-when");
+use crate::ACTOR;
 
 fn commit(journal: &Journal, steps: &Steps) {
     steps.try_commit(journal).unwrap();
@@ -33,7 +33,7 @@ fn half_applied() -> World {
     journal.close().unwrap();
     let strike = Strike::before(Verb::Exchange, "/build/b");
     kill_at(
-        KILL_WHEN,
+        ACTOR,
         &world,
         &strike,
         &["put=build/a=new", "put=build/b=new"],
@@ -83,8 +83,14 @@ fn g1_first_opens_of_several_processes_share_one_database() {
     for round in 0..20 {
         let world = World::new();
         let run = |n: u32| {
-            Command::new(KILL_WHEN)
-                .args([world.root().as_str(), "before", "nothing", "nothing"])
+            Command::new(ACTOR)
+                .args([
+                    "kill-when",
+                    world.root().as_str(),
+                    "before",
+                    "nothing",
+                    "nothing",
+                ])
                 .arg(format!("put=build/{n}=content"))
                 .spawn()
                 .unwrap()
@@ -140,8 +146,9 @@ fn kill_while_set_aside(reason: &str) -> u32 {
     for moment in Moment::all() {
         let world = half_applied();
         world.write(reason, "");
-        let ran = Command::new(env!("CARGO_BIN_EXE_kill-one"))
+        let ran = Command::new(ACTOR)
             .args([
+                "kill-one",
                 world.root().as_str(),
                 "recover",
                 "several",

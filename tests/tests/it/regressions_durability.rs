@@ -16,7 +16,7 @@ use tljournal_tests::{
     Hook, Mounted, Record, Seen, Strike, kill_at, small, synced_before_publishing, tear,
 };
 
-const KILL_WHEN: &str = env!("CARGO_BIN_EXE_kill-when");
+use crate::ACTOR;
 
 /// Marks every tree that may not be on the medium as one that an earlier boot wrote.
 fn reboot(world: &World) {
@@ -63,7 +63,7 @@ fn g1_a_rebuildable_tree_that_a_power_cut_tore_is_never_taken_for_finished() {
         .unwrap();
     journal.close().unwrap();
     let strike = Strike::after(Verb::Exchange, "build/tools");
-    kill_at(KILL_WHEN, &world, &strike, &["quick=build/tools=two"]);
+    kill_at(ACTOR, &world, &strike, &["quick=build/tools=two"]);
     assert_eq!(world.read("build/tools/sub/f1"), "two");
     tear(&world, "build/tools");
     let journal = world.open();
@@ -79,7 +79,7 @@ fn g1_a_new_rebuildable_tree_that_a_power_cut_tore_is_gone() {
     let world = World::new();
     world.open().close().unwrap();
     let strike = Strike::after(Verb::RenameNew, "build/tools");
-    kill_at(KILL_WHEN, &world, &strike, &["quick=build/tools=two"]);
+    kill_at(ACTOR, &world, &strike, &["quick=build/tools=two"]);
     tear(&world, "build/tools");
     let journal = world.open();
     assert!(!world.exists("build/tools"), "{:?}", journal.recovery());

@@ -20,6 +20,8 @@ use tljournal::{
 use tljournal_testkit::{Steps, World};
 use tljournal_tests::{small, until_waiting, within};
 
+use crate::ACTOR;
+
 fn would_deadlock<T>(said: &Result<T, Error>) -> bool {
     matches!(
         said,
@@ -138,8 +140,14 @@ fn two_that_wait_for_the_pins_of_two_trees_do_not_wait_for_each_other() {
         });
         let mut waiting = [["build/a", "build/b"], ["build/b", "build/a"]].map(|paths| {
             let steps = paths.map(|path| format!("wait={path}=of {}", paths[0]));
-            Command::new(env!("CARGO_BIN_EXE_kill-when"))
-                .args([world.root().as_str(), "before", "nothing", "nothing"])
+            Command::new(ACTOR)
+                .args([
+                    "kill-when",
+                    world.root().as_str(),
+                    "before",
+                    "nothing",
+                    "nothing",
+                ])
                 .args(steps)
                 .spawn()
                 .unwrap()

@@ -11,7 +11,7 @@ use tljournal::{EventKind, Journal, RelPath};
 use tljournal_testkit::{Steps, World};
 use tljournal_tests::{Mounted, Strike, aside, events, holding, kill_at, small, tear, within};
 
-const KILL_WHEN: &str = env!("CARGO_BIN_EXE_kill-when");
+use crate::ACTOR;
 
 fn commit(journal: &Journal, steps: &Steps) {
     steps.try_commit(journal).unwrap();
@@ -99,7 +99,7 @@ fn a_link_on_the_way_to_an_unfinished_change_bricks_nothing() {
     commit(&journal, &Steps::new("old").put("out/f", "old"));
     journal.close().unwrap();
     let strike = Strike::before(Verb::Exchange, "out/f");
-    kill_at(KILL_WHEN, &world, &strike, &["put=out/f=new"]);
+    kill_at(ACTOR, &world, &strike, &["put=out/f=new"]);
     std::fs::rename(world.path("out"), world.path("real")).unwrap();
     world.link("real", "out");
     let journal = world.open();
@@ -126,7 +126,7 @@ fn a_file_on_the_way_to_an_unfinished_change_bricks_nothing() {
     commit(&journal, &Steps::new("old").put("out/f", "old"));
     journal.close().unwrap();
     let strike = Strike::before(Verb::Exchange, "out/f");
-    kill_at(KILL_WHEN, &world, &strike, &["put=out/f=new"]);
+    kill_at(ACTOR, &world, &strike, &["put=out/f=new"]);
     std::fs::rename(world.path("out"), world.path("real")).unwrap();
     world.write("out", "a file");
     let journal = world.open();
@@ -208,7 +208,7 @@ fn g1_a_change_whose_filesystem_is_not_mounted_waits_for_it() {
     journal.close().unwrap();
     let strike = Strike::before(Verb::Exchange, "out/f");
     kill_at(
-        KILL_WHEN,
+        ACTOR,
         &world,
         &strike,
         &["put=out/f=new", "put=build/g=new"],
@@ -237,7 +237,7 @@ fn a_reader_does_not_wait_for_what_is_beyond_its_territory() {
     commit(&journal, &Steps::new("old").put("x.txt", "old"));
     journal.close().unwrap();
     let strike = Strike::before(Verb::Exchange, "x.txt");
-    kill_at(KILL_WHEN, &world, &strike, &["put=x.txt=new"]);
+    kill_at(ACTOR, &world, &strike, &["put=x.txt=new"]);
     let journal = open_in(&world, "build");
     within("read", move || drop(journal.read().unwrap()));
     world.open().close().unwrap();
@@ -254,7 +254,7 @@ fn g9_an_opener_with_a_smaller_territory_sweeps_no_edit() {
     journal.close().unwrap();
     world.write("x.txt", "a person's edit");
     let strike = Strike::before(Verb::RenameNew, "/.state/aside/");
-    kill_at(KILL_WHEN, &world, &strike, &["put=x.txt=new"]);
+    kill_at(ACTOR, &world, &strike, &["put=x.txt=new"]);
     assert_eq!(world.read("x.txt"), "new");
     open_in(&world, "build").close().unwrap();
     let kept = holding(&world.path("build/.state"), "a person's edit");
@@ -298,7 +298,7 @@ fn a_handle_that_was_there_first_finishes_what_was_begun_later() {
     let world = World::new();
     let first = world.open();
     let strike = Strike::before(Verb::RenameNew, "x.txt");
-    kill_at(KILL_WHEN, &world, &strike, &["put=x.txt=new"]);
+    kill_at(ACTOR, &world, &strike, &["put=x.txt=new"]);
     let reading = first.read().unwrap();
     let mut text = String::new();
     let mut file = reading.open("x.txt").unwrap().unwrap();
@@ -313,7 +313,7 @@ fn a_handle_that_was_there_first_finishes_what_was_begun_later() {
 fn g1_a_territory_whose_parents_are_missing_is_finished_by_whoever_has_the_same() {
     let world = World::new();
     let strike = Strike::before(Verb::RenameNew, "deep/er/out/f");
-    kill_at(KILL_WHEN, &world, &strike, &["put=deep/er/out/f=new"]);
+    kill_at(ACTOR, &world, &strike, &["put=deep/er/out/f=new"]);
     let journal = open_in(&world, "deep/er/out");
     assert_eq!(journal.recovery().finished, 1);
     assert_eq!(world.read("deep/er/out/f"), "new");

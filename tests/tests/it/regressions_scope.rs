@@ -14,6 +14,8 @@ use tljournal::{Conflict, ConflictKind, Error, EventKind, Journal, TreeOptions, 
 use tljournal_testkit::{Steps, World};
 use tljournal_tests::{Mounted, Strike, aside, events, holding, kill_at, small};
 
+use crate::ACTOR;
+
 const EDIT: &str = "a person's edit";
 
 fn commit(journal: &Journal, steps: &Steps) {
@@ -62,8 +64,7 @@ fn g9_an_edit_inside_a_tree_whose_remover_died_is_kept_aside() {
     journal.close().unwrap();
     world.write("build/tools/sub/f1", EDIT);
     let strike = Strike::before(Verb::RenameNew, "/.state/aside/");
-    let program = env!("CARGO_BIN_EXE_kill-when");
-    kill_at(program, &world, &strike, &["rm=build/tools"]);
+    kill_at(ACTOR, &world, &strike, &["rm=build/tools"]);
     assert!(!world.exists("build/tools"));
     let journal = world.open();
     assert_kept(&world, &journal);

@@ -15,6 +15,8 @@ use tljournal::{Error, EventKind, Expect, LockMode, Payload, Timestamp, TxnFilte
 use tljournal_testkit::{Steps, World};
 use tljournal_tests::{Record, Strike, aside, events, kill_at};
 
+use crate::ACTOR;
+
 fn mode(world: &World, path: &str) -> u32 {
     world.path(path).metadata().unwrap().mode() & 0o7777
 }
@@ -131,8 +133,7 @@ fn a_recovery_counts_what_it_rolled_back_with_a_row_and_without() {
     let world = World::new();
     world.open().close().unwrap();
     let strike = Strike::before(Verb::SyncDir, "/.state/txn/");
-    let program = env!("CARGO_BIN_EXE_kill-when");
-    kill_at(program, &world, &strike, &["put=build/a=staged"]);
+    kill_at(ACTOR, &world, &strike, &["put=build/a=staged"]);
     let journal = world.open();
     let found = journal.recovery();
     assert_eq!(
@@ -159,8 +160,7 @@ fn a_recovery_counts_what_it_finished() {
     let world = World::new();
     world.open().close().unwrap();
     let strike = Strike::before(Verb::RenameNew, "build/a");
-    let program = env!("CARGO_BIN_EXE_kill-when");
-    kill_at(program, &world, &strike, &["put=build/a=new"]);
+    kill_at(ACTOR, &world, &strike, &["put=build/a=new"]);
     let journal = world.open();
     let found = journal.recovery();
     assert_eq!(

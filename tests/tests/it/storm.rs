@@ -15,6 +15,8 @@ use std::time::Duration;
 use tljournal_testkit::{Account, Random, Role, Stops, Storm, World};
 use tljournal_tests::{check_after_storm, check_after_vandal, counted, number};
 
+use crate::ACTOR;
+
 /// Repeats a storm: its seed.
 const SEED: &str = "TLJOURNAL_STORM_SEED";
 
@@ -37,7 +39,7 @@ fn storm(
     let length = Duration::from_secs(number(SECONDS).unwrap_or(5));
     let command = |role: &Role, generation: u64, last: u64| {
         let mixed = seed ^ generation << 16 ^ u64::from(role.name.bytes().last().unwrap());
-        let words = [begin, &[env!("CARGO_BIN_EXE_storm-one")]].concat();
+        let words = [begin, &[ACTOR, "storm-one"]].concat();
         let mut command = Command::new(words[0]);
         command.args(&words[1..]);
         command.args([world.root().as_str(), &role.name]);

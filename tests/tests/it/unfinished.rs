@@ -15,7 +15,7 @@ use tljournal::{
 use tljournal_testkit::{Steps, When, World};
 use tljournal_tests::{Hook, Record, Strike, aside, events, kill_at, small};
 
-const KILL_WHEN: &str = env!("CARGO_BIN_EXE_kill-when");
+use crate::ACTOR;
 
 fn put(path: &str, text: &str) -> Steps {
     Steps::new("put").put(path, text)
@@ -28,7 +28,7 @@ fn g1_nothing_is_found_as_wanted_that_a_dead_process_has_committed_to_replace() 
     let journal = world.open();
     put("build/a", "old").try_commit(&journal).unwrap();
     let strike = Strike::before(Verb::Exchange, "build/a");
-    kill_at(KILL_WHEN, &world, &strike, &["put=build/a=new"]);
+    kill_at(ACTOR, &world, &strike, &["put=build/a=new"]);
     assert_eq!(world.read("build/a"), "old");
     let receipt = put("build/a", "old").try_commit(&journal).unwrap();
     assert!(receipt.changed("build/a"), "it was not finished first");
@@ -45,7 +45,7 @@ fn g1_a_removal_finishes_what_a_dead_process_has_committed_to_put_there() {
     let journal = world.open();
     put("build/b", "other").try_commit(&journal).unwrap();
     let strike = Strike::before(Verb::RenameNew, "build/a");
-    kill_at(KILL_WHEN, &world, &strike, &["put=build/a=new"]);
+    kill_at(ACTOR, &world, &strike, &["put=build/a=new"]);
     assert!(!world.exists("build/a"));
     Steps::new("rm")
         .remove("build/a")
@@ -62,7 +62,7 @@ fn a_file_that_is_moved_onto_its_equal_is_gone_also_beside_unfinished_work() {
     let world = World::new();
     world.open().close().unwrap();
     let strike = Strike::before(Verb::RenameNew, "x.txt");
-    kill_at(KILL_WHEN, &world, &strike, &["put=x.txt=new"]);
+    kill_at(ACTOR, &world, &strike, &["put=x.txt=new"]);
     // Beyond its reach: it stays unfinished.
     let territory = RelPath::new("build").unwrap();
     let journal = world.options().territory(territory).work().unwrap();
@@ -158,7 +158,7 @@ fn a_recovery_counts_what_it_took_back_and_keeps_the_edit() {
     journal.close().unwrap();
     let strike = Strike::before(Verb::Exchange, "/build/b");
     let steps = ["put=build/a=new", "put=build/b=new"];
-    kill_at(KILL_WHEN, &world, &strike, &steps);
+    kill_at(ACTOR, &world, &strike, &steps);
     world.write("build/b", "a person's edit");
     let journal = world.open();
     let found = journal.recovery();
@@ -182,7 +182,7 @@ fn a_recovery_counts_what_is_stuck_and_others_are_refused_there_and_nowhere_else
     journal.close().unwrap();
     let strike = Strike::before(Verb::Exchange, "/build/b");
     let steps = ["put=build/a=new", "put=build/b=new"];
-    kill_at(KILL_WHEN, &world, &strike, &steps);
+    kill_at(ACTOR, &world, &strike, &steps);
     world.write("build/b", "a person's edit");
     // Theirs is where ours was, and ours is not there to be exchanged for.
     std::fs::remove_file(world.path("build/a")).unwrap();
@@ -348,7 +348,7 @@ fn g7_what_a_dead_process_had_staged_is_not_deleted_under_who_holds_it() {
     };
     open().close().unwrap();
     let strike = Strike::before(Verb::SyncFilesystem, "");
-    kill_at(KILL_WHEN, &world, &strike, &["tree=build/t=one"]);
+    kill_at(ACTOR, &world, &strike, &["tree=build/t=one"]);
     let mut staged = world.path("build/.state/txn").read_dir_utf8().unwrap();
     let staged = staged.next().unwrap().unwrap().path().join("0");
     let held = std::fs::File::open(&staged).unwrap();

@@ -13,11 +13,13 @@ use tljournal::{Digest, Journal};
 use tljournal_testkit::World;
 use twoliter_state::{EXTERNAL_KITS_DIR, State, Verified};
 
+use crate::ACTOR;
+
 /// A process with tags, below this run.
 fn below(parent: &Journal, world: &World, word: &str) -> Child {
     let (name, value) = parent.environment().unwrap();
-    Command::new(env!("CARGO_BIN_EXE_vouch"))
-        .args([world.root().as_str(), word])
+    Command::new(ACTOR)
+        .args(["vouch", world.root().as_str(), word])
         .env(name, value)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

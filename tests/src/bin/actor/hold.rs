@@ -4,8 +4,9 @@ use std::io::{Read, Write};
 
 use tljournal::{Journal, LockMode};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut args = std::env::args().skip(1);
+use crate::{Args, Played};
+
+pub(crate) fn play(mut args: Args) -> Played {
     let mut next = || args.next().ok_or("hold ROOT NAME");
     let journal = Journal::open(next()?)?;
     let _lock = journal.lock(&next()?, LockMode::Exclusive, "a long build", None)?;

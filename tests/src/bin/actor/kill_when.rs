@@ -11,8 +11,10 @@ use tljournal::{OnPinned, TreeOptions};
 use tljournal_testkit::{When, World};
 use tljournal_tests::{Hook, small, steps};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let args: Vec<String> = std::env::args().skip(1).collect();
+use crate::{Args, Played};
+
+pub(crate) fn play(args: Args) -> Played {
+    let args: Vec<String> = args.collect();
     let [root, when, verb, part, said @ ..] = &args[..] else {
         return Err("kill-when ROOT before|after VERB PART-OF-A-PATH STEP...".into());
     };

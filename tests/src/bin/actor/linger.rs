@@ -5,8 +5,9 @@ use std::io::Write;
 
 use tljournal::{Expect, Journal};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut args = std::env::args().skip(1);
+use crate::{Args, Played};
+
+pub(crate) fn play(mut args: Args) -> Played {
     let mut next = || args.next().ok_or("linger ROOT PATH");
     let journal = Journal::open(next()?)?;
     let (rolled_back, dead_runs) = (journal.recovery().rolled_back, journal.recovery().dead_runs);

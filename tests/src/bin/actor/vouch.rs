@@ -8,8 +8,9 @@ use std::io::Write;
 use tljournal::Digest;
 use twoliter_state::{EXTERNAL_KITS_DIR, Level, State, Verified};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut args = std::env::args().skip(1);
+use crate::{Args, Played};
+
+pub(crate) fn play(mut args: Args) -> Played {
     let mut next = || args.next().ok_or("vouch ROOT write|clear|check");
     let state = State::open(next()?)?;
     match next()?.as_str() {

@@ -10,8 +10,9 @@ use tljournal::disk::Disk;
 use tljournal_testkit::{Kill, Moment, World};
 use tljournal_tests::case_named;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut args = std::env::args().skip(1);
+use crate::{Args, Played};
+
+pub(crate) fn play(mut args: Args) -> Played {
     let mut next = || args.next().ok_or("kill-one ROOT run|recover CASE MOMENT");
     let (world, what, case) = (World::at(next()?), next()?, next()?);
     let kill = Kill::at(next()?.parse::<Moment>()?);

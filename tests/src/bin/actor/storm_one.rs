@@ -2,8 +2,9 @@
 
 use tljournal_tests::{Survivor, Vandal, Worker};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut args = std::env::args().skip(1);
+use crate::{Args, Played};
+
+pub(crate) fn play(mut args: Args) -> Played {
     let mut next = || args.next().ok_or("storm-one ROOT ROLE LAST SEED");
     let (root, role) = (next()?.into(), next()?);
     let (last, seed) = (next()?.parse()?, next()?.parse()?);

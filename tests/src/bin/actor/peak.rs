@@ -13,10 +13,12 @@ use tljournal::{Manifest, SourceEntry, Timestamp, TreeOptions, TreeSource};
 use tljournal_cli::describe::Description;
 use tljournal_testkit::{World, explain};
 
+use crate::{Args, Played};
+
 type Said = Result<(), String>;
 
-fn main() {
-    let arguments: Vec<_> = std::env::args().skip(1).collect();
+pub(crate) fn play(args: Args) -> Played {
+    let arguments: Vec<_> = args.collect();
     let [root, name, number] = &arguments[..] else {
         panic!("peak ROOT NAME NUMBER");
     };
@@ -43,6 +45,7 @@ fn main() {
     let said = meet();
     println!("{}", peak_kib() - before);
     println!("{}", said.err().unwrap_or_default());
+    Ok(())
 }
 
 /// The most memory that this process ever had.

@@ -160,7 +160,7 @@ fn g8_a_filesystem_where_a_rename_may_replace_something_is_refused() {
         "{said:?}"
     );
     assert!(
-        explain(&said).contains("replacing something else"),
+        explain(&said).contains("replace another file"),
         "{}",
         explain(&said)
     );

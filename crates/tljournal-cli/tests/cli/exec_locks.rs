@@ -124,7 +124,7 @@ fn wanting_alone_what_an_ancestor_shares_is_refused_at_once() {
         assert_eq!(done.code, 125, "{done:?}");
         assert!(
             done.err
-                .contains("which this process belongs to, shares it"),
+                .contains("which this process belongs to, holds it shared"),
             "{done:?}"
         );
     }

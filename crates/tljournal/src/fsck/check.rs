@@ -15,39 +15,38 @@ use crate::lock::Holders;
 use crate::look::Look;
 use crate::model::RelPath;
 
-/// Whoever is told of findings; breaks to end the check.
+/// Receives findings; a break ends the check.
 pub(crate) type Told<'a> = &'a mut dyn FnMut(Finding) -> ControlFlow<()>;
 
-/// How long a process may be putting things in place before what waits for it is given up, if the caller sets no
-/// limit.
+/// How long the check waits for a process that is applying changes, if the caller sets no limit.
 const MOMENT_WAIT: Duration = Duration::from_secs(60);
 
-/// A check that is under way.
+/// A check in progress.
 pub(super) struct Check<'a> {
     pub(super) look: &'a Look<'a>,
     pub(super) options: &'a FsckOptions,
     told: Told<'a>,
     pub(super) report: FsckReport,
-    /// Who holds what; nobody does in a copy.
+    /// The holders of locks; `None` in a copy.
     pub(super) holders: Option<Holders>,
-    /// How many places there is nothing at because it was not copied.
+    /// How many places are empty because they were not copied.
     pub(super) not_copied: u64,
-    /// What was asked for, as long as nothing is found to be recorded there.
+    /// The requested paths for which nothing recorded has been found yet.
     pub(super) unknown: BTreeSet<&'a RelPath>,
     gave_up: Cell<bool>,
 }
 
-/// Why a part of a check ended before it was done.
+/// Why a part of a check ended early.
 pub(super) enum Stop {
-    /// Somebody wanted it to.
+    /// The caller cancelled it.
     Asked,
-    /// Somebody works, and that cannot be followed from here.
+    /// Another process changed the database, which this check cannot follow.
     Outdated,
-    /// It cannot go on.
+    /// It failed.
     Failed(Error),
 }
 
-/// Checks everything that can be, and tells each finding as it is found.
+/// Checks everything that can be checked, and reports each finding as it is found.
 pub(crate) fn check(look: &Look<'_>, options: &FsckOptions, told: Told<'_>) -> FsckReport {
     let mut check = Check {
         look,
@@ -68,7 +67,7 @@ pub(crate) fn check(look: &Look<'_>, options: &FsckOptions, told: Told<'_>) -> F
     check.report
 }
 
-/// Tells why the database cannot be opened at all. Gives the error back if that is no finding.
+/// Reports why the database cannot be opened at all. Returns the error if it is not a finding.
 pub(crate) fn tell_unopened(
     error: Error,
     (root, home): (&Utf8Path, &Utf8Path),
@@ -97,14 +96,15 @@ pub(crate) fn tell_unopened(
     };
     let mut report = FsckReport::default();
     report.count(&finding);
-    let everything = "everything else: only the database can tell what should be";
+    let everything = "everything else: the database that describes it cannot be read";
     report.unchecked.push(everything.to_owned());
-    // There is nothing more that could be ended.
+    // There is nothing more to cancel.
     let _ = told(finding);
     Ok(report)
 }
 
-/// The paths of which nothing is known yet; the home itself, and what is above it, is there anyway.
+/// The requested paths that are not known to be recorded, without the home and the directories above it, which always
+/// exist.
 fn unknown_yet<'a>(look: &Look<'_>, paths: &'a [RelPath]) -> BTreeSet<&'a RelPath> {
     let can_be_recorded = |path: &&RelPath| look.map.place(path).is_ok();
     paths.iter().filter(can_be_recorded).collect()
@@ -113,7 +113,7 @@ fn unknown_yet<'a>(look: &Look<'_>, paths: &'a [RelPath]) -> BTreeSet<&'a RelPat
 impl Check<'_> {
     fn all(&mut self) -> Result<(), Stop> {
         if !self.look.at_home {
-            self.leave_out("who lives: this is a copy, or was moved here");
+            self.leave_out("which runs are running: this is a copy, or was moved here");
         }
         self.part("transactions", Self::transactions)?;
         if self.options.paths.is_empty() {
@@ -128,7 +128,7 @@ impl Check<'_> {
         self.part("entries", Self::entries)
     }
 
-    /// Runs a part. One that cannot go on keeps the others from nothing.
+    /// Runs a part. A failure does not stop the other parts.
     pub(super) fn part(
         &mut self,
         what: &str,
@@ -140,14 +140,14 @@ impl Check<'_> {
         }
     }
 
-    /// Tells that something cannot be looked at.
+    /// Reports that something could not be checked.
     pub(super) fn tell_failure(&mut self, what: &str, error: &Error) -> Result<(), Stop> {
         let finding = match error {
             Error::Damaged(Damage::Catalog { source, .. }) => {
                 Finding::new(Code::DatabaseDamaged, DATABASE).actual(source)
             }
             Error::Lock(_) => {
-                // It may have been given up because somebody wanted the check to end.
+                // The wait may have failed because the check was cancelled.
                 self.go_on()?;
                 self.report.unconfirmed += 1;
                 self.leave_out(&format!("`{what}`: {}", chain(error)));
@@ -158,9 +158,9 @@ impl Check<'_> {
         self.tell(finding)
     }
 
-    /// Tells a finding.
+    /// Reports a finding.
     pub(super) fn tell(&mut self, finding: Finding) -> Result<(), Stop> {
-        // What others did since would be taken for damage.
+        // Changes by other processes would look like damage.
         if self.look.is_outdated()? {
             return Err(Stop::Outdated);
         }
@@ -171,7 +171,7 @@ impl Check<'_> {
         }
     }
 
-    /// Ends here if somebody wants it to.
+    /// Ends the check if it was cancelled.
     pub(super) fn go_on(&self) -> Result<(), Stop> {
         match self.options.watch.is_stopped() {
             true => Err(Stop::Asked),
@@ -179,7 +179,7 @@ impl Check<'_> {
         }
     }
 
-    /// A moment in which nothing is being put in place. Who had to give up waiting for one does not wait again.
+    /// Waits until no changes are being applied. After one timeout it does not wait again.
     pub(super) fn moment(&self) -> Result<Moment, Error> {
         let wait = match self.gave_up.get() {
             true => Duration::ZERO,
@@ -192,7 +192,7 @@ impl Check<'_> {
         moment
     }
 
-    /// Notes something that is not checked, and why.
+    /// Notes what is not checked, and why.
     pub(super) fn leave_out(&mut self, what: &str) {
         self.report.unchecked.push(what.to_owned());
     }

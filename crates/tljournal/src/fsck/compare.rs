@@ -1,4 +1,4 @@
-//! What is recorded at one place, compared with what is there; without reading content.
+//! Compares the record of one place with the disk, without reading content.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,40 +12,40 @@ use crate::look::Look;
 use crate::model::{Digest, Entry, EntryKind, Kind, Place, Signature, Stat};
 use crate::tree::{self, Depth, Difference, DifferenceKind};
 
-/// What came of one place.
+/// The result for one place.
 #[derive(Debug, Default)]
 pub(super) struct Compared {
     pub(super) findings: Vec<Finding>,
-    /// The content that is still to be compared.
+    /// The content that must still be compared.
     pub(super) to_read: Option<ToRead>,
-    /// How many entries were looked at.
+    /// The number of entries compared.
     pub(super) entries: u64,
 }
 
-/// Files whose content is to be compared.
+/// Files whose content must be compared.
 #[derive(Debug)]
 pub(super) struct ToRead {
     pub(super) place: Place,
     pub(super) entry: EntryRow,
-    /// What the files lie below.
+    /// The directory above the files.
     pub(super) root: Dir,
     pub(super) what: Arc<[Entry]>,
     pub(super) files: Vec<usize>,
-    /// What the signature of each said when it was looked at.
+    /// What the signature of each file said.
     pub(super) touched: Touched,
 }
 
-/// Whether somebody has written to a file since it was recorded.
+/// Whether a file was written to since it was recorded.
 #[derive(Debug)]
 pub(super) enum Touched {
-    /// It is one file, and this is the answer.
+    /// For a single file.
     File(bool),
-    /// It is a tree, and its signature knows.
+    /// For a tree, by its signature.
     Tree(Option<Signature>),
 }
 
 impl Look<'_> {
-    /// Compares what is at a place with what is recorded there.
+    /// Compares the disk with the record of a place.
     pub(super) fn compare(
         &self,
         place: &Place,
@@ -80,9 +80,9 @@ impl Look<'_> {
             let actual = format!("a {}", stat.kind.as_str());
             let mut finding = finding(code).expected(said(entry)).actual(actual);
             if expected == Kind::Dir {
-                // An installation refuses to replace what is no tree.
+                // An installation refuses to replace anything but a tree.
                 finding.advice =
-                    "`tljournal fsck --repair` installs the tree again, and keeps this aside"
+                    "`tljournal fsck --repair` installs the tree again and sets this aside"
                         .to_owned();
             }
             return Ok(one(finding));
@@ -125,7 +125,7 @@ impl Look<'_> {
         }
     }
 
-    /// How whose a file is, and what is set on it, differs from what is recorded.
+    /// How the owner and attributes of a file differ from the record.
     fn facts_differ(
         &self,
         entry: &EntryRow,
@@ -253,7 +253,7 @@ impl Look<'_> {
             .about(Subject::Entry(place.clone()))
     }
 
-    /// Makes findings of what is different in a tree: each cause once, without what follows from it.
+    /// Converts the differences of a tree to findings: each cause once, without its consequences.
     fn told_of_tree(
         &self,
         place: &Place,
@@ -268,7 +268,7 @@ impl Look<'_> {
                     moves_mtime.insert(parent_of(path));
                 }
                 DifferenceKind::Extra => _ = moves_mtime.insert(parent_of(path)),
-                // Another target, or another inode, is another entry.
+                // A link with another target or another inode was replaced.
                 DifferenceKind::Target { .. } | DifferenceKind::HardLinks => {
                     moves_mtime.extend([path, parent_of(path)]);
                 }
@@ -288,7 +288,7 @@ impl Look<'_> {
         Ok(found)
     }
 
-    /// Makes a finding of one thing that is different in a tree.
+    /// Converts one difference of a tree to a finding.
     pub(super) fn told_inside(
         &self,
         place: &Place,
@@ -323,7 +323,7 @@ impl Look<'_> {
     }
 }
 
-/// The file at a place as the only one below its parent.
+/// The file at a place, as the only entry below its parent.
 fn file(place: &Place, entry: &EntryRow, digest: Digest) -> Entry {
     Entry {
         path: place.path.name().to_owned(),
@@ -338,7 +338,7 @@ fn file(place: &Place, entry: &EntryRow, digest: Digest) -> Entry {
 }
 
 impl Touched {
-    /// Whether somebody has written to a file since it was recorded, as far as that shows.
+    /// Whether a file was written to since it was recorded, as far as its metadata shows.
     pub(super) fn is(&self, index: usize, entry: &Entry, stat: &Stat) -> bool {
         match self {
             Self::File(touched) => *touched,
@@ -350,7 +350,7 @@ impl Touched {
     }
 }
 
-/// What is recorded, for people.
+/// The record, for display.
 fn said(entry: &EntryRow) -> String {
     let kind = entry.image.kind.as_str();
     match (&entry.target, entry.image.kind) {
@@ -360,7 +360,7 @@ fn said(entry: &EntryRow) -> String {
     }
 }
 
-/// How what is known of a file without reading it differs.
+/// How the metadata of a file differs from its record.
 fn meta_differs(entry: &EntryRow, stat: &Stat) -> Option<(String, String)> {
     let image = &entry.image;
     let (mut wanted, mut actual) = (Vec::new(), Vec::new());
@@ -424,17 +424,17 @@ fn words(what: &DifferenceKind) -> (Code, Option<String>, Option<String>) {
     }
 }
 
-/// A user and a group, for people.
+/// A user and a group, for display.
 fn owner((uid, gid): (u32, u32)) -> String {
     format!("owner {uid}:{gid}")
 }
 
-/// The directory of an entry, as differences write it.
+/// The directory of an entry, in the form of a difference.
 fn parent_of(path: &str) -> &str {
     path.rsplit_once('/').map_or(".", |(parent, _)| parent)
 }
 
-/// The directories above an entry, as differences write them.
+/// The directories above an entry, in the form of a difference.
 fn ancestors(path: &str) -> impl Iterator<Item = &str> {
     path.match_indices('/').map(|(at, _)| &path[..at])
 }

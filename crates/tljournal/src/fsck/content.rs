@@ -13,14 +13,14 @@ use crate::model::EntryKind;
 use crate::tree::{DifferenceKind, Reader, TreeError, cores};
 use crate::workers;
 
-/// One file: the number of what it belongs to, and its own there.
+/// One file: the index of its group, and its own index in it.
 type Job = (usize, usize);
 
-/// A file that is not as it should be, or cannot be read.
+/// A file that differs, or cannot be read.
 type Told = (Job, Result<DifferenceKind, TreeError>);
 
 impl Check<'_> {
-    /// Compares content. What is found is told from this thread, while others read.
+    /// Compares content. The calling thread reports the findings while other threads read.
     pub(super) fn read(&mut self, all: Vec<ToRead>) -> Result<(), Stop> {
         let jobs = jobs(&all);
         let bytes = |job: &Job| size(&all[job.0], job.1);
@@ -35,7 +35,7 @@ impl Check<'_> {
                 work();
             }
             let mut ended = Ok(());
-            // Each tells once that it is done.
+            // Each thread reports its end once.
             let mut working = threads.max(1);
             while working > 0
                 && let Ok(one) = told.recv()
@@ -83,8 +83,8 @@ impl Check<'_> {
         }
     }
 
-    /// Reads a file once more, in a moment in which nothing is being put in place. What was recorded anew
-    /// since the check began is left to the next one.
+    /// Reads a file once more while no changes are being applied. A place that was recorded again since the check
+    /// began is left to the next check.
     fn read_again(&self, of: &ToRead, index: usize) -> Result<Option<Finding>, Error> {
         let _moment = self.moment()?;
         let is_same = self
@@ -95,7 +95,7 @@ impl Check<'_> {
             return Ok(None);
         }
         let entry = &of.what[index];
-        // Somebody else may have renamed the directory that is held away.
+        // The open directory may have been renamed away meanwhile.
         let Some(what) = Reader::default().compare(&of.root, entry, &|_| {})? else {
             return Ok(None);
         };
@@ -123,7 +123,7 @@ impl Check<'_> {
 }
 
 impl ToRead {
-    /// Reads everything, and says whether it is as it should be.
+    /// Reads everything, and returns whether it matches the record.
     pub(super) fn is_right(&self) -> bool {
         let mut reader = Reader::default();
         let mut compare = |index: &usize| reader.compare(&self.root, &self.what[*index], &|_| {});
@@ -133,7 +133,7 @@ impl ToRead {
     }
 }
 
-/// All files, the large ones first, so that no core is left alone with one at the end.
+/// All files, large ones first, so that no core is left with one at the end.
 fn jobs(all: &[ToRead]) -> Vec<Job> {
     let each = all.iter().enumerate();
     let mut jobs: Vec<Job> = each
@@ -157,7 +157,7 @@ fn digest(kind: &EntryKind) -> String {
     }
 }
 
-/// Has nobody begin with another file when this is dropped.
+/// Stops the other threads from starting another file when this is dropped.
 struct End<'a>(&'a AtomicUsize);
 
 impl Drop for End<'_> {
@@ -166,12 +166,12 @@ impl Drop for End<'_> {
     }
 }
 
-/// Tells that a worker is done, also if it panics.
+/// Reports the end of a worker, even if it panics.
 struct Done<'a>(&'a Sender<Option<Told>>);
 
 impl Drop for Done<'_> {
     fn drop(&mut self) {
-        // Whoever listens may have panicked.
+        // The receiver may have panicked.
         let _ = self.0.send(None);
     }
 }
@@ -193,7 +193,7 @@ fn work(
         match reader.compare_while(&of.root, &of.what[index], &tick, &going) {
             Ok(None) => {}
             Ok(Some(what)) => {
-                // Whoever listens has ended the check otherwise.
+                // A receiver that is gone has ended the check.
                 let _ = told.send(Some((*job, Ok(what))));
             }
             Err(error) => {

@@ -5,7 +5,7 @@ use crate::catalog::BadRow;
 use crate::home::{DAMAGED_PREFIX, DATABASE, FOREIGN_JOURNAL};
 
 impl Check<'_> {
-    /// The pages, rows and manifests of the database, and what lies beside it.
+    /// Checks the pages, rows and manifests of the database, and the files next to it.
     pub(super) fn database(&mut self) -> Result<(), Stop> {
         let look = self.look;
         if look.ask(|catalog| catalog.is_older())? {
@@ -42,7 +42,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Rows that hold what was never written there.
+    /// Reports rows with invalid values.
     pub(super) fn unreadable_rows(&mut self) -> Result<(), Stop> {
         let bad = self.look.ask(|catalog| catalog.bad_rows())?;
         for BadRow {
@@ -55,7 +55,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Whether some statement found the database damaged before.
+    /// Reports whether an earlier statement found the database damaged.
     fn marks(&mut self) -> Result<(), Stop> {
         let (Some(state), Some(database)) = (&self.look.state, self.look.home.stat(DATABASE)?)
         else {

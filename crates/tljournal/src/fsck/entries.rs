@@ -6,11 +6,11 @@ use crate::error::Error;
 use crate::lock::Holders;
 use crate::model::{Kind, Place, RelPath};
 
-/// How many directories are held open for what is to be read below them.
+/// The largest number of directories that are kept open for reading content.
 const HELD_MAX: usize = 64;
 
 impl Check<'_> {
-    /// What stands at all places, and the content that is to be read, some of it at a time.
+    /// Checks all recorded places, and reads their content in batches.
     pub(super) fn entries(&mut self) -> Result<(), Stop> {
         let (mut to_read, mut trees) = (Vec::new(), Vec::new());
         let (mut elsewhere, mut bad) = (0, false);
@@ -32,7 +32,7 @@ impl Check<'_> {
             }
         }
         if bad && !self.options.paths.is_empty() {
-            // It would have been told with the database. Nobody knows which path it is about.
+            // It would have been reported with the database. The path of the row is not known.
             self.unreadable_rows()?;
             self.unknown.clear();
         }
@@ -48,7 +48,7 @@ impl Check<'_> {
         self.pins(&trees)
     }
 
-    /// Whether a place is among those that were asked for.
+    /// Whether a place is at or below a requested path.
     pub(super) fn is_wanted(&mut self, place: &Place) -> bool {
         let paths = &self.options.paths;
         let named: Vec<_> = paths
@@ -72,7 +72,7 @@ impl Check<'_> {
         }
     }
 
-    /// Tells what was found at a place, if it is still so; what is to be read there.
+    /// Reports the findings at a place after checking them again; returns the content to read.
     fn compared(
         &mut self,
         place: &Place,
@@ -94,7 +94,7 @@ impl Check<'_> {
         let whole = self.look.at_home || self.look.state.is_some();
         for finding in compared.findings {
             if finding.code == Code::Missing && !whole {
-                // A database that was copied without the journal's other files came alone, or with a few.
+                // A database that was copied without the journal's other files was copied alone, or with few files.
                 self.not_copied += 1;
             } else if self.is_within_paths(&finding) {
                 self.tell(finding)?;
@@ -103,7 +103,7 @@ impl Check<'_> {
         Ok(compared.to_read)
     }
 
-    /// Looks at a place in a moment in which nothing is being put in place.
+    /// Checks a place again while no changes are being applied.
     fn look_again(&mut self, place: &Place) -> Result<Compared, Stop> {
         let _moment = self.moment()?;
         if self.is_being_changed(place)? {
@@ -115,7 +115,7 @@ impl Check<'_> {
         }
     }
 
-    /// Whether a transaction that is past its commit point, and a finding of its own, changes a place.
+    /// Whether an unfinished transaction, which has a finding of its own, changes a place.
     pub(super) fn is_being_changed(&self, place: &Place) -> Result<bool, Error> {
         for row in self.look.ask(|catalog| catalog.unfinished())? {
             let changed = self.look.ask(|catalog| catalog.places(row.row))?;
@@ -126,7 +126,7 @@ impl Check<'_> {
         Ok(false)
     }
 
-    /// Whether a finding is about one of the paths that were asked for, and not only about their tree.
+    /// Whether a finding is about a requested path, and not only about its tree.
     pub(super) fn is_within_paths(&self, finding: &Finding) -> bool {
         let paths = &self.options.paths;
         let Ok(found) = RelPath::new(&finding.path) else {
@@ -135,7 +135,7 @@ impl Check<'_> {
         paths.is_empty() || paths.iter().any(|path| path.overlaps(&found))
     }
 
-    /// Tells who has pinned trees.
+    /// Reports the holders of pins.
     fn pins(&mut self, trees: &[Place]) -> Result<(), Stop> {
         let Some(holder_of) = self.holders.take().map(Holders::told) else {
             return Ok(());

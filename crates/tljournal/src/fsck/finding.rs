@@ -5,44 +5,44 @@ use super::{Code, Severity};
 use crate::catalog::{RunRecord, TxnRecord};
 use crate::model::{Place, RelPath, TxnId};
 
-/// One thing that is not as it should be, or is worth knowing.
+/// One problem or piece of information.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Finding {
-    /// What it is.
+    /// Its kind.
     pub code: Code,
-    /// The path that it is about, as the caller knows it; not escaped, and of anybody's making.
+    /// Its path, as the caller knows it; not escaped, and possibly hostile.
     pub path: String,
-    /// What should be.
+    /// The expected state.
     pub expected: Option<String>,
-    /// What is.
+    /// The actual state.
     pub actual: Option<String>,
-    /// The transaction that wrote it last, or that it is about, with its run.
+    /// The transaction that wrote it last, or that the finding is about, with its run.
     pub txn: Option<Box<TxnRecord>>,
-    /// The run that it is about, where that is not the run of the transaction.
+    /// The run that the finding is about, if it is not the run of the transaction.
     pub run: Option<Box<RunRecord>>,
     /// What to do.
     pub advice: String,
-    /// What is to be repaired.
+    /// What to repair.
     pub(crate) subject: Subject,
 }
 
-/// What a repair would be about.
+/// The subject of a repair.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Subject {
-    /// Nothing that a repair could name.
+    /// Nothing that can be repaired.
     None,
-    /// What is recorded at a place; for a tree, all of it.
+    /// The entry at a place; for a tree, all of it.
     Entry(Place),
     /// A transaction.
     Txn(TxnId),
     /// A name in a directory of the journal, given below `.state`.
     Own { dir: String, name: OsString },
-    /// Something that could not be cleared away, below `.state`.
+    /// A leftover that could not be deleted, below `.state`.
     Left(RelPath),
-    /// A name beside a target.
+    /// A name next to a target.
     Beside(Place),
-    /// A manifest, by what it is called.
+    /// A manifest, by its key.
     Manifest(Vec<u8>),
 }
 
@@ -80,7 +80,7 @@ impl Finding {
         self
     }
 
-    /// How bad it is.
+    /// Its severity.
     #[must_use]
     pub fn severity(&self) -> Severity {
         self.code.severity()

@@ -11,7 +11,7 @@ use crate::model::{Change, Entry, EntryKind, Kind, Spot};
 use crate::tree::{self, Depth, Reader};
 
 impl Check<'_> {
-    /// What is recorded as kept: that it is there, and if all content is read, that it is what was recorded.
+    /// Checks that retained content exists and, if all content is read, that it matches its record.
     pub(super) fn kept(&mut self) -> Result<(), Stop> {
         let Some(txns) = self.look.own_dir(TXN)? else {
             return Ok(());
@@ -35,10 +35,10 @@ impl Check<'_> {
         }
     }
 
-    /// Reads what is kept of a transaction, and keeps everybody from deleting it meanwhile.
+    /// Reads the retained content of a transaction, locked shared so that it is not deleted meanwhile.
     fn kept_content(&mut self, dir: &Dir, row: &KeptRow) -> Result<(), Stop> {
         let free = lock::try_shared(dir);
-        // Whoever has it alone is about to delete it.
+        // A process with an exclusive lock is about to delete it.
         if !free.is_ok_and(|free| free) || !self.is_kept(row)? {
             return Ok(());
         }
@@ -70,7 +70,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// What is wrong with what a change replaced, if anything is.
+    /// How replaced content differs from its record, if it does.
     fn kept_differs(
         &mut self,
         dir: &Dir,
@@ -101,7 +101,7 @@ impl Check<'_> {
                 Ok(found.map(|what| what.to_string()))
             }
             Kind::Dir => {
-                // One that cannot be read was told with the database.
+                // An unreadable manifest was reported with the database.
                 let manifest = self.look.ask(|catalog| catalog.manifest(&digest));
                 let Some(manifest) = manifest.ok().flatten() else {
                     return Ok(None);

@@ -7,10 +7,10 @@ use crate::disk::Dir;
 use crate::home::{ASIDE, DAMAGED_PREFIX, DATABASE, LOCK, LOG, RESERVE, SHM, STATE, TXN, WAL};
 use crate::model::{Kind, RunId, Stat};
 
-/// The lock files that whoever opens the journal for work makes.
+/// The lock files that every opening for work creates.
 const LOCKS: [&str; 2] = ["db", "runs"];
 
-/// Those that are made when they are needed, and the directory of named ones.
+/// The lock files that are created when they are needed, and the directory of named locks.
 const MORE_LOCKS: [&str; 7] = [
     "commit",
     "commit.turnstile",
@@ -22,7 +22,7 @@ const MORE_LOCKS: [&str; 7] = [
 ];
 
 impl Check<'_> {
-    /// The journal's own files: that those are there that have to be, and no others, and whose they are.
+    /// Checks the journal's own files: none is missing, there are no others, and their owners are right.
     pub(super) fn layout(&mut self) -> Result<(), Stop> {
         let look = self.look;
         if let Some(stat) = look.home.stat(STATE)?.filter(|stat| stat.kind != Kind::Dir) {
@@ -33,7 +33,7 @@ impl Check<'_> {
                 return self.tell(Finding::new(Code::LayoutMissing, self.shown(STATE)));
             }
             self.leave_out(
-                "staged and kept content, locks, logs: the database lies here without `.state`",
+                "staged and kept content, locks, logs: the database is here without `.state`",
             );
             return Ok(());
         };
@@ -73,7 +73,7 @@ impl Check<'_> {
         below.unwrap_or(&path).to_string()
     }
 
-    /// Tells if something of the journal's is missing, or something else is in its place.
+    /// Reports a file of the journal that is missing or of another kind.
     fn must_be(&mut self, dir: &Dir, at: &str, name: &str, kind: Kind) -> Result<(), Stop> {
         let path = self.look.shown_own(at, name);
         match dir.stat(name)? {
@@ -90,7 +90,7 @@ impl Check<'_> {
     ) -> Result<(), Stop> {
         let actual = match stat.kind == kind {
             true if kind == Kind::Dir || stat.links == 1 => return Ok(()),
-            true => "a file with a second name".to_owned(),
+            true => "a file with several hard links".to_owned(),
             false => format!("a {}", stat.kind.as_str()),
         };
         let finding = Finding::new(Code::Planted, path);
@@ -102,7 +102,7 @@ impl Check<'_> {
     }
 
     fn stray(&mut self, dir: &str, name: &OsStr) -> Result<(), Stop> {
-        // A database that is being made anew is nobody's stray: whoever makes it has the commit lock.
+        // A database that is being created is not a stray: its creator holds the commit lock.
         let moment = self.moment()?;
         let there = match (&self.look.state, dir) {
             (None, _) => None,
@@ -189,7 +189,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// What belongs to another user than the home cannot be written by whoever works there.
+    /// Reports files of another user than the home's owner, which that owner cannot write.
     fn owners(&mut self, state: &Dir) -> Result<(), Stop> {
         let look = self.look;
         let owner = look.home.own_stat()?.uid;

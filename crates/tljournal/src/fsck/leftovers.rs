@@ -7,12 +7,12 @@ use crate::disk::{Dir, removal};
 use crate::home::{STAGED_PATHS, TXN};
 use crate::model::{RelPath, TxnId};
 
-/// What to do where no command of this machine helps by itself.
-const MEND: &str = "mend what the system says, then run `tljournal fsck --repair`, as root if need be: it copies what is \
-                    evidence, and deletes the rest";
+/// The advice if there is no single command that deletes it.
+const MEND: &str = "fix the reported error, then run `tljournal fsck --repair`, as root if needed: it copies what is \
+                    worth keeping and deletes the rest";
 
 impl Check<'_> {
-    /// What is over and could not be cleared away, and is there still.
+    /// Reports leftovers that could not be deleted and still exist.
     pub(super) fn leftovers(&mut self) -> Result<(), Stop> {
         let mut reasons: BTreeMap<String, Vec<(u32, String)>> = BTreeMap::new();
         for row in self.look.ask(|catalog| catalog.leftovers())? {
@@ -66,14 +66,14 @@ impl Check<'_> {
         self.tell(finding)
     }
 
-    /// Whether something is recorded as what could not be cleared away.
+    /// Whether something is recorded as a leftover that could not be deleted.
     pub(super) fn is_left_behind(&self, path: &str) -> Result<bool, Stop> {
         let rows = self.look.ask(|catalog| catalog.leftovers())?;
         Ok(rows.iter().any(|row| row.path == path))
     }
 }
 
-/// Whether nothing lies in the directory of a transaction: what could not be cleared away lies beside its target.
+/// Whether the directory of a transaction is empty: then the leftover is next to its target.
 fn is_empty(txns: &Dir, name: &str) -> bool {
     let names = txns.open_dir(name).and_then(|dir| dir.names());
     names.is_ok_and(|names| names.iter().all(|name| name == STAGED_PATHS))

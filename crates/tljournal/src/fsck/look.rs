@@ -11,13 +11,13 @@ use crate::lock::{self, Awaited, Mode, Wait};
 use crate::look::Look;
 use crate::model::RunId;
 
-/// A moment in which nothing is being put in place; over when this is dropped.
+/// While this exists, no changes are being applied.
 pub(super) struct Moment {
     _lock: Option<File>,
 }
 
 impl Look<'_> {
-    /// The path that people know something by among the journal's own files.
+    /// The path of one of the journal's own files, for display.
     pub(super) fn shown_own(&self, dir: &str, name: &str) -> String {
         let path = match dir.is_empty() {
             true => self.home.path().join(STATE).join(name),
@@ -27,22 +27,22 @@ impl Look<'_> {
         below.unwrap_or(&path).to_string()
     }
 
-    /// The transaction with this number, as history tells it; `None` too if its row cannot be read.
+    /// The record of the transaction with this number; `None` also if its row cannot be read.
     pub(super) fn txn(&self, number: i64) -> Option<Box<TxnRecord>> {
         let record = self.ask(|catalog| catalog.txn_record(number));
         record.ok().flatten().map(Box::new)
     }
 
-    /// The run with this id, as history tells it.
+    /// The record of the run with this id.
     pub(super) fn run(&self, id: RunId) -> Option<Box<RunRecord>> {
         let record = self.ask(|catalog| catalog.run_record(id));
         record.ok().flatten().map(Box::new)
     }
 
-    /// Waits until nobody is putting anything in place, and keeps everybody from it.
+    /// Waits until no changes are being applied, and prevents new ones.
     ///
     /// # Errors
-    /// [`Error::Lock`] when somebody was at it for so long, or until the check was to end.
+    /// [`Error::Lock`] when that took too long, or the check was cancelled.
     pub(super) fn moment(&self, watch: &FsckWatch, limit: Duration) -> Result<Moment, Error> {
         let open = || {
             self.own_dir(LOCK)?

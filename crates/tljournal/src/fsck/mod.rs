@@ -1,10 +1,10 @@
-//! Whether everything is as the catalog says, and as the journal keeps it.
+//! Checks whether the disk matches the catalog, and whether the journal's own files are intact.
 //!
-//! It looks, tells each thing that is not right, and goes on. Nothing is written, made, moved or deleted, not
-//! even a lock file: it works on a read-only mount and on a copy, and says what it could not check there.
-//! [`repair`] and [`rebuild`] change something, and are asked for by name.
+//! A check reports each problem and continues. It writes, creates, moves and deletes nothing, not even a lock file:
+//! it works on a read-only mount and on a copy, and reports what it could not check there. [`repair`] and [`rebuild`]
+//! change something, and are requested by name.
 //!
-//! # What is looked at
+//! # What is checked
 //!
 //! | | quick | default | full |
 //! |---|---|---|---|
@@ -14,17 +14,17 @@
 //! | runs, locks, tags, layout of `.state` | all | all | all |
 //! | files, links, trees | kinds, sizes, modes, mtimes, targets, names, hard links | and what the signature cannot vouch for is hashed | everything is hashed |
 //!
-//! # Beside those who work
+//! # Concurrent work
 //!
-//! What a living transaction has, is no finding. What looks wrong is looked at a second time, with the commit
-//! lock shared and the row read again: while it is shared nothing is being put in place, so that rows and disk
-//! say the same, or something is wrong. Only then it is told. Where nobody can work (a copy), nothing is locked.
+//! Files of a running transaction are not reported. A suspect is checked again under the shared commit lock, with its
+//! row read again: while that lock is held no changes are being applied, so a difference between rows and disk is
+//! real. Only then it is reported. In a copy, where no process works, nothing is locked.
 //!
-//! # How it goes
+//! # Structure
 //!
-//! What is read lies in the room `look`; here `look` adds the moment in which nothing is being put in place. Each other file is one part: it is given a
-//! [`Check`], and tells [`Finding`]s. What there is to tell stands in `code`, once. Structure comes first,
-//! so that it is known how much is to be hashed; then all of that, the largest first, on every core.
+//! The module `look` reads; here it adds the state in which no changes are being applied. Each other file is one
+//! part: it receives a [`Check`] and reports [`Finding`]s. All texts are in `code`. Structure is checked first, which
+//! determines how much is to be hashed; then content is hashed on all cores, largest files first.
 //!
 //! [`repair`]: crate::Journal::repair
 //! [`rebuild`]: crate::Options::rebuild

@@ -4,20 +4,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::{Finding, Severity};
 use crate::model::RelPath;
 
-/// How closely is looked.
+/// How thoroughly is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FsckDepth {
-    /// At names, kinds, sizes, modes, mtimes, link targets and signatures; no content is read.
+    /// Names, kinds, sizes, modes, mtimes, link targets and signatures; no content is read.
     Quick,
-    /// Also at the content that the signature cannot vouch for, and at the pages of the database.
+    /// Also the content that signatures do not prove unchanged, and the pages of the database.
     #[default]
     Default,
-    /// At all content, and at all of the database.
+    /// All content, and the whole database.
     Full,
 }
 
 impl FsckDepth {
-    /// The word for people and programs.
+    /// The word for display and for programs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -28,19 +28,19 @@ impl FsckDepth {
     }
 }
 
-/// What is looked at, and how.
+/// What is checked, and how.
 #[derive(Debug, Clone, Default)]
-#[must_use = "options look at nothing by themselves"]
+#[must_use = "options do nothing until a check uses them"]
 pub struct FsckOptions {
-    /// How closely.
+    /// How thoroughly.
     pub depth: FsckDepth,
-    /// Only what stands at, above or below these paths; the rest of the journal is not looked at then.
+    /// Only places at, above or below these paths; other parts of the journal are not checked then.
     pub paths: Vec<RelPath>,
-    /// Told how far it is, and whether it is to end.
+    /// Receives the progress, and can cancel the check.
     pub watch: Arc<FsckWatch>,
 }
 
-/// How far a check is; it can be ended by it, from any thread.
+/// The progress of a check, which can be cancelled from any thread.
 #[derive(Debug, Default)]
 pub struct FsckWatch {
     read: AtomicU64,
@@ -49,25 +49,25 @@ pub struct FsckWatch {
 }
 
 impl FsckWatch {
-    /// How many bytes of content have been read, of how many; 0 as long as that is not known.
+    /// The bytes of content read, and the total; 0 while that is not known.
     #[must_use]
     pub fn bytes(&self) -> (u64, u64) {
         let read = self.read.load(Ordering::Relaxed);
         (read, self.total.load(Ordering::Relaxed))
     }
 
-    /// Has the check end soon, with what was found until then.
+    /// Cancels the check soon; it returns what was found until then.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
     }
 
-    /// What [`FsckWatch::stop`] sets: a handler of signals may.
+    /// The flag that [`FsckWatch::stop`] sets, for signal handlers.
     #[must_use]
     pub fn stop_flag(&self) -> Arc<AtomicBool> {
         self.stopped.clone()
     }
 
-    /// Whether it is to end.
+    /// Whether the check is cancelled.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
@@ -82,7 +82,7 @@ impl FsckWatch {
     }
 }
 
-/// What was looked at, and how much was found.
+/// What was checked, and how much was found.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct FsckReport {
@@ -92,26 +92,26 @@ pub struct FsckReport {
     pub warnings: u64,
     /// Findings that are notices.
     pub notices: u64,
-    /// Files, links and directories that were looked at.
+    /// Files, links and directories that were compared.
     pub entries: u64,
     /// Bytes of content that were hashed.
     pub hashed_bytes: u64,
     /// What could not be checked, and why.
     pub unchecked: Vec<String>,
-    /// Whether it was ended before it was done.
+    /// Whether it was cancelled.
     pub cancelled: bool,
-    /// Whether it came to nothing because somebody worked meanwhile, which cannot be followed by who may not write
-    /// there: it can be repeated.
+    /// Whether another process changed the database meanwhile, which this process cannot follow without write access:
+    /// the check can be repeated.
     pub outdated: bool,
-    /// Places where something looked wrong, and that could not be looked at again while nobody put anything in place:
-    /// whether it is wrong is not known.
+    /// Suspects that could not be checked again because another process kept applying changes: it is unknown whether
+    /// they are problems.
     pub unconfirmed: u64,
-    /// The paths that were asked for at, above and below which nothing is recorded.
+    /// The requested paths at, above and below which nothing is recorded.
     pub unknown: Vec<RelPath>,
 }
 
 impl FsckReport {
-    /// Whether nothing that is an error was found, and nothing that looked like one was left open.
+    /// Whether there are no errors, and no suspects that may be errors.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.errors == 0 && !self.outdated && self.unconfirmed == 0

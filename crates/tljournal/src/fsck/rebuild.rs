@@ -1,8 +1,8 @@
-//! A new database, from what can still be read of the old one and from what is on disk.
+//! Builds a new database from the readable rows of the old one and the files on disk.
 //!
-//! It is made under another name, complete and synced, before the old one is touched. Then the old one goes
-//! aside, and whoever opens the journal for work next finds no database, and takes the new one: that may be
-//! this process, or, if it is killed there, any other. A kill before that leaves the old one where it is.
+//! It is built under another name, complete and synced, before the old one is touched. Then the old one is set aside,
+//! and the next opening for work finds no database and takes the new one: in this process or, if it is killed, in
+//! another one. A kill before that leaves the old one in place.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -19,39 +19,38 @@ use crate::model::{
 };
 use crate::tree;
 
-/// What is to be taken into a new database besides what the old one says.
+/// What a new database contains besides the salvaged rows.
 #[derive(Debug, Clone, Default)]
-#[must_use = "options rebuild nothing by themselves"]
+#[must_use = "options do nothing until a rebuild uses them"]
 pub struct RebuildOptions {
-    /// Trees and files that are taken as they are on disk.
+    /// Trees and files that are recorded as they are on disk.
     pub adopt: Vec<RelPath>,
-    /// Whether to rebuild a database that is sound.
+    /// Whether to rebuild a sound database.
     pub force: bool,
 }
 
-/// What a new database was made of.
+/// The contents of a new database.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Rebuilt {
-    /// Rows that were saved from the old one, by table, and how many were not right.
+    /// Salvaged rows by table, with the number of invalid ones.
     pub rows: Vec<(String, u64, u64)>,
-    /// Tables of which there may have been more, behind a damaged page.
+    /// Tables that may have had more rows, behind a damaged page.
     pub cut: Vec<String>,
-    /// Paths whose record is as what is on disk.
+    /// Paths whose record matches the disk.
     pub entries: u64,
-    /// Paths that were recorded, and are not so on disk: they are not recorded any more.
+    /// Paths whose record does not match the disk and was dropped.
     pub dropped: Vec<String>,
-    /// Paths that were taken as they are.
+    /// Paths that were adopted.
     pub adopted: Vec<String>,
-    /// Where the old database is kept.
+    /// The path of the old database.
     pub kept: Option<String>,
 }
 
-/// The name of the transaction that stands for what was taken from disk.
+/// The label of the transaction that records the adopted paths.
 const LABEL: &str = "rebuilt";
 
-/// Makes a new database under another name, ready to be taken. What differs from what is on disk, looked at so
-/// closely, is not recorded any more.
+/// Builds a new database under another name. Records that differ from the disk, compared at this depth, are dropped.
 pub(crate) fn make(
     home: &Home,
     features: HomeRow,
@@ -59,7 +58,7 @@ pub(crate) fn make(
     options: &RebuildOptions,
     depth: FsckDepth,
 ) -> Result<Rebuilt, Error> {
-    // What is named has to be there before anything is made.
+    // The named paths must exist before anything is created.
     let adopted = adopt(home, &options.adopt)?;
     clear(home)?;
     drop(home.state.create_own_file(REBUILDING)?);
@@ -89,12 +88,12 @@ pub(crate) fn make(
             catalog.remove_entry(place)?;
         }
         if depth != FsckDepth::Full {
-            // No content was read, so that no signature stands for any.
+            // No content was read, so no signature proves any.
             catalog.distrust_all()?;
         }
         record(catalog, home, &adopted, &mut rebuilt)
     })?;
-    // The one file has to tell everything.
+    // The one file must be complete.
     catalog.checkpoint()?;
     drop(catalog);
     for suffix in [WAL_SUFFIX, SHM_SUFFIX] {
@@ -109,7 +108,7 @@ pub(crate) fn make(
     Ok(rebuilt)
 }
 
-/// Removes what an earlier attempt left.
+/// Removes the files of an earlier attempt.
 fn clear(home: &Home) -> Result<(), Error> {
     let (wal, shm) = (
         format!("{REBUILDING}{WAL_SUFFIX}"),
@@ -123,7 +122,7 @@ fn clear(home: &Home) -> Result<(), Error> {
     Ok(())
 }
 
-/// The places whose record is not as what is on disk.
+/// The places whose record differs from the disk.
 fn differing(
     home: &Home,
     catalog: &Mutex<Catalog>,
@@ -149,7 +148,7 @@ fn differing(
         };
         let is_same = match look.compare(&place, &entry, depth) {
             Ok(compared) => {
-                // What later transactions did inside a tree is a notice.
+                // Changes of later transactions inside a tree are a notice.
                 let is_notice = |finding: &Finding| finding.severity() == Severity::Notice;
                 compared.findings.iter().all(is_notice)
                     && compared.to_read.is_none_or(|to_read| to_read.is_right())
@@ -167,7 +166,7 @@ fn differing(
     Ok(differing)
 }
 
-/// What is on disk at a path that is to be taken as it is.
+/// The state of a path that is adopted.
 struct Adopted {
     place: Place,
     row: EntryRow,
@@ -222,7 +221,7 @@ fn adopt(home: &Home, paths: &[RelPath]) -> Result<Vec<Adopted>, Error> {
     Ok(all)
 }
 
-/// Records what was taken from disk, as a transaction of its own, and that the database was rebuilt.
+/// Records the adopted paths, as one transaction, and the rebuild.
 fn record(
     catalog: &Catalog,
     home: &Home,
@@ -257,7 +256,7 @@ fn record(
     }
     catalog.move_txn(txn, TxnState::Committed, TxnState::Applied, None)?;
     let detail = format!(
-        "{} records are as what is on disk, {} are not and were dropped, {} were taken from it",
+        "{} records match the disk, {} do not and were dropped, {} were adopted from it",
         rebuilt.entries,
         rebuilt.dropped.len(),
         rebuilt.adopted.len()
@@ -297,7 +296,7 @@ impl Rebuilt {
     }
 }
 
-/// Whether a database is sound, so that there is no need to rebuild it.
+/// Whether a database is sound, so that it needs no rebuild.
 pub(crate) fn is_sound(catalog: &Catalog) -> Result<bool, Error> {
     Ok(catalog.check_pages(true)?.is_empty()
         && catalog.dangling_rows()?.is_empty()

@@ -2,7 +2,7 @@ use super::check::{Check, Stop};
 use super::{Code, Finding};
 
 impl Check<'_> {
-    /// Runs that are dead and have not said that they ended.
+    /// Reports runs that are not running and recorded no end.
     pub(super) fn runs(&mut self) -> Result<(), Stop> {
         let look = self.look;
         let open = look.ask(|catalog| catalog.open_runs())?;
@@ -15,7 +15,7 @@ impl Check<'_> {
         if dead.is_empty() {
             return Ok(());
         }
-        // One that ended since it was read has said so before its byte was free.
+        // A run that ended after the list was read recorded its end before it released its byte.
         let still = look.ask(|catalog| catalog.open_runs())?;
         dead.retain(|run| still.iter().any(|open| open.id == *run));
         for id in dead {
@@ -25,7 +25,7 @@ impl Check<'_> {
                 .map_or_else(|| id.to_string(), |run| run.number.to_string());
             let mut finding = Finding::new(Code::RunDead, format!("run {name}"))
                 .expected("its end")
-                .actual("nobody holds its byte");
+                .actual("it is no longer running");
             finding.run = run;
             self.tell(finding)?;
         }

@@ -12,7 +12,7 @@ use crate::lock;
 use crate::model::{Kind, Place, Stat, TxnId, TxnState};
 
 impl Check<'_> {
-    /// What lies where transactions stage, and beside their targets.
+    /// Checks the staging directories of transactions, and the staging slots next to targets.
     pub(super) fn staging(&mut self) -> Result<(), Stop> {
         if let Some(txns) = self.look.own_dir(TXN)? {
             for name in txns.names()? {
@@ -26,14 +26,14 @@ impl Check<'_> {
         self.beside()
     }
 
-    /// Something among the directories of transactions that is none.
+    /// Reports an entry among the directories of transactions that is not one.
     fn stray_in_staging(&mut self, name: &OsStr) -> Result<(), Stop> {
         let path = self.look.shown_own(TXN, &name.to_string_lossy());
         let finding = Finding::new(Code::StagingStray, path);
         self.tell(finding.about(Subject::own(TXN, name)))
     }
 
-    /// The directory of one transaction.
+    /// Checks the directory of one transaction.
     fn staged(&mut self, txns: &Dir, id: TxnId) -> Result<(), Stop> {
         let look = self.look;
         let row = look.ask(|catalog| catalog.txn(id))?;
@@ -60,7 +60,7 @@ impl Check<'_> {
             return Ok(());
         };
         let code = match code {
-            // A row is written before its directory is made, and synced later.
+            // The row is written before the directory is created, and synced later.
             Code::StagingOrphan if locked || look.ask(|catalog| catalog.txn(id))?.is_some() => {
                 return Ok(());
             }
@@ -79,14 +79,14 @@ impl Check<'_> {
         self.tell(finding)
     }
 
-    /// Whether what a transaction left is there for a reason.
+    /// Whether what a transaction left is still needed.
     fn is_needed(&self, row: &TxnRow) -> Result<bool, Error> {
         let look = self.look;
         Ok(look.ask(|catalog| catalog.is_unsettled(row.row))?
             || look.ask(|catalog| catalog.is_kept(row.row))?)
     }
 
-    /// What was staged beside targets on other filesystems.
+    /// Checks the staging slots next to targets on other filesystems.
     fn beside(&mut self) -> Result<(), Stop> {
         let look = self.look;
         let mut seen = BTreeSet::new();
@@ -104,7 +104,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// What was staged beside one target.
+    /// Checks the staging slots next to one target.
     fn beside_target(&mut self, place: &Place, home: &Stat) -> Result<(), Stop> {
         let Some(parent) = self.look.parent(place)? else {
             return Ok(());
@@ -159,7 +159,7 @@ fn is_over(row: &TxnRow) -> bool {
     matches!(row.state, TxnState::Applied | TxnState::Aborted)
 }
 
-/// Whether somebody has locked the directory of a transaction; `None` if it is gone.
+/// Whether another process has locked the directory of a transaction; `None` if it does not exist.
 fn is_at_work(txns: &Dir, id: TxnId) -> Result<Option<bool>, DiskError> {
     let Some(dir) = crate::disk::unless_gone(txns.open_dir(&id.to_string()))? else {
         return Ok(None);

@@ -6,7 +6,7 @@ use crate::catalog::VoucherRow;
 use crate::model::Place;
 
 impl Check<'_> {
-    /// Tags that are there without anybody who vouches for them, and the other way round.
+    /// Reports tags without a valid claim, and claims without their tag.
     pub(super) fn tags(&mut self) -> Result<(), Stop> {
         let look = self.look;
         let mut tags: BTreeMap<Place, Vec<VoucherRow>> = BTreeMap::new();
@@ -38,7 +38,7 @@ impl Check<'_> {
         }
     }
 
-    /// A tag and its vouchers change at one moment: looked at in another one, they have to agree.
+    /// A tag and its claims change together: they must agree while no changes are being applied.
     fn look_again_for_tag(&mut self, place: &Place) -> Result<(), Stop> {
         let look = self.look;
         let moment = self.moment()?;
@@ -62,7 +62,7 @@ impl Check<'_> {
         finding
     }
 
-    /// A voucher that is worth something.
+    /// A valid claim.
     fn valid<'a>(&self, vouchers: &'a [VoucherRow]) -> Result<Option<&'a VoucherRow>, Stop> {
         for row in vouchers.iter().filter(|row| row.revoked.is_none()) {
             if self.look.is_alive(row.run)? {

@@ -5,16 +5,16 @@ use crate::catalog::TxnRow;
 use crate::model::TxnState;
 
 impl Check<'_> {
-    /// Transactions that are neither in place nor taken back, and that nobody is at.
+    /// Reports transactions that are neither applied nor rolled back, and that no process works on.
     pub(super) fn transactions(&mut self) -> Result<(), Stop> {
         let look = self.look;
-        // What is staged is nowhere yet.
+        // What is staged has no path yet.
         let staging = match self.options.paths.is_empty() {
             true => look.ask(|catalog| catalog.staging())?,
             false => Vec::new(),
         };
         for row in staging {
-            // Who ends, records the end of its transactions before it is seen dead.
+            // A run records the end of its transactions before it releases its byte.
             if !look.is_alive(row.run)? && self.is_still(&row)? {
                 self.tell_txn(Code::TxnAbandoned, &row)?;
             }
@@ -30,7 +30,7 @@ impl Check<'_> {
                 self.tell_txn(Code::TxnStuck, &row)?;
                 continue;
             }
-            // Whoever is at it has the commit lock.
+            // A process that works on it holds the commit lock.
             let _moment = self.moment()?;
             if self.is_still(&row)? {
                 self.tell_txn(Code::TxnUnfinished, &row)?;

@@ -13,42 +13,43 @@ use crate::error::Error;
 use crate::lock;
 use crate::model::{Identity, Kind, RelPath, TxnId};
 
-/// How many things are kept aside, however large they are; what one transaction replaced is one.
+/// The number of quarantined items that are always kept, whatever their size; what one transaction replaced is one
+/// item.
 const ASIDE_ALWAYS: usize = 8;
-/// How many things are kept aside at most; the oldest goes first.
+/// The largest number of quarantined items; the oldest is deleted first.
 const ASIDE_MAX: usize = 64;
-/// How many bytes they may have together, if there are more than a few.
+/// The limit of their bytes, if there are more than the minimum number.
 const ASIDE_BYTES_MAX: u64 = 1 << 30;
-/// How much of the old name the new one repeats, in bytes, so that it is not too long for any filesystem.
+/// How much of the old name the new one repeats, in bytes, to fit every filesystem's limit.
 const ASIDE_NAME_BYTES_MAX: usize = 40;
-/// The names of what is being copied here begin so; nothing else does.
+/// The prefix of the names of items that are being copied here.
 const COPYING_PREFIX: &str = ".copying-";
-/// What the names of entries end with that are being deleted.
+/// The suffix of the names of entries that are being deleted.
 pub(crate) const GONE: &str = ".gone";
 
-/// Evidence that was copied, and deleted where it was.
+/// A quarantined item that was copied, and whose original was deleted.
 #[derive(Debug)]
 pub(crate) struct Copied {
-    /// Where it is.
+    /// Its path.
     pub(crate) kept: String,
-    /// What has no content, and is in no copy.
+    /// Entries without content, which were not copied.
     pub(crate) left_out: Vec<String>,
 }
 
 impl Home {
-    /// Has what transactions replace from now on be one thing, or ends that: what one repair replaced must not
-    /// displace the beginning of itself.
+    /// Groups everything that transactions replace from now on as one item, or ends the group: what one repair
+    /// replaces must not displace its own first parts.
     pub(crate) fn set_aside_as_one(&self, what: Option<&str>) {
         let group = what.map(|what| self.fresh_group(what));
         *self.group.lock().unwrap_or_else(PoisonError::into_inner) = group;
     }
 
-    /// A new group of evidence.
+    /// A new group of quarantined entries.
     pub(crate) fn fresh_group(&self, what: &str) -> String {
         self.numbered(&aside_name(what))
     }
 
-    /// The group of evidence that what a transaction replaced belongs to.
+    /// The group of what a transaction replaced.
     pub(crate) fn group_of(&self, id: TxnId) -> String {
         let group = self.group.lock().unwrap_or_else(PoisonError::into_inner);
         match &*group {
@@ -57,13 +58,12 @@ impl Home {
         }
     }
 
-    /// The group of evidence of a transaction with this name.
+    /// The group of a transaction with this name.
     pub(crate) fn group_named(&self, id: TxnId, what: &str) -> String {
         self.numbered(&format!("{id}-{}", cut(what)))
     }
 
-    /// Moves an entry out of the way as evidence, and returns where it is now. The oldest evidence goes
-    /// when there is too much.
+    /// Moves an entry to quarantine and returns its new path. Deletes the oldest items beyond the limits.
     pub(crate) fn set_aside(
         &self,
         dir: &Dir,
@@ -77,8 +77,8 @@ impl Home {
         Ok(self.aside.path().join(&aside).to_string())
     }
 
-    /// Moves an entry into a group of evidence, under a path of its own there; returns where the group is,
-    /// and whether it is new.
+    /// Moves an entry into a group, under a path of its own there; returns the path of the group, and whether it is
+    /// new.
     pub(crate) fn set_aside_within(
         &self,
         group: &str,
@@ -105,15 +105,16 @@ impl Home {
         Ok((kept, is_new))
     }
 
-    /// Copies an entry of another filesystem among the evidence, and deletes it. If it cannot be copied as a whole
-    /// there is no copy of it, and it stays; so it does if it cannot be given another name, because it would be
-    /// copied again then.
+    /// Copies an entry of another filesystem to quarantine, and deletes the original. If it cannot be copied
+    /// completely, no copy remains and the original stays; the original also stays if it cannot be renamed, because
+    /// it would be copied again then.
     pub(crate) fn copy_aside(&self, dir: &Dir, name: &str, what: &str) -> Result<Copied, Error> {
         let copying = format!("{COPYING_PREFIX}{}", ambient::fresh_txn_id());
-        // Root's copy of what others own is for root: not all of it may be for the owner of the home.
+        // Root's copy of other users' files belongs to root: the owner of the home may not be allowed to read all of
+        // it.
         let owner = (disk::is_root() && self.home_stat.uid != 0).then_some(Owner::ROOT);
         let scratch = self.aside.make_dir_of(&copying, 0o700, owner)?;
-        // Who dies here leaves it unlocked, and the next one removes it.
+        // A process that is killed here leaves it unlocked, and the next one removes it.
         let copied = lock_copy(&scratch)
             .and_then(|()| Ok(dir.copy_entry(name.as_ref(), &scratch, OsStr::new(COPY))?))
             .and_then(|left_out| {
@@ -136,17 +137,20 @@ impl Home {
         Ok(copied)
     }
 
-    /// Moves a rollback journal that is not ours away from the database. The caller holds the commit lock.
+    /// Moves a rollback journal of another program away from the database. The caller holds the commit lock.
     pub(crate) fn set_foreign_journal_aside(&self) -> Result<(), Error> {
         if self.dir.stat(FOREIGN_JOURNAL)?.is_some() {
             let kept = self.set_aside(&self.dir, FOREIGN_JOURNAL, "foreign-journal")?;
-            tracing::warn!(kept, "a rollback journal lay beside the database");
+            tracing::warn!(
+                kept,
+                "a rollback journal of another program was next to the database"
+            );
         }
         Ok(())
     }
 
-    /// Moves away what lies in the place of a companion of the database and is no file of ours. The caller holds the
-    /// commit lock.
+    /// Moves away an entry in the place of a companion file of the database that is not the journal's. The caller
+    /// holds the commit lock.
     pub(crate) fn set_planted_companions_aside(&self) -> Result<(), Error> {
         for name in [WAL, SHM] {
             if let Some(found) = in_the_way(&self.dir, name)? {
@@ -157,8 +161,8 @@ impl Home {
         Ok(())
     }
 
-    /// Moves away what lies in the place of a lock file, or of another small file, and is none. Which lock is made anew
-    /// is of no importance: nothing can have locked what was there.
+    /// Moves away an entry in the place of a lock file or another small file that is not a file. Any lock file can be
+    /// recreated, because no process can have locked such an entry.
     pub(crate) fn set_planted_locks_aside(&self) -> Result<(), Error> {
         for (dir, directories) in [
             (&self.locks, &["name"][..]),
@@ -177,13 +181,13 @@ impl Home {
         Ok(())
     }
 
-    /// Moves the database with its companions into a directory of evidence, and returns where that is.
-    /// The caller holds the commit lock and `lock/db`.
+    /// Moves the database with its companion files to quarantine, and returns their path. The caller holds the commit
+    /// lock and `lock/db`.
     pub(crate) fn set_database_aside(&self) -> Result<String, Error> {
         let aside = self.numbered(&aside_name("database"));
         self.aside.make_own_dir(&aside)?;
         let dir = self.aside.open_dir(&aside)?;
-        // The database goes last: as long as it has its name, nobody begins a new one.
+        // The database is moved last: while its name exists, no new one is created.
         for name in [FOREIGN_JOURNAL, WAL, SHM, DATABASE] {
             if self.dir.stat(name)?.is_some() {
                 self.dir.rename_new(name, &dir, name)?;
@@ -193,34 +197,33 @@ impl Home {
         Ok(dir.path().to_string())
     }
 
-    /// Whether somebody made a new database that is complete, and has not been taken.
+    /// Whether a complete rebuilt database is waiting to be used.
     pub(crate) fn has_rebuilt_database(&self) -> Result<bool, DiskError> {
         Ok(self.state.stat(REBUILT)?.is_some())
     }
 
-    /// Removes a new database that somebody made. The caller holds the commit lock.
+    /// Removes a rebuilt database. The caller holds the commit lock.
     pub(crate) fn remove_rebuilt_database(&self) -> Result<(), DiskError> {
         self.state.remove_file(REBUILT)
     }
 
-    /// Takes the new database that somebody made, if there is one and no other. The caller holds the commit
-    /// lock.
+    /// Starts using a rebuilt database, if there is one and no other database. The caller holds the commit lock.
     pub(crate) fn take_rebuilt_database(&self) -> Result<bool, Error> {
         if !self.has_rebuilt_database()? {
             return Ok(false);
         }
         if self.dir.stat(DATABASE)?.is_some() {
-            // An empty one, of somebody who was killed before it was more.
+            // An empty database, of a process that was killed while creating it.
             self.dir.remove_file(DATABASE)?;
         }
         self.state.rename_new(REBUILT, &self.dir, DATABASE)?;
         let _synced = self.dir.sync()?;
         let _synced = self.state.sync()?;
-        tracing::warn!("a database that was made from what is on disk is used from now on");
+        tracing::warn!("switching to the rebuilt database");
         Ok(true)
     }
 
-    /// Marks a database as damaged, by its identity: whatever has its name by now is another one.
+    /// Marks a database as damaged, by its identity: another database with its name is not affected.
     pub(crate) fn mark_damaged(&self, database: Identity) -> Result<(), DiskError> {
         self.state.open_lock_file(&damage_mark(database)).map(drop)
     }
@@ -230,24 +233,23 @@ impl Home {
         Ok(self.state.stat(damage_mark(database))?.is_some())
     }
 
-    /// Removes the marks of databases that are gone. The caller holds the commit lock.
+    /// Removes the marks of databases that no longer exist. The caller holds the commit lock.
     pub(crate) fn forget_damage(&self) -> Result<(), DiskError> {
         for name in self.state.names()? {
             if let Some(name) = name
                 .to_str()
                 .filter(|name| name.starts_with(DAMAGED_PREFIX))
             {
-                // What is no file is not a mark, and stays for `fsck` to show.
+                // An entry that is not a file is not a mark; `fsck` reports it.
                 if let Err(error) = self.state.remove_file(name) {
-                    tracing::warn!(%error, "a mark of a damaged database stays");
+                    tracing::warn!(%error, "failed to remove the mark of a damaged database");
                 }
             }
         }
         Ok(())
     }
 
-    /// Deletes the oldest evidence that there is more of than there may be. What cannot be deleted keeps no new
-    /// evidence from being kept.
+    /// Deletes the oldest items beyond the limits. A failure does not prevent new items from being kept.
     fn thin_aside(&self) {
         if let Err(error) = self.try_thin_aside() {
             tracing::warn!(%error, "old evidence stays until the next time");

@@ -1,5 +1,5 @@
-//! The way from a path of the caller to one below the root. Relative ones are relative to the root; an absolute
-//! one is the rest behind the root, by whatever path the root is reached.
+//! Maps a path of the caller to one below the root. A relative path is relative to the root; an absolute path is
+//! resolved by finding the root among its ancestors, whichever path leads to it.
 
 use camino::Utf8Path;
 
@@ -11,7 +11,7 @@ use crate::model::{NamedPath, PathError, Place, RelPath, Stat};
 /// The path below a project's root that a caller names.
 ///
 /// # Errors
-/// [`Error::Usage`] when it is malformed, or lies elsewhere; [`Error::Disk`] when the root cannot be opened.
+/// [`Error::Usage`] when it is malformed, or is not below the root; [`Error::Disk`] when the root cannot be opened.
 pub fn below_root(root: &Utf8Path, path: &NamedPath) -> Result<RelPath, Error> {
     match path {
         NamedPath::Below(path) => Ok(path.clone()),
@@ -22,7 +22,7 @@ pub fn below_root(root: &Utf8Path, path: &NamedPath) -> Result<RelPath, Error> {
     }
 }
 
-/// The same for a root that is open.
+/// The same for an open root.
 pub(crate) fn named_below(
     root: &Dir,
     path: impl TryInto<NamedPath, Error = PathError>,
@@ -42,13 +42,13 @@ impl Home {
         named_below(&self.root, path)
     }
 
-    /// The place of a path that a caller names.
+    /// The place of a path of the caller.
     pub(crate) fn place_named(&self, path: &str) -> Result<Place, Error> {
         self.place(&self.below_root(path)?)
     }
 }
 
-/// What remains of an absolute path behind the root.
+/// The rest of an absolute path below the root.
 fn inside(root: &Dir, path: &Utf8Path) -> Result<RelPath, Error> {
     let parts: Vec<_> = path
         .as_str()
@@ -57,10 +57,10 @@ fn inside(root: &Dir, path: &Utf8Path) -> Result<RelPath, Error> {
         .collect();
     let (own, disk) = (root.own_stat()?, root.disk());
     let prefix = |count: usize| format!("/{}", parts[..count].join("/"));
-    // Of what is on the way and cannot be looked at nothing is known; the root is behind it, or not.
+    // An ancestor that cannot be read is skipped; another one may still be the root.
     let look = |count: usize| disk.stat_at(prefix(count).as_str().into()).ok().flatten();
     let is_root = |stat: Stat| (stat.dev, stat.identity) == (own.dev, own.identity);
-    // The last one counts: `..` may lead out of the root and back. The path itself is never followed.
+    // The last match counts, because `..` may lead out of the root and back. The path itself is never followed.
     let behind = (0..parts.len())
         .rev()
         .find(|count| look(*count).is_some_and(is_root));

@@ -11,10 +11,10 @@ use crate::error::{Damage, Error};
 use crate::lock;
 use crate::model::{Identity, Kind, Stat};
 
-/// Where the header of a database says which kind of journal it has.
+/// The offset of the journal mode in the header of a database.
 const MODE_AT: u64 = 18;
 
-/// Which inodes the database, its log and the index of that are.
+/// The inodes of the database, its log and the index of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DatabaseFiles {
     pub(crate) database: Identity,
@@ -22,7 +22,7 @@ pub(crate) struct DatabaseFiles {
 }
 
 impl Home {
-    /// Makes sure that the names still lead to the directories that are held.
+    /// Checks that the names still lead to the open directories.
     pub(crate) fn check_in_place(&self) -> Result<(), Error> {
         for (dir, held) in [(&self.root, &self.root_stat), (&self.dir, &self.home_stat)] {
             if !is_same(dir.stat_by_path()?, held) {
@@ -40,14 +40,14 @@ impl Home {
         Ok(())
     }
 
-    /// Makes sure that the names still lead to what is held: the directories, the commit lock, the database
-    /// and its companions. What is written to a file that was removed tells nobody anything.
+    /// Checks that the names still lead to the open files: the directories, the commit lock, the database and its
+    /// companions. Writes to a removed file would be lost.
     pub(crate) fn fence(&self, commit_lock: &File, files: DatabaseFiles) -> Result<(), Error> {
         self.fence_lock(commit_lock)?;
         self.check_files(files)
     }
 
-    /// Makes sure that the database and its companions are still these files.
+    /// Checks that the database and its companions are still these files.
     pub(crate) fn check_files(&self, files: DatabaseFiles) -> Result<(), Error> {
         match self.database_files()? == files {
             true => Ok(()),
@@ -55,7 +55,7 @@ impl Home {
         }
     }
 
-    /// Makes sure that the names still lead to the directories that are held, and to that of named locks.
+    /// Checks that the names still lead to the open directories, including that of named locks.
     pub(crate) fn fence_names(&self, names: &Dir) -> Result<(), Error> {
         self.check_in_place()?;
         match is_same(self.state.stat("lock/name")?, &names.own_stat()?) {
@@ -64,8 +64,8 @@ impl Home {
         }
     }
 
-    /// Makes sure that the names still lead to the directories and the commit lock that are held. A lock
-    /// on a file that was renamed away excludes nobody.
+    /// Checks that the names still lead to the open directories and the commit lock. A lock on a file that was
+    /// renamed away excludes no process.
     pub(crate) fn fence_lock(&self, commit_lock: &File) -> Result<(), Error> {
         self.check_in_place()?;
         if !is_same(
@@ -77,8 +77,8 @@ impl Home {
         Ok(())
     }
 
-    /// Refuses planted files where SQLite will write: the database and its companions are regular files
-    /// with one name, and ours.
+    /// Refuses planted files where SQLite writes: the database and its companions must be regular files with one hard
+    /// link, and the journal's own.
     pub(crate) fn check_database_files(&self) -> Result<Option<Stat>, Error> {
         for name in [WAL, SHM, DATABASE] {
             if let Some(stat) = check_own_file(&self.dir, name)? {
@@ -92,7 +92,7 @@ impl Home {
         check_own_file(&self.dir, DATABASE)
     }
 
-    /// Which files the database and its companions are now.
+    /// The current identities of the database and its companions.
     pub(crate) fn database_files(&self) -> Result<DatabaseFiles, Error> {
         let own = |name| check_own_file(&self.dir, name);
         let identity = |name| Ok::<_, Error>(own(name)?.map(|stat| stat.identity));
@@ -105,8 +105,8 @@ impl Home {
         }
     }
 
-    /// Makes the directories of a new home durable, up to the root: a power cut that takes one of them takes
-    /// everything that was promised in it.
+    /// Syncs the directories of a new home up to the root: a power cut that loses one of them loses everything
+    /// committed in it.
     pub(crate) fn sync_layout(&self) -> Result<(), Error> {
         self.state.sync()?;
         self.dir.sync()?;
@@ -120,16 +120,15 @@ impl Home {
         Ok(())
     }
 
-    /// Whether a rollback journal lies beside the database. Ours never has one, and SQLite would replay
-    /// it.
+    /// Whether a rollback journal is next to the database. The journal never has one, and SQLite would replay it.
     pub(crate) fn has_foreign_journal(&self) -> Result<bool, Error> {
         Ok(self.dir.stat(FOREIGN_JOURNAL)?.is_some())
     }
 
-    /// Whether the database was switched to a rollback journal, so that a journal beside it is its own. The caller
-    /// holds the commit lock, under which ours switch it back.
+    /// Whether the database was switched to rollback mode, so that a journal next to it belongs to it. The caller
+    /// holds the commit lock, under which the mode is switched back.
     pub(crate) fn has_rollback_mode(&self) -> Result<bool, DiskError> {
-        // To close the file would drop the locks that SQLite has on it in this process: it stays open.
+        // The file stays open, because closing it would drop the locks that SQLite has on it in this process.
         static OPENED: Mutex<Vec<File>> = Mutex::new(Vec::new());
         let file = match self.dir.open_file(DATABASE) {
             Err(error) if error.is(Errno::NOENT) => return Ok(false),
@@ -146,7 +145,7 @@ impl Home {
         Ok(is_in_rollback_mode(&header))
     }
 
-    /// Whether something that is no file of ours lies in the place of a companion, and the database itself is right.
+    /// Whether an entry in the place of a companion file is not the journal's, while the database itself is valid.
     pub(crate) fn has_planted_companion(&self) -> Result<bool, DiskError> {
         let is_right = |name: &str| {
             let found = in_the_way(&self.dir, name)?;
@@ -155,13 +154,13 @@ impl Home {
         Ok(is_right(DATABASE)? && !(is_right(WAL)? && is_right(SHM)?))
     }
 
-    /// Whether a file of the database cannot be used by this process.
+    /// Whether this process cannot use a file of the database.
     pub(crate) fn has_file_in_the_way(&self) -> Result<bool, DiskError> {
         Ok(in_the_way(&self.dir, DATABASE)?.is_some() || self.has_planted_companion()?)
     }
 
-    /// Makes the companions of a new database ahead of SQLite, without copy-on-write: on btrfs a full
-    /// disk would otherwise end the process in the middle of a store to the shared index.
+    /// Creates the companion files of a new database before SQLite does, without copy-on-write: on btrfs a full disk
+    /// would otherwise kill the process during a write to the shared index.
     pub(crate) fn prepare_companions(&self) -> Result<(), Error> {
         for name in [WAL, SHM] {
             if self.dir.stat(name)?.is_none() {
@@ -173,8 +172,8 @@ impl Home {
     }
 }
 
-/// Refuses planted files where SQLite reads or writes: it follows links to the companions of a database,
-/// and makes what they lead to, even for a reader.
+/// Refuses planted files where SQLite reads or writes: it follows links in the place of companion files, and creates
+/// their targets, even for a reader.
 pub(crate) fn check_database_files(home: &Dir) -> Result<Option<Stat>, Error> {
     for name in [WAL, SHM] {
         check_own_file(home, name)?;
@@ -182,7 +181,7 @@ pub(crate) fn check_database_files(home: &Dir) -> Result<Option<Stat>, Error> {
     check_own_file(home, DATABASE)
 }
 
-/// Whether the beginning of a database says that it has a rollback journal.
+/// Whether the header of a database says that it is in rollback mode.
 pub(crate) fn is_in_rollback_mode(header: &[u8]) -> bool {
     header.get(MODE_AT as usize) == Some(&1) && header.starts_with(b"SQLite format 3")
 }
@@ -198,10 +197,10 @@ fn check_own_file(home: &Dir, name: &str) -> Result<Option<Stat>, Error> {
     }
 }
 
-/// Said of a file that this process may not read and write.
+/// The text for a file that this process may not read and write.
 const CLOSED: &str = "a file of another user";
 
-/// What lies where a file belongs that is written here, if it is none, or is closed to this process.
+/// What is in the place of a file of the journal, if it is not a file or is inaccessible to this process.
 pub(super) fn in_the_way(dir: &Dir, name: &str) -> Result<Option<&'static str>, DiskError> {
     let Some(stat) = dir.stat(name)? else {
         return Ok(None);
@@ -212,14 +211,14 @@ pub(super) fn in_the_way(dir: &Dir, name: &str) -> Result<Option<&'static str>, 
     })
 }
 
-/// What lies where a file of ours belongs, if it is none.
+/// What is in the place of a file of the journal, if it is not one.
 pub(super) fn planted(home: &Dir, stat: Option<Stat>) -> Result<Option<&'static str>, DiskError> {
     let Some(stat) = stat else {
         return Ok(None);
     };
     Ok(match stat.kind {
-        Kind::File if stat.links > 1 => Some("a file with a second name"),
-        // Its owner could have put root's own file there, to have SQLite write into it.
+        Kind::File if stat.links > 1 => Some("a file with several hard links"),
+        // The owner of the home could have linked a file of root there, to make SQLite write into it.
         Kind::File if disk::is_root() && ![0, stat.uid].contains(&home.own_stat()?.uid) => {
             Some("a file of another user")
         }
@@ -238,7 +237,7 @@ fn replaced<T>(path: String) -> Result<T, Error> {
     Err(Error::Replaced { path })
 }
 
-/// Whether a journal was open for work here. Before that nothing but the layout is there.
+/// Whether a journal was open for work here. Before that only the layout exists.
 pub(crate) fn is_used(state: &Dir) -> Result<bool, DiskError> {
     let holds_something = |dir: &str| -> Result<bool, DiskError> {
         let dir = unless_gone(state.open_dir(dir))?;
@@ -250,7 +249,7 @@ pub(crate) fn is_used(state: &Dir) -> Result<bool, DiskError> {
         || holds_something(ASIDE)?)
 }
 
-/// Tells a database that is gone from one that has not been made; whoever makes one holds the commit lock.
+/// Whether a database was lost, as opposed to not created yet; a process that creates one holds the commit lock.
 pub(crate) fn is_lost(home: &Dir) -> Result<bool, Error> {
     let Some(state) = unless_gone(home.open_dir(STATE))? else {
         return Ok(false);

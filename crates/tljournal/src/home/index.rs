@@ -1,10 +1,10 @@
-//! The index of SQLite's log, on filesystems whose blocks are smaller than a page of memory.
+//! The index of SQLite's log, on filesystems with blocks smaller than a memory page.
 //!
-//! SQLite maps `.state.db-shm` into memory, and gives it its length by writing one byte of each page. With blocks of
-//! 1 KiB three quarters of it are holes then, and a store into one ends the process by SIGBUS when the disk is full.
-//! So all of it is written before SQLite maps it. The first connection cuts the index to nothing, unless another
-//! process holds a lock on a byte of it: this one does, from then on, through a description of its own, and has
-//! emptied the index itself.
+//! SQLite maps `.state.db-shm` into memory, and sets its length by writing one byte of each page. With blocks of 1
+//! KiB three quarters of it are then holes, and on a full disk a store into one kills the process with SIGBUS. So the
+//! whole index is written before SQLite maps it. The first connection truncates the index unless another process
+//! holds a lock on one of its bytes: this process takes that lock through a description of its own, after clearing
+//! the index itself.
 
 use std::fs::File;
 use std::sync::{Mutex, PoisonError};
@@ -14,28 +14,28 @@ use crate::disk::{Dir, DiskError};
 use crate::lock;
 use crate::model::Identity;
 
-/// The byte that every connection shares as long as it has the index open.
+/// The byte that every connection locks shared while it has the index open.
 const SHARED_BYTE: i64 = 128;
 
-/// What SQLite maps at a time: the index of 4096 frames.
+/// The unit in which SQLite maps the index: 4096 frames.
 const REGION_BYTES: u64 = 32 << 10;
 
-/// How much of the index is kept for a log that is empty.
+/// The size of the index that is allocated for an empty log.
 const REGIONS_MIN: u64 = 8;
 
-/// How much at most is written at once: a log may claim any length.
+/// The largest size that is allocated at once, because a log may claim any length.
 const REGIONS_MAX: u64 = 128;
 
-/// How much of the log a region is for, at least.
+/// The smallest size of the log that one region covers.
 const LOG_BYTES_OF_REGION: u64 = 2 << 20;
 
-/// To close one would drop the locks that SQLite has on it in this process.
+/// These files stay open, because closing one would drop the locks that SQLite has on it in this process.
 static HELD: Mutex<Vec<(Identity, File)>> = Mutex::new(Vec::new());
 
-/// Makes sure that the index of a log occupies what SQLite will map of it. Does nothing where that does so by itself.
+/// Allocates the part of the index that SQLite will map. Does nothing on other filesystems.
 ///
 /// # Errors
-/// [`DiskError`] when there is no room for it, not even in the place of the reserve.
+/// [`DiskError`] when there is no space, even after the reserve was deleted.
 pub(crate) fn hold_index(home: &Dir, log_bytes: u64) -> Result<(), DiskError> {
     if !home.has_small_blocks()? {
         return Ok(());
@@ -51,7 +51,7 @@ pub(crate) fn hold_index(home: &Dir, log_bytes: u64) -> Result<(), DiskError> {
             let file = home.open_lock_file(SHM)?;
             let identity = home.stat_open(&file)?.identity;
             let failed = |errno| DiskError::new("lock", home.path().join(SHM).as_str(), errno);
-            // Alone only if no connection has it open: then nothing in it counts.
+            // Succeeds only if no connection has it open: then its content is unused.
             if lock::hold_byte(&file, SHARED_BYTE, lock::Mode::Exclusive).map_err(failed)? {
                 home.clear(&file, SHM)?;
             }

@@ -17,33 +17,33 @@ pub(crate) const DATABASE: &str = ".state.db";
 pub(crate) const WAL: &str = ".state.db-wal";
 /// The index of the log, which processes share.
 pub(crate) const SHM: &str = ".state.db-shm";
-/// A journal of another mode, which must not be replayed into the database.
+/// A rollback journal of another program, which must not be replayed into the database.
 pub(crate) const FOREIGN_JOURNAL: &str = ".state.db-journal";
-/// A mark that a database is damaged begins so.
+/// The prefix of a mark that a database is damaged.
 pub(crate) const DAMAGED_PREFIX: &str = "damaged-";
-/// Everything that is the journal's own begins so in the home.
+/// The prefix of all names of the journal in the home.
 pub(super) const OWN_PREFIX: &str = ".state";
-/// What is staged beside its target begins so.
+/// The prefix of the names of staging slots next to targets.
 pub(crate) const BESIDE_PREFIX: &str = ".tljournal-";
 
 pub(crate) const STATE: &str = ".state";
 pub(crate) const TXN: &str = "txn";
 pub(crate) const LOCK: &str = "lock";
-/// The named locks, below the other ones.
+/// The directory of named locks, below the other locks.
 pub(crate) const NAMED: &str = "name";
 /// The directory of logs.
 pub(crate) const LOG: &str = "log";
 pub(crate) const ASIDE: &str = "aside";
-/// A new database that is being made, below `.state`.
+/// A new database under construction, below `.state`.
 pub(crate) const REBUILDING: &str = "rebuilding.db";
-/// One that is complete, and is taken when there is none.
+/// A complete rebuilt database, used when there is no database.
 pub(crate) const REBUILT: &str = "rebuilt.db";
-/// What the names of a database's companions end with.
+/// The suffixes of the database's companion files.
 pub(crate) const WAL_SUFFIX: &str = "-wal";
 pub(crate) const SHM_SUFFIX: &str = "-shm";
 pub(crate) const RESERVE: &str = "reserve";
 const RESERVE_BYTES: usize = 1 << 20;
-/// `MAX_PATHNAME` of SQLite, without the room that it keeps.
+/// `MAX_PATHNAME` of SQLite, minus the part that it reserves.
 const DATABASE_PATH_BYTES_MAX: usize = 510;
 
 /// The open directories of a journal.
@@ -60,16 +60,16 @@ pub(crate) struct Home {
     pub(crate) state_stat: Stat,
     pub(crate) map: Map,
     pub(crate) syncfs_reaches_medium: bool,
-    /// Whether something in it may lie in the lower layer of an overlay.
+    /// Whether a part of it may be in the lower layer of an overlay.
     pub(crate) is_overlay: bool,
-    /// What cannot be cleared away.
+    /// What could not be deleted.
     pub(crate) leftovers: Arc<Leftovers>,
-    /// The one thing that everything belongs to that is set aside at this time, if it is one.
+    /// The group to which everything that is set aside now belongs, if there is one.
     pub(super) group: Arc<Mutex<Option<String>>>,
 }
 
 impl Home {
-    /// Opens the directories of a home, and makes those that are missing if `create`.
+    /// Opens the directories of a home, and creates missing ones if `create`.
     pub(crate) fn open(
         root: &Utf8Path,
         home: &Utf8Path,
@@ -95,7 +95,7 @@ impl Home {
             opened => opened?,
         };
         refuse_state_of_another(&dir, &state)?;
-        // What a directory hands on to what is made in it must not make these files readable for more users.
+        // An inherited ACL must not make these files readable for more users.
         let inherits = create && state.remove_acls()?;
         let sub = |name| match create {
             true => state.ensure_own_dir(name),
@@ -133,22 +133,23 @@ impl Home {
         Ok(home)
     }
 
-    /// Goes on with the rights of the home's owner, if this process is root and that is another user: for whatever
-    /// only the database or the content of `.state` asks for, which that user may have written.
-    #[must_use = "the rights are those of root again when this is dropped"]
+    /// Switches to the rights of the home's owner, if this process is root and the owner is another user: for
+    /// everything that only the database or the content of `.state` requests, which that user may have written.
+    #[must_use = "the thread has the rights of root again when this is dropped"]
     pub(crate) fn act_as_owner(&self) -> Option<Acting> {
         Acting::as_owner(&self.home_stat)
     }
 
-    /// The same while SQLite opens the database by its path, where that user can follow it: a link that takes the place of one of its files leads nowhere that the user could not write.
-    #[must_use = "the rights are those of root again when this is dropped"]
+    /// The same while SQLite opens the database by its path, if that user can access it: a link in the place of one
+    /// of its files leads nowhere that the user could not go.
+    #[must_use = "the thread has the rights of root again when this is dropped"]
     pub(crate) fn act_for_database(&self) -> Result<Option<Acting>, Error> {
         let path = self.dir.real_path()?;
         let acting = self.act_as_owner();
         Ok(acting.filter(|_| disk::may_enter(&path)))
     }
 
-    /// Takes the rights from others that homes of older versions gave them, if `.state` itself still gives any.
+    /// Removes the access that homes of older versions gave to other users, if `.state` still gives any.
     fn restrict_layout(&self) {
         let access = Access::of_home(&self.home_stat);
         if access.is_of(&self.state_stat, access.dir_mode()) {
@@ -169,7 +170,7 @@ impl Home {
                 .for_each(|dir| self.restrict_entries(dir, |_| true));
         }
         self.restrict_entries(&self.locks, |_| true);
-        // What is evidence keeps its own mode: the directory is closed.
+        // Quarantined items keep their modes: their directory is inaccessible to others.
     }
 
     fn restrict_entries(&self, dir: &Dir, is_own: impl Fn(&str) -> bool) {
@@ -182,17 +183,17 @@ impl Home {
         }
     }
 
-    /// Restricts who may use an entry of ours. That of another user is theirs to restrict.
+    /// Restricts the access to an entry of the journal. An entry of another user is left alone.
     pub(super) fn restrict(&self, dir: &Dir, name: &str, stat: &Stat) {
         if stat.kind == Kind::File && stat.links > 1 {
             return;
         }
         if let Err(error) = dir.restrict(name, stat) {
-            tracing::debug!(%error, "more users than the home allows may use this");
+            tracing::debug!(%error, "failed to restrict the access to a file of the journal");
         }
     }
 
-    /// Tries whether processes can exclude each other here, which everything else rests on.
+    /// Tries whether locks exclude other processes here, which the whole design needs.
     pub(crate) fn try_locks(&self) -> Result<(), Error> {
         refuse_unsuitable(&self.dir)?;
         drop(self.locks.open_lock_file("probe")?);
@@ -208,16 +209,16 @@ impl Home {
             }
             (Some(false), _) => self.refuse("two processes cannot exclude each other (flock)"),
             (None, Some(_)) => self.refuse(
-                "bytes of a file cannot be locked (open file description locks), so nothing tells which run is alive",
+                "bytes of a file cannot be locked (open file description locks), so it cannot be determined which runs are running",
             ),
             (None, None) => Ok(()),
         }
     }
 
-    /// Tries what the filesystem can do, in the staging room.
+    /// Tries the features of the filesystem, in the staging directory.
     pub(crate) fn try_features(&self) -> Result<Features, Error> {
         if !self.locks.renames_replace_nothing("probe.rename")? {
-            self.refuse("nothing can be renamed without the danger of replacing something else")?;
+            self.refuse("a rename may replace another file (RENAME_NOREPLACE is not supported)")?;
         }
         Ok(self.locks.try_features("probe.exchange")?)
     }
@@ -233,14 +234,14 @@ impl Home {
         .into())
     }
 
-    /// Makes sure that the reserve is there; without it a full disk is met a little earlier.
+    /// Creates the reserve file if it is missing; without it a full disk has effects a little earlier.
     pub(crate) fn keep_reserve(&self) {
         let found = self.state.stat(RESERVE);
         if let Ok(Some(stat)) = found
             && stat.kind != Kind::File
             && let Err(error) = self.set_aside(&self.state, RESERVE, "planted")
         {
-            tracing::warn!(%error, "what is in the place of the reserve stays there");
+            tracing::warn!(%error, "failed to replace the entry in the place of the reserve file");
         }
         if let Ok(None) = self.state.stat(RESERVE)
             && let Err(error) = self.state.fill_file(RESERVE, RESERVE_BYTES)
@@ -249,12 +250,12 @@ impl Home {
         }
     }
 
-    /// Gives the reserve up, so that what must be written now can be. Says whether there was one.
+    /// Deletes the reserve file to free space for a required write. Returns whether it existed.
     pub(crate) fn give_up_reserve(&self) -> bool {
         self.state.remove_file(RESERVE).is_ok()
     }
 
-    /// Makes the file of the database if it is missing, so that it can be recognised once it is open.
+    /// Creates the database file if it is missing, so that its identity is known before it is opened.
     pub(crate) fn ensure_database(&self) -> Result<Stat, Error> {
         match self.check_database_files()? {
             Some(stat) => Ok(stat),
@@ -262,8 +263,8 @@ impl Home {
         }
     }
 
-    /// Refuses a path that leads to the journal's own files: to close one of the database's by hand drops
-    /// its locks.
+    /// Refuses a path that leads to the journal's own files: opening and closing a file of the database drops its
+    /// locks.
     pub(crate) fn refuse_path_to_own(&self, path: &Utf8Path) -> Result<(), Error> {
         let real = self.dir.disk().real_path_of(path)?;
         let home = self.dir.real_path()?;
@@ -279,7 +280,7 @@ impl Home {
         }
     }
 
-    /// The path of the database, through no link: SQLite refuses those.
+    /// The path of the database without links, because SQLite refuses links.
     pub(crate) fn database_path(&self) -> Result<Utf8PathBuf, Error> {
         let path = self.dir.real_path()?.join(DATABASE);
         match is_openable(&path) {
@@ -294,17 +295,17 @@ impl Home {
     }
 }
 
-/// Refuses to work where `/proc` is not mounted: held directories have their real paths there.
+/// Refuses to work without `/proc`, which provides the real paths of open directories.
 pub(crate) fn refuse_without_proc(dir: &Dir) -> Result<(), Error> {
     match dir.real_path() {
         Err(error) if error.is(Errno::NOENT) => Err(Unsupported::NoProc.into()),
-        // What else is wrong with it shows when it is needed.
+        // Other errors are reported when the path is used.
         _ => Ok(()),
     }
 }
 
-/// Whether SQLite can open a database at this path. It resolves every link by itself, so that a short way through
-/// `/proc` leads to the same path.
+/// Whether SQLite can open a database at this path. It resolves every link, so a short path through `/proc` does not
+/// help.
 pub(crate) fn is_openable(path: &Utf8Path) -> bool {
     path.as_str().len() <= DATABASE_PATH_BYTES_MAX
 }
@@ -331,8 +332,8 @@ fn refuse_state_of_another(home: &Dir, state: &Dir) -> Result<(), Error> {
     Err(Damage::Planted { path, found }.into())
 }
 
-/// Refuses a link between root and home that another user made, and that leads to what is not that user's: whoever
-/// makes it would have this process work elsewhere with the rights that it has there. Only root is worth that.
+/// Refuses a link between root and home that another user created and that leads to something not owned by that user:
+/// it would make this process work elsewhere with its own rights. Checked only for root.
 pub(crate) fn refuse_planted_links(
     root: &Utf8Path,
     home: &Utf8Path,
@@ -348,7 +349,7 @@ pub(crate) fn refuse_planted_links(
         };
         let is_own = [0, target.uid].contains(&link.uid);
         if link.kind == Kind::Link && !is_own {
-            let why = "it is a link of another user, and leads to what is not that user's";
+            let why = "it is a link of another user to something that this user does not own";
             let why = std::io::Error::new(std::io::ErrorKind::PermissionDenied, why);
             return Err(DiskError::new("follow", path.as_str(), why).into());
         }
@@ -356,8 +357,8 @@ pub(crate) fn refuse_planted_links(
     Ok(())
 }
 
-/// Opens the home by the path the caller gave: links on the way are followed, because the build
-/// directory may be one. A missing one is made, below the root only.
+/// Opens the home by the path that the caller gave: links in it are followed, because the build directory may be one.
+/// A missing home is created only below the root.
 fn open_home(
     root_dir: &Dir,
     root: &Utf8Path,
@@ -387,7 +388,7 @@ fn open_home(
     }
 }
 
-/// The path of the home below the root, if both texts say that it lies there.
+/// The path of the home below the root, if the paths show that it is below.
 pub(super) fn relative(root: &Utf8Path, home: &Utf8Path) -> Option<RelPath> {
     RelPath::new(home.strip_prefix(root).ok()?.as_str()).ok()
 }

@@ -1,8 +1,8 @@
-//! What is over and cannot be cleared away.
+//! Leftovers: files of ended transactions that could not be deleted.
 //!
-//! After a transaction is applied nothing that goes wrong is an error of a command. What the system refuses is
-//! noted here once, stays where it is, and is not tried again by the same user in the same boot, unless
-//! that is asked for (`recover`, `gc`, `fsck --repair`). `fsck` shows it with the command that deletes it.
+//! After a transaction is applied a failed cleanup is not an error of the command. What the system refuses to delete
+//! is recorded here once, stays where it is, and is not tried again by the same user in the same boot, except by
+//! `recover`, `gc` and `fsck --repair`. `fsck` reports it with the command that deletes it.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -16,25 +16,25 @@ use crate::disk::Dir;
 use crate::error::{Damage, Error, chain};
 use crate::model::TxnId;
 
-/// What cannot be cleared away, as far as this handle knows.
+/// The leftovers, as far as this handle knows them.
 #[derive(Debug, Default)]
 pub(crate) struct Leftovers(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// What is recorded, whoever tried it.
+    /// The recorded leftovers, of all users.
     recorded: BTreeSet<String>,
-    /// What is not to be tried again.
+    /// The leftovers that are not tried again.
     tried: BTreeSet<String>,
     changes: LeftoverChanges,
 }
 
-/// What is to be recorded.
+/// The changes to record.
 #[derive(Debug, Default)]
 pub(crate) struct LeftoverChanges {
-    /// What could not be cleared away, below `.state`, and why.
+    /// Paths below `.state` that could not be deleted, with the reason.
     pub(crate) left: Vec<(String, String)>,
-    /// What is not there any more.
+    /// Paths that no longer exist.
     pub(crate) cleared: Vec<String>,
 }
 
@@ -44,13 +44,13 @@ impl LeftoverChanges {
     }
 }
 
-/// What the directory of a transaction is called here.
+/// The path of a transaction's directory.
 pub(crate) fn txn_path(id: TxnId) -> String {
     format!("{TXN}/{id}")
 }
 
 impl Leftovers {
-    /// Learns what is recorded, and which of that this user has tried in this boot.
+    /// Loads the recorded leftovers, and which of them this user has tried in this boot.
     pub(crate) fn know(&self, recorded: impl IntoIterator<Item = (String, bool)>) {
         let mut state = self.state();
         for (path, is_tried) in recorded {
@@ -61,26 +61,25 @@ impl Leftovers {
         }
     }
 
-    /// Has everything be tried again.
+    /// Makes all leftovers be tried again.
     pub(crate) fn try_again(&self) {
         self.state().tried.clear();
     }
 
-    /// Whether something is not to be tried.
+    /// Whether a leftover is not tried again.
     pub(crate) fn is_tried(&self, path: &str) -> bool {
         self.state().tried.contains(path)
     }
 
-    /// Everything that is recorded.
+    /// All recorded leftovers.
     pub(crate) fn recorded(&self) -> Vec<String> {
         self.state().recorded.iter().cloned().collect()
     }
 
-    /// Clears something away that is over; `path` is what it is called here. `None` if it was left where it
-    /// is: that is noted, and is nobody's error.
+    /// Runs a cleanup of `path`. `None` if it was refused and recorded: that is not an error.
     ///
     /// # Errors
-    /// Only what is wrong with the database as a whole.
+    /// Only errors of the database as a whole.
     pub(crate) fn attempt<T>(
         &self,
         path: &str,
@@ -99,15 +98,11 @@ impl Leftovers {
         }
     }
 
-    /// Notes that something is left where it is.
+    /// Records that something stays where it is.
     pub(crate) fn note(&self, path: &str, (dir, name): (&Dir, &OsStr), error: &Error) {
         let mut reason = chain(error);
         if is_of_the_moment(error) {
-            tracing::warn!(
-                path,
-                reason,
-                "something that is over stays until the next time"
-            );
+            tracing::warn!(path, reason, "a cleanup failed and is tried again later");
             return;
         }
         let obstacles = dir.obstacles(name, ambient::uid());
@@ -120,7 +115,7 @@ impl Leftovers {
             tracing::warn!(
                 path,
                 reason,
-                "something that is over cannot be cleared away; `tljournal fsck` says what does that"
+                "a leftover cannot be deleted; `tljournal fsck` shows the command that deletes it"
             );
         }
         if state.changes.left.iter().all(|(other, _)| other != path) {
@@ -128,7 +123,7 @@ impl Leftovers {
         }
     }
 
-    /// Notes that something is not there any more.
+    /// Records that something no longer exists.
     pub(crate) fn is_gone(&self, path: &str) {
         let mut state = self.state();
         state.tried.remove(path);
@@ -137,7 +132,7 @@ impl Leftovers {
         }
     }
 
-    /// What was noted since this was asked last.
+    /// The changes since the last call.
     pub(crate) fn take_changes(&self) -> LeftoverChanges {
         std::mem::take(&mut self.state().changes)
     }
@@ -147,7 +142,7 @@ impl Leftovers {
     }
 }
 
-/// Whether the reason is what the machine lacks at this moment, and not what is to be cleared away.
+/// Whether the reason is a temporary state of the machine, not a property of the leftover.
 fn is_of_the_moment(error: &Error) -> bool {
     let passing = [
         Errno::IO,
@@ -158,7 +153,7 @@ fn is_of_the_moment(error: &Error) -> bool {
         Errno::NOMEM,
         Errno::INTR,
         Errno::AGAIN,
-        // Somebody else was faster.
+        // Another process was faster.
         Errno::NOENT,
     ];
     match error {

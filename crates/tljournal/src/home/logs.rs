@@ -8,19 +8,19 @@ use crate::disk::{Dir, DiskError};
 use crate::error::Error;
 use crate::model::{Limits, RunId};
 
-/// The output of a run's command.
+/// The log of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GcLog {
     /// The run.
     pub run: RunId,
-    /// How long its log is, in bytes.
+    /// The size of its log in bytes.
     pub bytes: u64,
 }
 
 impl Home {
-    /// Removes the oldest logs of runs that have ended, so far that as many and as much remain as there may be.
-    /// What is not named as a log is not touched, and what cannot be removed stays. `number` tells the row of a run.
+    /// Removes the oldest logs of ended runs until the limits hold. Files without the name of a log are not touched,
+    /// and what cannot be removed stays. `number` maps a run to its row.
     pub(crate) fn thin_logs(
         &self,
         limits: &Limits,
@@ -63,7 +63,7 @@ pub(crate) fn surplus_logs(
     Ok(surplus.into_iter().map(|(log, _)| log).collect())
 }
 
-/// The logs that there are more of than there may be, with their names.
+/// The logs beyond the limits, with their names.
 fn surplus(
     dir: &Dir,
     limits: &Limits,
@@ -73,8 +73,8 @@ fn surplus(
     let (mut runs, mut all_bytes) = (0, 0_u64);
     let mut surplus = Vec::new();
     let oldest = ambient::now().as_nanos() - limits.age.as_nanos().cast_signed();
-    // The latest first. The order is that of the rows: ids are made of the clock, which may jump. A run without a row
-    // is older than all that have one.
+    // Latest first, in the order of the rows, because ids contain the time and the clock may be wrong. A run without
+    // a row counts as older than all others.
     let mut logs = Vec::new();
     for (run, names) in by_run(dir)? {
         logs.push((number(run)?, run, names));
@@ -93,7 +93,7 @@ fn surplus(
             (bytes, newest) = (bytes + stat.size, newest.max(stat.mtime.as_nanos()));
         }
         all_bytes = all_bytes.saturating_add(bytes);
-        // The latest is why anybody looks here, however long it is.
+        // The latest log is the one that people look for, so it is kept whatever its size.
         let is_latest = runs == 1 && limits.count > 0;
         let within = runs <= limits.count
             && all_bytes <= limits.bytes

@@ -1,15 +1,15 @@
-//! The layout of the home, and the way from a path to a directory handle. Every name is built here.
+//! The layout of the home, and the mapping from paths to directory handles. All names are defined here.
 //!
 //! ```text
 //! <home>/.state.db           the catalog, with -wal and -shm
-//! <home>/.state/txn/<id>/<n> before apply the new content, after it what it replaced
-//! <home>/.state/txn/<id>/<n>.out  what was taken out of its place, where nothing can be exchanged
+//! <home>/.state/txn/<id>/<n> a staging slot: the new content, after apply what it replaced
+//! <home>/.state/txn/<id>/<n>.out  the third name, where entries cannot be exchanged
 //! <home>/.state/lock/        lock files
-//! <home>/.state/log/<run>     the output of a run's command; .out and .err if they are two
-//! <home>/.state/aside/       evidence, bounded
-//! <home>/.state/damaged-<..> says that the database with this identity is damaged
-//! <home>/.state/reserve      given up when the disk is full
-//! <home>/.state/rebuilt.db   a new database, taken by whoever finds none
+//! <home>/.state/log/<run>     the output of a run's command, or .out and .err
+//! <home>/.state/aside/       quarantine, limited
+//! <home>/.state/damaged-<..> marks the database with this identity as damaged
+//! <home>/.state/reserve      deleted when the disk is full
+//! <home>/.state/rebuilt.db   a rebuilt database, used by an opener that finds none
 //! <dir>/.tljournal-<id>-<n>  the same as txn/<id>/<n>, for a target on another filesystem
 //! ```
 

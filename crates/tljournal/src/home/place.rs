@@ -7,13 +7,13 @@ use crate::disk::{Dir, DiskError};
 use crate::error::{Conflict, ConflictKind, Error, UsageError};
 use crate::model::{Anchor, Identity, Kind, Place, RelPath, Stat};
 
-/// The directory that holds a place.
+/// The parent directory of a place.
 #[derive(Debug)]
 pub(crate) enum Parent {
-    /// It is there.
+    /// It exists.
     There(Dir),
-    /// It has to be made: the deepest directory that is there, its path (`None` for the anchor), and
-    /// the paths to make, outermost first.
+    /// It must be created: the deepest existing directory, its path (`None` for the anchor), and the paths to create,
+    /// outermost first.
     Missing {
         nearest: Dir,
         nearest_path: Option<RelPath>,
@@ -21,23 +21,23 @@ pub(crate) enum Parent {
     },
 }
 
-/// Where the home lies as seen from the root.
+/// The position of the home relative to the root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Position {
     /// It is the root.
     Same,
-    /// It is reached by this path from the root.
+    /// It is at this path below the root.
     Below(RelPath),
-    /// It is not reached from the root.
+    /// It is not below the root.
     Elsewhere,
 }
 
-/// How the paths of the caller and the places of the engine go together.
+/// Maps paths of the caller to places of the engine.
 #[derive(Debug, Clone)]
 pub(crate) struct Map {
     position: Position,
     territory: Vec<RelPath>,
-    /// The home's path, for places that no path from the root leads to.
+    /// The home's path, for places that are not below the root.
     home: Utf8PathBuf,
 }
 
@@ -60,10 +60,10 @@ impl Map {
         }
     }
 
-    /// What the engine calls a path of the caller.
+    /// The place of a path of the caller.
     ///
     /// # Errors
-    /// A usage error when it is outside the territory or belongs to the journal itself.
+    /// A usage error when it is outside the territory or is one of the journal's own files.
     pub(crate) fn place(&self, path: &RelPath) -> Result<Place, Error> {
         if !self.territory.is_empty() && !self.territory.iter().any(|own| path.is_within(own)) {
             let territory: Vec<_> = self
@@ -112,7 +112,7 @@ impl Map {
         Ok(place)
     }
 
-    /// Whether this opener may touch a place that a row names.
+    /// Whether this opener may change a recorded place.
     pub(crate) fn may_touch(&self, place: &Place) -> bool {
         match self.path_from_root(place) {
             Some(path) => self.place(&path).is_ok_and(|allowed| allowed == *place),
@@ -120,13 +120,13 @@ impl Map {
         }
     }
 
-    /// Whether a place is a directory that leads to what this opener may touch.
+    /// Whether a place is a directory above something that this opener may change.
     pub(crate) fn is_above_territory(&self, place: &Place) -> bool {
         let path = self.path_from_root(place);
         path.is_some_and(|path| self.territory.iter().any(|own| own.is_within(&path)))
     }
 
-    /// The path that the caller knows a place by.
+    /// The path of a place, as the caller knows it.
     pub(crate) fn shown(&self, place: &Place) -> String {
         match self.path_from_root(place) {
             Some(path) => path.to_string(),
@@ -144,8 +144,8 @@ impl Map {
 }
 
 impl Home {
-    /// What the engine calls a path of the caller; see [`Map::place`]. What lies in the home is known by
-    /// its place there, by whatever path it is reached.
+    /// The place of a path of the caller; see [`Map::place`]. A path in the home has one place, whichever path leads
+    /// to it.
     pub(crate) fn place(&self, path: &RelPath) -> Result<Place, Error> {
         let place = self.map.place(path)?;
         if place.anchor == Anchor::Home {
@@ -162,7 +162,7 @@ impl Home {
                     });
                 }
                 Ok(Some(stat)) if is_same(&stat, &self.state_stat) => return Err(reserved(path)),
-                // A link or a file on the way: opening it explains that better.
+                // A link or a file is on the way; opening it gives a better error.
                 Ok(_) | Err(_) => {}
             }
         }
@@ -170,7 +170,7 @@ impl Home {
         Ok(place)
     }
 
-    /// Refuses a directory that holds the home, by whatever path it is reached.
+    /// Refuses a directory above the home, whichever path leads to it.
     fn refuse_above(&self, path: &RelPath) -> Result<(), Error> {
         let Ok(Some(target)) = self.root.stat(path.as_str()) else {
             return Ok(());
@@ -186,7 +186,7 @@ impl Home {
             if is_same(&stat, &target) {
                 return Err(reserved(path));
             }
-            // The top is its own parent.
+            // The top directory is its own parent.
             if is_same(&stat, &below) || is_same(&stat, &self.root_stat) {
                 return Ok(());
             }
@@ -194,8 +194,8 @@ impl Home {
         }
     }
 
-    /// Whether this opener may touch a place that a row names. What lies in the home is known by its place
-    /// there; a row that names it by another way is not ours.
+    /// Whether this opener may change a recorded place. A path in the home has one place; a row that names it
+    /// otherwise is not valid.
     pub(crate) fn may_touch(&self, place: &Place) -> bool {
         self.map.may_touch(place)
             && (place.anchor == Anchor::Home
@@ -207,12 +207,12 @@ impl Home {
         self.map.is_above_territory(place)
     }
 
-    /// The path that the caller knows a place by.
+    /// The path of a place, as the caller knows it.
     pub(crate) fn shown(&self, place: &Place) -> String {
         self.map.shown(place)
     }
 
-    /// The directory that paths with this anchor begin at.
+    /// The directory that paths with this anchor are relative to.
     pub(crate) fn anchor(&self, anchor: Anchor) -> &Dir {
         match anchor {
             Anchor::Home => &self.dir,
@@ -220,7 +220,7 @@ impl Home {
         }
     }
 
-    /// Opens the directory that holds a place, through no link and not into the journal's own files.
+    /// Opens the parent directory of a place, without following links and never inside the journal's own files.
     pub(crate) fn parent(&self, place: &Place) -> Result<Parent, Error> {
         let anchor = self.anchor(place.anchor);
         let Some(parent) = place.path.parent() else {
@@ -254,7 +254,7 @@ impl Home {
         })
     }
 
-    /// Refuses a directory that is the journal's own, by whatever path it was reached.
+    /// Refuses a directory of the journal itself, whichever path led to it.
     fn refuse_own(&self, parent: &Dir, place: &Place) -> Result<(), Error> {
         let stat = parent.own_stat()?;
         let own_name = place.path.name().starts_with(OWN_PREFIX);
@@ -264,7 +264,7 @@ impl Home {
         }
     }
 
-    /// Says which component is a link or no directory, where that is why a path could not be opened.
+    /// Names the component that is a link or not a directory, if that is why a path could not be opened.
     fn explain(&self, place: &Place, error: DiskError) -> Error {
         if !(error.is(Errno::LOOP) || error.is(Errno::NOTDIR)) {
             return error.into();
@@ -295,7 +295,7 @@ fn is_same(one: &Stat, two: &Stat) -> bool {
     one.identity == two.identity && one.dev == two.dev
 }
 
-/// Whether a path in the home is the journal's own.
+/// Whether a path in the home is one of the journal's own files.
 fn is_own(inside: &RelPath) -> bool {
     inside.as_str().starts_with(OWN_PREFIX)
 }

@@ -8,19 +8,18 @@ use crate::error::Error;
 use crate::lock::{self, Mode, Wait};
 use crate::model::{Anchor, Change, Place, RelPath, Spot, Stat, TxnId};
 
-/// Tells people, and whoever keeps it, which path each staged entry was for: a line for each, after it
-/// the path. Not synced.
+/// A list of the target path of each staged entry, for people and for retention: one line each. Not synced.
 pub(crate) const STAGED_PATHS: &str = "paths";
 
-/// The directory of a live transaction, locked for as long as this exists.
+/// The directory of a running transaction, locked while this exists.
 #[derive(Debug)]
 pub(crate) struct Staging {
     pub(crate) dir: Dir,
 }
 
 impl Staging {
-    /// Locks the directory of a transaction that nobody has locked. `None` if somebody has, or if it is
-    /// not there.
+    /// Locks the directory of a transaction exclusively. `None` if another process has locked it, or it does not
+    /// exist.
     pub(crate) fn claim(txns: &Dir, id: TxnId) -> Result<Option<Self>, Error> {
         Self::locked(txns, id, |dir| {
             let free = lock::try_exclusive(dir);
@@ -28,8 +27,8 @@ impl Staging {
         })
     }
 
-    /// Shares the lock of a transaction's directory, so that nobody deletes what is kept there; waits for
-    /// whoever is looking whether it is free. `None` if it is not there.
+    /// Locks a transaction's directory shared, so that its content is not deleted; waits for a process that briefly
+    /// checks whether it is free. `None` if it does not exist.
     pub(crate) fn share(txns: &Dir, id: TxnId, wait: Wait<'_>) -> Result<Option<Self>, Error> {
         Self::locked(txns, id, |dir| {
             lock::lock_dir(dir, Mode::Shared, wait)?;
@@ -44,7 +43,7 @@ impl Staging {
     ) -> Result<Option<Self>, Error> {
         let dir = match txns.open_dir(&id.to_string()) {
             Ok(dir) => dir,
-            // Whatever else has the name is no directory of a transaction.
+            // Anything else with this name is not a directory of a transaction.
             Err(error)
                 if [Errno::NOENT, Errno::NOTDIR, Errno::LOOP]
                     .iter()
@@ -57,7 +56,7 @@ impl Staging {
         if !lock(&dir)? {
             return Ok(None);
         }
-        // Whoever had it before may have removed it: the lock is worth something only with the name.
+        // The previous holder may have removed the directory: the lock is valid only if the name still leads to it.
         let there = txns.stat(id.to_string())?;
         let held = dir.own_stat()?.identity;
         Ok(there
@@ -67,8 +66,8 @@ impl Staging {
 }
 
 impl Home {
-    /// Makes the directory of a transaction and locks it. Its row must exist already: whoever sweeps
-    /// looks there for the run before it touches the directory.
+    /// Creates and locks the directory of a transaction. Its row must exist already, because the sweep reads the row
+    /// to find the run before it touches the directory.
     pub(crate) fn make_staging(&self, id: TxnId, wait: Wait<'_>) -> Result<Staging, Error> {
         self.txns.make_own_dir(&id.to_string())?;
         let dir = self.txns.open_dir(&id.to_string())?;
@@ -76,8 +75,8 @@ impl Home {
         Ok(Staging { dir })
     }
 
-    /// Makes the directory of a transaction that is taken back, if a power cut took it: what is taken out
-    /// of its target has to go somewhere.
+    /// Creates the directory of a transaction that is rolled back again, if a power cut lost it: what is moved out of
+    /// its targets needs a place.
     pub(crate) fn remake_staging(&self, id: TxnId, changes: &[Change]) -> Result<(), Error> {
         if changes.iter().any(|change| change.spot == Spot::Home) {
             self.txns.ensure_own_dir(&id.to_string())?;
@@ -85,7 +84,7 @@ impl Home {
         Ok(())
     }
 
-    /// See [`Staging::claim`]. A directory that its owner closed is opened: it is to be cleared away.
+    /// See [`Staging::claim`]. If its owner made the directory inaccessible, it is made accessible for the cleanup.
     pub(crate) fn claim_staging(&self, id: TxnId) -> Result<Option<Staging>, Error> {
         let name = id.to_string();
         match Staging::claim(&self.txns, id) {
@@ -100,13 +99,13 @@ impl Home {
         }
     }
 
-    /// The transactions that have a directory, whoever's they are; other names are left alone.
+    /// The transactions of all runs that have a directory; other names are ignored.
     pub(crate) fn staged_ids(&self) -> Result<Vec<TxnId>, Error> {
         let parse = |name: std::ffi::OsString| name.to_str()?.parse().ok();
         Ok(self.txns.names()?.into_iter().filter_map(parse).collect())
     }
 
-    /// The directory and name under which a change's content waits; `None` if the directory is gone.
+    /// The directory and name of a change's staging slot; `None` if the directory does not exist.
     pub(crate) fn spot(&self, id: TxnId, change: &Change) -> Result<Option<(Dir, String)>, Error> {
         let opened = match &change.spot {
             Spot::Home => self.txns.open_dir(&id.to_string()),
@@ -119,7 +118,7 @@ impl Home {
         }
     }
 
-    /// The directory that content waits in beside its target.
+    /// The directory of staging slots next to a target.
     pub(crate) fn beside(&self, anchor: Anchor, dir: Option<&RelPath>) -> Result<Dir, DiskError> {
         match dir {
             None => Ok(self.anchor(anchor).clone()),
@@ -127,8 +126,8 @@ impl Home {
         }
     }
 
-    /// Where new content for a place has to wait, so that a rename can publish it: in the home, or
-    /// beside it if it lies on another filesystem or mount.
+    /// The staging slot for new content of a place, from which a rename can publish it: in the home, or next to the
+    /// target if that is on another filesystem or mount.
     pub(crate) fn spot_for(&self, place: &Place) -> Result<(Spot, Dir), Error> {
         let (parent, path) = match self.parent(place)? {
             super::Parent::There(dir) => (dir, place.path.parent()),
@@ -154,7 +153,7 @@ pub(crate) fn spot_name(spot: &Spot, id: TxnId, n: u32) -> String {
     }
 }
 
-/// The name of what was taken out of a target, between the renames that make an exchange.
+/// The third name, for what was moved out of a target between the renames of an exchange.
 pub(crate) fn out_name(spot_name: &str) -> String {
     format!("{spot_name}.out")
 }
@@ -169,13 +168,13 @@ mod tests {
     use crate::ambient;
     use crate::disk::Disk;
 
-    /// Whoever had it before has removed it, and there may be another one.
+    /// The previous holder has removed the directory, and another one may have its name.
     #[test]
     #[allow(
         clippy::disallowed_methods,
-        reason = "reads what the kernel says of its locks"
+        reason = "reads the kernel's list of locks"
     )]
-    fn g7_the_lock_of_a_directory_that_has_its_name_no_more_is_worth_nothing() {
+    fn g7_the_lock_of_a_removed_directory_does_not_count() {
         let temp = tempfile::tempdir().unwrap();
         let path = camino::Utf8PathBuf::from_path_buf(temp.path().to_path_buf()).unwrap();
         let txns = Dir::open(&path, Disk::default()).unwrap();
@@ -202,7 +201,7 @@ mod tests {
         drop(held);
         assert!(
             !waiting.join().unwrap(),
-            "it shares a lock that nobody else sees"
+            "it holds a lock that no other process sees"
         );
         assert!(
             Staging::share(&txns, id, Wait::default())

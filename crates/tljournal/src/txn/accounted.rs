@@ -1,8 +1,7 @@
-//! Whether what is replaced or removed is as the journal left it. What is not is somebody's work, and goes aside.
+//! Decides whether what is replaced or removed is the journal's own work. Anything else was edited and is set aside.
 //!
-//! An inode with its size, mtime and ctime vouches for content without a look at it. Where it does not, because
-//! the mtime was set back after an edit, the names or the mode of the file changed, or the project was copied,
-//! the content decides.
+//! If the inode, size, mtime and ctime of a file match its record, its content is known. If not, because the mtime
+//! was set back after an edit, the links or the mode changed, or the project was copied, the content is hashed.
 
 use rustix::io::Errno;
 
@@ -16,7 +15,7 @@ use crate::model::{Digest, Entry, EntryKind, Kind, Manifest, Op, Place, Signatur
 use crate::tree::{self, Depth};
 
 impl Transaction {
-    /// Whether what is at a place, with what the catalog says of it, may go without being set aside.
+    /// Whether the content of a place matches its entry, so that it need not be set aside.
     pub(super) fn is_accounted(
         &self,
         place: &Place,
@@ -30,13 +29,14 @@ impl Transaction {
         };
         match known {
             Some(is_own) => Ok(is_own),
-            // Removing what the journal never knew is what was asked for; replacing it is not.
+            // Removing what the journal never recorded is what the caller asked for; replacing it is not.
             None if op == Op::Remove => Ok(stat.kind != Kind::Dir || self.is_own_below(place)?),
             None => Ok(false),
         }
     }
 
-    /// Whether something is as its entry says. What is in a tree is compared when the tree is out of its place.
+    /// Whether content matches its entry. The content of a tree is compared after the tree was moved out of its
+    /// place.
     fn is_as_recorded(&self, place: &Place, stat: &Stat, entry: &EntryRow) -> Result<bool, Error> {
         if stat.kind != entry.image.kind {
             return Ok(false);
@@ -59,7 +59,7 @@ impl Transaction {
         }
     }
 
-    /// Whether something is as it was installed with the tree that it lies in; `None` if it is no part of one.
+    /// Whether something matches the tree that it is in; `None` if it is not in a tree.
     fn is_as_installed(&self, place: &Place, stat: &Stat) -> Result<Option<bool>, Error> {
         for path in place.path.ancestors().skip(1) {
             let above = Place {
@@ -84,14 +84,14 @@ impl Transaction {
                 |entry: &Entry| is_it(entry) || entry.path.starts_with(&format!("{inside}/"));
             return match self.differs_within(&above, (&manifest, vouching), is_part)? {
                 true => Ok(Some(false)),
-                // A directory that only holds what was installed with it; what was added is not looked for.
+                // A directory that holds only installed entries; added entries are not searched for.
                 false => Ok(Some(stat.kind != Kind::Dir || self.is_own_below(place)?)),
             };
         }
         Ok(None)
     }
 
-    /// Whether some of the entries of a tree that are still there are not as they were installed.
+    /// Whether some of the remaining entries of a tree differ from the installed ones.
     fn differs_within(
         &self,
         tree: &Place,
@@ -130,7 +130,7 @@ impl Transaction {
         Ok(false)
     }
 
-    /// Whether everything that the journal put below a directory, by itself or as trees, is as it left it.
+    /// Whether everything that the journal put below a directory, directly or in trees, still matches its record.
     fn is_own_below(&self, place: &Place) -> Result<bool, Error> {
         for (inside, entry) in self.engine.look(|catalog| catalog.entries_below(place))? {
             let Some(stat) = apply::stat_at(&self.engine, &inside)? else {
@@ -161,8 +161,8 @@ impl Transaction {
         Ok(verdict.differences.iter().all(|one| one.is_root()))
     }
 
-    /// Whether a file has this content, by reading it; `unreadable` is the answer for one that this process
-    /// may not read.
+    /// Whether a file has this content, by hashing it; `unreadable` is the result for a file that this process may
+    /// not read.
     fn has_content(&self, place: &Place, digest: Digest, unreadable: bool) -> Result<bool, Error> {
         let Some(parent) = self.parent_of(place)? else {
             return Ok(false);
@@ -175,7 +175,7 @@ impl Transaction {
 
     fn target_at(&self, place: &Place) -> Result<Option<String>, Error> {
         let parent = self.parent_of(place)?;
-        // One that is not UTF-8 is none of the journal's.
+        // A target that is not UTF-8 was not written by the journal.
         Ok(parent.and_then(|parent| parent.read_link(place.path.name()).ok()))
     }
 

@@ -18,7 +18,7 @@ use crate::redact;
 
 /// A transaction to which changes are being added.
 ///
-/// Each change is staged as it is added; nothing is visible until [`Prepared::commit`]. Dropping it
+/// Each change is staged when it is added; nothing is visible until [`Prepared::commit`]. Dropping the transaction
 /// rolls it back.
 ///
 /// [`Prepared::commit`]: super::Prepared::commit
@@ -28,38 +28,38 @@ pub struct Transaction {
     pub(super) engine: Arc<Engine>,
     pub(super) label: String,
     pub(super) intents: Vec<Intent>,
-    /// The places of the intents, with the paths that the caller knows them by and where they stand among them.
+    /// The places of the intents, with their paths and their indexes.
     taken: BTreeMap<Place, (RelPath, usize)>,
-    /// The number of the next change; those that failed keep theirs.
+    /// The number of the next change; a change that failed keeps its number.
     pub(super) next: u32,
     pub(super) live: Option<Live>,
-    /// The state of the catalog before anything was looked at.
+    /// The state of the catalog before the first read.
     pub(super) moment: Option<Moment>,
-    /// Recorded with the commit, if there is one.
+    /// Recorded with the commit.
     pub(crate) vouchers: Vec<VoucherChange>,
-    /// The number of the transaction that it takes back.
+    /// The number of the transaction that it undoes.
     pub(crate) undoes: Option<i64>,
     pub(super) guard: Guard,
-    /// Whether what it replaces is evidence, whoever put it there.
+    /// Whether everything it replaces is set aside, whichever program wrote it.
     pub(super) keeps_evidence: bool,
 }
 
-/// The trace that a transaction leaves from its first staged content on.
+/// The row and directory of a transaction, which exist from its first staged content on.
 #[derive(Debug)]
 pub(super) struct Live {
     engine: Arc<Engine>,
     pub(super) id: TxnId,
     pub(super) row: i64,
     pub(super) staging: Staging,
-    /// Whether the transaction got past its commit point, so that there is nothing to roll back.
+    /// Whether the transaction is past its commit point, so that there is nothing to roll back.
     pub(super) committed: bool,
-    /// The spots beside their targets that may hold something.
+    /// The staging slots next to targets that may hold something.
     pub(super) beside: Vec<Change>,
-    /// Tells which paths its entries are for.
+    /// The list of the target paths of its entries.
     paths: Option<NewFile>,
 }
 
-/// How many changes one transaction can make.
+/// The largest number of changes of one transaction.
 const CHANGES_MAX: u32 = 100_000;
 
 impl Transaction {
@@ -80,13 +80,13 @@ impl Transaction {
         }
     }
 
-    /// Has whatever is replaced or removed go aside.
+    /// Sets aside everything that is replaced or removed.
     pub(crate) fn keeping_evidence(mut self) -> Self {
         self.keeps_evidence = true;
         self
     }
 
-    /// The digest of what is going to be at a path, of a file or of a tree.
+    /// The digest of the file or tree that a path gets.
     pub(crate) fn digest_of(&self, path: &RelPath) -> Option<Digest> {
         let intent = self.intent_at(path)?;
         let found = intent.found.as_ref().and_then(|found| found.digest);
@@ -99,7 +99,7 @@ impl Transaction {
         self.intents.get(*at)
     }
 
-    /// The tree that is staged for a path, with what describes it.
+    /// The tree that is staged for a path, with its manifest.
     pub(crate) fn staged_tree(&self, path: &RelPath) -> Option<(Dir, Manifest)> {
         let intent = self.intent_at(path)?;
         let staged = intent.staged.as_ref()?;
@@ -107,13 +107,13 @@ impl Transaction {
         Some((tree.pin.dir().clone(), tree.manifest.clone()))
     }
 
-    /// What the caller named it.
+    /// The label that its caller gave it.
     #[must_use]
     pub fn label(&self) -> &str {
         &self.label
     }
 
-    /// Its id, once something is staged: the name of its directory, and of its row.
+    /// Its id, once something is staged: the name of its directory, and the key of its row.
     #[must_use]
     pub fn id(&self) -> Option<TxnId> {
         self.live.as_ref().map(|live| live.id)
@@ -124,12 +124,12 @@ impl Transaction {
         self.live.as_ref().map(|live| live.row)
     }
 
-    /// Gives up everything that was staged. Needs no space.
+    /// Rolls back: deletes everything that was staged. Needs no space.
     ///
     /// # Errors
-    /// When what was staged cannot be removed; recovery removes it then.
+    /// An error when what was staged cannot be removed; recovery removes it then.
     pub fn rollback(mut self) -> Result<(), Error> {
-        // Staged trees are pinned, and what is pinned is not deleted.
+        // Staged trees are pinned, and a pinned tree is not deleted.
         self.intents.clear();
         match self.live.take() {
             Some(mut live) => live.roll_back(),
@@ -137,7 +137,7 @@ impl Transaction {
         }
     }
 
-    /// Checks where a change is to be made, and makes room for it among the others.
+    /// Checks the place of a change, and that it does not overlap another change.
     pub(super) fn admit(
         &mut self,
         path: RelPath,
@@ -158,7 +158,7 @@ impl Transaction {
         if self.moment.is_none() {
             self.moment = Some(self.engine.moment()?);
         }
-        // Checked again when it counts; here it spares the work.
+        // Checked again under the lock; an early check saves work.
         let there = apply::stat_at(&self.engine, &place)?;
         if (expect == Expect::Absent) == there.is_some()
             && expect != Expect::Any
@@ -185,14 +185,14 @@ impl Transaction {
         })
     }
 
-    /// Takes a change among the others.
+    /// Adds a change.
     pub(super) fn keep(&mut self, intent: Intent) {
         let known = (intent.path.clone(), self.intents.len());
         self.taken.insert(intent.place.clone(), known);
         self.intents.push(intent);
     }
 
-    /// Begins the trace of the transaction: its row, then its directory, locked.
+    /// Creates the row of the transaction, and then its directory, locked.
     pub(super) fn live(&mut self) -> Result<&mut Live, Error> {
         if self.live.is_none() {
             let id = ambient::fresh_txn_id();
@@ -220,8 +220,7 @@ impl Transaction {
 }
 
 impl Live {
-    /// Writes down which path a staged entry is for, so that it can be told what it was to be when this
-    /// process is gone.
+    /// Writes the target path of a staged entry to the list, for use after this process was killed.
     pub(super) fn announce(&mut self, name: &str, path: &str) -> Result<(), Error> {
         if self.paths.is_none() {
             self.paths = Some(self.staging.dir.create_own_file(STAGED_PATHS)?);
@@ -238,7 +237,7 @@ impl Live {
         Ok(())
     }
 
-    /// Records, before it exists, something that is staged beside its target, so that recovery finds it.
+    /// Records a staging slot next to a target before it exists, so that recovery finds it.
     pub(super) fn announce_beside(&mut self, change: Change) -> Result<(), Error> {
         self.engine.record(Sync::Normal, |catalog| {
             catalog.insert_changes(self.row, std::slice::from_ref(&change))
@@ -264,8 +263,8 @@ impl Live {
             catalog.move_txn(self.row, TxnState::Staging, TxnState::Aborted, None)
         });
         if let Err(error) = aborted {
-            // Presumed abort: a staging row without a live owner means the same.
-            tracing::debug!(%error, "the rollback is not recorded");
+            // Presumed abort: a staging row whose owner is not running has the same meaning.
+            tracing::debug!(%error, "failed to record the rollback");
         }
         Ok(())
     }
@@ -280,7 +279,7 @@ impl Drop for Live {
         if !self.committed
             && let Err(error) = self.roll_back()
         {
-            tracing::warn!(txn = %self.id, %error, "what was staged remains until recovery");
+            tracing::warn!(txn = %self.id, %error, "failed to delete staged content; recovery deletes it");
         }
     }
 }

@@ -18,18 +18,18 @@ use crate::pin::{self, Alone, Waiter};
 use crate::recovery;
 
 impl Prepared {
-    /// Commits: afterwards every change is in place and durable, or none is.
+    /// Commits: afterwards every change is applied and durable, or none is.
     ///
     /// # Errors
-    /// What is known after each:
+    /// What is known after each error:
     ///
-    /// - [`Error::Unfinished`]: committed, not in place; the next one who takes the commit lock, or opens
-    ///   the journal for work, puts it in place.
-    /// - [`Error::Damaged`] with a stuck transaction: neither finished nor taken back; what was there
-    ///   before is kept where the error says.
-    /// - [`Error::Replaced`]: not committed, or (if the directory was moved away in that very moment)
-    ///   finished wherever it is now; open the journal again.
-    /// - all others: not committed, everything is as it was.
+    /// - [`Error::Unfinished`]: committed but not applied; the next process that acquires the commit lock or opens
+    ///   the journal for work applies it.
+    /// - [`Error::Damaged`] with a stuck transaction: neither finished nor rolled back; the previous content is kept
+    ///   at the path in the error.
+    /// - [`Error::Replaced`]: not committed, or (if the directory was moved away at that very time) finished at its
+    ///   new location; open the journal again.
+    /// - All others: not committed, nothing was changed.
     pub fn commit(self) -> Result<Receipt, Error> {
         let (engine, txn) = (self.txn.engine.clone(), self.txn.row());
         self.try_commit().map_err(|error| {
@@ -81,10 +81,10 @@ impl Prepared {
         }
     }
 
-    /// Gives up everything that was staged. Needs no space.
+    /// Rolls back: deletes everything that was staged. Needs no space.
     ///
     /// # Errors
-    /// As for [`Transaction::rollback`].
+    /// The errors of [`Transaction::rollback`].
     pub fn rollback(self) -> Result<(), Error> {
         self.txn.rollback()
     }
@@ -115,18 +115,19 @@ impl Prepared {
             Ok(committed)
         });
         if let Err(Error::Catalog(CatalogError::Sql { .. })) = &committed {
-            // Whether the record reached the medium cannot be known: recovery will see, and until then
-            // what it may need stays.
+            // It is unknown whether the record reached the medium: recovery finds out, and until then nothing that it
+            // may need is deleted.
             engine.fail();
             live.committed = true;
         }
         let committed = committed?;
         if !committed {
-            // Somebody found this run dead and rolled the transaction back: its lock file was replaced.
+            // Another process considered this run ended and rolled the transaction back, because its lock file was
+            // replaced.
             let path = engine.home.locks.path().join("runs").to_string();
             return Err(Error::Replaced { path });
         }
-        // The commit point is behind us: from here on this is finished, if not by us then by the next.
+        // The commit point has passed: the transaction will be finished by this process or by recovery.
         live.committed = true;
         let unfinished = |source| Error::Unfinished {
             txn: id,
@@ -171,13 +172,13 @@ fn note_conflict(engine: &Engine, txn: Option<i64>, error: &Error) {
         catalog.put_event((None, txn), &EventKind::Conflict, path, &detail)
     });
     if let Err(error) = noted {
-        tracing::debug!(%error, "a conflict is not recorded");
+        tracing::debug!(%error, "failed to record a conflict");
     }
 }
 
 impl Transaction {
-    /// Whether everything was as wanted at one moment, which needs neither lock nor write to see: it was
-    /// when each was looked at, and nothing was committed or being applied since the first look.
+    /// Whether everything already was as wanted at one time, determined without a lock or a write: every place
+    /// matched when it was read, and nothing was committed or being applied since the first read.
     fn is_unchanged(&self) -> Result<bool, Error> {
         use super::intent::Standing;
         let recorded = |found: &super::intent::Found| match found.standing {
@@ -226,7 +227,7 @@ impl Transaction {
                 .found
                 .as_ref()
                 .is_some_and(|found| found.still_is(now.as_ref()));
-            // A change inside a tree does not show at its root.
+            // A change inside a tree is not visible at its root.
             if !still || matches!(intent.wanted, Wanted::Tree(_)) {
                 return Ok(false);
             }
@@ -234,13 +235,13 @@ impl Transaction {
         Ok(true)
     }
 
-    /// Stages what was found unchanged before and is not any more.
+    /// Stages what was found unchanged before but has changed since.
     fn restage(&mut self, indices: &[usize]) -> Result<(), Error> {
         for index in indices {
             let mut intent = self.intents.remove(*index);
             intent.found = None;
             let staged = match &intent.staged {
-                // Staged from a source that can be read once, found equal, and not synced therefore.
+                // Staged from a source that can be read once, found equal, and therefore not synced.
                 Some(_) => Ok(()),
                 None => self.stage(&mut intent),
             };
@@ -250,7 +251,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Waits for pins, or refuses pinned trees, where the caller asked for that. Comes before every lock.
+    /// Waits for pins, or refuses pinned trees, if the caller asked for that. Comes before every lock.
     fn respect_pins(&self) -> Result<BTreeMap<Place, Alone>, Error> {
         let mut alone = BTreeMap::new();
         'again: loop {
@@ -266,7 +267,8 @@ impl Transaction {
                     match pin::hold_alone(&self.engine, &place, None) {
                         Ok(held) => alone.extend(held.map(|held| (place, held))),
                         Err(Error::Conflict(_)) if on_pinned == OnPinned::Wait => {
-                            // Nobody waits for one while holding another: two that do could wait for ever.
+                            // No process waits for a pin while it holds another one exclusively, because two such
+                            // processes could deadlock.
                             alone.clear();
                             let (why, txn) = (self.label.as_str(), self.row());
                             let waiter = Waiter { why, txn };
@@ -281,7 +283,7 @@ impl Transaction {
         }
     }
 
-    /// The trees that somebody could have pinned where a change is made: what is removed takes those below it.
+    /// The trees at the place of a change that could be pinned; a removal includes the trees below it.
     fn trees_at(&self, intent: &Intent) -> Result<Vec<Place>, Error> {
         let mut places = vec![intent.place.clone()];
         if matches!(intent.wanted, Wanted::Nothing(_)) {
@@ -293,7 +295,7 @@ impl Transaction {
         Ok(places)
     }
 
-    /// Whether the trees that are held alone are still the ones that will be replaced.
+    /// Whether the trees that are locked exclusively are still the ones that will be replaced.
     fn still_alone(&self, alone: &BTreeMap<Place, Alone>) -> Result<bool, Error> {
         for intent in self.intents.iter().filter(|intent| intent.found.is_none()) {
             if intent.wanted.on_pinned() == OnPinned::Exchange {
@@ -309,8 +311,8 @@ impl Transaction {
         Ok(true)
     }
 
-    /// Puts a rebuildable tree on the medium before something replaces it: what it replaced itself is
-    /// free then, and it may have to come back.
+    /// Syncs a rebuildable tree before it is replaced: then the tree that it replaced is no longer needed, and it can
+    /// itself be restored.
     fn settle_replaced(&self) -> Result<(), Error> {
         let waiting = self.engine.look(|catalog| catalog.unsettled())?;
         let replaced = |(place, _): &(Place, _)| {
@@ -324,7 +326,7 @@ impl Transaction {
         }
     }
 
-    /// Refuses paths that a transaction is stuck at, and those of one that belongs to another root.
+    /// Refuses paths of a stuck transaction, and those of a transaction of another root.
     fn refuse_stuck(&self) -> Result<(), Error> {
         let places: Vec<_> = self.intents.iter().map(|intent| &intent.place).collect();
         recovery::refuse_stuck(&self.engine, &places)

@@ -1,10 +1,10 @@
-//! Trees in the lower layer of an overlay, which can be neither exchanged nor renamed: one change becomes
-//! one change for each entry that differs.
+//! Trees in the lower layer of an overlay, which can be neither exchanged nor renamed: one change is split into one
+//! change for each entry that differs.
 //!
-//! Each has its own row and its own spot, so that the protocol does the rest: what is new is moved from the
-//! staged tree to a spot of its own, what is replaced or removed goes there. Directories stay where they are;
-//! those that are not wanted are removed when they are empty, and the others get their mode and mtime last.
-//! Nobody may hold such a tree: it would not stay whole.
+//! Each of them has its own row and its own staging slot, so that the usual protocol applies: new entries are moved
+//! from the staged tree to slots of their own, and replaced or removed entries go there. Directories stay in place;
+//! unwanted ones are removed when they are empty, and the others get their mode and mtime last. Such a tree must not
+//! be pinned, because it would not stay complete.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,28 +24,28 @@ use crate::model::{
 use crate::pin::{self, Alone};
 use crate::tree;
 
-/// The name under which it is tried whether a directory can be moved.
+/// The name used for trying whether a directory can be moved.
 const PROBE: &str = "probe";
 
 /// A tree that is filled in place.
 struct Filling<'a> {
-    /// The change of the whole tree, as it would be made elsewhere.
+    /// The change of the whole tree, as on other filesystems.
     change: Change,
     id: TxnId,
-    /// Where everything of it waits.
+    /// The directory of all staging slots.
     spots: &'a Dir,
-    /// The tree as it stands, and what is in it.
+    /// The current tree and its manifest.
     there: Dir,
     current: Manifest,
-    /// The staged tree, and what it says; nothing for a removal.
+    /// The staged tree and its manifest; `None` for a removal.
     staged: Option<(Dir, &'a Manifest)>,
     next: u32,
     made: Vec<Change>,
 }
 
 impl Transaction {
-    /// Prepares what lies in the lower layer of an overlay: entries that are replaced are copied up, and
-    /// trees that cannot be moved become changes of their entries.
+    /// Prepares entries in the lower layer of an overlay: entries that are replaced are copied up, and trees that
+    /// cannot be moved are split into changes of their entries.
     pub(super) fn fill_in_place(
         &mut self,
         plan: &mut Plan,
@@ -87,7 +87,7 @@ impl Transaction {
             let place = change.place.clone();
             let is_held = alone.contains_key(&place);
             if is_pinned(&parent, &name, is_held)? {
-                let holder = "somebody, and cannot be exchanged here".to_owned();
+                let holder = "another process, and cannot be exchanged here".to_owned();
                 let kind = ConflictKind::Pinned { holder };
                 return Err(Conflict::at(self.engine.home.shown(&place), kind).into());
             }
@@ -100,7 +100,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Makes the change with this index one change for each entry.
+    /// Splits the change with this index into one change for each entry.
     fn fill(
         &self,
         plan: &mut Plan,
@@ -110,7 +110,7 @@ impl Transaction {
     ) -> Result<(), Error> {
         let change = plan.changes[index].clone();
         let name = change.place.path.name();
-        // Its inode is another one once it is copied up, so that happens before it is recorded.
+        // Copying up changes its inode, so that happens before it is recorded.
         let gone = || super::stage::vanished(parent, name);
         let stat = parent.stat(name)?.ok_or_else(gone)?;
         parent.set_dir_mode(name, stat.mode)?;
@@ -156,7 +156,7 @@ impl Transaction {
         plan.changes.append(&mut filling.made);
         match change.durability {
             Durability::Durable => spots.sync()?,
-            // Torn, it could not be exchanged for what it replaced.
+            // A torn tree could not be exchanged for its previous version.
             Durability::Rebuildable if self.engine.home.syncfs_reaches_medium => {
                 spots.sync_filesystem()?
             }
@@ -168,7 +168,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Pins the trees that were filled in place, for the receipt: it is not the staged tree that is there.
+    /// Pins the trees that were filled in place, for the receipt: the staged tree is not the one in place.
     pub(super) fn pin_filled(&mut self, plan: &Plan) {
         let filled = |n| {
             plan.changes
@@ -179,7 +179,7 @@ impl Transaction {
             intent.staged = None;
             let pin = pin::pin(&self.engine, &intent.place, None);
             let pin = pin.unwrap_or_else(|error| {
-                tracing::warn!(%error, "a tree that was filled in place is not pinned");
+                tracing::warn!(%error, "failed to pin a tree that was filled in place");
                 None
             });
             intent.found = Some(Found {
@@ -234,8 +234,8 @@ impl Filling<'_> {
         self.split_dirs(&old, &new, touched)
     }
 
-    /// Directories: those that are not wanted are removed, which changes the one they are in, and those
-    /// in which something changes, or that are to look otherwise, get their mode and mtime.
+    /// The changes of directories: unwanted ones are removed, which changes their parent, and those with changed
+    /// entries or other metadata get their mode and mtime.
     fn split_dirs<'e>(
         &mut self,
         old: &ByPath<'e>,
@@ -274,7 +274,7 @@ impl Filling<'_> {
         Ok(())
     }
 
-    /// What is to be replaced or removed, copied up.
+    /// The entry to replace or remove, copied up.
     fn pre(&self, path: &str) -> Result<Option<Image>, Error> {
         let (dir, name) = open_parent(&self.there, path)?;
         let before = dir.stat(name)?;
@@ -284,7 +284,7 @@ impl Filling<'_> {
         Ok(both.map(|(before, fresh)| risen(Image::of(&before), &fresh)))
     }
 
-    /// Moves a staged entry, with everything below it, to a spot of its own.
+    /// Moves a staged entry, with everything below it, to a staging slot of its own.
     fn take(&self, path: &str, entry: &Entry) -> Result<Image, Error> {
         let Some((root, _)) = &self.staged else {
             return Err(super::stage::vanished(self.spots, path).into());
@@ -338,7 +338,7 @@ impl Filling<'_> {
     }
 }
 
-/// Entries by their paths, each with those that share its inode.
+/// Entries by path, each with the paths that share its inode.
 type ByPath<'e> = BTreeMap<&'e str, (Vec<&'e str>, &'e Entry)>;
 
 fn by_path(entries: &[Entry]) -> ByPath<'_> {
@@ -364,7 +364,7 @@ fn by_path(entries: &[Entry]) -> ByPath<'_> {
     .collect()
 }
 
-/// The files and links that are there already as they are wanted, with everything that shares their inodes.
+/// The files and links that are unchanged, including everything that shares their inodes.
 fn unchanged<'e>(old: &ByPath<'e>, new: &ByPath<'e>) -> BTreeSet<&'e str> {
     let content = |entry: &Entry| match &entry.kind {
         EntryKind::Dir => None,
@@ -400,8 +400,8 @@ fn open_parent<'p>(root: &Dir, path: &'p str) -> Result<(Dir, &'p str), Error> {
     }
 }
 
-/// What was seen before it was copied up, under its new identity: an edit in between is none of it. A link cannot
-/// be edited, and not every overlay gives the copy of one its mtime.
+/// The pre-image of an entry under its identity after copy-up, so that an edit in between is detected. A link cannot
+/// be edited, and not every overlay preserves the mtime of a copied link.
 fn risen(before: Image, now: &Stat) -> Image {
     match before.kind {
         Kind::Link => Image::of(now),
@@ -412,17 +412,17 @@ fn risen(before: Image, now: &Stat) -> Image {
     }
 }
 
-/// Copies an entry up, if it may be, and looks at it again.
+/// Copies an entry up, if permitted, and reads its `stat` again.
 fn copy_up(dir: &Dir, name: &str, spots: &Dir, scratch: &str) -> Result<Option<Stat>, Error> {
     match dir.copy_up(name, spots, scratch) {
-        // Somebody else's file: if it has to rise, the rename will find another one, and say so.
+        // Another user's file: if it has to be copied up, the rename finds another inode and reports it.
         Err(error) if error.is(Errno::PERM) || error.is(Errno::MLINK) => {}
         copied => copied?,
     }
     Ok(dir.stat(name)?)
 }
 
-/// Whether somebody has pinned a tree or a directory in it; its root may be held by the asker.
+/// Whether a tree or a directory in it is pinned; the caller may hold the root itself.
 fn is_pinned(parent: &Dir, name: &str, is_held: bool) -> Result<bool, Error> {
     if !is_held {
         return Ok(lock::is_locked_within(parent, name)?);
@@ -436,11 +436,11 @@ fn is_pinned(parent: &Dir, name: &str, is_held: bool) -> Result<bool, Error> {
     Ok(false)
 }
 
-/// Whether a directory can be moved to the spots.
+/// Whether a directory can be moved to the staging slots.
 fn can_move(parent: &Dir, name: &str, spots: &Dir, probe: &str) -> Result<bool, Error> {
     spots.make_dir(probe, 0o700)?;
     spots.make_dir(&format!("{probe}/in-it"), 0o700)?;
-    // After an error nobody knows what has that name.
+    // After an error it is unknown what has that name.
     let can = parent.can_move(name, spots, probe)?;
     spots.remove_tree(probe)?;
     Ok(can)

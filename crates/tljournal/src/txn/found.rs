@@ -1,4 +1,4 @@
-//! Whether what is wanted is there already, so that nothing has to be touched (G4).
+//! Decides whether the wanted content is in place already, so that nothing has to be changed (G4).
 
 use super::begin::Transaction;
 use super::intent::{Found, Intent, Standing, Trust, Wanted};
@@ -12,7 +12,7 @@ use crate::home::Parent;
 use crate::model::{Digest, Kind, Stat};
 
 impl Transaction {
-    /// Compares what is at an intent's place with what it wants, other than trees.
+    /// Compares the content of an intent's place with the wanted one, except for trees.
     pub(super) fn find(&self, intent: &Intent) -> Result<Option<Found>, Error> {
         let stat = apply::stat_at(&self.engine, &intent.place)?;
         match (&intent.wanted, stat) {
@@ -27,8 +27,8 @@ impl Transaction {
         }
     }
 
-    /// Whether what was found can be made durable, if it has to be: not if a sync of it failed before, which
-    /// another one would not mend.
+    /// Whether existing content can be made durable, if needed: not after a failed sync, which a second sync would
+    /// not correct.
     pub(super) fn may_adopt(&self, intent: &Intent, found: &Found) -> Result<bool, Error> {
         match (&found.standing, &found.stat) {
             (Standing::Recorded | Standing::Refreshable(_, Trust::Untouched), _) | (_, None) => {
@@ -46,7 +46,7 @@ impl Transaction {
     fn find_nothing(&self, intent: &Intent) -> Result<Found, Error> {
         let standing = match self.engine.look(|catalog| catalog.entry(&intent.place))? {
             None => Standing::Recorded,
-            // Somebody else removed it: the catalog has to learn that.
+            // Another program removed it: the catalog must be updated.
             Some(_) => Standing::Unknown(None),
         };
         Ok(Found {
@@ -128,7 +128,7 @@ impl Transaction {
         }))
     }
 
-    /// Hashes the file at an intent's place; what it was before and after, if that is the same.
+    /// Hashes the file at an intent's place; `None` if its `stat` changed meanwhile.
     pub(super) fn hash_place(&self, intent: &Intent) -> Result<Option<(Stat, Digest)>, Error> {
         let Parent::There(parent) = self.engine.home.parent(&intent.place)? else {
             return Ok(None);
@@ -136,7 +136,7 @@ impl Transaction {
         Ok(hash_file(&parent, intent.place.path.name())?)
     }
 
-    /// What a payload will be, as far as it can be told without using it up.
+    /// What can be known of a payload without consuming it.
     fn look_at_payload<'a>(&'a self, payload: &'a Payload) -> Result<Option<Look<'a>>, Error> {
         let look = match &payload.content {
             Content::Stream(..) => return Ok(None),
@@ -170,7 +170,7 @@ struct Look<'a> {
     digest: Box<dyn Fn() -> Result<Option<Digest>, Error> + 'a>,
 }
 
-/// Hashes a file; what it was before and after, if that is the same.
+/// Hashes a file; `None` if its `stat` changed meanwhile.
 pub(super) fn hash_file(parent: &Dir, name: &str) -> Result<Option<(Stat, Digest)>, DiskError> {
     let file = parent.open_file(name)?;
     let before = parent.stat_open(&file)?;

@@ -4,14 +4,14 @@ use super::begin::Transaction;
 use crate::engine::Engine;
 use crate::error::Error;
 
-/// What has to hold, under the commit lock, for a transaction to be committed.
+/// A condition that must hold under the commit lock for the transaction to be committed.
 #[derive(Default)]
 pub(super) struct Guard(Option<Check>);
 
 type Check = Box<dyn FnMut(&Engine) -> Result<(), Error> + Send>;
 
 impl Transaction {
-    /// Has something checked under the commit lock, before anything is committed.
+    /// Adds a check that runs under the commit lock, before anything is committed.
     pub(crate) fn guard(
         &mut self,
         check: impl FnMut(&Engine) -> Result<(), Error> + Send + 'static,

@@ -1,5 +1,5 @@
-//! What new content takes over besides content, mode and times: from the file that it replaces, or, as the kernel
-//! would do it, from the directory that it comes to lie in. It is staged elsewhere, so the kernel cannot.
+//! What new content inherits besides content, mode and times: from the file that it replaces, or, as the kernel would
+//! do it, from its directory. It is staged elsewhere, so the kernel cannot do it.
 
 use super::begin::Transaction;
 use super::intent::Intent;
@@ -12,17 +12,17 @@ use crate::model::{
     with_all_for_owner,
 };
 
-/// The mode of a new file whose payload does not say.
+/// The mode of a new file whose payload does not set one.
 const FILE_MODE: u32 = 0o644;
-/// The same where an ACL stands in for the umask.
+/// The same if an ACL replaces the umask.
 const FILE_MODE_BY_ACL: u32 = 0o666;
-/// What is made in a directory with this bit gets its group.
+/// New entries of a directory with this bit get its group.
 const SETGID: u32 = 0o2000;
 
 impl Transaction {
-    /// Gives a staged file what the file has that it is `like` or replaces, or what new files in its directory get;
-    /// returns the mode for it if none was wanted. The mode is to be set afterwards: its bits for the group are the
-    /// mask of an ACL.
+    /// Sets on a staged file what it inherits from the file that it is `like` or replaces, or from its directory;
+    /// returns its mode if none was requested. The mode must be set afterwards, because its group bits are the mask
+    /// of an ACL.
     pub(super) fn inherit(
         &self,
         intent: &Intent,
@@ -40,7 +40,7 @@ impl Transaction {
         };
         if let Some((stat, attributes)) = like {
             self.take_over(intent, file, &stat, &attributes)?;
-            // New content does not inherit the right to act as somebody else.
+            // New content does not inherit set-id bits of another user.
             return Ok(disk::mode_of(stat.mode, stat.uid));
         }
         let nearest = nearest(&parent);
@@ -51,7 +51,7 @@ impl Transaction {
         }
         let Some(acl) = default_acl(nearest)? else {
             if file.attributes()?.get(ACL).is_some() {
-                // Of the directory that it is staged in.
+                // Inherited from the directory of the staging slot.
                 file.remove_attribute(ACL)?;
             }
             return Ok(FILE_MODE);
@@ -77,7 +77,7 @@ impl Transaction {
         if file.attributes()?.get(ACL).is_some() {
             file.remove_attribute(ACL)?;
         }
-        // The right to act as somebody else is the old content's: it stays only where its owner writes the new one.
+        // Capabilities belong to the old content: they are kept only if its owner writes the new content.
         let may_act = disk::is_own_of_root(replaced.uid) && is.uid == replaced.uid;
         let (kept, dropped): (Vec<_>, Vec<_>) = there
             .all()
@@ -101,8 +101,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Has what is made in the directory of a tree that is staged get the group and the ACL that it would get at its
-    /// place.
+    /// Sets the group and default ACL of a tree's staging directory to those that apply at its place.
     pub(super) fn inherit_into(&self, intent: &Intent, root: &Dir) -> Result<(), Error> {
         let parent = self.engine.home.parent(&intent.place)?;
         let nearest = nearest(&parent);
@@ -110,12 +109,12 @@ impl Transaction {
         if dir.mode & SETGID != 0 {
             let has_it = own.gid == dir.gid || root.set_own_group(dir.gid)?;
             self.tell_lost(intent, has_it, "the group of its directory")?;
-            // Until it is filled; it is published with the mode that it is to have.
+            // Until it is filled; it is published with its requested mode.
             root.set_own_meta(own.mode | SETGID, own.mtime)?;
         }
         match default_acl(nearest)? {
             Some(acl) => {
-                // It is filled by its owner; the modes are set when it is.
+                // The owner fills it; the modes are set afterwards.
                 let acl = with_all_for_owner(acl);
                 let both = [attribute(DEFAULT_ACL, acl.clone()), attribute(ACL, acl)];
                 let lost = |what: &str| tracing::warn!(path = %intent.path, "the tree goes without {what}");
@@ -126,8 +125,8 @@ impl Transaction {
         Ok(())
     }
 
-    /// Records that the mode which is wanted takes rights away from users and groups that an ACL names: its bits for
-    /// the group are the mask of the ACL.
+    /// Records that the requested mode limits the rights that an ACL grants to users and groups: its group bits are
+    /// the mask of the ACL.
     pub(super) fn tell_limited(
         &self,
         intent: &Intent,
@@ -140,7 +139,7 @@ impl Transaction {
         self.tell_lost(intent, !is_limited, &what)
     }
 
-    /// Records that new content goes without something, unless it has it.
+    /// Records that new content lacks a property, unless it has it.
     fn tell_lost(&self, intent: &Intent, has_it: bool, what: &str) -> Result<(), Error> {
         if has_it {
             return Ok(());
@@ -155,7 +154,7 @@ impl Transaction {
     }
 }
 
-/// The directory that a place lies in, or that its missing directories will.
+/// The parent directory of a place, or the deepest existing directory above it.
 fn nearest(parent: &Parent) -> &Dir {
     match parent {
         Parent::There(dir) => dir,

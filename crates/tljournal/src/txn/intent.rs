@@ -7,7 +7,7 @@ use crate::disk::NewFile;
 use crate::model::{Digest, Expect, Image, Manifest, Op, Place, RelPath, Signature, Spot, Stat};
 use crate::pin::Pin;
 
-/// One intended change, and how far it has come.
+/// One intended change, and its progress.
 #[derive(Debug)]
 pub(super) struct Intent {
     pub(super) n: u32,
@@ -15,26 +15,26 @@ pub(super) struct Intent {
     pub(super) place: Place,
     pub(super) expect: Expect,
     pub(super) wanted: Wanted,
-    /// What was found there already, if it is what is wanted.
+    /// The existing content, if it is the wanted one.
     pub(super) found: Option<Found>,
-    /// The new content where it waits.
+    /// The staged new content.
     pub(super) staged: Option<Staged>,
-    /// What the source of a tree looked like when the tree was made from it, if it can be recognised by that.
+    /// The fingerprint of a tree's source when it was read, if it has one.
     pub(super) look: Option<Digest>,
 }
 
-/// What is to be there.
+/// The wanted content.
 #[derive(Debug)]
 pub(super) enum Wanted {
     File(Payload),
     Link(String),
     Tree(WantedTree),
-    /// What is done about pinned trees there.
+    /// Absence, and what to do about pinned trees.
     Nothing(OnPinned),
 }
 
 impl Wanted {
-    /// What to do about pins on what is replaced.
+    /// What to do about pins on replaced content.
     pub(super) fn on_pinned(&self) -> OnPinned {
         match self {
             Self::Tree(tree) => tree.options.on_pinned,
@@ -53,49 +53,49 @@ impl Wanted {
     }
 }
 
-/// Something that is there already and is what is wanted.
+/// Existing content that is the wanted one.
 #[derive(Debug)]
 pub(super) struct Found {
-    /// What it was when it was compared; `None` if nothing is wanted and nothing is there.
+    /// Its `stat` when it was compared; `None` if absence is wanted and found.
     pub(super) stat: Option<Stat>,
     pub(super) digest: Option<Digest>,
     pub(super) standing: Standing,
-    /// Keeps a tree in place until the receipt has it.
+    /// Keeps a tree in place until the receipt takes the pin.
     pub(super) pin: Option<Pin>,
 }
 
-/// What the catalog says of something that was found.
+/// How the catalog knows existing content.
 #[derive(Debug)]
 pub(super) enum Standing {
-    /// It put it there.
+    /// It is recorded.
     Recorded,
-    /// It put it there, and the content had to be hashed to see it: this entry would spare that.
+    /// It is recorded, but the content had to be hashed: this entry would avoid that next time.
     Refreshable(Box<EntryRow>, Trust),
-    /// It does not know it: it has to be synced and recorded.
+    /// It is unknown: it must be synced and recorded.
     Unknown(Option<(Manifest, Signature)>),
 }
 
-/// Whether equal content is also what the journal has synced.
+/// Whether equal content is known to be synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trust {
-    /// Nobody touched it; the signature was only too young to say so.
+    /// It was not touched; the signature was only too recent to prove that.
     Untouched,
-    /// Somebody wrote the same again, perhaps not to the medium.
+    /// The same content was written again, and may not be on the medium.
     Rewritten,
 }
 
-/// New content that waits for its commit.
+/// New content that is staged for the commit.
 #[derive(Debug)]
 pub(super) struct Staged {
     pub(super) spot: Spot,
     pub(super) image: Image,
     pub(super) digest: Option<Digest>,
     pub(super) tree: Option<StagedTree>,
-    /// Open, to be synced, if it is one of the first few.
+    /// Open for the sync, if it is one of the first few.
     pub(super) file: Option<NewFile>,
-    /// A name of the same file elsewhere that is to go once it is in place.
+    /// The old name of the file, which is removed once the change is applied.
     pub(super) moved_from: Option<Utf8PathBuf>,
-    /// What it was when it was hashed, if it still has that name: a program may have it open there.
+    /// Its `stat` when it was hashed, if it still has its old name: a program may have it open there.
     pub(super) linked: Option<Stat>,
     pub(super) synced: bool,
 }
@@ -104,6 +104,6 @@ pub(super) struct Staged {
 pub(super) struct StagedTree {
     pub(super) manifest: Manifest,
     pub(super) signature: Signature,
-    /// Taken while nobody else could reach the tree; the receipt hands it on.
+    /// Taken while no other process could reach the tree; passed on to the receipt.
     pub(super) pin: Pin,
 }

@@ -19,11 +19,11 @@
 //! | state | what is true |
 //! |---|---|
 //! | staging | nothing is visible; new content is in `txn/<id>/`, which its owner has locked |
-//! | committed | new content is durable, at its spot or in place; whoever takes the commit lock next puts it in place |
-//! | applied | everything is in place and durable; `txn/<id>/` holds what was replaced as long as it is kept (`kept`) |
-//! | aborting | somebody else's work was in the way; whoever takes the commit lock next puts the rest back |
-//! | aborted | everything is as it was |
-//! | stuck | neither worked; everything is kept, paths that overlap are refused |
+//! | committed | new content is durable, in its staging slot or in place; the next holder of the commit lock finishes it |
+//! | applied | everything is in place and durable; `txn/<id>/` holds what was replaced while it is retained (`kept`) |
+//! | aborting | a change of another program prevented it; the next holder of the commit lock finishes the rollback |
+//! | aborted | everything is as before |
+//! | stuck | neither worked; all files are kept, overlapping paths are refused |
 //!
 //! | transition | made by |
 //! |---|---|
@@ -32,18 +32,18 @@
 //! | committed to applied | `apply::Committed::finish` |
 //! | committed to aborting | `apply::Committed::finish` |
 //! | aborting to aborted or stuck | `apply::Committed::take_back` |
-//! | staging to aborted | `Transaction::rollback`, or `recovery` for a dead owner |
+//! | staging to aborted | `Transaction::rollback`, or `recovery` after its owner ended |
 //!
 //! # Invariants
 //!
-//! - **T1** Nothing is written before the first real change: a transaction that changes nothing leaves
-//!   no trace, takes no lock that others wait for, and syncs nothing.
+//! - **T1** Nothing is written before the first real change: a transaction that changes nothing leaves no trace,
+//!   takes no lock that others wait for, and syncs nothing.
 //! - **T2** What is staged is synced before its row is committed; a [`Prepared`] is the proof.
 //! - **T3** Expectations are checked, and changes applied, under the commit lock; a transaction that an
 //!   earlier holder left past its commit point is finished first.
-//! - **T4** Old content leaves its place only after new content is complete and durable; it is kept
-//!   for a while, and deleted only after the new is in place and settled, and only if nobody holds it.
-//! - **T5** Rolling back a staging transaction needs no write: its owner's locks are gone, so it did not
+//! - **T4** Old content leaves its place only after new content is complete and durable; it is retained for a while,
+//!   and deleted only after the new content is in place and synced, and only if it is not pinned.
+//! - **T5** Rolling back a staging transaction needs no write: once its owner's locks are released, it did not
 //!   happen.
 
 mod accounted;

@@ -8,28 +8,28 @@ use camino::Utf8PathBuf;
 use crate::disk::{Dense, Disk, DiskError, Sparse, SparseFile};
 use crate::model::{Attributes, Stat, Timestamp};
 
-/// What a file is to contain, with its mode and mtime.
+/// The content of a file, with its mode and mtime.
 #[derive(Debug)]
 #[must_use = "a payload does nothing until it is put"]
 pub struct Payload {
     pub(super) content: Content,
     pub(super) mode: Option<u32>,
     pub(super) mtime: Option<Timestamp>,
-    /// Whose it was and what was set on it, if it was there before.
+    /// The `stat` and attributes to inherit, if it existed before.
     pub(super) like: Option<(Stat, Attributes)>,
 }
 
 pub(super) enum Content {
     Bytes(Arc<[u8]>),
-    /// Read when it is staged, and again if it has to be.
+    /// Read when it is staged, and again if needed.
     File(Utf8PathBuf),
-    /// Read to the end once.
+    /// Read to its end once.
     Stream(Box<dyn Sparse + Send>),
-    /// Gets a second name in the staging room; the first goes when the transaction is in place.
+    /// Gets a hard link in the staging directory; the old name is removed when the transaction is applied.
     Move(Utf8PathBuf),
 }
 
-/// Streams up to this length are held in memory, so that nothing is written if they bring nothing new.
+/// Streams up to this length are held in memory, so that nothing is written if the content is unchanged.
 const HELD_BYTES_MAX: u64 = 1 << 20;
 
 impl Payload {
@@ -42,8 +42,8 @@ impl Payload {
         }
     }
 
-    /// These bytes. Mode: that of the file that is replaced, or 0644. Mtime: when it is staged, unless
-    /// the same is there already.
+    /// These bytes. Mode: that of the replaced file, or 0644. Mtime: the time of staging, unless the same content is
+    /// in place already.
     pub fn bytes(bytes: impl Into<Arc<[u8]>>) -> Self {
         Self::new(Content::Bytes(bytes.into()))
     }
@@ -53,8 +53,8 @@ impl Payload {
         Self::new(Content::File(path.into()))
     }
 
-    /// This file itself, with its mode and mtime; its old name is gone when the transaction is in place,
-    /// and as it was if it is not. Copied where it lies on another filesystem.
+    /// This file itself, with its mode and mtime. Its old name is removed when the transaction is applied, and stays
+    /// otherwise. Copied if it is on another filesystem.
     pub fn moved(path: impl Into<Utf8PathBuf>) -> Self {
         Self::new(Content::Move(path.into()))
     }
@@ -62,7 +62,7 @@ impl Payload {
     /// Everything that this reader yields; mode and mtime as for [`Payload::bytes`].
     ///
     /// # Errors
-    /// Whatever the reader says of its first mebibyte, which is read at once.
+    /// The reader's error for the first mebibyte, which is read at once.
     pub fn reader(mut reader: impl Read + Send + 'static) -> io::Result<Self> {
         let mut head = Vec::new();
         let count = reader
@@ -76,13 +76,13 @@ impl Payload {
         }))
     }
 
-    /// Gives the file the attributes of something that was there before, instead of those of what it replaces.
+    /// Inherits the attributes of an earlier version instead of those of the replaced file.
     pub(crate) fn like(mut self, stat: Stat, attributes: Attributes) -> Self {
         self.like = Some((stat, attributes));
         self
     }
 
-    /// What an open file contains, holes as holes, with this mode and mtime.
+    /// The content of an open file, with its holes, with this mode and mtime.
     pub(crate) fn opened(file: File, mode: u32, mtime: Timestamp) -> Result<Self, DiskError> {
         let failed = |source| DiskError::new("read", "kept content", source);
         let stat = Disk::default().stat_open(&file, "kept content")?;
@@ -96,13 +96,13 @@ impl Payload {
         Ok(payload.mode(mode).mtime(mtime))
     }
 
-    /// Gives the file these permission bits (the lowest twelve).
+    /// Sets the permission bits (the lowest twelve).
     pub fn mode(mut self, mode: u32) -> Self {
         self.mode = Some(mode & 0o7777);
         self
     }
 
-    /// Gives the file this mtime.
+    /// Sets the mtime.
     pub fn mtime(mut self, mtime: Timestamp) -> Self {
         self.mtime = Some(mtime);
         self

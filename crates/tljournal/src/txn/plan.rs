@@ -1,4 +1,4 @@
-//! What has to be done, as it turns out under the commit lock.
+//! Determines, under the commit lock, what has to be done.
 
 use std::collections::BTreeMap;
 
@@ -18,23 +18,23 @@ use crate::model::{
 use crate::pin;
 use crate::tree::{self, Depth};
 
-/// The changes that are left to make.
+/// The changes that must be made.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     pub(super) changes: Vec<Change>,
     pub(super) known: Known,
     pub(super) manifests: Vec<Manifest>,
-    /// Intents that were found unchanged before, and are not any more: they have to be staged and synced.
+    /// Intents that were found unchanged but have changed since: they must be staged and synced.
     pub(super) restage: Vec<usize>,
-    /// What the catalog says of what is replaced.
+    /// The entries of what is replaced.
     pub(super) replaced: BTreeMap<u32, EntryRow>,
 }
 
 impl Transaction {
-    /// Checks every expectation, and what each change will meet.
+    /// Checks every expectation, and whether each change is possible.
     pub(super) fn plan(&self) -> Result<Plan, Error> {
         let mut plan = Plan::default();
-        // Nothing was committed since the first look: then trees need no second one.
+        // Nothing was committed since the first read: then trees need not be compared again.
         let quiet = self.moment == Some(self.engine.moment()?);
         let mut parents = BTreeMap::new();
         for (index, intent) in self.intents.iter().enumerate() {
@@ -97,7 +97,7 @@ impl Transaction {
         Ok(plan)
     }
 
-    /// Makes sure that what was staged is still where it waits, and is what was hashed.
+    /// Checks that what was staged is still in its slot, and unchanged since it was hashed.
     fn check_waits(&self, intent: &Intent, staged: &Staged) -> Result<(), Error> {
         let Some(live) = &self.live else {
             return Ok(());
@@ -154,7 +154,7 @@ impl Transaction {
         })
     }
 
-    /// Checks the precondition of one change against what is there.
+    /// Checks the precondition of one change.
     pub(super) fn check_expect(
         &self,
         intent: &Intent,
@@ -178,8 +178,8 @@ impl Transaction {
         Err(Conflict::at(&intent.path, kind).into())
     }
 
-    /// Whether a tree that was found is still what was found, also inside: others may have committed
-    /// changes there since.
+    /// Whether a tree that was found is still unchanged, including its entries: other transactions may have committed
+    /// changes in it since.
     fn is_tree_still(&self, intent: &Intent, found: &Found) -> Result<bool, Error> {
         let (Some(pin), Some(digest)) = (&found.pin, found.digest) else {
             return Ok(true);
@@ -207,7 +207,7 @@ impl Transaction {
         Ok(verdict.differences.is_empty())
     }
 
-    /// The digest of what is at a path: by its entry if that vouches for it, by reading it if not.
+    /// The digest of what is at a path: from its entry if the metadata matches, otherwise by hashing.
     fn digest_at(
         &self,
         intent: &Intent,
@@ -241,7 +241,7 @@ impl Transaction {
 }
 
 impl Plan {
-    /// Leaves what was found as it is, and has the catalog learn of it if it does not know it.
+    /// Leaves existing content as it is, and records it if it is unknown.
     fn keep(&mut self, intent: &Intent, found: &Found) {
         let tree = match &found.standing {
             Standing::Recorded => return,
@@ -287,8 +287,8 @@ impl Plan {
     }
 }
 
-/// Whether a file that has another name elsewhere is as it was when it was hashed. A name that it got or lost moves
-/// its ctime.
+/// Whether a file with another name elsewhere is unchanged since it was hashed. A new or removed link changes its
+/// ctime.
 fn is_as_hashed(now: &Stat, then: &Stat) -> bool {
     let ctime = match now.links == then.links {
         true => then.ctime,
@@ -298,11 +298,11 @@ fn is_as_hashed(now: &Stat, then: &Stat) -> bool {
 }
 
 impl Found {
-    /// Whether what is there now is what was found.
+    /// Whether the current state is what was found.
     pub(super) fn still_is(&self, stat: Option<&Stat>) -> bool {
         match (&self.stat, stat) {
             (None, None) => true,
-            // Links made to a file, or pins, do not matter; its ctime does.
+            // A changed number of links or a pin is irrelevant; the ctime is not.
             (Some(then), Some(now)) => Image::of(then) == Image::of(now) && then.ctime == now.ctime,
             _ => false,
         }
@@ -310,8 +310,8 @@ impl Found {
 }
 
 fn parent_change(place: Place, n: u32) -> Change {
-    // Which inode it will be is not known before it is made, and does not matter: it is only ever
-    // removed while it is empty.
+    // Its inode is not known before it is created, and is irrelevant: the directory is only removed while it is
+    // empty.
     let identity = Identity {
         ino: 0,
         born: Timestamp::default(),

@@ -1,4 +1,4 @@
-//! A tree that one process populates while others wait for it.
+//! Trees that one process populates while others wait for it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::model::RelPath;
 use crate::pin;
 use crate::tree::{self, Depth};
 
-/// Says whether the tree in a directory is complete, whoever made it.
+/// Decides whether the tree in a directory is complete, whichever program created it.
 pub type Accept = Arc<dyn Fn(&Utf8Path) -> bool + Send + std::marker::Sync>;
 
 /// How a tree is populated.
@@ -23,11 +23,10 @@ pub type Accept = Arc<dyn Fn(&Utf8Path) -> bool + Send + std::marker::Sync>;
 pub struct PopulateOptions {
     /// How it is installed.
     pub tree: TreeOptions,
-    /// Give up after waiting this long for whoever populates it at the moment. Without it waiting has no
-    /// limit.
+    /// The longest wait for a process that is populating the tree; `None` for no limit.
     pub wait: Option<Duration>,
-    /// Asked about a tree that is there and that the journal knows nothing of. One that is complete is
-    /// adopted; every other one is replaced, and kept aside for a while.
+    /// Decides about an existing tree that the journal does not know. A complete one is adopted; any other is
+    /// replaced and set aside.
     pub accept: Option<Accept>,
 }
 
@@ -40,14 +39,14 @@ impl fmt::Debug for PopulateOptions {
     }
 }
 
-/// A look at the place of a tree, in the transaction that brings it there if it has to.
+/// The observed place of a tree, in the transaction that installs it if needed.
 pub(crate) struct Look {
     txn: Transaction,
     intent: Intent,
 }
 
 impl Transaction {
-    /// Looks whether a tree is there as it is wanted.
+    /// Checks whether the wanted tree is installed.
     pub(crate) fn look_for(mut self, path: RelPath, wanted: WantedTree) -> Result<Look, Error> {
         let admitted = self.admit_tree(path, wanted);
         let intent = admitted.map_err(|error| self.engine.explain(error))?;
@@ -56,20 +55,19 @@ impl Transaction {
 }
 
 impl Look {
-    /// Whether it is there.
+    /// Whether it is installed.
     pub(crate) fn has_found(&self) -> bool {
         self.intent.found.is_some()
     }
 
-    /// Looks again, as if for the first time.
+    /// Checks again from the start.
     pub(crate) fn again(&mut self) -> Result<(), Error> {
         self.txn.moment = Some(self.txn.engine.moment()?);
         let found = self.txn.find_tree(&mut self.intent);
         found.map_err(|error| self.txn.engine.explain(error))
     }
 
-    /// Takes what was found; or else the tree that is there, if it is accepted; or else makes it from its
-    /// source.
+    /// Uses the installed tree; or else the existing tree, if it is accepted; or else installs it from its source.
     pub(crate) fn bring(self, accept: Option<&Accept>) -> Result<Transaction, Error> {
         let engine = self.txn.engine.clone();
         self.try_bring(accept)
@@ -94,9 +92,9 @@ impl Look {
 }
 
 impl Transaction {
-    /// The tree that another program has put there, if it is complete.
+    /// A tree that another program created, if it is complete.
     fn accepted(&self, intent: &Intent, accept: &Accept) -> Result<Option<Found>, Error> {
-        // Taken before it is looked at, so that what is accepted is what is held.
+        // Pinned before it is checked, so that the accepted tree is the pinned one.
         let Some(pin) = pin::pin(&self.engine, &intent.place, None)? else {
             return Ok(None);
         };
@@ -105,7 +103,7 @@ impl Transaction {
             return Ok(None);
         }
         let refused = |error: &dyn fmt::Display| {
-            tracing::info!(path = %intent.path, "what is there is not complete: {error}");
+            tracing::info!(path = %intent.path, "the existing tree is not complete: {error}");
             Ok(None)
         };
         let built = match tree::read(pin.dir(), &|_| {}) {
@@ -129,8 +127,8 @@ impl Transaction {
         Ok(self.may_adopt(intent, &found)?.then_some(found))
     }
 
-    /// Records that a key stands for what is there already, which making it has shown: the next one finds
-    /// it by its key. (What is installed now is recorded with it.)
+    /// Records that a key stands for the existing tree, which populating it has shown, so that it is found by its key
+    /// next time. (A tree that is installed now is recorded with its transaction.)
     fn note_made(&self, intent: &Intent) -> Result<(), Error> {
         let Some(found) = &intent.found else {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Whether the renames of a change can work: asked before anything is committed.
+//! Checks whether the renames of a change can work, before anything is committed.
 
 use super::begin::Transaction;
 use super::intent::{Intent, Wanted};
@@ -8,13 +8,13 @@ use crate::error::{Conflict, ConflictKind, Error};
 use crate::home::Parent;
 use crate::model::{Change, Kind, Stat};
 
-/// Below this size nothing is swapped to.
+/// The smallest size of a swap file.
 const SWAP_BYTES_MIN: u64 = 40 << 10;
 
 const MOUNTED: &str = "a filesystem is mounted there";
 
 impl Transaction {
-    /// Refuses a change that some rename of it cannot make: of what is there now, in this directory.
+    /// Refuses a change if one of its renames is impossible, given the entry that is now in this directory.
     pub(super) fn check_possible(
         &self,
         intent: &Intent,
@@ -43,7 +43,7 @@ impl Transaction {
         Ok(parent.check_writable()?)
     }
 
-    /// The same before anything is staged, which spares the work.
+    /// The same before anything is staged, which saves work.
     pub(super) fn check_movable_now(&self, intent: &Intent) -> Result<(), Error> {
         let (parent, name) = match self.engine.home.parent(&intent.place)? {
             Parent::There(parent) => (parent, Some(intent.place.path.name())),
@@ -71,7 +71,7 @@ impl Transaction {
     }
 }
 
-/// Why an entry cannot be made, moved into its directory, or out of it.
+/// Why an entry cannot be created, moved into its directory, or moved out of it.
 fn why_immovable(above: &Stat, there: Option<&Stat>) -> Option<&'static str> {
     if above.immutable {
         return Some("its directory is immutable (chattr +i)");
@@ -92,13 +92,13 @@ fn why_immovable(above: &Stat, there: Option<&Stat>) -> Option<&'static str> {
         .map(|(_, why)| *why)
 }
 
-/// Whether something was reached through another mount than its directory. Kernels that do not tell that tell
-/// the device, which is another one for a subvolume of btrfs too: a rename says then what it is.
+/// Whether something is on another mount than its directory. On kernels without mount ids the device is compared,
+/// which also differs for a btrfs subvolume: then the rename decides.
 fn is_mounted(above: &Stat, there: &Stat) -> bool {
     above.mount != there.mount && above.mount != 0 && there.mount != 0
 }
 
-/// What keeps a directory with what is in it, or a file that is in use by the kernel, where it is.
+/// What prevents a directory with its content, or a file in use by the kernel, from being moved.
 fn within(
     intent: &Intent,
     parent: &Dir,
@@ -106,7 +106,7 @@ fn within(
 ) -> Result<Option<(String, &'static str)>, Error> {
     match there.kind {
         Kind::Dir => {
-            // The kernel would let the mounted filesystem move along with the directory.
+            // The kernel would move the mounted filesystem along with the directory.
             let top = parent.real_path()?.join(intent.place.path.name());
             let inside = |mount: ambient::Mount| {
                 let below = mount.at.strip_prefix(top.as_str())?.strip_prefix('/')?;

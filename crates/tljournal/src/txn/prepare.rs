@@ -13,31 +13,31 @@ use crate::tree::{self, Depth, TreeError};
 
 /// A transaction whose content is on the medium: it can be committed at any time.
 ///
-/// There is no other way to one than [`Transaction::prepare`], so that nothing unsynced is ever
-/// committed (T2). Dropping it rolls it back.
+/// [`Transaction::prepare`] is the only way to create one, so nothing unsynced is ever committed (T2). Dropping it
+/// rolls it back.
 #[derive(Debug)]
 #[must_use = "a prepared transaction that is dropped is rolled back; commit it"]
 pub struct Prepared {
     pub(super) txn: Transaction,
 }
 
-/// How many files are synced one by one; more are synced with their whole filesystem, which has to wait
-/// for everybody else's dirty data too.
+/// The number of files that are synced one by one; more are synced with their whole filesystem, which includes other
+/// programs' dirty data.
 pub(super) const FILES_ONE_BY_ONE_MAX: usize = 16;
 
 impl Transaction {
     /// Makes everything that was staged durable.
     ///
     /// # Errors
-    /// [`Error::Disk`] when a sync fails. It is not tried again, because a second sync would prove
-    /// nothing: the transaction is rolled back.
+    /// [`Error::Disk`] when a sync fails. It is not retried, because a second sync would prove nothing: the
+    /// transaction is rolled back.
     pub fn prepare(mut self) -> Result<Prepared, Error> {
         let made = self.make_durable();
         made.map_err(|error| self.engine.explain(error))?;
         Ok(Prepared { txn: self })
     }
 
-    /// Syncs whatever is staged or adopted and not synced yet.
+    /// Syncs everything that is staged or adopted and not synced yet.
     pub(super) fn make_durable(&mut self) -> Result<(), Error> {
         let span = tracing::debug_span!("prepare", changes = self.intents.len());
         let _in_span = span.enter();
@@ -74,7 +74,7 @@ impl Transaction {
         self.refuse_still_written()
     }
 
-    /// Refuses a tree that somebody whom its caller left behind still writes: it is not what was hashed.
+    /// Refuses a tree that a process left behind by its caller still writes to: it is not what was hashed.
     fn refuse_still_written(&self) -> Result<(), Error> {
         for intent in &self.intents {
             let staged = intent.staged.as_ref();
@@ -90,7 +90,7 @@ impl Transaction {
             let (dir, signature) = (tree.pin.dir(), Some(&tree.signature));
             let depth = Depth::Signature;
             let verdict = tree::verify(dir, &tree.manifest, signature, depth, &|_| {})?;
-            // The mode of the root is given to it when it is published.
+            // The root gets its mode when it is published.
             let mut differences = verdict.differences.into_iter();
             if let Some(difference) = differences.find(|one| !one.is_root()) {
                 let entry = difference.path;
@@ -129,8 +129,8 @@ impl Transaction {
             .iter()
             .filter_map(|intent| intent.staged.as_ref())
             .filter(|staged| staged.tree.is_some());
-        // What is removed or replaced goes into the transaction's directory, which has to be there then, be
-        // it for a tree that is not synced itself.
+        // Removed or replaced content is moved into the transaction's directory, which must be durable before, even
+        // for a tree that is not synced itself.
         let takes_out = |intent: &Intent| {
             let staged = intent.staged.as_ref();
             let at_home = staged.is_some_and(|staged| staged.spot == Spot::Home && !staged.synced);
@@ -166,7 +166,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Syncs what is staged beside its target.
+    /// Syncs a staging slot next to its target.
     fn sync_beside(&self, place: &Place, staged: &mut Staged) -> Result<(), Error> {
         if let Some(file) = staged.file.take() {
             let _synced = file.sync()?;
@@ -178,7 +178,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Makes what was found in place, and is somebody else's work, as durable as our own.
+    /// Makes existing content of another program as durable as the journal's own.
     fn sync_found(&self, intent: &Intent, found: &Found) -> Result<(), Error> {
         match &found.standing {
             Standing::Recorded | Standing::Refreshable(_, Trust::Untouched) => return Ok(()),
@@ -200,8 +200,8 @@ impl Transaction {
         Ok(())
     }
 
-    /// Waits until a later change of a staged tree would show in its signature: at most one tick of the
-    /// filesystem's clock, and the sync has usually taken longer.
+    /// Waits until a later change of a staged tree would show in its signature: at most one tick of the filesystem's
+    /// clock, and the sync usually takes longer.
     fn let_signatures_age(&self) {
         let trees = self
             .intents
@@ -225,7 +225,7 @@ fn needs_sync(wanted: &Wanted) -> bool {
     }
 }
 
-/// Syncs what waits for the parts of trees, where no sync of the filesystem reaches the medium.
+/// Syncs the slots of parts of trees, where `syncfs` does not reach the medium.
 pub(super) fn sync_parts(changes: &[Change], (id, spots): (TxnId, &Dir)) -> Result<(), Error> {
     for change in changes.iter().filter(|change| change.op == Op::Part) {
         let name = spot_name(&change.spot, id, change.n);

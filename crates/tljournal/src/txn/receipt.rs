@@ -5,18 +5,18 @@ use crate::home::named_below;
 use crate::model::{RelPath, TxnId};
 use crate::pin::Pin;
 
-/// What a commit did, path by path.
+/// The result of a commit for each path.
 #[derive(Debug)]
 pub struct Receipt {
     pub(super) txn: Option<TxnId>,
     pub(super) changed: BTreeMap<RelPath, bool>,
     pub(super) pins: BTreeMap<RelPath, Pin>,
-    /// What absolute paths are found below.
+    /// The root, for absolute paths.
     pub(super) root: Dir,
 }
 
 impl Receipt {
-    /// The transaction that made the changes; `None` if everything was as wanted already.
+    /// The transaction that made the changes; `None` if nothing had to be changed.
     #[must_use]
     pub fn txn(&self) -> Option<TxnId> {
         self.txn
@@ -28,7 +28,7 @@ impl Receipt {
         self.changed.values().any(|changed| *changed)
     }
 
-    /// Whether this path was changed; false also for a path that the transaction did not name.
+    /// Whether this path was changed; false also for a path that is not in the transaction.
     #[must_use]
     pub fn changed(&self, path: &str) -> bool {
         named_below(&self.root, path)
@@ -40,8 +40,8 @@ impl Receipt {
         self.changed.iter().map(|(path, changed)| (path, *changed))
     }
 
-    /// The pin on a tree that was installed or found unchanged, taken before it was published or
-    /// verified: what it holds is what was installed, whatever is installed there next.
+    /// The pin on a tree that was installed or found unchanged, taken before it was published or verified: it holds
+    /// exactly that tree, whatever is installed there later.
     pub fn take_pin(&mut self, path: &str) -> Option<Pin> {
         self.pins.remove(&named_below(&self.root, path).ok()?)
     }

@@ -21,13 +21,13 @@ use crate::model::{
 impl Transaction {
     /// Puts a file at a path.
     ///
-    /// The same content, mode and mtime there already is left untouched. A mode or mtime that the
-    /// payload does not say does not count as a difference.
+    /// If the same content, mode and mtime are in place already, nothing is changed. A mode or mtime that the payload
+    /// does not set is not compared.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a path outside the territory, of the journal's own, or overlapping another
-    /// change; [`Error::Conflict`] early when the expectation already fails; [`Error::Disk`] when the
-    /// payload cannot be read or staged. The transaction can go on without the change.
+    /// [`Error::Usage`] for a path that is outside the territory, is the journal's own, or overlaps another change;
+    /// [`Error::Conflict`] early if the expectation already fails; [`Error::Disk`] when the payload cannot be read or
+    /// staged. The transaction can continue without the change.
     pub fn put(
         &mut self,
         path: impl TryInto<NamedPath, Error = PathError>,
@@ -38,11 +38,11 @@ impl Transaction {
         self.add(self.engine.home.below_root(path)?, wanted, expect)
     }
 
-    /// Takes away whatever is at a path: a file, a link, or a directory with everything below it.
-    /// Nothing there is no error, unless it was expected.
+    /// Removes what is at a path: a file, a link, or a directory with everything below it. An absent path is not an
+    /// error, unless the expectation says so.
     ///
     /// # Errors
-    /// As for [`Transaction::put`].
+    /// The errors of [`Transaction::put`].
     pub fn remove(
         &mut self,
         path: impl TryInto<NamedPath, Error = PathError>,
@@ -51,11 +51,11 @@ impl Transaction {
         self.remove_with(path, expect, OnPinned::Exchange)
     }
 
-    /// The same, if trees at or below the path are not in use, or as soon as they are not; with
-    /// [`OnPinned::Exchange`] whoever holds one keeps it whole.
+    /// The same, with a choice for pinned trees at or below the path; with [`OnPinned::Exchange`] a holder of a pin
+    /// keeps the tree.
     ///
     /// # Errors
-    /// As for [`Transaction::put`]; what is in use is found when the transaction is committed.
+    /// The errors of [`Transaction::put`]; pins are checked by the commit.
     pub fn remove_with(
         &mut self,
         path: impl TryInto<NamedPath, Error = PathError>,
@@ -69,11 +69,10 @@ impl Transaction {
         )
     }
 
-    /// Makes a symbolic link at a path, or flips the one that is there. The target is text and not
-    /// followed.
+    /// Creates a symbolic link at a path, or replaces the one that is there. The target is text and not followed.
     ///
     /// # Errors
-    /// As for [`Transaction::put`].
+    /// The errors of [`Transaction::put`].
     pub fn link(
         &mut self,
         path: impl TryInto<NamedPath, Error = PathError>,
@@ -105,7 +104,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Stages what an intent wants.
+    /// Stages the content of an intent.
     pub(super) fn stage(&mut self, intent: &mut Intent) -> Result<(), Error> {
         match &intent.wanted {
             Wanted::Nothing(_) => {
@@ -184,8 +183,8 @@ impl Transaction {
         Ok(())
     }
 
-    /// Keeps a staged file open until it is synced, if there are few. What is one of many is synced with its
-    /// filesystem, or else at once: there may be more of them than descriptors.
+    /// Keeps a staged file open until it is synced, if there are few. One of many is synced with its filesystem or
+    /// immediately, because file descriptors are limited.
     fn keep_open(&mut self, spot: &Spot, file: NewFile) -> Result<Option<NewFile>, Error> {
         let open = self.intents.len() < FILES_ONE_BY_ONE_MAX;
         if !open && (*spot != Spot::Home || !self.engine.home.syncfs_reaches_medium) {
@@ -194,7 +193,7 @@ impl Transaction {
         Ok(open.then_some(file))
     }
 
-    /// The directory that staged content of an intent waits in.
+    /// The directory of the staged content of an intent.
     pub(super) fn staged_dir(&self, place: &Place, spot: &Spot) -> Result<Dir, Error> {
         match (spot, &self.live) {
             (Spot::Home, Some(live)) => Ok(live.staging.dir.clone()),
@@ -203,8 +202,8 @@ impl Transaction {
         }
     }
 
-    /// Whom what an intent puts in place is to belong to, if this process is root and can say so: the owner of what it
-    /// replaces, if that is of the same kind, or else of its directory.
+    /// The owner of new content, if this process is root: the owner of what it replaces, if that is of the same kind,
+    /// otherwise the owner of its directory.
     pub(super) fn owner_of_new(&self, intent: &Intent) -> Result<Option<Owner>, Error> {
         if !disk::is_root() {
             return Ok(None);
@@ -224,7 +223,7 @@ impl Transaction {
         Ok(Some(Owner::of_new_in(&parent.own_stat()?)))
     }
 
-    /// The directory and name that an intent's content is staged under, empty.
+    /// The directory and name of an intent's staging slot, empty.
     pub(super) fn open_spot(&mut self, intent: &Intent) -> Result<(Spot, Dir, String), Error> {
         self.check_movable_now(intent)?;
         let (spot, dir) = self.engine.home.spot_for(&intent.place)?;
@@ -266,7 +265,7 @@ impl Staged {
     }
 }
 
-/// Creates a staged file with the content of a file that the caller names, and says what that was.
+/// Creates a staged file with the content of a file of the caller, and returns that file's `stat`.
 fn copy_file(
     (disk, path): (&Disk, &Utf8Path),
     (dir, name, owner): (&Dir, &str, Option<Owner>),
@@ -276,7 +275,7 @@ fn copy_file(
         let source = Source::open(disk, path)?;
         let at = (dir, name, owner);
         let (file, digest) = match source.stat.size {
-            // What has no size (below `/proc`) comes in pieces, and has to be read to its end.
+            // A file without a size (below `/proc`) must be read to its end.
             0 => read_in(&mut Dense(&source.file), at)?,
             _ => copy((&source.file, path), at)?,
         };
@@ -288,10 +287,10 @@ fn copy_file(
     Err(Source::changed(path, target))
 }
 
-/// The digest of a file that got a second name, what it was when it was hashed, and a handle to it.
+/// The digest of a file that got a hard link, its `stat` when it was hashed, and a handle to it.
 type Linked = (Digest, Stat, NewFile);
 
-/// Gives a file a second name in the staging room; `None` where that cannot be.
+/// Creates a hard link to a file in the staging directory; `None` if that is impossible.
 fn link_in(
     (disk, path): (&Disk, &Utf8Path),
     dir: &Dir,
@@ -317,7 +316,7 @@ fn link_in(
             let file = dir.adopt_file(name)?;
             return Ok(Some((digest, linked, file)));
         }
-        // It is being written to, or another file has its name by now.
+        // It is being written to, or its name leads to another file now.
         dir.remove_file(name)?;
     }
     Err(Source::changed(path, target))
@@ -335,7 +334,7 @@ fn write(
     Ok((file, Digest::of(bytes)))
 }
 
-/// Creates a staged file with everything a reader yields.
+/// Creates a staged file with the content of a reader.
 fn read_in(
     from: &mut dyn Sparse,
     (dir, name, owner): (&Dir, &str, Option<Owner>),
@@ -347,7 +346,7 @@ fn read_in(
     Ok((file, digest))
 }
 
-/// Creates a staged file with the content of another one, holes as holes.
+/// Creates a staged file with the content of another one, including holes.
 fn copy(
     (from, path): (&std::fs::File, &Utf8Path),
     (dir, name, owner): (&Dir, &str, Option<Owner>),

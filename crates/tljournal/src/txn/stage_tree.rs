@@ -14,28 +14,28 @@ use crate::model::{
 use crate::pin::{self, Pin};
 use crate::tree::{self, Depth, Fingerprint, TreeError, TreeSource};
 
-/// What to do about a tree that somebody has pinned.
+/// What to do about a pinned tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnPinned {
-    /// Replace it: whoever holds it keeps it whole, whoever looks at the path sees the new one.
+    /// Replace it: the holder of the pin keeps the old tree, readers of the path see the new one.
     #[default]
     Exchange,
-    /// Wait until nobody holds it.
+    /// Wait until it is unpinned.
     Wait,
-    /// Refuse, naming who holds it.
+    /// Refuse, naming the holder.
     Fail,
 }
 
 /// How a tree is installed.
 #[derive(Clone, Default)]
 pub struct TreeOptions {
-    /// How much a power cut may take back.
+    /// What must be durable when `commit` returns.
     pub durability: Durability,
-    /// What to do if the tree that is replaced is in use.
+    /// What to do if the replaced tree is pinned.
     pub on_pinned: OnPinned,
-    /// What must be there.
+    /// The precondition.
     pub expect: Expect,
-    /// Told how many more bytes have been read, from any thread.
+    /// Receives the number of further bytes read, from any thread.
     pub progress: Option<Arc<dyn Fn(u64) + Send + Sync>>,
 }
 
@@ -56,15 +56,15 @@ pub(crate) struct WantedTree {
 }
 
 impl Transaction {
-    /// Installs a tree at a path: afterwards exactly the source's entries are there.
+    /// Installs a tree at a path: afterwards the path holds exactly the source's entries.
     ///
-    /// If the catalog says that this source is installed there, and the signature of every entry says
-    /// the same, nothing is unpacked, hashed or touched. A repeatable source is recognised by what it
-    /// looks like from outside; a stream has to be staged to be compared.
+    /// If the catalog records this source at the path, and the signature of every entry is unchanged, nothing is
+    /// unpacked, hashed or changed. A repeatable source is recognized by its fingerprint; a stream must be staged to
+    /// be compared.
     ///
     /// # Errors
-    /// As for [`Transaction::put`]; [`Error::Source`] when the source has an entry that cannot be
-    /// installed, which it names.
+    /// The errors of [`Transaction::put`]; [`Error::Source`] when the source has an entry that cannot be installed,
+    /// which it names.
     pub fn tree(
         &mut self,
         path: impl TryInto<NamedPath, Error = PathError>,
@@ -89,7 +89,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Checks where a tree is to be installed, and whether it is there.
+    /// Checks the place of a tree, and whether the tree is installed there.
     pub(super) fn admit_tree(
         &mut self,
         path: RelPath,
@@ -101,7 +101,7 @@ impl Transaction {
         Ok(intent)
     }
 
-    /// Finds out whether the tree is installed already, by what its source looks like.
+    /// Determines whether the tree is installed already, by the fingerprint of its source.
     pub(super) fn find_tree(&self, intent: &mut Intent) -> Result<(), Error> {
         let Wanted::Tree(wanted) = &intent.wanted else {
             return Ok(());
@@ -121,7 +121,7 @@ impl Transaction {
         self.compare_tree(intent, &manifest, digest, None)
     }
 
-    /// Compares the tree at an intent's place with the manifest that is wanted there.
+    /// Compares the tree at an intent's place with the wanted manifest.
     fn compare_tree(
         &self,
         intent: &mut Intent,
@@ -133,7 +133,7 @@ impl Transaction {
             return Ok(());
         };
         let entry = self.engine.look(|catalog| catalog.entry(&intent.place))?;
-        // Taken before it is verified, so that what was verified is what is held.
+        // Pinned before it is verified, so that the verified tree is the pinned one.
         let Some(pin) = pin::pin(&self.engine, &intent.place, None)? else {
             return Ok(());
         };
@@ -142,7 +142,7 @@ impl Transaction {
             .as_ref()
             .is_some_and(|entry| entry.digest == Some(digest));
         if entry.is_some() && !recorded {
-            // The journal itself put another tree there; only hashing could find it equal.
+            // The journal itself installed another tree there; only hashing could show that it is equal.
             return Ok(());
         }
         let signature = entry
@@ -151,7 +151,7 @@ impl Transaction {
         if let (Some(there), Some(staged)) = (&signature, staged)
             && !staged.has_attributes_of(there)
         {
-            // The source's own attributes are other ones by now.
+            // The source's own attributes have changed.
             return Ok(());
         }
         let tick = wanted.options.tick();
@@ -165,7 +165,7 @@ impl Transaction {
         tracing::debug!(path = %intent.path, hashed_bytes = verdict.hashed_bytes, "compared");
         if !verdict.differences.is_empty() {
             for difference in verdict.differences.iter().take(8) {
-                tracing::info!(path = %intent.path, %difference, "the tree is not as it was installed");
+                tracing::info!(path = %intent.path, %difference, "the tree differs from what was installed");
             }
             return Ok(());
         }
@@ -187,7 +187,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Stages the tree from its source, and compares what came out with what is there.
+    /// Stages the tree from its source, and compares the result with the existing tree.
     pub(super) fn stage_tree(&mut self, intent: &mut Intent) -> Result<(), Error> {
         let (spot, dir, name) = self.open_spot(intent)?;
         if let Wanted::Tree(wanted) = &intent.wanted {
@@ -209,7 +209,7 @@ impl Transaction {
         let root = built.remade.clone().unwrap_or(root);
         let stat = dir.stat(&name)?.ok_or_else(|| vanished(&dir, &name))?;
         if stat.identity != root.own_stat()?.identity {
-            // It would be published, and is not what was read.
+            // It would be published, but is not what was read.
             let entry = wanted.source.describe();
             return Err(TreeError::Changed { entry }.into());
         }
@@ -251,8 +251,8 @@ impl Transaction {
         Ok(tree::fingerprint(source, disk, (own.dev, own.identity))?)
     }
 
-    /// What a source looks like, once it has been left alone for long enough that a later change would
-    /// show. `None` for a source that cannot be recognised.
+    /// The fingerprint of a source, once enough time has passed since its last change that a later change would show.
+    /// `None` for a source without a fingerprint.
     pub(super) fn settled_look(
         &mut self,
         source: &TreeSource,
@@ -262,7 +262,7 @@ impl Transaction {
             let Some(look) = self.fingerprint(source, place)? else {
                 return Ok(None);
             };
-            // On one filesystem its own clock decides; elsewhere the wall clock, with a wide margin.
+            // On the home's filesystem its own clock decides; elsewhere the wall clock, with a wide margin.
             let own = look.dev == self.engine.home.state_stat.dev;
             let margin = if own { RACY_NANOS } else { RACY_NANOS * 100 };
             let age = ambient::now().as_nanos() - look.newest.as_nanos();

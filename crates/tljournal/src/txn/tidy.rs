@@ -1,4 +1,4 @@
-//! What is left to do once a transaction is in place; nobody waits for it.
+//! Cleanup after a transaction is applied; no other process waits for it.
 
 use std::collections::BTreeSet;
 
@@ -16,11 +16,11 @@ use crate::kept;
 use crate::model::{Change, Identity, Kind, Op, Place, Spot};
 use crate::tree;
 
-/// Up to which size a file that is kept counts with its length, holes included.
+/// The size up to which a retained file counts with its full length, including holes.
 const SMALL_BYTES_MAX: u64 = 1 << 20;
 
 impl Transaction {
-    /// Removes the old names of files that were moved in, or that were there already.
+    /// Removes the old names of files that were moved in, or whose content was in place already.
     pub(super) fn remove_moved(&self) {
         for intent in &self.intents {
             let removed = match (&intent.staged, &intent.wanted, &intent.found) {
@@ -32,12 +32,12 @@ impl Transaction {
                 _ => Ok(()),
             };
             if let Err(error) = removed {
-                tracing::warn!(%error, "the file that was moved in keeps its old name too");
+                tracing::warn!(%error, "failed to remove the old name of a file that was moved in");
             }
         }
     }
 
-    /// Removes the old name of a file whose content was there already, if it still is that.
+    /// Removes the old name of a file whose content was in place already, if it is unchanged.
     fn remove_found(&self, payload: &Payload, found: &Found) -> Result<(), Error> {
         let Content::Move(path) = &payload.content else {
             return Ok(());
@@ -57,8 +57,8 @@ impl Transaction {
         Ok(self.engine.home.dir.disk().remove_source(path, identity)?)
     }
 
-    /// How many bytes of small things are kept, where that needs no look at them: recording it together
-    /// with the end of the transaction spares a write.
+    /// The bytes of retained small files, if they are known without reading the disk: recording them with the end of
+    /// the transaction saves a write.
     pub(super) fn kept_at_once(&self, plan: &Plan) -> Option<u64> {
         let retention = &self.engine.retention;
         let mut replaced = Vec::new();
@@ -72,7 +72,7 @@ impl Transaction {
             let Some(pre) = change.pre else { continue };
             let is_plain = matches!(pre.kind, Kind::File | Kind::Link) && !change.drift;
             let path = self.engine.home.shown(&change.place);
-            // A large one may be mostly holes.
+            // A large file may be mostly holes.
             if !is_plain
                 || pre.size > SMALL_BYTES_MAX
                 || self.engine.key_material.is_at(&path)
@@ -87,7 +87,7 @@ impl Transaction {
         (all && retention.kept.count > 0 && bytes <= retention.kept.bytes).then_some(bytes)
     }
 
-    /// Whether the content of the file at a place, which is about to be replaced, is no private key.
+    /// Whether the content of the file that is about to be replaced is certainly not a private key.
     fn is_plainly_no_key(&self, place: &Place) -> bool {
         let parent = self.engine.home.parent(place);
         let Ok(Parent::There(parent)) = parent else {
@@ -96,13 +96,13 @@ impl Transaction {
         matches!(tree::is_key(&parent, place.path.name()), Ok(false))
     }
 
-    /// Keeps what was replaced, or deletes it if nobody wants it; nobody waits for this.
+    /// Retains what was replaced, or deletes it; no other process waits for this.
     pub(super) fn tidy(&mut self, plan: &Plan) {
         let used = |change: &&Change| !matches!(change.op, Op::Adopt | Op::Fill);
         let used: BTreeSet<_> = plan.changes.iter().filter(used).map(|one| one.n).collect();
         for intent in &mut self.intents {
             if !used.contains(&intent.n) {
-                // Staged, and not needed after all: its pin would keep it.
+                // Staged but not needed: its pin would prevent its deletion.
                 intent.staged = None;
             }
         }
@@ -116,12 +116,12 @@ impl Transaction {
             Remains::Nothing | Remains::Held => Ok(()),
         });
         if let Err(error) = thinned {
-            tracing::warn!(%error, "what was replaced remains until recovery");
+            tracing::warn!(%error, "failed to clean up after the transaction; recovery tries again");
         }
     }
 
     fn tidy_staging(&self, live: &Live, plan: &Plan) -> Result<Remains, Error> {
-        // Until it is settled all of it is needed.
+        // Until the tree is synced everything is needed.
         if self.engine.look(|catalog| catalog.is_unsettled(live.row))? {
             return Ok(Remains::Held);
         }

@@ -15,25 +15,25 @@ use crate::look::Look;
 use crate::model::{Digest, Expect, Kind, Place, RelPath, Spot, Stat};
 use crate::txn::{Payload, Transaction};
 
-/// Where the content of a file was found.
+/// The content of a file, and where it was found.
 pub(super) struct Content {
     pub(super) file: File,
-    /// For people.
+    /// For display.
     pub(super) origin: String,
 }
 
-/// What is to be at a place again.
+/// The entry to restore at a place.
 #[derive(Clone)]
 pub(super) struct Wanted {
     pub(super) place: Place,
     pub(super) path: RelPath,
     pub(super) entry: EntryRow,
-    /// What is there, by which it is decided; nothing else is replaced.
+    /// The observed state; nothing else is replaced.
     seen: Arc<Mutex<Option<Stat>>>,
 }
 
 impl Wanted {
-    /// Whether it is what is recorded there still.
+    /// Whether it is still the recorded entry.
     fn is_still(&self, engine: &Engine) -> Result<bool, Error> {
         let entry = engine.look(|catalog| catalog.entry(&self.place))?;
         Ok(entry.is_some_and(|entry| entry.txn == self.entry.txn))
@@ -43,7 +43,7 @@ impl Wanted {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether what is there is not what was put there, as far as that shows without reading it.
+    /// Whether the disk differs from the record, as far as metadata shows.
     fn is_touched(&self) -> bool {
         let image = &self.entry.image;
         let is_it = |stat: &Stat| {
@@ -62,7 +62,7 @@ impl Wanted {
         }
     }
 
-    /// Refuses to go on if somebody else was first. The caller holds the commit lock.
+    /// Returns an error if another process changed it first. The caller holds the commit lock.
     fn check_still(&self, engine: &Engine) -> Result<(), Error> {
         let now = apply::stat_at(engine, &self.place)?;
         let mark = |stat: &Stat| (stat.kind, stat.identity, stat.size, stat.mtime, stat.ctime);
@@ -75,7 +75,7 @@ impl Wanted {
 }
 
 impl Repairs<'_> {
-    /// Puts again what is recorded at a place, if it still is what the finding was about.
+    /// Restores the entry at a place, if the finding is still current.
     pub(super) fn entry(&self, finding: &Finding, place: &Place) -> Result<Outcome, Error> {
         let Some(wanted) = self.wanted(place)? else {
             return Ok(forgotten());
@@ -96,7 +96,7 @@ impl Repairs<'_> {
         }
     }
 
-    /// What is recorded at a place.
+    /// The entry at a place.
     fn wanted(&self, place: &Place) -> Result<Option<Wanted>, Error> {
         let Some(entry) = self.engine.look(|catalog| catalog.entry(place))? else {
             return Ok(None);
@@ -111,9 +111,9 @@ impl Repairs<'_> {
 
     fn link(&self, wanted: &Wanted) -> Result<Outcome, Error> {
         let Some(target) = &wanted.entry.target else {
-            return Ok(Outcome::Left("where it pointed is not recorded".to_owned()));
+            return Ok(Outcome::Left("its target is not recorded".to_owned()));
         };
-        // Whatever is there and was not put there is theirs, also if it came after the check.
+        // A file that differs from the record is a user's change, even if it came after the check.
         if wanted.seen().is_some() && !self.is_named(&wanted.path) {
             return Ok(theirs());
         }
@@ -139,8 +139,8 @@ impl Repairs<'_> {
             Some(found) => Some(found),
             None => match self.kept_file(&digest)? {
                 Some((kept, file)) => {
-                    let origin = format!("what transaction {} replaced", kept.txn);
-                    // Once it is open it stays, whoever deletes its name.
+                    let origin = format!("the content that transaction {} replaced", kept.txn);
+                    // An open file stays readable even if its name is deleted.
                     Some(Content { file, origin })
                 }
                 None => self.source_file(path, &digest)?,
@@ -168,7 +168,7 @@ impl Repairs<'_> {
         )))
     }
 
-    /// A transaction that sets aside what it replaces, and is refused if somebody else was first.
+    /// A transaction that sets aside what it replaces, and is refused if another process changed it first.
     pub(super) fn begin(&self, wanted: &Wanted) -> Transaction {
         let label = format!("repair {}", wanted.path);
         let mut txn = Transaction::new(self.engine.clone(), &label).keeping_evidence();
@@ -177,7 +177,7 @@ impl Repairs<'_> {
         txn
     }
 
-    /// Commits, when what is in the way is out of it: it goes only when what follows it is complete.
+    /// Commits; an obstacle is moved away only when the replacement is complete.
     pub(super) fn commit(
         &self,
         wanted: &Wanted,
@@ -190,18 +190,18 @@ impl Repairs<'_> {
         Ok(())
     }
 
-    /// Sets aside what nobody can mend, and its record with it.
+    /// Sets aside a file that cannot be restored, and removes its record.
     fn quarantine(&self, wanted: &Wanted) -> Result<Outcome, Error> {
         let mut txn = self.begin(wanted);
         txn.remove(&wanted.path, Expect::Any)?;
         txn.prepare()?.commit()?;
         Ok(Outcome::Mended(
-            "its content is nowhere else: set aside".to_owned(),
+            "its content is not available: set aside".to_owned(),
         ))
     }
 
-    /// Moves aside what is of another kind than what is to be put there. The record stays, so that the next
-    /// check finds it missing if this is cut short.
+    /// Sets aside what is of another kind than the entry to restore. The record stays, so that after an interruption
+    /// the next check reports it missing.
     fn clear_the_way(&self, wanted: &Wanted, kind: Kind) -> Result<(), Error> {
         let (home, place) = (&self.engine.home, &wanted.place);
         if !home.may_touch(place) {
@@ -249,7 +249,7 @@ impl Repairs<'_> {
         Ok(())
     }
 
-    /// The file at a place, if it has this content still.
+    /// The file at a place, if it still has this content.
     fn in_place(&self, place: &Place, digest: &Digest) -> Result<Option<Content>, Error> {
         let Parent::There(parent) = self.engine.home.parent(place)? else {
             return Ok(None);
@@ -265,7 +265,7 @@ impl Repairs<'_> {
         Ok(open_if_right(&parent, name, digest).map(|file| Content { file, origin }))
     }
 
-    /// What is kept of a file with this content, and is right.
+    /// A retained file with this content, verified.
     pub(super) fn kept_file(&self, digest: &Digest) -> Result<Option<(Kept, File)>, Error> {
         let (index, look) = (self.kept()?, Look::of(self.engine));
         for known in index.with_digest(Kind::File, digest) {
@@ -280,29 +280,29 @@ impl Repairs<'_> {
     }
 }
 
-/// Opens a file, if it has this content. One that cannot be read is not right.
+/// Opens a file if it has this content; `None` also if it cannot be read.
 pub(super) fn open_if_right(dir: &Dir, name: &str, digest: &Digest) -> Option<File> {
     let file = dir.open_file(name).ok()?;
     (dir.hash(&file, name).ok()? == *digest).then_some(file)
 }
 
 fn recorded_anew() -> Outcome {
-    Outcome::Mended("somebody else put something there since the check".to_owned())
+    Outcome::Mended("another transaction changed it since the check".to_owned())
 }
 
 fn forgotten() -> Outcome {
-    Outcome::Mended("nothing is recorded there any more".to_owned())
+    Outcome::Mended("its record no longer exists".to_owned())
 }
 
 pub(super) fn theirs() -> Outcome {
-    let text = "somebody changed it after it was put there; name its path to have it put again";
+    let text = "it was changed after it was put there; name its path to restore it";
     Outcome::Left(text.to_owned())
 }
 
 pub(super) fn nowhere() -> String {
-    "its content is not kept, and in no source; put it again, or name a --source".to_owned()
+    "its content is not available; put it again, or pass --source".to_owned()
 }
 
 pub(super) fn changed_meanwhile() -> String {
-    "what has its content was changed at the same time; check again".to_owned()
+    "the source of its content changed at the same time; check again".to_owned()
 }

@@ -1,26 +1,26 @@
-//! What was found, mended: each repair is a transaction of its own, or the recovery that every opening runs.
+//! Repairs findings: each repair is a transaction of its own, or the recovery that every opening runs.
 //!
-//! | found | done |
+//! | finding | repair |
 //! |---|---|
-//! | a transaction that nobody is at, what dead runs left | recovery, as on every opening |
-//! | a tree that is not what was installed | it is installed again, from whatever still has its content |
-//! | a file or link that is not what was put there | it is put again, from whatever still has its content |
-//! | a file whose content nobody has any more, and that nobody has written to | it goes aside, and the record with it |
-//! | a manifest that is not there | it is written again, if the tree still is what it describes |
-//! | what does not belong among the journal's own files | it goes aside |
+//! | unfinished transactions, leftovers of killed runs | recovery, as on every opening |
+//! | a tree that differs from its manifest | it is installed again, from any available copy of its content |
+//! | a file or link that differs from its record | it is put again, from any available copy of its content |
+//! | a damaged file without any copy of its content, not written to since | it is set aside, and its record is removed |
+//! | a missing manifest | it is written again, if the tree still matches its digest |
+//! | a foreign entry among the journal's own files | it is set aside |
 //!
-//! Content is taken from what is in place, as far as that is right; from what is kept; from the source that the
-//! caller names. It counts by its digest, whatever it lies under. What cannot be mended is left as it is, and it
-//! is said why.
+//! Content is taken from the disk as far as it is valid, from retained content, and from the source that the caller
+//! names. It is identified by its digest, whatever its name. What cannot be repaired is left as it is, with the
+//! reason.
 //!
 //! # Invariants
 //!
-//! - **R1** A repair that is cut short is another transaction that did not happen, or did. What it did not come
-//!   to is found again by the next check.
-//! - **R2** What a repair replaces or removes goes aside, and is not deleted.
-//! - **R3** A file that somebody changed after it was put there is theirs: other content is put there again only
-//!   where its path is named.
-//! - **R4** What somebody holds is not touched.
+//! - **R1** An interrupted repair is a transaction that either happened or did not. Findings that were not repaired
+//!   are found again by the next check.
+//! - **R2** What a repair replaces or removes is set aside, not deleted.
+//! - **R3** A file that was changed after it was put there is a user's change: it is restored only if its path is
+//!   named.
+//! - **R4** What another process holds is not touched.
 
 mod entry;
 mod own;
@@ -45,53 +45,53 @@ use crate::look::Look;
 use crate::model::{EventKind, Place, RelPath};
 use crate::recovery::{self, Recovery};
 
-/// What a repair may use, and how far it goes.
+/// What a repair may use and change.
 #[derive(Debug, Clone, Default)]
-#[must_use = "options repair nothing by themselves"]
+#[must_use = "options do nothing until a repair uses them"]
 pub struct RepairOptions {
-    /// A directory or archive to take content from that is nowhere else: of a tree, or a file.
+    /// A directory or archive to take content from that is not available elsewhere: of a tree, or a file.
     pub source: Option<Utf8PathBuf>,
-    /// The paths that the caller named: what somebody changed at or below them is put there again.
+    /// The paths that the caller named: changes at or below them are replaced.
     pub paths: Vec<RelPath>,
-    /// Told to end, between two repairs.
+    /// Can cancel the repair between two findings.
     pub watch: Arc<FsckWatch>,
 }
 
-/// What became of a finding.
+/// The result for a finding.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Repair {
-    /// What was found.
+    /// The kind of the finding.
     pub code: Code,
-    /// The path that it is about.
+    /// The path of the finding.
     pub path: String,
-    /// What was done, or why it was left.
+    /// What was done, or why it was not repaired.
     pub text: String,
-    /// Whether it is mended.
+    /// Whether it is repaired.
     pub mended: bool,
 }
 
-/// Whoever is told of repairs; breaks to end them.
+/// Receives results; a break ends the repair.
 pub(crate) type ToldRepair<'a> = &'a mut dyn FnMut(Repair) -> ControlFlow<()>;
 
-/// Repairs that are under way.
+/// Repairs in progress.
 struct Repairs<'a> {
     engine: &'a Arc<Engine>,
     options: &'a RepairOptions,
     told: ToldRepair<'a>,
-    /// The first thing that the system refused; the others were tried all the same.
+    /// The first error of the system; the other repairs were tried nevertheless.
     failed: Option<Error>,
-    /// What is kept, once that was asked for.
+    /// The index of retained content, created on first use.
     kept: OnceCell<Index>,
 }
 
-/// What came of one repair: what was done, or why it was left.
+/// The result of one repair: what was done, or why it was not repaired.
 enum Outcome {
     Mended(String),
     Left(String),
 }
 
-/// Repairs what was found, as far as that can be. Says whether it came to its end.
+/// Repairs the findings, as far as possible. Returns whether it was completed.
 pub(crate) fn repair(
     engine: &Arc<Engine>,
     findings: &[Finding],
@@ -116,7 +116,7 @@ pub(crate) fn repair(
             if options.watch.is_stopped() {
                 return Ok(ControlFlow::Break(()));
             }
-            // A tree with many findings is installed again once.
+            // A tree with several findings is installed again once.
             let key = match &finding.subject {
                 Subject::Entry(place) => engine.home.shown(place),
                 _ => format!("{} {}", finding.code, finding.path),
@@ -145,7 +145,7 @@ pub(crate) fn repair(
 }
 
 impl Repairs<'_> {
-    /// All that is kept, by its digest, as it was when the first repair asked.
+    /// The index by digest of retained content, as of the first request.
     fn kept(&self) -> Result<&Index, Error> {
         match self.kept.get() {
             Some(index) => Ok(index),
@@ -156,7 +156,7 @@ impl Repairs<'_> {
         }
     }
 
-    /// Makes right whatever dead runs left. The opening has done most of it.
+    /// Runs recovery. The opening has done most of it.
     fn recover(&mut self, first: &Recovery) -> Result<ControlFlow<()>, Error> {
         self.engine.try_leftovers_again();
         let again = recovery::recover(self.engine)?;
@@ -168,15 +168,11 @@ impl Repairs<'_> {
             (Code::TxnUnfinished, both(|it| it.taken_back), "taken back"),
             (Code::TxnAbandoned, both(|it| it.rolled_back), "rolled back"),
             (Code::StagingLeftover, both(|it| it.swept), "cleared"),
-            (
-                Code::RunDead,
-                both(|it| it.dead_runs),
-                "recorded as found dead",
-            ),
+            (Code::RunDead, both(|it| it.dead_runs), "recorded as killed"),
             (
                 Code::TreeUnsettled,
                 both(|it| it.trees_put_back),
-                "put back as before",
+                "restored to its previous version",
             ),
             (
                 Code::KeptMissing,
@@ -198,7 +194,7 @@ impl Repairs<'_> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Mends what one finding is about; `None` if there is nothing to be done, or others have done it.
+    /// Repairs the subject of a finding; `None` if there is nothing to do, or another process did it.
     fn mend(&mut self, finding: &Finding) -> Option<Outcome> {
         let mended = match &finding.subject {
             Subject::Entry(place) if is_of_entry(finding.code) => self.entry(finding, place),
@@ -243,8 +239,8 @@ impl Repairs<'_> {
                 )
             });
             if let Err(error) = noted {
-                // It is mended all the same.
-                tracing::warn!(path, %error, "that something was repaired is not recorded");
+                // It is repaired nevertheless.
+                tracing::warn!(path, %error, "failed to record a repair");
             }
         }
         let code = finding.code;
@@ -256,7 +252,7 @@ impl Repairs<'_> {
         }))
     }
 
-    /// The path by which a transaction of this opener names a place.
+    /// The path of a place, for a transaction of this opener.
     fn path(&self, place: &Place) -> Result<RelPath, Error> {
         Ok(RelPath::new(&self.engine.home.shown(place))?)
     }

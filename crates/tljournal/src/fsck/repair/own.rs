@@ -11,10 +11,10 @@ use crate::lock::{self, Mode};
 use crate::model::{Kind, Place, RelPath, TxnId};
 
 impl Repairs<'_> {
-    /// Sets aside what does not belong among the journal's own files.
+    /// Sets aside a foreign entry among the journal's own files.
     pub(super) fn stray(&self, dir: &str, name: &OsStr) -> Result<Outcome, Error> {
         let home = &self.engine.home;
-        // Whoever makes a database anew has it too.
+        // A process that creates a new database holds it too.
         let _lock = self.engine.commit_lock(Mode::Exclusive, "repair", None)?;
         let dir = match dir {
             "" => home.state.clone(),
@@ -24,17 +24,17 @@ impl Repairs<'_> {
             return Ok(gone());
         }
         if lock::is_locked_within(&dir, name)? {
-            return Ok(Outcome::Left("somebody has locked it".to_owned()));
+            return Ok(Outcome::Left("another process has locked it".to_owned()));
         }
         match home.set_aside(&dir, name, &name.to_string_lossy()) {
-            // Somebody else was first.
+            // Another process removed it first.
             Err(_) if dir.stat(name)?.is_none() => Ok(gone()),
             Err(error @ Error::Disk(_)) => Ok(stays(&dir, name, &error)),
             kept => Ok(Outcome::Mended(format!("set aside as {}", kept?))),
         }
     }
 
-    /// Says what became of something that could not be cleared away: the recovery has just tried it again.
+    /// The result for a leftover that could not be deleted: recovery has just tried it again.
     pub(super) fn left(&self, path: &RelPath, advice: &str) -> Result<Outcome, Error> {
         let state = &self.engine.home.state;
         let dir = match path.parent() {
@@ -51,7 +51,7 @@ impl Repairs<'_> {
         })
     }
 
-    /// Sets aside what was staged beside a target, and that nobody accounts for.
+    /// Sets aside an entry next to a target that belongs to no transaction.
     pub(super) fn beside(&self, place: &Place) -> Result<Outcome, Error> {
         let home = &self.engine.home;
         let Parent::There(parent) = home.parent(place)? else {
@@ -62,10 +62,10 @@ impl Repairs<'_> {
             return Ok(gone());
         };
         if lock::is_locked_within(&parent, name)? {
-            return Ok(Outcome::Left("somebody has locked it".to_owned()));
+            return Ok(Outcome::Left("another process has locked it".to_owned()));
         }
         if stat.kind == Kind::Other {
-            let text = "it is neither file, link nor directory, and lies on another filesystem: remove it by hand";
+            let text = "it is not a file, link or directory, and is on another filesystem: remove it by hand";
             return Ok(Outcome::Left(text.to_owned()));
         }
         let (keys, shown) = (&self.engine.key_material, home.shown(place));
@@ -74,7 +74,7 @@ impl Repairs<'_> {
                 parent.remove_tree(name)?;
                 return Ok("deleted: private keys are not kept".to_owned());
             }
-            // It lies on another filesystem.
+            // It is on another filesystem.
             let copied = home.copy_aside(&parent, name, name)?;
             Ok(format!("set aside as {}", copied.kept))
         };
@@ -83,38 +83,38 @@ impl Repairs<'_> {
             Err(error @ Error::Disk(_)) => {
                 let why = told(&parent, name.as_ref(), &error);
                 Outcome::Left(format!(
-                    "{why}; mend that and repair again, as root if need be"
+                    "{why}; fix that and repair again, as root if needed"
                 ))
             }
             Err(error) => return Err(error),
         })
     }
 
-    /// Records that what was kept of a transaction is gone.
+    /// Records that the retained content of a transaction is missing.
     pub(super) fn kept_missing(&self, id: TxnId) -> Result<Outcome, Error> {
         let Some(row) = self.engine.look(|catalog| catalog.txn(id))? else {
             return Ok(Outcome::Mended("forgotten meanwhile".to_owned()));
         };
         if self.engine.home.txns.stat(id.to_string())?.is_some() {
-            return Ok(Outcome::Left("it is there again".to_owned()));
+            return Ok(Outcome::Left("it exists again".to_owned()));
         }
         self.engine
             .record(Sync::Normal, |catalog| catalog.set_kept(row.row, None))?;
         Ok(Outcome::Mended("recorded as gone".to_owned()))
     }
 
-    /// Sets aside what is kept of a transaction, so that nothing is restored from it.
+    /// Sets aside the retained content of a transaction, so that nothing is restored from it.
     pub(super) fn kept_damaged(&self, id: TxnId) -> Result<Outcome, Error> {
         let Some(row) = self.engine.look(|catalog| catalog.txn(id))? else {
             return Ok(Outcome::Mended("forgotten meanwhile".to_owned()));
         };
         let Some(staging) = self.engine.home.claim_staging(id)? else {
-            return Ok(Outcome::Left("somebody has locked it".to_owned()));
+            return Ok(Outcome::Left("another process has locked it".to_owned()));
         };
         if lock::is_locked_inside(&staging.dir)? {
-            return Ok(Outcome::Left("somebody has locked it".to_owned()));
+            return Ok(Outcome::Left("another process has locked it".to_owned()));
         }
-        // The row goes first: what is left of a directory whose row does not keep it is swept.
+        // The row is changed first: the sweep deletes the rest of a directory that is not marked as retained.
         self.engine
             .record(Sync::Normal, |catalog| catalog.set_kept(row.row, None))?;
         let home = &self.engine.home;
@@ -123,14 +123,14 @@ impl Repairs<'_> {
     }
 }
 
-/// Says why something cannot be moved, and what deletes it.
+/// Why something cannot be moved, and the command that deletes it.
 fn stays(dir: &Dir, name: &OsStr, error: &Error) -> Outcome {
     let obstacles = dir.obstacles(name, ambient::uid());
     let (why, top) = (told(dir, name, error), dir.shown(name));
     Outcome::Left(format!("{why}; `{}`", removal(&top, &obstacles)))
 }
 
-/// What the system said, and what is in the way.
+/// The system's error, and the obstacles.
 fn told(dir: &Dir, name: &OsStr, error: &Error) -> String {
     let obstacles = dir.obstacles(name, ambient::uid()).into_iter();
     let obstacles = obstacles.chain(dir.read_only());

@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::model::{Digest, Kind, RelPath};
 
 impl Repairs<'_> {
-    /// The file of the named source that has this content: the source itself, or what it has at the path.
+    /// The file with this content in the named source: the source itself, or its entry at the path.
     pub(super) fn source_file(
         &self,
         path: &RelPath,

@@ -17,10 +17,10 @@ use crate::tree::{self, Depth, Reader, SourceContent, SourceEntry, TreeSource};
 use crate::txn::TreeOptions;
 
 impl Repairs<'_> {
-    /// Installs a tree again, from whatever still has its content.
+    /// Installs a tree again, from any available copy of its content.
     pub(super) fn tree(&self, wanted: &Wanted) -> Result<Outcome, Error> {
         let Some(digest) = wanted.entry.digest else {
-            return Ok(Outcome::Left("what it was is not recorded".to_owned()));
+            return Ok(Outcome::Left("its digest is not recorded".to_owned()));
         };
         let Some(manifest) = self.engine.look(|catalog| catalog.manifest(&digest))? else {
             return self.install_named(wanted, &digest);
@@ -40,7 +40,7 @@ impl Repairs<'_> {
         }
     }
 
-    /// Installs a tree whose manifest is not known any more, if the named source is exactly it.
+    /// Installs a tree without a manifest, if the named source has exactly its digest.
     fn install_named(&self, wanted: &Wanted, digest: &Digest) -> Result<Outcome, Error> {
         let Some(named) = &self.options.source else {
             return Ok(Outcome::Left(nowhere()));
@@ -48,13 +48,13 @@ impl Repairs<'_> {
         let what = format!("installed again from `{named}`");
         let source = || TreeSource::at(named.clone());
         match self.install(wanted, digest, source(), &what)? {
-            // It may have been installed with the bits that are dropped otherwise.
+            // It may have been installed with the bits that are dropped by default.
             Outcome::Left(_) => self.install(wanted, digest, source().keep_special_bits(), &what),
             mended => Ok(mended),
         }
     }
 
-    /// Installs a tree with the content that the named source has under whatever name, mode and mtime.
+    /// Installs a tree with the content of the named source, whatever its names, modes and mtimes.
     fn with_content_of(
         &self,
         wanted: &Wanted,
@@ -76,7 +76,7 @@ impl Repairs<'_> {
         outcome
     }
 
-    /// Installs a source, if what comes out of it is exactly what is wanted.
+    /// Installs a source, if its digest is exactly the wanted one.
     fn install(
         &self,
         wanted: &Wanted,
@@ -108,8 +108,8 @@ impl Repairs<'_> {
         Ok(Outcome::Mended(what.to_owned()))
     }
 
-    /// The tree as its manifest says, with the content that is in place where that is right, and with what is
-    /// kept, or in another tree, where it is not.
+    /// Composes the tree of its manifest from the content in place where that is valid, and otherwise from retained
+    /// content or another tree.
     fn composed(
         &self,
         place: &Place,
@@ -127,7 +127,7 @@ impl Repairs<'_> {
                 same_as: None,
                 ..
             } => Some(digest),
-            // It goes with its first name.
+            // It is created with its first hard link.
             _ => None,
         };
         let mut missing: BTreeMap<usize, Digest> = wrong
@@ -135,7 +135,7 @@ impl Repairs<'_> {
             .filter_map(|index| Some((*index, of(*index)?)))
             .collect();
         let mut taken = BTreeMap::new();
-        // Another file of the tree may have the same content, and be right.
+        // Another file of the tree may have the same content, undamaged.
         if let Some(root) = &root {
             let is_right = |index: &usize| !wrong.contains(index) && of(*index).is_some();
             let right = (0..manifest.entries().len()).filter(is_right);
@@ -165,7 +165,7 @@ impl Repairs<'_> {
         Ok(Composed::Whole(source.keep_special_bits()))
     }
 
-    /// Takes what is missing from what is kept: of files by themselves, and in whole trees.
+    /// Takes missing content from retained files and from retained trees.
     fn take_kept(
         &self,
         missing: &mut BTreeMap<usize, Digest>,
@@ -187,7 +187,7 @@ impl Repairs<'_> {
             let manifest = match manifest {
                 Ok(Some(manifest)) => manifest,
                 Ok(None) => continue,
-                // One that is damaged helps nobody.
+                // A damaged row is of no use.
                 Err(error) if error.is_unreadable_row() => continue,
                 Err(error) => return Err(error),
             };
@@ -210,10 +210,10 @@ impl Repairs<'_> {
         Ok(())
     }
 
-    /// Writes the manifest of a tree again, if the tree is what it described.
+    /// Writes the manifest of a tree again, if the tree has its digest.
     pub(super) fn manifest(&self, wanted: &Wanted) -> Result<Outcome, Error> {
         let Some(digest) = wanted.entry.digest else {
-            return Ok(Outcome::Left("what it was is not recorded".to_owned()));
+            return Ok(Outcome::Left("its digest is not recorded".to_owned()));
         };
         let Some(root) = apply::open_tree(self.engine, &wanted.place)? else {
             return self.install_named(wanted, &digest);
@@ -224,46 +224,44 @@ impl Repairs<'_> {
         }
         self.engine
             .record(Sync::Full, |catalog| catalog.put_manifest(&read.manifest))?;
-        Ok(Outcome::Mended(
-            "written again from the tree, which is what it described".to_owned(),
-        ))
+        Ok(Outcome::Mended("written again from the tree".to_owned()))
     }
 
-    /// Forgets a manifest that is not what it is called by, if nothing that stands needs it.
+    /// Deletes a manifest with a wrong digest, if no entry needs it.
     pub(super) fn unused_manifest(&self, digest: &[u8]) -> Result<Outcome, Error> {
         let forgotten = self
             .engine
             .record(Sync::Normal, |catalog| catalog.forget_bad_manifest(digest))?;
         Ok(match forgotten {
-            true => Outcome::Mended("forgotten: no tree that stands has it".to_owned()),
+            true => Outcome::Mended("deleted: no installed tree needs it".to_owned()),
             false => Outcome::Mended("written again with its tree".to_owned()),
         })
     }
 }
 
-/// A tree that was put together from what has its content.
+/// A tree composed from available content.
 enum Composed {
     Whole(TreeSource),
-    /// Why it cannot be.
+    /// Why it cannot be composed.
     Missing(String),
 }
 
-/// Where the content of a file comes from that is not right in place.
+/// The source of the content of a file that is damaged in place.
 enum From {
-    /// What is kept, which nobody deletes meanwhile; and the path of the file below its directory.
+    /// Retained content, locked against deletion, and the path of the file below its directory.
     Kept(Arc<Kept>, String),
     /// A file below another root.
     Other(Dir, String),
 }
 
-/// The files whose content is not right in place.
+/// The files whose content in place is wrong.
 fn wrong_content(root: &Dir, manifest: &Manifest) -> Result<BTreeSet<usize>, Error> {
     let survey = tree::survey(root, manifest, None, Depth::Full)?;
     let right: BTreeSet<usize> = survey.unread.into_iter().collect();
     let mut reader = Reader::default();
     let mut wrong = BTreeSet::new();
     for (index, entry) in manifest.entries().iter().enumerate() {
-        // What cannot be read is not right.
+        // An unreadable file is wrong.
         let is_right = right.contains(&index)
             && reader
                 .compare(root, entry, &|_| {})
@@ -275,7 +273,7 @@ fn wrong_content(root: &Dir, manifest: &Manifest) -> Result<BTreeSet<usize>, Err
     Ok(wrong)
 }
 
-/// Takes what is missing from where it is found.
+/// Takes missing content from where it was found.
 fn take(
     missing: &mut BTreeMap<usize, Digest>,
     taken: &mut BTreeMap<usize, From>,
@@ -290,7 +288,7 @@ fn take(
     });
 }
 
-/// The files among some entries of a manifest, by what they contain.
+/// The files among some entries of a manifest, by digest.
 fn by_digest(
     manifest: &Manifest,
     entries: impl Iterator<Item = usize>,

@@ -1,6 +1,13 @@
 //! Power cuts, in memory and on real filesystems. They have a process of their own, because the recorder of SQLite's
 //! calls becomes the default VFS of its process.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests play the other programs, report how much they tried, and fail on every error"
+)]
+
 mod power_cuts;
 mod power_cuts_at_calls;
 mod power_cuts_real;

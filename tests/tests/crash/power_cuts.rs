@@ -1,12 +1,6 @@
 //! Power cuts in every kind of transaction, in memory: what is modelled is written in
 //! `tljournal_testkit::crash`.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test that says how much it did"
-)]
-
 use std::collections::BTreeMap;
 
 use tljournal_testkit::Steps;

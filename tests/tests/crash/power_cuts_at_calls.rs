@@ -1,12 +1,6 @@
 //! Power cuts at single calls on real filesystems: a process is killed before or after one of its mutating
 //! calls, and in the same moment the power of the drive that it works on fails.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test that says how much it did"
-)]
-
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};

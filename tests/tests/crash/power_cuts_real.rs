@@ -1,13 +1,6 @@
 //! Real power cuts: at random moments of a storm what is on the medium is cloned, and afterwards each
 //! clone is mounted and recovered. Half of the recoveries are cut too.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    clippy::print_stdout,
-    reason = "a test that plays other programs and says how much it did"
-)]
-
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;

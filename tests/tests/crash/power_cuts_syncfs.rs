@@ -1,12 +1,6 @@
 //! Power cuts on a filesystem whose `syncfs` makes nothing durable, as on FUSE: a rebuildable tree counts as being
 //! on the medium only when it is.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test that says how much it did"
-)]
-
 use tljournal::Timestamp;
 use tljournal_testkit::crash::{Budget, Explorer, Progress, Subject, check_one_of};
 use tljournal_testkit::{Lack, Model, Steps, TreeSpec, World};

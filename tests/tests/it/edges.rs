@@ -1,11 +1,5 @@
 //! Where one thing ends and another begins: names, depths, mounts, and what is kept of whom.
 
-#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests look at the filesystem from outside of the engine, and play the other programs"
-)]
-
 use camino::Utf8PathBuf;
 use tljournal::disk::{Dir, Disk, Verb};
 use tljournal::{

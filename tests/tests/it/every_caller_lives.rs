@@ -1,12 +1,6 @@
 //! The library never hangs, deadlocks or panics because of what its caller does (G15): threads that cannot be
 //! had, and callbacks that panic.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "tests play the callers"
-)]
-
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,12 +1,6 @@
 //! Every mutating call of every kind of transaction fails once, and the disk is full from every call on.
 //! What comes of it is a clear error and the old state, or success; the next run works.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test that says how much it did"
-)]
-
 use std::sync::Arc;
 
 use rustix::io::Errno;

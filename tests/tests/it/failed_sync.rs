@@ -1,13 +1,6 @@
 //! A sync that failed is final: its pages count as written, so that a second one would succeed and prove
 //! nothing. Whatever relied on it fails, and is written again before anything relies on it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::disallowed_methods,
-    reason = "tests that say how much they did, and look at the filesystem from outside of the engine"
-)]
-
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};

@@ -1,12 +1,6 @@
 //! A home that is moved away, or whose lock files are, while somebody works in it: what is done there from then
 //! on would be seen by nobody, and what is locked there excludes nobody.
 
-#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests look at the filesystem from outside of the engine, and play the other programs"
-)]
-
 use std::fs::rename;
 use std::sync::Arc;
 use std::time::Duration;

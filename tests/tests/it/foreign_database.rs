@@ -1,12 +1,6 @@
 //! Whatever another program leaves in the database, or in its place, the next command works, and nothing that is on
 //! disk is lost: it is mended, or goes aside and what can be read of it is used.
 
-#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests look at the filesystem from outside of the engine, and play the other programs"
-)]
-
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::process::Command;

@@ -2,13 +2,6 @@
 //! that can be mounted here. What was there is there, rolling back needs no space, and the next run works when
 //! there is some again.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::disallowed_methods,
-    reason = "tests that say how much they did, and play the other programs"
-)]
-
 use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;

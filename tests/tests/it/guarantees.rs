@@ -1,12 +1,6 @@
 //! The guarantees one by one, as somebody who relies on them would try them. G1, G2 and G11 have suites
 //! of their own besides (`kill_everywhere`, `fail_everywhere`, `storm`).
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "tests play the other programs"
-)]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;

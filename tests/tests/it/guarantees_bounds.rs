@@ -1,13 +1,6 @@
 //! What is refused, and what becomes of what is planted, lost, damaged, or too new (G6, G9, G10, G11).
 //! What stays within its bounds has a suite of its own (`guarantees_scope`).
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::disallowed_methods,
-    reason = "tests play the other programs"
-)]
-
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};

@@ -1,11 +1,5 @@
 //! Nothing escapes (G8): no path, link, planted file or row makes the engine touch what is not its own.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "tests play the other programs"
-)]
-
 use std::fs;
 use std::process::{Command, Stdio};
 use std::sync::Arc;

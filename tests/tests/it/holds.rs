@@ -1,11 +1,5 @@
 //! What is held, and what happens to it meanwhile.
 
-#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests look at the filesystem from outside of the engine, and play the other programs"
-)]
-
 use std::fs::File;
 
 use tljournal::{

@@ -1,13 +1,6 @@
 //! Hostile input (G8, G9): the bodies of the fuzzers, over what was kept and over bytes that follow from a
 //! seed. `TLJOURNAL_HOSTILE_SEED` gives another seed, `TLJOURNAL_HOSTILE_ROUNDS` more inputs.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    clippy::print_stdout,
-    reason = "a test that reads what was kept, and tells what replays it"
-)]
-
 use camino::{Utf8Path, Utf8PathBuf};
 use tljournal_testkit::Random;
 use tljournal_tests::hostile::TARGETS;

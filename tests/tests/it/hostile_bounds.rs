@@ -1,7 +1,5 @@
 //! What hostile input may cost: memory that does not grow with what it claims, and a time that ends.
 
-#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
-
 use std::process::Command;
 
 use tljournal_testkit::World;

@@ -1,12 +1,6 @@
 //! Links that somebody puts in place of whatever the engine is about to use, at every call it makes (G8):
 //! what they lead to is never touched, not even for a moment.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "tests play the other programs"
-)]
-
 use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;

@@ -1,11 +1,5 @@
 //! The rules of the house, where they can be checked by reading.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "a test that reads the sources"
-)]
-
 use std::collections::BTreeMap;
 
 use camino::{Utf8Path, Utf8PathBuf};

@@ -1,11 +1,5 @@
 //! What transactions replaced stays for a while: what is kept, what never is, and what goes first.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "tests play the other programs"
-)]
-
 use std::fs;
 use std::process::Command;
 use std::sync::Arc;

@@ -1,11 +1,5 @@
 //! Private keys and credentials are kept in no form, whatever they are called: their content says what they are.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "tests play the other programs"
-)]
-
 use std::fs;
 use std::path::Path;
 use std::process::Command;

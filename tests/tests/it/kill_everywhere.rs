@@ -1,13 +1,6 @@
 //! The process is killed before and after every mutating call of every kind of transaction, and of the
 //! recovery after it. Whoever comes next has to find everything right without help.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::disallowed_methods,
-    reason = "a test that says how much it did, and plays whoever removes a database"
-)]
-
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};

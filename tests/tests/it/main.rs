@@ -1,5 +1,12 @@
 //! The tests of the engine that can share a process. Each file is about one thing.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests play the other programs, report how much they tried, and fail on every error"
+)]
+
 mod edges;
 mod every_caller_lives;
 mod fail_everywhere;

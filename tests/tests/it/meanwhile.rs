@@ -1,11 +1,5 @@
 //! What others do between a look and what relies on it.
 
-#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests look at the filesystem from outside of the engine, and play the other programs"
-)]
-
 use std::fs::{File, rename};
 use std::os::unix::fs::MetadataExt;
 use std::sync::mpsc::{Receiver, channel};

@@ -1,11 +1,5 @@
 //! Owner, group, ACL, extended attributes and capabilities: what new content takes over, and what a check sees.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "tests play the other programs"
-)]
-
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;

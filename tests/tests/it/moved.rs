@@ -1,11 +1,5 @@
 //! Files that are moved in: their old name goes when, and only when, the new one is in place.
 
-#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests look at the filesystem from outside of the engine, and play the other programs"
-)]
-
 use std::sync::Arc;
 
 use tljournal::disk::{Call, Verb};

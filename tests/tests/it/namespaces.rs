@@ -1,11 +1,5 @@
 //! Processes that share a directory and not their pid namespace: containers with a common build directory.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test that says when it cannot be tried"
-)]
-
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
 

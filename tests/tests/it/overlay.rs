@@ -1,13 +1,6 @@
 //! A project that lies in the lower layer of an overlay, as one that came with a container's image: files
 //! are copied up when they are replaced, and a tree can be neither exchanged nor renamed.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::disallowed_methods,
-    reason = "tests that say how much they did, and look at the filesystem from outside of the engine"
-)]
-
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::sync::Arc;

@@ -1,11 +1,5 @@
 //! Once-only population: one works, others wait and find what it made; what fails leaves nothing.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "tests look at the filesystem from outside of the engine"
-)]
-
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;

@@ -1,12 +1,6 @@
 //! Commands that do not fill the directory that they were given: what is published is what was hashed and synced, or
 //! nothing (G9).
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "tests look at the filesystem from outside of the engine, and play the other programs"
-)]
-
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};

@@ -1,12 +1,6 @@
 //! What the kills and the failures at every call reach: a report of each kind of call in each kind of
 //! transaction, and nothing that is missing in it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test that says what it found"
-)]
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -1,12 +1,5 @@
 //! Archives that other programs make, held against what GNU tar unpacks of them, entry by entry.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    clippy::print_stdout,
-    reason = "tests play the other programs, and say what they did not try"
-)]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

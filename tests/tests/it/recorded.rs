@@ -1,12 +1,6 @@
 //! What runs record beside their changes, for whoever looks into them later; and that it costs nothing where
 //! nothing happens.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "a test that meets an error has failed, and plays the other programs"
-)]
-
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 

@@ -1,11 +1,5 @@
 //! Bugs that hostile input found: planted files, hostile databases, archives that claim too much.
 
-#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests look at the filesystem from outside of the engine, and play the other programs"
-)]
-
 use std::fs;
 use std::io::Cursor;
 use std::os::unix::fs::symlink;

@@ -1,12 +1,6 @@
 //! Bugs that an attack found, about who waits for whom: nobody waits for itself, for ever, or for two at
 //! once; and who only looks disturbs nobody.
 
-#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests look at the filesystem from outside of the engine, and play the other programs"
-)]
-
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

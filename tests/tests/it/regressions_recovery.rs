@@ -1,11 +1,5 @@
 //! Bugs that an attack found, about what the next one who comes makes of what a dead process left.
 
-#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests look at the filesystem from outside of the engine, and play the other programs"
-)]
-
 use tljournal::disk::Verb;
 use tljournal::{EventKind, Journal, RelPath};
 use tljournal_testkit::{Steps, World};

@@ -1,12 +1,6 @@
 //! Bugs that an attack found, about what belongs to somebody else: edits of people, the journal's own
 //! files, other filesystems, trees that are read.
 
-#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests look at the filesystem from outside of the engine, and play the other programs"
-)]
-
 use std::os::unix::fs::symlink;
 
 use tljournal::disk::Verb;

@@ -1,11 +1,5 @@
 //! Putting back what paths were.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "tests play the other programs"
-)]
-
 use std::fs;
 use std::time::Duration;
 

@@ -1,11 +1,5 @@
 //! Small files that others trust, on whatever filesystem they lie.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "a test that looks at the disk from outside"
-)]
-
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime};
 

@@ -1,11 +1,5 @@
 //! Small promises, each of which nothing else here would miss.
 
-#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests look at the filesystem from outside of the engine, and play the other programs"
-)]
-
 use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;

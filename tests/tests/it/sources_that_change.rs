@@ -1,11 +1,5 @@
 //! Trees that are copied from a directory in which somebody works: what was read is what is recorded.
 
-#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests look at the filesystem from outside of the engine, and play the other programs"
-)]
-
 use std::fs::File;
 use std::sync::{Arc, Mutex, Once};
 

@@ -1,12 +1,6 @@
 //! Processes at once, stopped and killed at random, readers that check all the time, and a vandal that
 //! removes the build directory under them.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test that says how much it did"
-)]
-
 use std::ops::Range;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};

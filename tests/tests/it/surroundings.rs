@@ -1,12 +1,6 @@
 //! What surrounds a project: mount points, attributes, filesystems and kernels without something, paths from the
 //! top. What cannot work is refused before anything is committed, and named.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "tests look at the filesystem from outside of the engine, and play the other programs"
-)]
-
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;

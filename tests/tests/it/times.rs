@@ -1,11 +1,5 @@
 //! Times that a filesystem cannot hold: what it makes of them is what was asked for.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "tests play the other programs"
-)]
-
 use std::fs;
 use std::time::{Duration, UNIX_EPOCH};
 

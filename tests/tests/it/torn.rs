@@ -1,11 +1,5 @@
 //! What a power cut has torn, and what it has not, as told from outside.
 
-#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests look at the filesystem from outside of the engine, and play the power cut"
-)]
-
 use std::time::{Duration, SystemTime};
 
 use tljournal_testkit::{Steps, World};

@@ -1,12 +1,6 @@
 //! One thread that holds something and does something else, by the same handle of a home or by another one: it is
 //! done or refused, and never waits for itself (G15).
 
-#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests look at the filesystem from outside of the engine"
-)]
-
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::channel;

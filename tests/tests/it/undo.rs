@@ -1,11 +1,5 @@
 //! Taking back what transactions did.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "tests play the other programs"
-)]
-
 use std::fs;
 
 use tljournal::disk::Verb;

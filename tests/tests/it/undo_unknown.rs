@@ -1,7 +1,5 @@
 //! What undo makes of what nobody knows any more, or never knew.
 
-#![allow(clippy::unwrap_used, reason = "tests play the other programs")]
-
 use tljournal::{Because, Journal, NotKept, Undo, UndoAction, UndoOptions};
 use tljournal_testkit::{Steps, World};
 use tljournal_tests::{nothing_kept, only, small};

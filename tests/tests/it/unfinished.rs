@@ -1,11 +1,5 @@
 //! What a process does beside the unfinished work of another one, dead or alive.
 
-#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests look at the filesystem from outside of the engine, and play the other programs"
-)]
-
 use std::sync::{Arc, Mutex};
 
 use tljournal::disk::{Call, Verb};

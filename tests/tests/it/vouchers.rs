@@ -1,11 +1,5 @@
 //! Vouchers: whose claim keeps a tag where it is, who waits for whom, and what is told.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "a test that looks at the disk from outside"
-)]
-
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::sync::mpsc::channel;

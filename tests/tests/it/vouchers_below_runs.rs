@@ -1,11 +1,5 @@
 //! Vouchers of processes that run below one another, as twoliter, cargo-make and its tasks do.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "a test that plays the other programs"
-)]
-
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 

@@ -1,12 +1,6 @@
 //! Filesystems and kernels that lack something: either the promise is kept another way, or the weaker one
 //! is announced.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "a test that meets an error has failed, and plays the other programs"
-)]
-
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 

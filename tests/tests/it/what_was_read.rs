@@ -1,12 +1,6 @@
 //! What was read is what is recorded (G9): content that changes while it is read is refused, and an edit is seen
 //! whatever its mtime says.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "tests look at the filesystem from outside of the engine, and play the other programs"
-)]
-
 use std::fs;
 use std::io;
 use std::sync::Arc;

@@ -5,13 +5,6 @@
 //! All moments together take minutes, so each run takes its share of them: `TLJOURNAL_KILL_EVERY=1` tries
 //! all, and `TLJOURNAL_KILL_SEED` repeats a share.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::disallowed_methods,
-    reason = "a test that plays the other programs, and says how much it did"
-)]
-
 use std::collections::BTreeMap;
 use std::io;
 use std::process::{Command, Output, Stdio};

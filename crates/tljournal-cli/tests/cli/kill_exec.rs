@@ -3,13 +3,6 @@
 //!
 //! Each run tries a share of the moments: `TLJOURNAL_KILL_EVERY=1` tries all.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::disallowed_methods,
-    reason = "a test that plays the other programs, and says how much it did"
-)]
-
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 

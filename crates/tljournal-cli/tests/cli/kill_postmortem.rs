@@ -1,13 +1,6 @@
 //! A command is killed before and after system calls that others can see, and is looked into before anybody has
 //! recovered anything: what is told of it is what became of it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::disallowed_methods,
-    reason = "a test that plays the other programs, and says how much it did"
-)]
-
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output};

@@ -2,9 +2,10 @@
 
 #![allow(
     clippy::disallowed_methods,
-    clippy::unwrap_used,
     clippy::print_stderr,
-    reason = "tests look at the disk from outside, and a failed step fails the test"
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests play the other programs, report how much they tried, and fail on every error"
 )]
 
 mod apply;

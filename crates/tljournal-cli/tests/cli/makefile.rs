@@ -1,12 +1,5 @@
 //! `examples/Makefile.toml`, run by the real cargo-make: several at once, and one of them killed.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::disallowed_methods,
-    reason = "a test that plays the other programs, and says when it was skipped"
-)]
-
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;

@@ -1,11 +1,5 @@
 //! What was built: published at once, owned by path, and cleaned.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "tests look at the disk from outside, and play other programs"
-)]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;

@@ -1,7 +1,6 @@
 //! Asynchronous callers, who may go away at any moment.
 
 #![cfg(feature = "tokio")]
-#![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::future::Future;
 use std::sync::mpsc::channel;

@@ -1,5 +1,11 @@
 //! What twoliter keeps on disk, through the calls that it makes.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests play the other programs, and fail on every error"
+)]
+
 mod artifacts;
 mod asynchronous;
 mod kits;

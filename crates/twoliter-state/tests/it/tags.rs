@@ -1,12 +1,6 @@
 //! Verification tags: byte for byte what upstream writes, and nobody's fault but upstream's when several runs
 //! share a project.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "tests look at the disk from outside, and play other programs"
-)]
-
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::sync::{Arc, Barrier};

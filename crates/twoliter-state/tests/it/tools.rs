@@ -1,11 +1,5 @@
 //! `build/tools`, as several versions of twoliter and their readers treat it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "a test that plays the other programs"
-)]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Cursor, Write};

@@ -1,11 +1,5 @@
 //! The page of `tljournal report --html` in a real browser.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "a test drives other programs"
-)]
-
 mod chromium;
 mod world;
 

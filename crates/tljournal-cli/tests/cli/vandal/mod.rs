@@ -11,13 +11,6 @@
 //! has changed; no private byte from outside is in the project; no set-id file appeared. And after all of
 //! them: `fsck` names the object while it is there, and the owner of the project can work.
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "tests look at the disk from outside, and a failed step fails the test"
-)]
-
 mod commands;
 mod object;
 mod outside;

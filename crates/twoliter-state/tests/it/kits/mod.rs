@@ -1,11 +1,5 @@
 //! Kits, as twoliter and its neighbours pull and unpack them.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "a test that plays the other programs"
-)]
-
 mod images;
 mod partial;
 mod pulled;

@@ -11,7 +11,7 @@ use tljournal::{EventFilter, EventKind, FsckDepth, FsckOptions, Journal, Options
 use tljournal_testkit::{Steps, World};
 use tljournal_tests::aside;
 
-const DATABASE: &str = "build/.state.db";
+pub(crate) const DATABASE: &str = "build/.state.db";
 
 /// What becomes of the database.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -241,7 +241,7 @@ fn in_its_place() -> Vec<Mutation> {
     all
 }
 
-fn put(world: &World, path: &str, content: &str) {
+pub(crate) fn put(world: &World, path: &str, content: &str) {
     let journal = world.open();
     Steps::new("put")
         .put(path, content)
@@ -251,7 +251,7 @@ fn put(world: &World, path: &str, content: &str) {
 }
 
 /// A project that has a past.
-fn scene() -> World {
+pub(crate) fn scene() -> World {
     let world = World::in_memory();
     for content in ["one", "two"] {
         put(&world, "build/a", content);
@@ -260,7 +260,7 @@ fn scene() -> World {
     world
 }
 
-fn errors(world: &World) -> u64 {
+pub(crate) fn errors(world: &World) -> u64 {
     let options = FsckOptions {
         depth: FsckDepth::Full,
         ..FsckOptions::default()
@@ -270,7 +270,7 @@ fn errors(world: &World) -> u64 {
 }
 
 /// Reads everything that there is to read, as every command that looks does. Whatever comes of it, it ends.
-fn look(options: Options) -> bool {
+pub(crate) fn look(options: Options) -> bool {
     let Ok(inspection) = options.inspect() else {
         return false;
     };
@@ -278,7 +278,7 @@ fn look(options: Options) -> bool {
     history.status().is_ok() && history.events(&EventFilter::default()).is_ok()
 }
 
-fn holds(journal: &Journal, path: &str) -> bool {
+pub(crate) fn holds(journal: &Journal, path: &str) -> bool {
     journal.history().entry(path).unwrap().is_some()
 }
 

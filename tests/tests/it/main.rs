@@ -7,6 +7,7 @@
     reason = "tests play the other programs, report how much they tried, and fail on every error"
 )]
 
+mod damaged_header;
 mod edges;
 mod every_caller_lives;
 mod fail_everywhere;

@@ -110,6 +110,10 @@ pub enum CatalogError {
 /// The message for an empty database.
 const EMPTY: &str = "it is empty";
 
+/// The message for a database that SQLite reads and does not write.
+pub(crate) const UNWRITABLE: &str =
+    "its header names a write version that SQLite does not know, so that it cannot be written";
+
 impl CatalogError {
     /// Whether the database is empty, without any tables.
     pub(crate) fn is_empty(&self) -> bool {

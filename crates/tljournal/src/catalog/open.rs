@@ -4,12 +4,12 @@ use std::time::Duration;
 use camino::Utf8Path;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 
 use super::codec::HOME;
 use super::schema::{self, Standing};
-use super::{CatalogError, EMPTY, Sync};
+use super::{CatalogError, EMPTY, Sync, UNWRITABLE};
 use crate::model::{Anchor, Identity, Place};
 
 /// "tljl", the application id in the database's header.
@@ -72,9 +72,27 @@ impl Catalog {
             | OpenFlags::SQLITE_OPEN_NOFOLLOW
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut catalog = Self::connect(path.as_str(), flags)?;
+        // A file that the system keeps from being written is no damage.
+        let is_refused = catalog.is_read_only()?;
         catalog.check_format("incompat | compat_read")?;
+        if !is_refused {
+            catalog.check_writable()?;
+        }
         catalog.conn.busy_timeout(BUSY_TIMEOUT)?;
         Ok(catalog)
+    }
+
+    /// Refuses a database that SQLite has opened for writing and does not write, because its header names a format of
+    /// a newer SQLite. The schema has been read.
+    pub(crate) fn check_writable(&self) -> Result<(), CatalogError> {
+        match self.is_read_only()? {
+            true => Err(CatalogError::Corrupt(UNWRITABLE.to_owned())),
+            false => Ok(()),
+        }
+    }
+
+    fn is_read_only(&self) -> Result<bool, CatalogError> {
+        Ok(self.conn.is_readonly("main")?)
     }
 
     /// Opens a database for inspection; `immutable` promises that no process writes it.
@@ -175,7 +193,15 @@ impl Catalog {
         self.conn.progress_handler(1000, Some(exhausted))?;
         let read = read();
         self.conn.progress_handler(0, None::<fn() -> bool>)?;
-        read
+        // The statements are the same for every database: what SQLite does not understand is the database.
+        read.map_err(|error| match error {
+            CatalogError::Sql { source, .. }
+                if source.sqlite_error_code() == Some(ErrorCode::Unknown) =>
+            {
+                CatalogError::Corrupt(source.to_string())
+            }
+            error => error,
+        })
     }
 
     /// Refuses a database of another program, one with incompatible features of a newer version, and one with an

@@ -1,8 +1,8 @@
 use super::check::{Check, Stop};
 use super::finding::Subject;
 use super::{Code, Finding};
-use crate::catalog::BadRow;
-use crate::home::{DAMAGED_PREFIX, DATABASE, FOREIGN_JOURNAL};
+use crate::catalog::{BadRow, UNWRITABLE};
+use crate::home::{DAMAGED_PREFIX, DATABASE, FOREIGN_JOURNAL, database_header, is_unwritable};
 
 impl Check<'_> {
     /// Checks the pages, rows and manifests of the database, and the files next to it.
@@ -16,6 +16,9 @@ impl Check<'_> {
         }
         if look.home.stat(FOREIGN_JOURNAL)?.is_some() {
             self.tell(Finding::new(Code::DatabaseJournal, FOREIGN_JOURNAL))?;
+        }
+        if is_unwritable(&database_header(look.home)?) {
+            self.tell(Finding::new(Code::DatabaseDamaged, DATABASE).actual(UNWRITABLE))?;
         }
         self.marks()?;
         if self.is_quick() {

@@ -128,21 +128,7 @@ impl Home {
     /// Whether the database was switched to rollback mode, so that a journal next to it belongs to it. The caller
     /// holds the commit lock, under which the mode is switched back.
     pub(crate) fn has_rollback_mode(&self) -> Result<bool, DiskError> {
-        // The file stays open, because closing it would drop the locks that SQLite has on it in this process.
-        static OPENED: Mutex<Vec<File>> = Mutex::new(Vec::new());
-        let file = match self.dir.open_file(DATABASE) {
-            Err(error) if error.is(Errno::NOENT) => return Ok(false),
-            opened => opened?,
-        };
-        let mut header = Vec::new();
-        let read = (&file).take(MODE_AT + 2).read_to_end(&mut header);
-        OPENED
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(file);
-        let path = self.dir.path().join(DATABASE);
-        read.map_err(|source| DiskError::new("read", path.as_str(), source))?;
-        Ok(is_in_rollback_mode(&header))
+        Ok(is_in_rollback_mode(&database_header(&self.dir)?))
     }
 
     /// Whether an entry in the place of a companion file is not the journal's, while the database itself is valid.
@@ -179,6 +165,33 @@ pub(crate) fn check_database_files(home: &Dir) -> Result<Option<Stat>, Error> {
         check_own_file(home, name)?;
     }
     check_own_file(home, DATABASE)
+}
+
+/// The header of the database, up to its versions; shorter if the file is, or is missing.
+pub(crate) fn database_header(home: &Dir) -> Result<Vec<u8>, DiskError> {
+    // The file stays open, because closing it would drop the locks that SQLite has on it in this process.
+    static OPENED: Mutex<Vec<File>> = Mutex::new(Vec::new());
+    let file = match home.open_file(DATABASE) {
+        Err(error) if error.is(Errno::NOENT) => return Ok(Vec::new()),
+        opened => opened?,
+    };
+    let mut header = Vec::new();
+    let read = (&file).take(MODE_AT + 2).read_to_end(&mut header);
+    OPENED
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(file);
+    let path = home.path().join(DATABASE);
+    read.map_err(|source| DiskError::new("read", path.as_str(), source))?;
+    Ok(header)
+}
+
+/// Whether the header of a database names a write version that SQLite does not know: it reads such a database, and
+/// does not write it.
+pub(crate) fn is_unwritable(header: &[u8]) -> bool {
+    header
+        .get(MODE_AT as usize)
+        .is_some_and(|version| *version > 2)
 }
 
 /// Whether the header of a database says that it is in rollback mode.

@@ -17,7 +17,30 @@ use crate::model::Kind;
 pub(super) struct PrivateCopy {
     _dir: tempfile::TempDir,
     path: Utf8PathBuf,
+    /// The copy of the database, if there was one.
+    database: Option<File>,
 }
+
+/// How much of the header is mended before rows are saved.
+const HEADER_BYTES: usize = 60;
+
+/// The bytes of the header that SQLite checks when it opens a database: where, which values it knows, and the usual
+/// one. Versions of the format to write and to read, three fractions, the format of the schema, the encoding of texts.
+const HEADER: [(usize, std::ops::RangeInclusive<u8>, u8); 13] = [
+    (18, 1..=2, 2),
+    (19, 1..=2, 2),
+    (21, 64..=64, 64),
+    (22, 32..=32, 32),
+    (23, 32..=32, 32),
+    (44, 0..=0, 0),
+    (45, 0..=0, 0),
+    (46, 0..=0, 0),
+    (47, 1..=4, 4),
+    (56, 0..=0, 0),
+    (57, 0..=0, 0),
+    (58, 0..=0, 0),
+    (59, 1..=3, 1),
+];
 
 impl PrivateCopy {
     /// Copies them while no process of this kind writes them. Costs what they hold, whatever size they claim.
@@ -31,10 +54,10 @@ impl PrivateCopy {
             .map_err(|_| failed(std::io::ErrorKind::InvalidFilename.into()))?;
         let to = Dir::open(&path, dir.disk().clone())?;
         let _lock = share_database(dir, wait)?;
-        copy_file(dir, DATABASE, &to, None)?;
+        let database = copy_file(dir, DATABASE, &to, None)?;
         let mut header = Vec::new();
-        let mut database = to.open_file(DATABASE)?;
-        let read = database.by_ref().take(20).read_to_end(&mut header);
+        let mut copied = to.open_file(DATABASE)?;
+        let read = copied.by_ref().take(20).read_to_end(&mut header);
         read.map_err(failed)?;
         if is_in_rollback_mode(&header) {
             copy_file(dir, FOREIGN_JOURNAL, &to, None)?;
@@ -46,6 +69,7 @@ impl PrivateCopy {
         Ok(Self {
             _dir: copy,
             path: path.join(DATABASE),
+            database,
         })
     }
 
@@ -54,9 +78,27 @@ impl PrivateCopy {
         Catalog::open_copy(&self.path)
     }
 
-    /// Opens it to save what can be read.
+    /// Opens it to save what can be read. What SQLite would refuse in its header is what it is in every database.
     pub(super) fn open_to_salvage(&self) -> Result<Catalog, CatalogError> {
+        if let Err(error) = self.mend_header() {
+            tracing::debug!(%error, "the header of the copy stays as it is");
+        }
         Catalog::open_to_salvage(&self.path)
+    }
+
+    fn mend_header(&self) -> std::io::Result<()> {
+        use std::os::unix::fs::FileExt;
+        let Some(file) = &self.database else {
+            return Ok(());
+        };
+        let mut header = [0; HEADER_BYTES];
+        file.read_exact_at(&mut header, 0)?;
+        for (at, known, usual) in HEADER {
+            if !known.contains(&header[at]) {
+                header[at] = usual;
+            }
+        }
+        file.write_all_at(&header, 0)
     }
 }
 
@@ -125,9 +167,9 @@ fn log_bytes(log: &File) -> std::io::Result<u64> {
 }
 
 /// Copies the data of a file, up to a length; holes stay holes. A file that is missing is left out.
-fn copy_file(from: &Dir, name: &str, to: &Dir, most: Option<u64>) -> Result<(), Error> {
+fn copy_file(from: &Dir, name: &str, to: &Dir, most: Option<u64>) -> Result<Option<File>, Error> {
     let Some(file) = regular(from, name)? else {
-        return Ok(());
+        return Ok(None);
     };
     let failed = |source| DiskError::new("copy", from.path().join(name).as_str(), source);
     let size = from.stat_open(&file)?.size;
@@ -140,7 +182,7 @@ fn copy_file(from: &Dir, name: &str, to: &Dir, most: Option<u64>) -> Result<(), 
     for range in data {
         copy_range(&file, &copy, range).map_err(failed)?;
     }
-    Ok(())
+    Ok(Some(copy))
 }
 
 fn copy_range(from: &File, to: &File, range: std::ops::Range<u64>) -> std::io::Result<()> {

@@ -49,7 +49,8 @@ impl Options {
         let wait = self.wait();
         let (old, why) = open_old(home, wait)?;
         let sound = |old: &Old| fsck::is_sound(&old.catalog).unwrap_or(false);
-        if !force && !is_gone(home)? && old.as_ref().is_some_and(sound) {
+        let is_sound = why.is_none() && old.as_ref().is_some_and(sound);
+        if !force && is_sound && !is_gone(home)? {
             return Err(UsageError::Sound.into());
         }
         let identity = home.home_stat.identity;
@@ -97,19 +98,19 @@ fn open_old(home: &Home, wait: Wait<'_>) -> Result<(Option<Old>, Option<CatalogE
         return Ok((None, None));
     }
     let copy = PrivateCopy::of(&home.dir, wait)?;
-    // One whose schema is damaged may still have rows.
-    match copy
-        .open()
-        .or_else(|why| copy.open_to_salvage().map_err(|_| why))
-    {
-        Ok(catalog) => Ok((
-            Some(Old {
-                catalog,
-                _copy: copy,
-            }),
-            None,
-        )),
-        Err(why @ CatalogError::Newer { .. }) => Err(why.into()),
-        Err(why) => Ok((None, Some(why))),
-    }
+    let opened = copy.open().and_then(|catalog| {
+        catalog.check_writable()?;
+        Ok(catalog)
+    });
+    let (opened, why) = match opened {
+        Ok(catalog) => (Ok(catalog), None),
+        Err(why @ CatalogError::Newer { .. }) => return Err(why.into()),
+        // One whose header or schema is damaged may still have rows.
+        Err(why) => (copy.open_to_salvage(), Some(why)),
+    };
+    let old = opened.ok().map(|catalog| Old {
+        catalog,
+        _copy: copy,
+    });
+    Ok((old, why))
 }

@@ -2,7 +2,7 @@ use std::io::{self, Read};
 
 use super::formats::Format;
 use super::header::BLOCK_BYTES;
-use super::members::{Ahead, Members, ZSTD_HEADER_BYTES, window_bytes};
+use super::members::{Ahead, Members, ZSTD_HEADER_BYTES, is_skippable, window_bytes};
 
 /// The largest amount of memory that an xz stream may require; `xz -9` needs 65 MiB.
 pub(super) const XZ_MEMORY_MAX: u64 = 160 << 20;
@@ -59,7 +59,8 @@ impl<'a> Encoded<'a> {
     /// needs at most half of the largest window, so must the others.
     pub(super) fn limit_memory(&mut self) -> io::Result<u64> {
         let half = ZSTD_WINDOW_LOG_MAX - 1;
-        if window_bytes(self.whole.at_least(ZSTD_HEADER_BYTES)?) <= 1 << half {
+        let header = self.whole.at_least(ZSTD_HEADER_BYTES)?;
+        if !is_skippable(header) && window_bytes(header) <= 1 << half {
             self.window_log_max = half;
         }
         Ok(match self.format {

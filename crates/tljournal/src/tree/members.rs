@@ -9,6 +9,7 @@ use zstd::stream::raw::{DParameter, Decoder, Operation};
 use super::compression::{Unsupported, XZ_MEMORY_MAX};
 use super::copy::read_some;
 use super::formats::Format;
+use super::header::BLOCK_BYTES;
 use super::pax::damaged;
 
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -81,6 +82,8 @@ pub(super) struct Members<'a> {
     format: Format,
     window_log_max: u32,
     member: Option<Member<'a>>,
+    /// How many zeros the decompressed content ends with so far.
+    zeros: usize,
 }
 
 enum Member<'a> {
@@ -96,6 +99,7 @@ impl<'a> Members<'a> {
             format,
             window_log_max,
             member: None,
+            zeros: 0,
         };
         members.member = Some(members.begin(whole, None)?);
         Ok(members)
@@ -123,11 +127,19 @@ impl<'a> Members<'a> {
             Member::Xz(member) => (member.whole, None),
             Member::Zstd(member) => (member.whole, Some(member.decoder)),
         };
+        if self.format == Format::Xz {
+            skip_stream_padding(&mut whole)?;
+        }
         if self.format.goes_on_with(whole.at_least(MAGIC_BYTES)?) {
             return self.begin(whole, used).map(Some);
         }
-        ignore(&mut whole)?;
-        Ok(None)
+        match ignore(&mut whole)? {
+            // Without the end marker of a tar archive the rest of it may be what was ignored.
+            Rest::Data if self.zeros < BLOCK_BYTES => Err(damaged(
+                "what follows the compressed part, before the end of the archive,",
+            )),
+            _ => Ok(None),
+        }
     }
 }
 
@@ -141,6 +153,12 @@ impl Read for Members<'_> {
                 Member::Xz(member) => member.read(buffer),
             }?;
             if count > 0 || buffer.is_empty() {
+                let read = &buffer[..count];
+                let zeros = read.iter().rev().take_while(|byte| **byte == 0).count();
+                self.zeros = match zeros == count {
+                    true => self.zeros.saturating_add(count),
+                    false => zeros,
+                };
                 return Ok(count);
             }
             self.member = match self.member.take() {
@@ -152,8 +170,30 @@ impl Read for Members<'_> {
     }
 }
 
+/// Skips the padding after an xz stream: a multiple of four zeros.
+fn skip_stream_padding(whole: &mut Ahead<'_>) -> io::Result<()> {
+    let mut bytes = 0;
+    while whole.at_least(4)?.starts_with(&[0; 4]) {
+        whole.consume(4);
+        bytes += 4;
+        if bytes > REST_BYTES_MAX {
+            return Err(damaged("what follows the end, 64 MiB and more,"));
+        }
+    }
+    Ok(())
+}
+
+/// What follows the last member.
+#[derive(PartialEq, Eq)]
+enum Rest {
+    /// Nothing, or zeros.
+    Padding,
+    /// Something else.
+    Data,
+}
+
 /// Reads trailing data that is not a member: padding with zeros, or appended data.
-fn ignore(rest: &mut Ahead<'_>) -> io::Result<()> {
+fn ignore(rest: &mut Ahead<'_>) -> io::Result<Rest> {
     let (mut bytes, mut is_zero) = (0, true);
     loop {
         let there = rest.fill_buf()?;
@@ -168,10 +208,11 @@ fn ignore(rest: &mut Ahead<'_>) -> io::Result<()> {
             return Err(damaged("what follows the end, 64 MiB and more,"));
         }
     }
-    if !is_zero {
-        tracing::warn!(bytes, "what follows the compressed archive is ignored");
+    if is_zero {
+        return Ok(Rest::Padding);
     }
-    Ok(())
+    tracing::warn!(bytes, "what follows the compressed archive is ignored");
+    Ok(Rest::Data)
 }
 
 /// One zstd frame or one xz stream.
@@ -265,6 +306,11 @@ impl<'a> Frame<'a, Decoder<'static>> {
         };
         Ok(Self::new(whole, decoder))
     }
+}
+
+/// Whether a zstd frame holds no content, so that its header does not show how large a window the content needs.
+pub(super) fn is_skippable(header: &[u8]) -> bool {
+    matches!(header, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
 }
 
 /// The window size in the header of a zstd frame; 0 if there is none.

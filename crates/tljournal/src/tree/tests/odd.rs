@@ -176,6 +176,17 @@ fn trailing_data_is_ignored_and_several_members_are_read() {
     assert_eq!(installed(skippable.concat())[1], "f 755 file of 2000");
 }
 
+/// The padding between two xz streams is part of the format. It was taken for trailing data, and so was the rest.
+#[test]
+fn zeros_between_xz_streams_are_padding() {
+    let plain = ended(raw(b"f", EntryType::Regular, b"", &[b'f'; 2000]));
+    let (one, other) = plain.split_at(700);
+    for zeros in [4, 8, 4096] {
+        let archive = [xz(one), vec![0; zeros], xz(other), vec![0; 4]].concat();
+        assert_eq!(installed(archive)[1], "f 755 file of 2000", "{zeros}");
+    }
+}
+
 #[test]
 fn a_window_of_128_mib_is_enough_for_zstd_and_a_larger_one_is_named() {
     let plain = ended(raw(b"f", EntryType::Regular, b"", b"1"));

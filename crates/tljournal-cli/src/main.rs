@@ -30,7 +30,9 @@ mod trace;
 mod unified;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use signal_hook::consts::SIGXFSZ;
 use tljournal_cli::{describe, time};
 
 fn main() -> ExitCode {
@@ -39,6 +41,9 @@ fn main() -> ExitCode {
         Err(exit) => return exit.into(),
     };
     trace::start(&cli.global);
+    // A write beyond the limit of file sizes is an error then, and does not end the process. A command that is run has
+    // the default action again.
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
     let session = session::Session::new(cli.global);
     let exit = match commands::run(&session, cli.command) {
         Ok(exit) => exit,

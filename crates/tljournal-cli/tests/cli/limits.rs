@@ -38,6 +38,37 @@ fn g15_a_transaction_may_have_more_files_than_descriptors() {
     assert_eq!(project.text("build/8/8"), "x");
 }
 
+/// The process was ended by SIGXFSZ, without a word.
+#[test]
+fn g10_a_limit_of_file_sizes_is_an_error_and_loses_nothing() {
+    let project = Project::new();
+    project.write("source", "x".repeat(100_000));
+    project.run(&["put", "build/f", "--from", "source"]);
+    project.write("source", "y".repeat(100_000));
+    for kib in [1, 8, 64] {
+        for args in [&["put", "build/f", "--from", "source"][..], &["status"]] {
+            let script = format!("ulimit -f {kib}; exec {TLJOURNAL} \"$@\"");
+            let mut command = Command::new("bash");
+            command.args(["-c", &script, "bash"]).args(args);
+            let done = done(command.current_dir(project.path()).output().unwrap());
+            let explains = done.code == 0 || done.stderr.contains("error: ");
+            assert!(done.code < 10 && explains, "{kib} {args:?}: {done:?}");
+        }
+        assert_eq!(project.text("build/f"), "x".repeat(100_000), "{kib}");
+    }
+    assert_eq!(project.run(&["put", "build/f", "--from", "source"]).code, 0);
+    assert_eq!(project.run(&["fsck", "--full"]).code, 0);
+    // What is run has the default action.
+    let command = [
+        "exec",
+        "--",
+        "sh",
+        "-c",
+        "ulimit -f 1; head -c 4096 /dev/zero > too-large",
+    ];
+    assert_eq!(project.run(&command).code, 128 + 25);
+}
+
 /// A user that has no process of its own.
 const NOBODY_ELSE: u32 = 54_321;
 

@@ -32,6 +32,7 @@ mod records;
 mod run;
 mod salvage;
 mod schema;
+mod snapshot;
 mod sql_text;
 mod steps;
 mod touched;
@@ -49,7 +50,9 @@ pub(crate) use open::Catalog;
 pub use records::{
     ChangeRecord, EventFilter, EventRecord, RunFilter, RunRecord, TxnFilter, TxnRecord,
 };
+pub(crate) use run::OpenRun;
 pub(crate) use salvage::Salvaged;
+pub(crate) use snapshot::RecoveryRows;
 pub(crate) use steps::{Around, Step};
 pub(crate) use txn::TxnRow;
 pub(crate) use voucher::{VoucherChange, VoucherRow};

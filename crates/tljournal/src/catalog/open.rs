@@ -68,18 +68,29 @@ impl Catalog {
     ///
     /// The file is only read, so that a newer format stays byte-identical. `path` must not contain links.
     pub(crate) fn open(path: &Utf8Path) -> Result<Self, CatalogError> {
+        Ok(Self::open_and(path, |_| Ok(()))?.0)
+    }
+
+    /// The same, and reads something as of the moment in which the schema was checked.
+    pub(crate) fn open_and<T>(
+        path: &Utf8Path,
+        read: impl FnOnce(&mut Self) -> Result<T, CatalogError>,
+    ) -> Result<(Self, T), CatalogError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_NOFOLLOW
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut catalog = Self::connect(path.as_str(), flags)?;
         // A file that the system keeps from being written is no damage.
         let is_refused = catalog.is_read_only()?;
+        catalog.conn.execute_batch("BEGIN")?;
         catalog.check_format("incompat | compat_read")?;
         if !is_refused {
             catalog.check_writable()?;
         }
+        let done = read(&mut catalog)?;
+        catalog.conn.execute_batch("COMMIT")?;
         catalog.conn.busy_timeout(BUSY_TIMEOUT)?;
-        Ok(catalog)
+        Ok((catalog, done))
     }
 
     /// Refuses a database that SQLite has opened for writing and does not write, because its header names a format of
@@ -208,8 +219,9 @@ impl Catalog {
     /// unknown schema. The text of the schema is checked before any row is read: a view may never end, a trigger may
     /// do anything, and a computed column may have any size.
     fn check_format(&mut self, features: &str) -> Result<(), CatalogError> {
-        let objects = self.first_read(|| schema::objects(&self.conn))?;
+        // The version first: that needs no schema, and so opens the snapshot that the schema is read in.
         let version = self.schema_version()?;
+        let objects = self.first_read(|| schema::objects(&self.conn))?;
         let pragma = |name| {
             self.conn
                 .pragma_query_value(None, name, |row| row.get::<_, i32>(0))

@@ -4,6 +4,7 @@
 //! owner, root creates files that the owner owns, and changes nothing that the owner could not change. The kernel
 //! checks this in the call itself, so there is no gap between check and use.
 
+use std::cell::Cell;
 use std::marker::PhantomData;
 
 use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
@@ -73,10 +74,10 @@ impl Acting {
     }
 
     fn begin(uid: u32, gid: u32, groups: Option<Vec<rustix::fs::Gid>>) -> Option<Self> {
-        let before = (setfsgid(Gid::from_raw(gid)), setfsuid(Uid::from_raw(uid)));
+        let before = set_users(Uid::from_raw(uid), Gid::from_raw(gid));
         let acting = Self {
-            gid: before.0,
-            uid: before.1,
+            uid: before.0,
+            gid: before.1,
             groups,
             _thread: PhantomData,
         };
@@ -87,8 +88,7 @@ impl Acting {
 
 impl Drop for Acting {
     fn drop(&mut self) {
-        setfsuid(self.uid);
-        setfsgid(self.gid);
+        set_users(self.uid, self.gid);
         if let Some(groups) = &self.groups
             && let Err(errno) = rustix::thread::set_thread_groups(groups)
         {
@@ -97,38 +97,84 @@ impl Drop for Acting {
     }
 }
 
+/// The users of this thread, as the kernel knows them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Rights {
+    /// The effective user of the process.
+    process: u32,
+    /// The user that this thread opens and creates files as.
+    files: u32,
+}
+
+impl Rights {
+    fn ask() -> Self {
+        let process = rustix::process::geteuid().as_raw();
+        let files = match process {
+            // An invalid user changes nothing and returns the present one.
+            0 => setfsuid(Uid::from_raw(u32::MAX)).as_raw(),
+            _ => process,
+        };
+        Self { process, files }
+    }
+}
+
+thread_local! {
+    /// What [`Rights::ask`] returned: two system calls for each question would double the cost of looking. Only this
+    /// file changes the user of a thread.
+    static RIGHTS: Cell<Option<Rights>> = const { Cell::new(None) };
+}
+
+fn rights() -> Rights {
+    RIGHTS.get().unwrap_or_else(|| {
+        let rights = Rights::ask();
+        RIGHTS.set(Some(rights));
+        rights
+    })
+}
+
+/// Asks the kernel again at the next question: the caller may have changed its user since another journal was opened.
+pub(crate) fn forget_rights() {
+    RIGHTS.set(None);
+}
+
+fn set_users(uid: Uid, gid: Gid) -> (Uid, Gid) {
+    forget_rights();
+    let gid = setfsgid(gid);
+    (setfsuid(uid), gid)
+}
+
 /// Whether calls use the rights of root.
 pub(crate) fn is_root() -> bool {
-    rustix::process::geteuid().is_root() && writer() == 0
+    rights()
+        == Rights {
+            process: 0,
+            files: 0,
+        }
 }
 
 /// The user who owns what calls create now. A thread that was started while acting inherits the rights.
 pub(super) fn writer() -> u32 {
-    match rustix::process::geteuid() {
-        // An invalid id changes nothing and returns the current one.
-        uid if uid.is_root() => setfsuid(Uid::from_raw(u32::MAX)).as_raw(),
-        uid => uid.as_raw(),
-    }
+    rights().files
 }
 
 /// Makes a call with this process's own rights, for a path that the caller of the library supplied.
 pub(super) fn as_caller<T>(make: impl FnOnce() -> T) -> T {
-    let own = rustix::process::geteuid().as_raw();
-    if writer() == own {
+    let Rights { process, files } = rights();
+    if process == files {
         return make();
     }
     let gid = rustix::process::getegid().as_raw();
-    let acting = (setfsuid(Uid::from_raw(own)), setfsgid(Gid::from_raw(gid)));
+    let (uid, gid) = set_users(Uid::from_raw(process), Gid::from_raw(gid));
     let made = make();
-    setfsgid(acting.1);
-    setfsuid(acting.0);
+    set_users(uid, gid);
     made
 }
 
 /// The permission bits for content that `owner` wrote: set-id bits are kept only if `owner` is the user who writes it
 /// now.
 pub(crate) fn mode_of(mode: u32, owner: u32) -> u32 {
-    match owner == writer() {
+    // A caller that gave up its rights since must not lend them to a file: the kernel is asked.
+    match owner == Rights::ask().files {
         true => mode,
         false => mode & !0o6000,
     }

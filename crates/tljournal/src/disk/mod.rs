@@ -37,7 +37,7 @@ mod system;
 mod watch;
 mod witness;
 
-pub(crate) use acting::{Acting, Owner, is_root, mode_of};
+pub(crate) use acting::{Acting, Owner, forget_rights, is_root, mode_of};
 pub(crate) use attributes::is_own_of_root;
 pub(crate) use data::data_in;
 pub use dir::Dir;

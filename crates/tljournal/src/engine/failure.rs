@@ -1,8 +1,34 @@
 use super::Engine;
 use crate::catalog::Sync;
 use crate::error::{Error, UsageError};
+use crate::model::{EventKind, Identity, Place};
 
 impl Engine {
+    /// Notes that something that is in place could not be synced. A second sync would prove nothing, because
+    /// its pages count as written now: whoever wants it to be durable has to write it again.
+    pub(crate) fn note_failed_sync(&self, place: &Place, identity: Identity) {
+        let path = self.home.shown(place);
+        let detail = failed_sync(identity);
+        tracing::warn!(path, "{detail}");
+        let run = self.run_row();
+        let noted = self.record(Sync::Full, |catalog| {
+            catalog.put_event((run, None), &EventKind::FailedSync, Some(&path), &detail)
+        });
+        if let Err(error) = noted {
+            tracing::error!(path, %error, "that a sync failed is not recorded");
+        }
+    }
+
+    /// Whether a sync of what is in place there has failed before.
+    pub(crate) fn has_failed_to_sync(
+        &self,
+        place: &Place,
+        identity: Identity,
+    ) -> Result<bool, Error> {
+        let (path, detail) = (self.home.shown(place), failed_sync(identity));
+        self.look(|catalog| catalog.has_event(&EventKind::FailedSync, &path, &detail))
+    }
+
     /// Refuses a handle that a fork has inherited.
     pub(crate) fn check_process(&self) -> Result<(), Error> {
         match self.maker.is_here() {
@@ -27,4 +53,12 @@ impl Engine {
         self.live_run().has_failed(row);
         Ok(row)
     }
+}
+
+/// What is told of an inode that could not be synced; names it, so that another one at its path is trusted.
+fn failed_sync(identity: Identity) -> String {
+    let Identity { ino, born } = identity;
+    format!(
+        "its content may not be on the medium (inode {ino}, made at {born}); it has to be written again"
+    )
 }

@@ -9,16 +9,14 @@ use crate::home::{LeftoverChanges, TXN};
 use crate::model::{EventKind, RelPath, TxnId};
 
 impl Engine {
-    /// Reads what could not be cleared away. What this user tried in this boot is left alone.
-    pub(crate) fn know_leftovers(&self) -> Result<(), Error> {
+    /// Learns what could not be cleaned up. What this user tried in this boot is left alone.
+    pub(crate) fn know_leftovers(&self, rows: &[LeftoverRow]) {
         let (uid, boot) = (ambient::uid(), ambient::boot_id());
-        let rows = self.look(|catalog| catalog.leftovers())?;
-        let known = rows.into_iter().map(|row| {
+        let known = rows.iter().map(|row| {
             let is_tried = row.uid == uid && row.boot == boot;
-            (row.path, is_tried)
+            (row.path.clone(), is_tried)
         });
         self.home.leftovers.know(known);
-        Ok(())
     }
 
     /// Has everything be tried again that could not be cleared away.

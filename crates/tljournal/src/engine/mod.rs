@@ -30,7 +30,7 @@ use crate::home::{DatabaseFiles, Home};
 use crate::kept;
 use crate::lineage::{Lineage, Thing};
 use crate::lock::{self, DbLock, GivesUp, Held, Mode, Runs};
-use crate::model::{Digest, EventKind, Identity, KeyMaterial, Manifest, Place, Retention, RunId};
+use crate::model::{Digest, KeyMaterial, Manifest, Retention, RunId};
 
 /// A journal that is open for work.
 #[derive(Debug)]
@@ -79,8 +79,8 @@ pub(crate) struct Moment {
 pub(crate) struct Store {
     pub(crate) catalog: Catalog,
     pub(crate) lock: DbLock,
-    /// Which inode the database is.
-    pub(crate) database: Identity,
+    /// Which inodes the database and its companions were when it had been opened.
+    pub(crate) files: DatabaseFiles,
 }
 
 /// How often an id is drawn anew when its byte is taken.
@@ -91,14 +91,13 @@ impl Engine {
         home: Home,
         runs: Runs,
         store: Store,
-        files: DatabaseFiles,
         (lock_wait, gives_up): (Option<Duration>, GivesUp),
         (retention, key_material, lineage): (Retention, KeyMaterial, Lineage),
     ) -> Self {
         Self {
             home,
             runs,
-            files,
+            files: store.files,
             lock_wait,
             gives_up,
             retention,
@@ -124,10 +123,13 @@ impl Engine {
         act: impl FnOnce(&Catalog) -> Result<T, CatalogError>,
     ) -> Result<T, Error> {
         self.check_process()?;
-        act(&self.store().catalog).map_err(|error| match error {
-            CatalogError::Row(_) => error.into(),
-            error => self.note(error),
-        })
+        self.store()
+            .catalog
+            .snapshot(act)
+            .map_err(|error| match error {
+                CatalogError::Row(_) => error.into(),
+                error => self.note(error),
+            })
     }
 
     /// The manifest with this digest. One that is damaged is as good as none: whoever installs the tree again
@@ -148,7 +150,8 @@ impl Engine {
         act: impl FnOnce(&Catalog) -> Result<T, CatalogError>,
     ) -> Result<T, Error> {
         self.check_process()?;
-        act(&self.store().catalog).map_err(|error| self.note(error))
+        let looked = self.store().catalog.snapshot(act);
+        looked.map_err(|error| self.note(error))
     }
 
     /// Records something as one SQLite transaction, queued behind everybody else's. When space has run
@@ -184,42 +187,26 @@ impl Engine {
         self.live_run().row
     }
 
-    /// Notes that something that is in place could not be synced. A second sync would prove nothing, because
-    /// its pages count as written now: whoever wants it to be durable has to write it again.
-    pub(crate) fn note_failed_sync(&self, place: &Place, identity: Identity) {
-        let path = self.home.shown(place);
-        let detail = failed_sync(identity);
-        tracing::warn!(path, "{detail}");
-        let run = self.run_row();
-        let noted = self.record(Sync::Full, |catalog| {
-            catalog.put_event((run, None), &EventKind::FailedSync, Some(&path), &detail)
-        });
-        if let Err(error) = noted {
-            tracing::error!(path, %error, "that a sync failed is not recorded");
-        }
-    }
-
-    /// Whether a sync of what is in place there has failed before.
-    pub(crate) fn has_failed_to_sync(
-        &self,
-        place: &Place,
-        identity: Identity,
-    ) -> Result<bool, Error> {
-        let (path, detail) = (self.home.shown(place), failed_sync(identity));
-        self.look(|catalog| catalog.has_event(&EventKind::FailedSync, &path, &detail))
-    }
-
     /// Notes where the catalog stands, to find out later whether anything was committed meanwhile.
     pub(crate) fn moment(&self) -> Result<Moment, Error> {
+        Ok(self.look_at_moment(|_| Ok(()))?.0)
+    }
+
+    /// Looks something up as [`Engine::look`] does, and says which moment that is of.
+    pub(crate) fn look_at_moment<T>(
+        &self,
+        act: impl FnOnce(&Catalog) -> Result<T, CatalogError>,
+    ) -> Result<(Moment, T), Error> {
         // The own writes are read first: one that happens in between makes the moment look old.
         let own_writes = self.own_writes.load(Ordering::Acquire);
         self.look(|catalog| {
             let quiet = catalog.unfinished()?.is_empty();
-            Ok(Moment {
+            let moment = Moment {
                 data_version: catalog.data_version()?,
                 own_writes,
                 quiet,
-            })
+            };
+            Ok((moment, act(catalog)?))
         })
     }
 
@@ -418,14 +405,6 @@ impl Engine {
     fn live_run(&self) -> MutexGuard<'_, LiveRun> {
         self.run.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// What is told of an inode that could not be synced; names it, so that another one at its path is trusted.
-fn failed_sync(identity: Identity) -> String {
-    let Identity { ino, born } = identity;
-    format!(
-        "its content may not be on the medium (inode {ino}, made at {born}); it has to be written again"
-    )
 }
 
 impl Drop for Engine {

@@ -168,11 +168,12 @@ impl Home {
             (&self.locks, &["name"][..]),
             (&self.state, &[TXN, LOCK, LOG, ASIDE]),
         ] {
+            let owner = dir.own_stat()?.uid;
             for name in dir.names()? {
                 let Some(name) = name.to_str().filter(|name| !directories.contains(name)) else {
                     continue;
                 };
-                if let Some(found) = planted(dir, dir.stat(name)?)? {
+                if let Some(found) = planted(owner, dir.stat(name)?) {
                     let kept = self.set_aside(dir, name, "planted")?;
                     tracing::warn!(kept, found, "something was in the place of `{name}`");
                 }

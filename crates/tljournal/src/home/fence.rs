@@ -80,22 +80,27 @@ impl Home {
     /// Refuses planted files where SQLite writes: the database and its companions must be regular files with one hard
     /// link, and the journal's own.
     pub(crate) fn check_database_files(&self) -> Result<Option<Stat>, Error> {
+        let mut database = None;
         for name in [WAL, SHM, DATABASE] {
-            if let Some(stat) = check_own_file(&self.dir, name)? {
-                if !self.dir.may_use(name, &stat) {
+            database = self.check_own_file(name)?;
+            if let Some(stat) = &database {
+                if !self.dir.may_use(name, stat) {
                     let (path, found) = (self.dir.path().join(name).to_string(), CLOSED);
                     return Err(Damage::Planted { path, found }.into());
                 }
-                self.restrict(&self.dir, name, &stat);
+                self.restrict(&self.dir, name, stat);
             }
         }
-        check_own_file(&self.dir, DATABASE)
+        Ok(database)
+    }
+
+    fn check_own_file(&self, name: &str) -> Result<Option<Stat>, Error> {
+        check_own_file(&self.dir, self.home_stat.uid, name)
     }
 
     /// The current identities of the database and its companions.
     pub(crate) fn database_files(&self) -> Result<DatabaseFiles, Error> {
-        let own = |name| check_own_file(&self.dir, name);
-        let identity = |name| Ok::<_, Error>(own(name)?.map(|stat| stat.identity));
+        let identity = |name| Ok::<_, Error>(self.check_own_file(name)?.map(|stat| stat.identity));
         match identity(DATABASE)? {
             Some(database) => Ok(DatabaseFiles {
                 database,
@@ -161,10 +166,11 @@ impl Home {
 /// Refuses planted files where SQLite reads or writes: it follows links in the place of companion files, and creates
 /// their targets, even for a reader.
 pub(crate) fn check_database_files(home: &Dir) -> Result<Option<Stat>, Error> {
+    let owner = home.own_stat()?.uid;
     for name in [WAL, SHM] {
-        check_own_file(home, name)?;
+        check_own_file(home, owner, name)?;
     }
-    check_own_file(home, DATABASE)
+    check_own_file(home, owner, DATABASE)
 }
 
 /// The header of the database, up to its versions; shorter if the file is, or is missing.
@@ -199,9 +205,9 @@ pub(crate) fn is_in_rollback_mode(header: &[u8]) -> bool {
     header.get(MODE_AT as usize) == Some(&1) && header.starts_with(b"SQLite format 3")
 }
 
-fn check_own_file(home: &Dir, name: &str) -> Result<Option<Stat>, Error> {
+fn check_own_file(home: &Dir, owner: u32, name: &str) -> Result<Option<Stat>, Error> {
     let stat = home.stat(name)?;
-    match planted(home, stat)? {
+    match planted(owner, stat) {
         None => Ok(stat),
         Some(found) => {
             let path = home.path().join(name).to_string();
@@ -218,28 +224,26 @@ pub(super) fn in_the_way(dir: &Dir, name: &str) -> Result<Option<&'static str>, 
     let Some(stat) = dir.stat(name)? else {
         return Ok(None);
     };
-    Ok(match planted(dir, Some(stat))? {
+    Ok(match planted(dir.own_stat()?.uid, Some(stat)) {
         None if !dir.may_use(name, &stat) => Some(CLOSED),
         found => found,
     })
 }
 
-/// What is in the place of a file of the journal, if it is not one.
-pub(super) fn planted(home: &Dir, stat: Option<Stat>) -> Result<Option<&'static str>, DiskError> {
-    let Some(stat) = stat else {
-        return Ok(None);
-    };
-    Ok(match stat.kind {
+/// What is in the place of a file of the journal, in a directory of this owner, if it is not one.
+pub(super) fn planted(owner: u32, stat: Option<Stat>) -> Option<&'static str> {
+    let stat = stat?;
+    match stat.kind {
         Kind::File if stat.links > 1 => Some("a file with several hard links"),
         // The owner of the home could have linked a file of root there, to make SQLite write into it.
-        Kind::File if disk::is_root() && ![0, stat.uid].contains(&home.own_stat()?.uid) => {
+        Kind::File if disk::is_root() && ![0, stat.uid].contains(&owner) => {
             Some("a file of another user")
         }
         Kind::File => None,
         Kind::Link => Some("a symbolic link"),
         Kind::Dir => Some("a directory"),
         Kind::Other => Some("a special file"),
-    })
+    }
 }
 
 fn is_same(now: Option<Stat>, held: &Stat) -> bool {

@@ -9,7 +9,7 @@
 use std::fs::File;
 use std::sync::{Mutex, PoisonError};
 
-use super::layout::{RESERVE, SHM, STATE};
+use super::layout::{RESERVE, SHM, STATE, WAL};
 use crate::disk::{Dir, DiskError};
 use crate::lock;
 use crate::model::Identity;
@@ -36,10 +36,11 @@ static HELD: Mutex<Vec<(Identity, File)>> = Mutex::new(Vec::new());
 ///
 /// # Errors
 /// [`DiskError`] when there is no space, even after the reserve was deleted.
-pub(crate) fn hold_index(home: &Dir, log_bytes: u64) -> Result<(), DiskError> {
+pub(crate) fn hold_index(home: &Dir) -> Result<(), DiskError> {
     if !home.has_small_blocks()? {
         return Ok(());
     }
+    let log_bytes = home.stat(WAL)?.map_or(0, |log| log.size);
     let regions = REGIONS_MIN + log_bytes / LOG_BYTES_OF_REGION;
     let bytes = regions.min(REGIONS_MAX) * REGION_BYTES;
     let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);

@@ -77,24 +77,27 @@ impl Home {
         disk: &Disk,
         create: bool,
     ) -> Result<Self, Error> {
+        disk::forget_rights();
         let root_dir = Dir::open(root, disk.clone())?;
         refuse_without_proc(&root_dir)?;
         let dir = open_home(&root_dir, root, home, disk, create)?;
         let (root_stat, home_stat) = (root_dir.own_stat()?, dir.own_stat()?);
         let dir = dir.used_by(Access::of_home(&home_stat));
-        let state = match dir.open_dir(STATE) {
-            Err(error) if error.io().kind() == std::io::ErrorKind::NotFound => {
-                if !create {
+        let state = if create {
+            if dir.stat(STATE)?.is_none() {
+                refuse_unsuitable(&dir)?;
+            }
+            dir.ensure_own_dir(STATE)?
+        } else {
+            match dir.open_dir(STATE) {
+                Err(error) if error.io().kind() == std::io::ErrorKind::NotFound => {
                     let path = home.to_string();
                     return Err(UsageError::NoJournal { path }.into());
                 }
-                refuse_unsuitable(&dir)?;
-                dir.ensure_own_dir(STATE)?
+                opened => opened?,
             }
-            _ if create => dir.ensure_own_dir(STATE)?,
-            opened => opened?,
         };
-        refuse_state_of_another(&dir, &state)?;
+        refuse_state_of_another(home_stat.uid, &state)?;
         // An inherited ACL must not make these files readable for more users.
         let inherits = create && state.remove_acls()?;
         let sub = |name| match create {
@@ -237,15 +240,19 @@ impl Home {
     /// Creates the reserve file if it is missing; without it a full disk has effects a little earlier.
     pub(crate) fn keep_reserve(&self) {
         let found = self.state.stat(RESERVE);
-        if let Ok(Some(stat)) = found
-            && stat.kind != Kind::File
-            && let Err(error) = self.set_aside(&self.state, RESERVE, "planted")
-        {
-            tracing::warn!(%error, "failed to replace the entry in the place of the reserve file");
-        }
-        if let Ok(None) = self.state.stat(RESERVE)
-            && let Err(error) = self.state.fill_file(RESERVE, RESERVE_BYTES)
-        {
+        let is_there = match found {
+            Ok(Some(stat)) if stat.kind == Kind::File => return,
+            Ok(Some(_)) => match self.set_aside(&self.state, RESERVE, "planted") {
+                Ok(_) => false,
+                Err(error) => {
+                    tracing::warn!(%error, "failed to replace the entry in the place of the reserve file");
+                    true
+                }
+            },
+            Ok(None) => false,
+            Err(_) => true,
+        };
+        if !is_there && let Err(error) = self.state.fill_file(RESERVE, RESERVE_BYTES) {
             tracing::debug!(%error, "no reserve");
         }
     }
@@ -324,8 +331,8 @@ fn refuse_unsuitable(dir: &Dir) -> Result<(), Error> {
 }
 
 /// Refuses a directory of root in the place of `.state` in a home of another user, who could have put it there.
-fn refuse_state_of_another(home: &Dir, state: &Dir) -> Result<(), Error> {
-    if !disk::is_root() || [0, state.own_stat()?.uid].contains(&home.own_stat()?.uid) {
+fn refuse_state_of_another(owner: u32, state: &Dir) -> Result<(), Error> {
+    if !disk::is_root() || owner == 0 || owner == state.own_stat()?.uid {
         return Ok(());
     }
     let (path, found) = (state.path().to_string(), "a directory of another user");

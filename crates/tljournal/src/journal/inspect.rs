@@ -13,7 +13,7 @@ use crate::disk::{Dir, Disk};
 use crate::error::{Damage, Error, UsageError};
 use crate::fsck::{self, Finding, FsckOptions, FsckReport};
 use crate::home::{
-    DATABASE, FOREIGN_JOURNAL, Map, SHM, STATE, WAL, check_database_files, hold_index, is_lost,
+    DATABASE, FOREIGN_JOURNAL, Map, SHM, STATE, check_database_files, hold_index, is_lost,
     is_openable, is_used, named_below, refuse_planted_links, refuse_without_proc,
 };
 use crate::lock::{Runs, Wait};
@@ -128,7 +128,7 @@ impl Inspection {
             && is_usable
             && dir.stat(SHM)?.is_some()
             && dir.is_writable()
-            && hold_index(&dir, dir.stat(WAL)?.map_or(0, |log| log.size)).is_ok();
+            && hold_index(&dir).is_ok();
         let in_place = shared || log_is_empty && is_usable;
         let (mut catalog, copy) = match (in_place, copy) {
             (true, _) => (Catalog::open_read_only(&path, !shared)?, None),

@@ -2,17 +2,17 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 use rustix::io::Errno;
 
 use super::inspect::Inspection;
 use super::work::Journal;
-use crate::catalog::{self, Catalog, CatalogError, HomeRow};
+use crate::catalog::{self, Catalog, CatalogError, HomeRow, RecoveryRows};
 use crate::disk::{Disk, Features};
 use crate::engine::{Engine, Store, sqlite_turn};
 use crate::error::{Damage, Error};
 use crate::fsck::{self, Finding, FsckOptions, FsckReport};
-use crate::home::{self, DATABASE, Home, WAL, hold_index, txn_path};
+use crate::home::{self, DATABASE, Home, hold_index, txn_path};
 use crate::kept;
 use crate::lineage::Lineage;
 use crate::lock::{self, DbLock, GivesUp, Held, Mode, Runs, Wait};
@@ -118,15 +118,16 @@ impl Options {
                 }
                 opened => opened?,
             };
-            let seen = match home.check_database_files() {
+            let found = match home.check_database_files() {
                 Err(Error::Damaged(Damage::Planted { .. })) => {
                     self.set_planted_aside()?;
                     continue;
                 }
-                seen => seen?.map(|stat| stat.identity),
+                found => found?,
             };
+            let seen = found.map(|stat| stat.identity);
             let held = home.clone();
-            match self.open_engine(home) {
+            match self.open_engine(home, found) {
                 Ok((engine, mut recovery)) => {
                     recovery.database_set_aside = set_aside;
                     return Ok(Journal::new(engine, recovery));
@@ -203,28 +204,24 @@ impl Options {
         Home::open(&root, &home, self.territory.clone(), &self.disk, true)
     }
 
-    fn open_engine(&self, home: Home) -> Result<(Engine, Recovery), Error> {
-        if let Some(found) = home.check_database_files()? {
+    fn open_engine(&self, home: Home, found: Option<Stat>) -> Result<(Engine, Recovery), Error> {
+        if let Some(found) = found {
             Self::refuse_damaged(&home, found.identity)?;
             self.remove_foreign_journal(&home)?;
         }
+        // Before any row is read, as recovery needs it.
+        let directories = home.staged_ids()?;
         let acting = home.act_for_database()?;
-        let store = match self.open_ready(&home)? {
-            Some(store) => store,
-            None => self.make_ready(&home)?,
+        let (store, rows) = match self.open_ready(&home, found)? {
+            Some((store, rows)) => (store, Some(rows)),
+            None => (self.make_ready(&home)?, None),
         };
         drop(acting);
-        let files = home.database_files()?;
-        if files.database != store.database {
-            let path = home.dir.path().to_string();
-            return Err(Error::Replaced { path });
-        }
         let runs = Runs::open(&home.locks)?;
         let engine = Engine::new(
             home,
             runs,
             store,
-            files,
             (self.lock_wait, self.gives_up.clone()),
             (
                 self.retention.clone(),
@@ -234,8 +231,12 @@ impl Options {
         );
         engine.home.keep_reserve();
         self.remove_stale_rebuilt(&engine.home)?;
-        engine.know_leftovers()?;
-        let recovery = recovery::recover(&engine)?;
+        let rows = match rows {
+            Some(rows) => rows,
+            None => engine.look(|catalog| catalog.recovery_rows())?,
+        };
+        engine.know_leftovers(&rows.leftovers);
+        let recovery = recovery::recover_from(&engine, directories, &rows)?;
         Ok((engine, recovery))
     }
 
@@ -272,20 +273,28 @@ impl Options {
         }
     }
 
-    /// Opens a database that needs nothing done to it; `None` if it does.
-    fn open_ready(&self, home: &Home) -> Result<Option<Store>, Error> {
-        let before = match home.check_database_files()? {
-            Some(stat) if stat.size > 0 => stat,
-            _ => return Ok(None),
-        };
-        let store = open_store(home, &before, self.wait())?;
-        if !store.catalog.is_ready()? {
+    /// Opens a database that needs nothing done to it, with what earlier runs have left in it; `None` if it does.
+    fn open_ready(
+        &self,
+        home: &Home,
+        found: Option<Stat>,
+    ) -> Result<Option<(Store, RecoveryRows)>, Error> {
+        let Some(found) = found.filter(|stat| stat.size > 0) else {
             return Ok(None);
-        }
-        store.catalog.check_numbers()?;
-        let known = store.catalog.home()?;
-        let ready = known.is_some_and(|row| row.identity == home.home_stat.identity);
-        Ok(ready.then_some(store))
+        };
+        let own = home.home_stat.identity;
+        let read = |catalog: &Catalog| {
+            if !catalog.is_ready()? {
+                return Ok(None);
+            }
+            catalog.check_numbers()?;
+            match catalog.home()? {
+                Some(row) if row.identity == own => catalog.recovery_rows().map(Some),
+                _ => Ok(None),
+            }
+        };
+        let (store, rows) = open_store(home, &found, self.wait(), read)?;
+        Ok(rows.map(|rows| (store, rows)))
     }
 
     /// Makes, migrates or takes over a database, under the commit lock: whoever comes second finds it
@@ -293,7 +302,7 @@ impl Options {
     fn make_ready(&self, home: &Home) -> Result<Store, Error> {
         home.try_locks()?;
         let _lock = self.commit_lock(home, "open")?;
-        if let Some(store) = self.open_ready(home)? {
+        if let Some((store, _)) = self.open_ready(home, home.check_database_files()?)? {
             return Ok(store);
         }
         let features = home.try_features()?;
@@ -313,7 +322,7 @@ impl Options {
             home.prepare_companions()?;
         }
         let database = home.ensure_database()?;
-        let mut store = open_store(home, &database, self.wait())?;
+        let (mut store, ()) = open_store(home, &database, self.wait(), |_| Ok(()))?;
         let wait = self.wait();
         let Store { catalog, lock, .. } = &mut store;
         let turn = lock.take(wait)?;
@@ -361,6 +370,13 @@ impl Options {
         if moved {
             self.set_staging_aside(home, "stranded", &store.catalog.kept_txns()?)?;
         }
+        // A database that was switched to a write-ahead log has companions now.
+        let files = home.database_files()?;
+        if files.database != store.files.database {
+            let path = home.dir.path().to_string();
+            return Err(Error::Replaced { path });
+        }
+        store.files = files;
         Ok(store)
     }
 
@@ -406,25 +422,32 @@ fn weaker_promises(features: Features) -> impl Iterator<Item = &'static str> {
 
 /// Opens the database by the real path of the held home, and makes sure that it is the file that was
 /// looked at.
-fn open_store(home: &Home, expected: &Stat, wait: Wait<'_>) -> Result<Store, Error> {
+fn open_store<T>(
+    home: &Home,
+    expected: &Stat,
+    wait: Wait<'_>,
+    read: impl Fn(&Catalog) -> Result<T, CatalogError>,
+) -> Result<(Store, T), Error> {
     let lock = DbLock::open(&home.locks)?;
     let path = home.database_path()?;
-    hold_index(&home.dir, home.dir.stat(WAL)?.map_or(0, |log| log.size))?;
-    let opened = sqlite_turn(home, wait, || Ok(Catalog::open(&path)?));
+    hold_index(&home.dir)?;
+    let read = |catalog: &mut Catalog| {
+        catalog.set_root(home.root_stat.identity);
+        read(catalog)
+    };
+    let opened = sqlite_turn(home, wait, || Ok(Catalog::open_and(&path, read)?));
     // Whatever came of it, it says something of this database only if it still is the one.
-    match home.check_database_files()? {
-        Some(now) if now.identity == expected.identity => {
-            let mut catalog = opened?;
-            catalog.set_root(home.root_stat.identity);
-            let database = now.identity;
-            Ok(Store {
-                catalog,
-                lock,
-                database,
-            })
-        }
-        _ => Err(Error::Replaced {
-            path: Utf8Path::new(home.dir.path()).to_string(),
-        }),
+    let files = home.database_files()?;
+    if files.database != expected.identity {
+        return Err(Error::Replaced {
+            path: home.dir.path().to_string(),
+        });
     }
+    let (catalog, read) = opened?;
+    let store = Store {
+        catalog,
+        lock,
+        files,
+    };
+    Ok((store, read))
 }

@@ -6,20 +6,32 @@ use super::look::{Candidate, candidates, changes_within_reach};
 use super::report::Recovery;
 use super::settle;
 use crate::apply::{Committed, Ending, Keep, Known};
-use crate::catalog::Sync;
+use crate::catalog::{OpenRun, RecoveryRows, Sync};
 use crate::engine::Engine;
 use crate::error::{Conflict, ConflictKind, Damage, Error};
 use crate::lock::Mode;
-use crate::model::{EventKind, Place, TxnState};
+use crate::model::{EventKind, Place, TxnId, TxnState};
 
 /// Finishes or rolls back the transactions of runs that have ended. Takes the commit lock only if a transaction is
 /// past its commit point.
 pub(crate) fn recover(engine: &Engine) -> Result<Recovery, Error> {
+    // The directories first: a transaction that begins afterwards is not of interest.
+    let directories = engine.home.staged_ids()?;
+    let rows = engine.look(|catalog| catalog.recovery_rows())?;
+    recover_from(engine, directories, &rows)
+}
+
+/// The same with what was found: the directories of transactions, and rows that were read after them.
+pub(crate) fn recover_from(
+    engine: &Engine,
+    directories: Vec<TxnId>,
+    rows: &RecoveryRows,
+) -> Result<Recovery, Error> {
     let _acting = engine.home.act_as_owner();
     let span = tracing::info_span!("recover", home = %engine.home.dir.path());
     let _in_span = span.enter();
     let mut report = Recovery::default();
-    let found = candidates(engine)?;
+    let found = candidates(engine, &directories, rows)?;
     let past_commit = |candidate: &Candidate| {
         matches!(decide(&candidate.evidence), Fate::Finish | Fate::TakeBack)
     };
@@ -37,9 +49,11 @@ pub(crate) fn recover(engine: &Engine) -> Result<Recovery, Error> {
             Fate::Leave => {}
         }
     }
-    mark_dead_runs(engine, &mut report)?;
-    forget_lost_kept(engine, &mut report)?;
-    settle::check_after_reboot(engine, &mut report)?;
+    mark_dead_runs(engine, &rows.runs, &mut report)?;
+    forget_lost_kept(engine, &directories, &rows.kept, &mut report)?;
+    if !rows.unsettled.is_empty() {
+        settle::check_after_reboot(engine, &mut report)?;
+    }
     engine.record_leftovers();
     if !report.is_empty() {
         tracing::info!(?report, "recovered");
@@ -136,27 +150,31 @@ fn roll_back(engine: &Engine, candidate: &Candidate, report: &mut Recovery) -> R
 
 /// Clears the mark of retained content whose directory is missing: the change of the row is not synced when retained
 /// content is deleted, so a power cut may undo it.
-fn forget_lost_kept(engine: &Engine, report: &mut Recovery) -> Result<(), Error> {
-    let kept = engine.look(|catalog| catalog.kept_txns())?;
-    if kept.is_empty() {
+fn forget_lost_kept(
+    engine: &Engine,
+    directories: &[TxnId],
+    kept: &[(i64, TxnId)],
+    report: &mut Recovery,
+) -> Result<(), Error> {
+    if kept.iter().all(|(_, id)| directories.contains(id)) {
         return Ok(());
     }
     // A row is never marked before its directory exists, a directory is never created again, and its row is unmarked
     // before it is deleted.
     let there: BTreeSet<_> = engine.home.staged_ids()?.into_iter().collect();
-    for (row, id) in kept.into_iter().filter(|(_, id)| !there.contains(id)) {
-        if engine.look(|catalog| catalog.is_kept(row))? {
+    for (row, id) in kept.iter().filter(|(_, id)| !there.contains(id)) {
+        if engine.look(|catalog| catalog.is_kept(*row))? {
             tracing::info!(txn = %id, "the retained content of a transaction is missing");
-            engine.record(Sync::Normal, |catalog| catalog.set_kept(row, None))?;
+            engine.record(Sync::Normal, |catalog| catalog.set_kept(*row, None))?;
             report.kept_gone += 1;
         }
     }
     Ok(())
 }
 
-fn mark_dead_runs(engine: &Engine, report: &mut Recovery) -> Result<(), Error> {
+fn mark_dead_runs(engine: &Engine, open: &[OpenRun], report: &mut Recovery) -> Result<(), Error> {
     let mut dead = Vec::new();
-    for run in engine.look(|catalog| catalog.open_runs())? {
+    for run in open {
         if !engine.runs.is_alive(run.id)? {
             tracing::info!(run = %run.id, pid = run.pid, "a run ended without reporting its end");
             dead.push(run.row);

@@ -16,7 +16,9 @@ use crate::model::{TxnId, TxnState};
 pub(crate) fn sweep(engine: &Engine) -> Result<(), Error> {
     let _acting = engine.home.act_as_owner();
     let mut report = Recovery::default();
-    for candidate in candidates(engine)? {
+    let directories = engine.home.staged_ids()?;
+    let rows = engine.look(|catalog| catalog.recovery_rows())?;
+    for candidate in candidates(engine, &directories, &rows)? {
         if decide(&candidate.evidence) == Fate::Sweep {
             sweep_one(engine, &candidate, &mut report)?;
         }

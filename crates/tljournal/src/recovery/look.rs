@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use crate::catalog::TxnRow;
+use crate::catalog::{RecoveryRows, TxnRow};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::home::txn_path;
@@ -27,21 +27,21 @@ pub(super) struct Candidate {
     pub(super) evidence: Evidence,
 }
 
-/// All transactions that may need recovery: those with a directory and those that are unfinished.
-pub(super) fn candidates(engine: &Engine) -> Result<Vec<Candidate>, Error> {
-    // Directories are listed first, so that transactions that begin afterwards are not included.
-    let mut directories: BTreeSet<_> = engine.home.staged_ids()?.into_iter().collect();
+/// All transactions that may need recovery: those with a directory and those that are unfinished. The directories were
+/// listed before the rows were read, so that transactions that begin afterwards are not included.
+pub(super) fn candidates(
+    engine: &Engine,
+    directories: &[TxnId],
+    rows: &RecoveryRows,
+) -> Result<Vec<Candidate>, Error> {
+    let mut directories: BTreeSet<_> = directories.iter().copied().collect();
     // A directory that could not be deleted is not tried again.
     directories.retain(|id| !engine.home.leftovers.is_tried(&txn_path(*id)));
     // The directories of retained content stay.
-    for (_, kept) in engine.look(|catalog| catalog.kept_txns())? {
-        directories.remove(&kept);
+    for (_, kept) in &rows.kept {
+        directories.remove(kept);
     }
-    let open = engine.look(|catalog| {
-        let mut rows = catalog.unfinished()?;
-        rows.extend(catalog.staging()?);
-        Ok(rows)
-    })?;
+    let open = &rows.open;
     let mut found = Vec::new();
     for id in directories
         .iter()
@@ -52,7 +52,7 @@ pub(super) fn candidates(engine: &Engine) -> Result<Vec<Candidate>, Error> {
     }
     for row in open {
         let directory = directories.contains(&row.id);
-        found.push(candidate(engine, row.id, Some(row), directory)?);
+        found.push(candidate(engine, row.id, Some(row.clone()), directory)?);
     }
     Ok(found)
 }

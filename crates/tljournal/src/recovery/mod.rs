@@ -19,7 +19,7 @@ mod look;
 mod report;
 mod settle;
 
-pub(crate) use act::{finish_unfinished, recover, refuse_stuck};
+pub(crate) use act::{finish_unfinished, recover, recover_from, refuse_stuck};
 pub(crate) use clear::sweep;
 pub use report::Recovery;
 pub(crate) use settle::settle_trees;

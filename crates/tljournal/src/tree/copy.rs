@@ -3,7 +3,7 @@ use std::fs::File;
 use std::io::{self, Read};
 
 use super::draft::{Content, Draft, root_mode, seal, unsigned};
-use super::spread::{cores, spread, writers};
+use super::spread::{cores, spread_on, writers};
 use super::walk::{Seen, walk};
 use super::{Built, Forbidden, Tick, TreeError, names};
 use crate::disk::{self, Dir, Piece, SparseFile, each_piece};
@@ -152,7 +152,7 @@ fn read_files(
         buffer: Vec<u8>,
         contents: Vec<(usize, Content)>,
     }
-    let workers = spread(threads, order.len(), 1, |worker: &mut Worker, number| {
+    let workers = spread_on(threads, order.len(), 1, |worker: &mut Worker, number| {
         let index = order[number];
         worker.buffer.resize(BUFFER_BYTES, 0);
         let content = act(&mut worker.buffer, &seen[index])?;

@@ -5,7 +5,7 @@ use crate::model::{
 
 use super::TreeError;
 use super::near::Near;
-use super::spread::{cores, spread};
+use super::spread::spread;
 
 /// A tree that is on disk and described by a manifest.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ impl Built {
     /// Adds the attributes of the entries to the signature.
     pub(super) fn read_attributes(&mut self, root: &Dir) -> Result<(), TreeError> {
         let entries = self.manifest.entries();
-        let workers = spread(cores(), entries.len(), 128, |worker: &mut Marks, index| {
+        let workers = spread(entries.len(), 128, |worker: &mut Marks, index| {
             let attributes = match entries[index].path.as_str() {
                 "" => root.own_attributes()?,
                 path => match worker.near.of(root, path)? {

@@ -5,7 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use super::TreeError;
 use super::look::unless_gone;
 use super::near::Near;
-use super::spread::{cores, spread};
+use super::spread::spread;
 use crate::disk::{Dir, DiskError};
 use crate::model::{Kind, Stat, holds_private_key};
 
@@ -40,7 +40,7 @@ pub(crate) fn keys_among<'a>(
     }
     let is_file = |(_, stat): &&(String, Stat)| stat.kind == Kind::File && stat.size > 0;
     let files: Vec<_> = list.iter().filter(is_file).collect();
-    let workers = spread(cores(), files.len(), GRAIN, |worker: &mut Worker<'_>, n| {
+    let workers = spread(files.len(), GRAIN, |worker: &mut Worker<'_>, n| {
         let (path, _) = files[n];
         if let Some((dir, name)) = worker.near.of(root, path)? {
             match unless_gone(is_key(dir, name)) {

@@ -20,12 +20,22 @@ pub(super) fn writers(root: &Dir) -> usize {
     }
 }
 
-/// Runs `step` for every number below `count` on `threads` threads, which take `grain` numbers at a time, and returns
-/// the state of each worker.
+/// Runs `step` for every number below `count` on all cores, which take `grain` numbers at a time, and returns the
+/// states that the workers collected their results in. So few as one worker takes at a time need no thread.
 ///
 /// # Errors
 /// The error of the lowest number that failed, of those that were tried.
 pub(super) fn spread<S: Default + Send, E: Send>(
+    count: usize,
+    grain: usize,
+    step: impl Fn(&mut S, usize) -> Result<(), E> + Sync,
+) -> Result<Vec<S>, E> {
+    let threads = if count > grain { cores() } else { 1 };
+    spread_on(threads, count, grain, step)
+}
+
+/// The same on so many threads.
+pub(super) fn spread_on<S: Default + Send, E: Send>(
     threads: usize,
     count: usize,
     grain: usize,
@@ -75,7 +85,7 @@ mod tests {
 
     #[test]
     fn every_number_is_taken_once_and_the_first_failure_is_returned() {
-        let states: Vec<Vec<usize>> = spread(4, 1000, 7, |seen: &mut Vec<usize>, number| {
+        let states: Vec<Vec<usize>> = spread_on(4, 1000, 7, |seen: &mut Vec<usize>, number| {
             seen.push(number);
             Ok::<_, ()>(())
         })
@@ -83,7 +93,7 @@ mod tests {
         let mut all = states.concat();
         all.sort_unstable();
         assert_eq!(all, (0..1000).collect::<Vec<_>>());
-        let failed = spread(2, 10, 1, |(): &mut (), number| Err::<(), _>(number));
+        let failed = spread_on(2, 10, 1, |(): &mut (), number| Err::<(), _>(number));
         assert_eq!(failed, Err(0));
     }
 }

@@ -3,7 +3,7 @@ use std::cmp::Reverse;
 use super::draft::unsigned;
 use super::look::{Found, Look};
 use super::read::Reader;
-use super::spread::{cores, spread};
+use super::spread::spread;
 use super::{Difference, Tick, TreeError};
 use crate::disk::Dir;
 use crate::model::{Entry, EntryKind, EntrySignature, Manifest, Signature};
@@ -61,7 +61,7 @@ pub(crate) fn verify(
     } = survey(root, manifest, signature, depth)?;
     let entries = manifest.entries();
     let order = largest_first(entries, unread);
-    let workers = spread(cores(), order.len(), 1, |worker: &mut Reader, number| {
+    let workers = spread(order.len(), 1, |worker: &mut Reader, number| {
         let index = order[number];
         let what = worker.compare(root, &entries[index], tick)?;
         let difference = |what| (index, Difference::new(&entries[index].path, what));
@@ -102,7 +102,7 @@ pub(crate) fn survey(
         known: known(signature, entries.len()),
         depth,
     };
-    let workers = spread(cores(), entries.len(), GRAIN, |found: &mut Found, index| {
+    let workers = spread(entries.len(), GRAIN, |found: &mut Found, index| {
         look.at(index, found)
     })?;
     let mut all = Found::default();

@@ -9,6 +9,9 @@ use crate::disk::Dir;
 use crate::model::{Kind, Stat};
 use crate::workers;
 
+/// How many entries one thread lists before others help.
+const ALONE_MAX: usize = 256;
+
 /// What a walk saw of one entry.
 #[derive(Debug)]
 pub(super) struct Seen {
@@ -43,7 +46,10 @@ pub(super) fn walk(top: &Dir, forbidden: Option<Forbidden>) -> Result<Vec<Seen>,
     state.seen.push(root);
     state.waiting.push(String::new());
     drop(state);
-    workers::together(cores(), || walk.work());
+    // Few entries are listed before a thread has started.
+    if !walk.work_alone() {
+        workers::together(cores(), || walk.work());
+    }
     let state = walk
         .state
         .into_inner()
@@ -73,9 +79,46 @@ struct State {
     failure: Option<(String, TreeError)>,
 }
 
+impl State {
+    /// Takes what was found in a directory.
+    fn take(&mut self, dir: String, listed: Result<Vec<Seen>, TreeError>) {
+        match listed {
+            Ok(listed) => {
+                let dirs = listed.iter().filter(|seen| seen.stat.kind == Kind::Dir);
+                self.waiting.extend(dirs.map(|seen| seen.path.clone()));
+                self.seen.extend(listed);
+            }
+            Err(error) => {
+                if self.failure.as_ref().is_none_or(|(first, _)| dir < *first) {
+                    self.failure = Some((dir, error));
+                }
+            }
+        }
+    }
+}
+
 impl Walk<'_> {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lists on this thread as long as the tree is small. Says whether it was.
+    fn work_alone(&self) -> bool {
+        loop {
+            let mut state = self.lock();
+            if state.failure.is_some() {
+                return true;
+            }
+            if state.seen.len() > ALONE_MAX {
+                return false;
+            }
+            let Some(dir) = state.waiting.pop() else {
+                return true;
+            };
+            drop(state);
+            let listed = self.list(&dir);
+            self.lock().take(dir, listed);
+        }
     }
 
     fn work(&self) {
@@ -98,18 +141,7 @@ impl Walk<'_> {
             let listed = self.list(&dir);
             state = self.lock();
             state.busy -= 1;
-            match listed {
-                Ok(listed) => {
-                    let dirs = listed.iter().filter(|seen| seen.stat.kind == Kind::Dir);
-                    state.waiting.extend(dirs.map(|seen| seen.path.clone()));
-                    state.seen.extend(listed);
-                }
-                Err(error) => {
-                    if state.failure.as_ref().is_none_or(|(first, _)| dir < *first) {
-                        state.failure = Some((dir, error));
-                    }
-                }
-            }
+            state.take(dir, listed);
             self.more.notify_all();
         }
     }

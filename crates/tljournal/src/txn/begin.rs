@@ -144,20 +144,37 @@ impl Transaction {
         expect: Expect,
         wanted: Wanted,
     ) -> Result<Intent, Error> {
+        let place = self.admissible(&path)?;
+        if self.moment.is_none() {
+            self.moment = Some(self.engine.moment()?);
+        }
+        self.admit_at(path, place, expect, wanted)
+    }
+
+    /// The place of a change that can be made beside the others.
+    pub(super) fn admissible(&self, path: &RelPath) -> Result<Place, Error> {
         self.engine.check_usable()?;
-        let place = self.engine.home.place(&path)?;
+        let place = self.engine.home.place(path)?;
         if let Some((other, _)) = place.overlapping(&self.taken) {
             let (path, other) = (path.to_string(), other.to_string());
             return Err(UsageError::Overlap { path, other }.into());
         }
+        match self.next >= CHANGES_MAX {
+            true => Err(UsageError::TooManyChanges { max: CHANGES_MAX }.into()),
+            false => Ok(place),
+        }
+    }
+
+    /// Adds a change at an admissible place. The epoch has been noted.
+    pub(super) fn admit_at(
+        &mut self,
+        path: RelPath,
+        place: Place,
+        expect: Expect,
+        wanted: Wanted,
+    ) -> Result<Intent, Error> {
         let n = self.next;
-        if n >= CHANGES_MAX {
-            return Err(UsageError::TooManyChanges { max: CHANGES_MAX }.into());
-        }
         self.next += 1;
-        if self.moment.is_none() {
-            self.moment = Some(self.engine.moment()?);
-        }
         // Checked again under the lock; an early check saves work.
         let there = apply::stat_at(&self.engine, &place)?;
         if (expect == Expect::Absent) == there.is_some()

@@ -62,8 +62,7 @@ impl Look {
 
     /// Checks again from the start.
     pub(crate) fn again(&mut self) -> Result<(), Error> {
-        self.txn.moment = Some(self.txn.engine.moment()?);
-        let found = self.txn.find_tree(&mut self.intent);
+        let found = self.txn.find_tree_again(&mut self.intent);
         found.map_err(|error| self.txn.engine.explain(error))
     }
 

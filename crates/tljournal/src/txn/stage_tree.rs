@@ -6,7 +6,7 @@ use super::intent::{Found, Intent, Staged, StagedTree, Standing, Trust, Wanted};
 use super::stage::vanished;
 use crate::ambient;
 use crate::apply::{self, RACY_NANOS};
-use crate::catalog::EntryRow;
+use crate::catalog::{Catalog, CatalogError, EntryRow};
 use crate::error::Error;
 use crate::model::{
     Digest, Durability, Expect, Image, Manifest, NamedPath, PathError, Place, RelPath, Signature,
@@ -55,6 +55,47 @@ pub(crate) struct WantedTree {
     pub(crate) options: TreeOptions,
 }
 
+/// What is recorded about a wanted tree.
+struct KnownTree {
+    digest: Digest,
+    manifest: Manifest,
+    /// The recorded entry of the target.
+    entry: Option<EntryRow>,
+}
+
+impl KnownTree {
+    /// Reads it; `None` if the source is not recorded.
+    fn of(
+        catalog: &Catalog,
+        source: Option<&Fingerprint>,
+        place: &Place,
+    ) -> Result<Option<Self>, CatalogError> {
+        let Some(source) = source else {
+            return Ok(None);
+        };
+        let Some(digest) = catalog.manifest_of_source(&source.digest)? else {
+            return Ok(None);
+        };
+        let manifest = match catalog.manifest(&digest) {
+            // The installation records it again.
+            Err(error @ CatalogError::Row(_)) => {
+                tracing::warn!(%digest, %error, "a manifest is damaged");
+                None
+            }
+            found => found?,
+        };
+        let Some(manifest) = manifest else {
+            return Ok(None);
+        };
+        let entry = catalog.entry(place)?;
+        Ok(Some(Self {
+            digest,
+            manifest,
+            entry,
+        }))
+    }
+}
+
 impl Transaction {
     /// Installs a tree at a path: afterwards the path holds exactly the source's entries.
     ///
@@ -95,44 +136,60 @@ impl Transaction {
         path: RelPath,
         wanted: WantedTree,
     ) -> Result<Intent, Error> {
+        let place = self.admissible(&path)?;
+        let known = self.known_tree(&wanted, &place)?;
         let expect = wanted.options.expect;
-        let mut intent = self.admit(path, expect, Wanted::Tree(wanted))?;
-        self.find_tree(&mut intent)?;
+        let mut intent = self.admit_at(path, place, expect, Wanted::Tree(wanted))?;
+        self.find_tree(&mut intent, known)?;
         Ok(intent)
     }
 
-    /// Determines whether the tree is installed already, by the fingerprint of its source.
-    pub(super) fn find_tree(&self, intent: &mut Intent) -> Result<(), Error> {
-        let Wanted::Tree(wanted) = &intent.wanted else {
-            return Ok(());
-        };
-        let Some(look) = self.fingerprint(&wanted.source, &intent.place)? else {
-            return Ok(());
-        };
-        let known = self
+    /// Reads what is recorded about the source and about the target, in one snapshot. Notes the epoch of the snapshot
+    /// if it is the first of this transaction.
+    fn known_tree(
+        &mut self,
+        wanted: &WantedTree,
+        place: &Place,
+    ) -> Result<Option<KnownTree>, Error> {
+        let look = self.fingerprint(&wanted.source, place)?;
+        let (moment, known) = self
             .engine
-            .look(|catalog| catalog.manifest_of_source(&look.digest))?;
-        let Some(digest) = known else {
-            return Ok(());
-        };
-        let Some(manifest) = self.engine.known_manifest(&digest)? else {
-            return Ok(());
-        };
-        self.compare_tree(intent, &manifest, digest, None)
+            .look_at_moment(|catalog| KnownTree::of(catalog, look.as_ref(), place))?;
+        self.moment.get_or_insert(moment);
+        Ok(known)
     }
 
-    /// Compares the tree at an intent's place with the wanted manifest.
+    /// Checks again in a new snapshot.
+    pub(super) fn find_tree_again(&mut self, intent: &mut Intent) -> Result<(), Error> {
+        self.moment = None;
+        let known = match &intent.wanted {
+            Wanted::Tree(wanted) => self.known_tree(wanted, &intent.place)?,
+            _ => None,
+        };
+        self.find_tree(intent, known)
+    }
+
+    /// Determines whether the tree is installed already, if its source is recorded.
+    fn find_tree(&self, intent: &mut Intent, known: Option<KnownTree>) -> Result<(), Error> {
+        let Some(known) = known else {
+            return Ok(());
+        };
+        let (manifest, digest) = (&known.manifest, known.digest);
+        self.compare_tree(intent, manifest, digest, known.entry, None)
+    }
+
+    /// Compares the tree at an intent's place with the wanted manifest and with the recorded entry.
     fn compare_tree(
         &self,
         intent: &mut Intent,
         manifest: &Manifest,
         digest: Digest,
+        entry: Option<EntryRow>,
         staged: Option<&Signature>,
     ) -> Result<(), Error> {
         let Wanted::Tree(wanted) = &intent.wanted else {
             return Ok(());
         };
-        let entry = self.engine.look(|catalog| catalog.entry(&intent.place))?;
         // Pinned before it is verified, so that the verified tree is the pinned one.
         let Some(pin) = pin::pin(&self.engine, &intent.place, None)? else {
             return Ok(());
@@ -223,7 +280,9 @@ impl Transaction {
             ..Image::of(&stat)
         };
         let digest = built.manifest.digest();
-        self.compare_tree(intent, &built.manifest, digest, Some(&built.signature))?;
+        let entry = self.engine.look(|catalog| catalog.entry(&intent.place))?;
+        let staged = Some(&built.signature);
+        self.compare_tree(intent, &built.manifest, digest, entry, staged)?;
         let tree = StagedTree {
             manifest: built.manifest,
             signature: built.signature,

@@ -3,8 +3,9 @@ use std::process::Command;
 use crate::running::{Running, TLJOURNAL, signal};
 use crate::world::Project;
 
-/// A shell that begins to read at the moment of a signal runs no trap before it has read something.
-const FOR_EVER: &str = "while :; do :; done";
+/// Ends with its parent. A shell that begins to read at the moment of a signal runs no trap before it has read something;
+/// this one runs it after a second at most.
+const FOR_EVER: &str = "while kill -0 $PPID; do sleep 1 & wait $!; done";
 
 #[test]
 fn signals_that_a_process_sends_are_passed_on_to_the_command() {

@@ -19,6 +19,7 @@ mod populate;
 mod reading;
 mod rebuild;
 mod run;
+mod store;
 mod work;
 
 pub use blame::Wrote;

@@ -6,16 +6,17 @@ use camino::Utf8PathBuf;
 use rustix::io::Errno;
 
 use super::inspect::Inspection;
+use super::store::open_store;
 use super::work::Journal;
 use crate::catalog::{self, Catalog, CatalogError, HomeRow, RecoveryRows};
 use crate::disk::{Disk, Features};
 use crate::engine::{Engine, Store, sqlite_turn};
 use crate::error::{Damage, Error};
 use crate::fsck::{self, Finding, FsckOptions, FsckReport};
-use crate::home::{self, DATABASE, Home, hold_index, txn_path};
+use crate::home::{self, DATABASE, Home, txn_path};
 use crate::kept;
 use crate::lineage::Lineage;
-use crate::lock::{self, DbLock, GivesUp, Held, Mode, Runs, Wait};
+use crate::lock::{self, GivesUp, Held, Mode, Runs, Wait};
 use crate::model::{EventKind, Identity, KeyMaterial, RelPath, Retention, Stat, TxnId};
 use crate::recovery::{self, Recovery};
 
@@ -418,36 +419,4 @@ fn weaker_promises(features: Features) -> impl Iterator<Item = &'static str> {
         .into_iter()
         .filter(|(there, _)| !there)
         .map(|(_, promise)| promise)
-}
-
-/// Opens the database by the real path of the held home, and makes sure that it is the file that was
-/// looked at.
-fn open_store<T>(
-    home: &Home,
-    expected: &Stat,
-    wait: Wait<'_>,
-    read: impl Fn(&Catalog) -> Result<T, CatalogError>,
-) -> Result<(Store, T), Error> {
-    let lock = DbLock::open(&home.locks)?;
-    let path = home.database_path()?;
-    hold_index(&home.dir)?;
-    let read = |catalog: &mut Catalog| {
-        catalog.set_root(home.root_stat.identity);
-        read(catalog)
-    };
-    let opened = sqlite_turn(home, wait, || Ok(Catalog::open_and(&path, read)?));
-    // Whatever came of it, it says something of this database only if it still is the one.
-    let files = home.database_files()?;
-    if files.database != expected.identity {
-        return Err(Error::Replaced {
-            path: home.dir.path().to_string(),
-        });
-    }
-    let (catalog, read) = opened?;
-    let store = Store {
-        catalog,
-        lock,
-        files,
-    };
-    Ok((store, read))
 }

@@ -9,7 +9,7 @@ use crate::model::Digest;
 
 /// A tar archive with these entries: a path that ends with `/` is a directory, `a -> b` a link, `a = b` a hard link,
 /// and `a: text` a file.
-fn tar(listed: &[&str]) -> Vec<u8> {
+pub(super) fn tar(listed: &[&str]) -> Vec<u8> {
     let mut tar = Builder::new(Vec::new());
     for line in listed {
         let mut header = Header::new_gnu();
@@ -41,7 +41,7 @@ fn tar(listed: &[&str]) -> Vec<u8> {
 }
 
 /// Compresses every other layer, in different ways.
-fn packed(index: usize, tar: Vec<u8>) -> Vec<u8> {
+pub(super) fn packed(index: usize, tar: Vec<u8>) -> Vec<u8> {
     match index % 3 {
         0 => tar,
         1 => {
@@ -54,7 +54,7 @@ fn packed(index: usize, tar: Vec<u8>) -> Vec<u8> {
 }
 
 impl Yard {
-    fn layer(&self, index: usize, bytes: &[u8]) -> Layer {
+    pub(super) fn layer(&self, index: usize, bytes: &[u8]) -> Layer {
         let path = self.source().join(format!("layer-{index}"));
         std::fs::write(&path, bytes).unwrap();
         Layer::new(path).with_digest(Digest::of(bytes))
@@ -67,7 +67,7 @@ impl Yard {
     }
 
     /// The entries of the tree, by path; checks that the disk holds the same.
-    fn merged(&self, source: TreeSource) -> Vec<String> {
+    pub(super) fn merged(&self, source: TreeSource) -> Vec<String> {
         let built = self.build(source).unwrap();
         assert_eq!(self.differences(&built), [""; 0]);
         assert_eq!(read(&self.root, &|_| {}).unwrap().manifest, built.manifest);
@@ -239,42 +239,6 @@ fn a_layer_with_a_wrong_digest_is_named_before_any_later_error() {
     assert!(error.contains("failed to read"), "{error}");
 }
 
-/// `umoci insert --whiteout` (0.4.7) creates layers without an end marker, `umoci insert` with a truncated last
-/// block. Such a file is complete if its digest is right, and may be truncated otherwise.
-#[test]
-fn a_layer_with_a_known_digest_needs_no_end_marker() {
-    let yard = Yard::new();
-    let whole = tar(&["a: 1", "b: 1"]);
-    let layer = yard.layer(0, &whole[..whole.len() - 1024 - 511]);
-    let unknown = Layer::new(layer.path.clone());
-    assert_eq!(
-        yard.merged(TreeSource::layers([layer], Vec::new())),
-        ["a: 1", "b: 1"]
-    );
-    let error = Yard::new().refusal(TreeSource::layers([unknown], Vec::new()));
-    assert!(error.contains("cut short"), "{error}");
-}
-
-/// The layer was cut short with a warning: what followed the first member was ignored, and a layer with a known digest
-/// needs no end marker.
-#[test]
-fn a_layer_that_goes_on_behind_ignored_data_is_refused() {
-    let whole = tar(&["a: 1", "b: 1"]);
-    let (one, other) = whole.split_at(1024);
-    let gzip = |bytes: &[u8]| packed(1, bytes.to_vec());
-    let yard = Yard::new();
-    let layer = yard.layer(0, &[gzip(one), vec![0; 8], gzip(other)].concat());
-    let error = yard.refusal(TreeSource::layers([layer], Vec::new()));
-    assert!(error.contains("before the end of the archive"), "{error}");
-    // Behind the end marker it is of no importance.
-    let yard = Yard::new();
-    let layer = yard.layer(0, &[gzip(&whole), b"appended".to_vec()].concat());
-    assert_eq!(
-        yard.merged(TreeSource::layers([layer], Vec::new())),
-        ["a: 1", "b: 1"]
-    );
-}
-
 #[test]
 fn entries_lie_on_top_of_all_layers() {
     let yard = Yard::new();
@@ -341,42 +305,6 @@ fn g8_a_fifo_in_the_place_of_a_layer_is_refused_without_waiting() {
     let refusal = done.recv_timeout(std::time::Duration::from_secs(60));
     let refusal = refusal.expect("a fifo is waited for");
     assert!(refusal.contains("fifo"), "{refusal}");
-}
-
-/// Every core had a decompressor that could use 128 MiB and more.
-#[test]
-fn layers_that_need_much_memory_are_refused_or_decompressed_one_by_one() {
-    let yard = Yard::new();
-    let compressed = |window_log| {
-        let mut zstd = zstd::Encoder::new(Vec::new(), 1).unwrap();
-        zstd.window_log(window_log).unwrap();
-        zstd.write_all(&tar(&["a: 1"])).unwrap();
-        zstd.finish().unwrap()
-    };
-    let source = |bytes: &[u8]| TreeSource::layers(vec![yard.layer(0, bytes)], Vec::new());
-    assert!(yard.refusal(source(&compressed(28))).contains("layer-0"));
-    yard.build(source(&compressed(27))).unwrap();
-    // A frame without content, as pzstd writes one first, does not show how large a window is needed.
-    let skippable = [0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3];
-    let yard = Yard::new();
-    let layer = yard.layer(0, &[&skippable[..], &compressed(27)].concat());
-    yard.build(TreeSource::layers(vec![layer], Vec::new()))
-        .unwrap();
-    let yard = Yard::new();
-    let layer = |index: usize| {
-        let content = format!("own-{index}: {}", "x".repeat(1_000_000));
-        let tar = tar(&["big: 1", &content]);
-        let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 0);
-        xz.write_all(&tar).unwrap();
-        let bytes = match index % 4 {
-            0 => xz.finish().unwrap(),
-            _ => zstd::encode_all(tar.as_slice(), 1).unwrap(),
-        };
-        yard.layer(index, &bytes)
-    };
-    let layers: Vec<_> = (0..12).map(layer).collect();
-    let source = TreeSource::layers(layers, Vec::new());
-    assert_eq!(yard.merged(source).len(), 13);
 }
 
 /// Lines for [`tar`]: the entries of a layer.

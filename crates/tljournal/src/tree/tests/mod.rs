@@ -4,6 +4,7 @@
 )]
 
 mod archives;
+mod compressed;
 mod directories;
 mod entries;
 mod filled;

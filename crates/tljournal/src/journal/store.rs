@@ -1,0 +1,41 @@
+use crate::catalog::{Catalog, CatalogError};
+use crate::engine::{Store, sqlite_turn};
+use crate::error::Error;
+use crate::home::{Home, hold_index};
+use crate::lock::{DbLock, Wait};
+use crate::model::Stat;
+
+/// Opens the database by the real path of the held home, reads something in the snapshot that its schema was checked
+/// in, and makes sure that it is the expected file.
+///
+/// # Errors
+/// [`Error::Replaced`] when it is another file by now; those of opening and reading.
+pub(super) fn open_store<T>(
+    home: &Home,
+    expected: &Stat,
+    wait: Wait<'_>,
+    read: impl Fn(&Catalog) -> Result<T, CatalogError>,
+) -> Result<(Store, T), Error> {
+    let lock = DbLock::open(&home.locks)?;
+    let path = home.database_path()?;
+    hold_index(&home.dir)?;
+    let read = |catalog: &mut Catalog| {
+        catalog.set_root(home.root_stat.identity);
+        read(catalog)
+    };
+    let opened = sqlite_turn(home, wait, || Ok(Catalog::open_and(&path, read)?));
+    // Whatever came of it, it says something of this database only if it still is the one.
+    let files = home.database_files()?;
+    if files.database != expected.identity {
+        return Err(Error::Replaced {
+            path: home.dir.path().to_string(),
+        });
+    }
+    let (catalog, read) = opened?;
+    let store = Store {
+        catalog,
+        lock,
+        files,
+    };
+    Ok((store, read))
+}

@@ -3,12 +3,14 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use tljournal::disk::Call;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use tljournal::Stat;
+use tljournal::disk::{Call, Witness};
 use tljournal_testkit::{When, World};
 use tljournal_tests::hostile::Watch;
 use tljournal_tests::{Case, End, Hook, all_cases, at_every, case_named, counted};
@@ -181,3 +183,45 @@ fn g8_no_link_is_followed_wherever_it_is_while_several_things_change() {
 
 /// Which part of the calls is tried with each place.
 const SPARING: u64 = 5;
+
+/// The link was looked at by its path, and the home was then opened by its path again.
+#[test]
+fn g13_a_home_that_is_exchanged_for_a_link_at_every_look_leads_root_nowhere() {
+    const USER: u32 = 54_321;
+    struct Exchanging(Utf8PathBuf);
+    impl Witness for Exchanging {
+        fn before(&self, _: &Call<'_>) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn found(&self, _: &mut Stat) {
+            exchange(&self.0);
+        }
+    }
+    fn exchange(root: &Utf8Path) {
+        let (home, link) = (root.join("build"), root.join("link"));
+        let flags = RenameFlags::EXCHANGE;
+        renameat_with(CWD, home.as_str(), CWD, link.as_str(), flags).unwrap();
+    }
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root opens what belongs to another user");
+        return;
+    }
+    for is_link_first in [false, true] {
+        let (world, outside) = (World::new(), tempfile::tempdir().unwrap());
+        fs::create_dir_all(world.path("build")).unwrap();
+        symlink(outside.path(), world.path("link")).unwrap();
+        for path in [world.outside(), world.path(""), world.path("build")] {
+            chown(&path, Some(USER), Some(USER)).unwrap();
+            fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+        }
+        lchown(world.path("link"), Some(USER), Some(USER)).unwrap();
+        if is_link_first {
+            exchange(world.root());
+        }
+        let exchanging = Arc::new(Exchanging(world.root().to_owned()));
+        drop(world.open_witnessed(&exchanging));
+        let found = fs::read_dir(outside.path()).unwrap().count();
+        assert_eq!(found, 0, "{is_link_first}");
+    }
+}

@@ -235,3 +235,79 @@ fn g13_a_link_in_place_of_the_home_leads_root_nowhere() {
     symlink(outside.path(), project.at("build")).unwrap();
     project.ok_as(ROOT, &["init"]);
 }
+
+/// Root made a lock file, and replaced a report, where a link of the user led; the same link as the home was refused.
+#[test]
+fn g13_a_link_on_the_way_to_a_file_leads_root_nowhere() {
+    if !there_are_users() {
+        return;
+    }
+    let outside = tempfile::tempdir().unwrap();
+    fs::write(outside.path().join("index.html"), "root's own").unwrap();
+    let project = Project::of_owner();
+    project.run_as(OWNER, &["exec", "--", "false"]);
+    let link = |target: &Path, at: &str| {
+        symlink(target, project.at(at)).unwrap();
+        std::os::unix::fs::lchown(project.at(at), Some(OWNER), Some(OWNER)).unwrap();
+    };
+    link(outside.path(), "build/out");
+    link(&outside.path().join("index.html"), "build/file");
+    link(&outside.path().join("new"), "build/dangling");
+    let untouched = listing(outside.path());
+    for args in [
+        &["report", "--html", "build/out/index.html"][..],
+        &["export", "--format", "jsonl", "-o", "build/out/index.html"],
+        &["postmortem", "--html", "build/out/index.html"],
+        &["postmortem", "--bundle", "build/out/index.html"],
+        &["exec", "--lock-file", "build/out/index.html", "--", "true"],
+        &["exec", "--lock-file", "build/out/new", "--", "true"],
+        &["exec", "--lock-file", "build/file", "--", "true"],
+        &["exec", "--lock-file", "build/dangling", "--", "true"],
+        &["put", "build/x", "--from", "build/file"],
+        &["put", "build/x", "--from", "build/out/index.html"],
+        &["tree", "install", "build/x", "--from", "build/out"],
+        &["apply", "build/file"],
+    ] {
+        let done = project.run_as(ROOT, args);
+        assert_ne!(done.code, 0, "{args:?}: {done:?}");
+        assert!(
+            !done.err.contains("root's own"),
+            "{args:?} shows it: {done:?}"
+        );
+        assert_eq!(listing(outside.path()), untouched, "{args:?}: {done:?}");
+        assert!(!project.has("build/x"), "{args:?}");
+    }
+    // What is root's own, or the user's own, is a link like any other.
+    symlink(outside.path(), project.at("roots")).unwrap();
+    project.ok_as(ROOT, &["report", "--html", "roots/index.html"]);
+    fs::create_dir(project.at("reports")).unwrap();
+    std::os::unix::fs::chown(project.at("reports"), Some(OWNER), Some(OWNER)).unwrap();
+    link(Path::new("reports"), "own");
+    project.ok_as(ROOT, &["report", "--html", "own/index.html"]);
+    project.ok_as(ROOT, &["exec", "--lock-file", "own/lock", "--", "true"]);
+}
+
+/// The stage had a path in the user's directory, which the user exchanged for a link while root's command ran.
+#[test]
+fn g13_a_stage_that_is_exchanged_for_a_link_has_root_fill_nothing_else() {
+    if !there_are_users() {
+        return;
+    }
+    let outside = tempfile::tempdir().unwrap();
+    let project = Project::of_owner();
+    let script = format!(
+        "stage=$(readlink -f $TLJOURNAL_STAGE) && mv $stage $stage.x && ln -s {} $stage && \
+         chown -h {OWNER} $stage && echo 1 > $TLJOURNAL_STAGE/keys",
+        outside.path().display()
+    );
+    let populate = ["populate", "build/k", "--key", "1", "--", "sh", "-c"];
+    let done = project.run_as(ROOT, &[&populate[..], &[&script]].concat());
+    assert_ne!(done.code, 0, "{done:?}");
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+    assert!(!project.has("build/k"));
+    project.ok_as(
+        ROOT,
+        &[&populate[..], &["echo 1 > $TLJOURNAL_STAGE/f"]].concat(),
+    );
+    assert_eq!(fs::metadata(project.at("build/k/f")).unwrap().uid(), OWNER);
+}

@@ -46,6 +46,7 @@ impl Dir {
             }
             Kind::Dir => {
                 let inside = self.open_child(name)?;
+                let stat = inside.own_stat()?;
                 to.make_child_dir(new_name)?;
                 let copy = to.open_child(new_name)?;
                 for entry in inside.names()? {
@@ -53,21 +54,18 @@ impl Dir {
                 }
                 copy.set_own_meta(stat.mode & MODE_MASK, stat.mtime)?;
             }
-            Kind::File => self.copy_file(name, (to, new_name), &stat)?,
+            Kind::File => self.copy_file(name, (to, new_name))?,
             Kind::Link => self.copy_link(name, (to, new_name), &stat)?,
             Kind::Other => left_out.push(self.shown(name).as_str().escape_debug().to_string()),
         }
         Ok(())
     }
 
-    fn copy_file(
-        &self,
-        name: &OsStr,
-        (to, new_name): (&Self, &OsStr),
-        stat: &Stat,
-    ) -> Result<(), DiskError> {
+    fn copy_file(&self, name: &OsStr, (to, new_name): (&Self, &OsStr)) -> Result<(), DiskError> {
         let from = self.open_child_file(name)?;
-        if self.stat_open(&from)?.kind != Kind::File {
+        // The mode is that of what was opened: something else may have the name by now.
+        let stat = self.stat_open(&from)?;
+        if stat.kind != Kind::File {
             return Err(self.error_at("open", name, Errno::INVAL));
         }
         let mut copy = to.create_child(new_name)?;

@@ -10,6 +10,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
 use super::acting::as_caller;
+use super::named::open_named;
 use super::resolve::open_beneath;
 use super::{Disk, DiskError, Lacks};
 use crate::model::{Access, Identity, Kind, Stat, Timestamp};
@@ -26,25 +27,56 @@ pub struct Dir {
     pub(super) is_made_here: bool,
 }
 
-const DIR_FLAGS: OFlags = OFlags::RDONLY
+pub(super) const DIR_FLAGS: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::CLOEXEC);
 
 impl Dir {
-    /// Opens a directory by a path that the caller supplied: links in it are followed.
+    /// Opens a directory by a path that the caller supplied: links in it are followed, by root those of another user
+    /// only to what belongs to that user too.
     ///
     /// # Errors
     /// [`DiskError`] when the call fails.
     pub fn open(path: &Utf8Path, disk: Disk) -> Result<Self, DiskError> {
-        let fd = as_caller(|| rustix::fs::open(path.as_str(), DIR_FLAGS, Mode::empty()))
-            .map_err(|errno| DiskError::new("open the directory", path.as_str(), errno))?;
-        Ok(Self {
+        let fd = open_named(
+            rustix::fs::CWD,
+            path.as_str(),
+            path,
+            DIR_FLAGS,
+            disk.lacks(),
+        )?;
+        Ok(Self::of(fd, path.to_owned(), disk))
+    }
+
+    /// An open directory, with a path for messages.
+    pub(super) fn of(fd: OwnedFd, path: Utf8PathBuf, disk: Disk) -> Self {
+        Self {
             fd: Arc::new(fd),
-            path: path.to_owned(),
+            path,
             disk,
             access: Access::PRIVATE,
             is_made_here: false,
-        })
+        }
+    }
+
+    /// Opens the directory that holds what a path of the caller names, and tells the name in it.
+    ///
+    /// # Errors
+    /// [`DiskError`] when the call fails.
+    pub fn above_named<'a>(path: &'a Utf8Path, disk: &Disk) -> Result<(Self, &'a str), DiskError> {
+        let dir = path.parent().filter(|dir| !dir.as_str().is_empty());
+        let dir = Self::open(dir.unwrap_or(Utf8Path::new(".")), disk.clone())?;
+        Ok((dir, path.file_name().unwrap_or_default()))
+    }
+
+    /// Opens a directory by a path from this one, as [`Dir::open`] does.
+    ///
+    /// # Errors
+    /// [`DiskError`] when the call fails.
+    pub(crate) fn open_named(&self, path: &str) -> Result<Self, DiskError> {
+        let shown = self.path.join(path);
+        let fd = open_named(&self.fd, path, &shown, DIR_FLAGS, self.disk.lacks())?;
+        Ok(self.child(fd, path))
     }
 
     /// Opens a directory below this one without following links.

@@ -26,9 +26,11 @@ mod data;
 mod dir;
 mod file;
 mod make;
+mod named;
 mod obstacle;
 mod own;
 mod pipe;
+mod reader;
 mod resolve;
 mod source;
 mod sparse;
@@ -44,6 +46,7 @@ pub use dir::Dir;
 pub use file::{NewFile, Synced, Unsynced};
 pub(crate) use obstacle::removal;
 pub use pipe::Pipe;
+pub(crate) use reader::CLOSED_MODE_MASK;
 pub use source::Source;
 pub(crate) use sparse::HOLE_BYTES_MAX;
 pub use sparse::{Dense, Piece, Sparse, SparseFile, each_piece};
@@ -97,9 +100,7 @@ impl Disk {
     /// # Errors
     /// [`DiskError`] when the call fails.
     pub fn remove_source(&self, path: &Utf8Path, identity: Identity) -> Result<(), DiskError> {
-        let dir = path.parent().filter(|dir| !dir.as_str().is_empty());
-        let dir = Dir::open(dir.unwrap_or(Utf8Path::new(".")), self.clone())?;
-        let name = path.file_name().unwrap_or_default();
+        let (dir, name) = Dir::above_named(path, self)?;
         match dir.stat(name)? {
             Some(stat) if stat.identity == identity => dir.remove_file(name),
             _ => Ok(()),

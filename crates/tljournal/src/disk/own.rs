@@ -4,6 +4,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 
+use camino::Utf8Path;
 use rustix::fs::{Gid, Mode, OFlags};
 use rustix::io::Errno;
 
@@ -225,34 +226,84 @@ impl Dir {
             return Err(self.error_at("open the directory", name, Errno::AGAIN));
         }
         made.give_to(owner)?;
-        let is_made_here = true;
-        Ok(Self {
-            is_made_here,
-            ..made
+        Ok(made.made_here())
+    }
+
+    /// Creates a directory of root, whoever owns this one.
+    ///
+    /// # Errors
+    /// [`DiskError`] when the call fails; `EEXIST` when the name exists.
+    pub(crate) fn make_dir_of_root(&self, path: &str, mode: u32) -> Result<(), DiskError> {
+        self.in_parent(path, |parent, name| {
+            let detail = Detail {
+                offset: mode.into(),
+                ..Detail::default()
+            };
+            let shown = || parent.path.join(name);
+            parent.disk.call(Verb::MakeDir, shown, detail, || {
+                rustix::fs::mkdirat(&parent.fd, name, Mode::from_raw_mode(mode))
+            })
         })
+    }
+
+    /// The same directory, which this process has made.
+    pub(crate) fn made_here(self) -> Self {
+        let is_made_here = true;
+        Self {
+            is_made_here,
+            ..self
+        }
+    }
+
+    /// Makes this directory root's, for root alone.
+    ///
+    /// # Errors
+    /// [`DiskError`] when a call fails.
+    pub(crate) fn close(&self) -> Result<(), DiskError> {
+        self.give_to(Owner::ROOT)?;
+        self.set_own_meta(0o700, self.own_stat()?.mtime)
     }
 
     fn give_to(&self, owner: Owner) -> Result<(), DiskError> {
         give(&self.disk, &self.fd, owner, || self.path.clone())
     }
 
-    /// Runs a command as root to fill this directory, which belongs to another user, while only root can add entries
-    /// to it. What root created there is given to that user afterwards.
+    /// Fills this empty directory by a path to it. If another user could exchange what is at its path and this process
+    /// is root, the path leads through this handle, and the directory is root's meanwhile: that user can neither add
+    /// entries nor put a link in its place. What root created there is given to its owner afterwards.
     ///
     /// # Errors
-    /// The error of the command, and [`DiskError`] when a call fails.
-    pub(crate) fn filled_by_root<E: From<DiskError>>(
+    /// The error of `fill`, and [`DiskError`] when a call fails; `EAGAIN` if the directory is not empty.
+    pub(crate) fn filled<E: From<DiskError>>(
         &self,
-        fill: impl FnOnce() -> Result<(), E>,
+        fill: impl FnOnce(&Utf8Path) -> Result<(), E>,
     ) -> Result<(), E> {
-        let owner = Owner::of(&self.own_stat()?);
-        if !is_root() || owner.uid == 0 {
-            return fill();
+        let path = self.real_path()?;
+        if !is_root() || self.disk.only_root_changes(&path) {
+            return fill(&path);
         }
+        let stat = self.own_stat()?;
         self.give_to(Owner::ROOT)?;
-        let filled = fill();
-        self.give_all_to(owner, LEVELS_MAX)?;
+        self.close_to_others(&stat)?;
+        let held = format!("/proc/{}/fd/{}", std::process::id(), self.fd.as_raw_fd());
+        let filled = fill(Utf8Path::new(&held));
+        if stat.uid != 0 {
+            self.give_all_to(Owner::of(&stat), LEVELS_MAX)?;
+        }
         filled
+    }
+
+    /// Takes from others what they could have done to this directory of root while it was theirs.
+    fn close_to_others(&self, stat: &Stat) -> Result<(), DiskError> {
+        if self.remove_acls()? {
+            let path = &self.path;
+            tracing::warn!(%path, "what root fills in here goes without the ACL of the directory");
+        }
+        self.set_own_meta(stat.mode & !0o022, stat.mtime)?;
+        match self.names()?.is_empty() && self.own_stat()?.links <= 2 {
+            true => Ok(()),
+            false => Err(self.error("fill", Errno::AGAIN)),
+        }
     }
 
     /// Gives root's entries of this directory of root, and the directory last, to another owner. No other user can

@@ -1,5 +1,6 @@
 use std::fs::File;
 use std::io::{self, Read};
+use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -7,10 +8,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 /// How long a wait for the first byte lasts before it is announced.
-const NOTICE_AFTER: Timespec = Timespec {
-    tv_sec: 1,
-    tv_nsec: 0,
-};
+const NOTICE_AFTER: Duration = Duration::from_secs(1);
 
 /// A pipe that was opened without waiting for its writer. The first read waits, and announces a long wait.
 #[derive(Debug)]
@@ -18,6 +16,8 @@ pub struct Pipe {
     file: File,
     path: Utf8PathBuf,
     has_writer: bool,
+    /// How long its writer is waited for.
+    limit: Option<Duration>,
 }
 
 impl Pipe {
@@ -26,20 +26,39 @@ impl Pipe {
             file,
             path: path.to_owned(),
             has_writer: false,
+            limit: None,
         }
+    }
+
+    /// Limits the wait for its writer.
+    #[must_use]
+    pub fn waits_at_most(self, limit: Option<Duration>) -> Self {
+        Self { limit, ..self }
     }
 
     /// Waits until data is available, or a writer has opened and closed the pipe.
     fn wait_for_writer(&mut self) -> io::Result<()> {
-        let mut limit = Some(NOTICE_AFTER);
+        let (begun, mut is_announced) = (Instant::now(), false);
         while !self.has_writer {
+            let left = self
+                .limit
+                .map(|limit| limit.saturating_sub(begun.elapsed()));
+            let until_notice =
+                (!is_announced).then(|| NOTICE_AFTER.saturating_sub(begun.elapsed()));
+            let timeout = [left, until_notice].into_iter().flatten().min();
+            let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
             // Before the first writer an end of file is not the end of the content.
-            match poll(
+            let polled = poll(
                 &mut [PollFd::new(&self.file, PollFlags::IN)],
-                limit.as_ref(),
-            ) {
+                timeout.as_ref(),
+            );
+            match polled {
+                Ok(0) if self.limit.is_some_and(|limit| begun.elapsed() >= limit) => {
+                    let why = "no writer has opened the pipe";
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, why));
+                }
                 Ok(0) => {
-                    limit = None;
+                    is_announced = true;
                     tracing::warn!(
                         "waiting for a writer of the pipe `{}`",
                         self.path.as_str().escape_debug()

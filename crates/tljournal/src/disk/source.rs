@@ -3,10 +3,11 @@ use std::io;
 use std::os::fd::AsFd;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::acting::as_caller;
+use super::acting::is_root;
+use super::named::open_named;
 use super::{Detail, Dir, Disk, DiskError, Pipe, Verb};
 use crate::model::Stat;
 
@@ -20,8 +21,8 @@ pub enum Source {
 }
 
 impl Disk {
-    /// Opens a file or a pipe for reading once, by a path that the caller supplied: links in it are followed. Does
-    /// not block.
+    /// Opens a file or a pipe for reading once, by a path that the caller supplied: links in it are followed as
+    /// [`Dir::open`] does. Does not block.
     ///
     /// # Errors
     /// [`DiskError`] when the call fails, and for a socket or a device other than `/dev/null`, naming its kind.
@@ -53,32 +54,33 @@ impl Disk {
     /// [`DiskError`] when the call fails.
     pub fn open_source_at_once(&self, path: &Utf8Path) -> Result<File, DiskError> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-        as_caller(|| rustix::fs::open(path.as_str(), flags, Mode::empty()))
-            .map(File::from)
-            .map_err(|errno| DiskError::new("open", path.as_str(), errno))
+        open_named(CWD, path.as_str(), path, flags, self.lacks()).map(File::from)
     }
 
-    /// Opens a file or directory for locking, by a path that the caller supplied: links in it are followed. A missing
-    /// file is created.
+    /// Opens a file or directory for locking, by a path that the caller supplied: links in it are followed as
+    /// [`Dir::open`] does. A missing file is created.
     ///
     /// # Errors
     /// [`DiskError`] when the call fails.
     pub fn open_lock_at(&self, path: &Utf8Path) -> Result<File, DiskError> {
         // As flock(1) does; a fifo or a terminal must not block the caller.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-        let open = |flags, mode| rustix::fs::open(path.as_str(), flags, mode);
-        match open(flags, Mode::empty()) {
-            Err(Errno::NOENT) => {
-                let dir = path.parent().filter(|dir| !dir.as_str().is_empty());
-                let dir = Dir::open(dir.unwrap_or(Utf8Path::new(".")), self.clone())?;
+        let opened = match open_named(CWD, path.as_str(), path, flags, self.lacks()) {
+            Err(error) if error.is(Errno::NOENT) => {
+                let (dir, name) = Dir::above_missing(path, self)?;
                 let (shown, mode) = (|| path.to_owned(), Mode::from_raw_mode(0o666));
+                let mut flags = flags | OFlags::CREATE;
+                if is_root() {
+                    // What has the name meanwhile was not looked at.
+                    flags |= OFlags::NOFOLLOW;
+                }
                 self.call(Verb::CreateFile, shown, Detail::default(), || {
-                    dir.as_its_owner(|| open(flags | OFlags::CREATE, mode))
+                    dir.as_its_owner(|| rustix::fs::openat(&dir, name.as_os_str(), flags, mode))
                 })
             }
-            opened => opened.map_err(|errno| DiskError::new("open", path.as_str(), errno)),
-        }
-        .map(File::from)
+            opened => opened,
+        };
+        opened.map(File::from)
     }
 
     /// The real path of what a path leads to, following links; if nothing is there, of its directory with the name
@@ -111,19 +113,6 @@ impl Disk {
     pub fn stat_at(&self, path: &Utf8Path) -> Result<Option<Stat>, DiskError> {
         super::dir::stat_by_path(self, path)
             .map_err(|errno| DiskError::new("look at", path.as_str(), errno))
-    }
-
-    /// The `stat` of a path without following a link; `None` if nothing is there.
-    ///
-    /// # Errors
-    /// [`DiskError`] when the call fails.
-    pub(crate) fn stat_name_at(&self, path: &Utf8Path) -> Result<Option<Stat>, DiskError> {
-        let (here, flags) = (rustix::fs::CWD, AtFlags::SYMLINK_NOFOLLOW);
-        match super::dir::statx(here, path.as_str().as_bytes(), flags, self.lacks()) {
-            Ok(stat) => Ok(Some(stat)),
-            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
-            Err(errno) => Err(DiskError::new("look at", path.as_str(), errno)),
-        }
     }
 
     /// The `stat` of an open file; `path` is for the message.

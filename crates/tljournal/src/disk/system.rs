@@ -250,6 +250,11 @@ pub(crate) fn may_enter(path: &camino::Utf8Path) -> bool {
     rustix::fs::accessat(rustix::fs::CWD, path.as_str(), may, flags).is_ok()
 }
 
+/// Whether a directory is one of `/proc`.
+pub(super) fn is_proc(dir: impl AsFd) -> Result<bool, Errno> {
+    Ok(rustix::fs::fstatfs(dir)?.f_type == rustix::fs::PROC_SUPER_MAGIC)
+}
+
 pub(super) fn real_path_of(fd: impl AsFd) -> Result<camino::Utf8PathBuf, Errno> {
     let link = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
     let real = rustix::fs::readlinkat(rustix::fs::CWD, link.as_str(), Vec::new())?;

@@ -206,3 +206,40 @@ fn g11_content_larger_than_the_free_space_is_refused_before_it_is_written() {
     let said = dir.refuse_larger_than_free("f", u64::MAX).unwrap_err();
     assert!(said.is_full(), "{said:?}");
 }
+
+/// The mode of a copy was that of the file that was looked at, and its content that of the file that was opened.
+#[test]
+fn g13_a_file_that_is_exchanged_before_it_is_copied_stays_as_private_as_it_is() {
+    struct Exchanging(std::path::PathBuf);
+    impl Witness for Exchanging {
+        fn before(&self, _: &Call<'_>) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn found(&self, stat: &mut Stat) {
+            if (stat.kind, stat.size) == (Kind::File, 4) {
+                let at = |name| self.0.join(name);
+                std::fs::rename(at("open"), at("moved")).unwrap();
+                std::fs::rename(at("private"), at("open")).unwrap();
+            }
+        }
+    }
+    let temp = tempfile::tempdir().unwrap();
+    let inside = temp.path().join("from");
+    std::fs::create_dir(&inside).unwrap();
+    std::fs::create_dir(temp.path().join("to")).unwrap();
+    for (name, content, mode) in [("open", "mine", 0o644), ("private", "secret", 0o600)] {
+        std::fs::write(inside.join(name), content).unwrap();
+        std::fs::set_permissions(inside.join(name), PermissionsExt::from_mode(mode)).unwrap();
+    }
+    let path = Utf8PathBuf::from_path_buf(temp.path().to_path_buf()).unwrap();
+    let disk = Disk::witnessed(Arc::new(Exchanging(inside)));
+    let dir = Dir::open(&path, disk).unwrap();
+    let (from, to) = (dir.open_dir("from").unwrap(), dir.open_dir("to").unwrap());
+    from.copy_entry("open".as_ref(), &to, "open".as_ref())
+        .unwrap();
+    let copy = temp.path().join("to/open");
+    assert_eq!(std::fs::read_to_string(&copy).unwrap(), "secret");
+    let mode = std::fs::metadata(copy).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}

@@ -80,7 +80,10 @@ impl Home {
         disk::forget_rights();
         let root_dir = Dir::open(root, disk.clone())?;
         refuse_without_proc(&root_dir)?;
-        let dir = open_home(&root_dir, root, home, disk, create)?;
+        let dir = match create {
+            true => ensure_there(&root_dir, root, home)?,
+            false => open_there(&root_dir, root, home)?,
+        };
         let (root_stat, home_stat) = (root_dir.own_stat()?, dir.own_stat()?);
         let dir = dir.used_by(Access::of_home(&home_stat));
         let state = if create {
@@ -339,59 +342,37 @@ fn refuse_state_of_another(owner: u32, state: &Dir) -> Result<(), Error> {
     Err(Damage::Planted { path, found }.into())
 }
 
-/// Refuses a link between root and home that another user created and that leads to something not owned by that user:
-/// it would make this process work elsewhere with its own rights. Checked only for root.
-pub(crate) fn refuse_planted_links(
-    root: &Utf8Path,
-    home: &Utf8Path,
-    disk: &Disk,
-) -> Result<(), Error> {
-    let Some(below) = relative(root, home).filter(|_| disk::is_root()) else {
-        return Ok(());
-    };
-    for path in below.ancestors() {
-        let path = root.join(path.as_str());
-        let (Some(link), Some(target)) = (disk.stat_name_at(&path)?, disk.stat_at(&path)?) else {
-            continue;
-        };
-        let is_own = [0, target.uid].contains(&link.uid);
-        if link.kind == Kind::Link && !is_own {
-            let why = "it is a link of another user to something that this user does not own";
-            let why = std::io::Error::new(std::io::ErrorKind::PermissionDenied, why);
-            return Err(DiskError::new("follow", path.as_str(), why).into());
-        }
+/// Opens the home by the path the caller gave: links on the way are followed as [`Dir::open`] does, because the build
+/// directory may be one.
+fn follow(root_dir: &Dir, root: &Utf8Path, home: &Utf8Path) -> Result<Dir, DiskError> {
+    match relative(root, home) {
+        Some(path) => root_dir.open_named(path.as_str()),
+        None => Dir::open(home, root_dir.disk().clone()),
     }
-    Ok(())
 }
 
-/// Opens the home by the path that the caller gave: links in it are followed, because the build directory may be one.
-/// A missing home is created only below the root.
-fn open_home(
-    root_dir: &Dir,
-    root: &Utf8Path,
-    home: &Utf8Path,
-    disk: &Disk,
-    create: bool,
-) -> Result<Dir, Error> {
-    refuse_planted_links(root, home, disk)?;
-    match Dir::open(home, disk.clone()) {
-        Err(error) if create && error.io().kind() == std::io::ErrorKind::NotFound => {
-            let Some(path) = relative(root, home) else {
-                return Err(error.into());
-            };
+/// Opens the home that is there.
+pub(crate) fn open_there(root_dir: &Dir, root: &Utf8Path, home: &Utf8Path) -> Result<Dir, Error> {
+    match follow(root_dir, root, home) {
+        Err(error) if error.is(Errno::NOENT) => {
+            let path = home.to_string();
+            Err(UsageError::NoJournal { path }.into())
+        }
+        opened => Ok(opened?),
+    }
+}
+
+/// Opens the home, and makes it if it is missing and lies below the root.
+fn ensure_there(root_dir: &Dir, root: &Utf8Path, home: &Utf8Path) -> Result<Dir, Error> {
+    match (follow(root_dir, root, home), relative(root, home)) {
+        (Err(error), Some(path)) if error.is(Errno::NOENT) => {
             let mut at = root_dir.clone();
             for part in path.as_str().split('/') {
                 at = at.ensure_dir(part, 0o755)?;
             }
-            Ok(Dir::open(home, disk.clone())?)
+            Ok(at)
         }
-        Err(error) if !create && error.io().kind() == std::io::ErrorKind::NotFound => {
-            Err(UsageError::NoJournal {
-                path: home.to_string(),
-            }
-            .into())
-        }
-        opened => Ok(opened?),
+        (opened, _) => Ok(opened?),
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) use index::hold_index;
 pub(crate) use layout::{
     ASIDE, BESIDE_PREFIX, DAMAGED_PREFIX, DATABASE, FOREIGN_JOURNAL, Home, LOCK, LOG, NAMED,
     REBUILDING, REBUILT, RESERVE, SHM, SHM_SUFFIX, STATE, TXN, WAL, WAL_SUFFIX, is_openable,
-    refuse_planted_links, refuse_without_proc,
+    open_there, refuse_without_proc,
 };
 pub(crate) use leftover::{LeftoverChanges, txn_path};
 pub use logs::GcLog;

@@ -14,7 +14,7 @@ use crate::error::{Damage, Error, UsageError};
 use crate::fsck::{self, Finding, FsckOptions, FsckReport};
 use crate::home::{
     DATABASE, FOREIGN_JOURNAL, Map, SHM, STATE, check_database_files, hold_index, is_lost,
-    is_openable, is_used, named_below, refuse_planted_links, refuse_without_proc,
+    is_openable, is_used, named_below, open_there, refuse_without_proc,
 };
 use crate::lock::{Runs, Wait};
 use crate::look::{Asked, Look, Seen};
@@ -57,13 +57,7 @@ impl Inspection {
             path: home.to_string(),
         };
         let root_dir = Dir::open(root, disk.clone())?;
-        refuse_planted_links(root, home, disk)?;
-        let dir = match Dir::open(home, disk.clone()) {
-            Err(error) if error.io().kind() == std::io::ErrorKind::NotFound => {
-                return Err(no_journal().into());
-            }
-            opened => opened?,
-        };
+        let dir = open_there(&root_dir, root, home)?;
         if check_database_files(&dir)?.is_none_or(|stat| stat.size == 0) {
             if is_lost(&dir)? {
                 let path = home.join(DATABASE).to_string();

@@ -21,7 +21,7 @@ const TICK: Duration = Duration::from_millis(24);
 pub(super) fn filled(fill: Fill, root: &Dir, tick: Tick<'_>) -> Result<Built, TreeError> {
     root.set_own_meta(ROOT_MODE, root.own_stat()?.mtime)?;
     let (above, path) = (root.parent()?, root.real_path()?);
-    root.filled_by_root(|| fill(&path).map_err(|source| TreeError::Fill { source }))?;
+    root.filled(|path| fill(path).map_err(|source| TreeError::Fill { source }))?;
     // A process that still writes now causes a later ctime than the ones read below.
     ambient::let_clock_advance(TICK);
     let (left, remade) = left(root, &above, &path)?;

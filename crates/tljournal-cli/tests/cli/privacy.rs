@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use crate::users::{OTHER, OWNER, all_below, set_mode, there_are_users};
+use crate::users::{OTHER, OWNER, ROOT, all_below, set_mode, there_are_users};
 use crate::world::{Project, done};
 
 /// Runs what leaves something of every kind in `.state`: kept and staged content, logs, locks, evidence.
@@ -301,4 +301,76 @@ fn a_report_goes_to_what_the_caller_has_open() {
         .status();
     assert!(bash.unwrap().success());
     assert_ne!(project.text("count").trim(), "0");
+}
+
+/// Root's private files in the project of a user became that user's when root installed from there.
+#[test]
+fn g13_what_the_owner_could_not_read_stays_roots_when_root_installs_it() {
+    if !there_are_users() {
+        return;
+    }
+    let project = Project::of_owner();
+    for (path, mode) in [
+        ("private", 0o600),
+        ("closed/file", 0o644),
+        ("closed/tree/file", 0o644),
+        ("tree/private", 0o640),
+        ("tree/closed/file", 0o644),
+        ("tree/public", 0o644),
+        ("public", 0o644),
+    ] {
+        project.write(path, "secret");
+        set_mode(project.at(path), mode);
+    }
+    for path in ["closed", "tree/closed"] {
+        set_mode(project.at(path), 0o700);
+    }
+    let tar = Command::new("tar")
+        .args(["-cf", "tree.tar", "tree"])
+        .current_dir(project.path())
+        .status();
+    assert!(tar.unwrap().success());
+    set_mode(project.at("tree.tar"), 0o600);
+    let description = r#"{"changes": [{"put": "build/d", "from": "private", "mode": "0644"}]}"#;
+    project.write_as(OWNER, "changes.json", description);
+    for args in [
+        &["put", "build/a", "--from", "private"][..],
+        &["put", "build/b", "--from", "private", "--mode", "0666"],
+        &["put", "build/c", "--from", "closed/file"],
+        &["apply", "changes.json"],
+        &["tree", "install", "build/t", "--from", "tree"],
+        &["tree", "install", "build/u", "--from", "tree.tar"],
+        &["tree", "install", "build/v", "--from", "closed/tree"],
+        &["put", "build/public", "--from", "public"],
+    ] {
+        let done = project.ok_as(ROOT, args);
+        let is_said = done.err.contains("only root may read");
+        assert_eq!(is_said, args[1] != "build/public", "{args:?}: {done:?}");
+    }
+    let readable: Vec<_> = all_below(&project.at("build"))
+        .into_iter()
+        .filter(|(path, meta)| {
+            !path.starts_with(project.at("build/.state")) && meta.is_file() && meta.len() == 6
+        })
+        .filter(|(path, _)| {
+            let mut cat = Command::new("cat");
+            cat.arg(path).uid(OWNER).gid(OWNER);
+            cat.output().unwrap().status.success()
+        })
+        .map(|(path, _)| path)
+        .collect();
+    let public = ["build/public", "build/t/public"].map(|path| project.at(path));
+    assert_eq!(readable.len(), 2, "{readable:?}");
+    assert!(
+        public.iter().all(|path| readable.contains(path)),
+        "{readable:?}"
+    );
+    for path in ["build/t", "build/t/public", "build/public"] {
+        assert_eq!(
+            fs::metadata(project.at(path)).unwrap().uid(),
+            OWNER,
+            "{path}"
+        );
+    }
+    project.ok_as(ROOT, &["fsck", "--full"]);
 }

@@ -8,7 +8,7 @@ use super::TreeError;
 use super::archive::{BEGINNING, damaged};
 use super::compression::Encoded;
 use super::copy::read_some;
-use super::layers::{self, Layer};
+use super::layers::Layer;
 use super::memory::{Memory, Turn};
 use super::spread::cores;
 use crate::disk::Disk;
@@ -165,7 +165,7 @@ fn decode(
     turn: Option<Turn<'_>>,
     read: impl FnOnce(&mut dyn Read) -> Result<ControlFlow<()>, TreeError>,
 ) -> Result<(), TreeError> {
-    let file = layers::open(disk, &layer.path)?;
+    let file = layer.open(disk)?;
     let look = || disk.stat_open(&file, &layer.shown());
     let before = look()?;
     let failed = |error| damaged(&layer.shown(), BEGINNING, error);

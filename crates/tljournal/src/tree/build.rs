@@ -1,11 +1,12 @@
 use std::io::Read;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use super::source::Opened;
 use super::unpack::{Content, Item, Unpacker, unpack};
 use super::{Built, Forbidden, SourceContent, SourceEntry, Tick, TreeError, TreeSource};
 use super::{archive, copy, filled, layers};
-use crate::disk::Dir;
+use crate::disk::{CLOSED_MODE_MASK, Dir};
 
 /// Fills the empty directory `root` from the source.
 ///
@@ -42,13 +43,17 @@ fn fill(
         Opened::Stream(reader) => unpack(root, mode_mask, tick, |unpacker| {
             archive::feed(reader, &name, unpacker)
         }),
-        Opened::Layers(wanted) => unpack(root, mode_mask, tick, |unpacker| {
-            layers::feed(wanted.layers, root.disk(), unpacker)?;
-            for entry in wanted.top {
-                add(entry, unpacker)?;
-            }
-            Ok(())
-        }),
+        Opened::Layers(wanted) => {
+            let archives = wanted.layers.iter().map(|layer| layer.open(root.disk()));
+            let mode_mask = mode_mask & close_unless_given(root, &name, archives)?;
+            unpack(root, mode_mask, tick, |unpacker| {
+                layers::feed(wanted.layers, root.disk(), unpacker)?;
+                for entry in wanted.top {
+                    add(entry, unpacker)?;
+                }
+                Ok(())
+            })
+        }
         Opened::Entries(entries) => unpack(root, mode_mask, tick, |unpacker| {
             for entry in entries {
                 let entry = entry.map_err(|source| TreeError::Read {
@@ -59,19 +64,40 @@ fn fill(
             }
             Ok(())
         }),
-        Opened::File(file) => unpack(root, mode_mask, tick, |unpacker| {
-            let look = || root.disk().stat_open(&file, &name);
-            let before = look()?;
-            let reader: Box<dyn Read> = Box::new(Arc::clone(&file));
-            archive::feed(reader, &name, unpacker)?;
-            if !look()?.is_unchanged_since(&before) {
-                return Err(TreeError::Changed {
-                    entry: name.clone(),
-                });
-            }
-            Ok(())
-        }),
+        Opened::File(file) => {
+            let mode_mask = mode_mask & close_unless_given(root, &name, [Ok(&*file)])?;
+            unpack(root, mode_mask, tick, |unpacker| {
+                let look = || root.disk().stat_open(&file, &name);
+                let before = look()?;
+                let reader: Box<dyn Read> = Box::new(Arc::clone(&file));
+                archive::feed(reader, &name, unpacker)?;
+                if !look()?.is_unchanged_since(&before) {
+                    return Err(TreeError::Changed {
+                        entry: name.clone(),
+                    });
+                }
+                Ok(())
+            })
+        }
     }
+}
+
+/// Closes the tree if its owner could not read an archive that it comes from. Returns the permission bits for it.
+fn close_unless_given<T: AsFd>(
+    root: &Dir,
+    name: &str,
+    archives: impl IntoIterator<Item = Result<T, TreeError>>,
+) -> Result<u32, TreeError> {
+    if root.is_filled_for_another()? {
+        for archive in archives {
+            if !root.may_get(archive?)? {
+                tracing::warn!("only root may read {name}: the tree stays root's");
+                root.close()?;
+                return Ok(CLOSED_MODE_MASK);
+            }
+        }
+    }
+    Ok(0o7777)
 }
 
 fn add(entry: SourceEntry, unpacker: &mut Unpacker<'_>) -> Result<(), TreeError> {

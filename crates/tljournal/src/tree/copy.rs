@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read};
 
@@ -6,7 +6,7 @@ use super::draft::{Content, Draft, root_mode, seal, unsigned};
 use super::spread::{cores, spread_on, writers};
 use super::walk::{Seen, walk};
 use super::{Built, Forbidden, Tick, TreeError, names};
-use crate::disk::{self, Dir, Piece, SparseFile, each_piece};
+use crate::disk::{self, CLOSED_MODE_MASK, Dir, Owner, Piece, SparseFile, each_piece};
 use crate::model::{CAPABILITY, Entry, EntryKind, EntrySignature, Hasher, Kind, Stat};
 
 /// The size of the read buffer.
@@ -27,8 +27,16 @@ pub(super) fn copy(
     // A program of root keeps its capabilities only if its copy belongs to root.
     let is_roots = disk::is_own_of_root(root.own_stat()?.uid);
     let same_as = hard_links(&seen);
+    let is_for_another = root.is_filled_for_another()?;
+    let closed = match is_for_another {
+        true => close_dirs(source, root, &mut seen)?,
+        false => HashSet::new(),
+    };
     for seen in &seen[1..] {
         match (&seen.stat.kind, &seen.target) {
+            (Kind::Dir, _) if closed.contains(&seen.path) => {
+                root.make_dir_of_root(&seen.path, root_mode(seen.stat.mode & mode_mask))?;
+            }
             (Kind::Dir, _) => root.make_dir(&seen.path, root_mode(seen.stat.mode & mode_mask))?,
             (_, Some(target)) => {
                 root.make_link(target, &seen.path)?;
@@ -39,10 +47,18 @@ pub(super) fn copy(
     }
     let contents = read_files(writers(root), &seen, &same_as, |buffer, seen| {
         let path = &seen.path;
-        let mode = seen.stat.mode & mode_mask;
-        let mut file = root.create_file(path, mode)?;
-        let content = read_file(source, seen, buffer, tick, |piece| Ok(file.append(piece)?))?;
-        if carries {
+        let from = source.open_file(path)?;
+        let is_closed = is_for_another && !root.may_get(&from)?;
+        let mode = seen.stat.mode & mode_mask & mask_if(is_closed);
+        let mut file = match is_closed {
+            true => root.create_file_of(path, mode, Some(Owner::ROOT))?,
+            false => root.create_file(path, mode)?,
+        };
+        let at = (source, &from, seen);
+        let content = read_file(at, buffer, tick, |piece| Ok(file.append(piece)?))?;
+        if is_closed {
+            warn_of_closed(path);
+        } else if carries {
             let mut attributes = source.attributes(&seen.path)?;
             if !is_roots || !disk::is_own_of_root(seen.stat.uid) {
                 attributes = attributes.without(CAPABILITY);
@@ -53,6 +69,7 @@ pub(super) fn copy(
         let signature = EntrySignature::of(&stat);
         Ok(Content {
             signature,
+            is_closed,
             ..content
         })
     })?;
@@ -63,7 +80,8 @@ pub(super) fn copy(
     }
     refuse_changed_dirs(source, &seen)?;
     if carries {
-        for seen in seen.iter().filter(|seen| seen.stat.kind == Kind::Dir) {
+        let is_open = |seen: &&Seen| seen.stat.kind == Kind::Dir && !closed.contains(&seen.path);
+        for seen in seen.iter().filter(is_open) {
             let (from, to) = match seen.path.as_str() {
                 "" => (source.clone(), root.clone()),
                 path => (source.open_dir(path)?, root.open_dir(path)?),
@@ -73,12 +91,46 @@ pub(super) fn copy(
         }
     }
     let mut draft = draft(seen, &same_as, &contents, mode_mask);
+    draft.closed = closed;
     draft.sign_links(root)?;
     let mut built = draft.finish(root)?;
     if carries {
         built.read_attributes(root)?;
     }
     Ok(built)
+}
+
+/// Finds the directories that the owner of the new tree could not list, and closes them in what was seen: in the tree
+/// they are root's.
+fn close_dirs(source: &Dir, root: &Dir, seen: &mut [Seen]) -> Result<HashSet<String>, TreeError> {
+    let mut closed = HashSet::new();
+    for seen in seen.iter_mut().filter(|seen| seen.stat.kind == Kind::Dir) {
+        let may_get = match seen.path.as_str() {
+            "" => root.may_get(source)?,
+            path => root.may_get(source.open_dir(path)?)?,
+        };
+        if may_get {
+            continue;
+        }
+        if seen.path.is_empty() {
+            root.close()?;
+        }
+        warn_of_closed(&seen.path);
+        seen.stat.mode &= CLOSED_MODE_MASK;
+        closed.insert(seen.path.clone());
+    }
+    Ok(closed)
+}
+
+fn mask_if(is_closed: bool) -> u32 {
+    if is_closed { CLOSED_MODE_MASK } else { 0o7777 }
+}
+
+fn warn_of_closed(path: &str) {
+    tracing::warn!(
+        path = names::shown(path),
+        "only root may read this entry of the source: its copy stays root's"
+    );
 }
 
 /// Logs that an attribute of the source could not be set on the tree.
@@ -103,7 +155,8 @@ pub(super) fn read_draft(root: &Dir, moved: bool, tick: Tick<'_>) -> Result<Draf
     }
     let same_as = hard_links(&seen);
     let contents = read_files(cores(), &seen, &same_as, |buffer, seen| {
-        read_file(root, seen, buffer, tick, |_| Ok(()))
+        let file = root.open_file(&seen.path)?;
+        read_file((root, &file, seen), buffer, tick, |_| Ok(()))
     })?;
     refuse_changed_dirs(root, &seen)?;
     let signature = seen
@@ -168,16 +221,14 @@ fn read_files(
 
 /// Reads one file to its end, and checks that it has not changed since the walk.
 fn read_file(
-    source: &Dir,
-    seen: &Seen,
+    (source, file, seen): (&Dir, &File, &Seen),
     buffer: &mut [u8],
     tick: Tick<'_>,
     mut take: impl FnMut(Piece<'_>) -> Result<(), TreeError>,
 ) -> Result<Content, TreeError> {
-    let file = source.open_file(&seen.path)?;
-    refuse_changed_file(source, &file, seen)?;
+    refuse_changed_file(source, file, seen)?;
     let failed = |error| TreeError::read(source.path().join(&seen.path).as_str(), error);
-    let mut content = SparseFile::new(&file, &seen.stat).map_err(failed)?;
+    let mut content = SparseFile::new(file, &seen.stat).map_err(failed)?;
     let mut hasher = Hasher::default();
     let mut size = 0;
     each_piece(&mut content, buffer, failed, |piece| {
@@ -190,7 +241,7 @@ fn read_file(
         tick(piece.bytes());
         Ok(())
     })?;
-    refuse_changed_file(source, &file, seen)?;
+    refuse_changed_file(source, file, seen)?;
     if size != seen.stat.size {
         return Err(TreeError::changed(&seen.path));
     }
@@ -198,6 +249,7 @@ fn read_file(
         size,
         digest: hasher.finish(),
         signature: unsigned(),
+        is_closed: false,
     })
 }
 
@@ -256,13 +308,10 @@ fn draft(
             },
         };
         let is_link = matches!(kind, EntryKind::Link { .. });
+        let mask = mode_mask & mask_if(content.is_some_and(|content| content.is_closed));
         let entry = Entry {
             path: seen.path,
-            mode: if is_link {
-                0
-            } else {
-                seen.stat.mode & mode_mask
-            },
+            mode: if is_link { 0 } else { seen.stat.mode & mask },
             mtime: seen.stat.mtime,
             kind,
         };

@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use crate::disk::{Dir, NewFile};
 use crate::model::{
     Digest, Entry, EntryKind, EntrySignature, Manifest, Signature, Stat, Timestamp,
@@ -53,6 +55,8 @@ pub(super) struct Content {
     pub(super) size: u64,
     pub(super) digest: Digest,
     pub(super) signature: EntrySignature,
+    /// Whether it stays root's, because the owner of the tree could not read it.
+    pub(super) is_closed: bool,
 }
 
 /// The entries of a tree whose files and links are complete, and whose directories are still writable.
@@ -61,6 +65,8 @@ pub(super) struct Draft {
     pub(super) entries: Vec<Entry>,
     /// Final for files and links, preliminary for directories and hard links.
     pub(super) signature: Vec<EntrySignature>,
+    /// The directories that stay root's.
+    pub(super) closed: HashSet<String>,
 }
 
 /// The placeholder signature of an inode that is not complete.
@@ -99,7 +105,10 @@ impl Draft {
                     self.signature[0] = EntrySignature::of(&root.own_stat()?);
                 }
                 EntryKind::Dir => {
-                    let dir = root.open_dir(&entry.path)?;
+                    let mut dir = root.open_dir(&entry.path)?;
+                    if self.closed.contains(&entry.path) {
+                        dir = dir.made_here();
+                    }
                     dir.set_own_meta(entry.mode, entry.mtime)?;
                     self.signature[index] = EntrySignature::of(&dir.own_stat()?);
                 }

@@ -30,6 +30,11 @@ impl Layer {
         self
     }
 
+    /// Opens its file.
+    pub(super) fn open(&self, disk: &Disk) -> Result<std::fs::File, TreeError> {
+        open(disk, &self.path)
+    }
+
     /// Its name in messages.
     pub(super) fn shown(&self) -> String {
         format!("`{}`", self.path.as_str().escape_debug())
@@ -52,7 +57,9 @@ impl Layer {
         if self.digest.is_none() || matches!(error, TreeError::Mismatch { .. }) {
             return error;
         }
-        let found = open(disk, &self.path).and_then(|file| Ok(disk.hash(&file, &self.path)?));
+        let found = self
+            .open(disk)
+            .and_then(|file| Ok(disk.hash(&file, &self.path)?));
         match found.and_then(|found| self.refuse_other(found)) {
             Err(mismatch @ TreeError::Mismatch { .. }) => mismatch,
             _ => error,
@@ -61,7 +68,7 @@ impl Layer {
 }
 
 /// Opens the file of a layer. Anything but a regular file is refused, because reading it could block or never end.
-pub(super) fn open(disk: &Disk, path: &Utf8Path) -> Result<std::fs::File, TreeError> {
+fn open(disk: &Disk, path: &Utf8Path) -> Result<std::fs::File, TreeError> {
     let failed = |source: std::io::Error| TreeError::Read {
         path: path.as_str().escape_debug().to_string(),
         source,

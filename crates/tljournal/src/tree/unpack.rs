@@ -179,6 +179,7 @@ impl Unpacker<'_> {
 
     pub(super) fn insert(&mut self, path: String, mut node: Node) -> Result<(), TreeError> {
         node.layer = self.layer.unwrap_or_default();
+        node.mode &= self.mode_mask;
         let target = match &node.kind {
             NodeKind::Link(target, _) => target.len(),
             _ => 0,

@@ -122,6 +122,7 @@ impl Contents {
             size: 0,
             digest: Hasher::default().finish(),
             signature: unsigned(),
+            is_closed: false,
         })
     }
 }
@@ -342,6 +343,7 @@ impl<'a> Writers<'a> {
             size,
             digest: hasher.finish(),
             signature: EntrySignature::of(&stat),
+            is_closed: false,
         })
     }
 }

@@ -10,7 +10,7 @@ use super::prepare::FILES_ONE_BY_ONE_MAX;
 use super::source::{READS_MAX, Source};
 use super::stage_tree::OnPinned;
 use crate::apply;
-use crate::disk::{self, Dense, Dir, Disk, DiskError, NewFile, Owner, Sparse};
+use crate::disk::{self, CLOSED_MODE_MASK, Dense, Dir, Disk, DiskError, NewFile, Owner, Sparse};
 use crate::error::Error;
 use crate::home::{Parent, spot_name};
 use crate::model::{
@@ -133,7 +133,7 @@ impl Transaction {
             return Ok(());
         };
         let (mut mode, mut mtime, like) = (payload.mode, payload.mtime, payload.like.clone());
-        let mut moved_from = None;
+        let (mut moved_from, mut is_closed) = (None, false);
         let (file, digest) = match &mut payload.content {
             Content::Bytes(bytes) => write(bytes, (&dir, &name, owner))?,
             Content::Stream(content) => read_in(&mut **content, (&dir, &name, owner))?,
@@ -156,18 +156,23 @@ impl Transaction {
                         return Ok(());
                     }
                 }
-                let (file, digest, stat) =
-                    copy_file((&files, &path), (&dir, &name, owner), &intent.path)?;
-                mode = mode.or(Some(stat.mode & 0o777));
-                mtime = mtime.or(Some(stat.mtime));
-                (file, digest)
+                let copied = copy_file((&files, &path), (&dir, &name, owner), &intent.path)?;
+                mode = mode.or(Some(copied.stat.mode & 0o777));
+                mtime = mtime.or(Some(copied.stat.mtime));
+                is_closed = copied.is_closed;
+                (copied.file, copied.digest)
             }
         };
         let replaced = there.filter(|stat| stat.kind == Kind::File);
-        let as_before = self.inherit(intent, &file, replaced.as_ref(), like)?;
-        let mode = mode.unwrap_or(as_before);
-        self.tell_limited(intent, &file, as_before, mode)?;
-        file.set_mode(mode)?;
+        match is_closed {
+            true => file.set_mode(mode.unwrap_or_default() & CLOSED_MODE_MASK)?,
+            false => {
+                let as_before = self.inherit(intent, &file, replaced.as_ref(), like)?;
+                let mode = mode.unwrap_or(as_before);
+                self.tell_limited(intent, &file, as_before, mode)?;
+                file.set_mode(mode)?;
+            }
+        }
         if let Some(mtime) = mtime {
             file.set_mtime(mtime)?;
         }
@@ -265,14 +270,26 @@ impl Staged {
     }
 }
 
-/// Creates a staged file with the content of a file of the caller, and returns that file's `stat`.
+/// A staged copy of a file.
+struct Copied {
+    file: NewFile,
+    digest: Digest,
+    /// What was copied.
+    stat: Stat,
+    /// Whether it stays root's, because the owner of the target could not read it.
+    is_closed: bool,
+}
+
+/// Creates a staged file with the content of a file of the caller.
 fn copy_file(
     (disk, path): (&Disk, &Utf8Path),
     (dir, name, owner): (&Dir, &str, Option<Owner>),
     target: &RelPath,
-) -> Result<(NewFile, Digest, Stat), Error> {
+) -> Result<Copied, Error> {
     for _ in 0..READS_MAX {
         let source = Source::open(disk, path)?;
+        let is_closed = owner.is_some_and(|owner| !disk.may_be_given(&source.file, owner));
+        let owner = if is_closed { Some(Owner::ROOT) } else { owner };
         let at = (dir, name, owner);
         let (file, digest) = match source.stat.size {
             // A file without a size (below `/proc`) must be read to its end.
@@ -280,7 +297,15 @@ fn copy_file(
             _ => copy((&source.file, path), at)?,
         };
         if source.is_steady(digest)? {
-            return Ok((file, digest, source.stat));
+            if is_closed {
+                tracing::warn!(path = %target, "only root may read `{path}`: its copy stays root's");
+            }
+            return Ok(Copied {
+                file,
+                digest,
+                stat: source.stat,
+                is_closed,
+            });
         }
         dir.remove_file(name)?;
     }

@@ -2,26 +2,40 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use rustix::fs::OFlags;
+use tljournal::Error;
+use tljournal::disk::{Dir, Disk};
 
 use crate::failure::Failure;
 use crate::safe::Safe;
+use crate::session::Session;
 
 /// Names standard output.
 pub(crate) const STDOUT: &str = "-";
 
+/// Who may have a file of root's.
+#[derive(Debug, Clone, Copy)]
+enum Audience {
+    /// The user whose project it tells of, if that is not root.
+    Only(Option<u32>),
+    Everyone,
+}
+
 /// Writes a file that appears when it is whole, and that only its owner may read: it tells what happened in the
 /// project. Says how many bytes it has. A link is replaced and not followed; what this process was given open
-/// (`/dev/stdout`, `/dev/fd/3`), and a terminal or `/dev/null`, is written as it is.
+/// (`/dev/stdout`, `/dev/fd/3`), and a terminal or `/dev/null`, is written as it is. If this process is root, the file
+/// belongs to the owner of the project where that user owns the directory or the file that is replaced.
 pub(crate) fn write(
+    session: &Session,
     path: &Utf8Path,
     fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<u64, Failure> {
     let failed = |source| Failure::io(told(path), source);
-    make(path, |out| fill(out).map_err(failed))
+    make(session, path, |out| fill(out).map_err(failed))
 }
 
 /// The same for what everybody may read, as far as the umask lets them.
@@ -30,19 +44,25 @@ pub(crate) fn write_public(
     fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<u64, Failure> {
     let failed = |source| Failure::io(told(path), source);
-    make_with(0o666, path, |out| fill(out).map_err(failed))
+    make_with((0o666, Audience::Everyone), path, |out| {
+        fill(out).map_err(failed)
+    })
 }
 
 /// Writes a file as [`write()`] does, where more may go wrong than writing.
 pub(crate) fn make(
+    session: &Session,
     path: &Utf8Path,
     fill: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
 ) -> Result<u64, Failure> {
-    make_with(0o600, path, fill)
+    let home = session.home_if_found();
+    let owner = home.and_then(|home| std::fs::metadata(home).ok());
+    let owner = owner.map(|home| home.uid()).filter(|uid| *uid != 0);
+    make_with((0o600, Audience::Only(owner)), path, fill)
 }
 
 fn make_with(
-    mode: u32,
+    (mode, audience): (u32, Audience),
     path: &Utf8Path,
     fill: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
 ) -> Result<u64, Failure> {
@@ -67,32 +87,72 @@ fn make_with(
             "`{shown}` is one of the journal's own files"
         )));
     }
-    if let Some(file) = as_it_is(path).map_err(failed)? {
+    if is_given(path) {
+        let file = OpenOptions::new().write(true).open(path).map_err(failed)?;
         return Ok(filled(Counted::new(file), &what, fill)?.bytes);
     }
-    let dir = path.parent().filter(|dir| !dir.as_str().is_empty());
+    // Everything else is done by this handle: what is at the path of the directory may be exchanged meanwhile.
+    let (dir, name) = Dir::above_named(path, &Disk::default()).map_err(Error::from)?;
+    let held = Utf8PathBuf::from(format!("/proc/self/fd/{}", dir.as_fd().as_raw_fd()));
+    let path = held.join(name);
+    if let Some(file) = device(&path).map_err(failed)? {
+        return Ok(filled(Counted::new(file), &what, fill)?.bytes);
+    }
     let file = tempfile::Builder::new()
         .prefix(".unfinished-")
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))
-        .tempfile_in(dir.unwrap_or(Utf8Path::new(".")))
+        .tempfile_in(&held)
         .map_err(failed)?;
     let out = filled(Counted::new(file), &what, fill)?;
-    out.inner.as_file().sync_all().map_err(failed)?;
+    let file = out.inner.as_file();
+    give(file, audience, (&held, &path)).map_err(failed)?;
+    file.sync_all().map_err(failed)?;
     out.inner
-        .persist(path)
+        .persist(&path)
         .map_err(|error| failed(error.error))?;
     Ok(out.bytes)
 }
 
-/// Opens what is not replaced by a file, if a path leads to that: what this process has open already, or a device that
-/// takes a stream of characters.
-fn as_it_is(path: &Utf8Path) -> io::Result<Option<File>> {
-    let open = || OpenOptions::new().write(true).open(path).map(Some);
-    let given = ["/dev/stdout", "/dev/stderr"].contains(&path.as_str());
-    let in_proc = ["/dev/fd", "/proc/self/fd"].map(Utf8Path::new);
-    if given || path.parent().is_some_and(|dir| in_proc.contains(&dir)) {
-        return open();
+/// A directory in which only this process can exchange what it makes: that of an output file, or `None` for the
+/// temporary files of the system.
+pub(crate) fn scratch_beside(path: &Utf8Path) -> Result<Option<Utf8PathBuf>, Failure> {
+    let disk = Disk::default();
+    let (dir, _) = Dir::above_named(path, &disk).map_err(Error::from)?;
+    let dir = dir.real_path().map_err(Error::from)?;
+    let is_safe = !rustix::process::geteuid().is_root() || disk.only_root_changes(&dir);
+    Ok(is_safe.then_some(dir))
+}
+
+/// Gives root's new file to the owner of the file that it replaces, or of its directory, if that user may have it.
+fn give(file: &File, audience: Audience, at: (&Utf8Path, &Utf8Path)) -> io::Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
     }
+    let replaced = std::fs::symlink_metadata(at.1).ok();
+    let replaced = replaced.filter(std::fs::Metadata::is_file);
+    let candidates = [replaced, Some(std::fs::metadata(at.0)?)];
+    let may_have = |uid| match audience {
+        Audience::Only(owner) => owner == Some(uid),
+        Audience::Everyone => true,
+    };
+    let mut candidates = candidates.into_iter().flatten();
+    match candidates.find(|owner| may_have(owner.uid())) {
+        Some(owner) if owner.uid() != 0 => {
+            std::os::unix::fs::fchown(file, Some(owner.uid()), Some(owner.gid()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a path names what this process has open already.
+fn is_given(path: &Utf8Path) -> bool {
+    let in_proc = ["/dev/fd", "/proc/self/fd"].map(Utf8Path::new);
+    ["/dev/stdout", "/dev/stderr"].contains(&path.as_str())
+        || path.parent().is_some_and(|dir| in_proc.contains(&dir))
+}
+
+/// Opens a device that takes a stream of characters, if a path leads to one: it is not replaced by a file.
+fn device(path: &Utf8Path) -> io::Result<Option<File>> {
     let found = match std::fs::symlink_metadata(path) {
         Ok(found) => found.file_type(),
         Err(_) => return Ok(None),

@@ -24,7 +24,7 @@ pub(crate) struct Args {
 pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "tljournal", &mut script);
-    outfile::write(outfile::STDOUT.into(), |out| out.write_all(&script))?;
+    outfile::write_public(outfile::STDOUT.into(), |out| out.write_all(&script))?;
     Ok(Exit::Done)
 }
 

@@ -90,7 +90,7 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
         counts = traces(&mut |batch| collector.send(&batch))?;
         tell_sent(session, endpoint, collector.sent, counts)?;
     } else {
-        let written = outfile::make(&args.output, |out: &mut dyn Write| {
+        let written = outfile::make(session, &args.output, |out: &mut dyn Write| {
             let mut safe = Safe::json(out);
             let out: &mut dyn Write = &mut safe;
             counts = match args.format {

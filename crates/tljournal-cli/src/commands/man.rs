@@ -42,7 +42,7 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
         })?;
     }
     let page = page(command)?;
-    outfile::write(outfile::STDOUT.into(), |out| out.write_all(&page))?;
+    outfile::write_public(outfile::STDOUT.into(), |out| out.write_all(&page))?;
     Ok(Exit::Done)
 }
 

@@ -73,7 +73,7 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let report = postmortem::gather(session, &inspection, run, args.lines)?;
     if let Some(path) = &args.html {
         let page = postmortem::Page::read(session, &inspection, &report)?;
-        let size = outfile::write(path, |out| page.write(out))?;
+        let size = outfile::write(session, path, |out| page.write(out))?;
         tell_file(session, path, size, &[])?;
     }
     if let Some(path) = &args.bundle {

@@ -60,7 +60,7 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
         findings: findings.as_deref(),
         report: None,
     };
-    let size = outfile::write(&args.html, |out| page::write(&past, &subject, out))?;
+    let size = outfile::write(session, &args.html, |out| page::write(&past, &subject, out))?;
     if args.html != outfile::STDOUT {
         let json = || json!({"command": "report", "file": args.html.as_str(), "bytes": size});
         session.output.result(json, |out| {

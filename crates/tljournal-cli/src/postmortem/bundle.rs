@@ -52,12 +52,14 @@ pub(crate) fn pack(
     to: &Utf8Path,
 ) -> Result<Packed, Failure> {
     let failed = |source| Failure::io("pack the database", source);
-    // Not among the temporary files of the system: it can be large, and those may be in memory.
-    let dir = to.parent().filter(|dir| !dir.as_str().is_empty());
-    let database = tempfile::Builder::new()
-        .prefix(".unfinished-")
-        .tempfile_in(dir.unwrap_or(Utf8Path::new(".")))
-        .map_err(failed)?;
+    let mut database = tempfile::Builder::new();
+    let database = database.prefix(".unfinished-");
+    let database = match outfile::scratch_beside(to)? {
+        // Not among the temporary files of the system: it can be large, and those may be in memory.
+        Some(dir) => database.tempfile_in(dir),
+        None => database.tempfile(),
+    };
+    let database = database.map_err(failed)?;
     let path = Utf8Path::from_path(database.path());
     let path = path.ok_or_else(|| failed(io::ErrorKind::InvalidFilename.into()))?;
     inspection.pack_database(path)?;
@@ -65,7 +67,7 @@ pub(crate) fn pack(
     left_out.extend(NEVER_PACKED.map(str::to_owned));
     let page = Page::read(session, inspection, report)?;
     let name = format!("postmortem-{}", report.run.run.number);
-    let bytes = outfile::write(to, |out| {
+    let bytes = outfile::write(session, to, |out| {
         let mut archive = Archive::begin(out, &name, report)?;
         archive.add("README.txt", read_me(report, &left_out).as_bytes())?;
         archive.add("report.txt", &as_text(report)?)?;

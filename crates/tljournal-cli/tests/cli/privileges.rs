@@ -277,3 +277,52 @@ fn g13_rows_that_were_made_by_hand_make_root_change_nothing_of_its_own() {
     // And work goes on.
     project.ok_as(ROOT, &["put", "build/last", "--from", "content"]);
 }
+
+/// They were root's, for root alone, also where they replaced a file of the user.
+#[test]
+fn g13_what_root_writes_about_a_project_is_for_its_owner() {
+    if !there_are_users() {
+        return;
+    }
+    let project = Project::of_owner();
+    project.run_as(OWNER, &["exec", "--", "false"]);
+    for (name, user, mode) in [
+        ("own", OWNER, 0o755),
+        ("others", OTHER, 0o755),
+        ("open", ROOT, 0o1777),
+    ] {
+        fs::create_dir(project.at(name)).unwrap();
+        chown(project.at(name), Some(user), Some(user)).unwrap();
+        set_mode(project.at(name), mode);
+    }
+    let writing: [&[&str]; 4] = [
+        &["report", "--html"],
+        &["export", "--format", "jsonl", "-o"],
+        &["postmortem", "--html"],
+        &["postmortem", "--bundle"],
+    ];
+    for (n, args) in writing.iter().enumerate() {
+        for (at, planted, owner) in [
+            ("own/new", None, OWNER),
+            ("own/replaced", Some(OWNER), OWNER),
+            ("own/others", Some(OTHER), OWNER),
+            ("open/new", None, ROOT),
+            ("open/replaced", Some(OWNER), OWNER),
+            // Who has put a file there may not be who is to read about the project.
+            ("open/planted", Some(OTHER), ROOT),
+            ("others/new", None, ROOT),
+        ] {
+            let at = format!("{at}{n}");
+            if let Some(user) = planted {
+                project.write_as(user, &at, "old");
+            }
+            project.ok_as(ROOT, &[args, &[at.as_str()][..]].concat());
+            let meta = fs::metadata(project.at(&at)).unwrap();
+            assert_eq!(
+                (meta.uid(), meta.mode() & 0o777),
+                (owner, 0o600),
+                "{args:?} {at}"
+            );
+        }
+    }
+}

@@ -5,8 +5,9 @@
     reason = "these are the caller's files, which lie outside the journal and are only read"
 )]
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use tljournal::disk::{Disk, Source};
@@ -40,20 +41,16 @@ impl std::str::FromStr for Input {
 
 impl Input {
     /// The whole text of a description.
-    pub(crate) fn read_description(&self) -> Result<Vec<u8>, Failure> {
-        let (name, read) = match self {
-            Self::Stdin => ("standard input".to_owned(), read_some(Stdin::open()?)),
+    pub(crate) fn read_description(&self, wait: Option<Duration>) -> Result<Vec<u8>, Failure> {
+        let (name, from): (_, Box<dyn Read>) = match self {
+            Self::Stdin => ("standard input".to_owned(), Box::new(Stdin::open()?)),
             Self::Path(path) => (
                 format!("`{}`", path.as_str().escape_debug()),
-                File::open(path).and_then(read_some),
+                open(path, wait)?,
             ),
         };
-        let bytes = match read {
-            Err(error) if is_absent(&error) => {
-                return Err(Failure::Usage(format!("there is no {name}")));
-            }
-            read => read.map_err(|source| Failure::io(format!("read {name}"), source))?,
-        };
+        let bytes =
+            read_some(from).map_err(|source| Failure::io(format!("read {name}"), source))?;
         if bytes.len() as u64 > DESCRIPTION_BYTES_MAX {
             let limit = DESCRIPTION_BYTES_MAX >> 20;
             return Err(Failure::Usage(format!(
@@ -105,10 +102,26 @@ pub(crate) fn file_payload(path: &Utf8Path, progress: &Progress) -> Result<Paylo
 }
 
 /// The whole content of a file that is not large.
-pub(crate) fn content(path: &Utf8Path) -> Result<Vec<u8>, Failure> {
+pub(crate) fn content(path: &Utf8Path, wait: Option<Duration>) -> Result<Vec<u8>, Failure> {
+    let mut content = Vec::new();
+    match open(path, wait)?.read_to_end(&mut content) {
+        Ok(_) => Ok(content),
+        Err(source) => {
+            let shown = path.as_str().escape_debug();
+            Err(Failure::io(format!("read `{shown}`"), source))
+        }
+    }
+}
+
+/// Opens a file or a pipe, whose writer is waited for when it is read.
+fn open(path: &Utf8Path, wait: Option<Duration>) -> Result<Box<dyn Read>, Failure> {
     let _meta = look(path)?;
-    let shown = path.as_str().escape_debug();
-    fs::read(path).map_err(|source| Failure::io(format!("read `{shown}`"), source))
+    Ok(
+        match Disk::default().open_source(path).map_err(Error::from)? {
+            Source::File(file) => Box::new(file),
+            Source::Pipe(pipe) => Box::new(pipe.waits_at_most(wait)),
+        },
+    )
 }
 
 /// A directory or archive to be installed.

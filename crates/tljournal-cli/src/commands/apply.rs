@@ -44,7 +44,7 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
-    let text = args.description.read_description()?;
+    let text = args.description.read_description(session.lock_wait())?;
     let description = Description::parse(&text)?;
     drop(text);
     let changes = description.changes;

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use camino::Utf8PathBuf;
 use serde_json::json;
 use tljournal::{Digest, NamedPath};
@@ -48,7 +50,7 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
-    let verified = verified(args)?;
+    let verified = verified(session, args)?;
     let dir = session.below_root(&args.dir)?;
     let state = State::with(session.work()?).for_run_around();
     let own = state.journal().run_id()?;
@@ -81,10 +83,10 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn verified(args: &Args) -> Result<Verified, Failure> {
+fn verified(session: &Session, args: &Args) -> Result<Verified, Failure> {
     let digest = match args.digest {
         Some(digest) => digest,
-        None => digest_over(&args.over)?,
+        None => digest_over(&args.over, session.lock_wait())?,
     };
     let sdk = Verified::sdk(digest, &args.sdk);
     match (args.level, args.kits.is_empty()) {
@@ -97,10 +99,10 @@ fn verified(args: &Args) -> Result<Verified, Failure> {
     }
 }
 
-fn digest_over(paths: &[Utf8PathBuf]) -> Result<Digest, Failure> {
+fn digest_over(paths: &[Utf8PathBuf], wait: Option<Duration>) -> Result<Digest, Failure> {
     let mut contents = Vec::new();
     for path in paths {
-        contents.push((path.as_str(), files::content(path)?));
+        contents.push((path.as_str(), files::content(path, wait)?));
     }
     let contents = contents.iter();
     let contents = contents.map(|(name, content)| (*name, content.as_slice()));

@@ -107,3 +107,37 @@ fn sockets_and_devices_are_refused_by_name() {
         }
     }
 }
+
+/// They were opened as files, which waits for a writer without a word.
+#[test]
+fn descriptions_and_verified_files_may_be_pipes() {
+    let over: [&str; 7] = [
+        "tag",
+        "write",
+        "--sdk",
+        "a-1@v (s)",
+        "--over",
+        "pipe",
+        "build/tags",
+    ];
+    let reads: [&[&str]; 2] = [&["apply", "pipe"], &over];
+    for read in reads {
+        let project = Project::new();
+        project.fifo("pipe");
+        let mut running = project.start(read);
+        let told = running.warning();
+        assert!(
+            told.contains("waiting for a writer of the pipe `pipe`"),
+            "{told}"
+        );
+        let writer = File::options()
+            .write(true)
+            .open(project.at("pipe"))
+            .unwrap();
+        write(writer, br#"{"changes": [{"remove": "build/none"}]}"#);
+        assert_eq!(running.ended(), 0, "{read:?}");
+        let limited = [&["--lock-wait", "0.1"], read].concat();
+        let done = project.run(&limited);
+        assert!(done.code != 0 && done.err.contains("no writer"), "{done:?}");
+    }
+}

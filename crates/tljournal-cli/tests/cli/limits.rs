@@ -51,7 +51,7 @@ fn g10_a_limit_of_file_sizes_is_an_error_and_loses_nothing() {
             let mut command = Command::new("bash");
             command.args(["-c", &script, "bash"]).args(args);
             let done = done(command.current_dir(project.path()).output().unwrap());
-            let explains = done.code == 0 || done.err.contains("error: ");
+            let explains = done.code == 0 || done.err.contains("tljournal: ");
             assert!(done.code < 10 && explains, "{kib} {args:?}: {done:?}");
         }
         assert_eq!(project.text("build/f"), "x".repeat(100_000), "{kib}");

@@ -149,6 +149,32 @@ fn g12_old_evidence_with_an_obstacle_in_it_displaces_no_new_one() {
     });
 }
 
+/// Root cleared up with the rights of the home's owner, and the finding named a command that the owner could not run.
+#[test]
+fn g12_the_command_that_a_finding_names_is_for_the_user_who_reads_it() {
+    if !is_root() {
+        return;
+    }
+    let place = Place::of(USER);
+    place.write("build/d/id_rsa", "-----BEGIN PRIVATE KEY-----");
+    let of_root = place.at("build/d/r");
+    fs::create_dir(&of_root).unwrap();
+    fs::write(of_root.join("f"), "x").unwrap();
+    fs::set_permissions(&of_root, fs::Permissions::from_mode(0o700)).unwrap();
+    place.works(&["rm", "build/d"]);
+    place.project.ok(&["recover"]);
+    for (is_root, done) in [
+        (false, place.run(&["fsck", "--json"])),
+        (true, place.project.run(&["fsck", "--json"])),
+    ] {
+        let findings = done.json()["findings"].clone();
+        let advice = findings[0]["advice"].as_str().unwrap();
+        assert_eq!(findings[0]["code"], "left-behind", "{findings}");
+        assert!(advice.contains("rm -rf"), "{advice}");
+        assert_eq!(advice.contains("sudo"), !is_root, "{advice}");
+    }
+}
+
 /// Something of every kind, in the place and with the name of what belongs there, or with another.
 fn strays(dir: &Path, name: &[u8], uid: u32) -> Vec<PathBuf> {
     let kinds = [

@@ -44,6 +44,38 @@ fn g9_a_directory_with_what_no_tree_can_hold_is_kept_and_what_can_come_back_does
     assert!(!holding(&project.at("build/.state/txn"), "odd").is_empty());
 }
 
+/// A key in a directory that its owner had closed stayed below `.state`, in kept content and in evidence.
+#[test]
+fn g13_keys_in_what_their_owner_closed_are_not_kept() {
+    if !is_root() {
+        return;
+    }
+    let (body, kind) = ("MC4CAQAwBQYDK2Vw".repeat(4), "PRIVATE KEY");
+    let key = format!("-----BEGIN {kind}-----\n{body}\n-----END {kind}-----\n");
+    for (path, mode) in [
+        ("build/x/s", 0o000),
+        ("build/x/s", 0o300),
+        ("build/x/s", 0o500),
+        ("build/x/s/plain", 0o000),
+        ("build/x/s/plain", 0o200),
+        ("build/x", 0o500),
+    ] {
+        let (place, story) = (Place::of(USER), format!("{path} with mode {mode:o}"));
+        place.write("new/f", "1");
+        place.works(&["tree", "install", "build/x", "--from", "new"]);
+        place.write("build/x/s/plain", &key);
+        place.write("build/x/s/work", "hours of work");
+        fs::set_permissions(place.at(path), fs::Permissions::from_mode(mode)).unwrap();
+        place.write("new/f", "2");
+        place.works(&["tree", "install", "build/x", "--from", "new"]);
+        place.works(&["gc"]);
+        let state = place.at("build/.state");
+        assert_eq!(holding(&state, &body), "", "{story}");
+        assert!(!holding(&state, "hours of work").is_empty(), "{story}");
+        assert_eq!(place.findings("left-behind").len(), 0, "{story}");
+    }
+}
+
 /// The name of what is set aside repeats the old one, and was too long then.
 #[test]
 fn g12_edits_of_files_with_the_longest_names_are_set_aside() {
@@ -101,8 +133,18 @@ fn g12_evidence_on_another_filesystem_is_copied_whole_or_stays_and_stops_nothing
         mode: 0o700,
         is_filled: true,
     };
-    let copied = [Socket, Fifo, Device, NotUtf8, LongName, LongWideName];
-    let stays = [closed, Closed(0), Closed(0o400), Deep];
+    // What its owner closed is opened: it may hold keys.
+    let copied = [
+        Socket,
+        Fifo,
+        Device,
+        NotUtf8,
+        LongName,
+        LongWideName,
+        Closed(0),
+        Closed(0o400),
+    ];
+    let stays = [closed, Deep];
     for uid in [USER, 0] {
         for obstacle in copied.into_iter().chain(stays) {
             let Some(place) = beside(obstacle, uid) else {

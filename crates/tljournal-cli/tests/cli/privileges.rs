@@ -7,8 +7,10 @@ use std::os::unix::fs::{MetadataExt, chown, symlink};
 use camino::Utf8PathBuf;
 use tljournal_tests::forge;
 
-use crate::users::{OTHER, OWNER, ROOT, all_below, of_root, set_mode, there_are_users};
-use crate::world::{Project, listing};
+use crate::users::{
+    GROUP, OTHER, OWNER, ROOT, all_below, of_root, set_attribute, set_mode, there_are_users,
+};
+use crate::world::{Project, listing, run_with_input};
 
 /// Every kind of command that writes, each of which works again and again.
 const WRITING: [&[&str]; 18] = [
@@ -150,7 +152,7 @@ fn g13_a_file_that_root_replaces_keeps_its_owner_and_a_new_one_is_that_of_its_di
     // Nothing new runs as another user because something old did.
     project.write_as(OTHER, "build/theirs", "old");
     set_mode(project.at("build/theirs"), 0o4750);
-    let done = crate::world::run_with_input(project.command(&["put", "build/theirs"]), b"newer");
+    let done = run_with_input(project.command(&["put", "build/theirs"]), b"newer");
     assert_eq!(done.code, 0, "{done:?}");
     let meta = fs::metadata(project.at("build/theirs")).unwrap();
     assert_eq!((meta.uid(), meta.mode() & 0o7777), (OTHER, 0o750));
@@ -211,6 +213,95 @@ fn g13_no_way_of_putting_content_back_makes_it_run_as_root() {
                 );
             }
         }
+    }
+}
+
+/// A member of the group that shares a home of root wrote into a file and recorded its new digest with mode 04755.
+/// Root put the content back, with the recorded mode.
+#[test]
+fn g13_what_a_group_could_have_recorded_gives_no_set_id_bits() {
+    if !there_are_users() {
+        return;
+    }
+    let ways: [&[&str]; 4] = [
+        &["undo", "2"],
+        &["restore", "build/x", "--at", "1"],
+        &["fsck", "--repair", "build/y"],
+        &["restore", "build/t/x", "--at", "3"],
+    ];
+    for (home_mode, stays) in [(0o755, true), (0o2775, false), (0o757, false)] {
+        for way in ways {
+            let said = format!("{home_mode:o} {way:?}");
+            let project = Project::bare();
+            fs::create_dir(project.at("build")).unwrap();
+            chown(project.at("build"), None, Some(GROUP)).unwrap();
+            set_mode(project.at("build"), home_mode);
+            project.ok(&["init"]);
+            project.write("program", "x");
+            project.write("other", "y");
+            for args in [
+                &["put", "build/x", "--from", "program", "--mode", "4755"][..],
+                &["put", "build/x", "--from", "other"],
+                &["put", "build/t/x", "--from", "program", "--mode", "4755"],
+                &["rm", "build/t"],
+                &["put", "build/y", "--from", "program", "--mode", "4755"],
+            ] {
+                project.ok(args);
+            }
+            set_mode(project.at("build/y"), 0o755);
+            project.run(way);
+            let name = way
+                .iter()
+                .find(|arg| arg.contains('/'))
+                .unwrap_or(&"build/x");
+            assert_eq!(project.text(name), "x", "{said}");
+            let mode = fs::metadata(project.at(name)).unwrap().mode() & 0o7777;
+            assert_eq!(mode, if stays { 0o4755 } else { 0o755 }, "{said}");
+        }
+    }
+}
+
+/// A user gave a set-id program of root a name in the project, and root put the user's content there.
+#[test]
+fn g13_new_content_gets_no_privileges_from_a_program_that_another_user_put_there() {
+    if !there_are_users() {
+        return;
+    }
+    const CAPABILITY: [u8; 20] = [1, 0, 0, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    for (dir, mode, links, stays) in [
+        (ROOT, 0o755, 1, true),
+        (ROOT, 0o755, 2, false),
+        (ROOT, 0o1777, 1, false),
+        (ROOT, 0o775, 1, false),
+        (OWNER, 0o755, 1, false),
+    ] {
+        let said = format!("in a directory {mode:o} of {dir}, {links} names");
+        let project = Project::of_owner();
+        for name in ["build/d/suid", "build/d/capable"] {
+            project.write(name, "old");
+            if links > 1 {
+                fs::hard_link(project.at(name), project.at(name).with_extension("2")).unwrap();
+            }
+        }
+        set_mode(project.at("build/d/suid"), 0o6755);
+        set_attribute(
+            project.at("build/d/capable"),
+            "security.capability",
+            &CAPABILITY,
+        );
+        chown(project.at("build/d"), Some(dir), Some(dir)).unwrap();
+        set_mode(project.at("build/d"), mode);
+        for name in ["build/d/suid", "build/d/capable"] {
+            let done = run_with_input(project.command(&["put", name]), b"new");
+            assert_eq!(done.code, 0, "{said}: {done:?}");
+        }
+        let meta = fs::metadata(project.at("build/d/suid")).unwrap();
+        let wanted = if stays { 0o6755 } else { 0o755 };
+        assert_eq!((meta.uid(), meta.mode() & 0o7777), (ROOT, wanted), "{said}");
+        let mut value = [0; 20];
+        let capable = project.at("build/d/capable");
+        let has = rustix::fs::getxattr(&capable, "security.capability", &mut value).is_ok();
+        assert_eq!(has, stays, "{said}");
     }
 }
 

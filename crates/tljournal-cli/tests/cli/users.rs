@@ -11,6 +11,10 @@ use crate::world::{Done, Project, done};
 pub(crate) const OWNER: u32 = 54_321;
 /// Another one.
 pub(crate) const OTHER: u32 = 54_322;
+/// A group that several users are in.
+pub(crate) const GROUP: u32 = 54_999;
+/// A user who is in that group and owns nothing.
+pub(crate) const MEMBER: u32 = 54_323;
 /// Whoever may do everything.
 pub(crate) const ROOT: u32 = 0;
 
@@ -31,6 +35,12 @@ pub(crate) fn set_mode(path: impl AsRef<Path>, mode: u32) {
     fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
 }
 
+/// Sets an extended attribute.
+pub(crate) fn set_attribute(path: impl AsRef<Path>, name: &str, value: &[u8]) {
+    let flags = rustix::fs::XattrFlags::empty();
+    rustix::fs::setxattr(path.as_ref(), name, value, flags).unwrap();
+}
+
 impl Project {
     /// A project of a user who is not root, with a journal.
     pub(crate) fn of_owner() -> Self {
@@ -48,6 +58,12 @@ impl Project {
             command.uid(user).gid(user);
         }
         done(command.output().unwrap())
+    }
+
+    /// Runs a command as a user who is in [`GROUP`].
+    pub(crate) fn run_in_group(&self, user: u32, args: &[&str]) -> Done {
+        let mut command = self.command(args);
+        done(command.uid(user).gid(GROUP).output().unwrap())
     }
 
     /// Runs as a user what has to work.

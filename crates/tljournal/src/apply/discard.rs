@@ -201,8 +201,9 @@ fn discard_one(
     }
     // A tree with edits is quarantined without the keys in it. An unedited tree stays complete until it is deleted:
     // with a part missing it would look edited after an interruption.
+    // Only what was weighed to its end is known to hold no keys.
     let goes_aside = is_drift
-        && (weight != Weight::KeyMaterial
+        && (matches!(weight, Weight::Bytes(_))
             || kept::remove_keys(
                 &engine.key_material,
                 &engine.home.shown(&change.place),
@@ -348,7 +349,8 @@ fn keep_aside(
             let group = engine.home.group_of(id);
             let path = RelPath::new(&engine.home.shown(&change.place))
                 .unwrap_or(change.place.path.clone());
-            let (group, _) = engine.home.set_aside_within(&group, dir, name, &path)?;
+            let group = (&*group, engine.home.is_closed_to_group(&change.place)?);
+            let (group, _) = engine.home.set_aside_within(group, dir, name, &path)?;
             record_drift(engine, id, change, &format!("{group}/{path}"), &[])
         }
         Spot::Beside(_) => {
@@ -371,7 +373,8 @@ fn keep_part_aside(
         return Ok(());
     };
     let group = engine.home.group_named(id, whole.place.path.name());
-    let (kept, is_first) = engine.home.set_aside_within(&group, dir, name, &inside)?;
+    let group = (&*group, engine.home.is_closed_to_group(&change.place)?);
+    let (kept, is_first) = engine.home.set_aside_within(group, dir, name, &inside)?;
     match is_first {
         true => record_drift(engine, id, whole, &kept, &[]),
         false => Ok(()),

@@ -153,7 +153,7 @@ pub(crate) fn is_root() -> bool {
 }
 
 /// The user who owns what calls create now. A thread that was started while acting inherits the rights.
-pub(super) fn writer() -> u32 {
+pub(crate) fn writer() -> u32 {
     rights().files
 }
 

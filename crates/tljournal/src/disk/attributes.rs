@@ -2,12 +2,12 @@
 
 use std::os::fd::{AsFd, AsRawFd};
 
-use rustix::fs::{Gid, XattrFlags};
+use rustix::fs::{Gid, Mode, OFlags, XattrFlags};
 use rustix::io::Errno;
 
 use super::acting::is_root;
 use super::{Detail, Dir, DiskError, NewFile, Verb};
-use crate::model::{ACL, Attribute, Attributes, DEFAULT_ACL};
+use crate::model::{ACL, Attribute, Attributes, DEFAULT_ACL, Stat};
 
 /// The initial size of the buffer for a list of names or a value.
 const BYTES_AT_FIRST: usize = 256;
@@ -73,6 +73,29 @@ impl Dir {
             self.set_own_meta(stat.mode | 0o700, stat.mtime)?;
         }
         Ok(had)
+    }
+
+    /// Removes the access ACL of an entry of the journal, if it has one. The mode, which is set first, stays as it is.
+    ///
+    /// # Errors
+    /// [`DiskError`] when the call fails; `EAGAIN` if the name leads to another inode by now.
+    pub(crate) fn remove_acl(&self, name: &str, stat: &Stat) -> Result<(), DiskError> {
+        if self.attributes(name)?.get(ACL).is_none() {
+            return Ok(());
+        }
+        let (shown, flags) = (|| self.path.join(name), OFlags::PATH | OFlags::NOFOLLOW);
+        self.disk
+            .call(Verb::SetAttribute, shown, Detail::default(), || {
+                self.as_its_owner(|| {
+                    let fd = self.open_beneath(name, flags, Mode::empty())?;
+                    if self.disk.stat_fd(&fd)?.identity != stat.identity {
+                        return Err(Errno::AGAIN);
+                    }
+                    // The magic link refers to the open inode, whatever has the name by now.
+                    let held = format!("/proc/self/fd/{}", fd.as_raw_fd());
+                    rustix::fs::removexattr(held.as_str(), ACL)
+                })
+            })
     }
 
     /// Sets the group of this directory; returns false if that is not permitted.

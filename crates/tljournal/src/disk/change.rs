@@ -180,8 +180,16 @@ impl Dir {
     /// [`DiskError`] when the call fails; `EPERM`, for root too, if the entry belongs to another user than this
     /// directory and this directory is not root's.
     pub fn set_dir_mode(&self, name: impl AsRef<OsStr>, mode: u32) -> Result<(), DiskError> {
-        let name = name.as_ref();
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        self.set_mode_of(name.as_ref(), mode, OFlags::DIRECTORY)
+    }
+
+    pub(super) fn set_mode_of(
+        &self,
+        name: &OsStr,
+        mode: u32,
+        kind: OFlags,
+    ) -> Result<(), DiskError> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC | kind;
         let detail = Detail {
             offset: mode.into(),
             ..Detail::default()

@@ -21,6 +21,7 @@
 mod acting;
 mod attributes;
 mod change;
+mod closed;
 mod copy;
 mod data;
 mod dir;
@@ -39,7 +40,7 @@ mod system;
 mod watch;
 mod witness;
 
-pub(crate) use acting::{Acting, Owner, forget_rights, is_root, mode_of};
+pub(crate) use acting::{Acting, Owner, forget_rights, is_root, mode_of, writer};
 pub(crate) use attributes::is_own_of_root;
 pub(crate) use data::data_in;
 pub use dir::Dir;

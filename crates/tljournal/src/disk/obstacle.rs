@@ -25,6 +25,8 @@ enum ObstacleKind {
     Immutable,
     /// An append-only entry.
     AppendOnly,
+    /// A directory that its owner, who is this user, closed.
+    Closed,
     /// A directory of another user.
     Foreign(u32),
     /// A read-only filesystem.
@@ -91,8 +93,11 @@ impl Dir {
             Some(ObstacleKind::Immutable)
         } else if attributes.contains(StatxAttributes::APPEND) {
             Some(ObstacleKind::AppendOnly)
+        } else if is_foreign {
+            Some(ObstacleKind::Foreign(stat.uid))
         } else {
-            is_foreign.then_some(ObstacleKind::Foreign(stat.uid))
+            let is_closed = stat.kind == Kind::Dir && uid != 0 && stat.mode & 0o700 != 0o700;
+            is_closed.then_some(ObstacleKind::Closed)
         }
     }
 
@@ -115,6 +120,7 @@ impl fmt::Display for Obstacle {
             ObstacleKind::Mount => write!(f, "`{path}` is a mount point"),
             ObstacleKind::Immutable => write!(f, "`{path}` is immutable"),
             ObstacleKind::AppendOnly => write!(f, "`{path}` is append-only"),
+            ObstacleKind::Closed => write!(f, "`{path}` is closed to its owner"),
             ObstacleKind::Foreign(uid) => write!(f, "`{path}` belongs to user {uid}"),
             ObstacleKind::ReadOnly => write!(f, "the filesystem of `{path}` is read-only"),
         }
@@ -142,10 +148,17 @@ pub(crate) fn removal(top: &Utf8Path, obstacles: &[Obstacle]) -> String {
     if !of(&[ObstacleKind::Immutable, ObstacleKind::AppendOnly]).is_empty() {
         commands.push(format!("sudo chattr -R -i -a {top}"));
     }
-    let sudo = match obstacles.is_empty() {
-        true => "",
-        false => "sudo ",
+    let needs_root = |it: &Obstacle| it.kind != ObstacleKind::Closed;
+    let sudo = match obstacles.iter().any(needs_root) {
+        true => "sudo ",
+        false => "",
     };
+    if sudo.is_empty() && !obstacles.is_empty() {
+        // Files keep their modes: they may have other names.
+        commands.push(format!(
+            "find {top} -xdev -type d -exec chmod u+rwx {{}} \\;"
+        ));
+    }
     commands.push(format!("{sudo}rm -rf --one-file-system {top}"));
     commands.join(" && ")
 }
@@ -174,6 +187,10 @@ mod tests {
         assert_eq!(
             removal(top, &[]),
             r"rm -rf --one-file-system '/p/it'\''s 1'"
+        );
+        assert_eq!(
+            removal(Utf8Path::new("/p/x"), &[at("/p/x/d", ObstacleKind::Closed)]),
+            r"find /p/x -xdev -type d -exec chmod u+rwx {} \; && rm -rf --one-file-system /p/x"
         );
         let all = [
             at("/p/x/m", ObstacleKind::Mount),

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use super::acting::{Owner, is_root, writer};
 use super::file::give;
 use super::{Detail, Dir, DiskError, LEVELS_MAX, NewFile, Verb};
-use crate::model::{Access, Kind, Stat};
+use crate::model::{ACL, Access, Kind, Stat};
 
 impl Dir {
     /// The same directory with this access for files of the journal; handles opened through it inherit the access.
@@ -20,6 +20,11 @@ impl Dir {
             access,
             ..self.clone()
         }
+    }
+
+    /// The access for files of the journal.
+    pub(crate) fn access(&self) -> Access {
+        self.access
     }
 
     /// Creates a directory of the journal if it is missing, and opens it. An entry of another kind, or one that this
@@ -103,6 +108,10 @@ impl Dir {
     pub(crate) fn create_own_file(&self, name: &str) -> Result<NewFile, DiskError> {
         let file = self.create_file(name, self.access.file_mode())?;
         self.restrict_open(&file, name)?;
+        if file.attributes()?.get(ACL).is_some() {
+            // From the default ACL of the directory.
+            file.remove_attribute(ACL)?;
+        }
         Ok(file)
     }
 

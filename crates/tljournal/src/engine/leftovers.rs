@@ -5,16 +5,16 @@ use crate::ambient;
 use crate::catalog::{LeftoverRow, Sync};
 use crate::disk::unless_gone;
 use crate::error::Error;
-use crate::home::{LeftoverChanges, TXN};
+use crate::home::{Left, LeftoverChanges, TXN};
 use crate::model::{EventKind, RelPath, TxnId};
 
 impl Engine {
-    /// Learns what could not be cleaned up. What this user tried in this boot is left alone.
+    /// Learns what could not be cleaned up. What was tried in this boot with the same rights is left alone.
     pub(crate) fn know_leftovers(&self, rows: &[LeftoverRow]) {
-        let (uid, boot) = (ambient::uid(), ambient::boot_id());
+        let boot = ambient::boot_id();
         let known = rows.iter().map(|row| {
-            let is_tried = row.uid == uid && row.boot == boot;
-            (row.path.clone(), is_tried)
+            let tried_by = (row.boot == boot).then_some(row.uid);
+            (row.path.clone(), tried_by)
         });
         self.home.leftovers.know(known);
     }
@@ -64,10 +64,10 @@ impl Engine {
             for path in &changes.cleared {
                 catalog.forget_leftover(path)?;
             }
-            for (path, reason) in &changes.left {
+            for Left { path, uid, reason } in &changes.left {
                 let row = LeftoverRow {
                     path: path.clone(),
-                    uid: ambient::uid(),
+                    uid: *uid,
                     boot: ambient::boot_id().to_owned(),
                     reason: reason.clone(),
                 };

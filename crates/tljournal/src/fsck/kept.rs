@@ -1,5 +1,6 @@
 use super::check::{Check, Stop};
 use super::finding::Subject;
+use super::staging::is_closed_by_another;
 use super::{Code, Finding};
 use crate::catalog::{KeptRow, Written};
 use crate::disk::Dir;
@@ -25,6 +26,9 @@ impl Check<'_> {
     }
 
     fn kept_of(&mut self, txns: &Dir, row: &KeptRow) -> Result<(), Stop> {
+        if is_closed_by_another(txns, row.id)? {
+            return Ok(());
+        }
         match unless_gone(txns.open_dir(&row.id.to_string()))? {
             None if self.is_kept(row)? => {
                 let finding = Finding::new(Code::KeptMissing, self.shown_kept(row, None));

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use super::check::{Check, Stop};
 use super::finding::Subject;
 use super::{Code, Finding};
+use crate::ambient;
 use crate::disk::{Dir, removal};
 use crate::home::{STAGED_PATHS, TXN};
 use crate::model::{RelPath, TxnId};
@@ -14,10 +15,10 @@ const MEND: &str = "fix the reported error, then run `tljournal fsck --repair`, 
 impl Check<'_> {
     /// Reports leftovers that could not be deleted and still exist.
     pub(super) fn leftovers(&mut self) -> Result<(), Stop> {
-        let mut reasons: BTreeMap<String, Vec<(u32, String)>> = BTreeMap::new();
+        let mut reasons: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for row in self.look.ask(|catalog| catalog.leftovers())? {
             let of_path = reasons.entry(row.path).or_default();
-            of_path.push((row.uid, row.reason));
+            of_path.push(row.reason);
         }
         for (path, reasons) in reasons {
             let Ok(path) = RelPath::new(&path) else {
@@ -29,7 +30,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn left_behind(&mut self, path: &RelPath, reasons: &[(u32, String)]) -> Result<(), Stop> {
+    fn left_behind(&mut self, path: &RelPath, reasons: &[String]) -> Result<(), Stop> {
         let look = self.look;
         let (Some(parent), name) = (path.parent(), path.name()) else {
             return Ok(());
@@ -40,15 +41,13 @@ impl Check<'_> {
         if dir.stat(name)?.is_none() {
             return Ok(());
         }
-        let told = reasons.iter().map(|(_, reason)| reason.as_str());
-        let told: Vec<_> = told.collect();
-        let uid = reasons.first().map_or(0, |(uid, _)| *uid);
         let id = name.parse::<TxnId>().ok();
         let id = id.filter(|_| parent.as_str() == TXN);
         let advice = match id.is_some() && is_empty(&dir, name) {
             true => MEND.to_owned(),
             false => {
-                let mut obstacles = dir.obstacles(name.as_ref(), uid);
+                // The command is for the user who reads this, whoever tried it before.
+                let mut obstacles = dir.obstacles(name.as_ref(), ambient::uid());
                 obstacles.extend(dir.read_only());
                 format!("`{}`", removal(&dir.path().join(name), &obstacles))
             }
@@ -59,7 +58,7 @@ impl Check<'_> {
         };
         let shown = look.shown_own("", path.as_str());
         let mut finding = Finding::new(Code::LeftBehind, shown)
-            .actual(told.join("; "))
+            .actual(reasons.join("; "))
             .written_by(row.and_then(|row| look.txn(row.row)))
             .about(Subject::Left(path.clone()));
         finding.advice = advice;

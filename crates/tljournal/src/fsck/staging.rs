@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use super::check::{Check, Stop};
 use super::finding::Subject;
 use super::{Code, Finding};
+use crate::ambient;
 use crate::catalog::{ScannedEntry, TxnRow};
 use crate::disk::{Dir, DiskError, unless_gone};
 use crate::error::Error;
@@ -37,7 +38,7 @@ impl Check<'_> {
     fn staged(&mut self, txns: &Dir, id: TxnId) -> Result<(), Stop> {
         let look = self.look;
         let row = look.ask(|catalog| catalog.txn(id))?;
-        if self.is_left_behind(&txn_path(id))? {
+        if self.is_left_behind(&txn_path(id))? || is_closed_by_another(txns, id)? {
             return Ok(());
         }
         let is_dir = |stat: Stat| stat.kind == Kind::Dir;
@@ -157,6 +158,19 @@ impl Check<'_> {
 
 fn is_over(row: &TxnRow) -> bool {
     matches!(row.state, TxnState::Applied | TxnState::Aborted)
+}
+
+/// Whether another user closed the directory of a transaction to the group that shares the home, because of what it
+/// holds.
+pub(super) fn is_closed_by_another(txns: &Dir, id: TxnId) -> Result<bool, DiskError> {
+    const FOR_GROUP: u32 = 0o070;
+    let uid = ambient::uid();
+    let is_shared = txns.own_stat()?.mode & FOR_GROUP != 0;
+    let is_closed = |stat: &Stat| ![0, stat.uid].contains(&uid) && stat.mode & FOR_GROUP == 0;
+    Ok(is_shared
+        && txns
+            .stat(id.to_string())?
+            .is_some_and(|stat| is_closed(&stat)))
 }
 
 /// Whether another process has locked the directory of a transaction; `None` if it does not exist.

@@ -11,7 +11,7 @@ use crate::ambient;
 use crate::disk::{self, Dir, DiskError, Owner};
 use crate::error::Error;
 use crate::lock;
-use crate::model::{Identity, Kind, RelPath, TxnId};
+use crate::model::{Identity, Kind, Place, RelPath, TxnId};
 
 /// The number of quarantined items that are always kept, whatever their size; what one transaction replaced is one
 /// item.
@@ -77,11 +77,24 @@ impl Home {
         Ok(self.aside.path().join(&aside).to_string())
     }
 
+    /// Moves what is at a place to quarantine.
+    pub(crate) fn set_place_aside(&self, place: &Place, dir: &Dir) -> Result<(), Error> {
+        let name = place.path.name();
+        match self.is_closed_to_group(place)? {
+            true => {
+                let group = (&*self.fresh_group(name), true);
+                self.set_aside_within(group, dir, name, &RelPath::new(name)?)?;
+            }
+            false => drop(self.set_aside(dir, name, name)?),
+        }
+        Ok(())
+    }
+
     /// Moves an entry into a group, under a path of its own there; returns the path of the group, and whether it is
-    /// new.
+    /// new. What comes from a closed directory is for the user who moves it.
     pub(crate) fn set_aside_within(
         &self,
-        group: &str,
+        (group, is_closed): (&str, bool),
         dir: &Dir,
         name: &str,
         path: &RelPath,
@@ -91,6 +104,10 @@ impl Home {
         let mut at = self.aside.clone();
         for part in group.split('/') {
             at = at.ensure_own_dir(part)?;
+        }
+        if is_closed {
+            let stat = at.own_stat()?;
+            at.set_own_meta(stat.mode & !0o077, stat.mtime)?;
         }
         let kept = at.path().to_string();
         for part in path
@@ -349,7 +366,7 @@ fn lock_copy(scratch: &Dir) -> Result<(), Error> {
 fn make_movable(dir: &Dir, name: &OsStr) -> Result<(), DiskError> {
     match dir.stat(name)? {
         Some(stat)
-            if stat.kind == Kind::Dir && stat.uid == ambient::uid() && stat.mode & 0o200 == 0 =>
+            if stat.kind == Kind::Dir && stat.uid == disk::writer() && stat.mode & 0o200 == 0 =>
         {
             dir.set_dir_mode(name, stat.mode | 0o700)
         }

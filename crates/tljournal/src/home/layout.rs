@@ -9,7 +9,7 @@ use super::staging::STAGED_PATHS;
 use crate::disk::{self, Acting, Dir, Disk, DiskError, Features};
 use crate::error::{Damage, Error, Unsupported, UsageError};
 use crate::lock;
-use crate::model::{Access, Kind, RelPath, Stat, TxnId};
+use crate::model::{ACL, Access, Kind, RelPath, Stat, TxnId};
 
 /// The database.
 pub(crate) const DATABASE: &str = ".state.db";
@@ -85,7 +85,8 @@ impl Home {
             false => open_there(&root_dir, root, home)?,
         };
         let (root_stat, home_stat) = (root_dir.own_stat()?, dir.own_stat()?);
-        let dir = dir.used_by(Access::of_home(&home_stat));
+        let attributes = dir.own_attributes()?;
+        let dir = dir.used_by(Access::of_home(&home_stat, attributes.get(ACL)));
         let state = if create {
             if dir.stat(STATE)?.is_none() {
                 refuse_unsuitable(&dir)?;
@@ -157,7 +158,7 @@ impl Home {
 
     /// Removes the access that homes of older versions gave to other users, if `.state` still gives any.
     fn restrict_layout(&self) {
-        let access = Access::of_home(&self.home_stat);
+        let access = self.dir.access();
         if access.is_of(&self.state_stat, access.dir_mode()) {
             return;
         }
@@ -165,7 +166,8 @@ impl Home {
         self.restrict(&self.dir, STATE, &self.state_stat);
         let is_own = |name: &str| [TXN, LOCK, LOG, ASIDE, RESERVE].contains(&name);
         self.restrict_entries(&self.state, is_own);
-        self.restrict_entries(&self.txns, |name| name.parse::<TxnId>().is_ok());
+        let is_shared = |name: &str| name.parse::<TxnId>().is_ok() && !self.lists_closed(name);
+        self.restrict_entries(&self.txns, is_shared);
         for dir in self.staged_ids().unwrap_or_default() {
             if let Ok(dir) = self.txns.open_dir(&dir.to_string()) {
                 self.restrict_entries(&dir, |name| name == STAGED_PATHS);
@@ -194,7 +196,8 @@ impl Home {
         if stat.kind == Kind::File && stat.links > 1 {
             return;
         }
-        if let Err(error) = dir.restrict(name, stat) {
+        let restricted = dir.restrict(name, stat);
+        if let Err(error) = restricted.and_then(|()| dir.remove_acl(name, stat)) {
             tracing::debug!(%error, "failed to restrict the access to a file of the journal");
         }
     }

@@ -11,8 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rustix::io::Errno;
 
 use super::layout::TXN;
-use crate::ambient;
-use crate::disk::Dir;
+use crate::disk::{self, Dir};
 use crate::error::{Damage, Error, chain};
 use crate::model::TxnId;
 
@@ -24,18 +23,27 @@ pub(crate) struct Leftovers(Mutex<State>);
 struct State {
     /// The recorded leftovers, of all users.
     recorded: BTreeSet<String>,
-    /// The leftovers that are not tried again.
-    tried: BTreeSet<String>,
+    /// The leftovers that are not tried again, with the user whose rights did not suffice.
+    tried: BTreeSet<(String, u32)>,
     changes: LeftoverChanges,
 }
 
 /// The changes to record.
 #[derive(Debug, Default)]
 pub(crate) struct LeftoverChanges {
-    /// Paths below `.state` that could not be deleted, with the reason.
-    pub(crate) left: Vec<(String, String)>,
+    /// What could not be deleted.
+    pub(crate) left: Vec<Left>,
     /// Paths that no longer exist.
     pub(crate) cleared: Vec<String>,
+}
+
+/// What could not be cleared away.
+#[derive(Debug)]
+pub(crate) struct Left {
+    pub(crate) path: String,
+    /// The user whose rights did not suffice: the owner of the home, if root cleared away.
+    pub(crate) uid: u32,
+    pub(crate) reason: String,
 }
 
 impl LeftoverChanges {
@@ -50,12 +58,12 @@ pub(crate) fn txn_path(id: TxnId) -> String {
 }
 
 impl Leftovers {
-    /// Loads the recorded leftovers, and which of them this user has tried in this boot.
-    pub(crate) fn know(&self, recorded: impl IntoIterator<Item = (String, bool)>) {
+    /// Loads the recorded leftovers, and with the rights of which user each was tried in this boot, if it was.
+    pub(crate) fn know(&self, recorded: impl IntoIterator<Item = (String, Option<u32>)>) {
         let mut state = self.state();
-        for (path, is_tried) in recorded {
-            if is_tried {
-                state.tried.insert(path.clone());
+        for (path, tried_by) in recorded {
+            if let Some(uid) = tried_by {
+                state.tried.insert((path.clone(), uid));
             }
             state.recorded.insert(path);
         }
@@ -68,7 +76,8 @@ impl Leftovers {
 
     /// Whether a leftover is not tried again.
     pub(crate) fn is_tried(&self, path: &str) -> bool {
-        self.state().tried.contains(path)
+        let attempt = (path.to_owned(), disk::writer());
+        self.state().tried.contains(&attempt)
     }
 
     /// All recorded leftovers.
@@ -105,28 +114,30 @@ impl Leftovers {
             tracing::warn!(path, reason, "a cleanup failed and is tried again later");
             return;
         }
-        let obstacles = dir.obstacles(name, ambient::uid());
+        let uid = disk::writer();
+        let obstacles = dir.obstacles(name, uid);
         for obstacle in obstacles.iter().chain(dir.read_only().as_ref()) {
             reason.push_str("; ");
             reason.push_str(&obstacle.to_string());
         }
         let mut state = self.state();
-        if state.tried.insert(path.to_owned()) && state.recorded.insert(path.to_owned()) {
+        if state.tried.insert((path.to_owned(), uid)) && state.recorded.insert(path.to_owned()) {
             tracing::warn!(
                 path,
                 reason,
                 "a leftover cannot be deleted; `tljournal fsck` shows the command that deletes it"
             );
         }
-        if state.changes.left.iter().all(|(other, _)| other != path) {
-            state.changes.left.push((path.to_owned(), reason));
+        if state.changes.left.iter().all(|left| left.path != path) {
+            let path = path.to_owned();
+            state.changes.left.push(Left { path, uid, reason });
         }
     }
 
     /// Records that something no longer exists.
     pub(crate) fn is_gone(&self, path: &str) {
         let mut state = self.state();
-        state.tried.remove(path);
+        state.tried.retain(|(tried, _)| tried != path);
         if state.recorded.remove(path) {
             state.changes.cleared.push(path.to_owned());
         }

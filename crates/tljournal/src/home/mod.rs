@@ -13,6 +13,7 @@
 //! <dir>/.tljournal-<id>-<n>  the same as txn/<id>/<n>, for a target on another filesystem
 //! ```
 
+mod access;
 mod aside;
 mod below;
 mod fence;
@@ -23,6 +24,7 @@ mod logs;
 mod place;
 mod staging;
 
+pub(crate) use access::{RecordedModes, may_others_write};
 pub(crate) use aside::{Copied, GONE};
 pub use below::below_root;
 pub(crate) use below::named_below;
@@ -36,7 +38,7 @@ pub(crate) use layout::{
     REBUILDING, REBUILT, RESERVE, SHM, SHM_SUFFIX, STATE, TXN, WAL, WAL_SUFFIX, is_openable,
     open_there, refuse_without_proc,
 };
-pub(crate) use leftover::{LeftoverChanges, txn_path};
+pub(crate) use leftover::{Left, LeftoverChanges, txn_path};
 pub use logs::GcLog;
 pub(crate) use logs::surplus_logs;
 pub(crate) use place::{Map, Parent};

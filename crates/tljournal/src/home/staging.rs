@@ -2,8 +2,7 @@ use rustix::io::Errno;
 
 use super::Home;
 use super::layout::BESIDE_PREFIX;
-use crate::ambient;
-use crate::disk::{Dir, DiskError};
+use crate::disk::{self, Dir, DiskError};
 use crate::error::Error;
 use crate::lock::{self, Mode, Wait};
 use crate::model::{Anchor, Change, Place, RelPath, Spot, Stat, TxnId};
@@ -78,10 +77,11 @@ impl Home {
     /// Creates the directory of a transaction that is rolled back again, if a power cut lost it: what is moved out of
     /// its targets needs a place.
     pub(crate) fn remake_staging(&self, id: TxnId, changes: &[Change]) -> Result<(), Error> {
-        if changes.iter().any(|change| change.spot == Spot::Home) {
-            self.txns.ensure_own_dir(&id.to_string())?;
+        if changes.iter().all(|change| change.spot != Spot::Home) {
+            return Ok(());
         }
-        Ok(())
+        self.txns.ensure_own_dir(&id.to_string())?;
+        self.shield(id, changes)
     }
 
     /// See [`Staging::claim`]. If its owner made the directory inaccessible, it is made accessible for the cleanup.
@@ -159,7 +159,7 @@ pub(crate) fn out_name(spot_name: &str) -> String {
 }
 
 fn is_own(stat: &Stat) -> bool {
-    stat.uid == ambient::uid()
+    stat.uid == disk::writer()
 }
 
 #[cfg(test)]

@@ -394,7 +394,12 @@ impl Options {
             let clear = || {
                 if let Some(staging) = home.claim_staging(id)? {
                     kept::remove_staged_keys(&self.key_material, &staging)?;
-                    home.set_aside_within(&group, &home.txns, &name, &RelPath::new(&name)?)?;
+                    home.set_aside_within(
+                        (&group, false),
+                        &home.txns,
+                        &name,
+                        &RelPath::new(&name)?,
+                    )?;
                 }
                 Ok(())
             };

@@ -219,7 +219,11 @@ fn held_in(
 
 fn share(look: &Look<'_>, id: TxnId) -> Result<Option<Staging>, Error> {
     match look.own_dir(TXN)? {
-        Some(txns) => Staging::share(&txns, id, Wait::within(look.lock_wait)),
+        Some(txns) => match Staging::share(&txns, id, Wait::within(look.lock_wait)) {
+            // It comes from a directory that is closed to this user.
+            Err(Error::Disk(error)) if error.is(Errno::ACCESS) => Ok(None),
+            shared => shared,
+        },
         None => Ok(None),
     }
 }

@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 
-use crate::ambient;
-use crate::disk::Dir;
+use rustix::io::Errno;
+
+use crate::disk::{self, Dir, DiskError};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::home::{STAGED_PATHS, Staging};
@@ -34,7 +36,10 @@ pub(crate) fn weigh(
     }
     let bytes = match stat.kind {
         Kind::Dir => {
-            let root = dir.open_dir(name)?;
+            let root = match dir.open_dir(name) {
+                Err(error) if error.is(Errno::ACCESS) => return Ok(Weight::No),
+                opened => opened?,
+            };
             let inside = match inside(dir, name)? {
                 Ok(inside) => inside,
                 Err(weight) => return Ok(weight),
@@ -86,7 +91,7 @@ fn inside(dir: &Dir, name: &str) -> Result<Result<Vec<(String, Stat)>, Weight>, 
             keys = tree::is_key(dir, name);
         }
     })?;
-    let uid = ambient::uid();
+    let uid = disk::writer();
     let is_own = |(_, owner): &(String, u32)| *owner == uid;
     Ok(match keys {
         Ok(true) => Err(Weight::KeyMaterial),
@@ -97,7 +102,8 @@ fn inside(dir: &Dir, name: &str) -> Result<Result<Vec<(String, Stat)>, Weight>, 
     })
 }
 
-/// Removes the private keys in a tree; false if the entry itself is a key, by its path or content.
+/// Removes the private keys in a tree that was moved out of its place, or is about to be; false if the entry itself is
+/// a key, by its path or content. What its owner closed is opened: it may hold keys.
 pub(crate) fn remove_keys(
     keys: &KeyMaterial,
     shown: &str,
@@ -107,14 +113,18 @@ pub(crate) fn remove_keys(
         return Ok(false);
     }
     if stat.kind != Kind::Dir {
-        // A file that cannot be read is not deleted on suspicion.
-        return Ok(stat.kind != Kind::File || !tree::is_key(dir, name).unwrap_or(false));
+        return Ok(stat.kind != Kind::File || !holds_key(dir, name.as_ref())?);
     }
+    dir.open_closed(name.as_ref());
     let root = dir.open_dir(name)?;
     let mut removed = Ok(());
+    let remove = |dir: &Dir, name: &OsStr| match holds_key(dir, name)? {
+        true => dir.remove_file(name),
+        false => Ok::<_, DiskError>(()),
+    };
     let survey = dir.survey(name, &mut |dir, name| {
-        if removed.is_ok() && tree::is_key(dir, name).unwrap_or(false) {
-            removed = dir.remove_file(name);
+        if removed.is_ok() {
+            removed = remove(dir, name);
         }
     })?;
     removed?;
@@ -127,17 +137,49 @@ pub(crate) fn remove_keys(
     let mut found: Vec<_> = by_name.filter(|path| keys.is_at(path)).collect();
     let keys = tree::keys_among(&root, &inside);
     found.extend(keys.unwrap_or_default().found);
+    let is_closed = |stat: &Stat| stat.kind == Kind::File && stat.mode & OWNER_READS == 0;
+    for (path, _) in inside.iter().filter(|(_, stat)| is_closed(stat)) {
+        let (parent, name) = parent_of(&root, path)?;
+        if holds_key(&parent, name.as_ref())? {
+            found.push(path);
+        }
+    }
     for path in found {
         // The content of a key directory is removed with it.
         if root.stat(path)?.is_none() {
             continue;
         }
-        match path.rsplit_once('/') {
-            Some((parent, name)) => root.open_dir(parent)?.remove_tree(name)?,
-            None => root.remove_tree(path)?,
-        }
+        let (parent, name) = parent_of(&root, path)?;
+        parent.remove_tree(name)?;
     }
     Ok(true)
+}
+
+/// The mode bit that lets a file's owner read it.
+const OWNER_READS: u32 = 0o400;
+
+/// Whether a file holds a private key. This user's own file is made readable meanwhile; if it has another name, which
+/// that would concern, this name is deleted on suspicion: the content stays. What another user closed is no key.
+fn holds_key(dir: &Dir, name: &OsStr) -> Result<bool, DiskError> {
+    if let Ok(is_key) = tree::is_key(dir, name) {
+        return Ok(is_key);
+    }
+    let own = |stat: &Stat| stat.kind == Kind::File && stat.uid == disk::writer();
+    match dir.stat(name)?.filter(own) {
+        None => Ok(false),
+        Some(stat) if stat.links > 1 => Ok(true),
+        Some(stat) => {
+            let is_key = dir.while_readable(name, &stat, || tree::is_key(dir, name))?;
+            Ok(is_key.unwrap_or(false))
+        }
+    }
+}
+
+fn parent_of<'a>(root: &Dir, path: &'a str) -> Result<(Dir, &'a str), DiskError> {
+    Ok(match path.rsplit_once('/') {
+        Some((parent, name)) => (root.open_dir(parent)?, name),
+        None => (root.clone(), path),
+    })
 }
 
 /// Removes the private keys from the directory of an unknown transaction.

@@ -1,4 +1,4 @@
-use super::Stat;
+use super::{Stat, group_by_acl};
 
 /// Which users may use the journal's own files: the owner of the home, or all members of its group if the group may
 /// write in the home.
@@ -10,8 +10,8 @@ pub struct Access {
     pub group: Option<u32>,
 }
 
-/// The mode bit that lets a group write.
-const GROUP_WRITES: u32 = 0o020;
+/// The permission that lets a group write.
+const WRITES: u32 = 0o2;
 
 impl Access {
     /// One user only, not named here.
@@ -20,13 +20,22 @@ impl Access {
         group: None,
     };
 
-    /// Derived from the mode of the home.
+    /// Derived from the mode of the home and its access ACL, if it has one.
     #[must_use]
-    pub fn of_home(home: &Stat) -> Self {
+    pub fn of_home(home: &Stat, acl: Option<&[u8]>) -> Self {
+        let group = acl.and_then(group_by_acl).unwrap_or(home.mode >> 3);
         Self {
             owner: Some(home.uid),
-            group: (home.mode & GROUP_WRITES != 0).then_some(home.gid),
+            group: (group & WRITES != 0).then_some(home.gid),
         }
+    }
+
+    /// Whether this is for a user in these groups.
+    #[must_use]
+    pub fn is_for(self, uid: u32, groups: &[u32]) -> bool {
+        uid == 0
+            || self.owner == Some(uid)
+            || self.group.is_some_and(|group| groups.contains(&group))
     }
 
     /// The permission bits of a directory.

@@ -102,24 +102,52 @@ impl Attribute {
 /// ACL.
 #[must_use]
 pub fn mode_by_acl(acl: &[u8], mode: u32) -> Option<u32> {
-    const VERSION: [u8; 4] = [2, 0, 0, 0];
-    let (entries, rest) = acl.strip_prefix(&VERSION)?.as_chunks::<8>();
-    if !rest.is_empty() {
-        return None;
-    }
-    let (mut user, mut group, mut mask, mut other) = (7, 7, None, 7);
-    for entry in entries {
-        let permissions = u32::from(entry[2] & 7);
-        match u16::from_le_bytes([entry[0], entry[1]]) {
-            0x01 => user = permissions,
-            0x04 => group = permissions,
-            0x10 => mask = Some(permissions),
-            0x20 => other = permissions,
-            _ => {}
-        }
-    }
-    let bits = user << 6 | mask.unwrap_or(group) << 3 | other;
+    let acl = Classes::of(acl)?;
+    let bits = acl.user << 6 | acl.mask.unwrap_or(acl.group) << 3 | acl.other;
     Some(mode & (bits | 0o7000))
+}
+
+/// The permissions that an access ACL gives to the owning group, which the mode does not show: its bits for the group
+/// are the mask. `None` if the bytes are not an ACL.
+#[must_use]
+pub fn group_by_acl(acl: &[u8]) -> Option<u32> {
+    let acl = Classes::of(acl)?;
+    Some(acl.group & acl.mask.unwrap_or(7))
+}
+
+/// The entries of an ACL that name neither a user nor a group.
+struct Classes {
+    user: u32,
+    group: u32,
+    mask: Option<u32>,
+    other: u32,
+}
+
+impl Classes {
+    fn of(acl: &[u8]) -> Option<Self> {
+        const VERSION: [u8; 4] = [2, 0, 0, 0];
+        let (entries, rest) = acl.strip_prefix(&VERSION)?.as_chunks::<8>();
+        if !rest.is_empty() {
+            return None;
+        }
+        let mut all = Self {
+            user: 7,
+            group: 7,
+            mask: None,
+            other: 7,
+        };
+        for entry in entries {
+            let permissions = u32::from(entry[2] & 7);
+            match u16::from_le_bytes([entry[0], entry[1]]) {
+                0x01 => all.user = permissions,
+                0x04 => all.group = permissions,
+                0x10 => all.mask = Some(permissions),
+                0x20 => all.other = permissions,
+                _ => {}
+            }
+        }
+        Some(all)
+    }
 }
 
 /// The same ACL with all permissions for the owner; the mode that is set afterwards defines the owner's permissions.
@@ -182,8 +210,10 @@ mod tests {
             entry(0x20, 0),
         ]);
         assert_eq!(mode_by_acl(&named, 0o666), Some(0o640));
+        assert_eq!(group_by_acl(&named), Some(4));
         let plain = acl(&[entry(1, 7), entry(4, 5), entry(0x20, 1)]);
         assert_eq!(mode_by_acl(&plain, 0o777), Some(0o751));
+        assert_eq!(group_by_acl(&plain), Some(5));
         assert_eq!(mode_by_acl(b"\x01\0\0\0", 0o666), None);
         let without = acl(&[entry(1, 6), entry(4, 5)]);
         assert_eq!(

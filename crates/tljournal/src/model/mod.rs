@@ -21,7 +21,8 @@ mod version;
 
 pub use access::Access;
 pub use attributes::{
-    ACL, Attribute, Attributes, CAPABILITY, DEFAULT_ACL, mode_by_acl, with_all_for_owner,
+    ACL, Attribute, Attributes, CAPABILITY, DEFAULT_ACL, group_by_acl, mode_by_acl,
+    with_all_for_owner,
 };
 pub use change::{Change, Durability, Op, Spot, TxnState};
 pub use digest::{Digest, Hasher, ParseDigestError};

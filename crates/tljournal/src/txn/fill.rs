@@ -151,6 +151,7 @@ impl Transaction {
             made: Vec::new(),
         };
         filling.split()?;
+        self.engine.home.shield(id, &filling.made)?;
         plan.known.signatures.remove(&change.n);
         plan.changes[index] = whole;
         plan.changes.append(&mut filling.made);

@@ -2,11 +2,11 @@
 //! do it, from its directory. It is staged elsewhere, so the kernel cannot do it.
 
 use super::begin::Transaction;
-use super::intent::Intent;
+use super::intent::{Intent, Wanted};
 use crate::catalog::Sync;
 use crate::disk::{self, Dir, NewFile};
 use crate::error::Error;
-use crate::home::Parent;
+use crate::home::{Parent, may_others_write};
 use crate::model::{
     ACL, Attribute, Attributes, CAPABILITY, DEFAULT_ACL, EventKind, Stat, mode_by_acl,
     with_all_for_owner,
@@ -18,6 +18,8 @@ const FILE_MODE: u32 = 0o644;
 const FILE_MODE_BY_ACL: u32 = 0o666;
 /// New entries of a directory with this bit get its group.
 const SETGID: u32 = 0o2000;
+/// The bits that let a program run as its owner or group.
+const SET_ID: u32 = 0o6000;
 
 impl Transaction {
     /// Sets on a staged file what it inherits from the file that it is `like` or replaces, or from its directory;
@@ -31,6 +33,7 @@ impl Transaction {
         like: Option<(Stat, Attributes)>,
     ) -> Result<u32, Error> {
         let parent = self.engine.home.parent(&intent.place)?;
+        let is_retained = like.is_some();
         let like = match (like, replaced, &parent) {
             (None, Some(replaced), Parent::There(parent)) => {
                 let there = parent.attributes(intent.place.path.name())?;
@@ -39,9 +42,17 @@ impl Transaction {
             (like, ..) => like,
         };
         if let Some((stat, attributes)) = like {
-            self.take_over(intent, file, &stat, &attributes)?;
             // New content does not inherit set-id bits of another user.
-            return Ok(disk::mode_of(stat.mode, stat.uid));
+            let may_act = is_only_its_owners(nearest(&parent), &stat)?
+                && !(is_retained && self.engine.home.is_open_to_others());
+            self.take_over(intent, file, (&stat, &attributes), may_act)?;
+            let mode = match may_act {
+                true => disk::mode_of(stat.mode, stat.uid),
+                false => stat.mode & !SET_ID,
+            };
+            let has_own_mode = matches!(&intent.wanted, Wanted::File(file) if file.mode.is_some());
+            self.tell_lost(intent, mode == stat.mode || has_own_mode, "its set-id bits")?;
+            return Ok(mode);
         }
         let nearest = nearest(&parent);
         let dir = nearest.own_stat()?;
@@ -65,8 +76,8 @@ impl Transaction {
         &self,
         intent: &Intent,
         file: &NewFile,
-        replaced: &Stat,
-        there: &Attributes,
+        (replaced, there): (&Stat, &Attributes),
+        may_act: bool,
     ) -> Result<(), Error> {
         let is = file.stat()?;
         if is.gid != replaced.gid {
@@ -78,7 +89,7 @@ impl Transaction {
             file.remove_attribute(ACL)?;
         }
         // Capabilities belong to the old content: they are kept only if its owner writes the new content.
-        let may_act = disk::is_own_of_root(replaced.uid) && is.uid == replaced.uid;
+        let may_act = may_act && disk::is_own_of_root(replaced.uid) && is.uid == replaced.uid;
         let (kept, dropped): (Vec<_>, Vec<_>) = there
             .all()
             .iter()
@@ -152,6 +163,14 @@ impl Transaction {
             catalog.put_event(txn, &EventKind::NotTakenOver, Some(path), &detail)
         })
     }
+}
+
+/// Whether only root and the owner of a file can have given it this name. Another user may give a set-id program a
+/// name in a directory of its own, where new content must not inherit the right to act as the program's owner.
+fn is_only_its_owners(dir: &Dir, file: &Stat) -> Result<bool, Error> {
+    let dir = dir.own_stat()?;
+    let is_own = [0, file.uid].contains(&dir.uid) && !may_others_write(&dir);
+    Ok(is_own && file.links == 1)
 }
 
 /// The parent directory of a place, or the deepest existing directory above it.

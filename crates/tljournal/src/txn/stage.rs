@@ -107,10 +107,7 @@ impl Transaction {
     /// Stages the content of an intent.
     pub(super) fn stage(&mut self, intent: &mut Intent) -> Result<(), Error> {
         match &intent.wanted {
-            Wanted::Nothing(_) => {
-                let (name, path) = (intent.n.to_string(), intent.path.as_str());
-                self.live()?.announce(&name, path)
-            }
+            Wanted::Nothing(_) => self.announce(intent, &intent.n.to_string()),
             Wanted::Tree(_) => self.stage_tree(intent),
             Wanted::Link(target) => {
                 let target = target.clone();
@@ -235,8 +232,9 @@ impl Transaction {
         let live = self.live()?;
         let name = spot_name(&spot, live.id, intent.n);
         if spot == Spot::Home {
-            live.announce(&name, intent.path.as_str())?;
-            return Ok((spot, live.staging.dir.clone(), name));
+            let dir = live.staging.dir.clone();
+            self.announce(intent, &name)?;
+            return Ok((spot, dir, name));
         }
         let change = Change {
             n: intent.n,
@@ -252,6 +250,16 @@ impl Transaction {
         };
         live.announce_beside(change)?;
         Ok((spot, dir, name))
+    }
+}
+
+impl Transaction {
+    /// Prepares the directory of the transaction for what an intent stages or replaces.
+    fn announce(&mut self, intent: &Intent, name: &str) -> Result<(), Error> {
+        let engine = self.engine.clone();
+        let live = self.live()?;
+        engine.home.shield_for(live.id, &intent.place)?;
+        live.announce(name, intent.path.as_str())
     }
 }
 

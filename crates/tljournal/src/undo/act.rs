@@ -5,7 +5,6 @@ use super::plan::decide;
 use super::report::{Because, Undo, UndoAction, UndoOptions, UndoStep};
 use super::source;
 use crate::catalog::TxnRecord;
-use crate::disk;
 use crate::engine::Engine;
 use crate::error::{Conflict, ConflictKind, Error, UsageError};
 use crate::journal::History;
@@ -212,11 +211,13 @@ fn put_back(
                 on_pinned: options.on_pinned,
                 ..TreeOptions::default()
             };
-            txn.tree(path, source::tree(kept, manifest.as_ref())?, tree)?;
+            let modes = engine.home.recorded_modes();
+            let source = source::tree(kept, manifest.as_ref(), modes)?;
+            txn.tree(path, source, tree)?;
         }
         (Some(wanted), Some(kept)) => {
             let content = kept.open()?;
-            let mode = disk::mode_of(wanted.mode, kept.stat.uid);
+            let mode = engine.home.recorded_modes().of(wanted.mode, &kept.stat);
             let payload = Payload::opened(content, mode, wanted.mtime)?;
             let payload = payload.like(kept.stat, kept.attributes()?);
             txn.put(path, payload, Expect::Any)?;

@@ -8,11 +8,12 @@ use std::io;
 use rustix::io::Errno;
 
 use crate::catalog::Step;
-use crate::disk::{self, Dir, DiskError};
+use crate::disk::{Dir, DiskError};
 use crate::error::Error;
+use crate::home::RecordedModes;
 use crate::kept::{self, Index, Kept};
 use crate::look::Look;
-use crate::model::{EntryKind, Kind, Manifest, Place, Version};
+use crate::model::{EntryKind, Kind, Manifest, Place, Stat, Version};
 use crate::tree::{self, SourceEntry, TreeSource};
 
 /// Whether content is wanted but not available. A link is created from its record.
@@ -102,12 +103,16 @@ pub(super) fn is_there(
 }
 
 /// The entries of a retained tree, with recorded modes and times.
-pub(super) fn tree(kept: &Kept, manifest: Option<&Manifest>) -> Result<TreeSource, Error> {
+pub(super) fn tree(
+    kept: &Kept,
+    manifest: Option<&Manifest>,
+    modes: RecordedModes,
+) -> Result<TreeSource, Error> {
     let Some(manifest) = manifest else {
         let dir = kept.open_dir()?;
         return match tree::list(&dir) {
             Ok(_) => Ok(TreeSource::opened(dir).keep_special_bits()),
-            Err(_) => surveyed(kept),
+            Err(_) => surveyed(kept, modes),
         };
     };
     let root = kept.open_dir()?;
@@ -127,25 +132,25 @@ pub(super) fn tree(kept: &Kept, manifest: Option<&Manifest>) -> Result<TreeSourc
                 SourceEntry::hard_link(path, target)
             }
             EntryKind::File { .. } => {
-                let (content, owner) = open(&root, &path)?;
-                SourceEntry::copy(path, disk::mode_of(mode, owner), mtime, content)?
+                let (content, stat) = open(&root, &path)?;
+                SourceEntry::copy(path, modes.of(mode, &stat), mtime, content)?
             }
         })
     });
     Ok(TreeSource::entries(listed).keep_special_bits())
 }
 
-/// Opens a file and returns its owner.
-fn open(root: &Dir, path: &str) -> io::Result<(File, u32)> {
+/// Opens a file and returns its `stat`.
+fn open(root: &Dir, path: &str) -> io::Result<(File, Stat)> {
     let opened = root.open_file(path).and_then(|file| {
-        let owner = root.stat_open(&file)?.uid;
-        Ok((file, owner))
+        let stat = root.stat_open(&file)?;
+        Ok((file, stat))
     });
     opened.map_err(|error| io::Error::new(error.io().kind(), error.to_string()))
 }
 
 /// The entries of a retained directory without a manifest. What a tree cannot hold is reported, and stays retained.
-fn surveyed(kept: &Kept) -> Result<TreeSource, Error> {
+fn surveyed(kept: &Kept, modes: RecordedModes) -> Result<TreeSource, Error> {
     let root = kept.open_dir()?;
     let (own, survey) = (
         root.own_stat()?,
@@ -182,8 +187,8 @@ fn surveyed(kept: &Kept) -> Result<TreeSource, Error> {
                         if stat.links > 1 {
                             first_names.insert(inode, path.clone());
                         }
-                        open(&root, &path).map(|(file, owner)| {
-                            let mode = disk::mode_of(mode, owner);
+                        open(&root, &path).map(|(file, stat)| {
+                            let mode = modes.of(stat.mode, &stat);
                             SourceEntry::file(path, mode, mtime, file)
                         })
                     }

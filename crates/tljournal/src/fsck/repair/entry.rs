@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::{Outcome, Repairs};
 use crate::apply;
 use crate::catalog::{EntryRow, TxnRecord};
-use crate::disk::{self, Dir};
+use crate::disk::Dir;
 use crate::engine::Engine;
 use crate::error::{Conflict, ConflictKind, Error};
 use crate::fsck::{Code, Finding};
@@ -152,8 +152,9 @@ impl Repairs<'_> {
                 _ => Ok(Outcome::Left(nowhere())),
             };
         };
-        let owner = self.engine.home.dir.stat_open(&content.file)?.uid;
-        let mode = disk::mode_of(entry.image.mode, owner);
+        let home = &self.engine.home;
+        let stat = home.dir.stat_open(&content.file)?;
+        let mode = home.recorded_modes().of(entry.image.mode, &stat);
         let payload = Payload::opened(content.file, mode, entry.image.mtime)?;
         let mut txn = self.begin(wanted);
         txn.put(path, payload, Expect::Any)?;
@@ -235,7 +236,7 @@ impl Repairs<'_> {
             {
                 parent.remove_tree(name)?;
             }
-            Spot::Home => drop(home.set_aside(&parent, name, name)?),
+            Spot::Home => home.set_place_aside(place, &parent)?,
             Spot::Beside(_) if stat.kind == Kind::Other => {
                 let (found, wanted) = (stat.kind.as_str(), kind.as_str());
                 let kind = ConflictKind::Kind { found, wanted };

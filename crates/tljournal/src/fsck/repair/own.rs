@@ -3,7 +3,7 @@ use std::ffi::OsStr;
 use super::{Outcome, Repairs};
 use crate::ambient;
 use crate::catalog::Sync;
-use crate::disk::{Dir, removal, unless_gone};
+use crate::disk::{self, Dir, removal, unless_gone};
 use crate::error::{Error, chain};
 use crate::home::{Parent, TXN};
 use crate::kept;
@@ -123,7 +123,7 @@ impl Repairs<'_> {
     }
 }
 
-/// Why something cannot be moved, and the command that deletes it.
+/// Why something cannot be moved, and the command that deletes it for the user who runs this.
 fn stays(dir: &Dir, name: &OsStr, error: &Error) -> Outcome {
     let obstacles = dir.obstacles(name, ambient::uid());
     let (why, top) = (told(dir, name, error), dir.shown(name));
@@ -132,7 +132,7 @@ fn stays(dir: &Dir, name: &OsStr, error: &Error) -> Outcome {
 
 /// The system's error, and the obstacles.
 fn told(dir: &Dir, name: &OsStr, error: &Error) -> String {
-    let obstacles = dir.obstacles(name, ambient::uid()).into_iter();
+    let obstacles = dir.obstacles(name, disk::writer()).into_iter();
     let obstacles = obstacles.chain(dir.read_only());
     let told = obstacles.map(|obstacle| format!("; {obstacle}"));
     chain(error) + &told.collect::<String>()

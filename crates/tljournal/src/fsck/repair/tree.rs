@@ -8,8 +8,9 @@ use super::entry::{Wanted, changed_meanwhile, nowhere, open_if_right};
 use super::{Outcome, Repairs};
 use crate::apply;
 use crate::catalog::Sync;
-use crate::disk::{self, Dir};
+use crate::disk::{Dir, Disk};
 use crate::error::Error;
+use crate::home::RecordedModes;
 use crate::kept::Kept;
 use crate::look::Look;
 use crate::model::{Digest, Entry, EntryKind, Kind, Manifest, Place};
@@ -49,8 +50,10 @@ impl Repairs<'_> {
         let source = || TreeSource::at(named.clone());
         match self.install(wanted, digest, source(), &what)? {
             // It may have been installed with the bits that are dropped by default.
-            Outcome::Left(_) => self.install(wanted, digest, source().keep_special_bits(), &what),
-            mended => Ok(mended),
+            Outcome::Left(_) if !self.engine.home.is_open_to_others() => {
+                self.install(wanted, digest, source().keep_special_bits(), &what)
+            }
+            outcome => Ok(outcome),
         }
     }
 
@@ -160,7 +163,9 @@ impl Repairs<'_> {
             )));
         }
         let entries = manifest.entries().to_vec();
-        let next = move |index: usize| source_entry(&entries, index, &taken, root.as_ref());
+        let modes = self.engine.home.recorded_modes();
+        let next =
+            move |index: usize| source_entry(&entries, index, (&taken, root.as_ref()), modes);
         let source = TreeSource::entries((0..manifest.entries().len()).map(next));
         Ok(Composed::Whole(source.keep_special_bits()))
     }
@@ -305,8 +310,8 @@ fn by_digest(
 fn source_entry(
     entries: &[Entry],
     index: usize,
-    taken: &BTreeMap<usize, From>,
-    root: Option<&Dir>,
+    (taken, root): (&BTreeMap<usize, From>, Option<&Dir>),
+    modes: RecordedModes,
 ) -> io::Result<SourceEntry> {
     let entry = &entries[index];
     let open = |dir: &Dir, path: &str| {
@@ -328,7 +333,9 @@ fn source_entry(
                 (None, Some(root)) => open(root, &entry.path)?,
                 (None, None) => return Err(io::ErrorKind::NotFound.into()),
             };
-            mode = disk::mode_of(mode, rustix::fs::fstat(&file)?.st_uid);
+            let stat = Disk::default().stat_open(&file, &entry.path);
+            let stat = stat.map_err(|error| io::Error::new(error.io().kind(), error))?;
+            mode = modes.of(mode, &stat);
             return SourceEntry::copy(entry.path.clone(), mode, entry.mtime, file);
         }
     };

@@ -227,6 +227,30 @@ pub(crate) fn lock_holders_among(locks: &str, ino: u64) -> Vec<Keeper> {
     keepers
 }
 
+/// Whether a lock on this inode is in the kernel's list, which omits those of other pid namespaces.
+pub(crate) fn is_lock_listed(locks: &str, ino: u64) -> bool {
+    locks.lines().any(|line| lock_on(line, ino).is_some())
+}
+
+/// The real user of a process, and its groups. A program with a set-id bit does not change the real user.
+pub(crate) fn user_of(pid: u32) -> Option<(u32, Vec<u32>)> {
+    use std::os::unix::fs::MetadataExt;
+    let status = proc_text(&format!("/proc/{pid}/status"));
+    let numbers = |key: &str| -> Vec<u32> {
+        let line = status.lines().find_map(|line| line.strip_prefix(key));
+        let words = line.unwrap_or_default().split_whitespace();
+        words.filter_map(|word| word.parse().ok()).collect()
+    };
+    match numbers("Uid:").first() {
+        Some(uid) => Some((*uid, [numbers("Gid:"), numbers("Groups:")].concat())),
+        // The status of other users' processes can be hidden.
+        None => {
+            let meta = std::fs::metadata(format!("/proc/{pid}")).ok()?;
+            Some((meta.uid(), vec![meta.gid()]))
+        }
+    }
+}
+
 /// The processes that have a locked description of this inode open, including inherited ones.
 pub(crate) fn lock_heirs(ino: u64) -> Vec<Keeper> {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();

@@ -3,20 +3,26 @@
 //! A pin is a shared `flock` on the tree's root directory, so a program in any language can pin. It follows the inode
 //! through exchange and rename, and ends with its holder. A pinned tree is replaced by exchange and stays complete at
 //! its new place; only what can be locked exclusively is deleted.
+//!
+//! Any user who may read the tree can lock it. Where only users hold it who may not use the home, work goes on after
+//! a moment: a pin is then in force when they release it, and a tree that cannot be locked alone is replaced, or
+//! changed inside, but not deleted.
 
+use std::cell::{Cell, RefCell};
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::ambient::Maker;
+use crate::catalog::Sync;
 use crate::disk::{Dir, DiskError};
 use crate::engine::Engine;
 use crate::error::{Conflict, ConflictKind, Error};
 use crate::home::Parent;
 use crate::lineage::Thing;
 use crate::lock::{self, Awaited, Mode, Wait};
-use crate::model::{Identity, Kind, Place};
+use crate::model::{EventKind, Identity, Kind, Place};
 
 /// A pin on a tree: the tree stays on disk, complete, until this is dropped.
 #[derive(Debug)]
@@ -122,9 +128,7 @@ pub(crate) fn pin(
                 return Err(Conflict::at(path, ConflictKind::WouldDeadlock).into());
             }
             let path = engine.home.shown(place);
-            engine.noting((&path, "pin"), None, limit, |wait| {
-                wait_for(&path, &dir, Mode::Shared, wait)
-            })?;
+            wait_for(engine, (&path, &dir), Mode::Shared, ("pin", None, limit))?;
         }
         // The lock pins the inode; it pins the tree only if the path still names it.
         let identity = dir.own_stat()?.identity;
@@ -161,8 +165,8 @@ pub(crate) fn hold_alone(
         if !lock::try_exclusive(&dir).map_err(error)? {
             let path = engine.home.shown(place);
             let Some(Waiter { why, txn }) = waiter else {
-                let holder = holders(&dir)?;
-                return Err(Conflict::at(path, ConflictKind::Pinned { holder }).into());
+                refuse_pinned(engine, &path, &dir)?;
+                return Ok(Some(Alone { dir }));
             };
             let identity = dir.own_stat()?.identity;
             if let Some(run) = engine.held_above(&Thing::Tree(identity))? {
@@ -172,9 +176,8 @@ pub(crate) fn hold_alone(
             if is_own(identity) || holds_key || engine.keeps_others_waiting()? {
                 return Err(Conflict::at(path, ConflictKind::WouldDeadlock).into());
             }
-            engine.noting((&path, why), txn, engine.lock_wait, |wait| {
-                wait_for(&path, &dir, Mode::Exclusive, wait)
-            })?;
+            let waiter = (why, txn, engine.lock_wait);
+            wait_for(engine, (&path, &dir), Mode::Exclusive, waiter)?;
         }
         if still_names(engine, place, dir.own_stat()?.identity)? {
             return Ok(Some(Alone { dir }));
@@ -197,12 +200,22 @@ pub(crate) fn refuse_within_pinned(engine: &Engine, place: &Place) -> Result<(),
             continue;
         };
         if !lock::try_exclusive(&dir).map_err(|errno| cannot_lock(&dir, errno))? {
-            let holder = holders(&dir)?;
-            let path = engine.home.shown(place);
-            return Err(Conflict::at(path, ConflictKind::Pinned { holder }).into());
+            refuse_pinned(engine, &engine.home.shown(place), &dir)?;
         }
     }
     Ok(())
+}
+
+/// Refuses a change of a locked tree, unless only users who may not use the home have locked it.
+fn refuse_pinned(engine: &Engine, path: &str, dir: &Dir) -> Result<(), Error> {
+    let ino = dir.own_stat()?.identity.ino;
+    match lock::held_by_others(ino, engine.home.dir.access()) {
+        Some(holder) => note_ignored(engine, path, &holder),
+        None => {
+            let holder = lock::of_inode(ino);
+            Err(Conflict::at(path, ConflictKind::Pinned { holder }).into())
+        }
+    }
 }
 
 impl Alone {
@@ -237,9 +250,63 @@ fn still_names(engine: &Engine, place: &Place, identity: Identity) -> Result<boo
     Ok(now.is_some_and(|now| now.identity == identity))
 }
 
-/// Waits for the holder of a tree: until no process holds it exclusively, or until no process holds it.
-fn wait_for(path: &str, dir: &Dir, mode: Mode, wait: Wait<'_>) -> Result<(), Error> {
-    let ino = dir.own_stat()?.identity.ino;
+/// How long a lock is waited for that only users hold who may not use the home.
+const MOMENT: Duration = Duration::from_millis(500);
+
+/// Waits for the holder of a tree: until no process holds it exclusively, or until no process holds it. If after a
+/// moment all holders are users who may not use the home, this returns without the lock and records that: the thread
+/// that waits for it takes it as soon as they release it, for the same open directory.
+fn wait_for(
+    engine: &Engine,
+    (path, dir): (&str, &Dir),
+    mode: Mode,
+    (why, txn, limit): (&str, Option<i64>, Option<Duration>),
+) -> Result<(), Error> {
+    let (ino, access) = (dir.own_stat()?.identity.ino, engine.home.dir.access());
+    let next = Cell::new(Instant::now() + MOMENT.min(limit.unwrap_or(MOMENT)));
+    let others = RefCell::new(None);
+    let only_others = || {
+        if Instant::now() >= next.get() {
+            next.set(Instant::now() + MOMENT);
+            others.replace(lock::held_by_others(ino, access));
+        }
+        others.borrow().is_some()
+    };
+    let got = engine.noting((path, why), txn, limit, |wait| {
+        let asked = wait.gives_up;
+        let gives_up = || asked.is_some_and(|asked| asked()) || only_others();
+        let gives_up = Some(&gives_up as &dyn Fn() -> bool);
+        wait_in_line((path, dir, ino), mode, Wait { gives_up, ..wait })
+    });
+    let Err(error @ Error::Lock(_)) = got else {
+        return got;
+    };
+    let holder = match others.take() {
+        None if limit == Some(Duration::ZERO) => lock::held_by_others(ino, access),
+        holder => holder,
+    };
+    holder.map_or(Err(error), |holder| note_ignored(engine, path, &holder))
+}
+
+/// Records that a lock was not waited for.
+fn note_ignored(engine: &Engine, path: &str, holder: &str) -> Result<(), Error> {
+    tracing::warn!(
+        path,
+        holder,
+        "another user's lock on the tree is not waited for"
+    );
+    let detail = format!("a lock of users who may not use the home is not waited for: {holder}");
+    let run = engine.run_row();
+    engine.record(Sync::Normal, |catalog| {
+        catalog.put_event((run, None), &EventKind::LockIgnored, Some(path), &detail)
+    })
+}
+
+fn wait_in_line(
+    (path, dir, ino): (&str, &Dir, u64),
+    mode: Mode,
+    wait: Wait<'_>,
+) -> Result<(), Error> {
     let awaited = Awaited {
         name: path,
         path: dir.path().to_owned(),
@@ -251,10 +318,6 @@ fn wait_for(path: &str, dir: &Dir, mode: Mode, wait: Wait<'_>) -> Result<(), Err
     let same = same.map_err(|source| DiskError::new("lock", dir.path().as_str(), source))?;
     lock::in_line(&awaited, Vec::new(), same, wait)?;
     Ok(())
-}
-
-fn holders(dir: &Dir) -> Result<String, Error> {
-    Ok(lock::of_inode(dir.own_stat()?.identity.ino))
 }
 
 fn cannot_lock(dir: &Dir, errno: rustix::io::Errno) -> DiskError {

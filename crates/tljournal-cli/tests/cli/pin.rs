@@ -1,4 +1,8 @@
-use crate::running::TLJOURNAL;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use crate::running::{Running, TLJOURNAL};
+use crate::users::{OTHER, OWNER, there_are_users};
 use crate::world::Project;
 
 fn with_tree() -> Project {
@@ -121,6 +125,61 @@ fn waiting_for_pins_below_a_lock_is_refused_because_the_pin_may_wait_for_the_loc
     assert_eq!(done.code, 3, "{done:?}");
     assert!(done.err.contains("could wait for ever"), "{done:?}");
     pinned.end();
+}
+
+/// Any user who could read a tree could lock it, and nobody could pin, install or change it any more.
+#[test]
+fn g13_a_lock_of_a_user_who_may_not_use_the_home_stops_nothing() {
+    if !there_are_users() {
+        return;
+    }
+    let holds = "echo held; read x";
+    let takers = [
+        ("the process that took it", "flock -x build/t sh -c '@'"),
+        ("shared", "flock -s build/t sh -c '@'"),
+        (
+            "a process that inherited it",
+            "exec 9<build/t; flock -x 9; @",
+        ),
+    ];
+    for (story, taker) in takers {
+        let project = Project::of_owner();
+        project.write_as(OWNER, "tree/f", "1");
+        let install = ["tree", "install", "build/t", "--from", "tree"];
+        project.ok_as(OWNER, &install);
+        let mut holder = Command::new("bash");
+        holder.args(["-c", &taker.replace('@', holds)]);
+        holder.current_dir(project.path()).uid(OTHER).gid(OTHER);
+        let mut holder = Running::start(&mut holder);
+        assert_eq!(holder.line(), "held", "{story}");
+        let works = |args: &[&str]| {
+            let mut command = Command::new("timeout");
+            command.args(["-k", "1", "20", TLJOURNAL]).args(args);
+            command.current_dir(project.path()).uid(OWNER).gid(OWNER);
+            let done = crate::world::done(command.output().unwrap());
+            assert_eq!(done.code, 0, "{story} {args:?}: {done:?}");
+        };
+        works(&["pin", "build/t", "--", "true"]);
+        works(&install);
+        works(&["put", "build/t/new", "--from", "tree/f"]);
+        let told = project.ok_as(OWNER, &["export", "--format", "jsonl"]);
+        assert!(told.out.contains("lock ignored"), "{story}: {told:?}");
+        project.write_as(OWNER, "tree/f", "2");
+        works(&[&install[..], &["--on-pinned", "wait"]].concat());
+        assert_eq!(project.text("build/t/f"), "2", "{story}");
+        // What is locked is not deleted; it is cleared away afterwards.
+        works(&["gc", "--keep-count", "0"]);
+        let txns = || {
+            std::fs::read_dir(project.at("build/.state/txn"))
+                .unwrap()
+                .count()
+        };
+        assert_ne!(txns(), 0, "{story}");
+        holder.tell("end\n");
+        assert_eq!(holder.end(), 0, "{story}");
+        works(&["gc", "--keep-count", "0"]);
+        assert_eq!(txns(), 0, "{story}");
+    }
 }
 
 #[test]

@@ -135,7 +135,7 @@ fn told(since: &str, purpose: &str) -> String {
     format!(", for \"{purpose}\", for {:.1} s", held.as_secs_f64())
 }
 
-fn tell(keepers: &[Keeper], with_command: bool) -> String {
+pub(super) fn tell(keepers: &[Keeper], with_command: bool) -> String {
     let describe = |keeper: &Keeper| {
         let mut said = ambient::describe_process(keeper.pid)?;
         if with_command && let Some(command) = ambient::command_line(keeper.pid) {

@@ -24,6 +24,9 @@
 //! skips the turnstile. After a wait the name must still lead to the same file; otherwise the file that is there now
 //! is locked.
 //!
+//! Any user who may read a tree can lock its root directory. Such a lock is waited for no longer than a moment if none
+//! of its holders may use the home ([`held_by_others`]); what it is on is not deleted while it is held.
+//!
 //! The text that a holder writes into a lock file is informational.
 //!
 //! A lock belongs to an open file description, which child processes can inherit: it is held until the last of them
@@ -35,6 +38,7 @@ mod db;
 mod flock;
 mod holder;
 mod keys;
+mod others;
 mod runs;
 mod wait;
 mod within;
@@ -45,6 +49,7 @@ pub(crate) use flock::{Held, acquire, is_name, lock_dir, try_exclusive, try_shar
 pub use flock::{LockError, Mode};
 pub(crate) use holder::{Holders, of_inode, writer_of};
 pub(crate) use keys::KeyByte;
+pub(crate) use others::held_by_others;
 pub(crate) use runs::{RunByte, Runs, bytes_exclude, hold_byte};
 pub(crate) use wait::{Awaited, GivesUp, Wait, in_line, poll};
-pub(crate) use within::{is_locked_inside, is_locked_within};
+pub(crate) use within::{is_locked_inside, is_locked_within, is_pinned_within};

@@ -4,8 +4,9 @@ use camino::Utf8PathBuf;
 use rustix::io::Errno;
 
 use super::flock::try_exclusive;
+use super::others::held_by_others;
 use crate::disk::{Dir, DiskError};
-use crate::model::{Identity, Kind};
+use crate::model::{Access, Identity, Kind};
 
 /// A directory being walked: the names still to visit, and its identity.
 struct Level {
@@ -21,9 +22,21 @@ struct Level {
 ///
 /// One directory is open at a time, whatever the depth; the way back is `..`, and a directory that is moved meanwhile
 /// counts as locked.
-/// as locked.
 pub(crate) fn is_locked_within(dir: &Dir, name: impl AsRef<OsStr>) -> Result<bool, DiskError> {
-    let (mut here, mut levels) = match look(dir, name.as_ref())? {
+    walk(dir, name.as_ref(), None)
+}
+
+/// The same without the locks of users who may not use the home, for a change that deletes nothing.
+pub(crate) fn is_pinned_within(
+    dir: &Dir,
+    name: impl AsRef<OsStr>,
+    access: Access,
+) -> Result<bool, DiskError> {
+    walk(dir, name.as_ref(), Some(access))
+}
+
+fn walk(dir: &Dir, name: &OsStr, access: Option<Access>) -> Result<bool, DiskError> {
+    let (mut here, mut levels) = match look(dir, name, access)? {
         Looked::Locked => return Ok(true),
         Looked::Closed => return Ok(false),
         Looked::Inside(here, level) => (here, vec![level]),
@@ -35,7 +48,7 @@ pub(crate) fn is_locked_within(dir: &Dir, name: impl AsRef<OsStr>) -> Result<boo
         match level
             .names
             .pop()
-            .map(|name| look(&here, &name))
+            .map(|name| look(&here, &name, access))
             .transpose()?
         {
             Some(Looked::Locked) => return Ok(true),
@@ -76,26 +89,28 @@ enum Looked {
     Inside(Dir, Level),
 }
 
-fn look(dir: &Dir, name: &OsStr) -> Result<Looked, DiskError> {
-    match try_look(dir, name) {
+fn look(dir: &Dir, name: &OsStr, access: Option<Access>) -> Result<Looked, DiskError> {
+    match try_look(dir, name, access) {
         Err(error) if error.is(Errno::ACCESS) => Ok(Looked::Closed),
         looked => looked,
     }
 }
 
-fn try_look(dir: &Dir, name: &OsStr) -> Result<Looked, DiskError> {
+fn try_look(dir: &Dir, name: &OsStr, access: Option<Access>) -> Result<Looked, DiskError> {
     if dir.stat(name)?.is_none_or(|stat| stat.kind != Kind::Dir) {
         return Ok(Looked::Closed);
     }
     let inside = dir.open_child(name)?;
     let free = try_exclusive(&inside)
         .map_err(|errno| DiskError::new("lock", inside.path().as_str(), errno))?;
-    if !free {
+    let own = inside.own_stat()?;
+    let by_others = |access| held_by_others(own.identity.ino, access).is_some();
+    if !free && !access.is_some_and(by_others) {
         return Ok(Looked::Locked);
     }
     let level = Level {
         names: inside.names()?,
-        identity: inside.own_stat()?.identity,
+        identity: own.identity,
         path: inside.path().to_owned(),
     };
     Ok(Looked::Inside(inside, level))

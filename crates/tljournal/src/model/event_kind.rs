@@ -17,6 +17,8 @@ pub enum EventKind {
     Conflict,
     /// A tree was replaced while it was pinned.
     ReplacedPinned,
+    /// A lock of a user who may not use the home was not waited for.
+    LockIgnored,
     /// A tree was populated.
     Populated,
     /// Recovery finished or rolled back what ended runs had left.
@@ -50,7 +52,7 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    const KNOWN: [Self; 21] = [
+    const KNOWN: [Self; 22] = [
         Self::Waiting,
         Self::Waited,
         Self::GaveUp,
@@ -58,6 +60,7 @@ impl EventKind {
         Self::Released,
         Self::Conflict,
         Self::ReplacedPinned,
+        Self::LockIgnored,
         Self::Populated,
         Self::Recovered,
         Self::Repaired,
@@ -85,6 +88,7 @@ impl EventKind {
             Self::Released => "released",
             Self::Conflict => "conflict",
             Self::ReplacedPinned => "replaced while pinned",
+            Self::LockIgnored => "lock ignored",
             Self::Populated => "populated",
             Self::Recovered => "recovered",
             Self::Repaired => "repair",

@@ -426,11 +426,11 @@ fn copy_up(dir: &Dir, name: &str, spots: &Dir, scratch: &str) -> Result<Option<S
 /// Whether a tree or a directory in it is pinned; the caller may hold the root itself.
 fn is_pinned(parent: &Dir, name: &str, is_held: bool) -> Result<bool, Error> {
     if !is_held {
-        return Ok(lock::is_locked_within(parent, name)?);
+        return Ok(lock::is_pinned_within(parent, name, parent.access())?);
     }
     let tree = parent.open_dir(name)?;
     for inside in tree.names()? {
-        if lock::is_locked_within(&tree, &inside)? {
+        if lock::is_pinned_within(&tree, &inside, parent.access())? {
             return Ok(true);
         }
     }

@@ -206,7 +206,7 @@ impl Evidence {
             return Ok(None);
         };
         match parent.stat(name)? {
-            Some(stat) if lock::is_locked_within(&parent, name)? => {
+            Some(stat) if lock::is_pinned_within(&parent, name, parent.access())? => {
                 Ok(Some(lock::of_inode(stat.identity.ino)))
             }
             _ => Ok(None),

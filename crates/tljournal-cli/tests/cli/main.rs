@@ -45,6 +45,7 @@ mod privileges;
 mod reading;
 mod rings;
 mod running;
+mod sharing;
 mod tags;
 mod terminal;
 mod together;

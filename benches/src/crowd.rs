@@ -1,4 +1,4 @@
-//! Many processes that commit at once: nothing may be lost to waiting, and nobody may starve.
+//! Many processes that commit concurrently: waiting must not cost throughput, and no process may starve.
 
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
@@ -12,13 +12,13 @@ use crate::measure::Report;
 
 const MEMBERS: u32 = 64;
 
-/// What one process tells of its turns.
+/// What one process reports about its turns.
 struct Turns {
     count: u32,
     longest: Duration,
 }
 
-/// Compares so many processes with one alone.
+/// Compares this many processes with a single one.
 pub(crate) fn run(scratch: &Utf8Path, smoke: bool, report: &mut Report) -> Fallible<()> {
     let members = if smoke { 8 } else { MEMBERS };
     let time = Duration::from_secs(if smoke { 1 } else { 10 });
@@ -65,7 +65,7 @@ pub(crate) fn run(scratch: &Utf8Path, smoke: bool, report: &mut Report) -> Falli
     Ok(())
 }
 
-/// Starts the processes, lets them begin together, and collects what they tell.
+/// Starts the processes, lets them begin together, and collects their reports.
 fn crowd(root: &Utf8Path, members: u32, time: Duration) -> Fallible<Vec<Turns>> {
     let mut children = Vec::new();
     for member in 0..members {
@@ -84,7 +84,7 @@ fn crowd(root: &Utf8Path, members: u32, time: Duration) -> Fallible<Vec<Turns>> 
         );
     }
     for child in &mut children {
-        // Each says that it has opened the journal.
+        // Each process reports that it has opened the journal.
         if let Some(out) = &mut child.stdout {
             out.read_exact(&mut [0])?;
         }
@@ -109,7 +109,7 @@ fn collect(child: Child) -> Fallible<Turns> {
     })
 }
 
-/// Commits two small files again and again, for as long as it is told to.
+/// Commits two small files repeatedly, for the given time.
 pub(crate) fn be_member(root: &Utf8Path, member: u32) -> Fallible<()> {
     let journal = Journal::open(root)?;
     print!(".");

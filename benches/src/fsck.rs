@@ -1,4 +1,4 @@
-//! A check of a tree: against hashing from memory, and against what checks stores, repositories and work trees.
+//! A check of a tree, compared with hashing from memory and with the checks of stores, repositories and work trees.
 
 use std::fs;
 use std::process::Command;
@@ -10,7 +10,7 @@ use crate::Fallible;
 use crate::measure::{Report, pairs};
 use crate::trees::{command_line, git, install, make, run, shapes};
 
-/// How many threads hash from memory: the claim is about two cores.
+/// The number of threads that hash from memory: the goal is for two cores.
 const HASHERS: usize = 2;
 
 /// Checks with `fsck --full` and `fsck --quick`, as whole processes.
@@ -65,7 +65,7 @@ pub(crate) fn checks(scratch: &Utf8Path, smoke: bool, report: &mut Report) -> Fa
     Ok(())
 }
 
-/// A peer's check, ready to be run again and again.
+/// A peer's check, ready to be repeated.
 type Prepared = Fallible<Box<dyn Fn() -> Command>>;
 
 fn fsck(root: &Utf8Path, how: &str) -> Fallible<()> {
@@ -84,7 +84,7 @@ fn contents(dir: &Utf8Path) -> Fallible<Vec<Vec<u8>>> {
     Ok(found)
 }
 
-/// Hashes what is in memory, each thread its share.
+/// Hashes data in memory with several threads.
 fn hash(contents: &[Vec<u8>]) -> Fallible<()> {
     std::thread::scope(|scope| {
         for share in 0..HASHERS {
@@ -98,7 +98,7 @@ fn hash(contents: &[Vec<u8>]) -> Fallible<()> {
     Ok(())
 }
 
-/// Adds the tree to a store of its own.
+/// Adds the tree to its own Nix store.
 fn nix(dir: &Utf8Path, source: &Utf8Path) -> Prepared {
     let base = dir.join("nix");
     let command = move || {

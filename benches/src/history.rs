@@ -1,4 +1,4 @@
-//! Opening with a long history, against opening with none.
+//! Opening with a long history, compared with opening with none.
 
 use camino::Utf8Path;
 use rusqlite::Connection;
@@ -30,7 +30,7 @@ pub(crate) fn open(scratch: &Utf8Path, smoke: bool, report: &mut Report) -> Fall
     Ok(())
 }
 
-/// Repeats the rows of the first transaction.
+/// Copies the rows of the first transaction.
 fn lengthen(root: &Utf8Path, count: u32) -> Fallible<()> {
     let catalog = Connection::open(root.join("build/.state.db"))?;
     catalog.execute_batch(&format!(

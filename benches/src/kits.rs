@@ -1,4 +1,4 @@
-//! A kit in its image layout, against `tar` for each layer.
+//! Unpacking a kit from its image layout, compared with `tar` for each layer.
 
 use std::fs;
 use std::process::Command;
@@ -13,7 +13,7 @@ use crate::trees::{Shape, command_line, make_soft, run, settle};
 
 const LAYERS: usize = 120;
 
-/// What is in a layer: 400 files of 1 GB in all.
+/// The content of a layer: 400 files; 1 GB in all layers.
 fn shape(number: usize, smoke: bool) -> Shape {
     Shape {
         name: "a layer",
@@ -23,7 +23,7 @@ fn shape(number: usize, smoke: bool) -> Shape {
     }
 }
 
-/// A durable unpacking, against `tar -xzf` of one layer after the other and `sync -f`.
+/// A durable unpacking, compared with `tar -xzf` for one layer after the other and `sync -f`.
 pub(crate) fn unpacks(scratch: &Utf8Path, smoke: bool, report: &mut Report) -> Fallible<()> {
     let dir = scratch.join("kits");
     let layout = dir.join("layout");
@@ -71,7 +71,7 @@ pub(crate) fn unpacks(scratch: &Utf8Path, smoke: bool, report: &mut Report) -> F
     Ok(())
 }
 
-/// Makes an image layout; where its layers are.
+/// Creates an image layout; returns the paths of its layers.
 fn make_layout(dir: &Utf8Path, layout: &Utf8Path, smoke: bool) -> Fallible<Vec<Utf8PathBuf>> {
     let blobs = layout.join("blobs/sha256");
     fs::create_dir_all(&blobs)?;

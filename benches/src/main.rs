@@ -1,12 +1,12 @@
-//! Side by side with what one would use instead.
+//! Compares the journal with the tools that one would use instead.
 //!
-//! Every number is a ratio of medians, ours to the peer's, measured in alternated pairs in one run: the
-//! same machine, filesystem and minute. `cargo run --release -p tljournal-benches -- --help` says how.
+//! Every number is a ratio of medians, ours to the peer's, measured in alternating pairs in one run, on the same
+//! machine and filesystem. See `cargo run --release -p tljournal-benches -- --help`.
 
 #![allow(
     clippy::disallowed_methods,
     clippy::print_stdout,
-    reason = "a benchmark prints, and drives its peers by hand"
+    reason = "a benchmark prints, and starts its peers directly"
 )]
 
 mod crowd;
@@ -26,10 +26,10 @@ use clap::Parser;
 
 use measure::Report;
 
-/// What a bench may fail with.
+/// The result of a bench.
 type Fallible<T> = Result<T, Box<dyn Error>>;
 
-/// Compares the journal with what one would use instead.
+/// Compares the journal with the tools that one would use instead.
 #[derive(Debug, Parser)]
 struct Args {
     /// The benches to run; all of them if none is named.

@@ -1,17 +1,17 @@
-//! Alternated pairs, medians, and the table they end in.
+//! Alternating pairs, medians, and the table of results.
 
 use std::time::{Duration, Instant};
 
 use crate::Fallible;
 
-/// The table of all ratios.
+/// The table of ratios.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     missed: Vec<String>,
 }
 
 impl Report {
-    /// An empty table; prints its head.
+    /// An empty table; prints its header.
     pub(crate) fn new() -> Self {
         println!(
             "{:<58} {:>10} {:>10} {:>7} {:>7}",
@@ -20,7 +20,7 @@ impl Report {
         Self::default()
     }
 
-    /// Adds a comparison: `goal` is the highest ratio that is good.
+    /// Adds a comparison: `goal` is the highest acceptable ratio.
     pub(crate) fn compare(&mut self, what: &str, (ours, peer): (Duration, Duration), goal: f64) {
         self.ratio(
             what,
@@ -30,12 +30,12 @@ impl Report {
         );
     }
 
-    /// Says why something is not compared.
+    /// Prints why a comparison is skipped.
     pub(crate) fn skip(&mut self, what: &str, why: &str) {
         println!("{what:<58} skipped: {why}");
     }
 
-    /// Adds a ratio that is good when it is at most `goal`.
+    /// Adds a ratio, which must be at most `goal`.
     pub(crate) fn ratio(&mut self, what: &str, (ours, peer): (&str, &str), ratio: f64, goal: f64) {
         let mark = if ratio <= goal { ' ' } else { '!' };
         println!("{what:<58} {ours:>10} {peer:>10} {ratio:>6.2}{mark} {goal:>7.2}");
@@ -45,7 +45,7 @@ impl Report {
         }
     }
 
-    /// Says which goals were missed. A smoke run judges nothing.
+    /// Reports the goals that were missed. A smoke run checks none.
     pub(crate) fn finish(self, smoke: bool) {
         match (smoke, self.missed.is_empty()) {
             (true, _) => println!("smoke run: the numbers mean nothing"),
@@ -59,7 +59,7 @@ fn shown(time: Duration) -> String {
     format!("{:.3} ms", time.as_secs_f64() * 1000.0)
 }
 
-/// Runs two things in turn, and returns the median time of each. The first pair only warms up.
+/// Runs two things alternately, and returns the median time of each. The first pair is a warm-up.
 pub(crate) fn pairs(
     rounds: usize,
     mut ours: impl FnMut(usize) -> Fallible<()>,
@@ -72,7 +72,7 @@ pub(crate) fn pairs(
     )
 }
 
-/// The same for things that measure themselves, because part of what they do does not count.
+/// The same for functions that measure themselves, because part of their work does not count.
 pub(crate) fn timed(
     rounds: usize,
     mut ours: impl FnMut(usize) -> Fallible<Duration>,
@@ -80,7 +80,7 @@ pub(crate) fn timed(
 ) -> Fallible<(Duration, Duration)> {
     let (mut a, mut b) = (Vec::new(), Vec::new());
     for round in 0..=rounds {
-        // Whoever comes second meets what the first left behind: they take turns at that too.
+        // The second one runs in the state that the first one left, so the order alternates.
         if round % 2 == 0 {
             a.push(ours(round)?);
             b.push(peer(round)?);
@@ -92,7 +92,7 @@ pub(crate) fn timed(
     Ok((median(a.split_off(1)), median(b.split_off(1))))
 }
 
-/// How long something takes.
+/// The time that something takes.
 pub(crate) fn time(act: impl FnOnce() -> Fallible<()>) -> Fallible<Duration> {
     let begun = Instant::now();
     act()?;

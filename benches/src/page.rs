@@ -1,4 +1,4 @@
-//! The page of a long history: how large it is, and how soon a browser shows it.
+//! The page of a long history: its size, and how soon a browser shows it.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -11,11 +11,11 @@ use crate::Fallible;
 use crate::measure::{Report, pairs, time};
 use crate::small::put;
 
-/// What the page may take of a disk, in bytes, and of a reader's time.
+/// The limits for the size in bytes, and for the time until it is shown.
 const BYTES_MAX: u64 = 5_000_000;
 const SHOWN_WITHIN: Duration = Duration::from_secs(2);
 
-/// Makes a page of 500 runs and 10,000 transactions, and has a browser show it.
+/// Creates a page of 500 runs and 10,000 transactions, and shows it in a browser.
 pub(crate) fn shown(scratch: &Utf8Path, smoke: bool, report: &mut Report) -> Fallible<()> {
     let root = scratch.join("page");
     std::fs::create_dir_all(&root)?;
@@ -45,7 +45,7 @@ pub(crate) fn shown(scratch: &Utf8Path, smoke: bool, report: &mut Report) -> Fal
     Ok(())
 }
 
-/// Writes the page by the command, which lies beside this program.
+/// Writes the page with the command that was built next to this program.
 fn make(root: &Utf8Path, page: &Utf8Path) -> Fallible<()> {
     let own = Utf8PathBuf::try_from(std::env::current_exe()?)?;
     let command = own.with_file_name("tljournal");
@@ -59,7 +59,7 @@ fn make(root: &Utf8Path, page: &Utf8Path) -> Fallible<()> {
     }
 }
 
-/// Starts a browser that loads a page, draws it, and ends.
+/// Starts a browser that loads and draws a page, and ends.
 fn show(scratch: &Utf8Path, url: &str) -> Fallible<()> {
     let status = Command::new("chromium")
         .args([

@@ -1,5 +1,4 @@
-//! Small files: a transaction against files written one by one, which promises neither all-or-nothing
-//! nor a history.
+//! Small files: a transaction, compared with writing the files one by one, which is neither atomic nor recorded.
 
 use std::io::Write;
 
@@ -38,7 +37,7 @@ pub(crate) fn commits(scratch: &Utf8Path, smoke: bool, report: &mut Report) -> F
     Ok(())
 }
 
-/// The same two files again, against one synced commit of SQLite.
+/// The same two files again, compared with one synced commit of SQLite.
 pub(crate) fn unchanged(scratch: &Utf8Path, smoke: bool, report: &mut Report) -> Fallible<()> {
     let root = scratch.join("same");
     std::fs::create_dir_all(&root)?;
@@ -67,7 +66,7 @@ pub(crate) fn unchanged(scratch: &Utf8Path, smoke: bool, report: &mut Report) ->
     Ok(())
 }
 
-/// Commits so many small files in one transaction.
+/// Commits this many small files in one transaction.
 pub(crate) fn put(journal: &Journal, count: usize, round: usize) -> Fallible<()> {
     let mut txn = journal.begin("bench");
     for n in 0..count {

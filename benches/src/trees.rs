@@ -1,4 +1,4 @@
-//! Trees: whole processes against `cp` and `git`.
+//! Trees: whole processes, compared with `cp` and `git`.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -11,7 +11,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::Fallible;
 use crate::measure::{Report, pairs, time, timed};
 
-/// A tree to install: so many files of so many bytes in so many directories.
+/// The shape of a tree: the number of files, their size, and the number of directories.
 pub(crate) struct Shape {
     pub(crate) name: &'static str,
     pub(crate) files: usize,
@@ -48,7 +48,7 @@ pub(crate) fn shapes(smoke: bool) -> [Shape; 2] {
     }
 }
 
-/// An unchanged tree, against `git status` on the same files.
+/// An unchanged tree, compared with `git status` on the same files.
 pub(crate) fn unchanged(scratch: &Utf8Path, smoke: bool, report: &mut Report) -> Fallible<()> {
     for shape in shapes(smoke) {
         let dir = scratch.join(format!("unchanged-{}", shape.files));
@@ -96,7 +96,7 @@ pub(crate) fn unchanged(scratch: &Utf8Path, smoke: bool, report: &mut Report) ->
     Ok(())
 }
 
-/// A durable installation, against a copy that is synced.
+/// A durable installation, compared with a copy that is synced.
 pub(crate) fn installs(scratch: &Utf8Path, smoke: bool, report: &mut Report) -> Fallible<()> {
     for (shape, goal) in shapes(smoke).into_iter().zip([1.2, 1.0]) {
         let dir = scratch.join(format!("install-{}", shape.files));
@@ -132,7 +132,7 @@ pub(crate) fn installs(scratch: &Utf8Path, smoke: bool, report: &mut Report) -> 
     Ok(())
 }
 
-/// Lets neither side pay for what the other left dirty.
+/// Syncs, so that neither side pays for the other's dirty data.
 pub(crate) fn settle(dir: &Utf8Path) -> Fallible<()> {
     run(Command::new("sync").arg("-f").arg(dir))
 }
@@ -146,7 +146,7 @@ fn copy(source: &Utf8Path, target: &Utf8Path) -> Fallible<()> {
 }
 
 pub(crate) fn git(dir: &Utf8Path, args: &[&str]) -> Fallible<()> {
-    // Else a commit has everything packed in the background, beside what is measured.
+    // Otherwise a commit starts packing in the background during the measurement.
     let quiet = ["-c", "gc.auto=0", "-C", dir.as_str()];
     run(Command::new("git").args(quiet).args(args))
 }
@@ -166,7 +166,7 @@ pub(crate) fn install(root: &Utf8Path, source: &Utf8Path) -> Fallible<()> {
     run(Command::new(command).args(args).arg(source))
 }
 
-/// The command line that was built beside this.
+/// The command line program that was built next to this one.
 pub(crate) fn command_line() -> Fallible<PathBuf> {
     let own = std::env::current_exe()?;
     let command = own.with_file_name("tljournal");
@@ -184,7 +184,7 @@ pub(crate) fn run(command: &mut Command) -> Fallible<()> {
     }
 }
 
-/// Makes the files of a tree, with content that does not compress to nothing.
+/// Creates the files of a tree, with incompressible content.
 pub(crate) fn make(dir: &Utf8Path, shape: &Shape, salt: u64) -> Fallible<Utf8PathBuf> {
     make_of(dir, shape, salt, u64::MAX)
 }

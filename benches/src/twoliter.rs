@@ -1,4 +1,4 @@
-//! What twoliter does to its state on every run, when there is nothing to do.
+//! Twoliter's use of the state on every run, when there is nothing to do.
 
 use std::fs;
 use std::io::Write;
@@ -11,16 +11,16 @@ use twoliter_state::{EXTERNAL_KIT_METADATA, EXTERNAL_KITS_DIR, LOCK_FILE, State,
 use crate::Fallible;
 use crate::measure::{Report, time, timed};
 
-/// How many scripts, and how many programs of which size, upstream's tools are.
+/// The number of upstream's scripts and programs, and their size.
 const SCRIPTS: usize = 22;
 const PROGRAMS: usize = 10;
 const PROGRAM_BYTES: usize = 12_000_000;
 
-/// What a run that finds everything unchanged may take in the state layer.
+/// The limit for the state layer in a run that finds everything unchanged.
 const LIMIT: Duration = Duration::from_millis(5);
 
-/// A run that finds tools, tags, metadata and lock file as they should be, against one that installs them all
-/// again, as twoliter does without the journal; and against the limit.
+/// A run that finds tools, tags, metadata and lock file unchanged, compared with one that installs all of them again,
+/// as twoliter does without the journal; and with the limit.
 pub(crate) fn unchanged_run(scratch: &Utf8Path, smoke: bool, report: &mut Report) -> Fallible<()> {
     let (ours, theirs) = (scratch.join("twoliter"), scratch.join("twoliter-peer"));
     let bytes = if smoke { 10_000 } else { PROGRAM_BYTES };
@@ -32,7 +32,7 @@ pub(crate) fn unchanged_run(scratch: &Utf8Path, smoke: bool, report: &mut Report
     let first = State::open(ours.as_path())?;
     run(&first, &tools)?;
     first.close()?;
-    // Who verified it lives on, as one does who builds in another terminal.
+    // The run that verified them goes on, like a build in another terminal.
     let neighbour = State::open(ours.as_path())?;
     neighbour.write_tags(EXTERNAL_KITS_DIR, &verified())?;
     let rounds = if smoke { 2 } else { 60 };
@@ -42,7 +42,7 @@ pub(crate) fn unchanged_run(scratch: &Utf8Path, smoke: bool, report: &mut Report
         |_| time(|| payload.install_as_upstream(&theirs)),
     )?;
     neighbour.close()?;
-    // Nobody vouches any more: the early clean-up removes the tags, and they are written again.
+    // Without other claims, the early cleanup removes the tags, and they are written again.
     let alone = timed(
         rounds,
         |_| time(|| first_to_last(&ours, &tools)),
@@ -78,7 +78,7 @@ fn verified() -> Verified {
     Verified::sdk(Digest::of(b"lock"), "sdk-1@vendor").kits(["kit-1@vendor"])
 }
 
-/// What is embedded in the program.
+/// The embedded payload.
 struct Payloads {
     scripts: Vec<(String, Vec<u8>)>,
     archive: &'static [u8],
@@ -119,7 +119,7 @@ impl Payloads {
         tools.known_as(Digest::of(b"this version"))
     }
 
-    /// Removes everything and writes it again, without a sync.
+    /// Removes everything and writes it again, without syncs.
     fn install_as_upstream(&self, root: &Utf8Path) -> Fallible<()> {
         let (tools, kits) = (root.join("build/tools"), root.join(EXTERNAL_KITS_DIR));
         if tools.exists() {

@@ -1,4 +1,4 @@
-//! The command line as it is typed.
+//! The command line.
 
 use camino::Utf8PathBuf;
 use clap::{ArgAction, Args, CommandFactory, Parser};
@@ -9,7 +9,8 @@ use crate::commands::{Command, fsck};
 use crate::exit::Exit;
 use crate::output;
 
-const ABOUT: &str = "A transactional journal for a build directory that no kill can break.";
+const ABOUT: &str =
+    "A transactional journal that keeps a build directory consistent across kills and power cuts.";
 
 const AFTER: &str = "\
 PATH is relative to the root, or absolute and below it; FILE and SRC are relative
@@ -26,14 +27,14 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// What every command understands.
+/// The options of all commands.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// The project; found upward from the current directory by its journal, or else by its home
+    /// The project root; by default the nearest directory upward with a journal, or else with a home
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) root: Option<Utf8PathBuf>,
-    /// The directory that keeps the journal, relative to the root
+    /// The directory of the journal, relative to the root
     #[arg(long, global = true, value_name = "DIR", default_value = "build")]
     pub(crate) home: Utf8PathBuf,
     /// Allow changes at and below this path of the root only; may be repeated
@@ -42,33 +43,33 @@ pub(crate) struct Global {
     /// Give up after waiting this long for a lock [default: wait for ever]
     #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) lock_wait: Option<Duration>,
-    /// Never keep what is at such paths when it is replaced, besides the usual private keys; may be
-    /// repeated. `NAME/` is a directory at any depth, `*END` an ending, and NAME the name of a file
+    /// Never keep replaced content of these paths, in addition to the usual private keys; may be repeated. `NAME/` is
+    /// a directory at any depth, `*END` a suffix, and NAME the name of a file
     #[arg(long, global = true, value_name = "PATTERN", action = ArgAction::Append, env = "TLJOURNAL_NEVER_KEEP", value_delimiter = ',')]
     pub(crate) never_keep: Vec<String>,
     /// Print results and errors as JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Print nothing but errors
+    /// Print nothing except errors
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
-    /// Show on standard error what is going on; more with -vv and -vvv
+    /// Log to standard error; more with -vv and -vvv
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
 }
 
-/// What every command that changes something understands.
+/// The options of all commands that change something.
 #[derive(Debug, Args)]
 pub(crate) struct ChangeArgs {
-    /// What the transaction is called in the log
+    /// The label of the transaction in the log
     #[arg(long, value_name = "TEXT")]
     pub(crate) label: Option<String>,
-    /// Exit with 1 if everything was as wanted already
+    /// Exit with 1 if nothing had to be changed
     #[arg(long)]
     pub(crate) exit_code: bool,
 }
 
-/// Reads the command line, or answers it right away: help, version, what is wrong with it.
+/// Parses the command line, or returns how to exit: after help, version or a usage error.
 pub(crate) fn parse() -> Result<Cli, Exit> {
     Cli::try_parse().map_err(|error| {
         let asked = !error.use_stderr();
@@ -86,7 +87,7 @@ pub(crate) fn parse() -> Result<Cli, Exit> {
     })
 }
 
-/// What a wrong command line means: to one that runs another command 2 could be that one's own.
+/// The exit for a usage error: for a command that runs another one, 2 could be the exit code of that one.
 fn wrong_usage() -> Exit {
     let lenient = Cli::command().ignore_errors(true);
     let found = lenient.try_get_matches().ok();
@@ -114,7 +115,7 @@ mod tests {
 
     #[test]
     fn every_command_documents_its_exit_status_and_has_examples_that_can_be_typed() {
-        /// Reads the examples as the command line would be; says how many there are.
+        /// Checks that the examples can be parsed; returns how many there are.
         fn examples(help: &str) -> usize {
             let examples = help.split("Exit status:").next().unwrap_or_default();
             let mut lines = examples.split("\\\n");
@@ -129,7 +130,7 @@ mod tests {
                     .filter_map(|end| line[2..].find(end))
                     .min();
                 let line = end.map_or(line, |end| &line[..end + 2]);
-                // What is quoted is one word.
+                // A quoted text is one word.
                 let parts = line.trim().split(['\'', '"']).enumerate();
                 let words = parts.map(|(n, part)| match n % 2 {
                     0 => part.to_owned(),

@@ -1,7 +1,7 @@
 //! The JSON description that `apply` reads.
 //!
-//! Every change is read with all the fields that any change may have, and then checked as a whole, so
-//! that what is refused is named with its line.
+//! Every change is parsed with all fields that any change may have, and then validated as a whole, so that an error
+//! names the line.
 
 use camino::Utf8PathBuf;
 use serde::Deserialize;
@@ -9,13 +9,13 @@ use tljournal::{Durability, Expect, NamedPath, OnPinned, Timestamp};
 
 use crate::time;
 
-/// One transaction, as somebody described it.
+/// The description of a transaction.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Description {
-    /// What it is called.
+    /// Its label.
     pub label: Option<String>,
-    /// What it is to do.
+    /// Its changes.
     pub changes: Vec<Described>,
 }
 
@@ -23,56 +23,56 @@ pub struct Description {
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Raw")]
 pub struct Described {
-    /// Where it is.
+    /// Its path.
     pub path: NamedPath,
-    /// What must be there before it.
+    /// The precondition.
     pub expect: Expect,
-    /// What it does.
+    /// The operation.
     pub action: Action,
 }
 
-/// What a change does.
+/// The operation of a change.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Action {
-    /// A file.
+    /// Put a file.
     Put {
-        /// Where its content comes from.
+        /// The source of its content.
         content: Content,
         /// Permission bits.
         mode: Option<u32>,
-        /// When it changed last.
+        /// The mtime.
         mtime: Option<Timestamp>,
     },
-    /// Nothing any more.
+    /// Remove the path.
     Remove,
-    /// A symbolic link.
+    /// Make a symbolic link.
     Link {
-        /// Where it points.
+        /// The target.
         target: String,
     },
-    /// A tree.
+    /// Install a tree.
     Tree {
         /// A directory or archive.
         from: Utf8PathBuf,
-        /// How much of it a power cut may take back.
+        /// What must be durable when the transaction is committed.
         durability: Durability,
-        /// What to do if somebody holds the tree that it replaces.
+        /// What to do if the replaced tree is pinned.
         on_pinned: OnPinned,
         /// Whether setuid, setgid and sticky bits are kept.
         keep_special_bits: bool,
     },
 }
 
-/// Where the content of a file comes from.
+/// The source of a file's content.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Content {
-    /// It stands in the description.
+    /// The text is in the description.
     Text(String),
-    /// This file has it.
+    /// The content of this file.
     File(Utf8PathBuf),
 }
 
-/// A text is no description: what is wrong, and where.
+/// A text is not a valid description, with the reason and position.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct DescribeError(String);
@@ -94,7 +94,7 @@ impl Description {
     /// Reads a description.
     ///
     /// # Errors
-    /// [`DescribeError`] says what is wrong at which line and column.
+    /// [`DescribeError`] with the line and column.
     pub fn parse(text: &[u8]) -> Result<Self, DescribeError> {
         let text = match text {
             // A byte order mark, as some editors and shells write it.
@@ -107,7 +107,7 @@ impl Description {
             text => text,
         };
         let read: Self = serde_json::from_slice(text)
-            .map_err(|error| DescribeError(format!("the description is not right: {error}")))?;
+            .map_err(|error| DescribeError(format!("the description is invalid: {error}")))?;
         if read.changes.is_empty() {
             return Err(DescribeError("the description has no changes".to_owned()));
         }
@@ -115,7 +115,7 @@ impl Description {
     }
 }
 
-/// A change with every field that there is.
+/// A change with all possible fields.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Raw {
@@ -169,7 +169,7 @@ impl TryFrom<Raw> for Described {
 }
 
 impl Raw {
-    /// Refuses fields that mean nothing for this kind of change.
+    /// Refuses fields that do not apply to this kind of change.
     fn refuse_strangers(&self, verb: &str, path: &NamedPath) -> Result<(), String> {
         let fields: [(&str, bool, &[&str]); 8] = [
             ("content", self.content.is_some(), &["put"]),
@@ -190,7 +190,7 @@ impl Raw {
             .find(|(_, given, verbs)| *given && !verbs.contains(&verb))
         {
             Some((field, ..)) => Err(format!(
-                "field `{field}` means nothing for `{verb}`, in the change of `{}`",
+                "field `{field}` does not apply to `{verb}`, in the change of `{}`",
                 shown(path)
             )),
             None => Ok(()),
@@ -234,7 +234,7 @@ impl Raw {
 /// Reads permission bits in octal.
 ///
 /// # Errors
-/// Says what is no mode, and what one looks like.
+/// The reason and the expected form.
 pub fn parse_mode(text: &str) -> Result<u32, String> {
     let digits = text.strip_prefix("0o").unwrap_or(text);
     let octal = !digits.is_empty() && digits.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
@@ -266,7 +266,7 @@ fn none_of(text: &str, words: &str) -> String {
     format!("`{}` is none of {words}", text.escape_debug())
 }
 
-/// Standard input may be the description itself, so a change cannot have it.
+/// Standard input may be the description itself, so a change cannot use it.
 fn source(from: String, path: &NamedPath) -> Result<Utf8PathBuf, String> {
     match from.as_str() {
         "" => Err(at("from", path, "the path is empty")),
@@ -312,7 +312,7 @@ mod tests {
         error(&format!("{{\"changes\": [\n{change}]}}"))
     }
 
-    /// A description that an editor had saved with one was not right at line 1, column 1.
+    /// A description that an editor had saved with a byte order mark was rejected at line 1, column 1.
     #[test]
     fn a_byte_order_mark_is_skipped_and_utf_16_is_named() {
         let text = "\u{feff}{\"changes\": [{\"remove\": \"a\"}]}";
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_change_is_understood() {
+    fn every_kind_of_change_is_parsed() {
         let text = r#"{"label": "x", "changes": [
             {"put": "build/a", "content": "text", "mode": "0644", "mtime": "@5.5", "expect": "absent"},
             {"put": "build/b", "from": "f"},
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_its_line() {
+    fn errors_name_their_line() {
         let said = error_of_change(r#"{"put": "build/a", "content": "x", "modee": "0644"}"#);
         assert!(said.contains("modee") && said.contains("line 2"), "{said}");
         let said = error_of_change(r#"{"put": "build/a", "content": "x", "from": "y"}"#);
@@ -399,20 +399,20 @@ mod tests {
             ),
             (
                 r#"{"put": "a", "content": "", "durability": "durable"}"#,
-                "means nothing",
+                "does not apply",
             ),
             (r#"{"put": "a", "from": "-"}"#, "standard input"),
-            (r#"{"remove": "a", "from": "b"}"#, "means nothing"),
+            (r#"{"remove": "a", "from": "b"}"#, "does not apply"),
             (r#"{"link": "a"}"#, "lacks a `target`"),
             (r#"{"link": "a", "target": ""}"#, "lacks a `target`"),
             (
                 r#"{"link": "a", "target": "b", "mode": "0777"}"#,
-                "means nothing",
+                "does not apply",
             ),
             (r#"{"tree": "a"}"#, "lacks `from`"),
             (
                 r#"{"tree": "a", "from": "b", "content": ""}"#,
-                "means nothing",
+                "does not apply",
             ),
             (
                 r#"{"tree": "a", "from": "b", "durability": "best"}"#,
@@ -430,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_description_is_refused() {
+    fn other_json_is_refused() {
         for text in [
             "",
             "[]",

@@ -1,4 +1,4 @@
-//! How runs ended: told from their rows, and from who lives, in one way for everything that is printed.
+//! How runs ended: derived from their rows and from which runs are running, for all output.
 
 use anstyle::Style;
 use tljournal::{Inspection, RunRecord};
@@ -10,24 +10,24 @@ use crate::text::clean;
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// It did what it was to do.
+    /// It succeeded.
     Well,
-    /// It said that it failed, or its command did.
+    /// It reported a failure, or its command failed.
     Failed,
     /// Its command was ended by a signal.
     Killed,
-    /// It ended without a word, and somebody has found that out.
+    /// It was killed, and another process has recorded that.
     FoundDead,
-    /// It ended without a word, and this is the first to see it.
+    /// It was killed, and no process has recorded that yet.
     SeenDead,
-    /// It is at work.
+    /// It is running.
     Alive,
-    /// It has not said that it ended, and whether it lives cannot be told from here.
+    /// It has no recorded end, and it is unknown whether it is running.
     Unknown,
 }
 
 impl End {
-    /// What the row of a run says, and whether it lives, where that can be told.
+    /// The end from the row of a run, and from whether it is running, if that is known.
     pub(crate) fn of(run: &RunRecord, lives: Option<bool>) -> Self {
         match (run.outcome.as_deref(), lives) {
             (Some("ok" | "exited 0"), _) => Self::Well,
@@ -40,7 +40,7 @@ impl End {
         }
     }
 
-    /// The same, asking who lives.
+    /// The same, querying whether it is running.
     pub(crate) fn seen_from(inspection: &Inspection, run: &RunRecord) -> Result<Self, Failure> {
         let lives = match run.outcome.is_none() && inspection.tells_who_lives() {
             true => Some(inspection.history().is_alive(run.id)?),
@@ -49,17 +49,17 @@ impl End {
         Ok(Self::of(run, lives))
     }
 
-    /// Whether somebody may want to look into it.
+    /// Whether it is worth investigating.
     pub(crate) fn is_bad(self) -> bool {
         !matches!(self, Self::Well | Self::Alive)
     }
 
-    /// Whether it or its command said that it failed, or a signal did.
+    /// Whether it or its command reported a failure, or was ended by a signal.
     pub(crate) fn is_failure(self) -> bool {
         matches!(self, Self::Failed | Self::Killed)
     }
 
-    /// Whether it ended without a word.
+    /// Whether it was killed without recording its end.
     pub(crate) fn is_death(self) -> bool {
         matches!(self, Self::FoundDead | Self::SeenDead)
     }
@@ -77,7 +77,7 @@ impl End {
         }
     }
 
-    /// What to tell people: what the run said itself, if it did.
+    /// The text for people: the run's own outcome, if it recorded one.
     pub(crate) fn told(self, run: &RunRecord) -> String {
         match self {
             Self::SeenDead => "dead".to_owned(),
@@ -87,7 +87,7 @@ impl End {
         }
     }
 
-    /// The look of that.
+    /// The style of the text.
     pub(crate) fn style(self) -> Style {
         match self {
             Self::Well | Self::Alive => GOOD,

@@ -1,4 +1,4 @@
-//! What the exit status means: one table, for the program and for its `--help`.
+//! The meanings of the exit status: one table, for the program and for its `--help`.
 
 use std::process::ExitCode;
 
@@ -6,37 +6,37 @@ use tljournal::{Conflict, ConflictKind, Error, TreeError, UsageError};
 
 use crate::failure::Failure;
 
-/// How a command ended.
+/// The result of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// What was asked for is so.
+    /// Success.
     Done,
-    /// Nothing had to be done, or nothing was found, where that was asked.
+    /// Nothing had to be done, or nothing was found, if that was asked for.
     Nothing,
-    /// The call or its input is wrong.
+    /// The call or its input is invalid.
     Usage,
-    /// What is on disk is not what was expected.
+    /// The disk is not in the expected state.
     Conflict,
-    /// A lock was not free in time.
+    /// A lock was not released in time.
     Locked,
     /// Something is damaged.
     Damaged,
-    /// The system refused.
+    /// The system refused a call.
     System,
-    /// Committed, and not yet in place.
+    /// Committed, but not yet applied.
     Unfinished,
-    /// A command that was run ended so, or could not be run.
+    /// The exit code of a command that was run, or that could not be run.
     Passed(u8),
 }
 
-/// What a command may end with, for its `--help`: each status, and what it means there.
+/// The possible exit statuses of a command with their meanings, for its `--help`.
 pub(crate) type Statuses = &'static [Status];
 
-/// A status, and what it means.
+/// A status and its meaning.
 type Status = (u8, &'static str);
 
 const DONE: Status = (0, "done");
-const DONE_OR_SO: Status = (0, "done, or everything was as wanted already");
+const DONE_OR_SO: Status = (0, "done, or nothing had to be changed");
 const NO_JOURNAL: Status = (2, "bad usage, or there is no journal");
 const NO_HOME: Status = (2, "bad usage, or there is no build directory");
 const LOCKED: Status = (
@@ -61,33 +61,27 @@ const UNFINISHED: Status = (
 /// The exit status of commands that change something.
 pub(crate) const OF_CHANGES: Statuses = &[
     DONE_OR_SO,
-    (
-        1,
-        "everything was as wanted already (only with --exit-code)",
-    ),
+    (1, "nothing had to be changed (only with --exit-code)"),
     (
         2,
         "bad usage, a bad description, or a source that cannot be installed",
     ),
-    (
-        3,
-        "conflict: what is there is not what was expected; nothing was changed",
-    ),
+    (3, "conflict: a precondition failed; nothing was changed"),
     LOCKED,
     STUCK,
     SYSTEM,
     UNFINISHED,
 ];
 
-/// The exit status of `tag write`, `tag clear` and what changes artifacts.
+/// The exit status of `tag write`, `tag clear` and commands for artifacts.
 pub(crate) const OF_TAGS: Statuses = &[
     DONE_OR_SO,
     NO_HOME,
     (
         3,
-        "conflict: something is in the way, or it would be waited for without an end; nothing was changed",
+        "conflict: something is in the way, or a wait would deadlock; nothing was changed",
     ),
-    (4, "what was waited for was not free within --lock-wait"),
+    (4, "a wait exceeded --lock-wait"),
     STUCK,
     SYSTEM,
     UNFINISHED,
@@ -95,8 +89,8 @@ pub(crate) const OF_TAGS: Statuses = &[
 
 /// The exit status of `tag check`.
 pub(crate) const OF_TAG_CHECK: Statuses = &[
-    (0, "all tags may be relied on"),
-    (1, "some may not; it is said why"),
+    (0, "all tags are valid"),
+    (1, "some are not, with the reason"),
     NO_HOME,
     WAITED,
     UNREADABLE,
@@ -110,20 +104,17 @@ pub(crate) const OF_KITS: Statuses = &[
         2,
         "bad usage, a layout that cannot be used, or an image that cannot be unpacked",
     ),
-    (
-        3,
-        "conflict: what is there is not what was expected; nothing was changed",
-    ),
+    (3, "conflict: a precondition failed; nothing was changed"),
     LOCKED,
     (
         5,
-        "damage was found: a blob is missing or not what its name says, or a transaction is stuck",
+        "damage was found: a blob is missing or damaged, or a transaction is stuck",
     ),
     SYSTEM,
     UNFINISHED,
 ];
 
-/// The exit status of commands that only look.
+/// The exit status of commands that only read.
 pub(crate) const OF_LOOKS: Statuses = &[DONE, NO_JOURNAL, UNREADABLE, SYSTEM];
 
 /// The exit status of `status`.
@@ -131,7 +122,7 @@ pub(crate) const OF_STATUS: Statuses = &[
     DONE,
     (
         1,
-        "there is no journal here (only with --short, which says nothing then)",
+        "there is no journal here (only with --short, which prints nothing then)",
     ),
     NO_JOURNAL,
     (
@@ -152,10 +143,7 @@ pub(crate) const OF_SHOW: Statuses = &[
 
 /// The exit status of `blame`.
 pub(crate) const OF_BLAME: Statuses = &[
-    (
-        0,
-        "done, whether what is on disk is what was recorded or not",
-    ),
+    (0, "done, whether or not the disk matches the record"),
     (1, "no transaction wrote the path"),
     NO_JOURNAL,
     UNREADABLE,
@@ -182,33 +170,30 @@ pub(crate) const OF_POSTMORTEM: Statuses = &[
 
 /// The exit status of `tree verify`.
 pub(crate) const OF_VERIFY: Statuses = &[
-    (0, "the tree is as it was installed"),
+    (0, "the tree matches its manifest"),
     (1, "no tree was installed there"),
     NO_JOURNAL,
     (
         5,
-        "damage was found: the tree is not as it was installed, or the catalog cannot be read",
+        "damage was found: the tree differs from its manifest, or the catalog cannot be read",
     ),
     SYSTEM,
 ];
 
 /// The exit status of `undo` and `restore`.
 pub(crate) const OF_UNDO: Statuses = &[
-    (
-        0,
-        "done, or everything was as wanted already, or only said what would be done",
-    ),
+    (0, "done, or nothing had to be changed, or --dry-run"),
     (
         1,
-        "there is no such transaction, no transaction wrote the path, or that was forgotten",
+        "there is no such transaction, no transaction wrote the path, or its history was deleted",
     ),
     (
         2,
-        "bad usage: the transaction is not in place, or the path lies in a tree; or there is no journal",
+        "bad usage: the transaction is not applied, or the path is inside a tree; or there is no journal",
     ),
     (
         3,
-        "refused: later changes would be lost, or the content is not kept; nothing was changed",
+        "refused: later changes would be lost, or the content is not available; nothing was changed",
     ),
     LOCKED,
     STUCK,
@@ -230,13 +215,13 @@ pub(crate) const OF_GC: Statuses = &[
 
 /// The exit status of `recover`.
 pub(crate) const OF_RECOVER: Statuses = &[
-    (0, "everything is right now"),
+    (0, "done"),
     (1, "there was nothing to recover (only with --exit-code)"),
     NO_HOME,
     WAITED,
     (
         5,
-        "a transaction is stuck: it can be neither finished nor taken back",
+        "a transaction is stuck: it can be neither finished nor rolled back",
     ),
     SYSTEM,
     (7, "a committed transaction is still not in place"),
@@ -258,25 +243,25 @@ pub(crate) const OF_FSCK: Statuses = &[
         16,
         "bad usage: there is no journal, or nothing is recorded at a path",
     ),
-    (32, "cancelled; what was found until then was told"),
+    (32, "cancelled; what was found until then was printed"),
 ];
 
 /// The exit status of `demo`.
 pub(crate) const OF_DEMO: Statuses = &[
-    (0, "no violation was seen"),
+    (0, "no violation was found"),
     (2, "bad usage"),
     (5, "a guarantee was violated"),
     SYSTEM,
 ];
 
-/// The exit status of commands that print what is known anyway.
+/// The exit status of commands that print static text.
 pub(crate) const OF_TEXTS: Statuses = &[
     DONE,
     (2, "bad usage"),
-    (6, "the system failed: what was to be written could not be"),
+    (6, "the system failed: the output could not be written"),
 ];
 
-/// What is said after the options of a command: examples and more, and what its exit status means.
+/// The text after the options of a command: examples, and the meanings of its exit status.
 pub(crate) fn after(text: &str, statuses: Statuses) -> String {
     let width = statuses
         .iter()
@@ -320,7 +305,7 @@ impl Exit {
         }
     }
 
-    /// What a failure means.
+    /// The exit of a failure.
     pub(crate) fn of(failure: &Failure) -> Self {
         match failure {
             Failure::Journal(error) => Self::of_journal(error),
@@ -356,14 +341,14 @@ impl Exit {
             ) => Self::Nothing,
             Error::Usage(UsageError::Failed) => Self::Damaged,
             Error::Usage(_) => Self::Usage,
-            // Nobody else is in the way: something there has to be looked at.
+            // The conflict is not with a running process: a stuck transaction must be investigated.
             Error::Conflict(Conflict {
                 kind: ConflictKind::Stuck { .. },
                 ..
             }) => Self::Damaged,
             Error::Conflict(_) => Self::Conflict,
             Error::Lock(_) => Self::Locked,
-            // A bad source is for the caller to mend; a disk that fails under it is not.
+            // An invalid source is the caller's to fix; a disk error while reading it is not.
             Error::Source(TreeError::Disk(_) | TreeError::Read { .. }) => Self::System,
             Error::Source(_) => Self::Usage,
             Error::Damaged(_) => Self::Damaged,
@@ -388,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_committed_but_not_in_place_has_a_status_of_its_own() {
+    fn a_committed_but_unapplied_transaction_has_its_own_status() {
         let lost = || Error::Replaced {
             path: "build".to_owned(),
         };
@@ -399,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stuck_transaction_in_the_way_is_damage_and_an_edit_is_a_conflict() {
+    fn a_stuck_transaction_is_damage_and_an_edit_is_a_conflict() {
         let txn = "0198f2a0-0000-7000-8000-000000000000".parse().unwrap();
         let conflict = |kind| {
             let path = "build/a".to_owned();
@@ -410,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_tree_is_nothing_found_and_a_failed_handle_is_damage() {
+    fn a_missing_tree_is_not_found_and_a_failed_handle_is_damage() {
         let path = "build/tools".to_owned();
         assert_eq!(code(UsageError::NotATree { path }.into()), 1);
         assert_eq!(code(UsageError::Failed.into()), 5);
@@ -418,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_source_is_bad_usage_and_a_source_that_cannot_be_read_is_not() {
+    fn an_invalid_source_is_bad_usage_and_an_unreadable_source_is_not() {
         let origin = "`x`".to_owned();
         assert_eq!(code(TreeError::AlreadyRead { origin }.into()), 2);
         let source = std::io::ErrorKind::PermissionDenied.into();

@@ -1,28 +1,28 @@
-//! Why a command did not do what it was asked.
+//! The failures of commands.
 
 use std::io;
 
-/// Why a command did not do what it was asked.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// The journal says so.
+    /// An error of the journal.
     #[error(transparent)]
     Journal(#[from] tljournal::Error),
-    /// What twoliter keeps is not as it has to be.
+    /// An error of twoliter's state.
     #[error(transparent)]
     State(twoliter_state::Error),
-    /// The call or its input is wrong.
+    /// The call or its input is invalid.
     #[error("{0}")]
     Usage(String),
-    /// It would do what it must not; nothing was done.
+    /// A refused action; nothing was done.
     #[error("{what}")]
     Refused {
-        /// What was refused.
+        /// The reason.
         what: String,
-        /// What can be done about it.
+        /// What to do about it.
         hint: Option<&'static str>,
     },
-    /// What was asked for is not there.
+    /// Nothing was found.
     #[error("{0}")]
     Nothing(String),
     /// A command could not be started.
@@ -30,15 +30,15 @@ pub(crate) enum Failure {
     Command {
         /// Its name, escaped.
         command: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The user's own files, or the terminal.
+    /// An error with the user's own files, or the terminal.
     #[error("failed to {what}")]
     Io {
-        /// What was being done.
+        /// The operation.
         what: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -59,13 +59,13 @@ impl From<twoliter_state::Error> for Failure {
 }
 
 impl Failure {
-    /// A failure of the system while doing something.
+    /// A system error during an operation.
     pub(crate) fn io(what: impl Into<String>, source: io::Error) -> Self {
         let what = what.into();
         Self::Io { what, source }
     }
 
-    /// What the operating system said, if it was asked.
+    /// The operating system's error, if there is one.
     pub(crate) fn system(&self) -> Option<&io::Error> {
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
         while let Some(error) = cause {
@@ -77,14 +77,14 @@ impl Failure {
         None
     }
 
-    /// The failure and its causes, as one line.
+    /// The failure and its causes, on one line.
     pub(crate) fn in_full(&self) -> String {
         let mut words = vec![self.to_string()];
         words.extend(self.causes());
         words.join(": ")
     }
 
-    /// The causes below the failure's own words, each once.
+    /// The causes, without repetitions.
     pub(crate) fn causes(&self) -> Vec<String> {
         let mut causes = vec![self.to_string()];
         let mut next = std::error::Error::source(self);

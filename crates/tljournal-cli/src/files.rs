@@ -1,8 +1,8 @@
-//! The user's own files: what is read to be put, applied or installed. Nothing is written here.
+//! The user's own files: what is read for put, apply and install. Nothing is written here.
 
 #![allow(
     clippy::disallowed_methods,
-    reason = "these are the caller's files, which lie outside the journal and are only read"
+    reason = "these are the caller's files, which are outside the journal and are only read"
 )]
 
 use std::fs;
@@ -17,10 +17,10 @@ use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::stdin::{self, Stdin};
 
-/// Largest description that is read, in bytes.
+/// The largest description, in bytes.
 pub(crate) const DESCRIPTION_BYTES_MAX: u64 = 64 << 20;
 
-/// What a name on the command line means.
+/// The meaning of a name on the command line.
 #[derive(Debug, Clone)]
 pub(crate) enum Input {
     /// `-`: standard input.
@@ -40,7 +40,7 @@ impl std::str::FromStr for Input {
 }
 
 impl Input {
-    /// The whole text of a description.
+    /// The text of a description.
     pub(crate) fn read_description(&self, wait: Option<Duration>) -> Result<Vec<u8>, Failure> {
         let (name, from): (_, Box<dyn Read>) = match self {
             Self::Stdin => ("standard input".to_owned(), Box::new(Stdin::open()?)),
@@ -60,7 +60,7 @@ impl Input {
         Ok(bytes)
     }
 
-    /// The content of a file to be put.
+    /// The content of a file to put.
     pub(crate) fn payload(&self, progress: &Progress) -> Result<Payload, Failure> {
         match self {
             Self::Stdin => {
@@ -80,8 +80,8 @@ impl Input {
     }
 }
 
-/// A file to be put: a regular one is read by the journal, which knows it again; what else can be read
-/// (a pipe, `/dev/stdin`) is a stream.
+/// A file to put: a regular one is read by the journal, which recognizes it again; anything else that is readable (a
+/// pipe, `/dev/stdin`) is a stream.
 pub(crate) fn file_payload(path: &Utf8Path, progress: &Progress) -> Result<Payload, Failure> {
     let meta = look(path)?;
     if meta.is_file() {
@@ -101,7 +101,7 @@ pub(crate) fn file_payload(path: &Utf8Path, progress: &Progress) -> Result<Paylo
     payload.map_err(failed)
 }
 
-/// The whole content of a file that is not large.
+/// The whole content of a small file.
 pub(crate) fn content(path: &Utf8Path, wait: Option<Duration>) -> Result<Vec<u8>, Failure> {
     let mut content = Vec::new();
     match open(path, wait)?.read_to_end(&mut content) {
@@ -113,7 +113,7 @@ pub(crate) fn content(path: &Utf8Path, wait: Option<Duration>) -> Result<Vec<u8>
     }
 }
 
-/// Opens a file or a pipe, whose writer is waited for when it is read.
+/// Opens a file or a pipe; reading a pipe waits for its writer.
 fn open(path: &Utf8Path, wait: Option<Duration>) -> Result<Box<dyn Read>, Failure> {
     let _meta = look(path)?;
     Ok(
@@ -124,35 +124,35 @@ fn open(path: &Utf8Path, wait: Option<Duration>) -> Result<Box<dyn Read>, Failur
     )
 }
 
-/// A directory or archive to be installed.
+/// A directory or archive to install.
 pub(crate) fn tree_source(path: &Utf8Path) -> Result<TreeSource, Failure> {
     let _meta = look(path)?;
     Ok(TreeSource::at(path))
 }
 
-/// What `/proc` says of this process; nothing where it is not mounted.
+/// The status of this process in `/proc`; empty if that is not mounted.
 pub(crate) fn own_status() -> String {
     fs::read_to_string("/proc/self/status").unwrap_or_default()
 }
 
-/// Whether something is a directory, or a link to one.
+/// Whether a path is a directory, or a link to one.
 pub(crate) fn is_dir(path: &Utf8Path) -> bool {
     fs::metadata(path).is_ok_and(|meta| meta.is_dir())
 }
 
-/// Whether something is there.
+/// Whether a path exists.
 pub(crate) fn exists(path: &Utf8Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
-/// Whether something is there that belongs to root, and this process does not run as root.
+/// Whether a path belongs to root, while this process does not run as root.
 pub(crate) fn belongs_to_root_only(path: &Utf8Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let owner = |path| fs::metadata(path).map(|meta| meta.uid()).ok();
     owner(path.as_str()) == Some(0) && owner("/proc/self").is_some_and(|own| own != 0)
 }
 
-/// Who something belongs to, if that is another user than this one, who is not root.
+/// The owner of a path, if that is neither this user nor root.
 pub(crate) fn owner_if_another(path: &Utf8Path) -> Option<u32> {
     use std::os::unix::fs::MetadataExt;
     let owner = |path| fs::symlink_metadata(path).map(|meta| meta.uid()).ok();

@@ -1,10 +1,10 @@
-//! The graph beside the log: a lane for each run that is open at that time.
+//! The graph of the log: a lane for each open run.
 
 use std::collections::{BTreeMap, HashMap};
 
 use anstyle::{AnsiColor, Style};
 
-/// The colours of lanes, in the order in which runs appear.
+/// The colours of lanes, in the order of the runs.
 const COLOURS: [AnsiColor; 6] = [
     AnsiColor::Cyan,
     AnsiColor::Magenta,
@@ -14,33 +14,32 @@ const COLOURS: [AnsiColor; 6] = [
     AnsiColor::Red,
 ];
 
-/// One row of the log: which run it belongs to, and when it was.
+/// One row of the log: its run and its time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Row {
     pub(crate) run: i64,
     pub(crate) at: i128,
 }
 
-/// When a run was open.
+/// The time in which a run was open.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Span {
     pub(crate) from: i128,
     pub(crate) to: i128,
 }
 
-/// What stands in a lane beside a row.
+/// The content of a lane next to a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cell {
-    /// No run is open in it.
+    /// No run.
     Empty,
-    /// This run is open.
+    /// An open run.
     Open(i64),
-    /// The row is this run's.
+    /// The run of the row.
     Here(i64),
 }
 
-/// The lanes beside each row. The first row is the latest. Runs for which there is no lane of their own
-/// share the last one.
+/// The lanes next to each row, latest row first. Runs without a lane of their own share the last one.
 pub(crate) fn lanes(rows: &[Row], spans: &HashMap<i64, Span>, lanes_max: usize) -> Vec<Vec<Cell>> {
     let lanes_max = lanes_max.max(1);
     let mut reach: BTreeMap<i64, (usize, usize)> = BTreeMap::new();
@@ -58,7 +57,7 @@ pub(crate) fn lanes(rows: &[Row], spans: &HashMap<i64, Span>, lanes_max: usize) 
             .filter(|(_, (first, _))| *first == at)
             .map(|(run, _)| *run)
             .collect();
-        // The one that the row belongs to gets the first lane that is free.
+        // The run of the row gets the first free lane.
         begun.sort_by_key(|run| (*run != row.run, std::cmp::Reverse(*run)));
         for run in begun {
             let free = held.iter().position(Vec::is_empty);
@@ -87,7 +86,7 @@ fn cell(runs: &[i64], here: i64) -> Cell {
     }
 }
 
-/// The look of each run, by the order in which they appear.
+/// The style of each run, by the order of appearance.
 pub(crate) fn colours(rows: &[Row]) -> HashMap<i64, Style> {
     let mut colours = HashMap::new();
     for row in rows {
@@ -101,7 +100,7 @@ pub(crate) fn colours(rows: &[Row]) -> HashMap<i64, Style> {
 mod tests {
     use super::*;
 
-    /// Draws rows of (run, time), latest first, for runs open from a time to a time.
+    /// Draws rows of (run, time), latest first, for runs open in the given spans.
     fn draw(rows: &[(i64, i128)], spans: &[(i64, i128, i128)], lanes_max: usize) -> Vec<String> {
         let rows: Vec<_> = rows
             .iter()
@@ -124,27 +123,27 @@ mod tests {
     }
 
     #[test]
-    fn runs_one_after_the_other_share_a_lane() {
+    fn consecutive_runs_share_a_lane() {
         let rows = [(2, 9), (2, 8), (1, 3), (1, 2)];
         assert_eq!(draw(&rows, &[(1, 1, 4), (2, 7, 10)], 8), ["*"; 4]);
     }
 
     #[test]
-    fn runs_at_once_have_lanes_of_their_own_from_their_begin_to_their_end() {
+    fn concurrent_runs_have_lanes_of_their_own() {
         let rows = [(1, 9), (2, 8), (1, 7), (3, 6), (1, 2)];
         let spans = [(1, 1, 10), (2, 7, 8), (3, 5, 6)];
         assert_eq!(draw(&rows, &spans, 8), ["*", "|*", "*|", "|*", "*"]);
     }
 
     #[test]
-    fn a_lane_stays_where_it_is_when_its_neighbour_ends() {
+    fn a_lane_keeps_its_position_when_its_neighbour_ends() {
         let rows = [(1, 9), (2, 8), (2, 4), (3, 3), (2, 2)];
         let spans = [(1, 7, 10), (2, 1, 9), (3, 3, 3)];
         assert_eq!(draw(&rows, &spans, 8), ["*|", "|*", " *", "*|", " *"]);
     }
 
     #[test]
-    fn what_finds_no_lane_shares_the_last() {
+    fn runs_without_a_free_lane_share_the_last() {
         let rows = [(1, 9), (2, 8), (3, 7), (4, 6)];
         let spans = [(1, 1, 10), (2, 1, 10), (3, 1, 10), (4, 1, 10)];
         assert_eq!(draw(&rows, &spans, 2), ["*|", "|*", "|*", "|*"]);
@@ -152,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_whose_run_says_nothing_of_its_times_is_drawn_all_the_same() {
+    fn a_row_whose_run_has_no_times_is_drawn() {
         assert_eq!(draw(&[(1, 9)], &[(1, 100, 50)], 3), ["*"]);
         assert_eq!(draw(&[(1, 9)], &[], 3), [""]);
     }

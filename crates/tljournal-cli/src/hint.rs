@@ -1,4 +1,4 @@
-//! The next step, where there is one worth saying.
+//! Hints: the next step after a failure.
 
 use std::io;
 
@@ -8,13 +8,13 @@ use tljournal::{CatalogError, Conflict, ConflictKind, Damage, Error, LockError, 
 use crate::failure::Failure;
 use crate::files;
 
-/// What to do about a failure.
+/// The hint for a failure.
 pub(crate) fn for_failure(failure: &Failure, home: Option<&Utf8Path>) -> Option<String> {
     let own = match failure {
         Failure::Journal(error) => for_journal(error),
         Failure::State(_) | Failure::Usage(_) | Failure::Nothing(_) | Failure::Io { .. } => None,
         Failure::Refused { hint, .. } => return hint.map(str::to_owned),
-        // It is about the command, and not about the journal.
+        // It is about the command, not about the journal.
         Failure::Command { .. } => return None,
     };
     own.or_else(|| for_system(failure.system()?, home))
@@ -24,28 +24,30 @@ fn for_journal(error: &Error) -> Option<String> {
     let hint = match error {
         Error::Conflict(conflict) => return for_conflict(conflict),
         Error::Lock(LockError::Timeout { .. }) => {
-            "wait longer with --lock-wait (exec and pin: --wait), or look at that process; the lock goes when it ends"
+            "wait longer with --lock-wait (exec and pin: --wait), or check that process; the lock is released when it ends"
         }
         Error::Usage(UsageError::NotATree { .. }) => {
             "`tljournal log` lists what was installed; PATH is relative to the root"
         }
         Error::Usage(UsageError::InTree { .. }) => {
-            "restore the tree itself; `tljournal blame` says when what was in it"
+            "restore the tree itself; `tljournal blame` shows its history"
         }
-        Error::Usage(UsageError::Ambiguous { .. }) => "`tljournal log` shows their numbers",
-        Error::Usage(UsageError::Sound) => "--force rebuilds it anyway",
-        Error::Usage(UsageError::Overlap { .. }) => "make the two changes in two transactions",
+        Error::Usage(UsageError::Ambiguous { .. }) => {
+            "use a longer prefix; `tljournal log` shows the numbers"
+        }
+        Error::Usage(UsageError::Sound) => "use --force to rebuild it anyway",
+        Error::Usage(UsageError::Overlap { .. }) => "split the two changes into two transactions",
         Error::Damaged(Damage::Catalog { .. }) => {
-            "`tljournal fsck --rebuild` makes a new one of what can still be read; `tljournal recover` begins an empty one. The old one is kept aside, and no file of the project is touched"
+            "run `tljournal fsck --rebuild` to salvage its readable rows, or `tljournal recover` to start with an empty one; the old one is set aside, and no file of the project is touched"
         }
         Error::Damaged(Damage::Lost { .. }) => {
-            "`tljournal fsck --rebuild --tree PATH`, for each path that is to be known again, makes a new one of what is on disk"
+            "run `tljournal fsck --rebuild --tree PATH`, with each path to record, to create a new one from the files on disk"
         }
         Error::Damaged(Damage::Planted { found, .. }) if found.contains("another user") => {
             "give it to the owner of the home, if it is a file of the journal: sudo chown --reference=HOME FILE"
         }
         Error::Damaged(Damage::Stuck { .. }) => "`tljournal status` lists what is stuck",
-        Error::Unfinished { .. } => "mend what stopped it, then run `tljournal recover`",
+        Error::Unfinished { .. } => "fix the cause, then run `tljournal recover`",
         Error::Replaced { .. } => "run the command again",
         Error::Catalog(CatalogError::Full(_)) => FULL,
         Error::Catalog(CatalogError::Sql { source, .. })
@@ -53,7 +55,7 @@ fn for_journal(error: &Error) -> Option<String> {
                 .sqlite_error()
                 .is_some_and(|error| NO_INDEX.contains(&error.extended_code)) =>
         {
-            "SQLite cannot have its index beside the database (.state.db-shm): if the disk is full, make room; if somebody removed it or the log, wait for whoever is at work, and run the command again"
+            "SQLite cannot use its index next to the database (.state.db-shm): if the disk is full, free space; if the index or the log was removed, wait for the running processes, and run the command again"
         }
         _ => return None,
     };
@@ -63,41 +65,39 @@ fn for_journal(error: &Error) -> Option<String> {
 fn for_conflict(conflict: &Conflict) -> Option<String> {
     let hint = match &conflict.kind {
         ConflictKind::Unexpected { .. } => {
-            "nothing was changed; `tljournal log` and `tljournal show` tell who was there last, and --expect what to ask for now"
+            "nothing was changed; `tljournal log` and `tljournal show` show who changed it last; adjust --expect"
         }
-        ConflictKind::Kind { .. } => "`tljournal rm` removes what is in the way",
-        ConflictKind::Link { .. } => {
-            "nothing was changed; remove the link, or name what it leads to"
-        }
+        ConflictKind::Kind { .. } => "remove it with `tljournal rm`",
+        ConflictKind::Link { .. } => "nothing was changed; remove the link, or name its target",
         ConflictKind::Deadlock { .. } => {
             "run it again; to keep it from happening, acquire these in one order everywhere"
         }
         ConflictKind::Immovable { .. } => {
-            "nothing was changed; unmount it (umount), take the attribute away (chattr -i -a), or name what is in it"
+            "nothing was changed; unmount it (umount), clear the attribute (chattr -i -a), or name the entries inside it"
         }
         ConflictKind::SourceChanged { .. } => {
             "nothing was changed; run the command again when nothing writes to that file"
         }
-        ConflictKind::Edited => "look at what they wrote, then run the command again",
+        ConflictKind::Edited => "inspect the change, then run the command again",
         ConflictKind::Pinned { .. } => {
-            "`--on-pinned wait` waits for them, `--on-pinned exchange` leaves them the old tree and shows others the new one"
+            "use `--on-pinned wait` to wait, or `--on-pinned exchange` to keep the old tree for the holder and show the new one to others"
         }
         _ => return None,
     };
     Some(hint.to_owned())
 }
 
-/// What SQLite says when it cannot open, enlarge, map, or lock by its shared index, or reads less of a log than there
-/// was: `SQLITE_IOERR_SHMOPEN`, `_SHMSIZE`, `_SHMMAP`, `_SHMLOCK`, `_SHORT_READ`.
+/// SQLite's errors when it cannot open, enlarge, map or lock its shared index, or reads less of a log than expected:
+/// `SQLITE_IOERR_SHMOPEN`, `_SHMSIZE`, `_SHMMAP`, `_SHMLOCK`, `_SHORT_READ`.
 const NO_INDEX: [std::ffi::c_int; 5] = [4618, 4874, 5386, 5130, 522];
 
-const FULL: &str = "the disk is full: make room and run the command again; nothing that was committed is lost, and `tljournal gc --keep-count 0` gives up what is kept for undo";
+const FULL: &str = "the disk is full: free space and run the command again; committed transactions are not lost, and `tljournal gc --keep-count 0` deletes the content retained for undo";
 
 fn for_system(error: &io::Error, home: Option<&Utf8Path>) -> Option<String> {
     let hint = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FULL,
         io::ErrorKind::ReadOnlyFilesystem => {
-            "the filesystem is mounted read-only; what only looks works there: status, log, show, diff, blame, runs, postmortem, fsck"
+            "the filesystem is mounted read-only; commands that only read work there: status, log, show, diff, blame, runs, postmortem, fsck"
         }
         io::ErrorKind::PermissionDenied => {
             let own = home.map(|home| home.join(".state"));
@@ -114,10 +114,10 @@ fn for_system(error: &io::Error, home: Option<&Utf8Path>) -> Option<String> {
             }
             if let Some(owner) = own_owner {
                 return Some(format!(
-                    "the journal belongs to user {owner}: only that user, root, and a group that may write in the home may look into it"
+                    "the journal belongs to user {owner}: only that user, root, and a group with write access to the home may read it"
                 ));
             }
-            "check who owns that path, and its mode, with ls -ld"
+            "check the owner and mode of that path with ls -ld"
         }
         _ => return None,
     };
@@ -134,8 +134,8 @@ mod tests {
             let failure = Failure::io("write", io::Error::from_raw_os_error(errno));
             for_failure(&failure, None).unwrap_or_default()
         };
-        assert!(hint(28).contains("make room"));
-        assert!(hint(122).contains("make room"));
+        assert!(hint(28).contains("free space"));
+        assert!(hint(122).contains("free space"));
         assert!(hint(30).contains("read-only"));
         assert!(hint(13).contains("ls -ld"));
         assert_eq!(hint(2), "");

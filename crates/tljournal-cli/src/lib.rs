@@ -1,5 +1,4 @@
-//! What the `tljournal` command reads from others, apart from the command itself: so that it can be read
-//! to pieces by tests and fuzzers too.
+//! The parsers of untrusted input of the `tljournal` command, as a library for tests and fuzzers.
 
 #![forbid(unsafe_code)]
 

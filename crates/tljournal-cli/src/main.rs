@@ -1,7 +1,7 @@
-//! The `tljournal` command: a build directory that no kill can break, from a shell.
+//! The `tljournal` command: the journal from a shell.
 //!
-//! Every command is one file below `commands`; what they share is here: how the project is found
-//! (`session`), what is printed where (`output`), and what the exit status means (`exit`).
+//! Every command is one file below `commands`. Shared parts are here: finding the project (`session`), printing
+//! (`output`), and the exit status (`exit`).
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Files that the user asks for: whole or not at all.
+//! Output files of the user: written atomically.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -14,21 +14,21 @@ use crate::failure::Failure;
 use crate::safe::Safe;
 use crate::session::Session;
 
-/// Names standard output.
+/// The name of standard output.
 pub(crate) const STDOUT: &str = "-";
 
-/// Who may have a file of root's.
+/// The intended owner of a file that root writes.
 #[derive(Debug, Clone, Copy)]
 enum Audience {
-    /// The user whose project it tells of, if that is not root.
+    /// The owner of the project that it describes, if that is not root.
     Only(Option<u32>),
     Everyone,
 }
 
-/// Writes a file that appears when it is whole, and that only its owner may read: it tells what happened in the
-/// project. Says how many bytes it has. A link is replaced and not followed; what this process was given open
-/// (`/dev/stdout`, `/dev/fd/3`), and a terminal or `/dev/null`, is written as it is. If this process is root, the file
-/// belongs to the owner of the project where that user owns the directory or the file that is replaced.
+/// Writes a file atomically, readable only by its owner, because it describes the project. Returns its size in bytes.
+/// A link is replaced, not followed; an open descriptor (`/dev/stdout`, `/dev/fd/3`), a terminal or `/dev/null` is
+/// written to directly. If this process is root, the file belongs to the owner of the project if that user owns the
+/// directory or the replaced file.
 pub(crate) fn write(
     session: &Session,
     path: &Utf8Path,
@@ -38,7 +38,7 @@ pub(crate) fn write(
     make(session, path, |out| fill(out).map_err(failed))
 }
 
-/// The same for what everybody may read, as far as the umask lets them.
+/// The same, readable by everyone as the umask permits.
 pub(crate) fn write_public(
     path: &Utf8Path,
     fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -49,7 +49,7 @@ pub(crate) fn write_public(
     })
 }
 
-/// Writes a file as [`write()`] does, where more may go wrong than writing.
+/// Writes a file as [`write()`] does, for a writer that can fail in other ways.
 pub(crate) fn make(
     session: &Session,
     path: &Utf8Path,
@@ -76,7 +76,7 @@ fn make_with(
         };
         let out = Counted::new(out);
         return match filled(out, &what, fill) {
-            // A reader that went away has what it wanted.
+            // A reader that is gone has read enough.
             Err(failure) if went_away(&failure) => Ok(0),
             done => Ok(done?.bytes),
         };
@@ -91,7 +91,7 @@ fn make_with(
         let file = OpenOptions::new().write(true).open(path).map_err(failed)?;
         return Ok(filled(Counted::new(file), &what, fill)?.bytes);
     }
-    // Everything else is done by this handle: what is at the path of the directory may be exchanged meanwhile.
+    // The rest uses this handle, because the directory at the path may be replaced meanwhile.
     let (dir, name) = Dir::above_named(path, &Disk::default()).map_err(Error::from)?;
     let held = Utf8PathBuf::from(format!("/proc/self/fd/{}", dir.as_fd().as_raw_fd()));
     let path = held.join(name);
@@ -113,8 +113,8 @@ fn make_with(
     Ok(out.bytes)
 }
 
-/// A directory in which only this process can exchange what it makes: that of an output file, or `None` for the
-/// temporary files of the system.
+/// A directory in which no other user can replace a temporary file: that of an output file, or `None` for the system's
+/// temporary directory.
 pub(crate) fn scratch_beside(path: &Utf8Path) -> Result<Option<Utf8PathBuf>, Failure> {
     let disk = Disk::default();
     let (dir, _) = Dir::above_named(path, &disk).map_err(Error::from)?;
@@ -123,7 +123,7 @@ pub(crate) fn scratch_beside(path: &Utf8Path) -> Result<Option<Utf8PathBuf>, Fai
     Ok(is_safe.then_some(dir))
 }
 
-/// Gives root's new file to the owner of the file that it replaces, or of its directory, if that user may have it.
+/// Gives root's new file to the owner of the file that it replaces, or of its directory, if that is the intended one.
 fn give(file: &File, audience: Audience, at: (&Utf8Path, &Utf8Path)) -> io::Result<()> {
     if !rustix::process::geteuid().is_root() {
         return Ok(());
@@ -144,14 +144,14 @@ fn give(file: &File, audience: Audience, at: (&Utf8Path, &Utf8Path)) -> io::Resu
     }
 }
 
-/// Whether a path names what this process has open already.
+/// Whether a path names an open descriptor of this process.
 fn is_given(path: &Utf8Path) -> bool {
     let in_proc = ["/dev/fd", "/proc/self/fd"].map(Utf8Path::new);
     ["/dev/stdout", "/dev/stderr"].contains(&path.as_str())
         || path.parent().is_some_and(|dir| in_proc.contains(&dir))
 }
 
-/// Opens a device that takes a stream of characters, if a path leads to one: it is not replaced by a file.
+/// Opens a character device, if the path leads to one: it is written to directly.
 fn device(path: &Utf8Path) -> io::Result<Option<File>> {
     let found = match std::fs::symlink_metadata(path) {
         Ok(found) => found.file_type(),
@@ -168,14 +168,14 @@ fn device(path: &Utf8Path) -> io::Result<Option<File>> {
                 .open(path);
             device.map(Some)
         }
-        // What is a fifo in one moment can be read by anybody in the next.
+        // A fifo could be read by any user.
         () => Err(io::Error::other(
             "it is neither a file nor a terminal; name a file, or `-` for standard output",
         )),
     }
 }
 
-/// What is being done.
+/// The operation, for errors.
 fn told(path: &Utf8Path) -> String {
     match path.as_str() {
         STDOUT => "write to standard output".to_owned(),
@@ -183,7 +183,7 @@ fn told(path: &Utf8Path) -> String {
     }
 }
 
-/// Refuses that two things go to standard output.
+/// Refuses two outputs on standard output.
 pub(crate) fn refuse_mixed(path: &Utf8Path, json: bool) -> Result<(), Failure> {
     match json && path == STDOUT {
         true => Err(Failure::Usage(
@@ -193,7 +193,7 @@ pub(crate) fn refuse_mixed(path: &Utf8Path, json: bool) -> Result<(), Failure> {
     }
 }
 
-/// Whether a path, or what it leads to, is the database or in the journal's own directory.
+/// Whether a path, or its target, is the database or in the journal's own directory.
 fn is_journals_own(path: &Utf8Path) -> bool {
     let is_own = |path: &Utf8Path| {
         path.components().any(|part| {
@@ -208,7 +208,7 @@ fn is_journals_own(path: &Utf8Path) -> bool {
         || parent.is_some_and(|parent| parent.is_ok_and(|parent| is_own(&parent)))
 }
 
-/// What is written to, and how much was.
+/// A writer that counts bytes.
 struct Counted<W> {
     inner: W,
     bytes: u64,
@@ -240,7 +240,7 @@ fn filled<W: Write>(
     let mut out = BufWriter::with_capacity(1 << 16, out);
     let done = fill(&mut out);
     let done = done.and_then(|()| out.flush().map_err(|source| Failure::io(what, source)));
-    // What is left of something that failed would be tried again when the buffer goes.
+    // After a failure the rest of the buffer must not be written again on drop.
     let (out, _) = out.into_parts();
     done.map(|()| out)
 }

@@ -1,4 +1,4 @@
-//! What is printed where: results on standard output, everything else on standard error.
+//! Where output goes: results to standard output, everything else to standard error.
 
 use std::io::{self, BufWriter, Write};
 
@@ -13,7 +13,7 @@ use crate::progress;
 use crate::safe::{Safe, escaped_json, escaped_text};
 use crate::text::clean;
 
-/// The version of everything that is printed as JSON.
+/// The version of all JSON output.
 pub(crate) const SCHEMA: u32 = 1;
 
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
@@ -30,14 +30,14 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Whether there is anybody to tell how far things are.
+    /// Whether progress is shown.
     pub(crate) fn shows_progress(self) -> bool {
         !self.json && !self.quiet
     }
 
-    /// Prints a result, as JSON or for people. The JSON object gets its version here.
+    /// Prints a result, as JSON or for people, and adds the version to the JSON object.
     ///
-    /// A reader that went away is no failure: `tljournal log | head -1` has what it wanted.
+    /// A closed output is not a failure: `tljournal log | head -1` has what it wanted.
     pub(crate) fn result(
         self,
         json: impl FnOnce() -> Value,
@@ -59,7 +59,7 @@ impl Output {
         };
         match printed.and_then(|()| out.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                // What is left would be tried again when the buffer goes.
+                // The rest of the buffer must not be written again on drop.
                 let _ = out.into_parts();
                 Ok(())
             }
@@ -67,7 +67,7 @@ impl Output {
         }
     }
 
-    /// Says something on standard error that is no result and no failure.
+    /// Prints a note on standard error that is neither a result nor a failure.
     pub(crate) fn note(self, style: Style, word: &str, text: &str) {
         if self.quiet {
             return;
@@ -81,7 +81,7 @@ impl Output {
         to_stderr(&line);
     }
 
-    /// Says why a command failed, what can be done about it, and which command looks into it.
+    /// Prints why a command failed, a hint, and the command that investigates it.
     pub(crate) fn fail(
         self,
         failure: &Failure,
@@ -111,7 +111,7 @@ impl Output {
         }
         if let Some(command) = look_into {
             said.push_str(&format!(
-                "{WARN}hint:{WARN:#} look into it with: {}\n",
+                "{WARN}hint:{WARN:#} investigate with: {}\n",
                 clean(&command)
             ));
         }
@@ -120,14 +120,14 @@ impl Output {
     }
 }
 
-/// Says as JSON what is wrong with the command line.
+/// Prints a usage error as JSON.
 pub(crate) fn print_usage_error(text: &str, exit: Exit) {
     let message = text.trim_end().trim_start_matches("error: ");
     let error = json!({"code": exit.code(), "kind": Exit::Usage.word(), "message": message, "causes": [], "hint": null, "postmortem": null});
     json_to_stderr(&json!({"schema": SCHEMA, "error": error}));
 }
 
-/// Writes to standard error in one piece; who does not listen cannot be told.
+/// Writes to standard error at once; errors are ignored.
 pub(crate) fn to_stderr(text: &str) {
     let text = escaped_text(text);
     progress::aside(|| {
@@ -135,12 +135,12 @@ pub(crate) fn to_stderr(text: &str) {
     });
 }
 
-/// The same with an object of JSON, as a line.
+/// The same with a JSON object, as one line.
 pub(crate) fn json_to_stderr(value: &Value) {
     to_stderr(&format!("{}\n", escaped_json(&value.to_string())));
 }
 
-/// Writes to standard output in one piece; false if the reader went away.
+/// Writes to standard output at once; false if the reader is gone.
 pub(crate) fn to_stdout(text: &str) -> bool {
     let text = escaped_text(text);
     progress::aside(|| {

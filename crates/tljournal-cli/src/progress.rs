@@ -1,4 +1,4 @@
-//! Progress of what takes longer than a second, on a terminal only.
+//! Progress of long operations, on a terminal only.
 
 use std::io::{self, IsTerminal, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,14 +10,14 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use tljournal::workers;
 
-/// Nothing is shown for what is done sooner.
+/// Nothing is shown for shorter operations.
 const SHOWN_AFTER: Duration = Duration::from_secs(1);
 const REDRAWN_AFTER: Duration = Duration::from_millis(100);
 
 /// The bar that is on the terminal now, so that messages can be written around it.
 static ON_SCREEN: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
-/// Something that may take a while. Dropping it takes it off the terminal.
+/// A long operation. Dropping it removes the bar from the terminal.
 pub(crate) struct Progress {
     bytes: Arc<AtomicU64>,
     running: Option<(Sender<()>, JoinHandle<()>)>,
@@ -33,7 +33,7 @@ impl Progress {
         })
     }
 
-    /// The same where somebody else counts: how many bytes are done, of how many (0: not known yet).
+    /// The same with external counters: bytes done, and the total (0: unknown).
     pub(crate) fn watch(
         what: &str,
         shown: bool,
@@ -52,7 +52,7 @@ impl Progress {
             let (sender, ended) = channel();
             let what = crate::text::clean(what);
             let show = move |ended| show(what, &far, &ended);
-            // Without a thread there is no bar, and the work goes on.
+            // Without a thread there is no bar, and the work continues.
             let thread = workers::detached("tljournal-progress", ended, show);
             thread.ok().map(|thread| (sender, thread))
         } else {
@@ -61,7 +61,7 @@ impl Progress {
         Self { bytes, running }
     }
 
-    /// What is to be told how many more bytes were read; `None` if nobody looks.
+    /// Receives the number of further bytes read; `None` if no progress is shown.
     pub(crate) fn teller(&self) -> Option<Arc<dyn Fn(u64) + Send + Sync>> {
         self.running.as_ref()?;
         let bytes = self.bytes.clone();
@@ -70,7 +70,7 @@ impl Progress {
         }))
     }
 
-    /// A reader that counts what is read through it.
+    /// A reader that counts bytes.
     pub(crate) fn counting<R: Read>(&self, reader: R) -> Counting<R> {
         let bytes = self.bytes.clone();
         Counting { reader, bytes }
@@ -86,7 +86,7 @@ impl Drop for Progress {
     }
 }
 
-/// Writes something while the bar is out of the way.
+/// Writes something while the bar is hidden.
 pub(crate) fn aside<T>(write: impl FnOnce() -> T) -> T {
     let on_screen = ON_SCREEN.lock().unwrap_or_else(PoisonError::into_inner);
     match &*on_screen {

@@ -1,14 +1,14 @@
-//! The last step before a terminal. Call sites escape what they print by `text::clean`; what one of them, or a
-//! library such as the parser of the command line, forgets is escaped here. Every stream that people read goes
-//! through [`Safe`], and so does everything that is printed as JSON.
+//! The last step before a terminal. Callers escape what they print with `text::clean`; what a caller or a library
+//! (such as the parser of the command line) misses is escaped here. All human-readable output and all JSON goes
+//! through [`Safe`].
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use crate::text::is_unsafe;
 
-/// Passes lines on, with everything escaped in them that could control a terminal or turn the direction of
-/// writing. Colours stay. A line is passed on when it is complete, or on `flush`.
+/// Passes lines on, and escapes everything that could control a terminal or change the writing direction. Colours
+/// stay. A line is passed on when it is complete, or on `flush`.
 pub(crate) struct Safe<W> {
     inner: W,
     form: Form,
@@ -18,20 +18,20 @@ pub(crate) struct Safe<W> {
 /// How a character is escaped.
 #[derive(Debug, Clone, Copy)]
 enum Form {
-    /// As in a string of Rust.
+    /// As in a Rust string.
     Text,
-    /// As in a string of JSON, where it can stand nowhere else.
+    /// As in a JSON string, the only place where such a character can be.
     Json,
 }
 
 impl<W: Write> Safe<W> {
-    /// For what people read.
+    /// For human-readable text.
     pub(crate) fn text(inner: W) -> Self {
         let (form, held) = (Form::Text, Vec::new());
         Self { inner, form, held }
     }
 
-    /// For JSON, which is the same JSON afterwards.
+    /// For JSON, which keeps its meaning.
     pub(crate) fn json(inner: W) -> Self {
         let (form, held) = (Form::Json, Vec::new());
         Self { inner, form, held }
@@ -60,12 +60,12 @@ impl<W: Write> Write for Safe<W> {
     }
 }
 
-/// The same text for people.
+/// The escaped text.
 pub(crate) fn escaped_text(text: &str) -> String {
     escaped(text.as_bytes(), Form::Text)
 }
 
-/// The same JSON.
+/// The escaped JSON.
 pub(crate) fn escaped_json(json: &str) -> String {
     escaped(json.as_bytes(), Form::Json)
 }
@@ -105,8 +105,8 @@ fn escape(c: char, form: Form, out: &mut String) {
     }
 }
 
-/// How long the sequence is that a text begins with, if it is one that this program writes: a colour, or the
-/// one that clears the line of a progress display.
+/// The length of the escape sequence at the start of a text, if this program writes it: a colour, or the one that
+/// clears the line of a progress display.
 fn own_sequence(text: &str, form: Form) -> usize {
     const CLEARED: &str = "\r\u{1b}[K";
     if matches!(form, Form::Json) {
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn how_a_stream_is_cut_into_pieces_makes_no_difference() {
+    fn the_result_does_not_depend_on_how_a_stream_is_split() {
         let mut out = Vec::new();
         let mut safe = Safe::text(&mut out);
         for byte in format!("{HOSTILE}ü\n{HOSTILE}").bytes() {

@@ -1,4 +1,4 @@
-//! One use of the command: which project it is about, and how to open its journal.
+//! One use of the command: its project, and how its journal is opened.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -17,15 +17,15 @@ use crate::files;
 use crate::output::{GOOD, Output, WARN};
 use crate::text::{count, quoted};
 
-/// The database, by which a journal is found.
+/// The file by which a journal is recognized.
 const DATABASE: &str = ".state.db";
 
-/// What the global options say.
+/// The global options.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) output: Output,
     global: Global,
-    /// What was opened for work and not closed, so that a failure can be recorded.
+    /// The journal that is open for work, so that a failure can be recorded.
     opened: RefCell<Option<Journal>>,
 }
 
@@ -42,7 +42,7 @@ impl Session {
         }
     }
 
-    /// Opens the journal for work; made if the home is there and has none yet.
+    /// Opens the journal for work; creates it if the home exists without one.
     pub(crate) fn work(&self) -> Result<Journal, Failure> {
         let root = self.root()?;
         let home = root.join(&self.global.home);
@@ -53,7 +53,7 @@ impl Session {
         self.open(self.options(root)?)
     }
 
-    /// The same, with waits that end when this says so.
+    /// The same, with waits that are cancelled when this returns true.
     pub(crate) fn work_until(
         &self,
         gives_up: impl Fn() -> bool + Send + Sync + 'static,
@@ -61,8 +61,7 @@ impl Session {
         self.open(self.options(self.root()?)?.gives_up(gives_up))
     }
 
-    /// Opens the journal for work in a directory that may have no home yet. Says whether it had a
-    /// database.
+    /// Opens the journal for work in a directory that may have no home yet. Returns whether it had a database.
     pub(crate) fn make(&self) -> Result<(Journal, Utf8PathBuf, bool), Failure> {
         let root = match &self.global.root {
             Some(root) => existing(root)?,
@@ -73,7 +72,7 @@ impl Session {
         Ok((self.open(self.options(root)?)?, home, known))
     }
 
-    /// Opens the journal to look only; works on a read-only copy too.
+    /// Opens the journal for inspection; works on a read-only copy too.
     pub(crate) fn inspect(&self) -> Result<Inspection, Failure> {
         let inspection = self.options(self.root()?)?.inspect()?;
         if !inspection.is_at_home() {
@@ -85,33 +84,33 @@ impl Session {
         Ok(inspection)
     }
 
-    /// Opens the journal to look only at what would be done, and says if it may come otherwise: whoever works
+    /// Opens the journal for inspection to show a plan, and reports if the result may differ because a real run
     /// recovers first.
     pub(crate) fn plan(&self) -> Result<Inspection, Failure> {
         let inspection = self.inspect()?;
         let status = inspection.history().status()?;
         if !status.unfinished.is_empty() || status.unsettled_trees > 0 {
-            let text = "something is not finished yet, and will be first: `tljournal recover`";
+            let text = "unfinished transactions will be finished first: `tljournal recover`";
             self.output.note(WARN, "note", text);
         }
         if !inspection.has_files() {
-            let text = "only the database is here: what is on disk, and what is kept, is not known";
+            let text = "only the database is here: the files and the retained content are unknown";
             self.output.note(WARN, "note", text);
         }
         Ok(inspection)
     }
 
-    /// How the journal is opened, for whoever opens it in a way of its own.
+    /// The options for opening the journal.
     pub(crate) fn journal_options(&self) -> Result<Options, Failure> {
         self.options(self.root()?)
     }
 
-    /// How long to wait for a lock, if the command does not say.
+    /// The limit for lock waits, if the command does not set one.
     pub(crate) fn lock_wait(&self) -> Option<Duration> {
         self.global.lock_wait
     }
 
-    /// Where a path of the command line lies below the root.
+    /// The path below the root for a path of the command line.
     pub(crate) fn below_root(&self, path: &NamedPath) -> Result<RelPath, Failure> {
         match path {
             NamedPath::Below(path) => Ok(path.clone()),
@@ -124,7 +123,7 @@ impl Session {
         paths.iter().map(|path| self.below_root(path)).collect()
     }
 
-    /// The path that the user knows a change by.
+    /// The path of a change, for display.
     pub(crate) fn shown(&self, path: &str, in_home: bool) -> String {
         match in_home {
             true => self.global.home.join(path).to_string(),
@@ -132,42 +131,42 @@ impl Session {
         }
     }
 
-    /// A path below the home, as it is reached from the current directory.
+    /// A path below the home, relative to the current directory.
     pub(crate) fn in_home(&self, path: &str) -> String {
         let home = self.home_if_found().unwrap_or_default();
         home.join(path).into_string()
     }
 
-    /// The journal's home, if it can be told where it is.
+    /// The journal's home, if the project is found.
     pub(crate) fn home_if_found(&self) -> Option<Utf8PathBuf> {
         Some(self.root().ok()?.join(&self.global.home))
     }
 
-    /// Ends the use of a journal. What was committed stays so, whatever happens here.
+    /// Closes a journal. An error here does not affect what was committed.
     pub(crate) fn close(&self, journal: Journal) {
         self.close_with(journal, "ok");
     }
 
-    /// The same, with another word for how the run ended.
+    /// The same, with another outcome of the run.
     pub(crate) fn close_with(&self, journal: Journal, outcome: &str) {
-        // It would keep the run from ending.
+        // This handle would prevent the run from ending.
         self.opened.take();
         if let Err(error) = journal.close_with(outcome) {
             let failure = Failure::from(error);
             let causes = failure.causes().join(": ");
             let text = format!(
-                "everything is in place, but the end of the run is not recorded: {failure}: {causes}"
+                "everything is in place, but recording the end of the run failed: {failure}: {causes}"
             );
             self.output.note(WARN, "warning", &text);
         }
     }
 
-    /// Ends the use of a state.
+    /// Closes a state.
     pub(crate) fn close_state(&self, state: State) {
         self.close(state.into_journal());
     }
 
-    /// Says why a command failed, and records it if the journal was open for work.
+    /// Prints why a command failed, and records it if the journal was open for work.
     pub(crate) fn fail(&self, failure: &Failure) -> Exit {
         self.fail_as(failure, Exit::of(failure))
     }
@@ -177,7 +176,7 @@ impl Session {
         let run = self.opened.take().and_then(|journal| {
             let run = self.record_failure(&journal, failure);
             if let Err(error) = journal.close_with("failed") {
-                tracing::debug!(%error, "the end of the run is not recorded");
+                tracing::debug!(%error, "failed to record the end of the run");
             }
             run
         });
@@ -186,22 +185,22 @@ impl Session {
         self.output.fail(failure, exit, home.as_deref(), look_into)
     }
 
-    /// The number of the run that the failure is recorded of. What was asked wrongly is nothing to look into.
+    /// The number of the run for which the failure was recorded. A usage error is not recorded.
     pub(crate) fn record_failure(&self, journal: &Journal, failure: &Failure) -> Option<i64> {
         if matches!(Exit::of(failure), Exit::Usage | Exit::Nothing) {
             return None;
         }
         let recorded = journal.fail(&failure.in_full());
-        let untold = |error: &Error| tracing::debug!(%error, "the failure is not recorded");
+        let untold = |error: &Error| tracing::debug!(%error, "failed to record the failure");
         Some(recorded.inspect_err(untold).ok()?.number)
     }
 
-    /// The command that looks into a run of this project.
+    /// The command that investigates a run of this project.
     pub(crate) fn look_into(&self, run: i64) -> String {
         self.own_command(&format!("postmortem {run}"))
     }
 
-    /// A command line for this project, as it is typed in this directory.
+    /// A command line for this project, for the current directory.
     pub(crate) fn own_command(&self, rest: &str) -> String {
         let mut words = vec!["tljournal".to_owned()];
         if let Some(root) = &self.global.root {
@@ -221,7 +220,7 @@ impl Session {
         Ok(journal)
     }
 
-    /// What was set aside or taken back has been said by the engine, as a warning.
+    /// Reports a recovery. What was set aside or rolled back has been logged by the engine as a warning.
     fn tell_recovery(&self, found: &Recovery) {
         let told = [
             (found.finished, "finished"),
@@ -252,14 +251,14 @@ impl Session {
         })
     }
 
-    /// The project: the one that was named, or the nearest upward with a journal, or else with a home.
+    /// The project root: the named one, or the nearest upward with a journal, or else with a home.
     fn root(&self) -> Result<Utf8PathBuf, Failure> {
         if let Some(root) = &self.global.root {
             return existing(root);
         }
         let home = &self.global.home;
         if home.is_absolute() {
-            let text = "an absolute --home does not tell where the project is; name it with --root";
+            let text = "an absolute --home does not identify the project; name it with --root";
             return Err(Failure::Usage(text.to_owned()));
         }
         let here = current_dir()?;
@@ -272,7 +271,7 @@ impl Session {
             .or_else(|| nearest(&files::is_dir))
             .ok_or_else(|| {
                 Failure::Usage(format!(
-                    "there is no journal in `{}/` here or in any directory above `{}`; `tljournal init` makes one, and --root names another project",
+                    "there is no journal in `{}/` here or in any directory above `{}`; `tljournal init` creates one, and --root names another project",
                     home.as_str().escape_debug(),
                     here.as_str().escape_debug(),
                 ))

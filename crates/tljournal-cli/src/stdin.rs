@@ -1,4 +1,5 @@
-//! Standard input as content: all of it is read, or the command is refused. Nothing is replaced by nothing.
+//! Standard input as content: it is read completely, or the command is refused, so that nothing is replaced by an
+//! empty file.
 
 use std::fs::{File, Metadata};
 use std::io::{self, IsTerminal, Read};
@@ -14,17 +15,17 @@ use crate::failure::Failure;
 /// The device numbers of `/dev/null`.
 const NULL: (u32, u32) = (1, 3);
 
-/// Standard input, read without a buffer and with every error: the standard library takes one that is not open
-/// for reading for empty.
+/// Standard input, unbuffered and with every error reported: the standard library treats a descriptor that is not
+/// open for reading as empty.
 #[derive(Debug)]
 pub(crate) struct Stdin {
     file: File,
-    /// What it was before, if it is a regular file, which may change while it is read.
+    /// Its metadata before reading, if it is a regular file, which may change meanwhile.
     before: Option<Metadata>,
 }
 
 impl Stdin {
-    /// Standard input, to be read to its end.
+    /// Opens standard input for reading to its end.
     pub(crate) fn open() -> Result<Self, Failure> {
         check()?;
         let failed = |source| Failure::io("read standard input", source);
@@ -59,7 +60,7 @@ impl Read for Stdin {
     }
 }
 
-/// Refuses a standard input that has no content: one that is closed, a directory, or not open for reading.
+/// Refuses a standard input without content: a closed one, a directory, or one not open for reading.
 pub(crate) fn check() -> Result<(), Failure> {
     let refuse = |what: &str| {
         let text = format!(
@@ -69,9 +70,9 @@ pub(crate) fn check() -> Result<(), Failure> {
     };
     let flags = match rustix::fs::fcntl_getfl(io::stdin()) {
         Err(Errno::BADF) => return refuse("is closed"),
-        told => told.map_err(|errno| Failure::io("look at standard input", errno.into()))?,
+        told => told.map_err(|errno| Failure::io("inspect standard input", errno.into()))?,
     };
-    let failed = |source| Failure::io("look at standard input", source);
+    let failed = |source| Failure::io("inspect standard input", source);
     let file = File::from(io::stdin().as_fd().try_clone_to_owned().map_err(failed)?);
     let meta = file.metadata().map_err(failed)?;
     let device = (
@@ -83,7 +84,8 @@ pub(crate) fn check() -> Result<(), Failure> {
         _ if meta.is_dir() => refuse("is a directory"),
         _ if flags.contains(OFlags::PATH) => refuse("is not open for reading"),
         OFlags::WRONLY => refuse("is not open for reading"),
-        // What was closed when the process began is this since: a shell opens it for reading only.
+        // A descriptor that was closed at the start is opened this way by the runtime: a shell opens it for reading
+        // only.
         OFlags::RDWR if is_null => refuse("is closed"),
         _ => Ok(()),
     }

@@ -1,25 +1,25 @@
-//! What standard output is: a terminal or not, how wide, and what it can draw.
+//! The properties of standard output: whether it is a terminal, its width, and its character set.
 
 use std::io::{self, IsTerminal};
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// What is taken for the width of a terminal that does not say.
+/// The assumed width of a terminal that does not report one.
 const COLUMNS: usize = 80;
-/// Nothing readable fits into less.
+/// The smallest width that is used.
 const COLUMNS_MIN: usize = 40;
 
 /// How results are drawn.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Terminal {
-    /// How many columns there are; `None` where lines have no end.
+    /// The number of columns; `None` without a terminal.
     pub(crate) columns: Option<usize>,
-    /// Whether it can draw more than ASCII.
+    /// Whether it supports more than ASCII.
     pub(crate) utf8: bool,
 }
 
 impl Terminal {
-    /// Asks what standard output is.
+    /// The properties of standard output.
     pub(crate) fn of_stdout() -> Self {
         let stdout = io::stdout();
         let columns = stdout.is_terminal().then(|| {
@@ -34,12 +34,12 @@ impl Terminal {
         Self { columns, utf8 }
     }
 
-    /// Whether somebody looks at it.
+    /// Whether it is a terminal.
     pub(crate) fn is_watched(self) -> bool {
         self.columns.is_some()
     }
 
-    /// The text, cut to what is left of a line of which so many columns are taken.
+    /// The text, truncated to the rest of a line after `taken` columns.
     pub(crate) fn fit(self, text: &str, taken: usize) -> String {
         match self.columns {
             Some(columns) => self.cut(text, columns.saturating_sub(taken)),
@@ -47,7 +47,7 @@ impl Terminal {
         }
     }
 
-    /// The text, cut to so many columns.
+    /// The text, truncated to this many columns.
     pub(crate) fn cut(self, text: &str, columns: usize) -> String {
         if text.width() <= columns {
             return text.to_owned();
@@ -65,12 +65,12 @@ impl Terminal {
     }
 }
 
-/// How many columns a text takes.
+/// The number of columns of a text.
 pub(crate) fn width(text: &str) -> usize {
     text.width()
 }
 
-/// Whether the locale says UTF-8, in the order in which POSIX asks.
+/// Whether the locale is UTF-8, in the order defined by POSIX.
 fn speaks_utf8(var: impl Fn(&str) -> Option<String>) -> bool {
     let set = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(var);
     let said = set.into_iter().find(|said| !said.is_empty());
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_too_long_is_cut_at_a_column_and_says_so() {
+    fn long_text_is_truncated_at_a_column_with_a_mark() {
         let terminal = |utf8| Terminal {
             columns: Some(10),
             utf8,
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_locale_that_is_set_counts() {
+    fn the_first_set_locale_counts() {
         let with = |vars: &'static [(&str, &str)]| {
             speaks_utf8(|name| {
                 let var = vars.iter().find(|(other, _)| *other == name);

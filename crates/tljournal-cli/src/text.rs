@@ -1,9 +1,9 @@
-//! How things are written for people: nothing that a label or an archive brings reaches the terminal raw.
+//! How text is written for people: labels and paths never reach the terminal unescaped.
 
 use std::fmt::Write;
 
-/// The text with every character escaped that could move the cursor, colour the screen, break the line
-/// or turn the direction of writing.
+/// The text with every character escaped that could move the cursor, colour the screen, break the line or change the
+/// writing direction.
 pub(crate) fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -22,7 +22,7 @@ pub(crate) fn is_unsafe(c: char) -> bool {
         || matches!(c, '\u{61c}' | '\u{feff}')
 }
 
-/// A word as a shell takes it.
+/// A word quoted for a shell.
 pub(crate) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=~".contains(c);
     match !word.is_empty() && word.chars().all(plain) {
@@ -31,7 +31,7 @@ pub(crate) fn quoted(word: &str) -> String {
     }
 }
 
-/// Bytes in the largest unit that leaves at least one digit before the dot.
+/// A size in the largest unit with at least one digit before the dot.
 pub(crate) fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if count < 1024 {
@@ -46,10 +46,10 @@ pub(crate) fn bytes(count: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
-/// Reads a number of bytes, with or without a unit: `4096`, `500M`, `1.5 GiB`. All units are powers of 1024.
+/// Parses a number of bytes, with or without a unit: `4096`, `500M`, `1.5 GiB`. All units are powers of 1024.
 ///
 /// # Errors
-/// Says which forms there are.
+/// The expected forms.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
     let wrong = || {
         let shown = text.escape_debug();
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_is_quoted_where_a_shell_would_take_it_apart() {
+    fn a_word_is_quoted_where_a_shell_would_split_it() {
         assert_eq!(quoted("build/a-1.txt"), "build/a-1.txt");
         assert_eq!(quoted("it's $x"), r"'it'\''s $x'");
         assert_eq!(quoted(""), "''");

@@ -1,4 +1,4 @@
-//! Times as people and programs write them.
+//! How times are read and written.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use tljournal::Timestamp;
 
 const NANOS: i128 = 1_000_000_000;
 
-/// Reads RFC 3339 with up to nine digits after the second, or `@secs.nanos`.
+/// Parses RFC 3339 with up to nine fractional digits, or `@secs.nanos`.
 ///
 /// # Errors
-/// Says which forms there are.
+/// The expected forms.
 pub fn parse(text: &str) -> Result<Timestamp, String> {
     let wrong = || {
         format!(
@@ -26,14 +26,14 @@ pub fn parse(text: &str) -> Result<Timestamp, String> {
     Ok(Timestamp::new(secs, nanos.rem_euclid(NANOS) as u32))
 }
 
-/// Reads a length of time: seconds, or with units (`90s`, `5m`, `1h 30m`).
+/// Parses a duration: seconds, or with units (`90s`, `5m`, `1h 30m`).
 ///
 /// # Errors
-/// Says which forms there are.
+/// The expected forms.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || {
         let shown = text.escape_debug();
-        format!("`{shown}` is not a length of time: use seconds, or units such as 90s or 5m")
+        format!("`{shown}` is not a duration: use seconds, or units such as 90s or 5m")
     };
     if let Ok(seconds) = text.parse() {
         return Duration::try_from_secs_f64(seconds).map_err(|_| wrong());
@@ -42,10 +42,10 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from(span).map_err(|_| wrong())
 }
 
-/// Reads what [`parse`] reads, or how long before `now` something was: `90s`, `2h`, `3d`, `1w 2d`.
+/// Parses what [`parse`] does, or an age relative to `now`: `90s`, `2h`, `3d`, `1w 2d`.
 ///
 /// # Errors
-/// Says which forms there are.
+/// The expected forms.
 pub fn moment(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     if let Ok(time) = parse(text) {
         return Ok(time);
@@ -62,7 +62,7 @@ pub fn moment(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     Ok(Timestamp::new(secs, nanos.rem_euclid(NANOS) as u32))
 }
 
-/// A length of time in nanoseconds, where a day has 24 hours. It may be written as [`ago`] does.
+/// A duration in nanoseconds, where a day has 24 hours; also in the form of [`ago`].
 fn back(text: &str) -> Option<i128> {
     let length = text.strip_suffix("ago").unwrap_or(text).trim_end();
     let span: jiff::Span = length.parse().ok()?;
@@ -71,10 +71,10 @@ fn back(text: &str) -> Option<i128> {
     (length >= 0).then_some(length)
 }
 
-/// Reads a length of time as [`duration`] does, and days and weeks too: `3d`, `2w`.
+/// Parses a duration as [`duration`] does, and days and weeks too: `3d`, `2w`.
 ///
 /// # Errors
-/// Says which forms there are.
+/// The expected forms.
 pub fn age(text: &str) -> Result<Duration, String> {
     if let Ok(length) = duration(text) {
         return Ok(length);
@@ -82,11 +82,11 @@ pub fn age(text: &str) -> Result<Duration, String> {
     let length = back(text).and_then(|nanos| u64::try_from(nanos / NANOS).ok());
     let shown = text.escape_debug();
     length.map(Duration::from_secs).ok_or_else(|| {
-        format!("`{shown}` is not a length of time: use seconds, or units such as 12h, 3d or 2w")
+        format!("`{shown}` is not a duration: use seconds, or units such as 12h, 3d or 2w")
     })
 }
 
-/// What time it is.
+/// The current time.
 #[must_use]
 pub fn now() -> Timestamp {
     let nanos = jiff::Timestamp::now().as_nanosecond();
@@ -94,7 +94,7 @@ pub fn now() -> Timestamp {
     Timestamp::new(secs, nanos.rem_euclid(NANOS) as u32)
 }
 
-/// Writes for people how long before `now` something was, in its largest unit.
+/// The age of a time relative to `now`, in its largest unit.
 #[must_use]
 pub fn ago(time: Timestamp, now: Timestamp) -> String {
     let secs = now.secs().saturating_sub(time.secs());
@@ -105,7 +105,7 @@ pub fn ago(time: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// The largest unit that there is one of, without the rest: `59 s`, `3 min`, `2 h`, `4 days`, `5 months`.
+/// A duration in its largest unit, truncated: `59 s`, `3 min`, `2 h`, `4 days`, `5 months`.
 fn largest_unit(secs: i64) -> String {
     const UNITS: [(i64, &str); 5] = [
         (365 * 86_400, "year"),
@@ -125,7 +125,7 @@ fn largest_unit(secs: i64) -> String {
     format!("{count} {name}{plural}")
 }
 
-/// Writes how long something took, short: `<1 ms`, `3 ms`, `1.25 s`, `3 min 20 s`, `2 h 5 min`.
+/// A duration: `<1 ms`, `3 ms`, `1.25 s`, `3 min 20 s`, `2 h 5 min`.
 #[must_use]
 pub fn took(from: Timestamp, to: Timestamp) -> String {
     let nanos = (to.as_nanos() - from.as_nanos()).max(0);
@@ -140,17 +140,17 @@ pub fn took(from: Timestamp, to: Timestamp) -> String {
     }
 }
 
-/// Writes what [`parse`] reads, to the nanosecond.
+/// A time in the form that [`parse`] reads, to the nanosecond.
 #[must_use]
 pub fn exact(time: Timestamp) -> String {
     match jiff::Timestamp::from_nanosecond(time.as_nanos()) {
         Ok(time) => time.to_string(),
-        // Filesystems can store years that RFC 3339 cannot write.
+        // Filesystems can store years that RFC 3339 cannot express.
         Err(_) => format!("@{time}"),
     }
 }
 
-/// Writes a time for people, to the second, in UTC.
+/// A time for people, to the second, in UTC.
 #[must_use]
 pub fn short(time: Timestamp) -> String {
     match jiff::Timestamp::from_second(time.secs()) {
@@ -159,7 +159,7 @@ pub fn short(time: Timestamp) -> String {
     }
 }
 
-/// Writes the time of day for people, to the second, in UTC.
+/// The time of day for people, to the second, in UTC.
 #[must_use]
 pub fn clock(time: Timestamp) -> String {
     let told = short(time);
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_is_a_time_or_how_long_ago_it_was() {
+    fn a_moment_is_a_time_or_an_age() {
         let now = parse("2025-01-10T00:00:00.5Z").unwrap();
         let at = |text| moment(text, now).map(exact);
         assert_eq!(at("3d"), Ok("2025-01-07T00:00:00.5Z".to_owned()));
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn ages_are_told_in_their_largest_unit() {
+    fn ages_are_written_in_their_largest_unit() {
         let age = |secs: i64| ago(Timestamp::new(0, 0), Timestamp::new(secs, 0));
         let ages = [
             0,
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_are_told_in_two_units_at_most() {
+    fn durations_are_written_in_two_units_at_most() {
         let length = |nanos: i128| {
             let to = Timestamp::new((nanos / NANOS) as i64, (nanos % NANOS) as u32);
             took(Timestamp::new(0, 0), to)
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_of_time_is_seconds_or_has_units() {
+    fn a_duration_is_seconds_or_has_units() {
         let millis = |text| duration(text).map(|found| found.as_millis());
         assert_eq!(millis("90"), Ok(90_000));
         assert_eq!(millis("0.25"), Ok(250));
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_refused() {
+    fn invalid_times_are_refused() {
         for bad in [
             "",
             "now",

@@ -1,6 +1,6 @@
-//! What the engine says while it works, on standard error.
+//! Prints the engine's log on standard error.
 //!
-//! Warnings (who holds the lock that is waited for) are shown always, more with `-v`, nothing with `-q`.
+//! Warnings (such as the holder of an awaited lock) are always shown, more with `-v`, none with `-q`.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ use crate::output::{self, BAD, DIM, GOOD, SCHEMA, WARN};
 use crate::safe::escaped_json;
 use crate::text::clean;
 
-/// Begins to show what the engine says.
+/// Starts printing.
 pub(crate) fn start(global: &Global) {
     if global.quiet {
         return;
@@ -28,7 +28,7 @@ pub(crate) fn start(global: &Global) {
         2 => LevelFilter::DEBUG,
         _ => LevelFilter::TRACE,
     };
-    // The end of a span says how long it took.
+    // The end of a span shows its duration.
     let spans = match global.verbose {
         0 => FmtSpan::NONE,
         _ => FmtSpan::CLOSE,
@@ -49,11 +49,11 @@ pub(crate) fn start(global: &Global) {
         .event_format(Line { json: global.json })
         .with_writer(Stderr)
         .finish();
-    // Only one is ever set.
+    // Only one can be set.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
-/// One event, as one line: for people with the spans that it happened in, or as a JSON object.
+/// Formats an event as one line: with its spans for people, or as a JSON object.
 struct Line {
     json: bool,
 }
@@ -92,7 +92,7 @@ where
             let line = serde_json::json!({"schema": SCHEMA, "note": note});
             return writeln!(writer, "{}", escaped_json(&line.to_string()));
         }
-        // A warning is for everybody; where it came up is for those who asked.
+        // A warning has no target, unless more details were requested.
         match *event.metadata().level() {
             Level::ERROR | Level::WARN => {
                 writeln!(writer, "tljournal: {style}{word}:{style:#} {said}")
@@ -115,7 +115,7 @@ fn look(level: Level) -> (Style, &'static str) {
     }
 }
 
-/// Standard error, with colours if it shows them, and around a progress bar.
+/// Standard error, with colours if supported, written around a progress bar.
 struct Stderr;
 
 impl<'a> MakeWriter<'a> for Stderr {

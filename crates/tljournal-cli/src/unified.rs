@@ -1,37 +1,37 @@
-//! Differences between small texts, as diff(1) writes them.
+//! Differences between small texts, in the format of diff(1).
 
 use similar::{ChangeTag, TextDiff};
 
 use crate::text::clean;
 
-/// Longer files are not compared line by line.
+/// The largest file that is compared line by line.
 pub(crate) const TEXT_BYTES_MAX: u64 = 256 << 10;
-/// What has no line ends is no text that anybody reads.
+/// The longest line of a file that counts as text.
 const LINE_BYTES_MAX: usize = 4096;
-/// Lines around a difference.
+/// The number of context lines.
 const CONTEXT: usize = 3;
 
-/// A line of a difference.
+/// The kind of a line of a difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Line {
-    /// Where it is.
+    /// A position.
     Place,
-    /// It is in both.
+    /// In both texts.
     Same,
-    /// It is new.
+    /// Added.
     Added,
-    /// It is gone.
+    /// Removed.
     Removed,
 }
 
-/// The text of a file, if it is one that people read.
+/// The text of a file, if it is readable text.
 pub(crate) fn text(content: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(content).ok()?;
     let readable = !text.contains('\0') && text.lines().all(|line| line.len() <= LINE_BYTES_MAX);
     readable.then_some(text)
 }
 
-/// What differs between two texts, line by line, with what lies around it.
+/// The lines that differ between two texts, with context.
 pub(crate) fn lines(old: &str, new: &str) -> Vec<(Line, String)> {
     let diff = TextDiff::from_lines(old, new);
     let mut found = Vec::new();
@@ -54,7 +54,7 @@ pub(crate) fn lines(old: &str, new: &str) -> Vec<(Line, String)> {
     found
 }
 
-/// A line without what would move the cursor; tabs are what they are.
+/// A line with control characters escaped, except tabs.
 fn legible(line: &str) -> String {
     let parts: Vec<_> = line.split('\t').map(clean).collect();
     parts.join("\t")
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_is_shown_with_its_surroundings() {
+    fn differences_are_shown_with_context() {
         let old: String = (1..=9).map(|line| format!("{line}\n")).collect();
         let new = old.replace("8\n", "acht\n");
         let expected = ["@@ -5,5 +5,5 @@", " 5", " 6", " 7", "-8", "+acht", " 9"];
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_reads_is_no_text() {
+    fn binary_content_is_not_text() {
         assert_eq!(text(b"a\n"), Some("a\n"));
         assert_eq!(text(b"a\0b"), None);
         assert_eq!(text(b"\xff"), None);

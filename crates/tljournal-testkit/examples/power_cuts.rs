@@ -1,4 +1,4 @@
-//! How a program that embeds the engine has its own transactions interrupted by power cuts.
+//! Shows how a program that embeds the engine tests its own transactions against power cuts.
 //!
 //! `cargo run -p tljournal-testkit --example power_cuts`
 

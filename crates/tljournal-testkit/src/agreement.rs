@@ -10,8 +10,8 @@ use crate::script::Steps;
 use crate::snapshot::{Snapshot, What};
 use crate::world::{World, explain};
 
-/// Whether what the catalog says of the paths of a transaction is what is on disk: kind, size, mode,
-/// mtime, inode and content. One line for each thing that is not.
+/// Compares the catalog's entries for the paths of a transaction with the disk: kind, size, mode, mtime, inode and
+/// content. Returns one line for each difference.
 #[must_use]
 pub fn check_agreement(world: &World, journal: &Journal, steps: &Steps) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -24,23 +24,25 @@ pub fn check_agreement(world: &World, journal: &Journal, steps: &Steps) -> Vec<S
     wrong
 }
 
-/// Whether a journal that nobody uses has come to rest: nothing in staging, nothing unfinished, and
-/// nothing for a recovery to do, which changes nothing either, and no finding of a check about anything of its
-/// own. One line for each thing that is wrong.
+/// Checks that an unused journal is at rest: nothing is staged or unfinished, a recovery has nothing to do and
+/// changes nothing, and a check reports nothing about the journal's own files. Returns one line for each problem.
 #[must_use]
 pub fn check_at_rest(world: &World) -> Vec<String> {
     let mut wrong = Vec::new();
     let before = world.snapshot();
     match world.try_open() {
-        Err(error) => wrong.push(format!("it cannot be opened again: {}", explain(&error))),
+        Err(error) => wrong.push(format!(
+            "the journal cannot be opened again: {}",
+            explain(&error)
+        )),
         Ok(journal) => {
             if !journal.recovery().is_empty() {
                 let did = journal.recovery();
-                wrong.push(format!("a second recovery still had to do: {did:?}"));
+                wrong.push(format!("a second recovery still had work: {did:?}"));
             }
             match journal.history().status() {
                 Ok(status) if status.unfinished.is_empty() && status.stuck.is_empty() => {}
-                told => wrong.push(format!("it is not at rest: {told:?}")),
+                told => wrong.push(format!("the journal is not at rest: {told:?}")),
             }
         }
     }
@@ -53,19 +55,19 @@ pub fn check_at_rest(world: &World) -> Vec<String> {
     wrong
 }
 
-/// Whether a check of a journal that nobody uses finds everything as it should be, also what it put in place:
-/// one line for each thing that is not. Nobody else had their hands in it.
+/// Checks an unused journal completely, including the content that it installed and that no other program changed.
+/// Returns one line for each problem.
 #[must_use]
 pub fn check_clean(world: &World) -> Vec<String> {
-    // What a case has planted among the journal's own files is there until it is repaired.
+    // Entries that a case planted among the journal's own files stay until they are repaired.
     let (mut found, report) =
         found_by_fsck(world, FsckDepth::Default, |code| code != Code::StateStray);
     let unchecked = report.iter().flat_map(|report| &report.unchecked);
-    found.extend(unchecked.map(|what| format!("fsck left out {what}")));
+    found.extend(unchecked.map(|what| format!("fsck did not check {what}")));
     found
 }
 
-/// What a check finds that is not as it should be.
+/// The findings of a check that are not notices.
 fn found_by_fsck(
     world: &World,
     depth: FsckDepth,
@@ -89,13 +91,16 @@ fn found_by_fsck(
     match world.options().fsck(&options, &mut told) {
         Ok(report) => (found, Some(report)),
         Err(error) => {
-            found.push(format!("it cannot be checked: {}", explain(&error)));
+            found.push(format!(
+                "the journal cannot be checked: {}",
+                explain(&error)
+            ));
             (found, None)
         }
     }
 }
 
-/// Whether a code is about the journal's own, and not about what others may have changed.
+/// Whether a code is about the journal's own files, not about content that other programs may have changed.
 fn is_own(code: Code) -> bool {
     !matches!(
         code,
@@ -109,13 +114,12 @@ fn is_own(code: Code) -> bool {
             | Code::WrongTarget
             | Code::WrongLinks
             | Code::WrongContent
-            // What a case has planted is there until it is repaired.
+            // Entries that a case planted stay until they are repaired.
             | Code::StateStray
     )
 }
 
-/// Whether SQLite finds the database of a journal that nobody uses whole. One line for each thing that is
-/// wrong.
+/// Checks with SQLite that the database of an unused journal is intact. Returns one line for each problem.
 #[must_use]
 pub fn check_database(world: &World) -> Vec<String> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -139,13 +143,13 @@ fn check_path(world: &World, journal: &Journal, disk: &Snapshot, path: &str) -> 
     let (entry, seen) = match (entry, disk.get(path)) {
         (None, None) => return Ok(()),
         (Some(entry), Some(seen)) => (entry, seen),
-        (Some(_), None) => return Err("it has an entry and nothing is there".to_owned()),
-        // What was there before the journal came has no entry, and needs none.
+        (Some(_), None) => return Err("it has an entry, but is missing".to_owned()),
+        // Content older than the journal has no entry.
         (None, Some(_)) => return Ok(()),
     };
     let mut stat = journal_stat(world, path)?;
     if entry.image.identity.born == Timestamp::default() {
-        // It was recorded where there are no birth times.
+        // It was recorded on a filesystem without birth times.
         stat.identity.born = Timestamp::default();
     }
     if Image::of(&stat) != entry.image {
@@ -167,7 +171,7 @@ fn check_path(world: &World, journal: &Journal, disk: &Snapshot, path: &str) -> 
             match found.first() {
                 None if listed.is_some() => Ok(()),
                 None => Err("its tree has no manifest".to_owned()),
-                Some(difference) => Err(format!("its tree is not whole: {difference}")),
+                Some(difference) => Err(format!("its tree is not complete: {difference}")),
             }
         }
         (what, kind) => Err(format!("the entry is a {kind:?}, and {what:?} is there")),

@@ -1,16 +1,14 @@
 //! Test support for transactions of `tljournal`.
 //!
-//! Six things that go together:
+//! It contains:
 //!
-//! - witnesses of the disk that [`Count`] the engine's mutating calls, [`Kill`] the process before or
-//!   after one of them, make one [`Fail`], cut writes [`Short`], or [`Lack`] something that not every
-//!   filesystem can do;
-//! - [`kill_at_call`], which kills any program at any system call that others can see;
+//! - witnesses of the disk that [`Count`] the engine's mutating calls, [`Kill`] the process before or after one of
+//!   them, make one [`Fail`], shorten writes ([`Short`]), or simulate missing features ([`Lack`]);
+//! - [`kill_at_call`], which kills any program at any visible system call;
 //! - a [`World`], a project in a temporary directory, and [`Snapshot`]s of it that can be compared;
-//! - [`Script`]s: transactions as data, which run on a journal and on a reference [`Model`] that says
-//!   what has to come out;
-//! - [`Storm`]s of processes that are stopped and killed at random, which tell what they saw line by line;
-//! - [`crash`]: power cuts, in memory, of any work that is done through a world.
+//! - [`Script`]s: transactions as data, which run on a journal and on a reference [`Model`] that predicts the result;
+//! - [`Storm`]s of processes that are stopped and killed at random, and report what they see line by line;
+//! - [`crash`]: power cuts, in memory, during any work that is done through a world.
 //!
 //! ```
 //! use tljournal_testkit::{Model, Steps, World};
@@ -24,11 +22,11 @@
 //! world.snapshot().assert_matches(&model.snapshot());
 //! ```
 //!
-//! The directory for all worlds is the system's for temporary files, or `TLJOURNAL_TEST_DIR`.
+//! Worlds are created in the system's temporary directory, or in `TLJOURNAL_TEST_DIR`.
 
 #![allow(
     clippy::disallowed_methods,
-    reason = "tests look at the filesystem from outside of the engine, and play the other programs"
+    reason = "tests access the filesystem without the engine, and act as other programs"
 )]
 
 mod agreement;

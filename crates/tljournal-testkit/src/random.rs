@@ -1,7 +1,7 @@
 use std::ops::Range;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Numbers that look random and follow from a seed (xorshift64*).
+/// Pseudo-random numbers from a seed (xorshift64*).
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
@@ -16,7 +16,7 @@ impl Random {
         Self((mixed ^ mixed >> 31) | 1)
     }
 
-    /// A seed that nobody chose. Whoever uses it prints it.
+    /// A new seed, which the caller prints.
     #[must_use]
     pub fn fresh_seed() -> u64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -27,7 +27,7 @@ impl Random {
     /// The next number.
     #[expect(
         clippy::should_implement_trait,
-        reason = "a sequence without an end is no iterator that anybody loops over"
+        reason = "an infinite sequence is not meant for loops"
     )]
     pub fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
@@ -41,17 +41,17 @@ impl Random {
         self.next() % end
     }
 
-    /// Whether it is one of the `times` in `of`.
+    /// Whether an event with the probability `times` in `of` happens.
     pub fn chance(&mut self, times: u64, of: u64) -> bool {
         self.below(of) < times
     }
 
-    /// One of these; `None` if there are none.
+    /// A random element; `None` if there are none.
     pub fn pick<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
         from.get(self.below(from.len().max(1) as u64) as usize)
     }
 
-    /// A length of time, to the microsecond.
+    /// A random duration, in microseconds.
     pub fn duration(&mut self, range: &Range<Duration>) -> Duration {
         let span = range.end.saturating_sub(range.start).as_micros().max(1);
         range.start + Duration::from_micros(self.below(span as u64))

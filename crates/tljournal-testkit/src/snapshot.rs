@@ -6,24 +6,24 @@ use std::os::unix::fs::MetadataExt;
 use camino::Utf8Path;
 use tljournal::{Digest, Timestamp};
 
-/// Everything below a directory but the journal's own files (names that begin with `.state`).
+/// Everything below a directory, except the journal's own files (names that begin with `.state`).
 ///
-/// What is not known, or does not matter, is `None` and matches everything.
+/// A value that is unknown or irrelevant is `None` and matches everything.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Snapshot(pub(crate) BTreeMap<String, Seen>);
 
 /// One entry of a [`Snapshot`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
-    /// What it is, with its content.
+    /// Its type and content.
     pub what: What,
-    /// Permission bits; not those of links.
+    /// Permission bits, except for links.
     pub mode: Option<u32>,
-    /// When it changed last.
+    /// The mtime.
     pub mtime: Option<Timestamp>,
 }
 
-/// What an entry is.
+/// The type and content of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
     /// A directory.
@@ -37,7 +37,7 @@ pub enum What {
 }
 
 impl Snapshot {
-    /// What is below a directory now.
+    /// The current state below a directory.
     ///
     /// # Panics
     /// When it cannot be read, or changes meanwhile.
@@ -54,7 +54,7 @@ impl Snapshot {
         self.0.get(path)
     }
 
-    /// The same without the times of symbolic links, which not every copy keeps.
+    /// Without the times of symbolic links, which not every copy preserves.
     #[must_use]
     pub fn ignoring_link_times(mut self) -> Self {
         for seen in self.0.values_mut() {
@@ -65,14 +65,14 @@ impl Snapshot {
         self
     }
 
-    /// The same with another entry at a path.
+    /// With another entry at a path.
     #[must_use]
     pub fn with(mut self, path: &str, seen: Seen) -> Self {
         self.0.insert(path.to_owned(), seen);
         self
     }
 
-    /// What is below a directory of it, with paths from there.
+    /// The entries below one of its directories, with paths relative to that.
     #[must_use]
     pub fn below(&self, dir: &str) -> Self {
         let inside = |path: &String| {
@@ -87,8 +87,7 @@ impl Snapshot {
         self.0.keys().map(String::as_str)
     }
 
-    /// The same without times and modes of the directories that `path` lies in, which change when an
-    /// entry of theirs does.
+    /// Without times and modes of the directories above `path`, which change with their entries.
     #[must_use]
     pub fn ignoring_parents_of(mut self, path: &str) -> Self {
         let mut rest = path;
@@ -101,7 +100,7 @@ impl Snapshot {
         self
     }
 
-    /// The same without the time of one entry, which is when it was made.
+    /// Without the time of one entry, which is its creation time.
     #[must_use]
     pub fn ignoring_time_of(mut self, path: &str) -> Self {
         if let Some(seen) = self.0.get_mut(path) {
@@ -110,7 +109,7 @@ impl Snapshot {
         self
     }
 
-    /// What is different from `expected`, a line for each entry.
+    /// The differences from `expected`, one line per entry.
     #[must_use]
     pub fn differences(&self, expected: &Self) -> Vec<String> {
         let paths: std::collections::BTreeSet<_> = self.0.keys().chain(expected.0.keys()).collect();
@@ -125,16 +124,16 @@ impl Snapshot {
         paths.into_iter().filter_map(line).collect()
     }
 
-    /// Whether nothing is different.
+    /// Whether there are no differences.
     #[must_use]
     pub fn matches(&self, expected: &Self) -> bool {
         self.differences(expected).is_empty()
     }
 
-    /// Fails with a readable list if anything is different.
+    /// Fails with a readable list of the differences.
     ///
     /// # Panics
-    /// If anything is different.
+    /// If there is a difference.
     #[track_caller]
     pub fn assert_matches(&self, expected: &Self) {
         let differences = self.differences(expected);

@@ -1,8 +1,8 @@
-//! SQLite's own calls to the filesystem, past a [`Witness`].
+//! Passes SQLite's own calls to the filesystem through a [`Witness`].
 //!
-//! A thin layer around SQLite's default VFS, which becomes the default itself. What is done to files below
-//! a watched directory is told to its witness, which may refuse it; all else passes through untouched. Only
-//! here, in a crate that no user links, is code that the compiler cannot check.
+//! A thin layer around SQLite's default VFS that replaces it as the default. Operations on files below a watched
+//! directory are reported to its witness, which may refuse them; all others pass through. This module, in a crate
+//! that is never linked into a release, is the only one here with unsafe code.
 
 #![allow(unsafe_code, reason = "SQLite calls this through C function pointers")]
 
@@ -17,18 +17,18 @@ use camino::{Utf8Path, Utf8PathBuf};
 use rusqlite::ffi;
 use tljournal::disk::{Call, Verb, Witness};
 
-/// The directories that are watched, each with its witness.
+/// The watched directories with their witnesses.
 static WATCHED: Mutex<Vec<(Utf8PathBuf, Arc<dyn Witness>)>> = Mutex::new(Vec::new());
 
-/// As long as this lives, SQLite's calls below a directory go past a witness.
+/// While this exists, SQLite's calls below a directory go through a witness.
 #[derive(Debug)]
-#[must_use = "nothing is watched any more when this is dropped"]
+#[must_use = "the witness is removed when this is dropped"]
 pub(crate) struct Watch {
     dir: Utf8PathBuf,
 }
 
 impl Watch {
-    /// Watches a directory. Databases have to be opened afterwards.
+    /// Watches a directory. Databases must be opened afterwards.
     pub(crate) fn new(dir: &Utf8Path, witness: Arc<dyn Witness>) -> Self {
         register();
         let dir = dir.to_owned();
@@ -56,14 +56,14 @@ fn witness_of(path: &Utf8Path) -> Option<Arc<dyn Witness>> {
     found.map(|(_, witness)| witness.clone())
 }
 
-/// A file that SQLite opened; the real one lies right behind it in memory.
+/// A file that SQLite opened; the real file follows it in memory.
 #[repr(C)]
 struct File {
     base: ffi::sqlite3_file,
     told: *mut Told,
 }
 
-/// What the witness is told of a file.
+/// What the witness knows of a file.
 struct Told {
     path: Utf8PathBuf,
     witness: Arc<dyn Witness>,
@@ -72,7 +72,7 @@ struct Told {
 }
 
 impl Told {
-    /// Makes one call past the witness; the code to return instead if it refuses.
+    /// Makes one call through the witness; returns an error code if it refuses.
     fn call(
         &self,
         (verb, offset, data): (Verb, u64, &[u8]),
@@ -120,7 +120,7 @@ fn pass(
     code
 }
 
-/// Makes this layer the default, once in a process.
+/// Registers this layer as the default, once per process.
 fn register() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -325,7 +325,7 @@ unsafe fn forward<M>(
     }
 }
 
-/// Methods that only pass on.
+/// Methods that are passed through.
 macro_rules! pass_on {
     ($($name:ident: $method:ident($($arg:ident: $kind:ty),*);)*) => {$(
         unsafe extern "C" fn $name(file: *mut ffi::sqlite3_file $(, $arg: $kind)*) -> c_int {

@@ -5,14 +5,14 @@ use camino::Utf8Path;
 use tljournal::disk::{Dir, Disk};
 use tljournal::{Digest, Entry, EntryKind, Manifest, SourceEntry, Timestamp, TreeSource};
 
-/// A tree as data: its entries in order, parents first, the root as `.`.
+/// A tree as data: its entries in order, parents first, with the root as `.`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TreeSpec {
-    /// Path, permission bits, mtime, what it is.
+    /// Path, permission bits, mtime, type and content.
     pub entries: Vec<(String, u32, Timestamp, Leaf)>,
 }
 
-/// What an entry of a [`TreeSpec`] is.
+/// The type and content of an entry of a [`TreeSpec`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Leaf {
     /// A directory.
@@ -21,7 +21,7 @@ pub enum Leaf {
     File(Vec<u8>),
     /// A symbolic link to this target.
     Link(String),
-    /// A second name of the file with this path, which sorts before it.
+    /// A hard link to the file with this path, which sorts before it.
     Same(String),
 }
 
@@ -34,13 +34,13 @@ impl TreeSpec {
         Self { entries }
     }
 
-    /// With a directory.
+    /// Adds a directory.
     #[must_use]
     pub fn dir(self, path: &str, mode: u32, mtime: Timestamp) -> Self {
         self.with(path, mode, mtime, Leaf::Dir)
     }
 
-    /// With a file.
+    /// Adds a file.
     #[must_use]
     pub fn file(
         self,
@@ -52,13 +52,13 @@ impl TreeSpec {
         self.with(path, mode, mtime, Leaf::File(content.into()))
     }
 
-    /// With a symbolic link.
+    /// Adds a symbolic link.
     #[must_use]
     pub fn link(self, path: &str, target: &str, mtime: Timestamp) -> Self {
         self.with(path, 0, mtime, Leaf::Link(target.to_owned()))
     }
 
-    /// With a second name of a file that it has already, and that sorts before it.
+    /// Adds a hard link to an earlier file.
     ///
     /// # Panics
     /// When there is no such file.
@@ -69,13 +69,13 @@ impl TreeSpec {
         self.with(path, mode, mtime, Leaf::Same(target.to_owned()))
     }
 
-    /// The entry that a path has, by whichever of its names.
+    /// The entry of a path, following hard links.
     fn entry(&self, path: &str) -> &(String, u32, Timestamp, Leaf) {
         let found = self.entries.iter().find(|entry| entry.0 == path);
         found.unwrap_or_else(|| panic!("{path} is not in the tree"))
     }
 
-    /// What an entry holds, by whichever of its names.
+    /// The content of an entry, following hard links.
     pub(crate) fn content<'a>(&'a self, leaf: &'a Leaf) -> &'a Leaf {
         match leaf {
             Leaf::Same(target) => &self.entry(target).3,
@@ -107,7 +107,7 @@ impl TreeSpec {
     /// Its manifest.
     ///
     /// # Panics
-    /// When the entries are no tree.
+    /// When the entries do not form a tree.
     #[must_use]
     pub fn manifest(&self) -> Manifest {
         let mut sorted: Vec<_> = self.entries.iter().map(|entry| &entry.0).collect();
@@ -141,7 +141,7 @@ impl TreeSpec {
         Manifest::new(entries).expect("entries that are a tree")
     }
 
-    /// Writes the tree into a new directory, as any program would.
+    /// Writes the tree into a new directory, without the journal.
     ///
     /// # Panics
     /// When it cannot be written.
@@ -171,7 +171,7 @@ impl TreeSpec {
                 Leaf::Same(target) => fs::hard_link(at(target), &path).expect("a new name"),
             }
         }
-        // From the inside out, so that each directory's own times and modes are set last.
+        // From the deepest level up, so that each directory's own times and modes are set last.
         for (path, mode, mtime, leaf) in self.entries.iter().rev() {
             let path = at(path);
             let (dir, name) = handle(&path);

@@ -8,12 +8,12 @@ use tljournal::{Error, Journal, Options, TxnFilter};
 
 use crate::snapshot::Snapshot;
 
-/// Names the directory that all worlds are made in, so that a suite can run on any filesystem.
+/// The environment variable for the directory in which worlds are created, so that a suite can run on any filesystem.
 pub const TEST_DIR: &str = "TLJOURNAL_TEST_DIR";
 
-/// A project in a directory of its own, removed with everything in it at the end.
+/// A project in its own temporary directory, which is removed when this is dropped.
 ///
-/// Its methods panic where a test could only fail.
+/// Its methods panic on errors.
 #[derive(Debug)]
 pub struct World {
     root: Utf8PathBuf,
@@ -22,13 +22,13 @@ pub struct World {
 }
 
 impl World {
-    /// A new and empty project.
+    /// A new, empty project.
     #[must_use]
     pub fn new() -> Self {
         Self::below(&std::env::var_os(TEST_DIR).map_or_else(std::env::temp_dir, Into::into))
     }
 
-    /// A new and empty project on a filesystem in memory, if there is one and no other was asked for.
+    /// A new, empty project on a filesystem in memory, if available and no other directory was requested.
     #[must_use]
     pub fn in_memory() -> Self {
         let memory = std::path::Path::new("/dev/shm");
@@ -54,7 +54,7 @@ impl World {
         }
     }
 
-    /// The project that somebody else made in this directory, and removes.
+    /// The project in an existing directory, which is not removed.
     #[must_use]
     pub fn at(root: impl Into<Utf8PathBuf>) -> Self {
         Self {
@@ -64,14 +64,14 @@ impl World {
         }
     }
 
-    /// The same project, whose journal goes to the filesystem this way.
+    /// The same project, whose journal uses this disk.
     #[must_use]
     pub fn with_disk(mut self, disk: Disk) -> Self {
         self.disk = disk;
         self
     }
 
-    /// How its journal goes to the filesystem.
+    /// The disk of its journal.
     #[must_use]
     pub fn disk(&self) -> &Disk {
         &self.disk
@@ -83,7 +83,7 @@ impl World {
         &self.root
     }
 
-    /// A directory beside the project, for whatever is not part of it.
+    /// A directory next to the project, for files outside of it.
     #[must_use]
     pub fn outside(&self) -> Utf8PathBuf {
         self.root
@@ -92,7 +92,7 @@ impl World {
             .to_path_buf()
     }
 
-    /// Keeps the directory for somebody to look at, and returns where it is.
+    /// Keeps the directory for inspection, and returns its path.
     #[must_use]
     pub fn keep(mut self) -> Utf8PathBuf {
         self.owned = false;
@@ -105,7 +105,7 @@ impl World {
         self.root.join(path)
     }
 
-    /// How to open its journal.
+    /// The options for opening its journal.
     pub fn options(&self) -> Options {
         Journal::options(&self.root).disk(self.disk.clone())
     }
@@ -128,7 +128,7 @@ impl World {
         self.options().work()
     }
 
-    /// Opens its journal for work, past a witness.
+    /// Opens its journal for work, with a witness.
     ///
     /// # Errors
     /// As for [`Options::work`].
@@ -137,16 +137,16 @@ impl World {
         self.options().disk(Disk::witnessed(witness)).work()
     }
 
-    /// Everything that is in the project now.
+    /// The current state of the project.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::of(&self.root)
     }
 
-    /// Writes a file as any program would, with the directories that it needs.
+    /// Writes a file without the journal, creating the parent directories.
     ///
     /// # Panics
-    /// When it cannot be written; so for all of these.
+    /// When it cannot be written.
     pub fn write(&self, path: &str, content: impl AsRef<[u8]>) {
         self.make_parent(path);
         fs::write(self.path(path), content).unwrap_or_else(|error| panic!("{path}: {error}"));
@@ -169,7 +169,7 @@ impl World {
         fs::create_dir_all(self.path(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
     }
 
-    /// Makes a symbolic link as any program would.
+    /// Creates a symbolic link without the journal.
     ///
     /// # Panics
     /// When it cannot be made.
@@ -187,14 +187,13 @@ impl World {
             .unwrap_or_else(|error| panic!("{path}: {error}"));
     }
 
-    /// Whether something is at a path, be it a link to nowhere.
+    /// Whether something is at a path, including a dangling link.
     #[must_use]
     pub fn exists(&self, path: &str) -> bool {
         self.path(path).symlink_metadata().is_ok()
     }
 
-    /// The names below `build/.state/txn` that the catalog does not say are kept: what transactions have
-    /// not cleared.
+    /// The names below `build/.state/txn` of transactions that retain nothing: files that were not cleaned up.
     #[must_use]
     pub fn left_in_staging(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.path("build/.state/txn")) else {
@@ -206,7 +205,7 @@ impl World {
         names.filter(|name| !kept.contains(name)).collect()
     }
 
-    /// The ids of the transactions that the catalog says something is kept of.
+    /// The ids of the transactions that retain something.
     #[must_use]
     pub fn kept(&self) -> Vec<String> {
         let Ok(inspection) = self.options().inspect() else {
@@ -241,7 +240,7 @@ impl Drop for World {
             let (Some(parent), Some(name)) = (outside.parent(), outside.file_name()) else {
                 return;
             };
-            // The engine's own way, because it copes with read-only directories.
+            // The engine's own removal handles read-only directories.
             let removed = Dir::open(parent, Disk::default()).and_then(|dir| dir.remove_tree(name));
             if let Err(error) = removed {
                 let text = format!("a world remains at {outside}: {error}\n");
@@ -251,7 +250,7 @@ impl Drop for World {
     }
 }
 
-/// An error with everything behind it.
+/// An error with its causes.
 #[must_use]
 pub fn explain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

@@ -9,21 +9,21 @@ use tljournal::{Installed, Journal, Options, RelPath};
 use crate::tags::{KITS_TAG, SDK_TAG, Verified};
 use crate::{Error, State, Tools};
 
-/// Keeps what was vouched for by [`write_tags`] valid until this is dropped, or the process ends. The files
-/// remain then, as upstream leaves them, until somebody changes them.
+/// Keeps the claims made by [`write_tags`] valid until this is dropped or the process ends. The tag files remain, as
+/// upstream leaves them, until the next change.
 #[derive(Debug)]
-#[must_use = "the tags are vouched for until this is dropped"]
+#[must_use = "the claims on the tags end when this is dropped"]
 pub struct Vouching {
     _state: Option<Arc<State>>,
 }
 
-/// Vouches for what was verified in a directory, existing or not; see [`State::write_tags`].
+/// Claims what was verified in a directory, which is created if needed; see [`State::write_tags`].
 ///
-/// The journal is kept in the nearest directory upward that has one, else beside a directory that is called
-/// `external-kits`, else in the directory itself.
+/// The journal is in the nearest ancestor directory that has one, else next to a directory named `external-kits`,
+/// else in the directory itself.
 ///
 /// # Errors
-/// As for [`State::open`] and [`State::write_tags`]; [`Error::Directory`] for a path that cannot be used.
+/// The errors of [`State::open`] and [`State::write_tags`]; [`Error::Directory`] for an unusable path.
 pub fn write_tags(dir: impl AsRef<Utf8Path>, verified: &Verified) -> Result<Vouching, Error> {
     if verified.level().is_none() {
         cleanup_existing_tags(dir)?;
@@ -34,11 +34,11 @@ pub fn write_tags(dir: impl AsRef<Utf8Path>, verified: &Verified) -> Result<Vouc
     Ok(Vouching { _state })
 }
 
-/// Withdraws what this process vouches for in a directory and removes the tags that no live run vouches for;
-/// see [`State::cleanup_existing_tags`]. Where there is nothing to remove nothing is made, not even a journal.
+/// Withdraws the claims of this process in a directory and removes the tags that no running run claims; see
+/// [`State::cleanup_existing_tags`]. If there is nothing to remove nothing is created, not even a journal.
 ///
 /// # Errors
-/// As for [`write_tags`].
+/// The errors of [`write_tags`].
 pub fn cleanup_existing_tags(dir: impl AsRef<Utf8Path>) -> Result<bool, Error> {
     let is_there = |tag| dir.as_ref().join(tag).symlink_metadata().is_ok();
     let any = || [SDK_TAG, KITS_TAG].into_iter().any(is_there);
@@ -46,13 +46,13 @@ pub fn cleanup_existing_tags(dir: impl AsRef<Utf8Path>) -> Result<bool, Error> {
     Ok(done)
 }
 
-/// Installs tools in a directory, existing or not; see [`State::install_tools`].
+/// Installs tools in a directory, which is created if needed; see [`State::install_tools`].
 ///
-/// The journal is kept in the nearest directory upward that has one, else in the directory above if that is
-/// called `build`, else beside the directory, as `.NAME.journal`.
+/// The journal is in the nearest ancestor directory that has one, else in the parent if that is named `build`, else
+/// next to the directory, as `.NAME.journal`.
 ///
 /// # Errors
-/// As for [`State::open`] and [`State::install_tools`]; [`Error::Directory`] for a path that cannot be used.
+/// The errors of [`State::open`] and [`State::install_tools`]; [`Error::Directory`] for an unusable path.
 pub fn install_tools(dir: impl AsRef<Utf8Path>, tools: &Tools) -> Result<Installed, Error> {
     let spot = Spot::of_tree(dir.as_ref())?;
     let below = spot.dir.strip_prefix(&spot.root).unwrap_or(&spot.dir);
@@ -64,27 +64,27 @@ pub fn install_tools(dir: impl AsRef<Utf8Path>, tools: &Tools) -> Result<Install
     Ok(installed)
 }
 
-/// The name of the directory whose journal is kept beside it.
+/// The name of a directory whose journal is next to it.
 const KITS: &str = "external-kits";
 
-/// The name of the directory that keeps a journal itself.
+/// The name of a directory whose journal is in it.
 const BUILD: &str = "build";
 
-/// What a journal is known by.
+/// The file by which a journal is recognized.
 const DATABASE: &str = ".state.db";
 
-/// A directory of tags, and where its journal is.
+/// A directory of tags, and the home of its journal.
 #[derive(Debug)]
 struct Spot {
-    /// Exists.
+    /// An existing directory.
     root: Utf8PathBuf,
-    /// At the root or below it.
+    /// The root, or a directory below it.
     home: Utf8PathBuf,
-    /// In the home.
+    /// A directory in the home.
     dir: Utf8PathBuf,
 }
 
-/// A state that is open, and its home below the root that its paths are relative to.
+/// An open state, and its home below the root that its paths are relative to.
 type Open = (Utf8PathBuf, Weak<State>);
 
 impl Spot {
@@ -102,7 +102,7 @@ impl Spot {
         })
     }
 
-    /// The same for a directory that is replaced as a whole, so that nothing of the journal can be in it.
+    /// The same for a directory that is replaced as a whole, so the journal cannot be inside it.
     fn of_tree(dir: &Utf8Path) -> Result<Self, Error> {
         let dir = absolute(dir)?;
         let (Some(parent), Some(name)) = (dir.parent(), dir.file_name()) else {
@@ -121,8 +121,8 @@ impl Spot {
         })
     }
 
-    /// Does something with the state that this process has open there, or else opens it, if that is worth it.
-    /// Where nothing was to be done nothing was changed.
+    /// Runs `act` with the state that this process has open there, or opens it if `is_worth_it`. Without any work
+    /// nothing is created.
     fn with_state(
         &self,
         is_worth_it: impl Fn() -> bool,
@@ -135,7 +135,7 @@ impl Spot {
             let inside = self.dir.strip_prefix(&self.home);
             let dir = home.join(inside.unwrap_or(Utf8Path::new("")));
             match act(&state, dir.as_str()) {
-                // A directory that was removed and made again has another journal.
+                // A directory that was removed and created again has another journal.
                 Err(Error::Journal(tljournal::Error::Replaced { .. })) if self.forget(&state) => {}
                 done => return Ok((done?, Some(state))),
             }
@@ -146,7 +146,7 @@ impl Spot {
         &self,
         is_worth_it: impl Fn() -> bool,
     ) -> Result<Option<(Utf8PathBuf, Arc<State>)>, Error> {
-        // Held while it is opened, so that all calls of the process vouch as one run.
+        // Locked while it is opened, so that all calls of the process belong to one run.
         let mut open = open_states();
         if let Some((home, state)) = open.get(&self.key())
             && let Some(state) = state.upgrade()
@@ -165,7 +165,7 @@ impl Spot {
         Ok(Some((home, state)))
     }
 
-    /// Forgets a state that is of no use any more. Says whether it had been open before.
+    /// Forgets an unusable state. Returns whether it was known.
     fn forget(&self, state: &Arc<State>) -> bool {
         let mut open = open_states();
         let known = |(_, known): &Open| known.as_ptr() == Arc::as_ptr(state);
@@ -177,7 +177,7 @@ impl Spot {
         is_known
     }
 
-    /// What the home is known by in this process, whichever path it was named by.
+    /// The key of the home in this process, independent of the path used.
     fn key(&self) -> Utf8PathBuf {
         let there = existing(&self.home);
         let rest = self.home.strip_prefix(there).unwrap_or(Utf8Path::new(""));
@@ -209,12 +209,12 @@ fn has_journal(home: &&Utf8Path) -> bool {
     home.join(DATABASE).symlink_metadata().is_ok()
 }
 
-/// The nearest directory upward that exists.
+/// The nearest existing directory upward.
 fn existing(dir: &Utf8Path) -> &Utf8Path {
     dir.ancestors().find(|dir| dir.is_dir()).unwrap_or(dir)
 }
 
-/// What this process has open.
+/// The open states of this process.
 static OPEN: Mutex<BTreeMap<Utf8PathBuf, Open>> = Mutex::new(BTreeMap::new());
 
 fn open_states() -> MutexGuard<'static, BTreeMap<Utf8PathBuf, Open>> {

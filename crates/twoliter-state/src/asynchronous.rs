@@ -12,10 +12,10 @@ use crate::{Artifact, Error, Kit, KitOptions, Outputs, Published, State, Tools, 
 
 /// The state of a project, for tasks of tokio.
 ///
-/// Each call owns what it works with and runs to its end on a thread of its own: a future that is dropped
-/// loses the answer and nothing else, no transaction is left half done. (It is not tokio's pool of
-/// blocking threads: that one holds up the end of its runtime, and a wait for a lock can be long.) Where the
-/// system has no room for another thread a call runs on the task's own one.
+/// Each call owns its data and runs to its end on a thread of its own: a dropped future loses the result, but leaves
+/// no unfinished transaction. (Tokio's pool of blocking threads is not used, because it delays the shutdown of its
+/// runtime, and a wait for a lock can be long.) If the system cannot start a thread, the call runs on the task's
+/// thread.
 #[derive(Debug, Clone)]
 pub struct AsyncState {
     state: Arc<State>,
@@ -25,7 +25,7 @@ impl AsyncState {
     /// Opens the state of the project in this directory.
     ///
     /// # Errors
-    /// As for [`State::open`].
+    /// The errors of [`State::open`].
     pub async fn open(project: impl Into<Utf8PathBuf>) -> Result<Self, Error> {
         let project = project.into();
         let state = on_a_thread(move || State::open(project)).await?;
@@ -38,10 +38,10 @@ impl AsyncState {
         &self.state
     }
 
-    /// Does something with the state on a thread of its own.
+    /// Runs `work` with the state on a thread of its own.
     ///
     /// # Errors
-    /// What it says, or that the system cannot make a thread.
+    /// The error of `work`, or [`Error::Thread`].
     pub async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&State) -> Result<T, Error> + Send + 'static,
@@ -53,7 +53,7 @@ impl AsyncState {
     /// As [`State::install_tools`].
     ///
     /// # Errors
-    /// As there.
+    /// The same errors.
     pub async fn install_tools(&self, dir: &str, tools: Tools) -> Result<Installed, Error> {
         let dir = dir.to_owned();
         self.run(move |state| state.install_tools(&dir, &tools))
@@ -63,7 +63,7 @@ impl AsyncState {
     /// As [`State::write_tags`].
     ///
     /// # Errors
-    /// As there.
+    /// The same errors.
     pub async fn write_tags(&self, dir: &str, verified: Verified) -> Result<bool, Error> {
         let dir = dir.to_owned();
         self.run(move |state| state.write_tags(&dir, &verified))
@@ -73,7 +73,7 @@ impl AsyncState {
     /// As [`State::cleanup_existing_tags`].
     ///
     /// # Errors
-    /// As there.
+    /// The same errors.
     pub async fn cleanup_existing_tags(&self, dir: &str) -> Result<bool, Error> {
         let dir = dir.to_owned();
         self.run(move |state| state.cleanup_existing_tags(&dir))
@@ -83,7 +83,7 @@ impl AsyncState {
     /// As [`State::pull`]. `pull` runs on the thread of the call, and may wait there for a runtime.
     ///
     /// # Errors
-    /// As there; [`Error::Thread`] where there is no room for that thread: a task cannot wait for its runtime.
+    /// The same errors; [`Error::Thread`] where there is no room for that thread: a task cannot wait for its runtime.
     pub async fn pull<F, E>(&self, path: &str, digest: Digest, pull: F) -> Result<Installed, Error>
     where
         F: FnOnce(&Utf8Path) -> Result<(), E> + Send + 'static,
@@ -99,7 +99,7 @@ impl AsyncState {
     /// As [`State::unpack_kit`].
     ///
     /// # Errors
-    /// As there.
+    /// The same errors.
     pub async fn unpack_kit(
         &self,
         layout: impl Into<Utf8PathBuf>,
@@ -114,7 +114,7 @@ impl AsyncState {
     /// As [`State::write_file`].
     ///
     /// # Errors
-    /// As there.
+    /// The same errors.
     pub async fn write_file(&self, path: &str, content: impl Into<Vec<u8>>) -> Result<bool, Error> {
         let (path, content) = (path.to_owned(), content.into());
         self.run(move |state| state.write_file(&path, content))
@@ -124,7 +124,7 @@ impl AsyncState {
     /// As [`State::publish`].
     ///
     /// # Errors
-    /// As there.
+    /// The same errors.
     pub async fn publish(&self, artifact: Artifact, outputs: Outputs) -> Result<Published, Error> {
         self.run(move |state| state.publish(&artifact, &outputs))
             .await
@@ -133,7 +133,7 @@ impl AsyncState {
     /// As [`State::flip_latest`].
     ///
     /// # Errors
-    /// As there.
+    /// The same errors.
     pub async fn flip_latest(&self, dir: &str, target: &str) -> Result<bool, Error> {
         let (dir, target) = (dir.to_owned(), target.to_owned());
         self.run(move |state| state.flip_latest(&dir, &target))
@@ -143,7 +143,7 @@ impl AsyncState {
     /// Ends the run, if this is its last handle.
     ///
     /// # Errors
-    /// As for [`State::close`].
+    /// The errors of [`State::close`].
     pub async fn close(self) -> Result<(), Error> {
         match Arc::into_inner(self.state) {
             Some(state) => on_a_thread(move || state.close()).await,
@@ -159,20 +159,20 @@ impl From<State> for AsyncState {
     }
 }
 
-/// Runs something to its end, whether anybody waits for it or not: on a thread if one can be had.
+/// Runs `work` to its end even if the future is dropped: on a thread if one can be started.
 async fn on_a_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     match begin(work) {
         Ok(begun) => begun.end().await,
         Err(NoThread { given, source }) => {
-            tracing::debug!(error = %source, "there is no thread for it: it runs on that of its task");
+            tracing::debug!(error = %source, "failed to start a thread; the call runs on the thread of its task");
             given()
         }
     }
 }
 
-/// Something that runs on a thread of its own.
+/// Work on a thread of its own.
 struct Begun<T> {
     answered: oneshot::Receiver<Result<T, Error>>,
     thread: JoinHandle<()>,
@@ -183,7 +183,7 @@ fn begin<T: Send + 'static, W: FnOnce() -> Result<T, Error> + Send + 'static>(
 ) -> Result<Begun<T>, NoThread<W>> {
     let (answer, answered) = oneshot::channel();
     let thread = workers::detached("twoliter-state", work, move |work| {
-        // Nobody may be there any more to hear it.
+        // The receiver may be gone.
         let _ = answer.send(work());
     })?;
     Ok(Begun { answered, thread })
@@ -193,7 +193,7 @@ impl<T> Begun<T> {
     async fn end(self) -> Result<T, Error> {
         match self.answered.await {
             Ok(done) => done,
-            // It ended without an answer, so it panicked: here as there.
+            // It ended without a result, so it panicked: propagate the panic.
             Err(_) => match self.thread.join() {
                 Err(panic) => std::panic::resume_unwind(panic),
                 Ok(()) => Err(Error::Thread {

@@ -5,7 +5,7 @@ use tljournal::Digest;
 
 const BUFFER_BYTES: usize = 256 * 1024;
 
-/// The digest of everything that a reader yields.
+/// The digest of the content of a reader.
 pub(crate) fn digest_of(reader: impl Read) -> io::Result<Digest> {
     let mut reader = BufReader::with_capacity(BUFFER_BYTES, reader);
     let mut hasher = Sha256::new();

@@ -1,55 +1,55 @@
 use crate::LayoutError;
 
-/// Why something was not done.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The tools that are embedded in the program cannot be read.
     #[error("failed to read the embedded tools")]
     Tools {
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// The system has no thread for an asynchronous call.
+    /// The system cannot start a thread for an asynchronous call.
     #[cfg(feature = "tokio")]
     #[error("failed to start a thread")]
     Thread {
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
     /// An image could not be pulled.
     #[error("failed to pull the image for `{path}`")]
     Pull {
-        /// Where it was to be.
+        /// The path of the image.
         path: String,
-        /// What whoever pulled it said.
+        /// The error of the function that pulls.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// What is, or was pulled, in a directory is not the image layout that it was to be.
+    /// An existing or pulled directory is not a valid image layout.
     #[error("failed to use the image layout `{path}`")]
     Layout {
         /// The directory.
         path: String,
-        /// What is wrong with it.
+        /// The cause.
         source: LayoutError,
     },
-    /// A path cannot be used.
+    /// A path is unusable.
     #[error("failed to find the directory `{path}`")]
     Directory {
         /// The path.
         path: camino::Utf8PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// What was built, or the markers that say whose it is, cannot be read.
+    /// Outputs or their markers cannot be read.
     #[error("failed to read `{path}`")]
     Outputs {
-        /// Where.
+        /// The path.
         path: camino::Utf8PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// The journal says so.
+    /// An error of the journal.
     #[error(transparent)]
     Journal(#[from] tljournal::Error),
 }

@@ -1,16 +1,16 @@
-//! What twoliter keeps on disk, in its own words, as transactions of [`tljournal`].
+//! Twoliter's files on disk, as transactions of [`tljournal`].
 //!
 //! | what | where | calls |
 //! |---|---|---|
 //! | verification tags | `build/external-kits/` | [`State::write_tags`], [`State::cleanup_existing_tags`], [`State::check_tags`] |
 //! | tools | `build/tools/` | [`State::install_tools`] |
 //! | kits | `build/external-kits/` | [`State::pull`], [`State::unpack_kit`] |
-//! | small files that others trust | [`LOCK_FILE`], [`EXTERNAL_KIT_METADATA`], [`CARGO_METADATA`] | [`State::write_file`] |
-//! | what was built | `build/rpms/`, `build/kits/`, `build/images/` | [`State::publish`], [`State::clean`], [`State::flip_latest`] |
+//! | small files that other programs read | [`LOCK_FILE`], [`EXTERNAL_KIT_METADATA`], [`CARGO_METADATA`] | [`State::write_file`] |
+//! | build artifacts | `build/rpms/`, `build/kits/`, `build/images/` | [`State::publish`], [`State::clean`], [`State::flip_latest`] |
 //!
-//! All of them verify what is there and touch nothing that is right, may be killed at any moment, and may be
-//! called by any number of processes at once. `AsyncState` (feature `tokio`) has them for asynchronous code.
-//! `docs/twoliter.md` goes through twoliter's call sites.
+//! All calls verify what exists and do not touch what is right, can be killed at any time, and can be made by several
+//! processes at once. `AsyncState` (feature `tokio`) has them for asynchronous code.
+//! `docs/twoliter.md` describes twoliter's call sites.
 //!
 //! ```
 //! use twoliter_state::{EXTERNAL_KITS_DIR, LOCK_FILE, State, Verified, digest_of_verified};

@@ -3,13 +3,13 @@ use tljournal::Journal;
 
 use crate::Error;
 
-/// The state of a project: its journal, in the words of twoliter.
+/// The state of a project: its journal, with operations for twoliter.
 ///
-/// One for each process is enough; it may be shared between threads.
+/// One per process is sufficient; it can be shared between threads.
 #[derive(Debug)]
 pub struct State {
     pub(crate) journal: Journal,
-    /// Whether the run around this process vouches for tags, and not its own.
+    /// Whether claims on tags are made for the run around this process instead of its own run.
     pub(crate) for_run_around: bool,
 }
 
@@ -17,12 +17,12 @@ impl State {
     /// Opens the state of the project in this directory.
     ///
     /// # Errors
-    /// As for [`Journal::open`].
+    /// The errors of [`Journal::open`].
     pub fn open(project: impl Into<Utf8PathBuf>) -> Result<Self, Error> {
         Ok(Self::with(Journal::open(project)?))
     }
 
-    /// The state that this journal keeps.
+    /// The state on an open journal.
     #[must_use]
     pub fn with(journal: Journal) -> Self {
         Self {
@@ -31,21 +31,21 @@ impl State {
         }
     }
 
-    /// The same, which vouches for tags in the name of the run around this process, as a command of a shell
-    /// task does; see [`Tags::for_run_around`](tljournal::Tags::for_run_around).
+    /// The same, with claims on tags in the name of the run around this process, as for a command of a shell task;
+    /// see [`Tags::for_run_around`](tljournal::Tags::for_run_around).
     #[must_use]
     pub fn for_run_around(mut self) -> Self {
         self.for_run_around = true;
         self
     }
 
-    /// The journal below.
+    /// The journal.
     #[must_use]
     pub fn journal(&self) -> &Journal {
         &self.journal
     }
 
-    /// The journal below, and nothing above it any more.
+    /// The journal, by value.
     #[must_use]
     pub fn into_journal(self) -> Journal {
         self.journal
@@ -54,7 +54,7 @@ impl State {
     /// Ends the run.
     ///
     /// # Errors
-    /// As for [`Journal::close`].
+    /// The errors of [`Journal::close`].
     pub fn close(self) -> Result<(), Error> {
         Ok(self.journal.close()?)
     }

@@ -1,9 +1,8 @@
-//! Verification tags: `.sdk-verified` and `.kits-verified`, which tell shell tasks that what they use was
-//! verified against the lock file.
+//! Verification tags: `.sdk-verified` and `.kits-verified`, which show shell tasks that their inputs were verified
+//! against the lock file.
 //!
-//! Upstream removes and writes them on every run, and so takes them from other runs. Here each run vouches
-//! for its own verification, and the files are there as long as somebody who lives does: see
-//! [`tljournal::Tags`].
+//! Upstream removes and writes them on every run, and so removes those of other runs. Here each run claims its own
+//! verification, and the files exist while a running run claims them: see [`tljournal::Tags`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,16 +14,16 @@ use tljournal::{Digest, RelPath, Tags, Voucher};
 use crate::digest::digest_of;
 use crate::{Error, State};
 
-/// Says that the SDK was verified.
+/// The tag of a verified SDK.
 pub const SDK_TAG: &str = ".sdk-verified";
 
-/// Says that the kits were verified.
+/// The tag of verified kits.
 pub const KITS_TAG: &str = ".kits-verified";
 
-/// Where twoliter keeps them, below the project.
+/// The directory of the tags, below the project.
 pub const EXTERNAL_KITS_DIR: &str = "build/external-kits";
 
-/// How much is verified.
+/// What is verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// The SDK.
@@ -34,7 +33,7 @@ pub enum Level {
 }
 
 impl Level {
-    /// The tags that say so.
+    /// The tags of this level.
     #[must_use]
     pub fn tags(self) -> &'static [&'static str] {
         match self {
@@ -44,7 +43,7 @@ impl Level {
     }
 }
 
-/// What a run has verified, and under which circumstances.
+/// What a run has verified, with the digest of its inputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
     digest: Digest,
@@ -53,7 +52,7 @@ pub struct Verified {
 }
 
 impl Verified {
-    /// Nothing: there are to be no tags.
+    /// Nothing is verified: no tags.
     #[must_use]
     pub fn nothing() -> Self {
         Self {
@@ -62,7 +61,7 @@ impl Verified {
         }
     }
 
-    /// The SDK, against what has this digest (see [`digest_of_verified`]). It is told as
+    /// The SDK, verified against inputs with this digest (see [`digest_of_verified`]). It is written as
     /// `name-version@vendor (source)`.
     pub fn sdk(digest: Digest, sdk: impl ToString) -> Self {
         Self {
@@ -71,14 +70,14 @@ impl Verified {
         }
     }
 
-    /// And the kits, told in the same form.
+    /// Adds the kits, written in the same form.
     #[must_use]
     pub fn kits<K: ToString>(mut self, kits: impl IntoIterator<Item = K>) -> Self {
         self.tags.insert(KITS_TAG, manifest(kits));
         self
     }
 
-    /// How much that is; `None` for nothing.
+    /// The level; `None` for nothing.
     #[must_use]
     pub fn level(&self) -> Option<Level> {
         match (self.tags.contains_key(KITS_TAG), self.tags.is_empty()) {
@@ -89,9 +88,9 @@ impl Verified {
     }
 }
 
-/// The digest over everything that has a say in what is built, each under a name: lock file, project file,
-/// overrides, versions. Two runs vouch for each other's tags if theirs is the same. (`tljournal tag write --over
-/// FILE..` takes the same one of files with these names.)
+/// The digest over all inputs that affect what is built, each with a name: lock file, project file, overrides,
+/// versions. Two runs can share tags if their digests are equal. (`tljournal tag write --over FILE..` computes the
+/// same digest of files with these names.)
 #[must_use]
 pub fn digest_of_verified<'a>(contents: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Digest {
     let contents: BTreeSet<_> = contents.into_iter().collect();
@@ -106,25 +105,25 @@ pub fn digest_of_verified<'a>(contents: impl IntoIterator<Item = (&'a str, &'a [
     Digest::of(list.as_bytes())
 }
 
-/// Whether a tag may be relied on.
+/// Whether a tag is valid.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct TagCheck {
     /// The tag.
     pub tag: &'static str,
-    /// The voucher that makes it so, the oldest of them.
+    /// The oldest valid claim on it.
     pub vouched: Option<Voucher>,
-    /// Why it may not.
+    /// Why it is not valid.
     pub why_not: Option<String>,
 }
 
 impl State {
-    /// Vouches for what was verified, in the directory `dir` below the project: afterwards its tags are there,
-    /// and the others only if another live run vouches for them under the same digest. Says whether anything
-    /// was changed. Waits while live runs vouch under another digest.
+    /// Claims what was verified, in the directory `dir` below the project: afterwards its tags exist, and the others
+    /// only if another running run claims them under the same digest. Returns whether anything was changed. Waits
+    /// while running runs claim tags under another digest.
     ///
     /// # Errors
-    /// As for [`Tags::vouch`](tljournal::Tags::vouch).
+    /// The errors of [`Tags::vouch`](tljournal::Tags::vouch).
     pub fn write_tags(&self, dir: &str, verified: &Verified) -> Result<bool, Error> {
         let mut files = BTreeMap::new();
         for (tag, content) in &verified.tags {
@@ -133,29 +132,29 @@ impl State {
         Ok(self.tags(dir)?.vouch(verified.digest, &files)?)
     }
 
-    /// Withdraws what this run vouched for in a directory, and removes the tags that no other live run vouches
-    /// for, whoever wrote them. Says whether anything was changed; where there is nothing nothing is made.
+    /// Withdraws the claims of this run in a directory, and removes the tags that no other running run claims,
+    /// whichever program wrote them. Returns whether anything was changed; without tags nothing is created.
     ///
     /// # Errors
-    /// As for [`Tags::withdraw`](tljournal::Tags::withdraw).
+    /// The errors of [`Tags::withdraw`](tljournal::Tags::withdraw).
     pub fn cleanup_existing_tags(&self, dir: &str) -> Result<bool, Error> {
         Ok(self.tags(dir)?.withdraw()?)
     }
 
-    /// Says that a verification against what has this digest has failed: nobody's tags for it are worth
-    /// anything any more, and their runs are told why. Says whether anything was changed.
+    /// Reports that a verification of inputs with this digest failed: all claims under it are revoked, with the
+    /// reason. Returns whether anything was changed.
     ///
     /// # Errors
-    /// As for [`Tags::revoke`](tljournal::Tags::revoke).
+    /// The errors of [`Tags::revoke`](tljournal::Tags::revoke).
     pub fn revoke_tags(&self, dir: &str, digest: Digest, why: &str) -> Result<bool, Error> {
         Ok(self.tags(dir)?.revoke(digest, why)?)
     }
 
-    /// Whether the tags of a level may be relied on: they are there as the journal put them, and a live run
-    /// vouches for them; only the runs that this process belongs to count if `mine`.
+    /// Whether the tags of a level are valid: they have the content that the journal wrote, and a running run claims
+    /// them; with `mine` only the runs that this process belongs to count.
     ///
     /// # Errors
-    /// As for [`Tags::vouchers`](tljournal::Tags::vouchers).
+    /// The errors of [`Tags::vouchers`](tljournal::Tags::vouchers).
     pub fn check_tags(&self, dir: &str, level: Level, mine: bool) -> Result<Vec<TagCheck>, Error> {
         let tags = self.tags(dir)?;
         let (vouchers, own) = (tags.vouchers()?, tags.mine()?);
@@ -168,8 +167,8 @@ impl State {
             let why_not = match (vouched, revoked) {
                 (Some(_), _) => self.what_is_wrong_with(&path)?.map(str::to_owned),
                 (None, Some(why)) => Some(format!("it was revoked: {why}")),
-                (None, None) if mine => Some("this run does not vouch for it".to_owned()),
-                (None, None) => Some("no live run vouches for it".to_owned()),
+                (None, None) if mine => Some("this run has no claim on it".to_owned()),
+                (None, None) => Some("no live run claims it".to_owned()),
             };
             let vouched = vouched.filter(|_| why_not.is_none()).cloned();
             Ok(TagCheck {
@@ -181,16 +180,16 @@ impl State {
         level.tags().iter().copied().map(check).collect()
     }
 
-    /// Why a tag that is vouched for may not be relied on: somebody else may have removed or written it.
+    /// Why a claimed tag is not valid: another program may have removed or written it.
     fn what_is_wrong_with(&self, path: &RelPath) -> Result<Option<&'static str>, Error> {
         let moment = self.journal.read()?;
         let Some(file) = moment.open(path.as_str())? else {
-            return Ok(Some("it is vouched for, and missing"));
+            return Ok(Some("it is claimed, but missing"));
         };
         let put_there = moment.entry(path.as_str())?.and_then(|entry| entry.digest);
         Ok(match digest_of(file).ok() {
             found if found.is_some() && found == put_there => None,
-            _ => Some("it is vouched for, and is not what was put there"),
+            _ => Some("it is claimed, but its content was changed"),
         })
     }
 
@@ -213,13 +212,13 @@ fn tag_in(dir: &str, tag: &str) -> Result<RelPath, Error> {
     RelPath::new(path.as_str()).map_err(|error| tljournal::Error::from(error).into())
 }
 
-/// What upstream writes into a tag: the sorted set as canonical JSON.
+/// The content of a tag as upstream writes it: the sorted set as canonical JSON.
 fn manifest<I: ToString>(images: impl IntoIterator<Item = I>) -> Vec<u8> {
     let images: BTreeSet<_> = images.into_iter().map(|image| image.to_string()).collect();
     let mut text = Vec::new();
     let format = CanonicalFormatter::new();
     let mut serializer = serde_json::Serializer::with_formatter(&mut text, format);
-    // A set of texts always can be written, and memory takes everything.
+    // Serializing a set of strings into memory cannot fail.
     let written = images.serialize(&mut serializer);
     debug_assert!(written.is_ok(), "{written:?}");
     text

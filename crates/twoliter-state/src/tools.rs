@@ -1,9 +1,9 @@
-//! `build/tools`: the scripts and programs that twoliter carries in itself.
+//! `build/tools`: the scripts and programs that are embedded in twoliter.
 //!
-//! The tree is exactly what the payload says, times included: programs, and all directories, have the
-//! mtime of `build.Dockerfile` in the archive, because Docker compares size, mode and mtime to find out
-//! whether it needs a file again. Upstream installs on every run to heal whatever was done to the
-//! directory; here every run verifies instead, and installs if anything is not as it should be.
+//! The tree is exactly the payload, including times: programs and all directories have the mtime of
+//! `build.Dockerfile` in the archive, because Docker compares size, mode and mtime to detect changed files. Upstream
+//! installs on every run to repair any change of the directory; here every run verifies, and installs if anything
+//! differs.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -20,19 +20,19 @@ use tljournal::{
 use crate::digest::digest_of;
 use crate::{Error, State};
 
-/// The entry of the archive whose mtime everything gets that has none of its own.
+/// The entry of the archive whose mtime is used for everything without an mtime of its own.
 const DATES_THE_REST: &str = "build.Dockerfile";
 
 /// The mode of programs and of directories.
 const MODE: u32 = 0o755;
 
-/// How long the unpacked scripts may be together; upstream's are 250 KB.
+/// The limit for the unpacked scripts; upstream's are 250 KB.
 const SCRIPTS_BYTES_MAX: u64 = 64 << 20;
 
-/// Begins to read a program.
+/// Opens a program for reading.
 type Open = dyn Fn() -> Box<dyn Read + Send> + Send + Sync;
 
-/// The tools that are embedded in a program: an archive of scripts, and programs that lie beside them.
+/// The tools that are embedded in a program: an archive of scripts, and separate programs.
 #[derive(Clone)]
 pub struct Tools {
     archive: &'static [u8],
@@ -42,7 +42,7 @@ pub struct Tools {
 }
 
 impl Tools {
-    /// With the scripts of this tar archive, plain or compressed with gzip, zlib, zstd or xz.
+    /// Tools with the scripts of this tar archive, plain or compressed with gzip, zlib, zstd or xz.
     #[must_use]
     pub fn new(archive: &'static [u8]) -> Self {
         Self {
@@ -52,8 +52,8 @@ impl Tools {
         }
     }
 
-    /// With this program, whose content is read from the beginning whenever it is needed: the bytes of
-    /// `include_bytes!`, or a decompressor over them.
+    /// Adds this program, whose content is read whenever it is needed: the bytes of `include_bytes!`, or a
+    /// decompressor over them.
     #[must_use]
     pub fn program<R: Read + Send + 'static>(
         mut self,
@@ -66,18 +66,18 @@ impl Tools {
         self
     }
 
-    /// Recognised by this digest, which must be another one whenever the payload is: computed by a build
-    /// script, it spares every run to read and hash more than 100 MB.
+    /// Identifies the payload by this digest, which must change whenever the payload does: a digest computed by a
+    /// build script saves every run from reading and hashing more than 100 MB.
     #[must_use]
     pub fn known_as(mut self, identity: Digest) -> Self {
         self.identity = Arc::new(OnceLock::from(identity));
         self
     }
 
-    /// What the payload is recognised by: a digest over all of it, if no other was given.
+    /// The identity of the payload: a digest over all of it, if no other was set.
     ///
     /// # Errors
-    /// Whatever the readers of the programs say.
+    /// The errors of the programs' readers.
     pub fn identity(&self) -> io::Result<Digest> {
         if let Some(identity) = self.identity.get() {
             return Ok(*identity);
@@ -89,7 +89,7 @@ impl Tools {
         Ok(*self.identity.get_or_init(|| Digest::of(list.as_bytes())))
     }
 
-    /// The payload as a source, which is read only if it has to be.
+    /// The payload as a source, which is read only if needed.
     fn source(&self) -> io::Result<TreeSource> {
         let (this, identity) = (self.clone(), self.identity()?);
         let entries = std::iter::once_with(move || this.entries());
@@ -155,16 +155,15 @@ fn bad(why: String) -> io::Error {
 }
 
 impl State {
-    /// Makes the directory `dir`, below the project, exactly the payload, and holds it: what is installed
-    /// there next leaves the files of this one in place for as long as the pin lives.
+    /// Makes the directory `dir`, below the project, exactly the payload, and pins it: a later installation leaves
+    /// the files of this one available while the pin exists.
     ///
-    /// If it is the payload already nothing is touched. What somebody changed is put right. Of all that find
-    /// it missing or damaged at the same time one installs, and the others wait for that. Its data is not
-    /// synced, as it can be installed again: after a power cut the next opening sees whether it is
-    /// whole.
+    /// If it is the payload already nothing is touched; changed files are restored. Of several processes that find it
+    /// missing or damaged one installs it, and the others wait. Its data is not synced, because it can be installed
+    /// again: after a power cut the next opening checks it.
     ///
     /// # Errors
-    /// [`Error::Tools`] when the payload cannot be read, and otherwise as for
+    /// [`Error::Tools`] when the payload cannot be read, and the errors of
     /// [`Journal::install`](tljournal::Journal::install).
     pub fn install_tools(&self, dir: &str, tools: &Tools) -> Result<Installed, Error> {
         let options = TreeOptions {
@@ -179,7 +178,7 @@ impl State {
             ..PopulateOptions::default()
         };
         match self.journal.populate(dir, key, source()?, once) {
-            // Whoever holds a lock must not wait for the others' work, but can do it once more.
+            // A process that holds a lock must not wait for the others, but can install the tree itself.
             Err(tljournal::Error::Conflict(conflict))
                 if matches!(conflict.kind, ConflictKind::WouldDeadlock) =>
             {

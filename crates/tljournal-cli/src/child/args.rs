@@ -8,25 +8,25 @@ use tljournal::LockMode;
 use super::patience::Patience;
 use crate::time;
 
-/// What every command that runs another one understands.
+/// The options of all commands that run another command.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CommandArgs {
-    /// What the run is for, as others are told who wait for it [default: the command line]
+    /// The label of the run, which waiting processes see [default: the command line]
     #[arg(long, value_name = "TEXT")]
     label: Option<String>,
-    /// Give up after waiting this long, such as 90, 90s or 5m [default: --lock-wait, or wait for ever]
+    /// Give up after waiting this long, such as 90, 90s or 5m [default: --lock-wait, or no limit]
     #[arg(long, value_name = "DURATION", value_parser = time::duration, conflicts_with = "no_wait")]
     wait: Option<Duration>,
     /// Do not wait at all
     #[arg(long)]
     no_wait: bool,
-    /// The exit status if what was waited for was not free in time
+    /// The exit status after a timeout
     #[arg(short = 'E', long, value_name = "N", default_value_t = 124)]
     timeout_code: u8,
-    /// Keep the output in .state/log below the home although it goes to a terminal, and copy it there
+    /// Store the output in .state/log below the home even if it goes to a terminal, and copy it there
     #[arg(long, conflicts_with = "no_log")]
     log: bool,
-    /// Keep no log: the command writes to where this process would
+    /// Store no log: the command writes directly to this process's outputs
     #[arg(long)]
     no_log: bool,
     /// The command to run, and its arguments
@@ -34,10 +34,10 @@ pub(crate) struct CommandArgs {
     command: Vec<OsString>,
 }
 
-/// Which output is kept.
+/// The outputs that are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Log {
-    /// What does not go to a terminal.
+    /// Outputs that do not go to a terminal.
     UnlessTerminal,
     All,
     Nothing,
@@ -56,7 +56,7 @@ impl CommandArgs {
         self.timeout_code
     }
 
-    /// How long may be waited for everything together.
+    /// The limit for all waits together.
     pub(super) fn patience(&self, otherwise: Option<Duration>) -> Patience {
         let limit = match self.no_wait {
             true => Some(Duration::ZERO),
@@ -73,18 +73,18 @@ impl CommandArgs {
         }
     }
 
-    /// The command's name, for people.
+    /// The command's name, for display.
     pub(super) fn program(&self) -> String {
         let program = self.command.first().map(|word| word.to_string_lossy());
         program.unwrap_or_default().escape_debug().to_string()
     }
 
-    /// The command as it was typed.
+    /// The command's words.
     pub(crate) fn words(&self) -> &[OsString] {
         &self.command
     }
 
-    /// The command, ready to be started.
+    /// The command, ready to start.
     pub(crate) fn to_command(&self) -> Command {
         let mut command = Command::new(self.command.first().cloned().unwrap_or_default());
         command.args(self.command.iter().skip(1));
@@ -92,7 +92,7 @@ impl CommandArgs {
     }
 }
 
-/// A lock that is asked for, as `NAME` or `NAME:shared`.
+/// A requested lock, as `NAME` or `NAME:shared`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wanted {
     pub(crate) name: String,
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lock_is_wanted_alone_unless_it_says_shared() {
+    fn a_lock_is_exclusive_unless_marked_shared() {
         let wanted = |name: &str, mode| {
             Ok(Wanted {
                 name: name.to_owned(),

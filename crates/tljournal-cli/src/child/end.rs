@@ -1,4 +1,4 @@
-//! How a command ended, as a code and as a word.
+//! The end of a command, as an exit code and as a word.
 
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -17,7 +17,7 @@ Exit status:
   126  CMD was found but cannot be run
   127  CMD was not found";
 
-/// What is said after the options of such a command.
+/// The help text after the options of such a command.
 pub(crate) fn after(text: &str) -> String {
     format!("{text}\n{OF_COMMANDS}")
 }
@@ -26,7 +26,7 @@ const OWN_FAILURE: u8 = 125;
 const CANNOT_RUN: u8 = 126;
 const NOT_FOUND: u8 = 127;
 
-/// The exit code to pass on.
+/// The exit code to return.
 pub(super) fn code(status: ExitStatus) -> u8 {
     let code = match status.signal() {
         Some(signal) => 128 + signal,
@@ -35,15 +35,15 @@ pub(super) fn code(status: ExitStatus) -> u8 {
     u8::try_from(code).unwrap_or(OWN_FAILURE)
 }
 
-/// The exit code when no command has run to its end.
+/// The exit code if no command has run to its end.
 pub(super) fn code_of_failure(failure: &Failure, timeout_code: u8) -> u8 {
     match failure {
         Failure::Journal(Error::Lock(lock)) if !lock.is_about_database() => timeout_code,
         Failure::Command { source, .. } => match source.kind() {
             io::ErrorKind::NotFound => NOT_FOUND,
-            // There is no room for another process, whatever it would run.
+            // The system cannot create a process, whichever program it would run.
             io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory => OWN_FAILURE,
-            // It could not be told what is held for it.
+            // The variable for child processes could not be set.
             _ if source
                 .get_ref()
                 .is_some_and(|source| source.is::<UsageError>()) =>
@@ -56,7 +56,7 @@ pub(super) fn code_of_failure(failure: &Failure, timeout_code: u8) -> u8 {
     }
 }
 
-/// How the run ended, for its row.
+/// The outcome of the run, for its row.
 pub(super) fn outcome(status: &ExitStatus) -> String {
     match (status.signal(), status.code()) {
         (Some(signal), _) => format!("killed by signal {signal}"),
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_keeps_a_command_from_running_has_the_codes_of_timeout() {
+    fn failures_to_run_a_command_have_the_codes_of_timeout() {
         let failed = |errno| Failure::Command {
             command: "x".to_owned(),
             source: io::Error::from_raw_os_error(errno),

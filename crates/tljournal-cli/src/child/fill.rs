@@ -1,4 +1,4 @@
-//! A command that fills a tree, once for all that want it.
+//! A command that populates a tree, run once for all processes that want it.
 
 use std::ops::ControlFlow;
 use std::process::ExitStatus;
@@ -12,20 +12,20 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session::Session;
 
-/// What names the directory to fill to the command.
+/// The environment variable with the directory to fill.
 const VARIABLE: &str = "TLJOURNAL_STAGE";
 
-/// What came of it.
+/// The result.
 pub(super) type Filled = Result<Installed, Exit>;
 
-/// The command did not fill the directory; how it ended is told elsewhere.
+/// The command did not fill the directory; its failure is reported elsewhere.
 #[derive(Debug, thiserror::Error)]
 #[error("the command failed")]
 struct NotFilled;
 
-/// Has a command fill the tree at a path, unless that was populated with the key already.
+/// Runs a command that populates the tree at a path, unless it is populated with this key already.
 ///
-/// The command runs as `exec` runs one; when it fails its exit code is passed on, and nothing is changed.
+/// The command runs as under `exec`; if it fails its exit code is returned, and nothing is changed.
 pub(crate) fn populate(session: &Session, args: &CommandArgs, (path, key): (&str, &str)) -> Filled {
     let options = PopulateOptions {
         wait: args.patience(session.lock_wait()).left(),
@@ -53,8 +53,8 @@ pub(crate) fn populate(session: &Session, args: &CommandArgs, (path, key): (&str
     }
 }
 
-/// Populates; the command runs when the journal asks for the content, which it does not where the tree is there
-/// already.
+/// Populates the tree; the command runs when the journal requests the content, which it does not if the tree is in
+/// place already.
 fn fill(
     journal: &Journal,
     args: &CommandArgs,
@@ -68,20 +68,20 @@ fn fill(
         TreeSource::filled(move |stage| {
             let ran = run_in(&journal, &args, (&path, &key), stage);
             let filled = matches!(&ran, Ok((_, status)) if status.success());
-            // It is listened to when the tree is made, or has not been.
+            // The receiver is gone if the tree was populated otherwise.
             let _ = tell.send(ran);
             filled.then_some(()).ok_or(NotFilled)
         })
     };
     let populated = journal.populate(path, key, source, options);
     match (told.try_recv().ok(), populated) {
-        // It is why nothing was populated.
+        // It is the reason why nothing was populated.
         (Some(Err(failure)), Err(Error::Source(TreeError::Fill { .. }))) => (Err(failure), None),
         (ran, populated) => (populated.map_err(Failure::from), ran.and_then(Result::ok)),
     }
 }
 
-/// Has the command fill a directory.
+/// Runs the command to fill a directory.
 fn run_in(
     journal: &Journal,
     args: &CommandArgs,
@@ -93,6 +93,6 @@ fn run_in(
     run.hand_down_key(path, key)?;
     let mut command = args.to_command();
     command.env(VARIABLE, stage);
-    // The run of this process goes on: it is the one that populates.
+    // The run of this process continues: it is the one that populates.
     Ok((number, to_its_end(run, args, command, drop)?))
 }

@@ -1,9 +1,8 @@
-//! Commands that are run for somebody else, as `exec`, `pin` and their like do.
+//! Runs other commands, for `exec`, `pin` and similar commands.
 //!
-//! The command belongs to a run, which its own `tljournal` commands find in the environment; what is held
-//! for it is held exactly as long as its process lives, also if this one is killed. Everything that makes
-//! this process a good stand-in for the command is here: its output (`route`, `keep`), its signals
-//! (`signals`), its exit code (`end`).
+//! The command belongs to a run, which its own `tljournal` commands find in the environment. Locks and pins for it
+//! are held exactly while its process runs, even if this process is killed. This module contains everything that
+//! makes this process transparent: output (`route`, `keep`), signals (`signals`), exit code (`end`).
 
 mod args;
 mod end;
@@ -32,10 +31,10 @@ use crate::failure::Failure;
 use crate::output::WARN;
 use crate::session::Session;
 
-/// This program, whatever has its name by now.
+/// This program, independent of its current name.
 pub(crate) const OWN_PROGRAM: &str = "/proc/self/exe";
 
-/// What is done before the command starts: takes what is to be held, and says what to start.
+/// Runs before the command starts: acquires locks and pins, and returns the command to start.
 pub(crate) trait Hold:
     FnOnce(&Journal, &mut Run, &Patience) -> Result<Command, Failure>
 {
@@ -57,7 +56,7 @@ pub(crate) fn run(session: &Session, args: &CommandArgs, hold: impl Hold) -> Exi
     });
     match done {
         Ok((number, status)) => {
-            // Whose output nobody reads any more has not failed.
+            // A command that ended because its output was closed has not failed.
             if !status.success() && status.signal() != Some(SIGPIPE) {
                 say_how_it_ended(session, number, &status);
             }
@@ -67,7 +66,7 @@ pub(crate) fn run(session: &Session, args: &CommandArgs, hold: impl Hold) -> Exi
     }
 }
 
-/// Says why a command could not be started, when this process was to become it.
+/// Reports why a command could not be started, when this process was to execute it.
 pub(crate) fn cannot_run(session: &Session, args: &CommandArgs, source: io::Error) -> Exit {
     let command = args.program();
     fail(session, args, &Failure::Command { command, source })
@@ -78,10 +77,10 @@ fn fail(session: &Session, args: &CommandArgs, failure: &Failure) -> Exit {
     session.fail_as(failure, exit)
 }
 
-/// Says that a command has failed, and where to look.
+/// Reports that a command has failed, and how to investigate.
 fn say_how_it_ended(session: &Session, run: i64, status: &ExitStatus) {
     let (how, command) = (end::outcome(status), session.look_into(run));
-    let text = format!("the command was not successful ({how}); look into it with: {command}");
+    let text = format!("the command failed ({how}); investigate with: {command}");
     session.output.note(WARN, "note", &text);
 }
 
@@ -98,8 +97,7 @@ fn within(
     to_its_end(run, args, command, Run::release)
 }
 
-/// Starts the command and waits for its end. At that moment its run is over, before the rest of its output
-/// has been read.
+/// Starts the command and waits for its end. Its run ends at that time, before the rest of its output has been read.
 fn to_its_end(
     run: Run,
     args: &CommandArgs,
@@ -109,7 +107,7 @@ fn to_its_end(
     let routes = route::choose(args.log()).open(&run, &mut command)?;
     let signals = signals::catch().map_err(|source| Failure::io("catch signals", source))?;
     let spawned = run.spawn(&mut command);
-    // This process must not keep the writing ends of the pipes.
+    // This process must not keep the write ends of the pipes open.
     drop(command);
     let mut child = spawned.map_err(|source| Failure::Command {
         command: args.program(),
@@ -120,7 +118,7 @@ fn to_its_end(
         .map_err(|source| Failure::io("wait for the command", source))?;
     over(run);
     match routes.finish() {
-        // It would look as if all of it had been said.
+        // Otherwise the output would seem complete.
         Err(failure) if status.success() => Err(failure),
         Err(failure) => {
             tracing::warn!("{}", failure.in_full());

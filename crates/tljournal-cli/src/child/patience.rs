@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-/// How long may be waited for several things together.
+/// A limit for several waits together.
 #[derive(Debug)]
 pub(crate) struct Patience {
     begun: Instant,
@@ -15,7 +15,7 @@ impl Patience {
         }
     }
 
-    /// How much of it is left; `None` if it has no end.
+    /// The time left; `None` for no limit.
     pub(crate) fn left(&self) -> Option<Duration> {
         let limit = self.limit?;
         Some(limit.saturating_sub(self.begun.elapsed()))

@@ -1,4 +1,4 @@
-//! Where the command's output goes: to where this process's does, or through a keeper into a log and on.
+//! The destination of the command's output: this process's outputs, or a keeper that writes a log and copies.
 
 use std::io::{self, IsTerminal, PipeWriter};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -17,19 +17,19 @@ pub(super) enum Output {
     Err,
 }
 
-/// Which outputs go to which log.
+/// The outputs of each log.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Choice {
-    /// What each log's name ends with, and the outputs that go there; the first is where it is copied to.
+    /// The suffix of each log's name, and the outputs that go there; it is copied to the first one.
     logs: Vec<(&'static str, Vec<Output>)>,
-    /// Whether somebody wants the logs more than the command to run.
+    /// Whether the user requested logs, so that a failure to create one is an error.
     asked: bool,
 }
 
-/// What the output goes through, if there is a log.
+/// The keeper, if there is a log.
 pub(super) struct Routes(Option<Keeper>);
 
-/// Decides by what the outputs of this process are.
+/// Decides from the kind of this process's outputs.
 pub(super) fn choose(log: Log) -> Choice {
     let [out, err] = [Output::Out, Output::Err].map(|output| match log {
         Log::All => true,
@@ -46,7 +46,7 @@ fn decide(out: bool, err: bool, same: bool) -> Vec<(&'static str, Vec<Output>)> 
     use Output::{Err, Out};
     match (out, err) {
         (false, false) => vec![],
-        // One file keeps what came when in order.
+        // One file keeps the order of both outputs.
         (true, true) if same => vec![("", vec![Out, Err])],
         (true, true) => vec![(".out", vec![Out]), (".err", vec![Err])],
         (true, false) => vec![(".out", vec![Out])],
@@ -55,8 +55,8 @@ fn decide(out: bool, err: bool, same: bool) -> Vec<(&'static str, Vec<Output>)> 
 }
 
 impl Choice {
-    /// Makes the logs, and has the command write to their keeper. Without a log that nobody has asked for
-    /// the command runs all the same.
+    /// Creates the logs, and connects the command to their keeper. If the user did not request a log, the command
+    /// runs without one after an error.
     pub(super) fn open(self, run: &Run, command: &mut Command) -> Result<Routes, Failure> {
         if self.logs.is_empty() {
             return Ok(Routes(None));
@@ -71,13 +71,13 @@ impl Choice {
             Err(failure) if self.asked => Err(failure),
             Err(failure) => {
                 let why = failure.in_full();
-                tracing::warn!("no log of the command's output is kept: {why}");
+                tracing::warn!("the command's output is not logged: {why}");
                 Ok(Routes(None))
             }
         }
     }
 
-    /// Starts the keeper; returns what the outputs are to write to.
+    /// Starts the keeper; returns the pipes for the outputs.
     fn keep(&self, run: &Run) -> Result<(Keeper, Vec<(Output, PipeWriter)>), Failure> {
         let suffixes: Vec<_> = self.logs.iter().map(|(suffix, _)| *suffix).collect();
         let files = run.logs(&suffixes)?;
@@ -101,7 +101,7 @@ impl Choice {
 }
 
 impl Routes {
-    /// Returns when what has been written until now has arrived.
+    /// Returns when all output so far has been copied.
     pub(super) fn finish(self) -> Result<(), Failure> {
         let Some(keeper) = self.0 else {
             return Ok(());
@@ -110,7 +110,7 @@ impl Routes {
             Failure::io("hear from the keeper of the command's output", source)
         })?;
         for errno in told.iter().filter_map(|losses| losses.log) {
-            tracing::warn!("the log of the command's output is not whole: {errno}");
+            tracing::warn!("the log of the command's output is incomplete: {errno}");
         }
         match told.into_iter().find_map(|losses: Losses| losses.copy) {
             Some(errno) => Err(Failure::io("copy the command's output", errno.into())),
@@ -124,7 +124,7 @@ impl Output {
         self.with(|fd| fd.is_terminal())
     }
 
-    /// Does something with this process's own descriptor.
+    /// Calls `act` with this process's own descriptor.
     fn with<T>(self, act: impl FnOnce(BorrowedFd<'_>) -> T) -> T {
         match self {
             Self::Out => act(io::stdout().as_fd()),

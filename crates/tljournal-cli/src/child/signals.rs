@@ -1,7 +1,7 @@
-//! Signals that are meant for the command.
+//! Forwards signals to the command.
 //!
-//! They are caught, not blocked: what is caught is back at its default in the command, whose mask is the
-//! one that this process was started with. What was ignored from the beginning (`nohup`) stays so.
+//! Signals are caught, not blocked: a caught signal has its default action in the command, whose mask is that of this
+//! process's start. A signal that was ignored from the start (`nohup`) stays ignored.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -18,19 +18,19 @@ use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::WithRawSiginfo;
 use signal_hook::low_level::emulate_default_handler;
 
-/// The signals that are for the command.
+/// The signals that are forwarded.
 pub(super) const FORWARDED: [i32; 6] = [SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2];
 
-/// `SI_KERNEL`: a terminal has sent it, to the command as well as to this process.
+/// `SI_KERNEL`: sent by a terminal, to the command as well as to this process.
 const OF_TERMINAL: i32 = 0x80;
 
-/// Signals are caught, and wait until there is a command. When this is dropped they are for this process again.
+/// Caught signals, which are queued until there is a command. When this is dropped they affect this process again.
 pub(super) struct Caught {
     signals: SignalDelivery<UnixStream, WithRawSiginfo>,
     over: Arc<AtomicBool>,
 }
 
-/// Catches what is meant for the command from now on.
+/// Catches the signals to forward from now on.
 pub(super) fn catch() -> io::Result<Caught> {
     let ignored = ignored();
     let is_ignored = |signal: i32| ignored >> (signal - 1) & 1 == 1;
@@ -41,7 +41,7 @@ pub(super) fn catch() -> io::Result<Caught> {
         signal_hook::flag::register_conditional_default(*signal, over.clone())?;
     }
     if is_ignored(SIGCHLD) {
-        // Nobody could wait for a child otherwise.
+        // Otherwise a child could not be waited for.
         wanted.push(SIGCHLD);
     }
     let (read, write) = UnixStream::pair()?;
@@ -50,10 +50,10 @@ pub(super) fn catch() -> io::Result<Caught> {
 }
 
 impl Caught {
-    /// Waits for the end of the command, and sends on what has come and what will until then.
+    /// Waits for the end of the command, and forwards the queued and new signals until then.
     pub(super) fn wait_for(mut self, child: &mut Child) -> io::Result<ExitStatus> {
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        // The handle never names another process, and the child is not waited for yet.
+        // The pidfd never refers to another process, because the child has not been waited for yet.
         let opened = pid
             .ok_or(Errno::SRCH)
             .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
@@ -71,7 +71,7 @@ impl Caught {
                 let by_terminal = of_terminal && [SIGINT, SIGQUIT].contains(&info.si_signo);
                 let signal = Signal::from_named_raw(info.si_signo);
                 if let Some(signal) = signal.filter(|_| !by_terminal && info.si_signo != SIGCHLD) {
-                    // It may have ended at this moment.
+                    // It may have just ended.
                     let _ = pidfd_send_signal(command, signal);
                 }
             }
@@ -88,7 +88,7 @@ impl Caught {
 }
 
 impl Drop for Caught {
-    /// Does what those that nobody was told of do by default, as those will that come from now on.
+    /// Applies the default action for signals that were not forwarded, and for later ones.
     fn drop(&mut self) {
         self.over.store(true, Ordering::Release);
         for info in self.signals.pending() {

@@ -30,9 +30,9 @@ The description:
   exchange, wait or fail.
 "#;
 
-/// Make many changes as one transaction, from a JSON description
+/// Make many changes in one transaction, from a JSON description
 ///
-/// All of them are made, or none.
+/// All changes are made, or none.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::after(EXAMPLE, exit::OF_CHANGES))]
 pub(crate) struct Args {

@@ -3,7 +3,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session::Session;
 
-/// What to do with what was built.
+/// Subcommands for artifacts.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     Publish(artifacts_publish::Args),

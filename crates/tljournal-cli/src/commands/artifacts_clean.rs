@@ -16,10 +16,10 @@ Example:
   tljournal artifacts clean build/rpms build/kits build/images build/state
 ";
 
-/// Remove what was built, all at once
+/// Remove build artifacts in one transaction
 ///
-/// It is moved out of the way first and deleted then, read-only directories included. A tree that is in
-/// use stays whole for those who use it, or see --on-pinned.
+/// They are moved away first and then deleted, including read-only directories. A tree in use is kept for its users,
+/// or see --on-pinned.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::after(EXAMPLE, exit::OF_TAGS))]
 pub(crate) struct Args {

@@ -18,20 +18,20 @@ Example:
     --state build/state --output build/rpms/bash --from out/
 ";
 
-/// Publish what was built, in place of what was built before
+/// Publish build artifacts, replacing the previous ones
 ///
-/// The files are moved below the output directory, each with a marker that says whose it is, and what the
-/// old markers name goes, all in one transaction after everything new is complete.
+/// The files are moved below the output directory, each with a marker for its owner, and files named by old markers
+/// are removed, all in one transaction after everything new is complete.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::after(EXAMPLE, exit::OF_TAGS))]
 pub(crate) struct Args {
-    /// The architecture it was built for
+    /// The architecture
     #[arg(long, value_name = "ARCH", value_parser = one_name)]
     arch: String,
-    /// What it is
+    /// The kind of artifact
     #[arg(long, value_name = "KIND")]
     kind: Kind,
-    /// What it is called
+    /// The name of the artifact
     #[arg(long, value_name = "NAME", value_parser = one_name)]
     name: String,
     /// The directory of all markers, relative to the root
@@ -40,10 +40,10 @@ pub(crate) struct Args {
     /// The directory of its outputs, relative to the root
     #[arg(long, value_name = "DIR")]
     output: NamedPath,
-    /// Others of this kind have their outputs there too: take over what their markers name
+    /// Other artifacts of this kind share the output directory: take over outputs that their markers name
     #[arg(long)]
     shared_output: bool,
-    /// Everything below this directory but markers
+    /// Everything below this directory except markers
     #[arg(
         long,
         value_name = "DIR",
@@ -130,7 +130,7 @@ fn outputs(args: &Args) -> Result<Outputs, Failure> {
         let name = file.file_name();
         let name = name.ok_or_else(|| Failure::Usage(format!("`{shown}` has no name")))?;
         if !files::exists(file) || files::is_dir(file) {
-            return Err(Failure::Usage(format!("`{shown}` is no file")));
+            return Err(Failure::Usage(format!("`{shown}` is not a file")));
         }
         outputs = outputs.with(name, file);
     }

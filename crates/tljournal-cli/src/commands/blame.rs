@@ -19,20 +19,20 @@ Examples:
   tljournal blame -n 1 --json build/tools
 ";
 
-/// How many differences are named.
+/// The largest number of differences that are listed.
 const NAMED_MAX: usize = 5;
 
 /// Show which transaction and run wrote a path, and what it was before
 ///
-/// The latest first, back to the beginning; and whether what is on disk still is what was recorded. Changes
-/// nothing; works on a read-only copy.
+/// Latest first, back to the beginning; and whether the disk still matches the record. Changes nothing; works on a
+/// read-only copy.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::after(AFTER, exit::OF_BLAME))]
 pub(crate) struct Args {
     /// A file, a link or a tree, or what is in a tree; relative to the root
     #[arg(value_name = "PATH")]
     path: NamedPath,
-    /// At most so many, at least one
+    /// At most this many, at least one
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20,
           value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
@@ -41,7 +41,7 @@ pub(crate) struct Args {
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let path = session.below_root(&args.path)?;
     let inspection = session.inspect()?;
-    // One more, to see whether there are any.
+    // One more, to see whether there are further ones.
     let asked = args.limit.saturating_add(1);
     let mut wrote = inspection.history().blame(&path, asked)?;
     let more = wrote.len() > args.limit as usize;
@@ -128,11 +128,11 @@ fn print(
         writeln!(out, "{DIM}and earlier ones; -n shows more{DIM:#}")?;
     }
     if drift.is_empty() {
-        return writeln!(out, "{GOOD}what is on disk is what was recorded{GOOD:#}");
+        return writeln!(out, "{GOOD}the disk matches the record{GOOD:#}");
     }
     writeln!(
         out,
-        "{WARN}what is on disk is not what was recorded{WARN:#}: {}",
+        "{WARN}the disk differs from the record{WARN:#}: {}",
         count(drift.len(), "difference")
     )?;
     for difference in drift.iter().take(NAMED_MAX) {

@@ -13,11 +13,11 @@ Examples:
   tljournal completions fish > ~/.config/fish/completions/tljournal.fish
 ";
 
-/// Print what a shell needs to complete commands and options
+/// Print a script for shell completion
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::after(EXAMPLE, exit::OF_TEXTS))]
 pub(crate) struct Args {
-    /// Which shell
+    /// The shell
     shell: Shell,
 }
 

@@ -31,12 +31,12 @@ pub(crate) struct Args {
     /// Its number, its id, or the beginning of its id, at least four digits
     #[arg(value_name = "TXN")]
     name: String,
-    /// Show no texts
+    /// Omit the lines of texts
     #[arg(long)]
     stat: bool,
 }
 
-/// A path with everything in it that differs.
+/// A path with all its differences.
 struct Seen {
     diff: PathDiff,
     entries: Vec<Entry>,
@@ -51,13 +51,13 @@ struct Entry {
     text: Text,
 }
 
-/// What can be shown of what a file says.
+/// The differences of a file's text.
 enum Text {
-    /// Nothing is to be shown.
+    /// No text is shown.
     Nothing,
-    /// It cannot be shown, and why.
+    /// The text is not available, with the reason.
     Missing(&'static str),
-    /// These lines.
+    /// The changed lines.
     Lines(Vec<(Line, String)>),
 }
 
@@ -119,7 +119,7 @@ fn within(path: &str, entry: &str) -> String {
     }
 }
 
-/// The lines that differ between two contents of a file.
+/// The changed lines between two contents of a file.
 fn text(
     inspection: &Inspection,
     path: &str,
@@ -130,7 +130,7 @@ fn text(
         return Ok(Text::Nothing);
     };
     let files = before.kind == Kind::File && after.kind == Kind::File;
-    // What is below the home of a copy may have no path from its root.
+    // A path below the home of a copy may not be below the root.
     let (true, Ok(path)) = (files, RelPath::new(path)) else {
         return Ok(Text::Nothing);
     };
@@ -138,7 +138,9 @@ fn text(
         return Ok(Text::Nothing);
     }
     if before.digest.is_none() {
-        return Ok(Text::Missing("what was there was not the journal's own"));
+        return Ok(Text::Missing(
+            "the previous content was not the journal's own",
+        ));
     }
     if before.size.max(after.size) > unified::TEXT_BYTES_MAX {
         return Ok(Text::Missing("too long to be compared"));
@@ -146,7 +148,7 @@ fn text(
     let content = |version| inspection.content(&path, version, unified::TEXT_BYTES_MAX);
     let (Some(old), Some(new)) = (content(before)?, content(after)?) else {
         return Ok(Text::Missing(
-            "the content is not kept, or is a private key",
+            "the content is not available, or is a private key",
         ));
     };
     Ok(match (unified::text(&old), unified::text(&new)) {
@@ -156,7 +158,7 @@ fn text(
 }
 
 impl Entry {
-    /// What happened to it, for programs.
+    /// The kind of change, for programs.
     fn change(&self) -> &'static str {
         match (&self.before, &self.after) {
             (None, _) => "added",
@@ -170,7 +172,7 @@ impl Entry {
         }
     }
 
-    /// Whether only the time of a directory moved, as it does whenever something in it changes.
+    /// Whether only the mtime of a directory changed, which every change in it causes.
     fn is_noise(&self) -> bool {
         let dir = |version: &Option<Version>| {
             version
@@ -227,7 +229,7 @@ fn print(out: &mut dyn Write, txn: &TxnRecord, seen: &[Seen], args: &Args) -> io
     let mut total = Total::default();
     for one in seen {
         let note = match () {
-            () if one.diff.drift => "  what was there was not the journal's own",
+            () if one.diff.drift => "  the previous content was not the journal's own",
             () if one.diff.op == Op::Adopt => "  was there already",
             () => "",
         };
@@ -281,7 +283,7 @@ fn print_entry(out: &mut dyn Write, diff: &PathDiff, entry: &Entry, stat: bool) 
     }
 }
 
-/// What differs between two versions, in one line.
+/// The differences between two versions, in one line.
 fn changed(before: &Version, after: &Version) -> String {
     if before.kind != after.kind {
         return format!("{} -> {}", version(before), version(after));
@@ -304,7 +306,7 @@ fn changed(before: &Version, after: &Version) -> String {
     }
 }
 
-/// How much of everything.
+/// Totals.
 #[derive(Default)]
 struct Total {
     added: usize,

@@ -13,22 +13,22 @@ const EXAMPLE: &str = r#"Examples:
   tljournal exec --lock vendor:shared -- cargo deny check
 "#;
 
-/// Run a command, and hold locks as long as it lives
+/// Run a command, and hold locks while it runs
 ///
-/// The locks are released when the process of CMD ends, whatever it leaves behind, and are kept if this
-/// one is killed. Below CMD they are had already: tljournal borrows what a run around it holds. Who waits
-/// is told after a second who holds a lock, for what, and since when.
+/// The locks are released when the process of CMD ends, even if it leaves other processes behind, and are kept if
+/// this process is killed. Commands below CMD borrow the locks that a run around them holds. A process that waits
+/// longer than a second reports who holds the lock, for what, and since when.
 ///
-/// Output that does not go to a terminal goes to .state/log below the home, from where it is copied.
-/// SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 and SIGINT are passed on to CMD, unless its terminal has
-/// sent them to it already.
+/// Output that does not go to a terminal goes to .state/log below the home, and is copied from there. SIGTERM,
+/// SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 and SIGINT are forwarded to CMD, unless its terminal has already sent them to
+/// it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = child::after(EXAMPLE))]
 pub(crate) struct Args {
-    /// Hold this lock, alone or shared; may be repeated
+    /// Hold this lock, exclusive or shared; may be repeated
     #[arg(long = "lock", value_name = "NAME[:shared]")]
     locks: Vec<Wanted>,
-    /// Hold this file locked as flock(1) does, made if it is missing; may be repeated
+    /// Lock this file as flock(1) does, and create it if it is missing; may be repeated
     #[arg(long = "lock-file", value_name = "FILE[:shared]")]
     files: Vec<Wanted>,
     #[command(flatten)]
@@ -51,7 +51,7 @@ pub(super) fn run(session: &Session, args: &Args) -> Exit {
     })
 }
 
-/// Everybody takes locks in the same order, and each once, so that nobody waits for itself or in a ring.
+/// All processes acquire locks in the same order, and each lock once, so that they cannot deadlock.
 fn in_order<'a>(
     wanted: impl IntoIterator<Item = (&'a str, LockMode)>,
 ) -> BTreeMap<&'a str, LockMode> {

@@ -27,39 +27,38 @@ The latest comes first. Spans have the same ids whenever they are sent; runs tha
 have ended. OTEL_EXPORTER_OTLP_HEADERS=name=value,.. adds headers for the collector.
 ";
 
-/// Write history for other programs
+/// Export history for other programs
 ///
-/// Runs, transactions with their changes, and events: as lines of JSON, as a trace for Perfetto, or as
-/// OpenTelemetry traces, to a file or straight to a collector. Changes nothing in the journal; works on a
-/// read-only copy.
+/// Runs, transactions with their changes, and events: as JSON lines, as a trace for Perfetto, or as OpenTelemetry
+/// traces, to a file or directly to a collector. Changes nothing in the journal; works on a read-only copy.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::after(AFTER, exit::OF_SHOW_RUN))]
 pub(crate) struct Args {
-    /// In which form
+    /// The format
     #[arg(long, value_enum)]
     format: Format,
-    /// Where to write it; - is standard output
+    /// The output file; - is standard output
     #[arg(short, long, value_name = "FILE", default_value = outfile::STDOUT)]
     output: Utf8PathBuf,
-    /// Send it to this collector by HTTP, instead of writing it (only with --format otlp)
+    /// Send it to this collector by HTTP instead of writing it (only with --format otlp)
     #[arg(long, value_name = "URL", conflicts_with = "output")]
     endpoint: Option<String>,
     /// Only this run: its number, its id, or the beginning of its id
     #[arg(long, value_name = "RUN")]
     run: Option<String>,
-    /// Only what ended at this time or later: RFC 3339, @secs, or a length such as 90s, 2h or 3d
+    /// Only what ended at this time or later: RFC 3339, @secs, or an age such as 90s, 2h or 3d
     #[arg(long, value_name = "TIME", value_parser = time_before_now)]
     since: Option<Timestamp>,
 }
 
-/// A form of history that other programs read.
+/// An export format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// One JSON object in each line
+    /// One JSON object per line
     Jsonl,
-    /// The JSON that Perfetto and chrome://tracing open
+    /// JSON for Perfetto and chrome://tracing
     ChromeTrace,
-    /// OpenTelemetry traces, as OTLP/JSON in lines
+    /// OpenTelemetry traces as lines of OTLP/JSON
     Otlp,
 }
 
@@ -99,13 +98,13 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
                 Format::Otlp => traces(&mut |batch| write_line(out, &batch)),
             }?;
             safe.flush()
-                .map_err(|error| Failure::io("write what is exported", error))
+                .map_err(|error| Failure::io("write the export", error))
         })?;
         tell_written(session, args, written, counts)?;
     }
     if at_work > 0 {
         let text = format!(
-            "{} at work: sent once they have ended",
+            "{} still running: sent once they have ended",
             count(at_work, "run")
         );
         session.output.note(WARN, "left out", &text);

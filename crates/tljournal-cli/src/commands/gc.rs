@@ -13,43 +13,43 @@ use crate::time;
 
 const AFTER: &str = "\
 Examples:
-  tljournal gc --dry-run               what is over the limits, and how much that is
-  tljournal gc --keep-age 3d           nothing older can be undone then, but for the latest eight
-  tljournal gc --keep-count 0          nothing can
+  tljournal gc --dry-run               show what exceeds the limits
+  tljournal gc --keep-age 3d           nothing older can be undone afterwards, except the latest eight
+  tljournal gc --keep-count 0          nothing can be undone afterwards
   tljournal gc --history-count 10000   forget the oldest transactions
 
 SIZE is bytes, or has a unit: 500M, 1.5GiB. AGE is seconds, or has units: 12h, 3d, 2w.
 ";
 
-/// Delete the oldest of what is kept of transactions, of history, and of logs
+/// Delete the oldest retained content, history and logs
 ///
-/// So far that the limits hold; those that are not given are the ones that hold at the end of every run. What is
-/// pinned, in use, in flight, or tells of something that stands, stays.
+/// Deletes until the limits hold; by default the limits that apply at the end of every run. Content that is pinned or
+/// in use, unfinished transactions, and records of existing entries stay.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::after(AFTER, exit::OF_GC))]
 pub(crate) struct Args {
-    /// Keep what so many transactions replaced [default: 64]
+    /// Keep what this many transactions replaced [default: 64]
     #[arg(long, value_name = "N")]
     keep_count: Option<u32>,
-    /// Keep so many bytes of that [default: 1 GiB]
+    /// Keep this many bytes of it [default: 1 GiB]
     #[arg(long, value_name = "SIZE", value_parser = text::size)]
     keep_bytes: Option<u64>,
-    /// Keep it so long [default: 14 days]
+    /// Keep it for this long [default: 14 days]
     #[arg(long, value_name = "AGE", value_parser = time::age)]
     keep_age: Option<Duration>,
-    /// Remember so many transactions [default: 100000]
+    /// Keep the records of this many transactions [default: 100000]
     #[arg(long, value_name = "N")]
     history_count: Option<u32>,
-    /// Remember them so long [default: 400 days]
+    /// Keep them for this long [default: 400 days]
     #[arg(long, value_name = "AGE", value_parser = time::age)]
     history_age: Option<Duration>,
-    /// Keep the output of so many commands [default: 50]
+    /// Keep the output of this many commands [default: 50]
     #[arg(long, value_name = "N")]
     log_count: Option<u32>,
-    /// Keep so many bytes of it [default: 256 MiB]
+    /// Keep this many bytes of it [default: 256 MiB]
     #[arg(long, value_name = "SIZE", value_parser = text::size)]
     log_bytes: Option<u64>,
-    /// Only say what would be deleted
+    /// Only show what would be deleted
     #[arg(short = 'n', long)]
     dry_run: bool,
 }
@@ -131,7 +131,7 @@ fn print(out: &mut dyn Write, done: &Gc, args: &Args) -> io::Result<()> {
         print_txn(out, txn, numbers)?;
     }
     if !done.left_behind.is_empty() {
-        let why = "cannot be deleted as a whole; `tljournal fsck` says why, and what deletes it";
+        let why = "cannot be deleted completely; `tljournal fsck` shows why, and the command that deletes it";
         writeln!(out, "{WARN}{why}{WARN:#}")?;
     }
     for txn in &done.left_behind {

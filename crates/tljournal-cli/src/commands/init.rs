@@ -12,13 +12,13 @@ Examples:
   tljournal init --root ../project --home out
 ";
 
-/// Make a journal in the current directory, or in --root
+/// Create a journal in the current directory, or in --root
 ///
-/// Its home is made if it is missing.
+/// Its home is created if it is missing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::after(EXAMPLE, exit::OF_CHANGES))]
 pub(crate) struct Args {
-    /// Exit with 1 if there was a journal already
+    /// Exit with 1 if a journal already exists
     #[arg(long)]
     exit_code: bool,
 }

@@ -4,14 +4,14 @@ use crate::failure::Failure;
 
 const AFTER: &str = "\
 Exit status:
-  0  nobody can write any more
+  0  all writers have closed the output
   6  the system failed";
 
-/// Keep the output of a command that another tljournal runs, and which is told at standard input
+/// Keep the output of a command that another tljournal runs, which sends the descriptors over standard input
 #[derive(Debug, clap::Args)]
 #[command(hide = true, after_help = AFTER)]
 pub(crate) struct Args {
-    /// Go on when nobody reads the copy any more
+    /// Continue after the copy's reader is gone
     #[arg(long)]
     despite_closed: bool,
 }

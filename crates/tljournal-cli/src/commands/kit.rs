@@ -3,7 +3,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session::Session;
 
-/// What to do with a kit.
+/// Subcommands for kits.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     Unpack(kit_unpack::Args),

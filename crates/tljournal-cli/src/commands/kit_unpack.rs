@@ -17,22 +17,22 @@ Example:
 
 /// Unpack the kit in an image layout at a path
 ///
-/// All layers of the image are applied in order, with a file `digest` beside them that names its manifest; or
-/// nothing is changed. Every blob is compared with its name. A kit that is there already is not touched.
+/// All layers of the image are applied in order, with a file `digest` that names its manifest; or nothing is changed.
+/// Every blob is compared with its name. A kit that is installed already is not touched.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::after(EXAMPLE, exit::OF_KITS))]
 pub(crate) struct Args {
-    /// A directory in the layout of the Open Container Initiative
+    /// An OCI image layout
     layout: Utf8PathBuf,
     /// Where to unpack it, relative to the root
     path: NamedPath,
-    /// The architecture of the image, where there are several: x86_64, aarch64, ...
+    /// The architecture of the image, if there are several: x86_64, aarch64, ...
     #[arg(long)]
     arch: Option<String>,
-    /// The digest of its manifest, where there are several
+    /// The digest of its manifest, if there are several
     #[arg(long, value_name = "sha256:...")]
     digest: Option<Digest>,
-    /// Do not wait until the kit is on the medium: a power cut may take it back, never leave it half
+    /// Skip fsync: after a power loss the kit may be missing, but never partial
     #[arg(long)]
     rebuildable: bool,
 }

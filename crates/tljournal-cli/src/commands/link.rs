@@ -11,15 +11,15 @@ Example:
   tljournal link 1.2.3 build/latest
 ";
 
-/// Make a symbolic link, or flip the one that is there
+/// Create or replace a symbolic link
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::after(EXAMPLE, exit::OF_CHANGES))]
 pub(crate) struct Args {
-    /// Where the link points: text, which is not followed
+    /// The target of the link: text, which is not followed
     target: String,
-    /// Where the link is, relative to the root
+    /// The path of the link, relative to the root
     path: NamedPath,
-    /// What must be there: any, absent or present
+    /// The precondition: any, absent or present
     #[arg(
         long,
         value_name = "EXPECT",

@@ -17,53 +17,52 @@ use crate::terminal::{Terminal, width};
 use crate::text::{bytes, clean};
 use crate::time;
 
-/// Above so many columns a row says which run it belongs to.
+/// The terminal width from which a row shows its run.
 const WIDE: usize = 100;
-/// More lanes than this are not told apart any more.
+/// More lanes than this are not distinguished.
 const LANES_MAX: usize = 12;
 
 const AFTER: &str = "\
 Examples:
   tljournal log                                  the latest transactions
   tljournal log --path build/tools --since 2h    what changed there in the last two hours
-  tljournal log --state aborted --state stuck    what did not work
+  tljournal log --state aborted --state stuck    what failed
   tljournal log --run 17 --json                  what a run did, for programs
 
-TIME is RFC 3339, @secs, or a length such as 90s, 2h or 3d: so long ago.
+TIME is RFC 3339, @secs, or an age such as 90s, 2h or 3d.
 ";
 
-/// List transactions, the latest first
+/// List transactions, latest first
 ///
-/// On a terminal with a lane for each run that was at work at that time. Changes nothing; works on a
-/// read-only copy.
+/// On a terminal with a lane for each run. Changes nothing; works on a read-only copy.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::after(AFTER, exit::OF_LOOKS))]
 pub(crate) struct Args {
-    /// At most so many
+    /// At most this many
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
     limit: u32,
-    /// Those that changed something at, above or below this path
+    /// Only those that changed something at, above or below this path
     #[arg(long, value_name = "PATH")]
     path: Option<NamedPath>,
-    /// Those of this run: its number, its id, or the beginning of its id
+    /// Only those of this run: its number, its id, or the beginning of its id
     #[arg(long, value_name = "RUN")]
     run: Option<String>,
-    /// Those in this state; may be repeated
+    /// Only those in this state; may be repeated
     #[arg(long, value_name = "STATE", value_parser = states())]
     state: Vec<TxnState>,
-    /// Those that ended at this time or later
+    /// Only those that ended at this time or later
     #[arg(long, value_name = "TIME", value_parser = time_before_now)]
     since: Option<Timestamp>,
-    /// Those that began before this time
+    /// Only those that began before this time
     #[arg(long, value_name = "TIME", value_parser = time_before_now)]
     until: Option<Timestamp>,
-    /// Those whose label contains this
+    /// Only those whose label contains this text
     #[arg(long, value_name = "TEXT")]
     label: Option<String>,
-    /// Those of which something is kept, so that they can be undone
+    /// Only those with retained content, so that they can be undone
     #[arg(long)]
     kept: bool,
-    /// Draw the lanes of the runs, also where no terminal is
+    /// Draw the lanes of the runs, even without a terminal
     #[arg(long, overrides_with = "no_graph")]
     graph: bool,
     /// Draw no lanes
@@ -75,7 +74,7 @@ pub(super) fn time_before_now(text: &str) -> Result<Timestamp, String> {
     time::moment(text, time::now())
 }
 
-/// The words of the states, for completions and errors too.
+/// The names of the states, for completion and errors.
 fn states() -> impl TypedValueParser<Value = TxnState> {
     PossibleValuesParser::new(TxnState::ALL.map(TxnState::as_str))
         .try_map(|word| TxnState::from_word(&word).ok_or("no state"))
@@ -136,7 +135,7 @@ fn plain(out: &mut dyn Write, found: &[TxnRecord]) -> io::Result<()> {
     Ok(())
 }
 
-/// For people: lanes, number, age, label, and on a wide terminal the run around it all.
+/// For people: lanes, number, age, label, and on a wide terminal the outermost run.
 fn drawn(
     out: &mut dyn Write,
     found: &[TxnRecord],
@@ -182,7 +181,7 @@ fn drawn(
     Ok(())
 }
 
-/// What is unusual about a transaction.
+/// Unusual facts about a transaction.
 fn note(txn: &TxnRecord) -> String {
     let state = (txn.state != TxnState::Applied).then(|| txn.state.as_str().to_owned());
     let undoes = txn.undoes.map(|undone| format!("undoes {undone}"));
@@ -191,10 +190,10 @@ fn note(txn: &TxnRecord) -> String {
     notes.collect::<Vec<_>>().join(", ")
 }
 
-/// The graph, and how wide it is.
+/// The graph, and its width.
 #[derive(Default)]
 struct Lanes {
-    /// The outermost run around each run that is listed: it has the lane.
+    /// The outermost run around each listed run: it has the lane.
     outermost: HashMap<i64, RunRecord>,
     cells: Vec<Vec<Cell>>,
     colours: HashMap<i64, Style>,
@@ -216,7 +215,7 @@ impl Lanes {
             if let Entry::Vacant(unknown) = spans.entry(number) {
                 let to = match run.ended_at {
                     Some(ended) => ended.as_nanos(),
-                    // A dead one that nobody has cleared was open as long as it is known to have worked.
+                    // A killed run without a recorded end was open until its last known activity.
                     None if history.is_alive(run.id)? => i128::MAX,
                     None => at,
                 };
@@ -235,7 +234,7 @@ impl Lanes {
         })
     }
 
-    /// What a transaction's run is called, and its look.
+    /// The name and style of a transaction's run.
     fn name(&self, txn: &TxnRecord) -> (String, Style) {
         let run = self.outermost.get(&txn.run.number).unwrap_or(&txn.run);
         let style = self.colours.get(&run.number).copied().unwrap_or(DIM);
@@ -243,7 +242,7 @@ impl Lanes {
         (name, style)
     }
 
-    /// How many columns the names of runs get: none on a narrow terminal, and never the larger part.
+    /// The columns for the names of runs: none on a narrow terminal, and never the larger part.
     fn names(&self, terminal: Terminal, taken: usize) -> usize {
         let longest = self
             .outermost

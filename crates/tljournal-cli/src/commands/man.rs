@@ -13,14 +13,14 @@ Examples:
   tljournal man --dir ~/.local/share/man/man1
 ";
 
-/// Print the manual page of a command, or write those of all
+/// Print the manual page of a command, or write all pages
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::after(EXAMPLE, exit::OF_TEXTS))]
 pub(crate) struct Args {
     /// The command, such as `fsck` or `tree install`; without one the page of tljournal itself
     #[arg(value_name = "COMMAND")]
     command: Vec<String>,
-    /// Write a file for each command into this directory, which is there
+    /// Write a file for each command into this existing directory
     #[arg(long, value_name = "DIR", conflicts_with = "command")]
     dir: Option<Utf8PathBuf>,
 }
@@ -59,7 +59,7 @@ fn write_all(command: &clap::Command, dir: &Utf8Path) -> Result<(), Failure> {
         .try_for_each(|below| write_all(below, dir))
 }
 
-/// `tljournal-tree-install`, say.
+/// For example `tljournal-tree-install`.
 fn display_name(command: &clap::Command) -> String {
     let name = command.get_display_name();
     name.unwrap_or_else(|| command.get_name()).to_owned()
@@ -68,7 +68,7 @@ fn display_name(command: &clap::Command) -> String {
 fn page(command: &clap::Command) -> Result<Vec<u8>, Failure> {
     let mut page = Vec::new();
     let rendered = clap_mangen::Man::new(command.clone()).render(&mut page);
-    rendered.map_err(|source| Failure::io("make a manual page", source))?;
+    rendered.map_err(|source| Failure::io("render a manual page", source))?;
     Ok(page)
 }
 

@@ -49,7 +49,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session::Session;
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Init(init::Args),
@@ -60,10 +60,10 @@ pub(crate) enum Command {
     /// Install, verify and show trees
     #[command(subcommand)]
     Tree(tree::Command),
-    /// Say what was verified, and ask whether it may be relied on
+    /// Record what was verified, and check tags
     #[command(subcommand)]
     Tag(tag::Command),
-    /// Publish and clean what was built
+    /// Publish and clean build artifacts
     #[command(subcommand)]
     Artifacts(artifacts::Command),
     /// Unpack kits

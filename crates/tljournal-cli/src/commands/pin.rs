@@ -9,25 +9,25 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session::Session;
 
-/// What names the pinned directory to the command.
+/// The environment variable with the path of the pinned directory.
 const VARIABLE: &str = "TLJOURNAL_PIN";
 
 const EXAMPLE: &str = r#"Example:
   tljournal pin build/tools -- sh -c 'exec "$TLJOURNAL_PIN/make-image"'
 "#;
 
-/// Run a command, and keep an installed tree whole as long as it lives
+/// Run a command, and keep an installed tree complete while it runs
 ///
-/// Whatever is installed at PATH meanwhile, the tree that is there now stays on disk. PATH shows what is
-/// installed last; $TLJOURNAL_PIN is a path to the pinned tree, for CMD and all that it starts, as long
-/// as CMD lives and keeps its descriptors open. It is /proc/PID/fd/N; where PID means nothing, as in
-/// another PID namespace, /proc/self/fd/N does for whoever has inherited the descriptor.
+/// Whatever is installed at PATH meanwhile, the tree that is there now stays on disk. PATH shows the latest tree;
+/// $TLJOURNAL_PIN is a path to the pinned tree, for CMD and its children, while CMD runs and keeps its descriptors
+/// open. It is /proc/PID/fd/N; in another PID namespace, use /proc/self/fd/N in a process that has inherited the
+/// descriptor.
 #[derive(Debug, clap::Args)]
 #[command(after_help = child::after(EXAMPLE))]
 pub(crate) struct Args {
     /// The tree, relative to the root
     path: NamedPath,
-    /// The descriptor of the pinned tree: this is the process that becomes the command
+    /// The descriptor of the pinned tree: this process executes the command
     #[arg(long, value_name = "FD", hide = true)]
     pinned: Option<i32>,
     #[command(flatten)]
@@ -48,8 +48,8 @@ pub(super) fn run(session: &Session, args: &Args) -> Exit {
         })?;
         let fd = pin.dir().as_fd().as_raw_fd();
         run.hand_down_pin(pin);
-        // The path is right for everybody if it leads by way of the command's own process, whose number
-        // only that process can know in time.
+        // The path is valid for all processes if it refers to the command's own process, whose pid only that process
+        // knows in time.
         let mut command = Command::new(child::OWN_PROGRAM);
         command.args(["pin", path, "--pinned", &fd.to_string(), "--"]);
         command.args(args.command.words());
@@ -57,7 +57,7 @@ pub(super) fn run(session: &Session, args: &Args) -> Exit {
     })
 }
 
-/// Turns this process into the command. The descriptor is inherited, and not touched.
+/// Executes the command in this process. The descriptor is inherited.
 fn become_command(session: &Session, args: &Args, fd: i32) -> Exit {
     let path = format!("/proc/{}/fd/{fd}", std::process::id());
     let source = args.command.to_command().env(VARIABLE, path).exec();

@@ -12,18 +12,18 @@ const EXAMPLE: &str = r#"Example:
   tljournal populate build/cache --key v1 -- sh -c 'fetch > "$TLJOURNAL_STAGE/all"'
 "#;
 
-/// Run a command that fills a tree, once for all that want it
+/// Run a command that fills a tree, once for all processes that want it
 ///
-/// CMD gets an empty directory by $TLJOURNAL_STAGE and leaves there what is to be at PATH. If PATH was
-/// populated with KEY already, and nobody changed anything there, CMD is not run. Of all that populate PATH
-/// with KEY at the same time one runs its CMD, and the others wait for that; if it fails or is killed the next
-/// one begins anew. When CMD fails nothing is changed.
+/// CMD receives an empty directory in $TLJOURNAL_STAGE and leaves there what is to be at PATH. If PATH was populated
+/// with KEY already, and is unchanged, CMD is not run. Of several processes that populate PATH with KEY at the same
+/// time one runs its CMD, and the others wait; if it fails or is killed the next one starts. If CMD fails nothing is
+/// changed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = child::after(EXAMPLE))]
 pub(crate) struct Args {
-    /// Where the tree is to be, relative to the root
+    /// The path of the tree, relative to the root
     path: NamedPath,
-    /// What the tree is known by: another key is another tree
+    /// The key of the tree: another key is another tree
     #[arg(long)]
     key: String,
     #[command(flatten)]

@@ -18,34 +18,34 @@ use crate::time;
 
 const AFTER: &str = "\
 Examples:
-  tljournal postmortem                  the latest run that failed, was killed, or died
-  tljournal postmortem --list           which ones there are
+  tljournal postmortem                  the latest run that failed or was killed
+  tljournal postmortem --list           list such runs
   tljournal postmortem 17 -n 30         run 17, with more of its output
   tljournal postmortem --html run.html  as a page for a browser, with a timeline
-  tljournal postmortem --bundle b.tar.zst   all that belongs to it, for a bug report
+  tljournal postmortem --bundle b.tar.zst   everything about it, for a bug report
 ";
 
-/// How many are listed.
+/// The number of runs listed.
 const LISTED_MAX: u32 = 20;
 
-/// Look into a run that failed, was killed, or died
+/// Investigate a run that failed or was killed
 ///
-/// What ran and how it ended, the end of its output, what was in flight, which locks it held or waited for and who
-/// had them, what other runs did, what is not any more as it left it, and what to do next. Changes nothing; works
-/// on a read-only copy, and says what cannot be told there.
+/// Shows what ran and how it ended, the end of its output, unfinished transactions, locks it held or waited for and
+/// their other holders, concurrent runs, what has changed since, and what to do next. Changes nothing; works on a
+/// read-only copy, and reports what is unknown there.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::after(AFTER, exit::OF_POSTMORTEM))]
 pub(crate) struct Args {
-    /// Its number, its id, or the beginning of its id [default: the latest that went wrong]
+    /// Its number, its id, or the beginning of its id [default: the latest run that went wrong]
     #[arg(value_name = "RUN")]
     name: Option<String>,
-    /// List the runs that went wrong, the latest first
+    /// List the runs that went wrong, latest first
     #[arg(long, conflicts_with_all = ["name", "html", "bundle"])]
     list: bool,
-    /// At most so many lines of each log
+    /// At most this many lines of each log
     #[arg(short = 'n', long, value_name = "N", default_value_t = 8)]
     lines: usize,
-    /// Write the report as a page for a browser, `-` for standard output
+    /// Write the report as a page for a browser; `-` is standard output
     #[arg(long, value_name = "FILE")]
     html: Option<Utf8PathBuf>,
     /// Pack the database, this report and the logs into a tar.zst
@@ -67,7 +67,7 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     };
     let Some(run) = run else {
         return Err(Failure::Nothing(
-            "no run has failed, was killed, or died, as far as is recorded; `tljournal runs` lists all".to_owned(),
+            "no recorded run failed or was killed; `tljournal runs` lists all".to_owned(),
         ));
     };
     let report = postmortem::gather(session, &inspection, run, args.lines)?;
@@ -89,7 +89,7 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Says what was written, and what is not in it.
+/// Reports what was written, and what is missing from it.
 fn tell_file(
     session: &Session,
     path: &Utf8Path,

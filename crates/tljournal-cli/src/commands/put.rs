@@ -18,22 +18,22 @@ Examples:
 
 /// Put a file at a path
 ///
-/// Whole or not at all, and durably. The same content, mode and mtime there already is left untouched.
+/// Atomic and durable. If the same content, mode and mtime are in place already, nothing is changed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::after(EXAMPLE, exit::OF_CHANGES))]
 pub(crate) struct Args {
-    /// Where to put it, relative to the root
+    /// The path, relative to the root
     path: NamedPath,
-    /// A file whose content, mode and mtime to take; `-` is standard input
+    /// The file to take content, mode and mtime from; `-` is standard input
     #[arg(long, value_name = "FILE", default_value = "-")]
     from: Input,
-    /// Permission bits in octal [default: those of FILE, of the file replaced, or 0644]
+    /// Permission bits in octal [default: those of FILE, of the replaced file, or 0644]
     #[arg(long, value_name = "MODE", value_parser = parse_mode)]
     mode: Option<u32>,
-    /// RFC 3339 with up to nine digits after the second, or @secs.nanos
+    /// RFC 3339 with up to nine fractional digits, or @secs.nanos
     #[arg(long, value_name = "TIME", value_parser = time::parse, allow_hyphen_values = true)]
     mtime: Option<Timestamp>,
-    /// What must be there: any, absent, present, or the sha256:... of what is replaced
+    /// The precondition: any, absent, present, or the sha256:... of the replaced file
     #[arg(
         long,
         value_name = "EXPECT",

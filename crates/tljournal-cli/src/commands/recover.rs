@@ -15,11 +15,10 @@ Example:
   tljournal recover
 ";
 
-/// Make right what interrupted processes have left
+/// Finish or roll back interrupted transactions
 ///
-/// Finishes what was committed, rolls back what was not, clears what nobody holds, and puts rebuildable
-/// trees on the medium. Every command that changes something does the same for what is in its way; this
-/// does all of it now.
+/// Finishes committed transactions, rolls back uncommitted ones, deletes unused leftovers, and syncs rebuildable
+/// trees. Every command that changes something does the same for what it needs; this does all of it now.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::after(EXAMPLE, exit::OF_RECOVER))]
 pub(crate) struct Args {
@@ -28,7 +27,7 @@ pub(crate) struct Args {
     exit_code: bool,
 }
 
-/// One kind of thing that was made right.
+/// A kind of recovery action.
 struct Kind {
     /// For programs.
     word: &'static str,
@@ -78,19 +77,19 @@ fn recover(journal: &Journal) -> Result<Recovered, Failure> {
         kind(
             "taken_back",
             txn,
-            "taken back, because somebody changed the same",
+            "rolled back, because another program changed the same",
             |found| found.taken_back,
         ),
         kind(
             "trees_put_back",
             "torn tree",
-            "put back as before",
+            "restored to their previous version",
             |found| found.trees_put_back,
         ),
         Kind {
             word: "trees_settled",
             noun: "tree",
-            did: "put on the medium",
+            did: "synced",
             number: settled,
         },
         kind("dead_runs", "run", "found dead", |found| found.dead_runs),
@@ -98,7 +97,7 @@ fn recover(journal: &Journal) -> Result<Recovered, Failure> {
         kind(
             "kept_gone",
             txn,
-            "of which nothing is kept any more",
+            "whose retained content is missing",
             |found| found.kept_gone,
         ),
     ];

@@ -12,7 +12,7 @@ use crate::session::Session;
 use crate::text::{bytes, clean};
 use crate::time;
 
-/// Most transactions that one page holds.
+/// The largest number of transactions on one page.
 const TXNS_MAX: u32 = 10_000;
 
 const AFTER: &str = "\
@@ -24,18 +24,17 @@ Examples:
 /// Write history as a page for a browser
 ///
 /// One file that needs no network and no script: a timeline with a lane for each run, and tables of runs,
-/// transactions with their changes, events and tags. Changes nothing in the journal; works on a
-/// read-only copy.
+/// transactions with their changes, events and tags. Changes nothing in the journal; works on a read-only copy.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::after(AFTER, exit::OF_SHOW_RUN))]
 pub(crate) struct Args {
-    /// Where to write the page; - is standard output
+    /// The output file; - is standard output
     #[arg(long, value_name = "FILE")]
     html: Utf8PathBuf,
-    /// Only this run, and what happened around it; its number, id, or the beginning of its id
+    /// Only this run and concurrent ones; its number, id, or the beginning of its id
     #[arg(long, value_name = "RUN")]
     run: Option<String>,
-    /// At most so many runs, the latest
+    /// At most this many runs, the latest
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=5000))]
     runs: u32,
 }

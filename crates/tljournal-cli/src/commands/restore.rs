@@ -8,18 +8,18 @@ use crate::session::Session;
 const AFTER: &str = "\
 Examples:
   tljournal blame build/tools                       which transactions wrote it
-  tljournal restore build/tools --at 12 --dry-run   whether what 12 left there still can be had
+  tljournal restore build/tools --at 12 --dry-run   whether its content is still available
   tljournal restore build/tools --at 12
 ";
 
-/// Make a path what it was right after a transaction
+/// Restore a path to its state right after a transaction
 ///
-/// A file, a link or a whole tree, from what is kept, with its modes and times; or nothing, if nothing was there.
-/// What is there now is kept in its turn. A file in a tree is restored with the tree, or not.
+/// A file, a link or a whole tree is restored from retained content, with its modes and times, or removed if it was
+/// absent. The current content is retained in turn. A file in a tree is only restored with the tree.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::after(AFTER, exit::OF_UNDO))]
 pub(crate) struct Args {
-    /// What to restore, relative to the root
+    /// The path to restore, relative to the root
     #[arg(value_name = "PATH")]
     path: NamedPath,
     /// The transaction: its number, its id, or the beginning of its id, at least four digits

@@ -13,16 +13,16 @@ Examples:
   tljournal rm build/kits --expect present --exit-code
 ";
 
-/// Remove files, links and whole directories, all at once
+/// Remove files, links and whole directories in one transaction
 ///
-/// Nothing there is no error, unless something was expected.
+/// An absent path is not an error, unless --expect says otherwise.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::after(EXAMPLE, exit::OF_CHANGES))]
 pub(crate) struct Args {
     /// What to remove, relative to the root
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<NamedPath>,
-    /// What must be at each of them: any, absent, present, or a sha256:...
+    /// The precondition for each of them: any, absent, present, or a sha256:...
     #[arg(
         long,
         value_name = "EXPECT",

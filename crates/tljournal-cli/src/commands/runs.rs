@@ -21,26 +21,26 @@ Examples:
   tljournal runs --failed           those that failed, were killed, or were found dead
   tljournal runs --since 1d --json  all of a day, for programs
 
-TIME is RFC 3339, @secs, or a length such as 90s, 2h or 3d: so long ago.
+TIME is RFC 3339, @secs, or an age such as 90s, 2h or 3d.
 ";
 
-/// List runs, the latest first
+/// List runs, latest first
 ///
-/// Each use of the journal that changed something, or ran a command: how it ended, how long it took, how many
-/// transactions it made. Runs stand below the one that started them. Changes nothing; works on a read-only copy.
+/// Each use of the journal that changed something or ran a command: how it ended, how long it took, and how many
+/// transactions it made. Runs are below the one that started them. Changes nothing; works on a read-only copy.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::after(AFTER, exit::OF_LOOKS))]
 pub(crate) struct Args {
-    /// At most so many
+    /// At most this many
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
     limit: u32,
-    /// Those that ended otherwise than well: failed, killed, or found dead
+    /// Only those that failed, were killed, or were found dead
     #[arg(long)]
     failed: bool,
-    /// Those that ended at this time or later
+    /// Only those that ended at this time or later
     #[arg(long, value_name = "TIME", value_parser = time_before_now)]
     since: Option<Timestamp>,
-    /// Those that began before this time
+    /// Only those that began before this time
     #[arg(long, value_name = "TIME", value_parser = time_before_now)]
     until: Option<Timestamp>,
 }
@@ -122,7 +122,7 @@ fn print(out: &mut dyn Write, seen: &[Seen], terminal: Terminal) -> io::Result<(
     Ok(())
 }
 
-/// The runs in the order in which they are shown: each below the one that started it, if that is among them.
+/// The runs in display order: each below the one that started it, if that is listed.
 fn as_tree(seen: &[Seen], utf8: bool) -> Vec<(String, &Seen)> {
     let known: HashMap<RunId, usize> = seen.iter().map(|seen| seen.run.id).zip(0..).collect();
     let mut below: BTreeMap<Option<usize>, Vec<usize>> = BTreeMap::new();
@@ -160,7 +160,7 @@ fn as_tree(seen: &[Seen], utf8: bool) -> Vec<(String, &Seen)> {
     shown
 }
 
-/// The lines that lead to a run: for each run above it whether it is the last one there.
+/// The lines that lead to a run: for each level whether it is the last run there.
 fn branch(depth: &[bool], utf8: bool) -> String {
     let Some((own, above)) = depth.split_last() else {
         return String::new();

@@ -14,7 +14,7 @@ use crate::session::Session;
 use crate::text::{bytes, clean};
 use crate::time;
 
-/// How many events of one transaction are shown.
+/// The largest number of events shown for a transaction.
 const EVENTS_MAX: u32 = 1000;
 
 const AFTER: &str = "\
@@ -36,9 +36,9 @@ pub(crate) struct Args {
 
 struct Found {
     txn: TxnRecord,
-    /// The numbers of those that took it back.
+    /// The numbers of the transactions that undid it.
     undone_by: Vec<i64>,
-    /// With the paths as the user knows them.
+    /// With paths as the user knows them.
     changes: Vec<(String, ChangeRecord)>,
     events: Vec<EventRecord>,
 }
@@ -132,7 +132,7 @@ fn print_run(out: &mut dyn Write, run: &RunRecord) -> io::Result<()> {
     let outcome = match (&run.outcome, run.ended_at) {
         (Some(outcome), _) => clean(outcome),
         (None, Some(_)) => "ended".to_owned(),
-        (None, None) => "has not said that it ended".to_owned(),
+        (None, None) => "has no recorded end".to_owned(),
     };
     let label = run
         .label
@@ -149,7 +149,7 @@ fn print_run(out: &mut dyn Write, run: &RunRecord) -> io::Result<()> {
     writeln!(out, "          {DIM}{}{DIM:#}", clean(&run.argv))
 }
 
-/// When it was what: staging, waiting for the commit lock, applying.
+/// The times of staging, waiting for the commit lock, and applying.
 fn print_times(out: &mut dyn Write, txn: &TxnRecord) -> io::Result<()> {
     let ago = time::ago(txn.began_at, time::now());
     let began = time::exact(txn.began_at);
@@ -180,7 +180,7 @@ fn print_changes(out: &mut dyn Write, changes: &[(String, ChangeRecord)]) -> io:
             .as_deref()
             .map(|target| format!(" -> {}", clean(target)));
         let drift = match change.drift {
-            true => format!("  {WARN}what was there was not the journal's own{WARN:#}"),
+            true => format!("  {WARN}the previous content was not the journal's own{WARN:#}"),
             false => String::new(),
         };
         writeln!(

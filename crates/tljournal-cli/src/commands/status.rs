@@ -11,7 +11,7 @@ use crate::session::Session;
 use crate::text::{clean, count};
 use crate::time;
 
-/// How many transactions of one kind are named.
+/// How many transactions of one kind are listed.
 const NAMED_MAX: usize = 5;
 
 const EXAMPLE: &str = r#"Examples:
@@ -19,15 +19,14 @@ const EXAMPLE: &str = r#"Examples:
   tljournal status --short     for a prompt: PS1='$(tljournal status -s) \$ '
 "#;
 
-/// Show how the journal is doing
+/// Show the state of the journal
 ///
-/// The latest transaction, who is at work, what is unfinished or stuck. Changes nothing; works on a
-/// read-only copy.
+/// The latest transaction, running processes, and what is unfinished or stuck. Changes nothing; works on a read-only
+/// copy.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::after(EXAMPLE, exit::OF_STATUS))]
 pub(crate) struct Args {
-    /// Print one short word for a prompt: the number of the latest transaction, and what is not as it
-    /// should be
+    /// Print one short word for a prompt: the number of the latest transaction, and problems
     #[arg(short, long)]
     short: bool,
 }
@@ -41,7 +40,7 @@ struct Seen {
 
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let inspection = match session.inspect() {
-        // A prompt is shown everywhere.
+        // A prompt is shown in every directory.
         Err(Failure::Usage(_) | Failure::Journal(Error::Usage(_))) if args.short => {
             return Ok(Exit::Nothing);
         }
@@ -67,7 +66,7 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     })
 }
 
-/// `42`, or `42 +1 ?2 !3`: one is staging, two are unfinished, three are stuck.
+/// `42`, or `42 +1 ?2 !3`: one staging, two unfinished, three stuck.
 fn print_short(out: &mut dyn Write, status: &Status) -> io::Result<()> {
     write!(out, "{}", status.latest)?;
     let marks = [
@@ -111,36 +110,39 @@ fn print(out: &mut dyn Write, seen: &Seen) -> io::Result<()> {
         out,
         "staging",
         &status.staging,
-        "at work, or left by a dead run",
+        "running, or left by a killed run",
     )?;
     ids(
         out,
         "unfinished",
         &status.unfinished,
-        "on its way, or `tljournal recover` finishes what a dead run left",
+        "being applied, or left by a killed run: `tljournal recover` finishes it",
     )?;
     ids(out, "stuck", &status.stuck, "`tljournal show` explains it")?;
     if status.unsettled_trees > 0 {
         let trees = count(status.unsettled_trees as usize, "tree");
         writeln!(
             out,
-            "unsettled  {WARN}{trees}{WARN:#}; `tljournal recover` puts them on the medium"
+            "unsettled  {WARN}{trees}{WARN:#}; `tljournal recover` syncs them"
         )?;
     }
     for promise in weaker_promises(status) {
         writeln!(out, "weaker     {WARN}{promise}{WARN:#}")?;
     }
     match status.unfinished.is_empty() && status.stuck.is_empty() {
-        true => writeln!(out, "{GOOD}everything committed is in place{GOOD:#}"),
-        false => writeln!(out, "{BAD}not everything committed is in place{BAD:#}"),
+        true => writeln!(
+            out,
+            "{GOOD}no unfinished transactions{GOOD:#}; `tljournal fsck` checks the files"
+        ),
+        false => writeln!(out, "{BAD}there are unfinished transactions{BAD:#}"),
     }
 }
 
-/// What the filesystem of the home cannot do, and what comes of it.
+/// What the filesystem of the home does not support, and the consequences.
 fn weaker_promises(status: &Status) -> Vec<&'static str> {
     let exchanges =
-        "what is replaced is missing for an instant, for whoever does not take the shared lock";
-    let birth_times = "directories are told apart by their inode numbers alone";
+        "a replaced path is missing for an instant, for readers without the shared lock";
+    let birth_times = "directories are identified by their inode numbers alone";
     let promises = [
         (status.exchanges, exchanges),
         (status.birth_times, birth_times),

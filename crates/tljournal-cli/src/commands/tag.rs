@@ -3,7 +3,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session::Session;
 
-/// What to do with verification tags.
+/// Subcommands for verification tags.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     Write(tag_write::Args),
@@ -12,7 +12,7 @@ pub(crate) enum Command {
     List(tag_list::Args),
 }
 
-/// How much is verified.
+/// What is verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Level {
     /// The SDK

@@ -17,19 +17,19 @@ Example:
   tljournal tag check --mine --level sdk build/external-kits || exit 1
 ";
 
-/// Ask whether what was verified may be relied on
+/// Check whether verification tags are valid
 ///
-/// It may if the tags are there, and a live run vouches for them. A file alone does not tell that it is
-/// about this run: --mine does.
+/// They are if the files exist and a running run claims them. With --mine the claim must be of the run that this
+/// command belongs to.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::after(EXAMPLE, exit::OF_TAG_CHECK))]
 pub(crate) struct Args {
-    /// Where the tags are, relative to the root
+    /// The directory of the tags, relative to the root
     dir: NamedPath,
-    /// Count only what the run vouches for that this command belongs to
+    /// Count only claims of the run that this command belongs to
     #[arg(long)]
     mine: bool,
-    /// How much has to be verified
+    /// What must be verified
     #[arg(long, value_name = "LEVEL", default_value = "kits")]
     level: Level,
 }
@@ -62,11 +62,11 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
             match (&check.vouched, &check.why_not) {
                 (Some(by), _) => {
                     let since = time::short(by.since);
-                    writeln!(out, "{GOOD}vouched{GOOD:#} {tag} {DIM}since {since}{DIM:#}")?;
+                    writeln!(out, "{GOOD}claimed{GOOD:#} {tag} {DIM}since {since}{DIM:#}")?;
                 }
                 (None, why) => {
                     let why = clean(why.as_deref().unwrap_or_default());
-                    writeln!(out, "{BAD}not vouched{BAD:#} {tag}: {why}")?;
+                    writeln!(out, "{BAD}not claimed{BAD:#} {tag}: {why}")?;
                 }
             }
         }

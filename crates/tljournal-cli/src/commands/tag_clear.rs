@@ -14,19 +14,19 @@ Example:
   tljournal tag clear build/external-kits
 ";
 
-/// Take back what this run vouches for
+/// Withdraw the claims of this run
 ///
-/// Removes the tags in DIR that no other live run vouches for, whoever wrote them. With --revoke those of
-/// all runs that vouch for a digest, because it was found wrong; they are told why.
+/// Removes the tags in DIR that no other running run claims, whichever program wrote them. With --revoke all claims
+/// under a digest are revoked, because it was found wrong; their runs see the reason.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::after(EXAMPLE, exit::OF_TAGS))]
 pub(crate) struct Args {
-    /// Where the tags are, relative to the root
+    /// The directory of the tags, relative to the root
     dir: NamedPath,
-    /// Revoke whatever any run vouches for under this digest
+    /// Revoke all claims under this digest, of any run
     #[arg(long, value_name = "sha256:...", requires = "because")]
     revoke: Option<Digest>,
-    /// Why, for the runs that vouched for it
+    /// The reason, for the runs with these claims
     #[arg(long, value_name = "TEXT", requires = "revoke")]
     because: Option<String>,
 }

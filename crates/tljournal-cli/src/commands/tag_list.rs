@@ -15,14 +15,14 @@ Example:
   tljournal tag list build/external-kits
 ";
 
-/// Show who vouches for what, and since when
+/// List the claims on tags
 ///
-/// With what was revoked, and why, and the claims of runs that have ended and were not cleared. Changes
-/// nothing; works on a read-only copy.
+/// Includes revoked claims with the reason, and claims of ended runs that were not deleted yet. Changes nothing;
+/// works on a read-only copy.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::after(EXAMPLE, exit::OF_LOOKS))]
 pub(crate) struct Args {
-    /// Show the tags in this directory only, relative to the root
+    /// Only the tags in this directory, relative to the root
     dir: Option<NamedPath>,
 }
 

@@ -22,20 +22,20 @@ Example:
     make all'
 ";
 
-/// Say what was verified, and vouch for it as long as this run lives
+/// Record what was verified, and claim it while this run is running
 ///
-/// Writes .sdk-verified and .kits-verified in DIR, and removes what neither this run nor another live one
-/// vouches for. The run is the innermost `tljournal exec` around this command; without one the claim ends
-/// with this command. While other runs vouch for something else this waits until they end or clear.
+/// Writes .sdk-verified and .kits-verified in DIR, and removes tags that neither this run nor another running one
+/// claims. The run is the innermost `tljournal exec` around this command; without one the claim ends with this
+/// command. While other runs claim something else this waits until they end or clear.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::after(EXAMPLE, exit::OF_TAGS))]
 pub(crate) struct Args {
-    /// Where the tags are, relative to the root
+    /// The directory of the tags, relative to the root
     dir: NamedPath,
-    /// A digest over everything that was verified: whoever says the same agrees
+    /// A digest over everything that was verified: runs with the same digest share tags
     #[arg(long, value_name = "sha256:...", required_unless_present = "over")]
     digest: Option<Digest>,
-    /// Take the digest over this file and its name as typed; may be repeated
+    /// Compute the digest over this file and its name as given; may be repeated
     #[arg(long, value_name = "FILE", conflicts_with = "digest")]
     over: Vec<Utf8PathBuf>,
     /// The SDK that was verified, as NAME-VERSION@VENDOR (SOURCE)
@@ -44,7 +44,7 @@ pub(crate) struct Args {
     /// A kit that was verified; may be repeated
     #[arg(long = "kit", value_name = "TEXT")]
     kits: Vec<String>,
-    /// How much was verified [default: kits if any is named]
+    /// What was verified [default: kits if any is named]
     #[arg(long, value_name = "LEVEL")]
     level: Option<Level>,
 }
@@ -58,7 +58,7 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let changed = state.write_tags(dir.as_str(), &verified)?;
     session.close_state(state);
     if run == own {
-        let text = "nobody vouches for the tags any more when this command has ended; \
+        let text = "the claim ends with this command; \
                     run it below `tljournal exec`";
         session.output.note(WARN, "warning", text);
     }
@@ -76,7 +76,7 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     session.output.result(json, |out| {
         let (dir, tags) = (clean(dir.as_str()), tags.join(" "));
         match changed {
-            true => writeln!(out, "{BOLD}vouched{BOLD:#} {dir}: {tags}"),
+            true => writeln!(out, "{BOLD}claimed{BOLD:#} {dir}: {tags}"),
             false => writeln!(out, "unchanged {dir}: {tags}"),
         }
     })?;
@@ -91,7 +91,7 @@ fn verified(session: &Session, args: &Args) -> Result<Verified, Failure> {
     let sdk = Verified::sdk(digest, &args.sdk);
     match (args.level, args.kits.is_empty()) {
         (Some(Level::Sdk), false) => {
-            let text = "--level sdk says that no kits were verified, and --kit names some";
+            let text = "--level sdk excludes kits, but --kit names some";
             Err(Failure::Usage(text.to_owned()))
         }
         (Some(Level::Sdk), true) | (None, true) => Ok(sdk),

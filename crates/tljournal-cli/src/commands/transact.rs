@@ -1,4 +1,4 @@
-//! One transaction from begin to its printed receipt, for every command that changes something.
+//! One transaction from begin to the printed receipt, for every command that changes something.
 
 use serde_json::json;
 use tljournal::{Journal, RelPath, Transaction};
@@ -10,17 +10,17 @@ use crate::output::{BOLD, DIM};
 use crate::session::Session;
 use crate::text::clean;
 
-/// What a transaction is to be called, and what it is going to do, for its receipt.
+/// The label of a transaction and its intended changes, for the receipt.
 pub(super) struct Plan {
     pub(super) command: &'static str,
     pub(super) label: String,
     pub(super) exit_code: bool,
-    /// Verb and path of every change, in the order in which they were asked for.
+    /// Verb and path of every change, in the requested order.
     pub(super) changes: Vec<(&'static str, RelPath)>,
 }
 
 impl Plan {
-    /// A plan whose label is the caller's, or else says what is done.
+    /// A plan with the caller's label, or else a description of the changes.
     pub(super) fn new(
         command: &'static str,
         args: ChangeArgs,
@@ -36,14 +36,14 @@ impl Plan {
     }
 }
 
-/// What was committed.
+/// The committed changes.
 struct Done {
     changed: Vec<bool>,
     /// Number and id, if a transaction was needed.
     txn: Option<(Option<i64>, String)>,
 }
 
-/// Opens the journal, has a transaction filled, commits it and prints what came of it.
+/// Opens the journal, fills a transaction, commits it and prints the receipt.
 pub(super) fn transact(
     session: &Session,
     plan: &Plan,
@@ -74,7 +74,7 @@ fn commit(
         .collect();
     let txn = receipt.txn().map(|id| {
         let id = id.to_string();
-        // Only its name for people: a receipt without it is a receipt too.
+        // Only the number for display: a receipt works without it.
         let record = journal.history().transaction(&id).ok().flatten();
         (record.map(|record| record.number), id)
     });

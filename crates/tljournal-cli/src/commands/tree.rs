@@ -3,7 +3,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session::Session;
 
-/// What to do with a tree.
+/// Subcommands for trees.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     Install(tree_install::Args),

@@ -17,24 +17,24 @@ Examples:
 
 /// Install a directory or archive at a path
 ///
-/// Afterwards exactly the entries of SRC are there, or everything is as it was. A tree that is installed
-/// already is not touched; one that was edited is repaired.
+/// Afterwards PATH has exactly the entries of SRC, or nothing is changed. A tree that is installed already is not
+/// touched; a changed one is repaired.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::after(EXAMPLE, exit::OF_CHANGES))]
 pub(crate) struct Args {
-    /// Where to install it, relative to the root
+    /// The path, relative to the root
     path: NamedPath,
     /// A directory, or a tar archive, plain or compressed with gzip, zlib, zstd or xz; `-` is an
     /// archive on standard input
     #[arg(long, value_name = "SRC")]
     from: Input,
-    /// Do not wait until the tree is on the medium: a power cut may take it back, never leave it half
+    /// Skip fsync: after a power loss the tree may be missing, but never partial
     #[arg(long)]
     rebuildable: bool,
-    /// What to do if a tree that is in use has to be replaced
+    /// What to do if a replaced tree is pinned
     #[arg(long, value_name = "WHAT", default_value = "exchange")]
     on_pinned: WhenPinned,
-    /// What must be there: any, absent, present, or the sha256:... of the manifest
+    /// The precondition: any, absent, present, or the sha256:... of the manifest
     #[arg(
         long,
         value_name = "EXPECT",
@@ -42,10 +42,10 @@ pub(crate) struct Args {
         hide_default_value = true
     )]
     expect: Expect,
-    /// Keep setuid, setgid and sticky bits, which are dropped otherwise
+    /// Keep setuid, setgid and sticky bits, which are dropped by default
     #[arg(long)]
     keep_special_bits: bool,
-    /// Leave extended attributes, ACLs and capabilities of a directory behind, which are taken over otherwise
+    /// Ignore extended attributes, ACLs and capabilities of a directory, which are copied by default
     #[arg(long)]
     no_xattrs: bool,
     #[command(flatten)]
@@ -55,11 +55,11 @@ pub(crate) struct Args {
 /// See [`OnPinned`].
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum WhenPinned {
-    /// Replace it; whoever holds it keeps the old one whole
+    /// Replace it; the holder of the pin keeps the old one
     Exchange,
-    /// Wait until nobody holds it
+    /// Wait until it is unpinned
     Wait,
-    /// Refuse, and name who holds it
+    /// Refuse, naming the holder
     Fail,
 }
 

@@ -22,7 +22,7 @@ Example:
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::after(EXAMPLE, exit::OF_SHOW))]
 pub(crate) struct Args {
-    /// Where the tree is, relative to the root
+    /// The path of the tree, relative to the root
     path: NamedPath,
 }
 
@@ -61,7 +61,7 @@ fn print(out: &mut dyn Write, path: &str, view: &EntryView, manifest: &Manifest)
     if view.unsettled {
         writeln!(
             out,
-            "{WARN}not on the medium yet{WARN:#}: rebuildable; `tljournal recover` settles it"
+            "{WARN}not synced yet{WARN:#}: rebuildable; `tljournal recover` syncs it"
         )?;
     }
     for entry in manifest.entries() {
@@ -85,7 +85,7 @@ fn print_entry(out: &mut dyn Write, manifest: &Manifest, entry: &Entry) -> io::R
             ('-', size.to_string(), same.unwrap_or_default())
         }
     };
-    // The mode of a link means nothing.
+    // The mode of a link is meaningless.
     let bits = if kind == 'l' {
         String::new()
     } else {

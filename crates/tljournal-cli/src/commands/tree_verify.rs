@@ -15,16 +15,15 @@ Example:
   tljournal tree verify build/tools --full
 ";
 
-/// Compare a tree with what was installed
+/// Compare a tree with its manifest
 ///
-/// By what the filesystem says of each entry, or by all the content with --full. Changes nothing; works on
-/// a read-only copy.
+/// Compares the metadata of each entry, or all content with --full. Changes nothing; works on a read-only copy.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::after(EXAMPLE, exit::OF_VERIFY))]
 pub(crate) struct Args {
-    /// Where the tree is, relative to the root
+    /// The path of the tree, relative to the root
     path: NamedPath,
-    /// Read all the content, whatever the filesystem says
+    /// Read all content, whatever its metadata says
     #[arg(long)]
     full: bool,
 }
@@ -71,7 +70,7 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     })
 }
 
-/// What is different, for people.
+/// The difference, for display.
 fn said(what: &DifferenceKind) -> String {
     match what {
         DifferenceKind::Mtime { expected, found } => format!(

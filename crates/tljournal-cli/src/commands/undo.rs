@@ -16,15 +16,15 @@ use crate::text::clean;
 const AFTER: &str = "\
 Examples:
   tljournal undo 12 --dry-run    what would be restored and removed
-  tljournal undo 12              as one transaction, which can be undone in its turn
-  tljournal undo 12 --force      even if what others did since is lost; that is kept in its turn
+  tljournal undo 12              as one transaction, which can itself be undone
+  tljournal undo 12 --force      even if later changes are lost; they are retained in turn
 ";
 
-/// Take back what a transaction did
+/// Undo a transaction
 ///
-/// What it replaced or removed comes back from what is kept, with its modes and times; what it made goes. All
-/// of it, or nothing: it is refused if what others did since would be lost, or the content is not kept any more.
-/// Directories that were made on the way stay.
+/// Restores what it replaced or removed from retained content, with modes and times, and removes what it created. All
+/// or nothing: it is refused if later changes would be lost, or if the content is no longer available. Directories
+/// that were created on the way stay.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::after(AFTER, exit::OF_UNDO))]
 pub(crate) struct Args {
@@ -35,22 +35,22 @@ pub(crate) struct Args {
     how: How,
 }
 
-/// How something is taken back.
+/// The options of an undo or restore.
 #[derive(Debug, clap::Args)]
 pub(crate) struct How {
-    /// Only say what would be done
+    /// Only show what would be done
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// Do it even if what others did since is lost there, and say what that is
+    /// Do it even if later changes are lost, and report them
     #[arg(long)]
     force: bool,
-    /// What to do about trees that somebody has pinned: exchange, wait or fail
+    /// What to do about pinned trees: exchange, wait or fail
     #[arg(long, value_name = "WHAT", default_value = "exchange", value_parser = ["exchange", "wait", "fail"])]
     on_pinned: String,
 }
 
 impl How {
-    /// Plans, or acts on, what is to be taken back of a transaction, and says what that is.
+    /// Plans or executes an undo or restore, and prints it.
     pub(super) fn run(
         &self,
         session: &Session,
@@ -95,7 +95,7 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     )
 }
 
-/// The transaction that was made, if one was.
+/// The transaction that was made, if there is one.
 fn made(journal: &Journal, undone: &Result<Undo, Error>) -> Result<Option<TxnRecord>, Failure> {
     let id = undone.as_ref().ok().and_then(|undo| undo.txn);
     let made = id.map(|id| journal.history().transaction(&id.to_string()));
@@ -131,7 +131,8 @@ fn tell(
             .clone()
             .all(|step| matches!(step.because, Some(Because::Later { .. } | Because::Edited)));
         let paths: Vec<_> = refused.map(|step| format!("`{}`", step.path)).collect();
-        let forcing = "--force does it all the same; what is there now is kept then, but for keys";
+        let forcing =
+            "--force does it nevertheless; the current content is then retained, except for keys";
         return Err(Failure::Refused {
             what: format!("nothing was changed, because of {}", paths.join(", ")),
             hint: can_force.then_some(forcing),
@@ -178,7 +179,7 @@ fn print(out: &mut dyn Write, undo: &Undo, how: &How) -> io::Result<()> {
     Ok(())
 }
 
-/// What comes, and from where; or why nothing does.
+/// The restored version and its source, or why it is not restored.
 fn what(step: &UndoStep) -> String {
     match (step.action, &step.because) {
         (UndoAction::Keep | UndoAction::Refuse, Some(why)) => clean(&why.to_string()),

@@ -1,4 +1,4 @@
-//! How records are written, for programs and for people.
+//! How records are printed, for programs and for people.
 
 use anstyle::Style;
 use serde_json::{Value, json};
@@ -11,12 +11,12 @@ use crate::output::{BAD, DIM, GOOD, WARN};
 use crate::text::{bytes, clean};
 use crate::time;
 
-/// Permission bits as they are typed.
+/// Permission bits in octal.
 pub(crate) fn mode(bits: u32) -> String {
     format!("{bits:04o}")
 }
 
-/// The look of a transaction's state.
+/// The style of a transaction's state.
 pub(crate) fn state_style(state: TxnState) -> Style {
     match state {
         TxnState::Applied => GOOD,
@@ -26,7 +26,7 @@ pub(crate) fn state_style(state: TxnState) -> Style {
     }
 }
 
-/// The mark of a transaction in the graph.
+/// The symbol of a transaction in the graph.
 pub(crate) fn mark(state: TxnState, utf8: bool) -> &'static str {
     match (state, utf8) {
         (TxnState::Applied, true) => "●",
@@ -39,7 +39,7 @@ pub(crate) fn mark(state: TxnState, utf8: bool) -> &'static str {
     }
 }
 
-/// What a run is called: what it is for, or what was typed, without the directories of the command.
+/// The name of a run: its label, or its command line without the directory of the program.
 pub(crate) fn run_name(run: &RunRecord) -> String {
     let typed = || match run.argv.split_once(' ') {
         Some((command, rest)) => format!("{} {rest}", base(command)),
@@ -52,10 +52,10 @@ fn base(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// A run that starts runs that start runs: no deeper than this.
+/// The largest depth of nested runs that is followed.
 const DEPTH_MAX: u32 = 64;
 
-/// The outermost run around this one that is known, or itself.
+/// The outermost known run around this one, or the run itself.
 pub(crate) fn outermost(history: &History<'_>, run: &RunRecord) -> Result<RunRecord, Failure> {
     let mut outermost = run.clone();
     for _ in 0..DEPTH_MAX {
@@ -152,7 +152,7 @@ pub(crate) fn image_json(image: &Image) -> Value {
     })
 }
 
-/// The word that the command line uses for what a change does.
+/// The command line's word for an operation.
 pub(crate) fn word(op: Op) -> &'static str {
     match op {
         Op::Parent => "mkdir",
@@ -162,7 +162,7 @@ pub(crate) fn word(op: Op) -> &'static str {
     }
 }
 
-/// A digest, short enough to be compared by eye.
+/// A digest, shortened for display.
 pub(crate) fn short(digest: Digest) -> String {
     digest
         .to_string()
@@ -171,7 +171,7 @@ pub(crate) fn short(digest: Digest) -> String {
         .collect()
 }
 
-/// What stood at a path, in one line.
+/// A version of a path, in one line.
 pub(crate) fn version(version: &Version) -> String {
     let digest = version.digest.map(short).unwrap_or_default();
     let text = match version.kind {

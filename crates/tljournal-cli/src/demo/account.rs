@@ -1,4 +1,4 @@
-//! How the demo went, while it goes on and at the end.
+//! The account of the demo, while it runs and at the end.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::plan::Plan;
 use crate::output::{BAD, BOLD, DIM, GOOD, Output};
 use crate::text::{bytes, clean};
 
-/// The line that tells how things stand, on a terminal only.
+/// The status line, on a terminal only.
 pub(super) struct Live {
     shown: bool,
     turn: usize,
@@ -24,7 +24,7 @@ impl Live {
         let shown = output.shows_progress() && io::stderr().is_terminal();
         if output.shows_progress() {
             let text =
-                format!("{DIM}seed {seed}; the same again: tljournal demo --seed {seed}{DIM:#}\n");
+                format!("{DIM}seed {seed}; repeat with: tljournal demo --seed {seed}{DIM:#}\n");
             crate::output::to_stderr(&text);
         }
         Self { shown, turn: 0 }
@@ -62,7 +62,7 @@ impl Live {
     }
 }
 
-/// Everything that is told at the end.
+/// The data of the summary.
 pub(super) struct Shown<'a> {
     pub(super) account: &'a Account,
     pub(super) last: &'a Recovery,
@@ -113,7 +113,9 @@ impl Shown<'_> {
         );
         writeln!(
             out,
-            "{BOLD}What many hands and many deaths did to one directory{BOLD:#}"
+            "{BOLD}Summary: {} concurrent writers, {} of them killed{BOLD:#}",
+            self.processes,
+            grouped(account.kills)
         )?;
         let mut row = |name: &str, value: &str, more: &str| {
             let more = match more {
@@ -123,26 +125,23 @@ impl Shown<'_> {
             writeln!(out, "  {name:<18}{BOLD}{value:>10}{BOLD:#}{more}")
         };
         row("tree", "", &tree)?;
-        let unchanged = format!(
-            "and {} that found nothing to do",
-            grouped(account.unchanged)
-        );
+        let unchanged = format!("and {} that changed nothing", grouped(account.unchanged));
         row("commits", &grouped(account.commits), &unchanged)?;
         row("kills", &grouped(account.kills), &kills)?;
         row(
             "rolled forward",
             &grouped(account.finished),
-            "finished by whoever came next",
+            "finished by the next process",
         )?;
         row(
             "rolled back",
             &grouped(account.rolled_back),
-            "never happened",
+            "no trace left",
         )?;
         row(
             "checks by readers",
             &grouped(account.reads),
-            "while all that went on",
+            "concurrent with the writers",
         )?;
         row("worst lock wait", &seconds(account.longest_wait), "")?;
         row(
@@ -167,7 +166,7 @@ fn seconds(long: Duration) -> String {
     format!("{:.2} s", long.as_secs_f64())
 }
 
-/// A number with its thousands apart.
+/// A number with thousands separators.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
@@ -185,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thousands_stand_apart() {
+    fn thousands_are_separated() {
         assert_eq!(grouped(0), "0");
         assert_eq!(grouped(999), "999");
         assert_eq!(grouped(1_234_567), "1,234,567");

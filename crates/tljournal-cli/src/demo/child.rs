@@ -1,4 +1,4 @@
-//! What all of the demo's processes have in common.
+//! The common parts of the demo's processes.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use super::{Child, hear, reader, worker};
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// One of the demo's processes, and what it knows.
+/// One of the demo's processes.
 #[derive(Debug)]
 pub(super) struct Life {
     pub(super) role: String,
@@ -25,13 +25,13 @@ pub(super) struct Life {
 /// Why a process ends.
 #[derive(Debug)]
 pub(super) enum End {
-    /// Nobody listens any more.
+    /// The demo has ended.
     Alone,
-    /// It was refused what it has a right to.
+    /// A call failed that must succeed.
     Refused(Failure),
 }
 
-/// Works or reads until it is killed, or nobody listens any more.
+/// Works or reads until it is killed, or the demo ends.
 pub(super) fn run(child: &Child, seed: u64) -> Result<Exit, Failure> {
     hear::start();
     let mut life = Life {
@@ -69,7 +69,7 @@ impl Life {
         Ok(journal)
     }
 
-    /// Tells that a promise was broken.
+    /// Reports a violated guarantee.
     pub(super) fn violation(&self, text: impl Into<String>) -> Result<(), End> {
         Ok(tell(&Tell::Violation(text.into()))?)
     }

@@ -1,4 +1,4 @@
-//! The end: one process that comes after all the dead ones, and finds everything right.
+//! The final check: one process recovers and checks everything.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use super::plan::{PROJECT, Plan, TREE, sizes};
 use super::tags::{PAIR, counter, unsealed};
 use crate::failure::Failure;
 
-/// Recovers, and checks everything; what is wrong goes into the account.
+/// Recovers and checks everything; problems go into the account.
 pub(super) fn check(
     place: &Utf8Path,
     plan: &Plan,
@@ -32,7 +32,7 @@ pub(super) fn check(
     Ok(recovery)
 }
 
-/// The tree is one of the two, to the last byte, and the catalog knows it so.
+/// Checks that the tree is exactly one of the two variants, and that the catalog records it.
 fn check_tree(
     journal: &Journal,
     root: &Utf8Path,
@@ -58,7 +58,7 @@ fn check_tree(
     Ok(())
 }
 
-/// The tag files are whole and agree; each worker's counter says what was promised.
+/// Checks that the tag files are complete and agree, and that each worker's counter is at least the last durable one.
 fn check_tags(root: &Utf8Path, account: &Account, wrong: &mut Vec<String>) {
     let read = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_default();
     let [left, right] = PAIR.map(read);
@@ -79,7 +79,7 @@ fn check_tags(root: &Utf8Path, account: &Account, wrong: &mut Vec<String>) {
     }
 }
 
-/// Nothing is left over, and another recovery has nothing to do.
+/// Checks that nothing is left over, and that another recovery has nothing to do.
 fn check_rest(root: &Utf8Path, wrong: &mut Vec<String>) -> Result<(), Failure> {
     let journal = Journal::open(root)?;
     if !journal.recovery().is_empty() {

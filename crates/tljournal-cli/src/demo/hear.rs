@@ -1,4 +1,4 @@
-//! Listens to what the engine says of its work: how long it waited, and whose work it finished.
+//! Collects the engine's log events: waits, and recovered transactions.
 
 use std::fmt::Debug;
 use std::time::Instant;
@@ -10,9 +10,9 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Begins to listen.
+/// Installs the subscriber.
 pub(super) fn start() {
-    // Only one is ever set; without it there is less to tell.
+    // Only one can be set; without it less is reported.
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Ear));
 }
 
@@ -34,7 +34,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Ear {
             .span(&id)
             .and_then(|span| span.extensions_mut().remove::<Begun>());
         if let Some(Begun(at)) = begun {
-            // Nobody listens at the end.
+            // The demo may have ended.
             let _ = tell(&Tell::Waited(at.elapsed()));
         }
     }
@@ -52,7 +52,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Ear {
     }
 }
 
-/// The words of an event.
+/// The text of an event.
 struct Message(String);
 
 impl Visit for Message {

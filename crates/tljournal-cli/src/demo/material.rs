@@ -1,4 +1,4 @@
-//! Real files to work with: of the Rust toolchain, or whatever else is there.
+//! Real files to work with: from the Rust toolchain, or from elsewhere.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,13 +13,13 @@ use crate::failure::Failure;
 const BYTES_MIN: u64 = 105 << 20;
 const FILES_MIN: usize = 36;
 
-/// Larger files would leave too few.
+/// Larger files are skipped, to get enough files.
 const FILE_BYTES_MAX: u64 = 40_000_000;
 
-/// Makes the two variants in the demo's directory.
+/// Creates the two variants in the demo's directory.
 ///
-/// The second has the same names with the content of the neighbour, so that every file differs, and a
-/// mixture of the two shows at every path.
+/// The second has the same names with the content of the next file, so that every file differs, and a mixture of the
+/// two is detected at every path.
 pub(super) fn make(place: &Utf8Path) -> Result<Plan, Failure> {
     let chosen = choose();
     let names: Vec<_> = chosen.iter().enumerate().map(name).collect();
@@ -37,7 +37,7 @@ pub(super) fn make(place: &Utf8Path) -> Result<Plan, Failure> {
         }
         let content = fs::read(from).map_err(failed)?;
         fs::write(&first, &content).map_err(failed)?;
-        // The same file under another name: no need to copy it twice.
+        // The same file under another name: a hard link saves a copy.
         fs::hard_link(&first, &second).map_err(failed)?;
         let listed = (content.len() as u64, Digest::of(&content).to_string());
         let [one, two] = &mut plan.variants;
@@ -48,8 +48,8 @@ pub(super) fn make(place: &Utf8Path) -> Result<Plan, Failure> {
     Ok(plan)
 }
 
-/// Enough files: large ones until there are enough bytes, small ones until there are enough files. Where
-/// there is too little, files come several times.
+/// Enough files: large ones until there are enough bytes, small ones until there are enough files. If there are too
+/// few, files are repeated.
 fn choose() -> Vec<Utf8PathBuf> {
     let mut found = BTreeSet::new();
     for dir in places() {
@@ -63,7 +63,7 @@ fn choose() -> Vec<Utf8PathBuf> {
     }
     let mut rest: Vec<_> = found.iter().cycle().take(found.len().max(4096)).collect();
     let mut chosen = Vec::new();
-    // Only the first round is sorted; repetitions are needed on machines with next to nothing.
+    // Only the first round is sorted; repetitions are needed only on machines with very few files.
     rest[..found.len()].sort();
     let (mut large, mut small) = (found.len(), 0);
     while total(chosen.iter().copied()) < BYTES_MIN && large > 0 {
@@ -91,7 +91,7 @@ fn total<'a>(files: impl Iterator<Item = &'a (u64, Utf8PathBuf)>) -> u64 {
     files.map(|(size, _)| size).sum()
 }
 
-/// Where to look, the best first.
+/// The directories to search, the best first.
 fn places() -> Vec<Utf8PathBuf> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let told = Command::new(rustc).args(["--print", "sysroot"]).output();
@@ -105,7 +105,7 @@ fn places() -> Vec<Utf8PathBuf> {
     sysroot.into_iter().chain(own).chain(others).collect()
 }
 
-/// Collects the plain files below a directory, with their sizes.
+/// Collects the regular files below a directory, with their sizes.
 fn collect(dir: &Utf8Path, depth: u32, found: &mut BTreeSet<(u64, Utf8PathBuf)>) {
     let Ok(entries) = dir.read_dir_utf8() else {
         return;
@@ -119,14 +119,14 @@ fn collect(dir: &Utf8Path, depth: u32, found: &mut BTreeSet<(u64, Utf8PathBuf)>)
     }
 }
 
-/// A file that can be read and has a fitting size.
+/// A readable file with a suitable size.
 fn file(path: std::path::PathBuf) -> Option<(u64, Utf8PathBuf)> {
     let size = fs::File::open(&path).ok()?.metadata().ok()?.len();
     let fits = (1..=FILE_BYTES_MAX).contains(&size);
     Some((size, Utf8PathBuf::from_path_buf(path).ok()?)).filter(|_| fits)
 }
 
-/// Where a file goes in the trees; the number keeps names apart.
+/// The path of a file in the trees; the number makes it unique.
 fn name((at, path): (usize, &Utf8PathBuf)) -> String {
     let dir = ["bin", "lib", "share"][at % 3];
     format!("{dir}/{at:02}-{}", path.file_name().unwrap_or("file"))

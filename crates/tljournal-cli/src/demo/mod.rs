@@ -1,12 +1,12 @@
-//! A show of what the journal is for, in a temporary directory.
+//! A demonstration of the journal in a temporary directory.
 //!
-//! The command starts itself again, as workers that install trees and write tag files and are killed at
-//! random, and as readers that check all the time. `material` makes the trees, `worker` and `reader`
-//! are the children, `finale` checks everything at the end, `account` says how it went.
+//! The command starts itself again, as workers that install trees and write tag files and are killed at random, and
+//! as readers that check continuously. `material` creates the trees, `worker` and `reader` are the children, `finale`
+//! checks everything at the end, `account` prints the summary.
 
 #![allow(
     clippy::disallowed_methods,
-    reason = "the demo plays the programs around the journal, which look at plain files"
+    reason = "the demo acts as other programs, which access plain files"
 )]
 
 mod account;
@@ -32,33 +32,33 @@ Example:
   tljournal demo --seconds 10 --processes 16
 ";
 
-/// Show in under a minute what all this is for
+/// Demonstrate the journal in under a minute
 ///
-/// Installs a real tree and writes files from many processes at once, kills them at random, checks all
-/// the time, and says how it went. Works in a temporary directory (TMPDIR), which is removed at the end.
+/// Installs a real tree and writes files from many processes concurrently, kills them at random, checks continuously,
+/// and prints a summary. Works in a temporary directory (TMPDIR), which is removed at the end.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::after(EXAMPLE, exit::OF_DEMO))]
 pub(crate) struct Args {
-    /// Makes the kills come as they came with this seed
+    /// Repeat the kills of an earlier run with this seed
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
     /// How long the processes work
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) seconds: u64,
-    /// How many processes work at once
+    /// The number of concurrent processes
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) processes: u32,
     #[command(flatten)]
     child: Option<Child>,
 }
 
-/// What one of the demo's own processes is told.
+/// The arguments of one of the demo's own processes.
 #[derive(Debug, clap::Args)]
 struct Child {
-    /// Which one it is.
+    /// Its role.
     #[arg(long, hide = true, required = false)]
     role: String,
-    /// Where the demo takes place.
+    /// The demo's directory.
     #[arg(long, hide = true, required = false)]
     place: Utf8PathBuf,
     /// The number that its predecessors last made durable.

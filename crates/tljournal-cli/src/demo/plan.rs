@@ -1,4 +1,4 @@
-//! What the demo's processes know of the two trees.
+//! The expected content of the two trees.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,14 +9,14 @@ use tljournal::Digest;
 
 use crate::failure::Failure;
 
-/// Where everything lies below the demo's directory.
+/// The paths below the demo's directory.
 pub(super) const PROJECT: &str = "project";
 const PLAN: &str = "plan.json";
 
-/// Where the tree is installed.
+/// The path where the tree is installed.
 pub(super) const TREE: &str = "build/tools";
 
-/// The two variants of the tree: every path is in both, with other content.
+/// The two variants of the tree: every path is in both, with different content.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Plan {
     pub(super) variants: [Variant; 2],
@@ -52,13 +52,13 @@ impl Variant {
         self.files.values().map(|(size, _)| size).sum()
     }
 
-    /// Whether these sizes are those of its files, no more and no less.
+    /// Whether these are exactly the sizes of its files.
     pub(super) fn has_sizes(&self, found: &BTreeMap<String, u64>) -> bool {
         let sizes = self.files.iter().map(|(path, (size, _))| (path, size));
         sizes.eq(found.iter())
     }
 
-    /// Says what of a directory is not as it should be, hashing every file.
+    /// The first problem of a directory, hashing every file.
     pub(super) fn check_content(&self, root: &Utf8Path) -> Option<String> {
         self.files.iter().find_map(|(path, (_, digest))| {
             let content = match fs::read(root.join(path)) {

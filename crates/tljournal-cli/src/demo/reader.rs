@@ -1,4 +1,4 @@
-//! A process that checks all the time what others do.
+//! A process that checks continuously what others do.
 
 use std::fs;
 use std::io::{self, Read};
@@ -13,7 +13,7 @@ use super::tags::{PAIR, unsealed};
 
 pub(super) fn live(life: &mut Life) -> Result<(), End> {
     let journal = life.open()?;
-    // Whatever was there once is never missing again.
+    // A path that existed once must never be missing again.
     let (mut tags, mut tree) = (false, false);
     loop {
         check_pair(life, &journal)?;
@@ -22,7 +22,7 @@ pub(super) fn live(life: &mut Life) -> Result<(), End> {
     }
 }
 
-/// Under the shared lock both tag files are of one moment.
+/// With the shared lock both tag files are consistent.
 fn check_pair(life: &Life, journal: &Journal) -> Result<(), End> {
     let reading = journal.read()?;
     let read = |path| -> Result<Option<String>, End> {
@@ -42,7 +42,7 @@ fn check_pair(life: &Life, journal: &Journal) -> Result<(), End> {
     Ok(tell(&Tell::Read)?)
 }
 
-/// Without any lock each tag file is whole at every moment. Whether they were there.
+/// Without a lock each tag file is complete at any time. Returns whether they exist.
 fn check_alone(life: &Life, were_there: bool) -> Result<bool, End> {
     let mut are_there = were_there;
     for path in PAIR {
@@ -57,7 +57,7 @@ fn check_alone(life: &Life, were_there: bool) -> Result<bool, End> {
     Ok(are_there)
 }
 
-/// A pinned tree is exactly one of the two, from its first entry to its last. Whether it was there.
+/// A pinned tree is exactly one of the two variants. Returns whether it exists.
 fn check_tree(life: &mut Life, journal: &Journal, was_there: bool) -> Result<bool, End> {
     if was_there && fs::symlink_metadata(life.root().join(TREE)).is_err() {
         life.violation("the tree is missing")?;
@@ -75,7 +75,7 @@ fn check_tree(life: &mut Life, journal: &Journal, was_there: bool) -> Result<boo
     };
     match whole {
         None => life.violation(format!("a pinned tree is neither of the two: {found:?}"))?,
-        // Hashing it all takes a while: once in a while.
+        // Hashing the whole tree takes a while, so it is done rarely.
         Some(variant) if life.random.chance(1, 50) => {
             if let Some(wrong) = variant.check_content(root) {
                 life.violation(format!("in a pinned tree {wrong}"))?;

@@ -1,4 +1,4 @@
-//! The whole of the demo: the material, the storm, the end.
+//! The whole demo: the material, the storm, the final check.
 
 use std::fs;
 use std::process::Command;
@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Output, WARN};
 
-/// How long a worker lives. The tree takes a good part of it, so that many die in the middle.
+/// How long a worker runs. Installing the tree takes much of it, so many workers are killed during that.
 const LIFE: std::ops::Range<Duration> = Duration::from_millis(100)..Duration::from_millis(4000);
 
 const READERS: u32 = 2;
@@ -29,7 +29,7 @@ pub(super) fn run(output: Output, args: &Args, seed: u64) -> Result<Exit, Failur
     live.say("starting the processes ..");
     let storm = Storm::new(roles(args), Duration::from_secs(args.seconds), seed);
     let command = |role: &Role, generation: u64, last: u64| {
-        // Not by its path, where another build may be by now.
+        // Not by its path, which may name another build by now.
         let mut command = Command::new("/proc/self/exe");
         let mixed = seed ^ generation << 20 ^ number_of(&role.name);
         command.args([
@@ -117,7 +117,7 @@ impl Drop for Place {
         };
         let removed = Dir::open(parent, Disk::default()).and_then(|dir| dir.remove_tree(name));
         if let Err(error) = removed {
-            tracing::warn!(%error, "the demo's directory remains");
+            tracing::warn!(%error, "failed to remove the demo's directory");
         }
     }
 }

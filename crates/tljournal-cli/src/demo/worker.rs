@@ -10,7 +10,7 @@ use super::child::{End, Life};
 use super::plan::{Plan, TREE};
 use super::tags::{PAIR, counter, sealed, unsealed};
 
-/// How often the journal is opened again: so many transactions later.
+/// The number of transactions after which the journal is opened again.
 const TRANSACTIONS: u64 = 12;
 
 pub(super) fn live(life: &mut Life) -> Result<(), End> {
@@ -28,7 +28,8 @@ pub(super) fn live(life: &mut Life) -> Result<(), End> {
     }
 }
 
-/// What was told durable is there: this number, or the next, whose commit nobody lived to tell.
+/// What was reported as durable must exist: this number, or the next one, whose commit was not reported before a
+/// kill.
 fn check_promise(life: &mut Life) -> Result<(), End> {
     let path = life.root().join(counter(&life.role));
     let content = fs::read_to_string(path).unwrap_or_default();
@@ -37,14 +38,14 @@ fn check_promise(life: &mut Life) -> Result<(), End> {
         .unwrap_or(0);
     if found != life.last && found != life.last + 1 {
         let last = life.last;
-        life.violation(format!("commit {last} was promised, and {found} is there"))?;
+        life.violation(format!("commit {last} was durable, but {found} was found"))?;
     }
     life.last = found;
-    // The next one counts from here, whether this one lives to tell of a commit or not.
+    // The next process counts from here, even if this one is killed before it reports a commit.
     Ok(tell(&Tell::Found { number: found })?)
 }
 
-/// One of the two trees, sometimes the one that is there.
+/// Installs one of the two trees, sometimes the current one.
 fn install(life: &mut Life, journal: &Journal) -> Result<(), End> {
     let variant = life.random.below(2) as usize;
     let source = TreeSource::dir(Plan::source(&life.place, variant));
@@ -70,7 +71,7 @@ fn install(life: &mut Life, journal: &Journal) -> Result<(), End> {
     })?)
 }
 
-/// The two tag files and the own counter, all in one transaction.
+/// Writes the two tag files and the own counter in one transaction.
 fn write_tags(life: &mut Life, journal: &Journal) -> Result<(), End> {
     let number = life.last + 1;
     let text = sealed(&format!("{} {number}", life.role));
@@ -94,7 +95,7 @@ fn write_tags(life: &mut Life, journal: &Journal) -> Result<(), End> {
     })?)
 }
 
-/// The own counter again: there is nothing to do.
+/// Writes the own counter again: nothing has to be changed.
 fn repeat(life: &mut Life, journal: &Journal) -> Result<(), End> {
     if life.last == 0 {
         return Ok(());

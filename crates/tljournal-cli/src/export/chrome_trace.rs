@@ -9,23 +9,24 @@ use crate::commands::views::run_name;
 use crate::failure::Failure;
 use crate::text::clean;
 
-/// How many changes are named with a transaction.
+/// The largest number of changes listed with a transaction.
 const CHANGES_MAX: usize = 20;
 
-/// The JSON that Perfetto and chrome://tracing open: a process for each run, a thread for its life, and as
-/// many more as it had transactions at once.
+/// JSON for Perfetto and chrome://tracing: a process for each run, with one thread for the run and more for
+/// concurrent transactions.
 pub(crate) struct ChromeTrace<'a, 'b> {
     out: &'a mut dyn Write,
     shown: &'b dyn Fn(&ChangeRecord) -> String,
     any: bool,
     /// The latest run.
     life: Option<RunLife>,
-    /// Where each thread of its transactions is free before, in microseconds: they come the latest first.
+    /// The time before which each thread of its transactions is free, in microseconds: transactions come latest
+    /// first.
     free_before: Vec<i64>,
 }
 
 impl<'a, 'b> ChromeTrace<'a, 'b> {
-    /// Writes to `out`; paths are written as `shown` says.
+    /// Writes to `out`; `shown` formats paths.
     pub(crate) fn new(
         out: &'a mut dyn Write,
         shown: &'b dyn Fn(&ChangeRecord) -> String,
@@ -52,7 +53,7 @@ impl<'a, 'b> ChromeTrace<'a, 'b> {
         self.put(&json!({"ph": "M", "name": what, "pid": pid, "tid": tid, "args": args}))
     }
 
-    /// A stretch of time of a thread.
+    /// An event with a duration.
     fn complete(
         &mut self,
         (name, category): (&str, &str),
@@ -66,7 +67,7 @@ impl<'a, 'b> ChromeTrace<'a, 'b> {
         }))
     }
 
-    /// The thread for a transaction; a new one if all are taken.
+    /// A free thread for a transaction, or a new one.
     fn thread(&mut self, pid: i64, from: i64, to: i64) -> Result<usize, Failure> {
         let free = self.free_before.iter().position(|before| to <= *before);
         let index = free.unwrap_or(self.free_before.len());
@@ -79,7 +80,7 @@ impl<'a, 'b> ChromeTrace<'a, 'b> {
         Ok(index + 1)
     }
 
-    /// A long wait: it lies across what the run does meanwhile.
+    /// A long wait, which overlaps with the run's other work.
     fn wait(&mut self, event: &EventRecord, since: Timestamp) -> Result<(), Failure> {
         let what = clean(event.path.as_deref().unwrap_or("a lock"));
         let (pid, id) = (event.run.unwrap_or_default(), event.number.to_string());

@@ -9,14 +9,14 @@ use crate::failure::Failure;
 use crate::output::SCHEMA;
 use crate::time;
 
-/// One object for each row, in a line of its own.
+/// One JSON object per row, each on a line.
 pub(crate) struct JsonLines<'a, 'b> {
     out: &'a mut dyn Write,
     shown: &'b dyn Fn(&ChangeRecord) -> String,
 }
 
 impl<'a, 'b> JsonLines<'a, 'b> {
-    /// Writes to `out`; paths are written as `shown` says.
+    /// Writes to `out`; `shown` formats paths.
     pub(crate) fn new(out: &'a mut dyn Write, shown: &'b dyn Fn(&ChangeRecord) -> String) -> Self {
         Self { out, shown }
     }

@@ -1,8 +1,8 @@
-//! History for other programs.
+//! Exports history for other programs.
 //!
-//! `walk` goes through history, the latest run first, a page of rows at a time, and hands each row to a
-//! `Sink`: memory does not grow with history. A sink is a format: `jsonl` for scripts, `chrome_trace` for
-//! Perfetto, `otlp` for collectors of traces, to which `send` posts what `otlp` makes.
+//! `walk` goes through history, latest run first, one page of rows at a time, and passes each row to a `Sink`, so
+//! memory does not grow with history. A sink is a format: `jsonl` for scripts, `chrome_trace` for Perfetto, `otlp`
+//! for trace collectors, to which `send` posts the output of `otlp`.
 
 mod chrome_trace;
 mod jsonl;
@@ -23,18 +23,18 @@ pub(crate) use otlp::{Batches, Otlp, write_line};
 pub(crate) use send::Collector;
 pub(crate) use walk::{Counts, Wanted, walk};
 
-/// A run, and until when it is drawn.
+/// A run, and the end of its bar.
 #[derive(Debug)]
 pub(crate) struct RunLife {
     /// The run.
     pub(crate) run: RunRecord,
-    /// When it ended; what said nothing ended with its last sign of life, and what lives ends now.
+    /// When it ended; for a killed run its last activity, for a running one the current time.
     pub(crate) until: Timestamp,
-    /// Whether it lives.
+    /// Whether it is running.
     pub(crate) alive: bool,
 }
 
-/// What rows are handed to. The events and transactions of a run follow it, each the latest first.
+/// Receives rows. The events and transactions of a run follow it, each latest first.
 pub(crate) trait Sink {
     /// A run.
     fn run(&mut self, life: &RunLife) -> Result<(), Failure>;
@@ -42,11 +42,11 @@ pub(crate) trait Sink {
     fn txn(&mut self, txn: &TxnRecord, changes: &[ChangeRecord]) -> Result<(), Failure>;
     /// An event of the latest run, or of none.
     fn event(&mut self, event: &EventRecord) -> Result<(), Failure>;
-    /// There is nothing more.
+    /// The end.
     fn end(&mut self) -> Result<(), Failure>;
 }
 
 /// Writing failed.
 fn unwritten(source: io::Error) -> Failure {
-    Failure::io("write what is exported", source)
+    Failure::io("write the export", source)
 }

@@ -19,26 +19,26 @@ use crate::commands::views::{outermost, run_name};
 use crate::ending::End;
 use crate::failure::Failure;
 
-/// How many spans are sent at once.
+/// The number of spans per batch.
 const BATCH: usize = 512;
-/// How many events a span has, and how many changes are named with it.
+/// The limits of events per span, and of changes listed with it.
 const EVENTS_MAX: usize = 128;
 const CHANGES_MAX: usize = 32;
 
-/// Where batches go.
+/// The receiver of batches.
 pub(crate) type Batches<'a> = dyn FnMut(ExportTraceServiceRequest) -> Result<(), Failure> + 'a;
 
-/// Traces as OpenTelemetry has them: a span for each run, below it one for each transaction, below that one for
-/// each phase. All ids come from the ids of the journal: what is sent twice is the same span twice.
+/// OpenTelemetry traces: a span for each run, below it one for each transaction, below that one for each phase. All
+/// ids are derived from the journal's ids: a repeated export has the same spans.
 pub(crate) struct Otlp<'a> {
     history: &'a History<'a>,
     shown: &'a dyn Fn(&ChangeRecord) -> String,
     send: &'a mut Batches<'a>,
-    /// The latest run with its span, which waits for its events.
+    /// The latest run with its span, which collects its events.
     run: Option<(RunLife, Span)>,
     spans: Vec<Span>,
     traces: HashMap<RunId, Vec<u8>>,
-    /// Runs that are at work, which have no span yet.
+    /// The number of running runs, which have no span yet.
     pub(crate) at_work: usize,
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn write_line(
 }
 
 impl<'a> Otlp<'a> {
-    /// Hands batches to `send`; paths are written as `shown` says.
+    /// Passes batches to `send`; `shown` formats paths.
     pub(crate) fn new(
         history: &'a History<'a>,
         shown: &'a dyn Fn(&ChangeRecord) -> String,
@@ -71,7 +71,7 @@ impl<'a> Otlp<'a> {
         }
     }
 
-    /// Sends what has come together. A batch is of one run, so that its resource is that run's host.
+    /// Sends the collected spans. A batch belongs to one run, so that its resource is that run's host.
     fn flush(&mut self) -> Result<(), Failure> {
         let Some((life, _)) = &self.run else {
             return Ok(());
@@ -98,7 +98,7 @@ impl<'a> Otlp<'a> {
         (self.send)(batch)
     }
 
-    /// Ends the latest run: its span goes out with what is left.
+    /// Ends the latest run: sends its span with the rest.
     fn end_run(&mut self) -> Result<(), Failure> {
         if let Some((_, span)) = &mut self.run {
             let span = std::mem::take(span);
@@ -109,7 +109,7 @@ impl<'a> Otlp<'a> {
         Ok(())
     }
 
-    /// The trace that a run belongs to: the one of the outermost run around it.
+    /// The trace of a run: that of the outermost run around it.
     fn trace_of(&mut self, run: &RunRecord) -> Result<Vec<u8>, Failure> {
         let Some(parent) = run.parent else {
             return Ok(id_bytes(&run.id.to_string()));
@@ -118,7 +118,7 @@ impl<'a> Otlp<'a> {
             return Ok(trace.clone());
         }
         let outermost = outermost(self.history, run)?;
-        // A run that has no row may be around that one.
+        // The outermost run may be below a run without a row.
         let id = outermost.parent.unwrap_or(outermost.id);
         let trace = id_bytes(&id.to_string());
         self.traces.insert(parent, trace.clone());
@@ -332,7 +332,7 @@ fn id_bytes(id: &str) -> Vec<u8> {
     digits.chunks(2).map(byte).collect()
 }
 
-/// Eight bytes that follow from an id and from what the span is.
+/// Eight bytes derived from an id and the kind of span.
 fn span_id(id: &str, what: &str) -> Vec<u8> {
     let digest = Sha256::digest(format!("{id} {what}"));
     digest.iter().take(8).copied().collect()

@@ -12,25 +12,25 @@ use crate::failure::Failure;
 
 /// The path of traces below a collector's address.
 const PATH: &str = "v1/traces";
-/// How long one batch may take.
+/// The limit for one batch.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Largest answer that is read, in bytes.
+/// The largest response that is read, in bytes.
 const ANSWER_MAX: u64 = 1 << 20;
 /// Headers for the collector, as OpenTelemetry names and writes them: `name=value,name=value`.
 const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
 
-/// A collector that is sent to by OTLP over HTTP.
+/// A collector that receives OTLP over HTTP.
 #[derive(Debug)]
 pub(crate) struct Collector {
     agent: Agent,
     url: String,
     headers: Vec<(String, String)>,
-    /// Spans that it has taken.
+    /// The number of accepted spans.
     pub(crate) sent: usize,
 }
 
 impl Collector {
-    /// A collector at an address; `/v1/traces` is added if it is not the end of it.
+    /// A collector at an address; `/v1/traces` is appended unless it is there.
     pub(crate) fn at(endpoint: &str) -> Result<Self, Failure> {
         let wrong = |why: &str| {
             let shown = endpoint.escape_debug();
@@ -45,7 +45,7 @@ impl Collector {
             Some("http") => {}
             Some("https") => {
                 return Err(wrong(
-                    "this command speaks plain HTTP only; send to a collector on this host, which passes it on by TLS",
+                    "this command supports plain HTTP only; send to a collector on this host that forwards by TLS",
                 ));
             }
             _ => return Err(wrong("write it as http://host:4318")),
@@ -89,7 +89,7 @@ impl Collector {
         let body = body.map_err(|error| self.failed(error.into_io()))?;
         if !status.is_success() {
             let again = match status.as_u16() {
-                429 | 502 | 503 | 504 => "; it may take them later",
+                429 | 502 | 503 | 504 => "; it may accept them later",
                 _ => "",
             };
             let said = format!("the collector answered {status}{again}");
@@ -109,10 +109,10 @@ impl Collector {
         Ok(())
     }
 
-    /// What was sent before is told, and that it does no harm to send it again.
+    /// The error, with the number of spans sent before; sending them again is harmless.
     fn failed(&self, source: io::Error) -> Failure {
         let what = format!(
-            "send spans to `{}` after {} were taken (sending everything again is safe: spans keep their ids)",
+            "send spans to `{}` after {} were accepted (sending everything again is safe: spans keep their ids)",
             self.url.escape_debug(),
             self.sent
         );
@@ -120,7 +120,7 @@ impl Collector {
     }
 }
 
-/// How many spans a batch has.
+/// The number of spans of a batch.
 fn count(batch: &ExportTraceServiceRequest) -> usize {
     let scopes = batch.resource_spans.iter().flat_map(|of| &of.scope_spans);
     scopes.map(|scope| scope.spans.len()).sum()
@@ -133,7 +133,7 @@ fn headers(text: &str) -> Result<Vec<(String, String)>, Failure> {
         .filter(|pair| !pair.is_empty());
     let pairs = pairs.map(|pair| {
         let (name, value) = pair.split_once('=').ok_or_else(|| {
-            // The value may be a secret: it is not repeated.
+            // The value may be a secret, so it is not shown.
             Failure::Usage(format!(
                 "{HEADERS} is not a list of name=value, with commas between"
             ))
@@ -143,7 +143,7 @@ fn headers(text: &str) -> Result<Vec<(String, String)>, Failure> {
     pairs.collect()
 }
 
-/// Without percent-encoding.
+/// Decodes percent-encoding.
 fn decoded(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();

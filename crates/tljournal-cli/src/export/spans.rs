@@ -1,4 +1,4 @@
-//! What a transaction and a wait look like to a viewer of traces: named stretches of time.
+//! The spans of transactions and waits.
 
 use tljournal::{EventKind, EventRecord, Timestamp, TxnRecord};
 
@@ -10,8 +10,7 @@ pub(super) struct Phase {
     pub(super) to: Timestamp,
 }
 
-/// The phases of a transaction, as far as it came; within it, and each after the one before it, whatever a row
-/// says.
+/// The phases of a transaction, within its duration and in order, whatever its row says.
 pub(super) fn phases(txn: &TxnRecord, until: Timestamp) -> Vec<Phase> {
     let ends = [
         ("staging", txn.staged_at),
@@ -27,7 +26,7 @@ pub(super) fn phases(txn: &TxnRecord, until: Timestamp) -> Vec<Phase> {
             continue;
         };
         let to = to.clamp(from, end);
-        // What ended before its commit point was taken back, in whatever phase it was.
+        // A transaction that ended without a commit point was rolled back.
         let name = match name {
             "applying" if txn.committed_at.is_none() => "taking back",
             name => name,
@@ -38,13 +37,13 @@ pub(super) fn phases(txn: &TxnRecord, until: Timestamp) -> Vec<Phase> {
     phases
 }
 
-/// When a transaction ended; of one that has not, how far it came, or if it goes on, `until` now.
+/// The end of a transaction; for an unfinished one its last known time, or `until` if it is still running.
 pub(super) fn end(txn: &TxnRecord, until: Timestamp) -> Timestamp {
     let end = txn.ended_at.unwrap_or(until);
     end.max(txn.began_at)
 }
 
-/// From when on was waited, if an event tells that a long wait is over.
+/// The start of a long wait, if the event ends one.
 pub(super) fn waited_since(event: &EventRecord) -> Option<Timestamp> {
     let over = matches!(event.kind, EventKind::Waited | EventKind::GaveUp);
     let seconds = event.detail.split(" s ").next().filter(|_| over)?;
@@ -62,12 +61,12 @@ pub(super) fn waited_since(event: &EventRecord) -> Option<Timestamp> {
 /// Microseconds since 1970.
 pub(super) fn micros(at: Timestamp) -> i64 {
     let micros = at.as_nanos().div_euclid(1_000);
-    // As far as what reads JSON counts exactly.
+    // Limited to the integers that JSON numbers represent exactly.
     const FAR: i128 = 1 << 53;
     micros.clamp(-FAR, FAR) as i64
 }
 
-/// Nanoseconds since 1970, as protocols without a sign count them.
+/// Nanoseconds since 1970, unsigned as in the protocol.
 pub(super) fn unsigned_nanos(at: Timestamp) -> u64 {
     u64::try_from(at.as_nanos().max(0)).unwrap_or(u64::MAX)
 }

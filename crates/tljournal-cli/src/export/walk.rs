@@ -3,21 +3,21 @@ use tljournal::{EventFilter, EventRecord, History, RunFilter, RunRecord, Timesta
 use super::{RunLife, Sink};
 use crate::failure::Failure;
 
-/// How many rows are fetched at once.
+/// The number of rows per query.
 const PAGE: u32 = 256;
 
-/// What is exported.
+/// The selection.
 #[derive(Debug)]
 pub(crate) struct Wanted {
-    /// This run only.
+    /// Only this run.
     pub(crate) run: Option<RunRecord>,
-    /// What ended at this time or later, or has not ended.
+    /// Only what ended at this time or later, or has not ended.
     pub(crate) since: Option<Timestamp>,
-    /// What time it is.
+    /// The current time.
     pub(crate) now: Timestamp,
 }
 
-/// How much was exported.
+/// The numbers of exported rows.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Counts {
     pub(crate) runs: usize,
@@ -25,7 +25,7 @@ pub(crate) struct Counts {
     pub(crate) events: usize,
 }
 
-/// Hands everything that is wanted to a sink.
+/// Passes the selected rows to a sink.
 pub(crate) fn walk(
     history: &History<'_>,
     wanted: &Wanted,
@@ -128,7 +128,7 @@ fn life(history: &History<'_>, run: &RunRecord, now: Timestamp) -> Result<RunLif
     })
 }
 
-/// When a run that said nothing did something for the last time.
+/// The last activity of a run without a recorded end.
 fn last_sign(history: &History<'_>, run: &RunRecord) -> Result<Timestamp, Failure> {
     let latest = history.transactions(&TxnFilter {
         limit: Some(1),

@@ -5,14 +5,14 @@ use super::lanes::{Bar, pack};
 use super::past::Past;
 use super::pen::Pen;
 
-/// How high a lane is, and how much is free above the first and below the last.
+/// The height of a lane, and the space above the first and below the last.
 const LANE: usize = 36;
 const ABOVE: usize = 6;
 const BELOW: usize = 8;
-/// What a label needs to be shown, in percent of a page that is not narrow.
+/// The width that a label needs, in percent of a wide page.
 const ROOM_FOR_NUMBER: f64 = 4.0;
 const ROOM_FOR_LABEL: f64 = 8.0;
-/// The picture of a past.
+/// The picture of the timeline.
 #[derive(Debug)]
 pub(super) struct Timeline {
     pub(super) height: usize,
@@ -21,20 +21,20 @@ pub(super) struct Timeline {
     pub(super) ticks: Vec<Tick>,
     /// The pieces of the scale for the script, numbers only.
     pub(super) pieces: String,
-    /// How many digits percents have: how near the script may go.
+    /// The number of digits of percentages: how far the script can zoom in.
     pub(super) digits: usize,
-    /// What there is to be seen, for those who do not see it.
+    /// A description for screen readers.
     pub(super) summary: String,
 }
 
-/// Percents, with as many digits as the picture needs.
+/// A percentage, with as many digits as the picture needs.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Percent {
     pub(super) value: f64,
     pub(super) digits: usize,
 }
 
-/// From where to where something is drawn.
+/// The extent of something drawn.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stretch {
     pub(super) x: Percent,
@@ -50,9 +50,9 @@ pub(super) struct DrawnRun {
     pub(super) label: String,
     pub(super) title: String,
     pub(super) rail: Stretch,
-    /// The time between its last sign of life and when it was found dead.
+    /// The time between its last activity and when it was recorded as killed.
     pub(super) ghost: Option<Stretch>,
-    /// How far its label may go, and how much of it that is: nothing, its number, all.
+    /// The space for its label, and how much of the label fits: nothing, its number, or all.
     pub(super) room: Stretch,
     pub(super) told: u8,
     pub(super) txns: Vec<DrawnTxn>,
@@ -65,14 +65,14 @@ pub(super) struct DrawnTxn {
     pub(super) number: i64,
     pub(super) title: String,
     pub(super) parts: Vec<(&'static str, Stretch)>,
-    /// The phases, for the script, if they are too narrow to be drawn: a letter and a number for each, in
-    /// units of the last digit.
+    /// The phases, for the script, if they are too narrow to draw: a letter and a number for each, in units of the
+    /// last digit.
     pub(super) folded: Option<String>,
-    /// Whether it is so narrow that its width does not show.
+    /// Whether it is too narrow for its width to be visible.
     pub(super) line: bool,
 }
 
-/// A moment that has a sign of its own.
+/// A moment with a symbol of its own.
 #[derive(Debug)]
 pub(super) struct Mark {
     pub(super) sign: &'static str,
@@ -93,7 +93,7 @@ pub(super) struct Tick {
     pub(super) x: Percent,
     pub(super) day: Option<String>,
     pub(super) text: String,
-    /// Whether a narrow page has no room for it.
+    /// Whether it is omitted on a narrow page.
     pub(super) minor: bool,
 }
 
@@ -111,7 +111,7 @@ impl fmt::Display for Percent {
     }
 }
 
-/// Draws a past; nothing if nothing happened.
+/// Draws the timeline; `None` if it is empty.
 pub(super) fn draw(past: &Past) -> Option<Timeline> {
     if past.runs.is_empty() {
         return None;
@@ -151,7 +151,7 @@ pub(super) fn draw(past: &Past) -> Option<Timeline> {
     })
 }
 
-/// How far each label may go: to the next bar in its lane.
+/// The space for each label: up to the next bar in its lane.
 fn rooms(bars: &[Bar], lanes: &[usize]) -> Vec<f64> {
     let mut next: HashMap<usize, f64> = HashMap::new();
     let mut rooms = vec![100.0; bars.len()];
@@ -162,7 +162,7 @@ fn rooms(bars: &[Bar], lanes: &[usize]) -> Vec<f64> {
     rooms
 }
 
-/// How many runs are above each one.
+/// The nesting depth of each run.
 fn depths(bars: &[Bar]) -> Vec<usize> {
     let mut depths = vec![0; bars.len()];
     for index in 0..bars.len() {

@@ -4,7 +4,7 @@ use tljournal::{Finding, FsckDepth, FsckOptions, Inspection};
 
 use super::words::text;
 
-/// Most findings that are told.
+/// The largest number of findings shown.
 const FINDINGS_MAX: usize = 500;
 
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(super) struct FindingRow {
     pub(super) txn: Option<i64>,
 }
 
-/// What a quick check finds; nothing is checked of a copy, which is not where it belongs.
+/// The findings of a quick check; a copy is not checked.
 pub(crate) fn findings(inspection: &Inspection) -> Option<Vec<Finding>> {
     if !inspection.is_at_home() {
         return None;
@@ -38,7 +38,7 @@ pub(crate) fn findings(inspection: &Inspection) -> Option<Vec<Finding>> {
     Some(findings)
 }
 
-/// The worst first.
+/// Most severe first.
 pub(super) fn finding_rows(findings: &[Finding]) -> Vec<FindingRow> {
     let mut sorted: Vec<_> = findings.iter().collect();
     sorted.sort_by_key(|finding| std::cmp::Reverse(finding.severity()));

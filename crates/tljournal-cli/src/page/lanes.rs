@@ -1,24 +1,24 @@
-//! Which lane of the picture a run is in: parallel runs below each other, a run's children below it, and
-//! what comes later in the lanes that have become free.
+//! The lane of each run: concurrent runs in separate lanes, the children of a run below it, and later runs in lanes
+//! that have become free.
 
-/// What has to be known of a run.
+/// The facts about a run for the layout.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bar {
-    /// From where to where it is drawn, in percent.
+    /// Its extent, in percent.
     pub(super) from: f64,
     pub(super) to: f64,
-    /// The run that started it; it comes earlier in the list.
+    /// The run that started it, which is earlier in the list.
     pub(super) parent: Option<usize>,
 }
 
-/// A run with all that it started: how high, and how far to the right.
+/// A run with all its descendants: its height, and its right end.
 #[derive(Debug, Clone, Copy)]
 struct Block {
     height: usize,
     to: f64,
 }
 
-/// The lane of each run, and how many lanes there are. Bars are sorted by where they begin.
+/// The lane of each run, and the number of lanes. Bars are sorted by their start.
 pub(super) fn pack(bars: &[Bar]) -> (Vec<usize>, usize) {
     let parent = |index: usize| bars[index].parent.filter(|parent| *parent < index);
     let mut children: Vec<Vec<usize>> = vec![Vec::new(); bars.len()];
@@ -34,7 +34,7 @@ pub(super) fn pack(bars: &[Bar]) -> (Vec<usize>, usize) {
         to: bar.to,
     };
     let mut blocks: Vec<_> = bars.iter().map(own).collect();
-    // Below the parent; where the parent is comes later.
+    // Relative to the parent, whose position follows later.
     let mut lanes = vec![0; bars.len()];
     for index in (0..bars.len()).rev() {
         let height = place(&children[index], bars, &blocks, &mut lanes);
@@ -51,7 +51,7 @@ pub(super) fn pack(bars: &[Bar]) -> (Vec<usize>, usize) {
     (lanes, count)
 }
 
-/// Gives each block the highest lanes that are free; says how many were needed.
+/// Places each block in the first free lanes; returns how many were needed.
 fn place(which: &[usize], bars: &[Bar], blocks: &[Block], lanes: &mut [usize]) -> usize {
     let mut free_from: Vec<f64> = Vec::new();
     for &index in which {
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_parallel_is_stacked_and_what_comes_later_takes_the_free_lane() {
+    fn parallel_runs_are_stacked_and_later_runs_take_free_lanes() {
         let bars = [
             bar(0.0, 5.0, None),
             bar(1.0, 9.0, None),
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn children_are_below_their_parent_and_nobody_else_is_between() {
+    fn children_are_directly_below_their_parent() {
         let bars = [
             bar(0.0, 9.0, None),
             bar(0.5, 9.0, None),
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_that_claim_to_be_their_own_parents_are_nobodys_children() {
+    fn runs_that_claim_to_be_their_own_parents_have_no_parent() {
         let bars = [
             bar(0.0, 1.0, Some(1)),
             bar(0.0, 1.0, Some(1)),

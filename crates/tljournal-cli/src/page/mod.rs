@@ -1,9 +1,8 @@
 //! History as one page for a browser.
 //!
-//! `past` reads rows; `scale` and `lanes` decide where in the picture a moment and a run are; `draw` makes
-//! the picture with a `pen`, and `tables` the text, all of it as strings and numbers that `templates/page.html` puts
-//! together. The page names nothing outside of itself and its policy forbids it to: whatever a label or a
-//! path brings is text.
+//! `past` reads rows; `scale` and `lanes` compute positions; `draw` makes the picture with a `pen`, and `tables` the
+//! text, as strings and numbers that `templates/page.html` combines. The page refers to nothing outside of itself and
+//! its policy forbids it: labels and paths are always text.
 
 mod draw;
 mod findings;

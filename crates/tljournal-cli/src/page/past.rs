@@ -9,48 +9,48 @@ use super::tables::CHANGES_MAX;
 use super::words::{TEXT_MAX, nanos};
 use crate::ending::End;
 
-/// How many events are read.
+/// The largest number of events read.
 const EVENTS_MAX: u32 = 1_000;
-/// What the transactions may take of a page, in bytes, so that it stays below 5 MB.
+/// The limit for transactions in bytes, so that the page stays below 5 MB.
 const BYTES_MAX: usize = 4_250_000;
-/// What a transaction takes, and a change of it, without what others named.
+/// The size of a transaction and of a change on the page, without texts.
 const TXN_BYTES: usize = 250;
 const CHANGE_BYTES: usize = 60;
-/// What happened so long before and after a run belongs to its story, in seconds.
+/// The time before and after a run that is shown with it, in seconds.
 const AROUND: i64 = 60;
 
-/// Which part of history a page is about.
+/// The part of history for a page.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wanted {
-    /// At most so many runs, the latest.
+    /// At most this many runs, the latest.
     pub(crate) runs: u32,
-    /// At most so many transactions, the latest.
+    /// At most this many transactions, the latest.
     pub(crate) txns: u32,
 }
 
-/// The first changes of each transaction by its number, and how many it has.
+/// The first changes of each transaction by its number, and their total number.
 type Changes = HashMap<i64, (Vec<ChangeRecord>, usize)>;
 
-/// The rows that a page is made of, the earliest first.
+/// The rows of a page, earliest first.
 #[derive(Debug)]
 pub(crate) struct Past {
     pub(super) runs: Vec<RunRecord>,
     pub(super) txns: Vec<TxnRecord>,
     pub(super) changes: Changes,
     pub(super) events: Vec<EventRecord>,
-    /// The numbers of the runs that live.
+    /// The numbers of the runs that are running.
     pub(super) alive: HashSet<i64>,
-    /// Whether those that have not ended, and are not among them, are dead.
+    /// Whether it is known that other runs without an end were killed.
     pub(super) tells_who_lives: bool,
     pub(super) vouchers: Vec<Voucher>,
-    /// Whether there is more that is not shown.
+    /// Whether something is omitted.
     pub(super) cut: bool,
-    /// When all of this was so.
+    /// The time of reading.
     pub(super) now: Timestamp,
 }
 
 impl Past {
-    /// Reads history; what happened around `run` only, if there is one.
+    /// Reads history; if `run` is given, only around that run.
     pub(crate) fn read(
         inspection: &Inspection,
         wanted: Wanted,
@@ -71,7 +71,7 @@ impl Past {
         runs.sort_by_key(|run| (nanos(run.started_at), run.number));
         let mut txns = history.transactions(&TxnFilter {
             limit: Some(wanted.txns),
-            // All of each run that is shown.
+            // All transactions of each shown run.
             since: since.and_then(|_| Some(runs.first()?.started_at)),
             until,
             ..TxnFilter::default()
@@ -109,7 +109,7 @@ impl Past {
         })
     }
 
-    /// The latest run that did not end well.
+    /// The latest run that failed or was killed.
     pub(crate) fn latest_failed(&self) -> Option<&RunRecord> {
         let went_wrong = |run: &&RunRecord| {
             let end = self.end_of(run);
@@ -118,14 +118,14 @@ impl Past {
         self.runs.iter().rev().find(went_wrong)
     }
 
-    /// How a run ended.
+    /// The end of a run.
     pub(super) fn end_of(&self, run: &RunRecord) -> End {
         let lives = || self.alive.contains(&run.number);
         End::of(run, self.tells_who_lives.then(lives))
     }
 }
 
-/// The time in which a run lived, and a little more.
+/// The time in which a run was running, with a margin.
 fn around(run: &RunRecord) -> (Option<Timestamp>, Option<Timestamp>) {
     let moved = |at: Timestamp, by: i64| Timestamp::new(at.secs().saturating_add(by), at.nanos());
     (
@@ -134,8 +134,7 @@ fn around(run: &RunRecord) -> (Option<Timestamp>, Option<Timestamp>) {
     )
 }
 
-/// The changes of the transactions, the latest first, as long as the page has room for them; and how many
-/// transactions that were.
+/// The changes of the transactions, latest first, while the page has room; and the number of transactions read.
 fn changes(history: &History<'_>, txns: &[TxnRecord]) -> Result<(Changes, usize), Error> {
     let mut room = BYTES_MAX;
     let mut found = HashMap::new();
@@ -147,7 +146,7 @@ fn changes(history: &History<'_>, txns: &[TxnRecord]) -> Result<(Changes, usize)
             .iter()
             .map(|change| shown(&change.path) + CHANGE_BYTES);
         let reason = txn.reason.as_deref().map_or(0, shown);
-        // The label and the reason are in the picture too.
+        // The label and the reason occur in the picture too.
         let bytes = TXN_BYTES + 2 * (shown(&txn.label) + reason) + named.sum::<usize>();
         let Some(less) = room.checked_sub(bytes) else {
             break;
@@ -159,7 +158,7 @@ fn changes(history: &History<'_>, txns: &[TxnRecord]) -> Result<(Changes, usize)
     Ok((found, fitting))
 }
 
-/// How many bytes a foreign text takes, about: what is special is written longer.
+/// The approximate length of a text in HTML, where special characters are longer.
 fn shown(text: &str) -> usize {
     let length = |c: char| match c {
         '<' | '>' | '&' | '"' | '\'' => 5,

@@ -11,18 +11,18 @@ use super::titles;
 use super::words::{clock, day, nanos, span};
 use crate::ending::End;
 
-/// Moments that are nearer to each other than this are drawn at the same place, in nanoseconds.
+/// Moments closer than this are drawn at the same position, in nanoseconds.
 const NEAR: f64 = 10_000.0;
-/// How far apart the marks of the axis are at least, in percent.
+/// The smallest distance between marks of the axis, in percent.
 const TICK_APART: f64 = 8.0;
-/// What is narrower than this, in percent, is drawn without its phases until somebody comes nearer.
+/// Narrower bars, in percent, are drawn without phases until the page is zoomed in.
 const NARROW: f64 = 0.25;
-/// What is narrower than this, in percent, is drawn as a line.
+/// Narrower bars, in percent, are drawn as a line.
 const LINE: f64 = 0.05;
-/// How long was waited when a wait is told, in nanoseconds.
+/// The duration from which a wait is recorded, in nanoseconds.
 const LONG_WAIT: i64 = 1_000_000_000;
 
-/// What draws: rows with a scale.
+/// Draws rows with a scale.
 pub(super) struct Pen<'a> {
     past: &'a Past,
     scale: Scale,
@@ -59,7 +59,7 @@ impl<'a> Pen<'a> {
         self.digits
     }
 
-    /// When something happened.
+    /// The busy times.
     fn busy(&self) -> Vec<(i64, i64)> {
         let mut busy = Vec::new();
         for run in &self.past.runs {
@@ -76,7 +76,7 @@ impl<'a> Pen<'a> {
         busy
     }
 
-    /// When a run began, when it gave its last sign of life, and when its bar ends.
+    /// The start of a run, its last activity, and the end of its bar.
     fn life(&self, run: &RunRecord) -> (i64, i64, i64) {
         let start = nanos(run.started_at);
         let ended = run.ended_at.map(nanos);
@@ -85,7 +85,8 @@ impl<'a> Pen<'a> {
             End::FoundDead | End::SeenDead | End::Unknown => {
                 let txns = self.txns_of(run).iter();
                 let times = txns.flat_map(|txn| phases(txn)).map(nanos);
-                // Who finds a run dead ends its transactions too: that is no sign of its life.
+                // A process that records a run as killed also ends its transactions: these times are not the run's
+                // activity.
                 let own = times.filter(|at| ended.is_none_or(|ended| *at < ended));
                 let last = own.fold(start, i64::max);
                 (start, last, ended.unwrap_or(last).max(last))
@@ -111,7 +112,7 @@ impl<'a> Pen<'a> {
         end.max(began)
     }
 
-    /// The long waits of a run, with what is said of them.
+    /// The long waits of a run, with descriptions.
     fn waits(&self, run: &RunRecord) -> impl Iterator<Item = (i64, i64, String)> {
         let events = self.events.get(&run.number).map_or(&[][..], Vec::as_slice);
         let ends = run.ended_at.unwrap_or(self.past.now);
@@ -130,7 +131,7 @@ impl<'a> Pen<'a> {
             .enumerate()
             .map(|(n, run)| (run.id, n))
             .collect();
-        // Few runs have room for their labels.
+        // With many runs few have space for labels.
         let least = (150.0 / runs.len() as f64).clamp(0.4, 12.0);
         let bars = runs.iter().map(|run| {
             let (start, _, end) = self.life(run);
@@ -254,7 +255,7 @@ impl<'a> Pen<'a> {
         cuts.collect()
     }
 
-    /// The axis as it is without a script: when each stretch of work began.
+    /// The axis without a script: the start of each busy stretch.
     pub(super) fn ticks(&self) -> Vec<Tick> {
         let mut ticks: Vec<Tick> = Vec::new();
         let (mut last_day, mut last_major) = (String::new(), f64::MIN);
@@ -312,7 +313,7 @@ impl<'a> Pen<'a> {
     }
 }
 
-/// How many digits keep apart what is not near.
+/// The number of digits that distinguishes moments that are not close.
 fn digits(scale: &Scale) -> usize {
     let worked = scale.pieces.iter().filter(|piece| !piece.cut);
     let coarsest = worked
@@ -321,7 +322,7 @@ fn digits(scale: &Scale) -> usize {
     (coarsest / NEAR).log10().ceil().clamp(2.0, 9.0) as usize
 }
 
-/// Phases as the script reads them.
+/// Phases in the script's format.
 fn fold(parts: &[(&'static str, Stretch)]) -> String {
     let told = parts.iter().map(|(class, at)| {
         let units = at.width.value * 10_f64.powi(at.width.digits as i32);
@@ -331,14 +332,14 @@ fn fold(parts: &[(&'static str, Stretch)]) -> String {
     told.collect::<Vec<_>>().join(" ")
 }
 
-/// When a transaction went from one phase to the next.
+/// The times of a transaction's phase changes.
 fn phases(txn: &TxnRecord) -> impl Iterator<Item = Timestamp> {
     let later = [txn.staged_at, txn.locked_at, txn.committed_at, txn.ended_at];
     std::iter::once(txn.began_at).chain(later.into_iter().flatten())
 }
 
-/// From when to when was waited, if an event tells of that. What began to wait and did nothing after that,
-/// `until` it ended, waited until then.
+/// The extent of a wait, if the event is about one. A run that started to wait and did nothing afterwards waited
+/// `until` its end.
 fn wait(event: &EventRecord, until: Option<Timestamp>) -> Option<(i64, i64)> {
     let at = nanos(event.at);
     match &event.kind {
@@ -352,7 +353,7 @@ fn wait(event: &EventRecord, until: Option<Timestamp>) -> Option<(i64, i64)> {
     }
 }
 
-/// The sign of an event, if it has one: waits are drawn as long as they were, and holds are no news.
+/// The symbol of an event, if it has one: waits are drawn as bars, and holds are omitted.
 fn sign(kind: &EventKind) -> Option<&'static str> {
     Some(match kind {
         EventKind::Waiting | EventKind::Waited => return None,

@@ -18,19 +18,19 @@ use crate::text::{bytes, count};
 const STYLE: &str = include_str!("../../templates/page.css");
 const SCRIPT: &str = include_str!("../../templates/page.js");
 
-/// What a page is about.
+/// The subject of a page.
 pub(crate) struct Subject<'a> {
-    /// Where the journal is.
+    /// The path of the journal.
     pub(crate) home: String,
-    /// Whether that is where it was written.
+    /// Whether it is the original, not a copy.
     pub(crate) at_home: bool,
-    /// The run that is looked into, if one is.
+    /// The run that is investigated, if there is one.
     pub(crate) run: Option<&'a RunRecord>,
-    /// How the path of a change is shown: as it is recorded, and whether it begins at the home.
+    /// Formats the recorded path of a change, given whether it is relative to the home.
     pub(crate) shown: &'a dyn Fn(&str, bool) -> String,
-    /// What a check found; `None` if nothing was checked.
+    /// The findings of a check; `None` if nothing was checked.
     pub(crate) findings: Option<&'a [Finding]>,
-    /// What was found out about the run.
+    /// The report about the run.
     pub(crate) report: Option<&'a Report>,
 }
 
@@ -97,7 +97,7 @@ pub(crate) fn write(past: &Past, subject: &Subject<'_>, out: &mut dyn Write) -> 
     page.write_into(out)
 }
 
-/// Nothing from anywhere but this page: its one style and its one script, by their digests.
+/// Allows nothing but this page: its one style and its one script, by their digests.
 fn policy() -> String {
     let digest = |text: &str| {
         let digest = Sha256::digest(text.as_bytes());
@@ -110,14 +110,14 @@ fn policy() -> String {
     )
 }
 
-/// The headline, how bad it is, and a sentence.
+/// The headline, its severity, and a sentence.
 fn verdict(past: &Past, run: Option<&RunRecord>) -> (String, &'static str, String) {
     if let Some(run) = run {
         let end = past.end_of(run);
         let headline = match end {
             End::Well => "ended well".to_owned(),
             End::Alive => "is at work".to_owned(),
-            End::Unknown => "did not say that it ended".to_owned(),
+            End::Unknown => "has no recorded end".to_owned(),
             End::FoundDead | End::SeenDead => "was found dead".to_owned(),
             End::Failed | End::Killed => match run.outcome.as_deref() {
                 Some("failed") | None => "failed".to_owned(),
@@ -142,27 +142,28 @@ fn verdict(past: &Past, run: Option<&RunRecord>) -> (String, &'static str, Strin
     match (stuck, open, past.runs.is_empty()) {
         (_, _, true) => ("Nothing is recorded yet".to_owned(), "calm", String::new()),
         (0, 0, _) => (
-            "Everything committed is in place".to_owned(),
+            "No unfinished transactions".to_owned(),
             "good",
             past.latest_failed().map(latest_failure).unwrap_or_default(),
         ),
         (0, open, _) => (
             format!("{} left unfinished", count(open, "transaction")),
             "bad",
-            "tljournal recover finishes what was committed and takes back what was not".to_owned(),
+            "tljournal recover finishes committed transactions and rolls back the others"
+                .to_owned(),
         ),
         (stuck, _, _) => (
             format!("{} stuck", count(stuck, "transaction")),
             "bad",
-            "tljournal fsck explains what is in the way".to_owned(),
+            "tljournal fsck explains what blocks them".to_owned(),
         ),
     }
 }
 
-/// Where to look next, when all is well by now.
+/// The latest failure, when there are no current problems.
 fn latest_failure(run: &RunRecord) -> String {
     format!(
-        "The latest run that failed is {}, {}: {}. tljournal postmortem {} looks into it.",
+        "The latest run that failed is {}, {}: {}. Run tljournal postmortem {} to investigate.",
         run.number,
         tables::name_of(run),
         text(run.outcome.as_deref().unwrap_or("failed"), 60),
@@ -310,7 +311,7 @@ fn tiles(past: &Past, subject: &Subject<'_>) -> Vec<Tile> {
     tiles
 }
 
-/// What there is of some things, in words.
+/// The numbers of several kinds of things, as text.
 fn told(numbers: &[(usize, &str)]) -> String {
     let some = numbers.iter().filter(|(number, _)| *number > 0);
     let words: Vec<_> = some

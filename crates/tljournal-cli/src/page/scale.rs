@@ -1,43 +1,43 @@
-//! Where in the picture a moment is.
+//! Maps times to positions in the picture.
 //!
-//! Builds are hours apart and their transactions take milliseconds: time in which nothing happens is cut
-//! out, and the cut is shown with how long it was.
+//! Builds are hours apart and their transactions take milliseconds: idle time is cut out, and the cut is shown with
+//! its duration.
 
-/// Idle time that is never shown in full, in nanoseconds.
+/// Idle time that is always cut, in nanoseconds.
 const IDLE_MAX: i64 = 300_000_000_000;
-/// Idle time that is always shown in full.
+/// Idle time that is never cut.
 const IDLE_MIN: i64 = 1_000_000_000;
-/// How much longer than all the work a pause may be to be shown in full.
+/// How much longer than all busy time a pause may be without being cut.
 const IDLE_TO_WORK: i64 = 4;
-/// How wide a cut is, in percent, and all of them together.
+/// The width of a cut, in percent, and of all cuts together.
 const CUT_WIDTH: f64 = 2.5;
 const CUTS_WIDTH: f64 = 25.0;
-/// How wide a stretch of work is at least, all of them together.
+/// The smallest width of all busy stretches together.
 const STRETCHES_WIDTH_MIN: f64 = 30.0;
-/// What is left free at both ends.
+/// The margin at both ends.
 const MARGIN: f64 = 1.0;
 
-/// A stretch of time with its place in the picture.
+/// A stretch of time with its position in the picture.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Piece {
-    /// When it begins and ends, in nanoseconds since 1970.
+    /// Its start and end, in nanoseconds since 1970.
     pub(super) from: i64,
     pub(super) to: i64,
-    /// Where it begins, and how wide it is, in percent.
+    /// Its position and width, in percent.
     pub(super) at: f64,
     pub(super) width: f64,
-    /// Whether nothing happened in it, and it is drawn short.
+    /// Whether it is idle time that is drawn short.
     pub(super) cut: bool,
 }
 
-/// All the time that is shown, in order and without gaps.
+/// The shown time, in order and without gaps.
 #[derive(Debug)]
 pub(super) struct Scale {
     pub(super) pieces: Vec<Piece>,
 }
 
 impl Scale {
-    /// `busy` is when something happened: moments and stretches.
+    /// `busy` holds the moments and stretches in which something happened.
     pub(super) fn new(mut busy: Vec<(i64, i64)>) -> Self {
         busy.sort_unstable();
         let merged = merge(&busy, 0);
@@ -59,7 +59,7 @@ impl Scale {
         }
     }
 
-    /// Where a moment is, in percent of the width.
+    /// The position of a moment, in percent of the width.
     pub(super) fn at(&self, moment: i64) -> f64 {
         let next = self.pieces.partition_point(|piece| piece.to < moment);
         let Some(piece) = self.pieces.get(next) else {
@@ -70,13 +70,13 @@ impl Scale {
         piece.at + piece.width * into / length
     }
 
-    /// All of the time that was cut out.
+    /// The stretches that are cut out.
     pub(super) fn cuts(&self) -> impl Iterator<Item = &Piece> {
         self.pieces.iter().filter(|piece| piece.cut)
     }
 }
 
-/// Stretches that are at most so far from each other are one.
+/// Merges stretches whose distance is at most `apart`.
 fn merge(sorted: &[(i64, i64)], apart: i64) -> Vec<(i64, i64)> {
     let mut merged: Vec<(i64, i64)> = Vec::new();
     for &(from, to) in sorted {

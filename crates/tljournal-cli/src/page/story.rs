@@ -1,15 +1,15 @@
-//! What was found out about a run, as a page tells it.
+//! The report about a run, on a page.
 
 use super::words::{TEXT_MAX, text};
 use crate::postmortem::{Report, Tail};
 use crate::text::bytes;
 
-/// Characters of one line of output that are shown.
+/// The number of characters shown of one line of output.
 const LINE_MAX: usize = 400;
 
 #[derive(Debug)]
 pub(super) struct Story {
-    /// Commands, with why.
+    /// Commands, with reasons.
     pub(super) next: Vec<(String, String)>,
     pub(super) output: Vec<Output>,
     pub(super) differences: Vec<DifferenceRow>,
@@ -18,7 +18,7 @@ pub(super) struct Story {
     pub(super) untold: Vec<String>,
 }
 
-/// The end of what was printed.
+/// The end of the output.
 #[derive(Debug)]
 pub(super) struct Output {
     pub(super) path: String,

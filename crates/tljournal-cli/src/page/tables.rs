@@ -8,13 +8,13 @@ use crate::commands::views::word;
 use crate::ending::End;
 use crate::text::{bytes, count};
 
-/// How many changes of one transaction are listed.
+/// The number of changes listed for a transaction.
 pub(super) const CHANGES_MAX: usize = 20;
 
-/// Said of a change that replaced what the journal had not put there.
-pub(super) const DRIFT: &str = "what was there was not the journal’s own";
+/// The note for a change that replaced content which was not the journal's own.
+pub(super) const DRIFT: &str = "the previous content was not the journal’s own";
 
-/// The class that a page gives what ended so.
+/// The CSS class for an end.
 pub(super) fn class(end: End) -> &'static str {
     match end {
         End::Well => "well",
@@ -30,7 +30,7 @@ pub(super) fn told(end: End, run: &RunRecord) -> String {
     text(&end.told(run), 60)
 }
 
-/// A line of the table of runs.
+/// A row of the table of runs.
 #[derive(Debug)]
 pub(super) struct RunRow {
     pub(super) number: i64,
@@ -40,7 +40,7 @@ pub(super) struct RunRow {
     pub(super) day: String,
     pub(super) clock: String,
     pub(super) lasted: String,
-    /// What the column of lengths is sorted by.
+    /// The sort key of the column of durations.
     pub(super) nanos: i64,
     pub(super) facts: Vec<(&'static str, String)>,
     pub(super) error: Option<String>,
@@ -61,13 +61,13 @@ pub(super) struct Group {
 pub(super) struct TxnRow {
     pub(super) number: i64,
     pub(super) state: &'static str,
-    /// The look of a state that is not the usual one.
+    /// The style of an unusual state.
     pub(super) look: Option<&'static str>,
     pub(super) clock: String,
     pub(super) label: String,
     pub(super) reason: Option<String>,
     pub(super) lengths: [String; 3],
-    /// The changes in a few words.
+    /// A summary of the changes.
     pub(super) outline: String,
     pub(super) changes: Vec<ChangeRow>,
     pub(super) more: usize,
@@ -104,7 +104,7 @@ pub(super) struct TagRow {
     pub(super) since: String,
 }
 
-/// What a run is called: what it is for, or else what was called.
+/// The name of a run: its label, or else its command.
 pub(super) fn name_of(run: &RunRecord) -> String {
     match run.label.as_deref().filter(|label| !label.is_empty()) {
         Some(label) => text(label, 120),
@@ -120,7 +120,7 @@ fn called(argv: &str) -> String {
     format!("{name}{arguments}")
 }
 
-/// How long the phases of a transaction took, in words.
+/// The durations of a transaction's phases, as text.
 pub(super) fn lengths(txn: &TxnRecord) -> String {
     let words = ["staging", "waiting", "committing"];
     let told = phase_lengths(txn).into_iter().zip(words);
@@ -128,13 +128,13 @@ pub(super) fn lengths(txn: &TxnRecord) -> String {
     told.collect::<Vec<_>>().join(", ")
 }
 
-/// Staging, waiting for the commit lock, committing with what follows.
+/// Staging, waiting for the commit lock, and committing with applying.
 fn phase_lengths(txn: &TxnRecord) -> [Option<i64>; 3] {
     let at = |time: Option<tljournal::Timestamp>| time.map(nanos);
     let began = nanos(txn.began_at);
     let (staged, locked, ended) = (at(txn.staged_at), at(txn.locked_at), at(txn.ended_at));
     let between = |from: Option<i64>, to: Option<i64>| Some((to? - from?).max(0));
-    // Older rows say only when it began and ended.
+    // Older rows only have the start and the end.
     let first = staged.or(ended.filter(|_| locked.is_none()));
     [
         between(Some(began), first),
@@ -180,7 +180,7 @@ fn user(run: &RunRecord) -> String {
     }
 }
 
-/// What else is known of a run.
+/// Further facts about a run.
 pub(super) fn run_facts(run: &RunRecord) -> Vec<(&'static str, String)> {
     let mut facts = vec![
         ("command", text(&run.argv, 1000)),
@@ -205,7 +205,7 @@ pub(super) fn run_facts(run: &RunRecord) -> Vec<(&'static str, String)> {
     facts
 }
 
-/// The transactions, by run, the latest first.
+/// The transactions by run, latest first.
 pub(super) fn groups(past: &Past, shown: &dyn Fn(&str, bool) -> String) -> Vec<Group> {
     let mut by_run: HashMap<i64, Vec<TxnRow>> = HashMap::new();
     for txn in &past.txns {
@@ -259,7 +259,7 @@ fn txn_row(
     }
 }
 
-/// The look of a state that is not the usual one.
+/// The style of an unusual state.
 fn look(state: TxnState) -> Option<&'static str> {
     (state != TxnState::Applied).then(|| state.as_str())
 }
@@ -325,8 +325,8 @@ pub(super) fn tags(past: &Past) -> Vec<TagRow> {
         valid: voucher.is_valid(),
         worth: match (&voucher.revoked, voucher.alive) {
             (Some(why), _) => format!("revoked: {}", text(why, TEXT_MAX)),
-            (None, true) => "vouched for".to_owned(),
-            (None, false) => "its run has ended: worth nothing".to_owned(),
+            (None, true) => "valid".to_owned(),
+            (None, false) => "its run has ended: not valid".to_owned(),
         },
         since: format!("{} {}", day(voucher.since), clock(voucher.since)),
     });

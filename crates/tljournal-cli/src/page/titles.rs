@@ -1,4 +1,4 @@
-//! What is said of something in the picture when it is pointed at: a headline, and lines of facts.
+//! Tooltips: a headline, and lines of facts.
 
 use tljournal::{EventRecord, RunRecord, TxnRecord};
 

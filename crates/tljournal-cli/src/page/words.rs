@@ -1,15 +1,15 @@
-//! How moments, lengths of time and foreign text are written on a page.
+//! How times, durations and foreign texts are written on a page.
 
 use tljournal::Timestamp;
 
 use crate::text::clean;
 use crate::time;
 
-/// Characters of a foreign text that are shown; it is said how many there were.
+/// The number of characters shown of a foreign text, with the number of further ones.
 pub(super) const TEXT_MAX: usize = 240;
 
-/// A foreign text, made harmless to the eye, and not longer than `max` characters. (What it could do to
-/// the page is the template's business: it escapes everything.)
+/// A foreign text without control characters, and at most `max` characters long. (HTML escaping is done by the
+/// template.)
 pub(super) fn text(raw: &str, max: usize) -> String {
     let mut rest = raw.chars();
     let shown: String = rest.by_ref().take(max).collect();
@@ -20,9 +20,9 @@ pub(super) fn text(raw: &str, max: usize) -> String {
     }
 }
 
-/// Nanoseconds since 1970, as near as the picture can use them.
+/// Nanoseconds since 1970, limited to a usable range.
 pub(super) fn nanos(at: Timestamp) -> i64 {
-    // A hostile row may name any year; the difference of two of these still fits.
+    // A hostile row may have any year; the difference of two values still fits.
     const FAR: i128 = (i64::MAX / 2) as i128;
     at.as_nanos().clamp(-FAR, FAR) as i64
 }
@@ -37,7 +37,7 @@ pub(super) fn clock(at: Timestamp) -> String {
     time::short(at).chars().skip(11).take(8).collect()
 }
 
-/// A length of time with about three digits.
+/// A duration with about three digits.
 pub(super) fn span(nanos: i64) -> String {
     let nanos = nanos.max(0);
     let seconds = nanos as f64 / 1e9;
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_length_of_time_has_the_unit_that_suits_it() {
+    fn a_duration_has_a_suitable_unit() {
         let told = |nanos| span(nanos);
         assert_eq!(told(-5), "0 ns");
         assert_eq!(told(1_500), "1 µs");
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_is_cut_and_says_so() {
+    fn a_long_text_is_truncated_with_a_note() {
         assert_eq!(text("abc", 3), "abc");
         assert_eq!(text("abcdef", 3), "abc… (3 more characters)");
         assert_eq!(text("a\u{202e}b\n", 9), "a\\u{202e}b\\n");

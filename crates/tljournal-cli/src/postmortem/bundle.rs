@@ -1,4 +1,4 @@
-//! Everything that belongs to a run, in one file for a bug report.
+//! Everything about a run in one file for a bug report.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -24,27 +24,27 @@ use crate::time;
 const LOG_BYTES_MAX: u64 = 4 << 20;
 /// How much of all logs together.
 const LOGS_BYTES_MAX: u64 = 32 << 20;
-/// Well compressed, and still as fast as a disk.
+/// Good compression at the speed of a disk.
 const LEVEL: i32 = 6;
-/// The home in the bundle, where commands look for it.
+/// The home in the bundle, where commands find it.
 const HOME: &str = "build";
 
-/// What was packed.
+/// The result of packing.
 pub(crate) struct Packed {
     pub(crate) bytes: u64,
-    /// What is not in it.
+    /// What is not included.
     pub(crate) left_out: Vec<String>,
 }
 
-/// The end of a log, without secrets.
+/// The end of a log, redacted.
 struct PackedLog {
-    /// Below the home.
+    /// The path below the home.
     path: String,
     text: Vec<u8>,
     written_at: u64,
 }
 
-/// Packs the database, the report and the logs of a run and of those around and beside it.
+/// Packs the database, the report and the logs of a run and of related runs.
 pub(crate) fn pack(
     session: &Session,
     inspection: &Inspection,
@@ -55,7 +55,7 @@ pub(crate) fn pack(
     let mut database = tempfile::Builder::new();
     let database = database.prefix(".unfinished-");
     let database = match outfile::scratch_beside(to)? {
-        // Not among the temporary files of the system: it can be large, and those may be in memory.
+        // Not in the system's temporary directory, because it can be large and that may be in memory.
         Some(dir) => database.tempfile_in(dir),
         None => database.tempfile(),
     };
@@ -89,11 +89,11 @@ pub(crate) fn pack(
     Ok(Packed { bytes, left_out })
 }
 
-/// What a bug report does not need, and must not have.
+/// What a bug report never includes.
 const NEVER_PACKED: [&str; 3] = [
-    "the project's files, and what was staged or is kept of them (so no keys either)",
-    "the environment of the runs, which is not recorded at all",
-    "secrets in arguments, errors and output, as far as they look like it: [redacted] stands there",
+    "the project's files, and staged or kept content (so no keys either)",
+    "the environment of the runs, which is not recorded",
+    "recognized secrets in arguments, errors and output, which are replaced by [redacted]",
 ];
 
 fn logs(
@@ -120,7 +120,7 @@ fn logs(
                 let most = bytes(LOG_BYTES_MAX);
                 left_out.push(format!("all but the last {most} of {}", end.path));
             }
-            // Older versions stored it as it came.
+            // Older versions stored it unredacted.
             let (mut text, mut redactor) = (Vec::new(), Redactor::default());
             redactor.push(&end.bytes, &mut text);
             redactor.finish(&mut text);
@@ -134,7 +134,7 @@ fn logs(
     Ok((logs, left_out))
 }
 
-/// The report as it is printed, for whoever only reads text.
+/// The report as plain text.
 fn as_text(report: &Report) -> io::Result<Vec<u8>> {
     let terminal = Terminal {
         columns: Some(100),
@@ -153,15 +153,15 @@ fn read_me(report: &Report, left_out: &[String]) -> String {
         ..
     } = &report.run.run;
     let mut text = format!(
-        "What tljournal {} knows of run {number} ({id}), which ran with tljournal {version}.\n\
+        "Report of tljournal {} about run {number} ({id}), which ran with tljournal {version}.\n\
          Packed {} from {}.\n\n\
          README.txt       this\n\
-         report.txt       what happened, in one screen\n\
-         report.json      the same with everything that was looked at\n\
+         report.txt       what happened, on one screen\n\
+         report.json      the same with all details\n\
          report.html      the same for a browser, with a timeline; it needs no network\n\
-         {HOME}/.state.db  the journal's database, of all runs, as one file\n\
-         {HOME}/.state/log the output of this run and of those around and beside it\n\n\
-         Look further with: tljournal --root . log\n\
+         {HOME}/.state.db  the database of the journal, with all runs, as one file\n\
+         {HOME}/.state/log the output of this run and of related runs\n\n\
+         More commands: tljournal --root . log\n\
          (and with show, diff, blame, runs, postmortem)\n\n\
          Left out:\n",
         env!("CARGO_PKG_VERSION"),
@@ -175,7 +175,7 @@ fn read_me(report: &Report, left_out: &[String]) -> String {
     text
 }
 
-/// The archive, in one directory.
+/// The archive, with one top-level directory.
 struct Archive<'a, W: Write> {
     tar: Builder<zstd::Encoder<'static, W>>,
     name: &'a str,

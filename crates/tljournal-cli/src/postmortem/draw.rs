@@ -6,18 +6,18 @@ use crate::output::{BOLD, DIM};
 use crate::terminal::{Terminal, width};
 use crate::text::clean;
 
-/// How wide a word before a text is.
+/// The width of the word before a text.
 const WORD: usize = 10;
-/// How wide a column of commands is.
+/// The width of a column of commands.
 const STEP: usize = 40;
-/// How far everything below a title is to the right.
+/// The indentation of everything below a title.
 const INDENT: usize = 2;
-/// What is read easily, where lines have no end.
+/// The width used for output without a terminal.
 const COLUMNS: usize = 100;
-/// More of one text is told by programs.
+/// The largest number of lines for one text; the JSON has all of it.
 const LINES_MAX: usize = 4;
 
-/// What a report is written on.
+/// Writes the lines of a report.
 pub(super) struct Sheet<'a> {
     out: &'a mut dyn Write,
     terminal: Terminal,
@@ -34,7 +34,7 @@ impl<'a> Sheet<'a> {
         writeln!(self.out, "{text}")
     }
 
-    /// Begins a section, with what is to be said of all of it.
+    /// Starts a section, with a text about it.
     pub(super) fn section(&mut self, word: &str, text: &str) -> io::Result<()> {
         let room = self.columns().saturating_sub(width(word) + 2);
         let text = self.terminal.cut(&clean(text), room);
@@ -44,13 +44,13 @@ impl<'a> Sheet<'a> {
         }
     }
 
-    /// One line, which is cut at the edge; it is clean, and may have styles.
+    /// One line, truncated at the edge; it is clean, and may have styles.
     pub(super) fn line(&mut self, text: &str) -> io::Result<()> {
         let text = self.cut_styled(text, self.columns() - INDENT);
         writeln!(self.out, "{:INDENT$}{text}", "")
     }
 
-    /// A line of somebody else's.
+    /// A line of foreign text.
     pub(super) fn quoted(&mut self, text: &str) -> io::Result<()> {
         let bar = if self.terminal.utf8 { "│" } else { "|" };
         let text = clean(&text.replace('\t', "    "));
@@ -58,7 +58,7 @@ impl<'a> Sheet<'a> {
         writeln!(self.out, "{:INDENT$}{DIM}{bar}{DIM:#} {text}", "")
     }
 
-    /// A text behind a word, on as many lines as it takes, and no more than a few.
+    /// A text after a word, on several lines if needed, up to a limit.
     pub(super) fn wrapped(&mut self, word: &str, style: Style, text: &str) -> io::Result<()> {
         let word = clean(word);
         let begin = match word.is_empty() {
@@ -83,7 +83,7 @@ impl<'a> Sheet<'a> {
         Ok(())
     }
 
-    /// A command to type, which is never cut, and why.
+    /// A command, which is never truncated, and its reason.
     pub(super) fn step(&mut self, command: &str, why: &str) -> io::Result<()> {
         let command = clean(command);
         let taken = INDENT + STEP.max(width(&command)) + 2 + width(why);
@@ -99,7 +99,7 @@ impl<'a> Sheet<'a> {
         writeln!(self.out, "{:INDENT$}{:INDENT$}{why}", "", "")
     }
 
-    /// Says how many are not told.
+    /// Prints how many are omitted.
     pub(super) fn more(&mut self, all: usize, told: usize) -> io::Result<()> {
         match all.saturating_sub(told) {
             0 => Ok(()),
@@ -111,14 +111,14 @@ impl<'a> Sheet<'a> {
         self.terminal.columns.unwrap_or(COLUMNS)
     }
 
-    /// Cuts a text with styles at a column; what follows has none.
+    /// Truncates a text with styles at a column; what follows has none.
     fn cut_styled(&self, text: &str, columns: usize) -> String {
         let bare = anstream::adapter::strip_str(text).to_string();
         if width(&bare) <= columns {
             return text.to_owned();
         }
         let kept = self.terminal.cut(&bare, columns);
-        // The styles go where they were: all of them are before what is cut away.
+        // Styles are kept in place: all of them precede the truncated part.
         let (mut out, mut left) = (String::new(), kept.chars().count());
         let mut rest = text;
         while let Some(c) = rest.chars().next() {
@@ -139,10 +139,10 @@ impl<'a> Sheet<'a> {
     }
 }
 
-/// Breaks a text between words into lines of so many columns; a word that is longer is broken too.
+/// Wraps a text into lines of a width; a longer word is broken too.
 fn wrap(text: &str, columns: usize) -> Vec<String> {
     let (mut lines, mut line) = (Vec::new(), String::new());
-    // What is longer than a screen is not read, and takes long to be measured.
+    // Text beyond a screen is not printed, and measuring it takes long.
     let text: String = text.chars().take(columns * (LINES_MAX + 1)).collect();
     for word in text.split(' ') {
         let mut word = word.to_owned();
@@ -151,7 +151,7 @@ fn wrap(text: &str, columns: usize) -> Vec<String> {
             lines.push(std::mem::take(&mut line));
         }
         while width(&word) > columns {
-            // No more characters than columns fit: the rest need not be looked at for each line.
+            // A column needs at least one character, so the rest need not be measured.
             let at = word.char_indices().map(|(at, _)| at).take(columns + 1);
             let fits = |at: &usize| width(&word[..*at]) <= columns;
             let at = at.skip(1).take_while(fits).last().unwrap_or(word.len());
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_broken_between_words() {
+    fn texts_are_wrapped_between_words() {
         assert_eq!(wrap("one two three", 7), ["one two", "three"]);
         assert_eq!(wrap("one", 7), ["one"]);
         assert_eq!(wrap("a 0123456789 b", 4), ["a", "0123", "4567", "89 b"]);
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_with_styles_is_cut_by_what_is_seen_of_it() {
+    fn a_line_with_styles_is_truncated_by_its_visible_width() {
         let mut out = Vec::new();
         let terminal = Terminal {
             columns: Some(40),

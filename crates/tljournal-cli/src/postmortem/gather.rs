@@ -7,12 +7,12 @@ use crate::failure::Failure;
 use crate::session::Session;
 use crate::time;
 
-/// How many runs around a run are told, from the inside.
+/// The number of runs around a run that are shown, from the inside.
 const PARENTS_MAX: usize = 8;
-/// How many other runs are told.
+/// The number of concurrent runs that are shown.
 const NEIGHBOURS_MAX: usize = 30;
 
-/// Looks up all that can be told of a run, with so many lines of its output.
+/// Collects all facts about a run, with this many lines of its output.
 pub(crate) fn gather(
     session: &Session,
     inspection: &Inspection,
@@ -50,7 +50,7 @@ pub(crate) fn gather(
     Ok(report)
 }
 
-/// The runs around one, the outermost first.
+/// The runs around one, outermost first.
 fn parents(inspection: &Inspection, run: &RunRecord) -> Result<Vec<RunStory>, Failure> {
     let (mut found, mut next) = (Vec::new(), run.parent);
     while let Some(id) = next.filter(|_| found.len() < PARENTS_MAX) {
@@ -64,7 +64,7 @@ fn parents(inspection: &Inspection, run: &RunRecord) -> Result<Vec<RunStory>, Fa
     Ok(found)
 }
 
-/// The other runs that lived at the time of one, the earliest first; and whether there were more.
+/// The runs concurrent with one, earliest first; and whether there were more.
 fn neighbours(
     inspection: &Inspection,
     of: &RunStory,
@@ -79,7 +79,7 @@ fn neighbours(
     };
     let mut found = history.runs(&filter)?;
     let more = found.len() > NEIGHBOURS_MAX;
-    // One without an end may have begun long before.
+    // A run without an end may have begun long before.
     filter.open = true;
     filter.since = None;
     found.extend(history.runs(&filter)?);
@@ -92,7 +92,7 @@ fn neighbours(
     let told = found.into_iter().rev().take(NEIGHBOURS_MAX);
     let stories = told.map(|run| runs::story(inspection, run, None));
     let mut stories = stories.collect::<Result<Vec<_>, _>>()?;
-    // Of a run that died long before nobody may have taken notice.
+    // A run that was killed long before may not be recorded as ended.
     stories.retain(|other| {
         other
             .ended_at()
@@ -102,21 +102,19 @@ fn neighbours(
     Ok((stories, more))
 }
 
-/// What cannot be told, and why.
+/// What is unknown, and why.
 fn untold(inspection: &Inspection, run: &RunStory, no_output: bool) -> Vec<String> {
     let mut why = Vec::new();
     let mut say = |text: &str| why.push(text.to_owned());
     if !inspection.has_files() {
-        say(
-            "the project is not here: what it had staged, and what its files are now, cannot be told",
-        );
+        say("the project is not here: staged content and the current files are unknown");
     }
     if !inspection.has_files() && no_output {
         say(
-            "its output is not here; nor is what was still in the log of the database (-wal), if only `.state.db` was copied",
+            "its output is not here; if only `.state.db` was copied, rows in the log of the database (-wal) are missing too",
         );
     } else if no_output && run.run.log.is_some() {
-        say("its output was kept, and has been cleared since");
+        say("its output was stored, but has been deleted since");
     } else if no_output && run.run.label.is_some() {
         say(
             "it has no output: its command did not start, or wrote to a terminal, or --no-log was given",
@@ -124,11 +122,11 @@ fn untold(inspection: &Inspection, run: &RunStory, no_output: bool) -> Vec<Strin
     }
     if !inspection.is_at_home() {
         say(
-            "this is a copy: who is alive, and who holds what now, can be told only where it was written",
+            "this is a copy: running processes and lock holders are known only where it was written",
         );
     }
     if run.end == End::Unknown {
-        say("whether the run had ended when the copy was made is not known");
+        say("it is unknown whether the run had ended when the copy was made");
     }
     why
 }

@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::page::{self, Past, Subject, Wanted};
 use crate::session::Session;
 
-/// What of history is on the page of one run.
+/// The part of history on the page of one run.
 const WANTED: Wanted = Wanted {
     runs: 200,
     txns: 5_000,
@@ -22,7 +22,7 @@ pub(crate) struct Page<'a> {
 }
 
 impl<'a> Page<'a> {
-    /// Reads what happened around the run.
+    /// Reads history around the run.
     pub(crate) fn read(
         session: &'a Session,
         inspection: &Inspection,

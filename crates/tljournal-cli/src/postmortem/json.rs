@@ -5,7 +5,7 @@ use super::report::{HoldStory, Report, RunStory, Tail, TxnStory, WaitStory};
 use crate::commands::views::{run_json, txn_json, voucher_json};
 use crate::time::exact;
 
-/// Everything that was found.
+/// The whole report.
 pub(crate) fn as_json(report: &Report) -> Value {
     let kept = report.kept.iter().map(|kept| {
         json!({"txn": kept.txn, "path": kept.path, "bytes": kept.bytes, "staged": kept.staged})
@@ -58,7 +58,7 @@ fn txn(story: &TxnStory) -> Value {
     let changes = story.changes.iter();
     let changes = changes.map(|(op, path)| json!({"op": op, "path": path}));
     let mut value = txn_json(&story.txn);
-    // It is the run that this is told of.
+    // The run is the subject of this object.
     value["run"] = story.txn.run.number.into();
     value["changes"] = changes.collect();
     value["changes_count"] = story.changes_count.into();

@@ -1,13 +1,13 @@
-//! Who held what, and who waited for it.
+//! Lock holders and waiters.
 
 use tljournal::{EventKind, EventRecord, Timestamp};
 
 use super::report::{HoldStory, RunStory, WaitStory};
 
-/// What is recorded of the lock under which changes are put in place.
+/// The recorded name of the commit lock.
 const COMMIT: &str = "lock/commit";
 
-/// Whether an event tells of a lock: then it is told as a wait or a hold.
+/// Whether an event is about a lock: then it is shown as a wait or a hold.
 pub(super) fn is_of_lock(event: &EventRecord) -> bool {
     matches!(
         event.kind,
@@ -19,7 +19,7 @@ pub(super) fn is_of_lock(event: &EventRecord) -> bool {
     )
 }
 
-/// The waits and holds that the events of one run tell of, in order.
+/// The waits and holds from the events of one run, in order.
 pub(super) fn of(events: &[EventRecord]) -> (Vec<WaitStory>, Vec<HoldStory>) {
     let (mut waits, mut holds): (Vec<WaitStory>, Vec<HoldStory>) = Default::default();
     for event in events {
@@ -59,7 +59,7 @@ pub(super) fn of(events: &[EventRecord]) -> (Vec<WaitStory>, Vec<HoldStory>) {
     (waits, holds)
 }
 
-/// Names, among the others, those who held what a run waited for, and those who waited for what it held.
+/// Finds the runs that held what a run waited for, and those that waited for what it held.
 pub(super) fn connect(run: &mut RunStory, others: &[RunStory]) {
     let end = run.ended_at();
     for wait in &mut run.waits {
@@ -85,7 +85,7 @@ pub(super) fn connect(run: &mut RunStory, others: &[RunStory]) {
     }
 }
 
-/// Whether a run held something at a moment.
+/// Whether a run held something at a time.
 fn held(run: &RunStory, what: &str, at: Timestamp) -> bool {
     let moment = (at, Some(at));
     if what == COMMIT {
@@ -97,7 +97,7 @@ fn held(run: &RunStory, what: &str, at: Timestamp) -> bool {
                 .is_some_and(|locked| overlap((locked, until), moment))
         });
     }
-    // Who populates a tree is known by the transaction that does.
+    // A run that populates a tree is recognized by its transaction.
     let populates = format!("populate {what}");
     let mut txns = run.txns.iter().filter(|story| story.txn.label == populates);
     let end = run.ended_at();
@@ -108,7 +108,7 @@ fn held(run: &RunStory, what: &str, at: Timestamp) -> bool {
     holds.any(|hold| overlap((hold.from, hold.until.or(end)), moment))
 }
 
-/// Whether two spans have a moment in common; one without an end goes on.
+/// Whether two spans overlap; one without an end continues.
 fn overlap(one: (Timestamp, Option<Timestamp>), other: (Timestamp, Option<Timestamp>)) -> bool {
     let before = |end: Option<Timestamp>, begin| end.is_some_and(|end| end < begin);
     !before(one.1, other.0) && !before(other.1, one.0)

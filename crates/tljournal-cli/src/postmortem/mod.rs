@@ -1,7 +1,7 @@
-//! What is told of a run that went wrong.
+//! The report about a run that failed or was killed.
 //!
-//! `gather` looks everything up, once: `runs` what runs did, `locks` who waited for whom, `project` what has become
-//! of what the run left, `next` what to do. `text`, `json`, `html` and `bundle` only write down what was found, and so may others.
+//! `gather` collects all facts, once: `runs` what runs did, `locks` waits and holders, `project` what became of the
+//! run's changes, `next` what to do. `text`, `json`, `html` and `bundle` only format the result.
 
 mod bundle;
 mod draw;

@@ -7,10 +7,10 @@ use crate::ending::End;
 use crate::session::Session;
 use crate::text::quoted;
 
-/// How many steps are worth following.
+/// The largest number of steps.
 const STEPS_MAX: usize = 6;
 
-/// The steps that help, the most urgent first.
+/// The useful steps, most urgent first.
 pub(super) fn steps(session: &Session, report: &Report) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut add = |command: String, why: &str| {
@@ -30,14 +30,14 @@ pub(super) fn steps(session: &Session, report: &Report) -> Vec<Step> {
         add(own(format!("show {txn}")), "why it is stuck");
         add(
             own("fsck".to_owned()),
-            "what is damaged, and what can be mended",
+            "what is damaged, and what can be repaired",
         );
     }
     let left = in_state(&[TxnState::Staging, TxnState::Committed, TxnState::Aborting]).is_some();
     if report.at_home && story.end == End::SeenDead {
         let why = match left {
-            true => "finishes what it had committed, and takes the rest back",
-            false => "records that it is dead",
+            true => "finishes its committed transactions, and rolls back the others",
+            false => "records that it was killed",
         };
         add(own("recover".to_owned()), why);
     }
@@ -77,7 +77,7 @@ pub(super) fn steps(session: &Session, report: &Report) -> Vec<Step> {
             ),
             None => add(
                 own(format!("blame {path}")),
-                "who wrote what somebody has changed since",
+                "who wrote what has been changed since",
             ),
         }
     }

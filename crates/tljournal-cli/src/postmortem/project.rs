@@ -1,4 +1,4 @@
-//! What has become of what a run left.
+//! What became of a run's changes.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,14 @@ use crate::failure::Failure;
 use crate::session::Session;
 use crate::text::count;
 
-/// How many paths are looked at.
+/// The largest number of paths compared.
 const PATHS_MAX: usize = 100;
-/// How many differences of one tree are named.
+/// The largest number of differences shown for one tree.
 const NAMED_MAX: usize = 2;
-/// How much of a log is looked at.
+/// How much of a log is read.
 const LOG_BYTES_MAX: u64 = 64 << 10;
 
-/// What is not any more as a run left it; and whether there may be more.
+/// What has changed since a run; and whether there may be more.
 pub(super) fn differences(
     inspection: &Inspection,
     run: &RunStory,
@@ -42,7 +42,7 @@ fn difference(
     path: &str,
     txn: i64,
 ) -> Result<Option<Difference>, Failure> {
-    // A home elsewhere has paths that cannot be asked for from here.
+    // Paths in a home outside of the root cannot be queried from here.
     let Ok(rel) = RelPath::new(path) else {
         return Ok(None);
     };
@@ -57,7 +57,7 @@ fn difference(
     if latest.txn.number > txn {
         let what = match (&latest.left, latest.op) {
             (None, _) => "removed since",
-            (Some(_), Op::Adopt) => "replaced by somebody, and adopted since",
+            (Some(_), Op::Adopt) => "replaced by another program, and adopted since",
             (Some(_), _) => "replaced since",
         };
         return Ok(Some(differs(Some(latest.txn), what.to_owned())));
@@ -83,12 +83,12 @@ fn difference(
             }
             named.join(", ")
         }
-        Err(error) => format!("cannot be looked at: {error}"),
+        Err(error) => format!("cannot be read: {error}"),
     };
     Ok(Some(differs(None, what)))
 }
 
-/// What lies there still of the transactions of a run.
+/// The content of a run's transactions that is still on disk.
 pub(super) fn kept(
     session: &Session,
     inspection: &Inspection,
@@ -135,12 +135,12 @@ pub(super) fn output(
     Ok(Vec::new())
 }
 
-/// The last lines of a log, without what is for terminals only; and whether there are more.
+/// The last lines of a log, without terminal control; and whether there are more.
 fn last_lines(bytes: &[u8], most: usize) -> (Vec<String>, bool) {
     let text = String::from_utf8_lossy(bytes);
     let text = anstream::adapter::strip_str(&text).to_string();
     let shown = |line: &str| {
-        // What was written over is not there for whoever watched.
+        // Overwritten text was not visible on the terminal.
         let line = line.trim_end_matches('\r');
         line.rsplit('\r').next().unwrap_or_default().to_owned()
     };
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_lines_are_as_a_terminal_would_show_them() {
+    fn the_last_lines_are_shown_as_on_a_terminal() {
         let log = b"a\nb\x1b[31mred\x1b[0m\r\n10%\r20%\r100%\nend";
         let (lines, cut) = last_lines(log, 3);
         assert_eq!(

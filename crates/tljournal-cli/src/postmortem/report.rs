@@ -1,34 +1,34 @@
 use crate::ending::End;
 use tljournal::{EventRecord, RunRecord, Timestamp, TxnRecord, Voucher};
 
-/// All that is told of a run that went wrong.
+/// The report about a run that failed or was killed.
 #[derive(Debug)]
 pub(crate) struct Report {
-    /// The journal's home, as the user knows it.
+    /// The path of the journal's home.
     pub(crate) home: String,
-    /// Whether it is where it was written, and not a copy.
+    /// Whether it is the original, not a copy.
     pub(crate) at_home: bool,
-    /// When it was looked at.
+    /// When it was made.
     pub(crate) made_at: Timestamp,
-    /// The run itself.
+    /// The run.
     pub(crate) run: RunStory,
-    /// The runs that it was started by, the outermost first; those that have a row.
+    /// The runs around it, outermost first, as far as they have rows.
     pub(crate) parents: Vec<RunStory>,
-    /// Other runs that lived at that time, in the order in which they began; those that it started too.
+    /// Concurrent runs by their start, including those that it started.
     pub(crate) neighbours: Vec<RunStory>,
-    /// Whether there were more of them than are told.
+    /// Whether some are omitted.
     pub(crate) more_neighbours: bool,
     /// The ends of the logs of its output.
     pub(crate) output: Vec<Tail>,
-    /// What is not any more as the run left it.
+    /// What has changed since the run.
     pub(crate) differences: Vec<Difference>,
-    /// Whether there are more of them than are told.
+    /// Whether some are omitted.
     pub(crate) more_differences: bool,
-    /// What it vouched for.
+    /// Its claims.
     pub(crate) tags: Vec<Voucher>,
-    /// What lies there still of its transactions.
+    /// Content of its transactions that is still on disk.
     pub(crate) kept: Vec<Kept>,
-    /// What cannot be told here, and why.
+    /// What is unknown here, and why.
     pub(crate) untold: Vec<String>,
     /// What to do next.
     pub(crate) next: Vec<Step>,
@@ -39,17 +39,17 @@ pub(crate) struct Report {
 pub(crate) struct RunStory {
     pub(crate) run: RunRecord,
     pub(crate) end: End,
-    /// The last time at which it is known to have lived.
+    /// Its last known activity.
     pub(crate) last_seen: Timestamp,
-    /// Its transactions, in the order in which they began.
+    /// Its transactions, by their start.
     pub(crate) txns: Vec<TxnStory>,
-    /// How many more there are, which began before these.
+    /// Whether earlier ones are omitted.
     pub(crate) more_txns: bool,
-    /// What it waited for, for a second or longer.
+    /// Its waits of a second or longer.
     pub(crate) waits: Vec<WaitStory>,
-    /// The locks that it held.
+    /// The locks it held.
     pub(crate) holds: Vec<HoldStory>,
-    /// What else happened to it, in order.
+    /// Its other events, in order.
     pub(crate) events: Vec<EventRecord>,
 }
 
@@ -57,10 +57,9 @@ pub(crate) struct RunStory {
 #[derive(Debug)]
 pub(crate) struct TxnStory {
     pub(crate) txn: TxnRecord,
-    /// What it did, and the paths that it changed, as the user knows them: the first of them. Those of other
-    /// runs are not looked up.
+    /// The first of its operations and paths, as the user knows them. Empty for other runs.
     pub(crate) changes: Vec<(String, String)>,
-    /// How many there are.
+    /// The number of changes.
     pub(crate) changes_count: usize,
 }
 
@@ -70,13 +69,13 @@ pub(crate) struct WaitStory {
     /// A named lock, a lock file, a tree, or `lock/commit`.
     pub(crate) what: String,
     pub(crate) from: Timestamp,
-    /// `None` if the run ended before the wait.
+    /// `None` if the run ended during the wait.
     pub(crate) until: Option<Timestamp>,
-    /// Whether it was for nothing.
+    /// Whether it was given up.
     pub(crate) gave_up: bool,
-    /// Who was waited for, as was seen then.
+    /// The holder as it was seen then.
     pub(crate) holder: Option<String>,
-    /// The runs that are known to have held it at that time.
+    /// The runs known to have held it at that time.
     pub(crate) holders: Vec<i64>,
 }
 
@@ -85,7 +84,7 @@ pub(crate) struct WaitStory {
 pub(crate) struct HoldStory {
     /// A named lock or a lock file.
     pub(crate) what: String,
-    /// How, and for what.
+    /// The mode and purpose.
     pub(crate) detail: String,
     pub(crate) from: Timestamp,
     /// `None` if it was held until the run ended.
@@ -97,38 +96,38 @@ pub(crate) struct HoldStory {
 /// The end of a log.
 #[derive(Debug)]
 pub(crate) struct Tail {
-    /// The run whose output it is: this one, or the nearest around it that has a log.
+    /// The run of the output: this one, or the nearest around it with a log.
     pub(crate) run: i64,
-    /// Where it is.
+    /// Its path.
     pub(crate) path: String,
     pub(crate) lines: Vec<String>,
-    /// Whether more comes before.
+    /// Whether earlier lines are omitted.
     pub(crate) cut: bool,
 }
 
-/// Something that is not any more as the run left it.
+/// Something that has changed since the run.
 #[derive(Debug)]
 pub(crate) struct Difference {
     pub(crate) path: String,
-    /// The transaction that changed it since, if the journal knows of one.
+    /// The transaction that changed it, if there is one.
     pub(crate) by: Option<TxnRecord>,
-    /// What is different.
+    /// The difference.
     pub(crate) what: String,
 }
 
-/// What lies there still of a transaction.
+/// Content of a transaction that is still on disk.
 #[derive(Debug)]
 pub(crate) struct Kept {
     pub(crate) txn: i64,
-    /// Where.
+    /// Its path.
     pub(crate) path: String,
-    /// How much, if that is known.
+    /// Its size, if known.
     pub(crate) bytes: Option<u64>,
-    /// What it had staged when it was given up; else what it replaced.
+    /// Whether it was staged when the transaction was given up; otherwise it was replaced.
     pub(crate) staged: bool,
 }
 
-/// Something to do next.
+/// A suggested next step.
 #[derive(Debug)]
 pub(crate) struct Step {
     pub(crate) command: String,
@@ -136,7 +135,7 @@ pub(crate) struct Step {
 }
 
 impl RunStory {
-    /// When it ended; of one that said nothing, when it was last seen.
+    /// When it ended; for a killed run its last activity.
     pub(crate) fn ended_at(&self) -> Option<Timestamp> {
         match self.end {
             End::Alive => None,

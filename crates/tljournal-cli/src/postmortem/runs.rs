@@ -12,23 +12,23 @@ use crate::ending::End;
 use crate::failure::Failure;
 use crate::session::Session;
 
-/// How many transactions of one run are told.
+/// The number of transactions shown for a run.
 const TXNS_MAX: u32 = 50;
-/// How many events of one run are looked at.
+/// The number of events read for a run.
 const EVENTS_MAX: u32 = 1000;
-/// How many of the paths that a transaction changed are told.
+/// The number of changed paths shown for a transaction.
 const PATHS_MAX: usize = 20;
-/// How many runs without an end are looked at.
+/// The number of runs without an end that are read.
 const OPEN_MAX: u32 = 100;
 
-/// The latest run that failed, was killed, or ended without a word.
+/// The latest run that failed or was killed.
 pub(crate) fn latest_that_went_wrong(
     inspection: &Inspection,
 ) -> Result<Option<RunRecord>, Failure> {
     Ok(that_went_wrong(inspection, 1)?.into_iter().next())
 }
 
-/// The latest of such runs, the latest first.
+/// The latest such runs, latest first.
 pub(crate) fn that_went_wrong(
     inspection: &Inspection,
     limit: u32,
@@ -49,7 +49,7 @@ pub(crate) fn that_went_wrong(
     Ok(found)
 }
 
-/// A run with what it did; with the paths that it changed, if those are to be shown.
+/// A run with what it did; with changed paths if they are shown.
 pub(super) fn story(
     inspection: &Inspection,
     run: RunRecord,
@@ -114,7 +114,7 @@ fn txn_story(
     })
 }
 
-/// The last trace of a run's life, by what it did and wrote itself.
+/// The last activity of a run, from its own records.
 fn last_seen(
     inspection: &Inspection,
     run: &RunRecord,
@@ -123,7 +123,7 @@ fn last_seen(
 ) -> Result<Timestamp, Failure> {
     let mut seen = vec![run.started_at];
     for TxnStory { txn, .. } in txns {
-        // When it ended somebody else may have said, much later.
+        // The end may have been recorded by another process, much later.
         seen.extend(
             [
                 Some(txn.began_at),
@@ -137,12 +137,12 @@ fn last_seen(
     }
     let own = events.iter().filter(|event| locks::is_of_lock(event));
     seen.extend(own.map(|event| match event.kind == EventKind::Waiting {
-        // It was recorded when it had waited for so long.
+        // It was recorded after waiting this long.
         true => Timestamp::new(event.at.secs() + 1, event.at.nanos()),
         false => event.at,
     }));
     for end in inspection.log_ends(run.id, 0)? {
-        // In a copy it may be the time of the copying.
+        // In a copy it may be the time of copying.
         let found = run.ended_at.is_none_or(|ended| end.written_at <= ended);
         seen.extend((found && end.written_at >= run.started_at).then_some(end.written_at));
     }

@@ -14,7 +14,7 @@ use crate::terminal::Terminal;
 use crate::text::{bytes, clean, count};
 use crate::time::{clock, short, took};
 
-/// How many of a kind are told; the rest is counted.
+/// How many of each kind are shown; the rest is counted.
 const TXNS_MAX: usize = 5;
 const LOCKS_MAX: usize = 5;
 const EVENTS_MAX: usize = 3;
@@ -160,7 +160,7 @@ fn transactions(sheet: &mut Sheet<'_>, report: &Report) -> io::Result<()> {
     Ok(())
 }
 
-/// What there is to say of a transaction beside its state.
+/// Further facts about a transaction.
 fn detail(story: &TxnStory, ended: tljournal::Timestamp) -> String {
     let txn = &story.txn;
     let mut said = match (txn.commit_no, txn.state) {
@@ -171,7 +171,7 @@ fn detail(story: &TxnStory, ended: tljournal::Timestamp) -> String {
             took(txn.began_at, ended)
         ),
         (Some(_), TxnState::Committed | TxnState::Aborting) => {
-            "committed, and not in place yet".to_owned()
+            "committed, but not in place yet".to_owned()
         }
         (Some(_), _) => {
             let until = txn.committed_at.or(txn.ended_at).unwrap_or(txn.began_at);
@@ -214,7 +214,7 @@ fn waited(wait: &WaitStory, report: &Report, ended: tljournal::Timestamp) -> Str
     let until = match (wait.until, wait.gave_up) {
         (Some(until), false) => format!("{} for {}", clock(wait.from), took(wait.from, until)),
         (Some(until), true) => format!(
-            "{} for {}, in vain",
+            "{} for {}, gave up",
             clock(wait.from),
             took(wait.from, until)
         ),
@@ -224,7 +224,7 @@ fn waited(wait: &WaitStory, report: &Report, ended: tljournal::Timestamp) -> Str
                 let length = took(wait.from, ended);
                 format!("from {} until its end, {length}", clock(wait.from))
             }
-            _ => format!("since {}, and still when it died", clock(wait.from)),
+            _ => format!("since {}, until it was killed", clock(wait.from)),
         },
     };
     let mut said = format!("for `{}`, {until}", wait.what);
@@ -324,7 +324,7 @@ fn meanwhile(sheet: &mut Sheet<'_>, report: &Report) -> io::Result<()> {
     }
 }
 
-/// What has become of what the run left.
+/// What became of the run's changes.
 fn now(sheet: &mut Sheet<'_>, report: &Report) -> io::Result<()> {
     if report.differences.is_empty() && report.tags.is_empty() && report.kept.is_empty() {
         return Ok(());
@@ -337,8 +337,8 @@ fn now(sheet: &mut Sheet<'_>, report: &Report) -> io::Result<()> {
     for tag in report.tags.iter().take(TAGS_MAX) {
         let worth = match (&tag.revoked, tag.alive) {
             (Some(why), _) => format!("revoked: {why}"),
-            (None, true) => "may be relied on".to_owned(),
-            (None, false) => "worth nothing since its run has ended".to_owned(),
+            (None, true) => "valid".to_owned(),
+            (None, false) => "not valid, because its run has ended".to_owned(),
         };
         sheet.wrapped("tag", WARN, &format!("`{}`, {worth}", tag.path))?;
     }

@@ -124,7 +124,7 @@ fn hostile_descriptions_change_nothing() {
 }
 
 #[test]
-fn a_description_has_a_largest_size() {
+fn the_size_of_a_description_is_limited() {
     let project = Project::new();
     let file = fs::File::create(project.at("huge")).unwrap();
     file.set_len((64 << 20) + 1).unwrap();
@@ -134,7 +134,7 @@ fn a_description_has_a_largest_size() {
 }
 
 #[test]
-fn a_conflict_in_the_last_change_leaves_the_first_undone() {
+fn a_conflict_in_the_last_change_prevents_the_first() {
     let project = Project::new();
     project.write("build/there", "x");
     project.write("d", r#"{"changes": [{"put": "build/a", "content": "x"}, {"remove": "build/there", "expect": "absent"}]}"#);

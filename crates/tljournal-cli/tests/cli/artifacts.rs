@@ -1,4 +1,4 @@
-//! What was built, as shell tasks publish and clean it.
+//! Publishing and cleaning artifacts from shell tasks.
 
 use crate::world::Project;
 
@@ -46,7 +46,7 @@ fn a_set_is_published_from_a_directory_or_by_name() {
 }
 
 #[test]
-fn a_clean_says_what_it_did() {
+fn a_clean_reports_what_it_did() {
     let project = Project::new();
     project.write("build/rpms/bash/a", "x");
     project.write("build/kits/core/a", "x");

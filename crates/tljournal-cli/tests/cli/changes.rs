@@ -68,7 +68,7 @@ fn put_reads_more_than_a_mebibyte_from_standard_input() {
 }
 
 #[test]
-fn g4_what_is_there_already_is_not_touched() {
+fn g4_unchanged_content_is_not_touched() {
     let project = Project::new();
     project.write("from", "hello");
     let put = ["put", "build/a", "--from", "from"];
@@ -183,7 +183,7 @@ fn the_territory_bounds_what_may_be_changed() {
 }
 
 #[test]
-fn what_is_never_to_be_kept_can_be_named() {
+fn paths_can_be_excluded_from_being_kept() {
     let project = Project::new();
     let put = |path: &str, more: &[&str]| {
         for content in ["old", "new"] {

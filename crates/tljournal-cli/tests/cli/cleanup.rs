@@ -1,5 +1,5 @@
-//! G12: what is over and cannot be cleared away keeps nobody from working. Every obstacle, wherever it may lie, for
-//! its owner and for root; then every kind of command.
+//! G12: leftovers that cannot be deleted never block other commands. Every obstacle, in every place, for its owner
+//! and for root; then every kind of command.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -11,10 +11,10 @@ use std::process::Command;
 
 use crate::obstacles::{OBSTACLES, Obstacle, Place, USER, is_root};
 
-/// What no transaction is called.
+/// The id of no transaction.
 const ORPHAN: &str = "01a22c6c-0ddc-74c9-b8da-2b21d0566229";
 
-/// Each obstacle for each user.
+/// Runs `check` for each obstacle and user.
 fn every(check: impl Fn(Obstacle, u32)) {
     if !is_root() {
         return;
@@ -26,7 +26,7 @@ fn every(check: impl Fn(Obstacle, u32)) {
     }
 }
 
-/// Deletes what is left behind by the command that the finding names, and makes sure that nothing is left then.
+/// Runs the command from the finding, which must delete the leftover completely.
 fn clear_by_hand(place: &Place, obstacle: Obstacle, story: &str) {
     let found = place.findings("left-behind");
     assert_eq!(
@@ -39,7 +39,7 @@ fn clear_by_hand(place: &Place, obstacle: Obstacle, story: &str) {
     };
     let path = finding["path"].as_str().unwrap();
     assert!(path.starts_with("build/.state/"), "{story}: {finding}");
-    assert_eq!(place.events(), 1, "{story}: told more or less than once");
+    assert_eq!(place.events(), 1, "{story}: not reported exactly once");
     let advice = finding["advice"].as_str().unwrap();
     assert!(advice.contains(obstacle.words()), "{story}: {advice}");
     let command = advice.trim_matches('`').replace("sudo ", "");
@@ -50,7 +50,7 @@ fn clear_by_hand(place: &Place, obstacle: Obstacle, story: &str) {
 }
 
 #[test]
-fn g12_what_is_removed_with_an_obstacle_in_it_stops_nothing() {
+fn g12_an_obstacle_in_removed_content_blocks_nothing() {
     every(|obstacle, uid| {
         let (place, story) = (Place::of(uid), format!("{obstacle:?} removed by {uid}"));
         place.write("build/x/f", "own");
@@ -71,7 +71,7 @@ fn g12_what_is_removed_with_an_obstacle_in_it_stops_nothing() {
 }
 
 #[test]
-fn g12_what_is_replaced_with_an_obstacle_in_it_stops_nothing() {
+fn g12_an_obstacle_in_replaced_content_blocks_nothing() {
     every(|obstacle, uid| {
         let (place, story) = (Place::of(uid), format!("{obstacle:?} replaced by {uid}"));
         place.write("new/f", "1");
@@ -90,13 +90,13 @@ fn g12_what_is_replaced_with_an_obstacle_in_it_stops_nothing() {
         place.works(&["tree", "install", "build/x", "--from", "new"]);
         assert_eq!(place.project.text("build/x/f"), "2", "{story}");
         place.all_work(&story);
-        // What somebody put into a tree is evidence, whatever it is.
+        // An addition to a tree is set aside, whatever it is.
         assert_eq!(place.findings("aside").len(), 1, "{story}");
     });
 }
 
 #[test]
-fn g12_an_orphan_with_an_obstacle_in_it_stops_nothing() {
+fn g12_an_obstacle_in_an_orphan_blocks_nothing() {
     every(|obstacle, uid| {
         let (place, story) = (
             Place::of(uid),
@@ -113,7 +113,7 @@ fn g12_an_orphan_with_an_obstacle_in_it_stops_nothing() {
 }
 
 #[test]
-fn g12_old_evidence_with_an_obstacle_in_it_displaces_no_new_one() {
+fn g12_an_obstacle_in_quarantine_does_not_displace_new_items() {
     every(|obstacle, uid| {
         let (place, story) = (
             Place::of(uid),
@@ -175,7 +175,7 @@ fn g12_the_command_that_a_finding_names_is_for_the_user_who_reads_it() {
     }
 }
 
-/// Something of every kind, in the place and with the name of what belongs there, or with another.
+/// Objects of every kind, in the place and with the name of a valid entry, or with another name.
 fn strays(dir: &Path, name: &[u8], uid: u32) -> Vec<PathBuf> {
     let kinds = [
         "file",
@@ -189,7 +189,7 @@ fn strays(dir: &Path, name: &[u8], uid: u32) -> Vec<PathBuf> {
     let mut made = Vec::new();
     for (n, kind) in kinds.into_iter().enumerate() {
         let name: Vec<u8> = match name {
-            // The last digit tells them apart.
+            // The last digit makes them unique.
             id if id == ORPHAN.as_bytes() => [&id[..35], n.to_string().as_bytes()].concat(),
             name => [name, kind.as_bytes()].concat(),
         };
@@ -216,7 +216,7 @@ fn strays(dir: &Path, name: &[u8], uid: u32) -> Vec<PathBuf> {
 }
 
 #[test]
-fn g12_strays_of_every_kind_among_the_journals_own_files_stop_nothing() {
+fn g12_strays_of_every_kind_among_the_journals_own_files_block_nothing() {
     if !is_root() {
         return;
     }

@@ -1,4 +1,4 @@
-//! G12, G9: what is kept whatever lies in it, evidence on another filesystem, and names that are long.
+//! G12, G9: retained content of any kind, quarantine of content on another filesystem, and long names.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -11,15 +11,15 @@ use std::process::Command;
 use crate::obstacles::{Obstacle, Place, USER, is_root};
 use crate::world::Project;
 
-/// All that holds these words, below a directory.
+/// The files below a directory that contain these words.
 fn holding(dir: &Path, words: &str) -> String {
     let found = Command::new("grep").args(["-rl", words]).arg(dir).output();
     String::from_utf8_lossy(&found.unwrap().stdout).into_owned()
 }
 
-/// A directory with a socket in it was deleted with all that was in it.
+/// A directory with a socket in it was deleted with all its content.
 #[test]
-fn g9_a_directory_with_what_no_tree_can_hold_is_kept_and_what_can_come_back_does() {
+fn g9_a_directory_with_unsupported_entries_is_kept_and_restored_without_them() {
     let project = Project::new();
     project.write("build/x/f", "content");
     project.write("build/x/sub/g", "more");
@@ -76,7 +76,7 @@ fn g13_keys_in_what_their_owner_closed_are_not_kept() {
     }
 }
 
-/// The name of what is set aside repeats the old one, and was too long then.
+/// The name of a quarantined item repeats the old one, and was too long then.
 #[test]
 fn g12_edits_of_files_with_the_longest_names_are_set_aside() {
     let project = Project::new();
@@ -93,7 +93,7 @@ fn g12_edits_of_files_with_the_longest_names_are_set_aside() {
     }
 }
 
-/// A tree on another filesystem, in which something was put that is evidence now.
+/// A tree on another filesystem with an addition that must be set aside.
 fn beside(obstacle: Obstacle, uid: u32) -> Option<Place> {
     let place = Place::of(uid);
     let other = place.make_dir("build/o");
@@ -114,7 +114,7 @@ fn beside(obstacle: Obstacle, uid: u32) -> Option<Place> {
     planted.then_some(place)
 }
 
-/// How many things are aside, and whether they are whole: a copy that is not has a name of its own.
+/// The number of complete quarantined items: an incomplete copy has a different name.
 fn aside(place: &Place) -> usize {
     let names = fs::read_dir(place.at("build/.state/aside")).unwrap();
     let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
@@ -124,7 +124,7 @@ fn aside(place: &Place) -> usize {
 }
 
 #[test]
-fn g12_evidence_on_another_filesystem_is_copied_whole_or_stays_and_stops_nothing() {
+fn g12_content_on_another_filesystem_is_copied_completely_or_stays() {
     if !is_root() {
         return;
     }
@@ -170,7 +170,7 @@ fn g12_evidence_on_another_filesystem_is_copied_whole_or_stays_and_stops_nothing
                 left[0]["actual"].as_str().unwrap().contains("build/o"),
                 "{story}: {left:?}"
             );
-            // Once it can be read it is copied.
+            // Once it is readable it is copied.
             let open = ["-R", "u+rwX"];
             let own = [format!("{uid}:{uid}")];
             let run = |program: &str, args: &[&str]| {
@@ -188,9 +188,9 @@ fn g12_evidence_on_another_filesystem_is_copied_whole_or_stays_and_stops_nothing
     }
 }
 
-/// Its filesystem cannot be written, or is not there, any more.
+/// Its filesystem is read-only or no longer mounted.
 #[test]
-fn g12_evidence_on_a_filesystem_that_is_read_only_or_gone_stops_nothing() {
+fn g12_content_on_a_read_only_or_missing_filesystem_blocks_nothing() {
     if !is_root() {
         return;
     }

@@ -1,4 +1,4 @@
-//! Every reading command works on what somebody brings from elsewhere, and changes nothing of it.
+//! Every reading command works on copies from other machines, and does not change them.
 
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -21,7 +21,7 @@ const READING: [(&[&str], &[i32]); 26] = [
     (&["diff", "2"], &[0]),
     (&["diff", "4", "--json"], &[0]),
     (&["blame", "build/a"], &[0]),
-    // A database alone has nothing that is kept.
+    // A database alone has no retained content.
     (&["undo", "4", "--dry-run"], &[0, 3]),
     (&["undo", "2", "--dry-run", "--force", "--json"], &[0, 3]),
     (
@@ -35,7 +35,7 @@ const READING: [(&[&str], &[i32]); 26] = [
     (&["tree", "verify", "build/tools"], &[0, 5]),
     (&["tree", "verify", "build/tools", "--full"], &[0, 5]),
     (&["tag", "list"], &[0]),
-    // What is missing beside a database alone is damage.
+    // A missing `.state` next to the database is damage.
     (&["fsck", "--quick"], &[0, 4]),
     (&["fsck"], &[0, 4]),
     (&["fsck", "--full", "--json"], &[0, 4]),
@@ -45,7 +45,7 @@ const READING: [(&[&str], &[i32]); 26] = [
     (&["export", "--format", "jsonl"], &[0]),
 ];
 
-/// A project with something of everything, its latest transactions in the log of the database only.
+/// A project with files of every kind, whose latest transactions are only in the log of the database.
 fn project() -> (Project, Journal) {
     let project = Project::new();
     for content in ["one\n", "two\n"] {
@@ -87,7 +87,7 @@ fn all_work(
     for (args, may_be) in READING {
         let told = run(args);
         assert!(may_be.contains(&told.code), "{what}, {args:?}: {told:?}");
-        // A database alone has nothing that is kept, and other modes are somebody's edit.
+        // A database alone has no retained content, and changed modes count as edits.
         let may_refuse = matches!(what, "alone" | "without permission");
         assert!(told.code != 3 || may_refuse, "{what}, {args:?}: {told:?}");
         assert!(!told.err.contains("panicked"), "{what}, {args:?}: {told:?}");
@@ -126,7 +126,7 @@ fn g10_every_reading_command_works_on_copies_of_every_kind_and_changes_nothing()
 }
 
 #[test]
-fn g10_every_reading_command_works_where_nothing_may_be_written() {
+fn g10_every_reading_command_works_without_write_access() {
     let (project, _at_work) = project();
     let place = tempfile::tempdir().unwrap();
     let open: fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);
@@ -138,7 +138,7 @@ fn g10_every_reading_command_works_where_nothing_may_be_written() {
         .arg(&there)
         .status();
     assert!(locked.unwrap().success());
-    // Of another user, who may read.
+    // As another user with read access.
     let as_other = |args: &[&str]| {
         let mut command = command_in(&there, args);
         if rustix::process::geteuid().is_root() {
@@ -147,7 +147,7 @@ fn g10_every_reading_command_works_where_nothing_may_be_written() {
         done(command.output().unwrap())
     };
     all_work("without permission", &there, &as_other, &|| listing(&there));
-    // And a mount that is read-only, of what is at work elsewhere.
+    // On a read-only mount of a project in use.
     let mounted: PathBuf = place.path().join("mounted");
     fs::create_dir(&mounted).unwrap();
     let (from, to) = (project.path().to_str().unwrap(), mounted.to_str().unwrap());
@@ -165,7 +165,7 @@ fn g10_every_reading_command_works_where_nothing_may_be_written() {
 }
 
 #[test]
-fn g10_a_database_alone_tells_what_it_knows() {
+fn g10_a_database_alone_is_readable() {
     let (project, at_work) = project();
     at_work.close().unwrap();
     let place = tempfile::tempdir().unwrap();
@@ -177,21 +177,21 @@ fn g10_a_database_alone_tells_what_it_knows() {
     .unwrap();
     let run = |args: &[&str]| done(command_in(place.path(), args).output().unwrap());
     all_work("alone", place.path(), &run, &|| listing(place.path()));
-    // What is told of the disk there is not taken for the truth about the project.
+    // The state of the disk there is not reported as the state of the project.
     let status = run(&["status", "--json"]).json();
     assert_eq!(status["at_home"], false);
 }
 
-/// One directory that may not be read kept everything else from being looked at, and was not named.
+/// One unreadable directory prevented the check of everything else, and was not named.
 #[test]
-fn what_may_not_be_read_is_a_finding_and_the_rest_is_checked() {
+fn an_unreadable_directory_is_a_finding_and_the_rest_is_checked() {
     if !rustix::process::geteuid().is_root() {
         return;
     }
     let (project, at_work) = project();
     at_work.close().unwrap();
     project.write("build/a", "an edit");
-    // The project is another user's, but for one directory of root.
+    // The project belongs to another user, except for one directory of root.
     let given = Command::new("chown")
         .args(["-R", "65534:65534"])
         .arg(project.path())

@@ -5,7 +5,7 @@ use crate::world::{Project, run_in};
 #[test]
 fn the_project_is_found_upward_by_its_journal() {
     let project = Project::new();
-    // A directory of the same name that has no journal does not hide the one that has.
+    // A directory with the home's name but without a journal does not hide the journal above.
     fs::create_dir_all(project.at("a/b/build")).unwrap();
     let done = run_in(&project.at("a/b"), &["put", "build/x"]);
     assert_eq!(done.code, 0, "{done:?}");
@@ -13,7 +13,7 @@ fn the_project_is_found_upward_by_its_journal() {
 }
 
 #[test]
-fn without_a_journal_the_nearest_home_is_taken() {
+fn without_a_journal_the_nearest_home_is_used() {
     let project = Project::bare();
     fs::create_dir_all(project.at("a/build")).unwrap();
     fs::create_dir_all(project.at("a/b")).unwrap();
@@ -26,7 +26,7 @@ fn without_a_journal_the_nearest_home_is_taken() {
 }
 
 #[test]
-fn nothing_found_says_how_to_begin() {
+fn without_a_project_the_error_says_how_to_start() {
     let project = Project::bare();
     let done = project.run(&["put", "build/x"]);
     assert_eq!(done.code, 2, "{done:?}");

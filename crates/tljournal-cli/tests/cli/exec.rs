@@ -13,8 +13,8 @@ fn the_exit_code_of_the_command_is_passed_on() {
         let said = match code {
             0 => String::new(),
             _ => format!(
-                "tljournal: note: the command was not successful (exited {code}); \
-                 look into it with: tljournal postmortem {run}\n"
+                "tljournal: note: the command failed (exited {code}); \
+                 investigate with: tljournal postmortem {run}\n"
             ),
         };
         assert_eq!((done.code, done.err), (code, said));
@@ -52,7 +52,7 @@ fn a_command_that_cannot_be_run_has_the_codes_of_timeout() {
 }
 
 #[test]
-fn what_is_wrong_with_tljournal_itself_is_125_and_never_2() {
+fn failures_of_tljournal_itself_are_125_and_never_2() {
     let project = Project::new();
     for args in [
         &["exec"][..],
@@ -79,7 +79,7 @@ fn what_is_wrong_with_tljournal_itself_is_125_and_never_2() {
 }
 
 #[test]
-fn a_run_tells_what_it_was_for_who_started_it_and_hides_secrets() {
+fn a_run_records_its_label_and_parent_without_secrets() {
     let project = Project::new();
     let script = format!("{TLJOURNAL} exec -- true && {TLJOURNAL} put build/x");
     project.ok(&["exec", "--label", "a task", "--", "sh", "-c", &script]);
@@ -99,7 +99,7 @@ fn a_run_tells_what_it_was_for_who_started_it_and_hides_secrets() {
 }
 
 #[test]
-fn the_row_of_a_run_is_there_before_its_command_starts() {
+fn the_row_of_a_run_exists_before_its_command_starts() {
     let project = Project::new();
     let running = project.holding(&["--label", "long"]);
     let runs = project.runs();
@@ -112,15 +112,15 @@ fn the_row_of_a_run_is_there_before_its_command_starts() {
 }
 
 #[test]
-fn the_command_starts_as_if_nobody_were_in_between() {
+fn the_command_starts_as_without_a_wrapper() {
     let project = Project::new();
     let seen = |command: &mut Command| {
         let done = done(command.current_dir(project.path()).output().unwrap());
         assert_eq!(done.code, 0, "{done:?}");
         done.out
     };
-    // Standard input is what it reads, signals have no mask and the dispositions that they had, SIGPIPE
-    // its default, and nothing is open but what holds the locks.
+    // Standard input is unchanged, signals have their original mask and dispositions, SIGPIPE its default, and only
+    // the descriptors that hold the locks are open.
     let look = "cat; grep -E '^Sig(Blk|Ign):' /proc/self/status; trap; umask; pwd; \
                 for fd in /proc/self/fd/*; do readlink $fd; done | grep -v -E 'pipe:|/proc|/log/'";
     let input = || std::fs::File::open(project.script("input", "some input\n")).unwrap();
@@ -141,7 +141,7 @@ fn the_command_starts_as_if_nobody_were_in_between() {
 }
 
 #[test]
-fn rubbish_in_the_variable_is_ignored_with_a_warning() {
+fn invalid_entries_of_the_variable_are_ignored_with_a_warning() {
     let project = Project::new();
     let mut command = project.command(&["exec", "--lock", "a", "--", "printenv", "TLJOURNAL_RUN"]);
     let done = done(
@@ -191,7 +191,7 @@ fn twenty_commands_with_one_lock_never_run_at_once() {
 }
 
 #[test]
-fn a_script_is_run_by_what_its_first_line_names() {
+fn a_script_is_run_by_its_interpreter() {
     let project = Project::new();
     let script = project.script("tool", "#!/bin/sh\necho $0 $1\n");
     std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();

@@ -1,9 +1,9 @@
-//! The process that a command's output goes through: it outlives the wrapper, and the wrapper outlives it.
+//! The process that copies a command's output: it outlives the wrapper, and the wrapper outlives it.
 
 use crate::running::{Running, signal};
 use crate::world::Project;
 
-/// The process that keeps the output for a wrapper.
+/// The keeper of a wrapper.
 fn keeper_of(wrapper: &Running) -> u32 {
     let parent = format!("PPid:\t{}", wrapper.pid());
     let processes = std::fs::read_dir("/proc").unwrap();
@@ -29,7 +29,7 @@ fn killing_the_wrapper_breaks_no_pipe_of_the_command() {
     wrapper.tell("go on\n");
     project.ok(&["exec", "--lock", "a", "--wait", "1m", "--", "true"]);
     assert!(project.has("done"));
-    // Both outputs go on to their end.
+    // Both outputs are copied to their ends.
     assert_eq!([wrapper.line(), wrapper.line()], ["two", ""]);
     assert_eq!([wrapper.warning(), wrapper.warning()], ["three", ""]);
     let logs = project.logs(&project.runs()[1]);
@@ -38,11 +38,11 @@ fn killing_the_wrapper_breaks_no_pipe_of_the_command() {
 }
 
 #[test]
-fn g6_the_keeper_holds_nothing_that_is_held_for_the_command() {
+fn g6_the_keeper_holds_no_lock_of_the_command() {
     let project = Project::new();
     project.fifo("gate");
     project.fifo("told");
-    // The daemon closes what it inherits but its output: only the keeper could still hold anything.
+    // The daemon closes all inherited descriptors except its output: only the keeper could still hold a lock.
     let daemon =
         "(exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; read x < gate; echo late; echo ok > told)";
     let script = format!("{daemon} < /dev/null & echo begun; read x");
@@ -63,14 +63,14 @@ fn g6_the_keeper_holds_nothing_that_is_held_for_the_command() {
 }
 
 #[test]
-fn a_daemon_that_stays_behind_goes_on_to_write_into_the_log() {
+fn a_daemon_continues_to_write_into_the_log() {
     let project = Project::new();
     project.fifo("gate");
     project.fifo("told");
-    // So much is written only if somebody reads it.
+    // This much is written only if the output is read.
     let daemon = "(read x < gate; echo late; head -c 1000000 /dev/zero; echo alive > told) &";
     let script = format!("{daemon} echo mine");
-    // This returns only when nobody has the outputs open any more.
+    // This returns only after the outputs are closed by all processes.
     let done = project.ok(&["exec", "--", "sh", "-c", &script]);
     assert_eq!(done.out, "mine\n");
     std::fs::write(project.at("gate"), "go on\n").unwrap();
@@ -80,7 +80,7 @@ fn a_daemon_that_stays_behind_goes_on_to_write_into_the_log() {
 }
 
 #[test]
-fn a_keeper_that_is_killed_is_missed() {
+fn a_killed_keeper_is_reported() {
     let project = Project::new();
     for (code, expected) in [(0, 125), (4, 4)] {
         let script = format!("echo begun; read x; exit {code}");
@@ -98,17 +98,17 @@ fn a_keeper_that_is_killed_is_missed() {
 }
 
 #[test]
-fn signals_that_the_keeper_hears_too_lose_no_output() {
+fn signals_that_also_reach_the_keeper_lose_no_output() {
     let project = Project::new();
     for name in ["INT", "QUIT", "TERM", "HUP"] {
-        // A shell that waits misses no signal, unlike one that is about to read.
+        // A shell in `wait` misses no signal, unlike one that is about to read.
         let script =
             format!("exec 3<&0; trap 'seq 5000; exit 9' {name}; cat <&3 & echo begun; wait");
         let mut command = project.command(&["exec", "--", "sh", "-c", &script]);
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut wrapper = Running::start(&mut command);
         assert_eq!(wrapper.line(), "begun");
-        // The keeper hears it before the command can write anything.
+        // The keeper receives it before the command writes anything.
         signal(keeper_of(&wrapper), name);
         wrapper.signal(name);
         for n in 1..=5000 {

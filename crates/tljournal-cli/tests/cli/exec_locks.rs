@@ -5,7 +5,7 @@ use crate::world::Project;
 
 const FREE: [&str; 2] = ["--", "true"];
 
-/// Whether a lock can be had at once.
+/// Whether a lock can be acquired without waiting.
 fn is_free(project: &Project, option: &str, lock: &str) -> bool {
     let done = project.run(&[&["exec", option, lock, "--no-wait"][..], &FREE].concat());
     assert!([0, 124].contains(&done.code), "{done:?}");
@@ -19,7 +19,7 @@ fn flock(project: &Project, args: &[&str]) -> Command {
 }
 
 #[test]
-fn a_lock_that_is_not_free_in_time_has_a_code_of_its_own_and_names_its_holder() {
+fn a_lock_timeout_has_its_own_exit_code_and_names_the_holder() {
     let project = Project::new();
     let holder = project.holding(&["--lock", "a", "--label", "the vendor task"]);
     for (options, code) in [
@@ -50,7 +50,7 @@ fn a_lock_that_is_not_free_in_time_has_a_code_of_its_own_and_names_its_holder() 
 }
 
 #[test]
-fn g10_a_waiter_is_told_who_holds_the_lock_for_what_and_since_when() {
+fn g10_a_waiter_sees_the_holder_its_purpose_and_the_duration() {
     let project = Project::new();
     let alone = project.holding(&["--lock", "a", "--label", "the vendor task"]);
     let sharing = project.holding(&["--lock", "b:shared"]);
@@ -71,7 +71,7 @@ fn g10_a_waiter_is_told_who_holds_the_lock_for_what_and_since_when() {
             "{said}"
         );
         assert!(said.contains(told), "{said}");
-        // Since when, or no longer than that.
+        // The duration of the hold, or an upper bound.
         assert!(said.ends_with(" s"), "{said}");
         // While it waits a signal ends it as usual.
         waiter.signal("TERM");
@@ -83,7 +83,7 @@ fn g10_a_waiter_is_told_who_holds_the_lock_for_what_and_since_when() {
 }
 
 #[test]
-fn sharers_share_and_keep_out_who_wants_it_alone() {
+fn shared_holders_exclude_an_exclusive_request() {
     let project = Project::new();
     let one = project.holding(&["--lock", "a:shared"]);
     let two = project.holding(&["--lock", "a:shared"]);
@@ -94,7 +94,7 @@ fn sharers_share_and_keep_out_who_wants_it_alone() {
 }
 
 #[test]
-fn what_an_ancestor_holds_is_borrowed_and_not_waited_for() {
+fn locks_of_an_ancestor_are_borrowed_without_waiting() {
     let project = Project::new();
     let nested = format!(
         "{TLJOURNAL} exec --lock a:shared --lock a --lock b:shared --lock-file lf --no-wait -- \
@@ -104,7 +104,7 @@ fn what_an_ancestor_holds_is_borrowed_and_not_waited_for() {
     let held = ["--lock", "a", "--lock", "b:shared", "--lock-file", "lf"];
     project.ok(&[&["exec"], &held[..], &["--", "sh", "-c", &nested]].concat());
     assert!(project.has("build/x"));
-    // Who only borrowed it has given nothing back.
+    // The borrower has not released it.
     let script = format!("{TLJOURNAL} exec --lock a -- true; echo held; read x; exit 0");
     let mut outer = project.start(&["exec", "--lock", "a", "--", "sh", "-c", &script]);
     assert_eq!(outer.line(), "held");
@@ -113,7 +113,7 @@ fn what_an_ancestor_holds_is_borrowed_and_not_waited_for() {
 }
 
 #[test]
-fn wanting_alone_what_an_ancestor_shares_is_refused_at_once() {
+fn an_exclusive_request_for_a_lock_that_an_ancestor_shares_is_refused() {
     let project = Project::new();
     for (option, shared, alone) in [
         ("--lock", "a:shared", "a"),
@@ -131,7 +131,7 @@ fn wanting_alone_what_an_ancestor_shares_is_refused_at_once() {
 }
 
 #[test]
-fn g6_locks_are_kept_when_the_wrapper_is_killed_and_its_command_lives() {
+fn g6_locks_are_kept_when_the_wrapper_is_killed_but_not_its_command() {
     let project = Project::new();
     let script =
         format!("echo held; read x; {TLJOURNAL} exec --lock a --no-wait -- touch borrowed; exit 0");
@@ -150,9 +150,9 @@ fn g6_locks_are_kept_when_the_wrapper_is_killed_and_its_command_lives() {
         runs.find(|run| run.label.as_deref() == Some("a task"))
             .unwrap()
     };
-    assert_eq!(run().ended_at, None, "its run lives on");
+    assert_eq!(run().ended_at, None, "its run is still running");
     drop(input);
-    // This one waits until the heirs have ended.
+    // This one waits until the processes that inherited the locks have ended.
     project.ok(&["exec", "--lock", "a", "--wait", "1m", "--", "true"]);
     assert!(
         project.has("borrowed"),
@@ -163,7 +163,7 @@ fn g6_locks_are_kept_when_the_wrapper_is_killed_and_its_command_lives() {
 }
 
 #[test]
-fn g6_locks_are_released_when_the_command_ends_whatever_it_leaves_behind() {
+fn g6_locks_are_released_when_the_command_ends_despite_its_daemons() {
     let project = Project::new();
     project.fifo("gate");
     let daemon = "sh -c 'echo started; read x < gate; echo $x > gate2' & exit 0";
@@ -174,7 +174,7 @@ fn g6_locks_are_released_when_the_command_ends_whatever_it_leaves_behind() {
     assert!(is_free(&project, "--lock", "b"));
     assert!(is_free(&project, "--lock-file", "lf"));
     assert_eq!(project.json(&["status"])["open_runs"], 0);
-    // The daemon lived all the time: it answers.
+    // The daemon was running all the time: it answers.
     std::fs::write(project.at("gate"), "alive\n").unwrap();
     assert_eq!(project.text("gate2"), "alive\n");
 }
@@ -212,7 +212,7 @@ fn a_lock_file_excludes_flock_and_is_excluded_by_it() {
             .success()
     );
     assert_eq!(sharer.end(), 0);
-    // A directory can be locked, and what somebody else put into a file stays.
+    // A directory can be locked, and the content of an existing file is not changed.
     project.write("theirs", "content");
     project.ok(&[
         "exec",
@@ -227,7 +227,7 @@ fn a_lock_file_excludes_flock_and_is_excluded_by_it() {
 }
 
 #[test]
-fn a_lock_file_that_was_replaced_meanwhile_is_locked_anew() {
+fn a_lock_file_that_was_replaced_meanwhile_is_locked_again() {
     let project = Project::new();
     let hold = ["lf", "sh", "-c", "echo held; read x"];
     let mut old = Running::start(&mut flock(&project, &hold));
@@ -248,9 +248,9 @@ fn a_lock_file_that_was_replaced_meanwhile_is_locked_anew() {
     assert!(project.has("ran"));
 }
 
-/// A run that holds `lock/db` would wait for itself, and one that closes the database drops its locks.
+/// A run that holds `lock/db` would wait for itself, and closing a file of the database drops its locks.
 #[test]
-fn the_files_of_the_journal_itself_are_no_lock_files() {
+fn the_files_of_the_journal_itself_are_refused_as_lock_files() {
     let project = Project::new();
     std::os::unix::fs::symlink("build/.state", project.at("way")).unwrap();
     for file in [
@@ -270,7 +270,7 @@ fn the_files_of_the_journal_itself_are_no_lock_files() {
 }
 
 #[test]
-fn one_file_by_two_names_and_one_lock_named_twice_are_taken_once() {
+fn one_file_by_two_names_and_one_lock_named_twice_are_locked_once() {
     let project = Project::new();
     project.write("sub/lf", "");
     std::os::unix::fs::symlink("sub/lf", project.at("link")).unwrap();
@@ -284,10 +284,10 @@ fn one_file_by_two_names_and_one_lock_named_twice_are_taken_once() {
     project.ok(&[&["exec"], &files[..], &locks, &FREE].concat());
 }
 
-/// Links to one file were sorted by their paths, and the command waited for itself: for a file with two
-/// names, and for a link to one that was still missing.
+/// Links to one file were sorted by their paths, so the command waited for itself: for a file with two names, and for
+/// a link to a missing file.
 #[test]
-fn two_names_of_one_lock_file_are_locked_once_also_before_it_is_made() {
+fn two_names_of_one_lock_file_are_locked_once_even_if_it_is_missing() {
     let project = Project::new();
     project.write("h1", "");
     std::fs::hard_link(project.at("h1"), project.at("h2")).unwrap();
@@ -299,10 +299,10 @@ fn two_names_of_one_lock_file_are_locked_once_also_before_it_is_made() {
     assert!(project.has("missing"));
 }
 
-/// Who waited for a lock below a build directory that was removed meanwhile got a lock on nothing, beside
-/// somebody who had it in the new one.
+/// A process that waited for a lock in a build directory that was removed meanwhile acquired a lock on a deleted
+/// file, at the same time as another process in the new directory.
 #[test]
-fn g6_a_lock_of_a_home_that_was_removed_meanwhile_is_not_had() {
+fn g6_a_lock_of_a_home_that_was_removed_meanwhile_is_refused() {
     let project = Project::new();
     let holder = project.holding(&["--lock", "a"]);
     let mut waiter = project.start(&["exec", "--lock", "a", "--", "touch", "ran"]);
@@ -321,9 +321,10 @@ fn g6_a_lock_of_a_home_that_was_removed_meanwhile_is_not_had() {
     assert!(!project.has("ran"));
 }
 
-/// Who waited for a lock whose file was removed meanwhile had it at the same time as whoever made it anew.
+/// A process that waited for a lock whose file was removed meanwhile held it at the same time as a process that
+/// created it again.
 #[test]
-fn g6_a_lock_whose_file_was_removed_meanwhile_is_waited_for_anew() {
+fn g6_a_lock_whose_file_was_removed_meanwhile_is_waited_for_again() {
     let project = Project::new();
     let holder = project.holding(&["--lock", "a"]);
     let mut waiter = project.start(&["exec", "--lock", "a", "--", "touch", "ran"]);
@@ -341,8 +342,8 @@ fn g6_a_lock_whose_file_was_removed_meanwhile_is_waited_for_anew() {
     assert!(project.has("ran"));
 }
 
-/// A run was asked for in the home of whoever asks, where it does not live: what it held was waited for by its
-/// own command.
+/// The holder was searched in the home of the waiting process, where its run is not known: a command waited for its
+/// own ancestor.
 #[test]
 fn a_lock_file_is_lent_to_a_command_that_works_in_another_home() {
     let (project, other) = (Project::new(), Project::new());
@@ -363,7 +364,7 @@ fn a_lock_file_is_lent_to_a_command_that_works_in_another_home() {
         let done = nested(held, wanted);
         assert_eq!(done.code, code, "{held} {wanted}: {done:?}");
     }
-    // What it is told by somebody who holds nothing is not believed.
+    // A claim in the variable by a run that holds nothing is not believed.
     let env = ["--lock-file", "lf", "--", "sh", "-c", "echo $TLJOURNAL_RUN"];
     let told = project.ok(&[&["exec"], &env[..]].concat()).out;
     let holder = project.holding(&["--lock-file", "lf"]);
@@ -374,10 +375,10 @@ fn a_lock_file_is_lent_to_a_command_that_works_in_another_home() {
     assert_eq!(holder.end(), 0);
 }
 
-/// Who stood in line while nobody had the lock was not named: the one before it was blamed, with its label.
-/// And who would not wait at all found a lock taken that was free, because somebody passed the turnstile.
+/// A process in the queue of a free lock was not named: the previous holder was reported, with its label. And a
+/// request that does not wait found a free lock taken, because another process was passing the turnstile.
 #[test]
-fn g10_who_keeps_others_out_by_standing_in_line_is_named_and_keeps_out_only_who_waits() {
+fn g10_a_process_in_the_queue_is_named_and_blocks_only_waiters() {
     let project = Project::new();
     project.ok(&["exec", "--lock", "a", "--label", "the old", "--", "true"]);
     let turnstile = "build/.state/lock/name/a.turnstile";

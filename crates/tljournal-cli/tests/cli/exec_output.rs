@@ -10,7 +10,7 @@ fn expected(word: &str) -> String {
 }
 
 #[test]
-fn output_goes_to_a_log_and_on_to_who_started_it() {
+fn output_goes_to_a_log_and_to_the_caller() {
     let project = Project::new();
     let done = project.ok(&["exec", "--", "sh", "-c", BOTH]);
     assert_eq!((done.out, done.err), (expected("out"), expected("err")));
@@ -21,7 +21,7 @@ fn output_goes_to_a_log_and_on_to_who_started_it() {
 }
 
 #[test]
-fn two_outputs_that_are_one_have_one_log_in_order() {
+fn identical_outputs_have_one_log_in_order() {
     let project = Project::new();
     let (mut reader, writer) = std::io::pipe().unwrap();
     let mut command = project.command(&["exec", "--", "sh", "-c", BOTH]);
@@ -37,7 +37,7 @@ fn two_outputs_that_are_one_have_one_log_in_order() {
 }
 
 #[test]
-fn without_a_log_the_command_has_the_outputs_themselves() {
+fn without_a_log_the_command_writes_to_the_outputs_directly() {
     let project = Project::new();
     let args = ["exec", "--no-log", "--", "readlink", "/proc/self/fd/1"];
     assert!(project.ok(&args).out.starts_with("pipe:"));
@@ -47,7 +47,7 @@ fn without_a_log_the_command_has_the_outputs_themselves() {
 }
 
 #[test]
-fn much_output_comes_whole() {
+fn large_output_is_complete() {
     const BYTES: usize = 8 << 20;
     let project = Project::new();
     let script = format!("head -c {BYTES} /dev/zero | tr '\\0' x");
@@ -55,36 +55,36 @@ fn much_output_comes_whole() {
     assert!(done.out == "x".repeat(BYTES), "{}", done.out.len());
 }
 
-/// More than a pipe holds, and less than two.
+/// More than the capacity of one pipe, and less than that of two.
 const UNREAD_BYTES: usize = 96 << 10;
 
-/// A command that has written more than a pipe holds, and has ended, while nobody reads its output.
+/// A command that has ended after writing more than a pipe holds, while its output is not read.
 fn unread(project: &Project, before: &str) -> Running {
     let script =
         format!("{before} echo begun; read x; head -c {UNREAD_BYTES} /dev/zero | tr '\\0' x");
     let mut running = project.start(&["exec", "--lock", "a", "--", "sh", "-c", &script]);
     assert_eq!(running.line(), "begun");
     running.tell("go on\n");
-    // The lock goes with the command, and not when its output has been read.
+    // The lock is released with the command, not when its output has been read.
     project.ok(&["exec", "--lock", "a", "--wait", "1m", "--", "true"]);
     running
 }
 
 #[test]
-fn what_is_not_read_yet_holds_no_lock() {
+fn unread_output_holds_no_lock() {
     let project = Project::new();
     let mut running = unread(&project, "");
     assert_eq!(running.line(), "x".repeat(UNREAD_BYTES));
     assert_eq!(running.end(), 0);
-    // Whoever came meanwhile has found it dead, and it knows better.
+    // A process that opened the journal meanwhile recorded it as killed, but its own record wins.
     let runs = project.runs();
     assert_eq!(runs[1].outcome.as_deref(), Some("ok"));
 }
 
-/// A daemon borrowed the lock of the command that had left it behind, as long as the output of that was
-/// not read: its run looked alive, and somebody else had the lock already.
+/// A daemon borrowed the lock of a command that had ended while its output was not read: its run counted as running,
+/// although another process already held the lock.
 #[test]
-fn g6_nobody_borrows_from_a_command_that_has_ended() {
+fn g6_locks_of_an_ended_command_cannot_be_borrowed() {
     let project = Project::new();
     project.fifo("gate");
     project.fifo("told");
@@ -102,14 +102,14 @@ fn g6_nobody_borrows_from_a_command_that_has_ended() {
 }
 
 #[test]
-fn a_signal_ends_who_only_waits_for_its_output_to_be_read() {
+fn a_signal_ends_a_wrapper_that_waits_for_its_reader() {
     let project = Project::new();
     let running = unread(&project, "");
     running.signal("TERM");
     assert_eq!(running.end_unread(), 1015);
 }
 
-/// Runs something whose output nobody reads.
+/// Runs a command whose output is not read.
 fn without_reader(project: &Project, args: &[&str]) -> Done {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -118,7 +118,7 @@ fn without_reader(project: &Project, args: &[&str]) -> Done {
 }
 
 #[test]
-fn a_reader_that_goes_away_ends_the_command_as_it_would_without_a_log() {
+fn a_closed_output_ends_the_command_as_without_a_log() {
     let project = Project::new();
     for log in [&[][..], &["--no-log"]] {
         let args = [&["exec"], log, &["--", "yes"]].concat();
@@ -128,7 +128,7 @@ fn a_reader_that_goes_away_ends_the_command_as_it_would_without_a_log() {
 }
 
 #[test]
-fn a_reader_that_goes_away_does_not_disturb_a_command_that_is_to_have_a_log() {
+fn a_closed_output_does_not_disturb_a_command_with_a_requested_log() {
     let project = Project::new();
     let script = format!("{BOTH}; exit 5");
     let args = ["exec", "-q", "--log", "--", "sh", "-c", &script];
@@ -137,7 +137,7 @@ fn a_reader_that_goes_away_does_not_disturb_a_command_that_is_to_have_a_log() {
     assert_eq!(project.logs(&project.runs()[0])[1].1, expected("out"));
 }
 
-/// The output was lost, and the exit code said that all was well.
+/// The output was lost, but the exit code reported success.
 #[test]
 fn output_that_cannot_be_written_is_a_failure_unless_the_command_failed_itself() {
     let project = Project::new();
@@ -154,10 +154,10 @@ fn output_that_cannot_be_written_is_a_failure_unless_the_command_failed_itself()
 }
 
 #[test]
-fn the_wrapper_ends_although_a_daemon_goes_on_to_write() {
+fn the_wrapper_ends_although_a_daemon_continues_to_write() {
     let project = Project::new();
     project.fifo("gate");
-    // It writes until the gate is opened, more than anybody could read to the end.
+    // It writes until the gate is opened, more than can be read to the end.
     let daemon = "sh -c 'while ! read x < gate; do :; done & while kill -0 $!; do echo noise; done' & \
                   echo mine; exit 3";
     let done = project.run(&["exec", "--", "sh", "-c", daemon]);
@@ -166,8 +166,8 @@ fn the_wrapper_ends_although_a_daemon_goes_on_to_write() {
     assert!(done.out.contains("mine\n"));
 }
 
-/// A shell opens `/dev/stderr` anew to write there, which cut the log short, and what had not been copied
-/// by then was lost.
+/// A shell reopens `/dev/stderr` to write to it, which truncated the log, and output that was not copied yet was
+/// lost.
 #[test]
 fn outputs_that_are_opened_by_name_lose_nothing() {
     let project = Project::new();
@@ -182,7 +182,7 @@ fn outputs_that_are_opened_by_name_lose_nothing() {
 }
 
 #[test]
-fn what_is_in_the_place_of_the_logs_is_moved_away() {
+fn an_entry_in_the_place_of_the_logs_is_moved_away() {
     let project = Project::new();
     project.write("build/.state/log", "not a directory");
     let done = project.ok(&["exec", "--log", "--", "echo", "said"]);
@@ -197,7 +197,7 @@ fn what_is_in_the_place_of_the_logs_is_moved_away() {
 }
 
 #[test]
-fn what_is_named_as_a_log_and_is_none_is_thinned_as_one() {
+fn other_entries_with_names_of_logs_are_deleted_like_logs() {
     let project = Project::new();
     for n in 0..61 {
         project.write(&format!("build/.state/log/{}/file", fake(n)), "");
@@ -209,13 +209,13 @@ fn what_is_named_as_a_log_and_is_none_is_thinned_as_one() {
     assert!(project.has(&format!("build/.state/log/{}/file", fake(60))));
 }
 
-/// The id of a run that has ended. Ids are ordered by time: these are all older than that of any run.
+/// The id of an ended run. Ids are ordered by time: these are older than that of any real run.
 fn fake(n: u32) -> String {
     format!("{:08x}-0000-7000-8000-{n:012x}", 0x0f00_0000 + n)
 }
 
 #[test]
-fn logs_of_runs_that_ended_are_thinned_and_others_are_not() {
+fn logs_of_ended_runs_are_deleted_and_others_are_not() {
     let project = Project::new();
     let living = project.holding(&[]);
     let living_run = project.runs()[0].id.to_string();
@@ -231,7 +231,7 @@ fn logs_of_runs_that_ended_are_thinned_and_others_are_not() {
     for n in 0..60 {
         assert_eq!(has(&fake(n)), n >= 10, "{n}");
     }
-    // Older ones that have no room beside the latest go with all that are older still.
+    // Older ones that exceed the limit are deleted with all that are older still.
     let last = project.at(&format!("build/.state/log/{}.out", fake(59)));
     std::fs::File::options()
         .write(true)
@@ -245,6 +245,6 @@ fn logs_of_runs_that_ended_are_thinned_and_others_are_not() {
         .into_iter()
         .filter(|name| name.starts_with("0f"));
     assert_eq!(fakes.count(), 0);
-    assert!(project.log_names().len() >= 3, "those of real runs stay");
+    assert!(project.log_names().len() >= 3, "logs of real runs stay");
     assert_eq!(living.end(), 0);
 }

@@ -3,7 +3,7 @@ use std::process::Command;
 use crate::running::{Running, TLJOURNAL, signal};
 use crate::world::Project;
 
-/// Ends with its parent. A shell that begins to read at the moment of a signal runs no trap before it has read something;
+/// Ends with its parent. A shell that begins to read when a signal arrives runs no trap before it has read something;
 /// this one runs it after a second at most.
 const FOR_EVER: &str = "while kill -0 $PPID; do sleep 1 & wait $!; done";
 
@@ -58,8 +58,8 @@ fn on_terminal(project: &Project, options: &str, script: &str) -> Running {
     Running::start(&mut command)
 }
 
-/// Counts interrupts, tells who is above, and ends with the other signal. A terminal that interrupts
-/// otherwise throws away what is being written at that moment.
+/// Counts interrupts, reports its parent, and ends on the other signal. An interrupt of a terminal would otherwise
+/// discard pending output.
 const COUNT: &str = "trap 'n=$((n+1)); echo int $n' INT; trap 'echo count $n; exit 8' USR1
 trap 'echo seen' USR2
 stty noflsh
@@ -75,12 +75,12 @@ fn an_interrupt_of_the_terminal_is_not_sent_twice_and_one_of_a_process_is_sent()
         let wrapper: u32 = terminal.line().parse().unwrap();
         terminal.tell("\u{3}");
         assert!(terminal.line().ends_with("int 1"), "{options}");
-        // A second interrupt is lost while the first is pending: this one comes after it.
+        // A second interrupt is lost while the first is pending: wait until it was handled.
         signal(wrapper, "USR2");
         assert_eq!(terminal.line(), "seen", "{options}");
         signal(wrapper, "INT");
         assert_eq!(terminal.line(), "int 2", "{options}");
-        // What was sent before has arrived before.
+        // Signals sent before have arrived.
         signal(wrapper, "USR1");
         assert_eq!(terminal.line(), "count 2", "{options}");
         assert_eq!(terminal.end(), 8, "{options}");
@@ -88,7 +88,7 @@ fn an_interrupt_of_the_terminal_is_not_sent_twice_and_one_of_a_process_is_sent()
 }
 
 #[test]
-fn a_terminal_is_passed_through_and_is_logged_if_that_is_asked_for() {
+fn a_terminal_is_passed_through_and_logged_on_request() {
     let project = Project::new();
     let script = "test -t 1 && echo a terminal || echo a file\n";
     let mut terminal = on_terminal(&project, "", script);

@@ -37,7 +37,7 @@ fn bad_usage_is_2() {
 }
 
 #[test]
-fn help_and_version_are_0_and_tell_the_exit_status() {
+fn help_and_version_are_0_and_document_the_exit_status() {
     let project = Project::bare();
     for command in [
         "init", "put", "rm", "link", "apply", "exec", "pin", "recover", "status", "log", "show",
@@ -83,7 +83,7 @@ fn a_conflict_is_3_and_comes_with_a_hint() {
 }
 
 #[test]
-fn a_lock_that_is_not_free_in_time_is_4_and_names_its_holder() {
+fn a_lock_timeout_is_4_and_names_the_holder() {
     let project = Project::new();
     let journal = Journal::open(project.path().to_str().unwrap()).unwrap();
     let reading = journal.read().unwrap();
@@ -99,7 +99,7 @@ fn a_lock_that_is_not_free_in_time_is_4_and_names_its_holder() {
     project.ok(&["put", "build/a", "--lock-wait", "60"]);
 }
 
-/// Starts a command that has to wait for this process, until it has said so.
+/// Starts a command that waits for this process, until it has announced the wait.
 fn waiting(project: &Project, args: &[&str]) -> Child {
     let mut command = command_in(project.path(), args);
     let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -117,7 +117,7 @@ fn waiting(project: &Project, args: &[&str]) -> Child {
 }
 
 #[test]
-fn g10_who_waits_is_told_for_whom() {
+fn g10_a_waiter_sees_the_holder() {
     let project = Project::new();
     let journal = Journal::open(project.path().to_str().unwrap()).unwrap();
     let reading = journal.read().unwrap();
@@ -125,7 +125,7 @@ fn g10_who_waits_is_told_for_whom() {
     drop(reading);
     let put = done(child.wait_with_output().unwrap());
     assert_eq!((put.code, put.out.as_str()), (0, "put build/a (txn 1)\n"));
-    // Who only looks waits for whoever writes the database: an instant, unless that was stopped.
+    // A reader waits for a writer of the database: for an instant, unless the writer is stopped.
     let writing = fs::File::open(project.at("build/.state/lock/db")).unwrap();
     writing.lock().unwrap();
     let child = waiting(&project, &["status"]);
@@ -160,7 +160,7 @@ fn a_damaged_catalog_is_5_until_it_is_recovered() {
 }
 
 #[test]
-fn something_planted_where_the_journal_lives_is_set_aside() {
+fn an_entry_planted_among_the_journals_files_is_set_aside() {
     let project = Project::new();
     fs::remove_file(project.at("build/.state.db")).unwrap();
     std::os::unix::fs::symlink("/etc/hostname", project.at("build/.state.db")).unwrap();

@@ -32,7 +32,7 @@ fn of_type<'a>(rows: &'a [Value], kind: &'a str) -> Vec<&'a Value> {
 }
 
 #[test]
-fn lines_of_json_tell_everything_once_and_each_says_its_schema() {
+fn json_lines_contain_everything_once_with_the_schema_version() {
     // More than one page of rows.
     let project = with_past(10, 30);
     let rows = lines(&project.ok(&["export", "--format", "jsonl"]).out);
@@ -49,7 +49,7 @@ fn lines_of_json_tell_everything_once_and_each_says_its_schema() {
     assert_eq!(put["changes"][0]["path"], "build/first");
     assert_eq!(put["changes"][0]["after"]["size"], 0);
     assert_eq!(of_type(&rows, "event").len(), 1);
-    // A run comes before what it did.
+    // A run precedes its transactions and events.
     let place = |kind: &str, number: i64| {
         let is = |row: &Value| row["type"] == kind && row["number"] == number;
         rows.iter().position(is).unwrap()
@@ -58,7 +58,7 @@ fn lines_of_json_tell_everything_once_and_each_says_its_schema() {
 }
 
 #[test]
-fn a_run_with_more_transactions_than_a_page_of_rows_is_told_whole() {
+fn a_run_with_more_transactions_than_a_page_of_rows_is_complete() {
     let project = with_past(1, 600);
     let rows = lines(
         &project
@@ -69,7 +69,7 @@ fn a_run_with_more_transactions_than_a_page_of_rows_is_told_whole() {
 }
 
 #[test]
-fn one_run_or_what_came_lately_can_be_exported_alone() {
+fn one_run_or_a_recent_time_can_be_selected() {
     let project = with_past(10, 3);
     let only = lines(
         &project
@@ -91,7 +91,7 @@ fn one_run_or_what_came_lately_can_be_exported_alone() {
 }
 
 #[test]
-fn an_export_appears_whole_says_what_it_holds_and_changes_nothing() {
+fn an_export_appears_atomically_and_changes_nothing() {
     let project = with_past(5, 3);
     let before = listing(&project.at("build"));
     let told = project.json(&["export", "--format", "chrome-trace", "-o", "trace.json"]);
@@ -114,7 +114,7 @@ fn an_export_appears_whole_says_what_it_holds_and_changes_nothing() {
     assert_eq!(wrong.code, 2, "{wrong:?}");
 }
 
-/// What each kind of event needs in the format of chrome://tracing, and that complete events of one thread nest.
+/// Checks the required fields of each kind of event of chrome://tracing, and that complete events of one thread nest.
 #[test]
 fn a_chrome_trace_keeps_the_rules_of_its_format() {
     let project = with_past(10, 8);
@@ -198,7 +198,7 @@ fn written(project: &Project) -> Vec<ExportTraceServiceRequest> {
 }
 
 #[test]
-fn opentelemetry_spans_hang_together_and_are_the_same_every_time() {
+fn opentelemetry_spans_are_connected_and_reproducible() {
     let project = with_past(10, 150);
     let requests = written(&project);
     assert_eq!(requests, written(&project));
@@ -243,10 +243,10 @@ fn opentelemetry_spans_hang_together_and_are_the_same_every_time() {
     }
 }
 
-/// What came to a collector: the heads of requests, and their bodies.
+/// The requests of a collector: heads and bodies.
 type Heard = Vec<(String, Vec<u8>)>;
 
-/// A collector that gives one answer to each request, a status and a body, and ends after the last one.
+/// A collector that gives these answers, each a status and a body, and ends after the last one.
 fn collector(answers: Vec<(&'static str, Vec<u8>)>) -> (String, JoinHandle<Heard>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -292,7 +292,7 @@ fn request(stream: &mut BufReader<TcpStream>) -> Option<(String, Vec<u8>)> {
 }
 
 #[test]
-fn a_collector_is_sent_exactly_what_a_file_would_hold() {
+fn a_collector_receives_exactly_the_content_of_a_file() {
     let project = with_past(5, 3);
     let expected = written(&project);
     let answers = expected.iter().map(|_| ("200 OK", Vec::new())).collect();
@@ -321,7 +321,7 @@ fn a_collector_is_sent_exactly_what_a_file_would_hold() {
 }
 
 #[test]
-fn a_collector_that_refuses_fails_the_export_and_it_is_said_that_it_may_be_sent_again() {
+fn a_refusing_collector_fails_the_export_with_a_hint_to_repeat_it() {
     let project = with_past(5, 3);
     let partial = ExportTraceServiceResponse {
         partial_success: Some(ExportTracePartialSuccess {
@@ -333,7 +333,7 @@ fn a_collector_that_refuses_fails_the_export_and_it_is_said_that_it_may_be_sent_
         (
             "503 Service Unavailable",
             Vec::new(),
-            "503 Service Unavailable; it may take them later",
+            "503 Service Unavailable; it may accept them later",
         ),
         ("401 Unauthorized", Vec::new(), "answered 401 Unauthorized"),
         (
@@ -353,15 +353,15 @@ fn a_collector_that_refuses_fails_the_export_and_it_is_said_that_it_may_be_sent_
             "{done:?}"
         );
     }
-    let nobody = project.run(&[
+    let refused = project.run(&[
         "export",
         "--format",
         "otlp",
         "--endpoint",
         "http://127.0.0.1:9",
     ]);
-    assert_eq!(nobody.code, 6, "{nobody:?}");
-    assert!(nobody.err.contains("refused"), "{nobody:?}");
+    assert_eq!(refused.code, 6, "{refused:?}");
+    assert!(refused.err.contains("refused"), "{refused:?}");
     let tls = project.run(&[
         "export",
         "--format",

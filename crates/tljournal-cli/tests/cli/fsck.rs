@@ -36,7 +36,7 @@ fn g9_a_check_changes_nothing_and_its_exit_status_is_that_of_fsck_8() {
     assert_eq!(project.run(&["fsck", "--quick", "build/a"]).code, 0);
     assert_eq!(project.run(&["fsck", "--nonsense"]).code, 16);
     assert_eq!(project.run(&["fsck", "--quick", "--full"]).code, 16);
-    // A path that was mistyped is not a clean one.
+    // A mistyped path is not reported as clean.
     let typo = project.run(&["fsck", "build/tolls", "build/a"]);
     assert_eq!(typo.code, 16, "{typo:?}");
     assert!(typo.err.contains("`build/tolls`"), "{typo:?}");
@@ -50,7 +50,7 @@ fn g9_a_check_changes_nothing_and_its_exit_status_is_that_of_fsck_8() {
 }
 
 #[test]
-fn a_finding_says_what_where_by_whom_and_what_to_do() {
+fn a_finding_has_code_path_transaction_and_advice() {
     let project = project();
     project.write("build/tools/bin/tool", "#!/bin/bash\n");
     let done = project.run(&["fsck"]);
@@ -76,7 +76,7 @@ fn a_finding_says_what_where_by_whom_and_what_to_do() {
 }
 
 #[test]
-fn a_repair_tells_what_it_did_and_what_is_left() {
+fn a_repair_reports_what_it_did_and_what_is_left() {
     let project = project();
     std::fs::remove_file(project.at("build/tools/data")).unwrap();
     let left = project.run(&["fsck", "--repair"]);
@@ -92,9 +92,9 @@ fn a_repair_tells_what_it_did_and_what_is_left() {
     project.ok(&["tree", "verify", "build/tools", "--full"]);
 }
 
-/// The one said that there was no journal, the other that the system failed.
+/// The first was reported as a missing journal, the second as a system failure.
 #[test]
-fn g10_a_lost_database_and_a_tree_that_is_none_any_more_are_damage() {
+fn g10_a_lost_database_and_a_replaced_tree_are_damage() {
     let project = project();
     std::fs::remove_dir_all(project.at("build/tools")).unwrap();
     project.write("build/tools", "a file");
@@ -118,11 +118,11 @@ fn g10_a_lost_database_and_a_tree_that_is_none_any_more_are_damage() {
     }
     let put = project.run(&["put", "build/b"]);
     assert_eq!(put.code, 0, "{put:?}");
-    assert!(put.err.contains("the database was gone"), "{put:?}");
+    assert!(put.err.contains("the database was missing"), "{put:?}");
 }
 
 #[test]
-fn a_database_that_is_lost_is_made_again_and_a_sound_one_is_left_alone() {
+fn a_lost_database_is_rebuilt_and_a_sound_one_is_left_alone() {
     let project = project();
     assert_eq!(project.run(&["fsck", "--rebuild"]).code, 16);
     for name in ["", "-wal", "-shm"] {
@@ -133,7 +133,7 @@ fn a_database_that_is_lost_is_made_again_and_a_sound_one_is_left_alone() {
         (lost.code, codes(&lost.json())),
         (4, vec!["database-missing"])
     );
-    // Whoever opens it for work would begin an empty one.
+    // Opening it for work would create an empty one.
     assert_eq!(project.run(&["fsck", "--repair"]).code, 4);
     assert!(!project.has("build/.state.db"));
     let done = project.run(&["fsck", "--rebuild", "--tree", "build/tools", "--json"]);

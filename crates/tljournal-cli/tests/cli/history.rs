@@ -31,13 +31,13 @@ fn numbers(value: &Value) -> Vec<i64> {
 }
 
 #[test]
-fn log_lists_what_its_filters_leave() {
+fn log_lists_the_transactions_of_its_filters() {
     let project = storied();
     let log = |args: &[&str]| numbers(&project.json(&[&["log"], args].concat()));
     assert_eq!(log(&[]), [7, 6, 5, 4, 3, 2, 1]);
     assert_eq!(log(&["-n", "2"]), [7, 6]);
     assert_eq!(log(&["--path", "build/a"]), [7, 3, 2, 1]);
-    // A path in a tree is changed by what changes the tree, and a directory by what is below it.
+    // A path in a tree is changed by changes of the tree, and a directory by changes below it.
     assert_eq!(log(&["--path", "build/tools/data"]), [5, 4]);
     assert_eq!(log(&["--path", "build/tool"]), [0; 0]);
     assert_eq!(log(&["--path", "build/tools", "-n", "1"]), [5]);
@@ -62,7 +62,7 @@ fn log_lists_what_its_filters_leave() {
 }
 
 #[test]
-fn the_graph_has_a_lane_for_each_run_that_was_at_work() {
+fn the_graph_has_a_lane_for_each_running_run() {
     let project = Project::new();
     let nested = format!(
         "{bin} put build/outer1 -q && {bin} exec -q --label inner -- {bin} put build/inner -q; {bin} put build/outer2 -q",
@@ -79,22 +79,22 @@ fn the_graph_has_a_lane_for_each_run_that_was_at_work() {
     let lines: Vec<_> = drawn.lines().collect();
     assert_eq!(lines.len(), 4, "{drawn}");
     assert!(lines.iter().all(|line| line.starts_with("● ")), "{drawn}");
-    // Whatever ran below it is the build's.
+    // Everything below it belongs to the build.
     assert_eq!(drawn.matches("run 1 the build").count(), 3, "{drawn}");
     let ascii = graph("C", &["-n", "1"]);
     assert!(
-        // How long ago that was depends on what else the machine does.
+        // The age depends on the speed of the machine.
         ascii.is_ascii() && ascii.starts_with("* 4  ") && ascii.contains("  put build/alone"),
         "{ascii}"
     );
     assert!(
         project.ok(&["log"]).out.starts_with("4  20"),
-        "exact where nobody looks"
+        "exact without a terminal"
     );
 }
 
 #[test]
-fn diff_tells_what_was_added_removed_and_modified_with_the_text() {
+fn diff_shows_additions_removals_and_modified_text() {
     let project = storied();
     let tree = project.ok(&["diff", "5"]).out;
     for line in [
@@ -125,7 +125,7 @@ fn diff_tells_what_was_added_removed_and_modified_with_the_text() {
     let entry = &project.json(&["diff", "2"])["paths"][0]["entries"][0];
     assert_eq!(
         entry["no_text"],
-        "the content is not kept, or is a private key"
+        "the content is not available, or is a private key"
     );
     assert_eq!(project.run(&["diff", "99"]).code, 1);
 }
@@ -146,7 +146,7 @@ fn diff_shows_no_binary_and_sends_no_escapes() {
 }
 
 #[test]
-fn blame_tells_the_life_of_a_path_and_whether_the_disk_still_agrees() {
+fn blame_shows_the_history_of_a_path_and_whether_the_disk_matches() {
     let project = storied();
     let blame = |path: &str| project.json(&["blame", path]);
     let life = |found: &Value| -> Vec<(i64, Value)> {
@@ -168,7 +168,7 @@ fn blame_tells_the_life_of_a_path_and_whether_the_disk_still_agrees() {
     ];
     assert_eq!(life(&found), sizes);
     assert_eq!(found["drift"], json!([]));
-    // In a tree only those count that changed it there.
+    // Only transactions that changed it in the tree count.
     assert_eq!(
         life(&blame("build/tools/data")),
         [(5, json!(4)), (4, json!(1))]
@@ -190,7 +190,7 @@ fn blame_tells_the_life_of_a_path_and_whether_the_disk_still_agrees() {
 }
 
 #[test]
-fn runs_tells_how_each_ended_below_the_one_that_started_it() {
+fn runs_shows_how_each_run_ended_below_its_parent() {
     let project = Project::new();
     let bin = env!("CARGO_BIN_EXE_tljournal");
     let nested = format!("{bin} put build/a -q; exit 3");
@@ -226,7 +226,7 @@ fn runs_tells_how_each_ended_below_the_one_that_started_it() {
 }
 
 #[test]
-fn show_tells_times_what_is_kept_and_what_took_it_back() {
+fn show_has_times_retained_bytes_and_the_undoing_transaction() {
     let project = storied();
     project.ok(&["undo", "7"]);
     let shown = project.json(&["show", "7"]);
@@ -254,7 +254,7 @@ fn show_tells_times_what_is_kept_and_what_took_it_back() {
 }
 
 #[test]
-fn g10_history_is_told_of_a_copy_without_changing_it() {
+fn g10_history_of_a_copy_is_readable_without_changing_it() {
     let project = storied();
     let place = tempfile::tempdir().unwrap();
     let there = place.path().join("copy");
@@ -279,10 +279,7 @@ fn g10_history_is_told_of_a_copy_without_changing_it() {
     }
     assert!(run_in(&there, &["diff", "5"]).out.contains("    +2\n"));
     let agrees = run_in(&there, &["blame", "build/tools"]).out;
-    assert!(
-        agrees.contains("what is on disk is what was recorded"),
-        "{agrees}"
-    );
+    assert!(agrees.contains("the disk matches the record"), "{agrees}");
     let database = place.path().join("alone/build");
     fs::create_dir_all(&database).unwrap();
     fs::copy(project.at("build/.state.db"), database.join(".state.db")).unwrap();

@@ -49,11 +49,11 @@ fn labels_and_names_never_reach_the_terminal_raw() {
             "{done:?}"
         );
     }
-    // Programs get the truth.
+    // Programs get the unescaped value.
     assert_eq!(project.json(&["show", "1"])["txn"]["label"], evil);
 }
 
-/// What the parser of the command line says of an argument was printed raw.
+/// The error text of the command line parser was printed unescaped.
 #[test]
 fn g8_nothing_that_a_command_prints_controls_a_terminal() {
     let project = Project::new();
@@ -88,7 +88,7 @@ fn g8_nothing_that_a_command_prints_controls_a_terminal() {
             !done.out.contains(raw) && !done.err.contains(raw),
             "{command:?}: {done:?}"
         );
-        // Programs get the same as JSON, in which the characters are escaped too.
+        // In JSON the characters are escaped too.
         let done = project.run(&[&["--json"], command].concat());
         assert!(
             !done.out.contains(raw) && !done.err.contains(raw),

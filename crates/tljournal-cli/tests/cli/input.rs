@@ -2,7 +2,7 @@ use std::os::unix::fs::symlink;
 
 use crate::world::{Done, Project, command_in, done};
 
-/// Runs the command from a shell, with what stands behind `redirected` done to its input.
+/// Runs the command from a shell with a redirection.
 fn redirected(project: &Project, args: &[&str], redirection: &str) -> Done {
     let mut shell = std::process::Command::new("sh");
     let script = format!("exec \"$0\" \"$@\" {redirection}");
@@ -12,7 +12,7 @@ fn redirected(project: &Project, args: &[&str], redirection: &str) -> Done {
 }
 
 #[test]
-fn g9_nothing_is_replaced_by_a_standard_input_that_cannot_be_read() {
+fn g9_an_unreadable_standard_input_replaces_nothing() {
     let project = Project::new();
     project.write("dir/x", "x");
     project.small_tree("src");
@@ -38,7 +38,7 @@ fn g9_nothing_is_replaced_by_a_standard_input_that_cannot_be_read() {
             assert!(done.err.contains(why), "{args:?} {redirection}: {done:?}");
         }
         if !args.contains(&"/dev/stdin") {
-            // What is at address 0 of a process cannot be read.
+            // Address 0 of a process cannot be read.
             let done = redirected(&project, args, "</proc/$PPID/mem");
             assert!(![0, 1].contains(&done.code), "{args:?}: {done:?}");
             assert!(
@@ -49,7 +49,7 @@ fn g9_nothing_is_replaced_by_a_standard_input_that_cannot_be_read() {
         assert_eq!(project.text("build/x"), "x");
         assert!(project.has("build/t/bin/tool"));
     }
-    // What is empty on purpose is empty.
+    // An intentionally empty input is empty content.
     for (args, redirection) in [
         (&["put", "build/x"][..], "</dev/null"),
         (&["put", "build/y", "--from", "/dev/null"], "<&-"),
@@ -61,7 +61,7 @@ fn g9_nothing_is_replaced_by_a_standard_input_that_cannot_be_read() {
 }
 
 #[test]
-fn absolute_paths_below_the_root_are_taken_by_every_command() {
+fn every_command_accepts_absolute_paths_below_the_root() {
     let project = Project::new();
     project.write("out/file", "1");
     project.small_tree("src");
@@ -108,7 +108,7 @@ fn absolute_paths_below_the_root_are_taken_by_every_command() {
         assert!([0, 1].contains(&done.code), "{args:?}: {done:?}");
         project.write("out/file", "1");
     }
-    // From elsewhere, by a link to the project.
+    // From another directory, through a link to the project.
     let put = [
         "put",
         &format!("{alias}/build/y"),
@@ -140,7 +140,7 @@ fn absolute_paths_below_the_root_are_taken_by_every_command() {
 }
 
 #[test]
-fn g10_where_proc_is_not_mounted_that_is_said_at_once() {
+fn g10_a_missing_proc_is_reported_immediately() {
     let project = Project::bare();
     let script = "mount -t tmpfs none /proc && exec \"$0\" \"$@\"";
     let mut command = std::process::Command::new("unshare");

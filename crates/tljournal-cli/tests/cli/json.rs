@@ -1,4 +1,4 @@
-//! What programs read is what `docs/json.schema.json` says, neither less nor more.
+//! JSON output conforms exactly to `docs/json.schema.json`.
 
 use std::fs;
 
@@ -16,7 +16,7 @@ impl Schema {
         Self(serde_json::from_str(&text).unwrap())
     }
 
-    /// The schema of what this command prints.
+    /// The schema for the output of this command.
     fn of(&self, command: &str) -> &Value {
         let all = self.0["oneOf"].as_array().unwrap();
         let is_it = |one: &&Value| one["properties"]["command"]["const"] == command;
@@ -25,14 +25,14 @@ impl Schema {
             .unwrap_or_else(|| panic!("no schema for {command}"))
     }
 
-    /// The schema of what is said on standard error under this name.
+    /// The schema for standard error under this name.
     fn said(&self, name: &str) -> &Value {
         let all = self.0["oneOf"].as_array().unwrap();
         let is_it = |one: &&Value| one["properties"].get(name).is_some();
         all.iter().rfind(is_it).unwrap()
     }
 
-    /// What is wrong with a value, by where it is.
+    /// The differences of a value from the schema, with their positions.
     fn check(&self, schema: &Value, value: &Value, at: &str) -> Vec<String> {
         if let Some(name) = schema["$ref"].as_str() {
             let name = name.rsplit('/').next().unwrap();
@@ -144,7 +144,7 @@ impl Checked {
 }
 
 #[test]
-fn every_command_prints_what_the_schema_says() {
+fn every_command_conforms_to_the_schema() {
     let (project, schema) = (Project::new(), Schema::load());
     let commands = Vec::new();
     let mut it = Checked {
@@ -238,7 +238,7 @@ fn every_command_prints_what_the_schema_says() {
     it.fails(&["show", "99"]);
     it.fails(&["put", "../x"]);
     it.fails(&["tree", "verify", "build/nothing"]);
-    // Whatever has a schema was printed; the image of a kit has tests of its own.
+    // Everything with a schema was printed; kit images have tests of their own.
     let all = it.schema.0["oneOf"].as_array().unwrap();
     let commands = all
         .iter()

@@ -1,9 +1,8 @@
-//! The command is killed before and after every system call that others can see, for every kind of
-//! transaction and in the recovery after it: SQLite's writes and all locks are among them. The next one
-//! has to find everything right without help.
+//! Kills the command before and after every visible system call, for every kind of transaction and in the recovery
+//! after it, including SQLite's writes and all locks. The next process must find everything right without help.
 //!
-//! All moments together take minutes, so each run takes its share of them: `TLJOURNAL_KILL_EVERY=1` tries
-//! all, and `TLJOURNAL_KILL_SEED` repeats a share.
+//! All moments together take minutes, so each run tries a share of them: `TLJOURNAL_KILL_EVERY=1` tries all, and
+//! `TLJOURNAL_KILL_SEED` repeats a share.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,13 +18,13 @@ use tljournal_tests::{
     Case, End, at_every, case_named, counted, kit_layout, quiet, start, state_of,
 };
 
-/// Every how many moments one is tried.
+/// One in this many moments is tried.
 const EVERY: &str = "TLJOURNAL_KILL_EVERY";
 
 /// Repeats a share of the moments.
 const SEED: &str = "TLJOURNAL_KILL_SEED";
 
-/// How large the share is if nobody says.
+/// The default of the share.
 const EVERY_DEFAULT: u64 = 32;
 
 /// The moments that a run tries.
@@ -51,19 +50,19 @@ impl Share {
     }
 }
 
-/// A transaction as it is typed.
+/// A transaction as a command line.
 struct Typed {
     case: Case,
     args: Vec<String>,
 }
 
 impl Typed {
-    /// Brings a new world to where the command is typed.
+    /// Prepares a new world for the command.
     fn prepare(case: &Case) -> (World, Self) {
         let _quiet = quiet();
         let world = World::new();
         case.prepare(&world);
-        // A home makes a journal of it.
+        // A home is enough: the command creates a journal in it.
         world.make_dir("build");
         let steps = &case.steps.steps;
         let args = match &steps[..] {
@@ -88,7 +87,7 @@ impl Typed {
     }
 }
 
-/// Builds what is to be published, beside the project.
+/// Creates the files to publish, next to the project.
 fn build(world: &World) {
     let out = world.outside().join("out");
     std::fs::create_dir_all(&out).unwrap();
@@ -97,7 +96,7 @@ fn build(world: &World) {
     }
 }
 
-/// What is made by twoliter's state, as a command.
+/// The commands for twoliter's state.
 fn in_twoliters_words(name: &str, world: &World) -> Vec<String> {
     let out = world.outside().join("out");
     let tags = "build/external-kits";
@@ -128,14 +127,14 @@ fn time(mtime: Timestamp) -> String {
     format!("@{mtime}")
 }
 
-/// Writes a tree beside the project, for the command to take.
+/// Writes a tree next to the project, as the source of the command.
 fn source(world: &World, tree: &TreeSpec, n: usize) -> String {
     let path = world.outside().join(format!("source-{n}"));
     tree.write_to(&path);
     path.into()
 }
 
-/// One change as a command of its own.
+/// A command for one change.
 fn words(world: &World, step: &Step) -> Vec<String> {
     let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
     match step {
@@ -172,7 +171,7 @@ fn words(world: &World, step: &Step) -> Vec<String> {
     }
 }
 
-/// One change of several.
+/// One of several changes in a description.
 fn described(world: &World, step: &Step, n: usize) -> Value {
     match step {
         Step::Put {
@@ -199,7 +198,7 @@ fn command(world: &World, args: &[impl AsRef<str>]) -> Command {
     command
 }
 
-/// Runs the command as anybody does.
+/// Runs the command without killing it.
 fn plain(world: &World, args: &[impl AsRef<str>]) -> Output {
     let mut command = command(world, args);
     command.stdin(Stdio::null());
@@ -207,7 +206,7 @@ fn plain(world: &World, args: &[impl AsRef<str>]) -> Output {
     start(&mut command).wait_with_output().unwrap()
 }
 
-/// Runs it and kills it there; `None` if it came to its end before.
+/// Runs the command and kills it; `None` if it ended before.
 fn killed(world: &World, args: &[impl AsRef<str>], moment: Moment) -> Option<Traced> {
     let command = command(world, args);
     let traced = kill_at_call(&command, moment, |command| Ok(start(command))).unwrap();
@@ -218,8 +217,8 @@ fn killed(world: &World, args: &[impl AsRef<str>], moment: Moment) -> Option<Tra
     }
 }
 
-/// What is at a path and below it. The mode of a directory that its owner may not write counts only when
-/// all is at rest: the kernel moves such a one only while it is writable.
+/// The entries at and below a path. The mode of a directory that its owner may not write is compared only at rest:
+/// the kernel moves such a directory only while it is writable.
 fn cut(snapshot: &Snapshot, path: &str) -> Snapshot {
     let below = snapshot.below(path);
     let Some(mut seen) = snapshot.get(path).cloned() else {
@@ -239,7 +238,7 @@ fn is_one_of(found: &Snapshot, allowed: &[Snapshot]) -> Result<(), String> {
     }
 }
 
-/// Checks everything that is promised after a kill, and that the command works afterwards.
+/// Checks every guarantee after a kill, and that the command works afterwards.
 fn check(world: &World, typed: &Typed, allowed: &[Snapshot], promised: bool, story: &str) {
     let works = |args: &[String]| {
         let ran = plain(world, args);
@@ -247,7 +246,7 @@ fn check(world: &World, typed: &Typed, allowed: &[Snapshot], promised: bool, sto
         String::from_utf8(ran.stdout).unwrap()
     };
     let works_as = |args: &[&str]| works(&args.iter().map(|&arg| arg.into()).collect::<Vec<_>>());
-    // Before anybody mends anything each path is old or new.
+    // Before recovery each path has its old or new state.
     let found = world.snapshot();
     for path in typed.case.steps.paths() {
         let each: Vec<_> = allowed.iter().map(|one| cut(one, path)).collect();
@@ -279,7 +278,7 @@ fn check(world: &World, typed: &Typed, allowed: &[Snapshot], promised: bool, sto
     }
 }
 
-/// Says that nothing can be tried where processes may not be traced.
+/// Reports that nothing can be tried where processes cannot be traced.
 fn can_trace() -> bool {
     let first = Moment {
         when: When::Before,
@@ -336,12 +335,12 @@ fn kill_everywhere(case: &Case) {
 }
 
 fn kill_recovery(case: &Case, first: Moment, share: Share) -> usize {
-    // What comes after a call comes before the next one: here that side is enough.
+    // The moment after a call equals that before the next one: here one side is enough.
     at_every(share.moments(&[When::Before]), |moment| {
         let (world, typed) = Typed::prepare(case);
         let allowed = case.allowed(&world);
         let Some(traced) = killed(&world, &typed.args, first) else {
-            // Threads sync at once: a kill between two of them may not come again.
+            // Threads sync concurrently: a moment between two of them may not occur again.
             return false;
         };
         let Some(again) = killed(&world, &["recover"], moment) else {
@@ -364,8 +363,8 @@ macro_rules! cases {
         }
     )*
 
-        /// What changes nothing is left out, and `populate`, which has its trees from another command; repairs
-        /// too, whose command ends as fsck(8) does: `kill_everywhere` kills them in the engine.
+        /// Cases without a change are excluded, as well as `populate`, whose trees come from another command, and
+        /// repairs, whose command exits like fsck(8): `kill_everywhere` kills them in the engine.
         #[test]
         fn no_case_is_forgotten() {
             let tested = [$($case),*];

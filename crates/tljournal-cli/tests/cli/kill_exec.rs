@@ -1,5 +1,5 @@
-//! `exec` is killed before and after every system call that others can see. Its command then has run whole,
-//! with its locks, or not at all; and once it has ended nothing is left of the run but its row.
+//! Kills `exec` before and after every visible system call. Its command has then run completely, with its locks, or
+//! not at all; and after its end only the row of the run remains.
 //!
 //! Each run tries a share of the moments: `TLJOURNAL_KILL_EVERY=1` tries all.
 
@@ -14,7 +14,7 @@ const EVERY_DEFAULT: usize = 4;
 
 const LOCKS: [&str; 5] = ["exec", "--lock", "a", "--lock-file", "lf"];
 
-/// Says that it ran, and that it ran alone.
+/// Records that it ran, and that no other one ran at the same time.
 const JOB: &str = "mkdir busy && echo ran >> ran && echo said && rmdir busy";
 
 fn command(dir: &Path, args: &[&str]) -> Command {
@@ -32,7 +32,7 @@ fn works(dir: &Path, args: &[&str], story: &str) -> Output {
     ran
 }
 
-/// Kills the wrapper there and checks what is left; says whether there was such a moment.
+/// Kills the wrapper and checks the result; returns whether there was such a moment.
 fn kill_and_check(moment: Moment) -> bool {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path();
@@ -47,7 +47,7 @@ fn kill_and_check(moment: Moment) -> bool {
         traced => traced.unwrap(),
     };
     let story = format!("killed at {moment} ({:?})", traced.call);
-    // Whoever gets the locks finds that the command has ended, and has not been cut off.
+    // When the locks are free the command has ended, without having been killed.
     let free = [
         &LOCKS[..],
         &["--wait", "1m", "--", "test", "!", "-e", "busy"],
@@ -71,7 +71,7 @@ fn kill_and_check(moment: Moment) -> bool {
 }
 
 #[test]
-fn g6_a_command_whose_wrapper_is_killed_runs_whole_with_its_locks_or_not_at_all() {
+fn g6_a_command_of_a_killed_wrapper_runs_completely_with_its_locks_or_not_at_all() {
     let every = std::env::var(EVERY)
         .ok()
         .and_then(|every| every.parse().ok());

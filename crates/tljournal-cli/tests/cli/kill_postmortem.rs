@@ -1,5 +1,5 @@
-//! A command is killed before and after system calls that others can see, and is looked into before anybody has
-//! recovered anything: what is told of it is what became of it.
+//! Kills a command before and after visible system calls, and investigates it before any recovery: the report must
+//! match the outcome.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,7 +11,7 @@ use tljournal_testkit::{Moment, kill_at_call};
 use tljournal_tests::{at_every, counted, start};
 
 const EVERY: &str = "TLJOURNAL_KILL_EVERY";
-/// Few enough to be quick; the calls between commit point and end are several in a row.
+/// Few enough to be quick; there are several calls in a row between commit point and end.
 const EVERY_DEFAULT: usize = 3;
 
 fn command(dir: &Path, args: &[&str]) -> Command {
@@ -25,7 +25,8 @@ fn json(done: &Output, story: &str) -> Value {
     serde_json::from_slice(&done.stdout).unwrap()
 }
 
-/// Kills a command there and looks into it; says whether there was such a moment, and notes what was in flight.
+/// Kills a command and investigates it; returns whether there was such a moment, and records the state of its
+/// transaction.
 fn kill_and_look(moment: Moment, seen: &Mutex<BTreeSet<String>>) -> bool {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path();
@@ -80,7 +81,7 @@ fn kill_and_look(moment: Moment, seen: &Mutex<BTreeSet<String>>) -> bool {
 }
 
 #[test]
-fn g10_whoever_is_killed_at_any_moment_can_be_looked_into() {
+fn g10_a_run_killed_at_any_moment_can_be_investigated() {
     let every = std::env::var(EVERY).ok();
     let every = every.and_then(|every| every.parse().ok());
     let every: usize = every.unwrap_or(EVERY_DEFAULT).max(1);
@@ -88,7 +89,7 @@ fn g10_whoever_is_killed_at_any_moment_can_be_looked_into() {
     let kills = at_every(Moment::all().step_by(every), |moment| {
         kill_and_look(moment, &seen)
     });
-    counted(kills, "kills that were looked into");
+    counted(kills, "kills that were investigated");
     let seen = seen.into_inner().unwrap();
     let all = ["staging", "committed", "applied"];
     assert!(

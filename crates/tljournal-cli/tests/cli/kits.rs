@@ -5,7 +5,7 @@ use crate::world::{Project, untouchable};
 
 const KIT: &str = "build/external-kits/kit/x86_64";
 
-/// An image layout in `layout`, made by `umoci`; without it the test says that it was skipped.
+/// Creates an image layout in `layout` with `umoci`; without it the test reports that it was skipped.
 fn make_layout(project: &Project) -> bool {
     let Ok(_) = Command::new("umoci").arg("--version").output() else {
         let insists = std::env::var_os("TLJOURNAL_INSIST").is_some();
@@ -55,7 +55,7 @@ fn a_kit_is_unpacked_and_then_not_touched() {
 }
 
 #[test]
-fn what_is_wrong_with_a_layout_is_told_by_words_and_by_code() {
+fn an_invalid_layout_has_a_message_and_an_exit_code() {
     let project = Project::new();
     if !make_layout(&project) {
         return;

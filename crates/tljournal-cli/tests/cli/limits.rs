@@ -1,11 +1,11 @@
-//! What a limit of descriptors or of threads leaves of the commands: all of them.
+//! All commands work with limits on descriptors and threads.
 
 use std::process::Command;
 
 use crate::running::TLJOURNAL;
 use crate::world::{Done, Project, done};
 
-/// Runs it where no more than so many descriptors can be open.
+/// Runs a command with a limit on open descriptors.
 fn with_descriptors(project: &Project, number: u32, args: &[&str]) -> Done {
     let script = format!("ulimit -n {number}; exec {TLJOURNAL} \"$@\"");
     let mut command = Command::new("sh");
@@ -13,7 +13,7 @@ fn with_descriptors(project: &Project, number: u32, args: &[&str]) -> Done {
     done(command.current_dir(project.path()).output().unwrap())
 }
 
-/// Every staged file was kept open until the end, and so was every directory of a file that fsck read.
+/// Every staged file stayed open until the end, and so did every directory of a file that fsck read.
 #[test]
 fn g15_a_transaction_may_have_more_files_than_descriptors() {
     let project = Project::new();
@@ -38,7 +38,7 @@ fn g15_a_transaction_may_have_more_files_than_descriptors() {
     assert_eq!(project.text("build/8/8"), "x");
 }
 
-/// The process was ended by SIGXFSZ, without a word.
+/// SIGXFSZ killed the process without a message.
 #[test]
 fn g10_a_limit_of_file_sizes_is_an_error_and_loses_nothing() {
     let project = Project::new();
@@ -58,7 +58,7 @@ fn g10_a_limit_of_file_sizes_is_an_error_and_loses_nothing() {
     }
     assert_eq!(project.run(&["put", "build/f", "--from", "source"]).code, 0);
     assert_eq!(project.run(&["fsck", "--full"]).code, 0);
-    // What is run has the default action.
+    // The command has the default action.
     let command = [
         "exec",
         "--",
@@ -69,10 +69,10 @@ fn g10_a_limit_of_file_sizes_is_an_error_and_loses_nothing() {
     assert_eq!(project.run(&command).code, 128 + 25);
 }
 
-/// A user that has no process of its own.
-const NOBODY_ELSE: u32 = 54_321;
+/// A user without any other process.
+const ANOTHER_USER: u32 = 54_321;
 
-/// Runs it where no thread and no process can be had beside it: root has no such limit, and becomes somebody who has.
+/// Runs a command that can start no thread and no process: root has no such limit, so it switches to a user who has.
 fn alone(project: &Project, args: &[&str]) -> Done {
     let program = project.at("program");
     let mut words = vec![
@@ -81,8 +81,8 @@ fn alone(project: &Project, args: &[&str]) -> Done {
         "--".to_owned(),
     ];
     if rustix::process::geteuid().is_root() {
-        std::os::unix::fs::chown(project.path(), Some(NOBODY_ELSE), None).unwrap();
-        let ids = format!("--reuid={NOBODY_ELSE} --regid={NOBODY_ELSE} --clear-groups --");
+        std::os::unix::fs::chown(project.path(), Some(ANOTHER_USER), None).unwrap();
+        let ids = format!("--reuid={ANOTHER_USER} --regid={ANOTHER_USER} --clear-groups --");
         words.splice(0..0, ids.split(' ').map(str::to_owned));
         words.insert(0, "setpriv".to_owned());
     }
@@ -94,9 +94,9 @@ fn alone(project: &Project, args: &[&str]) -> Done {
     done(command.current_dir(project.path()).output().unwrap())
 }
 
-/// Some commands hung where no thread could be had, and others panicked.
+/// Some commands hung when no thread could be started, and others panicked.
 #[test]
-fn g15_every_command_works_or_says_why_not_where_no_thread_can_be_had() {
+fn g15_every_command_works_or_reports_an_error_without_threads() {
     let project = Project::bare();
     project.small_tree("tree");
     let description = r#"{"changes":[{"put":"build/a","content":"x"}]}"#;
@@ -115,7 +115,7 @@ fn g15_every_command_works_or_says_why_not_where_no_thread_can_be_had() {
         ("postmortem 1", 0),
         ("fsck --full", 0),
         ("gc", 0),
-        // There is no room for the command either.
+        // The command cannot be started either.
         ("populate build/filled --key k -- true", 125),
         ("exec --lock a --lock-file lf -- true", 125),
         ("rm build/tools", 0),

@@ -1,11 +1,11 @@
-//! The built command, as a shell or a program sees it.
+//! The built command, as used by shells and programs.
 
 #![allow(
     clippy::disallowed_methods,
     clippy::print_stderr,
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "tests play the other programs, report how much they tried, and fail on every error"
+    reason = "tests act as other programs, print what they covered, and fail on every error"
 )]
 
 mod apply;

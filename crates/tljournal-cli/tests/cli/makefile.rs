@@ -1,4 +1,4 @@
-//! `examples/Makefile.toml`, run by the real cargo-make: several at once, and one of them killed.
+//! `examples/Makefile.toml`, run by the real cargo-make: several tasks concurrently, and one of them killed.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -7,14 +7,14 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// Says that a missing program is a failure.
+/// Makes a missing program a failure.
 const INSIST: &str = "TLJOURNAL_INSIST";
 
-/// How many crates are vendored.
+/// The number of vendored crates.
 const CRATES: usize = 40;
 
-/// A project, and a directory of programs that come first: the `tljournal` of this build, a `cargo` that
-/// vendors without a network, and a `docker` that checks what it is given.
+/// A project, and a directory of programs that come first in the PATH: the `tljournal` of this build, a `cargo` that
+/// vendors without a network, and a `docker` that checks its input.
 struct Project {
     dir: tempfile::TempDir,
 }
@@ -79,8 +79,8 @@ impl Project {
     }
 }
 
-/// Vendors crate by crate into the directory that is its last word, and counts how often it was run. One that
-/// finds a pipe to tell, tells when it is half done, and waits there.
+/// Vendors crate by crate into the directory given as the last argument, and counts its runs. If there is a pipe, it
+/// reports through it when half of the crates are done, and waits there.
 const CARGO: &str = r#"#!/usr/bin/env bash
 set -euo pipefail
 [ "${1:-}" = vendor ] || exec "${REAL_CARGO}" "$@"
@@ -96,7 +96,7 @@ for n in $(seq "${CRATES}"); do
 done
 "#;
 
-/// Checks what it is given, several times: every crate is there, whole, and the configuration is.
+/// Checks its input several times: every crate and the configuration are complete.
 const DOCKER: &str = r#"#!/usr/bin/env bash
 set -euo pipefail
 for _ in $(seq 5); do
@@ -109,7 +109,7 @@ done
 echo checked >> "${SCRATCH}/checked"
 "#;
 
-/// Whether the test can be made here; it has to be where somebody insists.
+/// Whether cargo-make is installed; it must be if `TLJOURNAL_INSIST` is set.
 fn has_cargo_make() -> bool {
     let found = Command::new("cargo-make").arg("--version").output().is_ok();
     assert!(
@@ -134,7 +134,7 @@ fn make_fifo(path: &Path) {
 }
 
 #[test]
-fn tasks_that_run_at_once_vendor_once_and_check_whole_crates() {
+fn concurrent_tasks_vendor_once_and_check_complete_crates() {
     if !has_cargo_make() {
         return;
     }
@@ -157,7 +157,7 @@ fn tasks_that_run_at_once_vendor_once_and_check_whole_crates() {
 }
 
 #[test]
-fn a_task_that_is_killed_while_it_vendors_leaves_the_next_one_nothing_to_mend() {
+fn a_task_killed_while_it_vendors_leaves_nothing_to_repair() {
     if !has_cargo_make() {
         return;
     }
@@ -190,7 +190,7 @@ fn a_task_that_is_killed_while_it_vendors_leaves_the_next_one_nothing_to_mend() 
 }
 
 #[test]
-fn crates_that_somebody_damaged_are_vendored_again() {
+fn damaged_crates_are_vendored_again() {
     if !has_cargo_make() {
         return;
     }
@@ -205,6 +205,6 @@ fn crates_that_somebody_damaged_are_vendored_again() {
     fs::remove_dir_all(project.at("project/.cargo/vendor/crate-7")).unwrap();
     check();
     assert_eq!(project.text("vendored").lines().count(), 2);
-    // The same configuration is the same file as before.
+    // The configuration file was not rewritten.
     assert_eq!(fs::metadata(&config).unwrap().modified().unwrap(), before);
 }

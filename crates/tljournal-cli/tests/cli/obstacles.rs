@@ -1,4 +1,4 @@
-//! What keeps something from being deleted, and a project of a user that is not root.
+//! Obstacles that prevent deletion, and a project of an ordinary user.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -14,20 +14,20 @@ use serde_json::Value;
 
 use crate::world::{Done, Project, command_in, done};
 
-/// A user that is not root.
+/// An ordinary user.
 pub(crate) const USER: u32 = 54321;
-/// No command takes longer, whatever it meets.
+/// The limit for any command.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// What keeps something from being deleted, or looks as if it would.
+/// An obstacle, or something that looks like one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Obstacle {
-    /// A directory of root, with something in it or not.
+    /// A directory of root, empty or not.
     OfRoot {
         mode: u32,
         is_filled: bool,
     },
-    /// A directory that its owner closed.
+    /// A directory that its owner made inaccessible.
     Closed(u32),
     Attribute {
         letter: char,
@@ -41,9 +41,9 @@ pub(crate) enum Obstacle {
     NotUtf8,
     LongName,
     LongWideName,
-    /// More levels than are gone into at once.
+    /// More levels than a single removal descends.
     Deep,
-    /// A path that is longer than a system call takes.
+    /// A path that is longer than a system call accepts.
     LongPath,
 }
 
@@ -97,7 +97,7 @@ pub(crate) const OBSTACLES: [Obstacle; 20] = [
 ];
 
 impl Obstacle {
-    /// Puts it into a directory; false where this filesystem does not know it.
+    /// Creates it in a directory; false if this filesystem does not support it.
     pub(crate) fn plant(self, dir: &Path, uid: u32) -> bool {
         let at = dir.join("obstacle");
         let own = |path: &Path| chown(path, Some(uid), Some(uid)).unwrap();
@@ -158,12 +158,12 @@ impl Obstacle {
         true
     }
 
-    /// Whether what it lies in is refused before it is replaced or removed.
+    /// Whether its directory cannot be replaced or removed in the first place.
     pub(crate) fn is_refused_before(self) -> bool {
         matches!(self, BindMount | Tmpfs)
     }
 
-    /// Whether it keeps this user from deleting what it lies in.
+    /// Whether it prevents this user from deleting its directory.
     pub(crate) fn stops(self, uid: u32) -> bool {
         match self {
             OfRoot { is_filled, .. } => uid != 0 && is_filled,
@@ -172,7 +172,7 @@ impl Obstacle {
         }
     }
 
-    /// What the command that deletes it says.
+    /// Part of the command that deletes it.
     pub(crate) fn words(self) -> &'static str {
         match self {
             Attribute { .. } => "sudo chattr -R -i -a ",
@@ -182,7 +182,7 @@ impl Obstacle {
     }
 }
 
-/// Directories in directories. No path leads to the innermost.
+/// Nested directories. No path leads to the innermost one.
 fn deep(dir: &Path, levels: usize, name: &str, uid: u32) {
     let script = "import os, sys
 os.chdir(sys.argv[1])
@@ -242,7 +242,7 @@ impl Place {
         assert!(done.err.contains("build/x/obstacle"), "{done:?}");
     }
 
-    /// A directory of the user's.
+    /// Creates a directory of the user.
     pub(crate) fn make_dir(&self, path: &str) -> PathBuf {
         let dir = self.at(path);
         fs::create_dir_all(&dir).unwrap();
@@ -267,7 +267,7 @@ impl Place {
             .collect()
     }
 
-    /// How often it was told that something is left behind.
+    /// The number of events about leftovers.
     pub(crate) fn events(&self) -> usize {
         let told = self.works(&["export", "--format", "jsonl"]).out;
         told.lines()
@@ -275,7 +275,7 @@ impl Place {
             .count()
     }
 
-    /// Runs commands of every kind. All of them work.
+    /// Runs commands of every kind, which must succeed.
     pub(crate) fn all_work(&self, story: &str) {
         for _ in 0..2 {
             self.work_goes_on(story);
@@ -284,7 +284,7 @@ impl Place {
         }
     }
 
-    /// Runs commands of every kind that change something. All of them work.
+    /// Runs changing commands of every kind, which must succeed.
     pub(crate) fn work_goes_on(&self, story: &str) {
         self.write("source/f", story);
         let commands: [&[&str]; 6] = [

@@ -13,12 +13,12 @@ fn with_tree() -> Project {
     project
 }
 
-/// Says what it sees before and after it is told to go on.
+/// Prints the content before and after a line arrives.
 const LOOK: &str =
     "cat $TLJOURNAL_PIN/version; read x; cat $TLJOURNAL_PIN/version; cat build/t/version";
 
 #[test]
-fn g7_a_pinned_tree_stays_whole_while_another_one_takes_its_path() {
+fn g7_a_pinned_tree_stays_complete_while_another_one_takes_its_path() {
     let project = with_tree();
     let mut reader = project.start(&["pin", "build/t", "--", "sh", "-c", LOOK]);
     assert_eq!(reader.line(), "1");
@@ -62,7 +62,7 @@ fn g7_the_pin_and_its_path_outlive_a_wrapper_that_is_killed() {
     let input = reader.kill();
     project.ok(&["tree", "install", "build/t", "--from", "two"]);
     drop(input);
-    // The old tree is free when the last heir has ended: its run's byte goes at the same time.
+    // The old tree is unpinned when the last process with the descriptor has ended, as is its run's byte.
     let wait = [
         "tree",
         "install",
@@ -80,7 +80,7 @@ fn g7_the_pin_and_its_path_outlive_a_wrapper_that_is_killed() {
 #[test]
 fn the_pinned_path_is_right_for_children_that_close_their_descriptors() {
     let project = with_tree();
-    // Every descriptor but the first three, as some languages do for whatever they start.
+    // All descriptors but the first three, as some languages close them in child processes.
     let closing =
         "for fd in $(seq 3 254); do eval \"exec $fd>&-\"; done; cat $TLJOURNAL_PIN/version";
     let script = format!("cat $TLJOURNAL_PIN/version; bash -c '{closing}'; exit 0");
@@ -89,7 +89,7 @@ fn the_pinned_path_is_right_for_children_that_close_their_descriptors() {
 }
 
 #[test]
-fn waiting_below_for_a_pin_of_above_is_refused_and_does_not_hang() {
+fn waiting_for_a_pin_of_an_ancestor_is_refused() {
     let project = with_tree();
     let install = ["tree", "install", "build/t", "--from", "two"];
     let wait = [
@@ -101,13 +101,13 @@ fn waiting_below_for_a_pin_of_above_is_refused_and_does_not_hang() {
     assert_eq!(done.code, 3, "{done:?}");
     assert!(done.err.contains("the tree is pinned by run"), "{done:?}");
     assert_eq!(project.text("build/t/version"), "1\n");
-    // Exchanged it can be, below too.
+    // Exchanging is possible, below the pin too.
     project.ok(&[&["pin", "build/t", "--", TLJOURNAL][..], &install].concat());
     assert_eq!(project.text("build/t/version"), "2\n");
 }
 
 #[test]
-fn waiting_for_pins_below_a_lock_is_refused_because_the_pin_may_wait_for_the_lock() {
+fn waiting_for_pins_while_holding_a_lock_is_refused() {
     let project = with_tree();
     let pinned = project.start(&["pin", "build/t", "--", "sh", "-c", LOOK]);
     let mut pinned = pinned;
@@ -183,7 +183,7 @@ fn g13_a_lock_of_a_user_who_may_not_use_the_home_stops_nothing() {
 }
 
 #[test]
-fn a_pin_is_released_when_the_command_ends_whatever_it_leaves_behind() {
+fn a_pin_is_released_when_the_command_ends_despite_its_daemons() {
     let project = with_tree();
     project.fifo("gate");
     let daemon = "sh -c 'read x < gate' & exit 0";

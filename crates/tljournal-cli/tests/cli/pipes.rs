@@ -1,4 +1,4 @@
-//! Pipes as sources: read once, as they come.
+//! Pipes as sources: they are read once.
 
 use std::fs::File;
 use std::io::Write;
@@ -7,7 +7,7 @@ use std::os::unix::net::UnixListener;
 use crate::running::{Running, TLJOURNAL};
 use crate::world::Project;
 
-/// What is read from each, as an archive and as a file.
+/// Commands that read a pipe as an archive and as a file.
 const READS: [&[&str]; 2] = [
     &["tree", "install", "build/it", "--from", "pipe"],
     &["put", "build/it", "--from", "pipe"],
@@ -27,7 +27,7 @@ fn write(mut pipe: File, bytes: &[u8]) {
     pipe.write_all(bytes).unwrap();
 }
 
-/// It was opened to be looked at, and again to be read: the writer was gone by then.
+/// It was opened to determine its kind, and again for reading: the writer had ended by then.
 #[test]
 fn a_named_pipe_is_opened_once_and_its_writer_is_waited_for() {
     for read in READS {

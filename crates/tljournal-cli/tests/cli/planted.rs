@@ -1,5 +1,5 @@
-//! Something else in the place of what is the journal's own, put there by the owner of the project, who then has root
-//! run a command (G8, G13, G15): what a link leads to is neither read, nor written, nor published, and nothing waits.
+//! The owner of a project plants other objects in the place of the journal's own files and waits for root to run a
+//! command (G8, G13, G15): the target of a link is neither read, nor written, nor published, and nothing hangs.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -10,10 +10,10 @@ use std::process::Command;
 use crate::users::{OWNER, ROOT, all_below, set_mode, there_are_users};
 use crate::world::{Project, done, listing};
 
-/// What root alone may read, and what would tell it.
+/// The content that only root may read.
 const SECRET: &str = "what root alone may read";
 
-/// What is put in a place.
+/// The planted objects.
 const PLANTED: [&str; 6] = [
     "link",
     "link to a directory",
@@ -23,7 +23,7 @@ const PLANTED: [&str; 6] = [
     "directory",
 ];
 
-/// Where, below the home; `*` is the directory of the transaction that removed a directory.
+/// The places, below the home; `*` is the directory of the transaction that removed a directory.
 const PLACES: [&str; 16] = [
     ".state.db-journal",
     ".state/lock/commit",
@@ -59,7 +59,7 @@ const COMMANDS: [&[&str]; 13] = [
     &["gc", "--keep-count", "0"],
 ];
 
-/// A project in which something of everything was kept, and the numbers of its last transactions.
+/// A project with retained content of every kind, and the numbers of its last transactions.
 fn project() -> (Project, String, String) {
     let project = Project::of_owner();
     for path in ["content", "tree/f", "build/d/sub/f"] {
@@ -80,7 +80,7 @@ fn project() -> (Project, String, String) {
     (project, last.to_string(), (last - 1).to_string())
 }
 
-/// The path of a place, if it is there.
+/// The path of a place, if it exists.
 fn resolve(project: &Project, place: &str) -> PathBuf {
     let mut path = project.at("build");
     for part in place.split('/') {
@@ -97,7 +97,8 @@ fn resolve(project: &Project, place: &str) -> PathBuf {
     path
 }
 
-/// Puts something in a place, as the owner of the project can: away with what is there, and a link to root's secret.
+/// Plants an object in a place, as the owner of the project could: replaces what is there by a link to root's secret,
+/// for example.
 fn plant(at: &Path, what: &str, outside: &Path) {
     if fs::symlink_metadata(at).is_ok() {
         fs::rename(at, at.with_extension("moved")).unwrap();
@@ -112,7 +113,7 @@ fn plant(at: &Path, what: &str, outside: &Path) {
     }
 }
 
-/// Everything below a directory. Whoever removes a further name of a file, which is theirs, moves its ctime.
+/// Everything below a directory. The owner may remove a hard link of a file that was planted, which moves its ctime.
 fn seen(outside: &Path, what: &str) -> Vec<String> {
     let mut seen = listing(outside);
     if what == "hard link" {
@@ -123,7 +124,7 @@ fn seen(outside: &Path, what: &str) -> Vec<String> {
     seen
 }
 
-/// What tells that the secret came out: a file of the project, or a report, that has it.
+/// Files of the project, or reports, that contain the secret.
 fn leaks(project: &Project, planted: &Path) -> Vec<String> {
     let leaks = all_below(project.path())
         .into_iter()
@@ -140,7 +141,7 @@ fn leaks(project: &Project, planted: &Path) -> Vec<String> {
 }
 
 #[test]
-fn g13_nothing_that_is_planted_has_root_read_write_or_wait() {
+fn g13_planted_objects_never_make_root_read_write_or_wait() {
     if !there_are_users() {
         return;
     }
@@ -164,13 +165,13 @@ fn g13_nothing_that_is_planted_has_root_read_write_or_wait() {
             }
             let probe = project.at("probe");
             if what == "hard link" && fs::hard_link(outside.join("f"), &probe).is_err() {
-                // They lie on two filesystems.
+                // The two are on different filesystems.
                 continue;
             }
             let _none = fs::remove_file(probe);
             plant(&path, what, &outside);
             let untouched = seen(&outside, what);
-            // Both together meet every command in turn, by root and by the owner.
+            // Enough rounds for each command to run with it, as root and as the owner.
             for _ in 0..if what.contains("link") { 3 } else { 2 } {
                 turn += 1;
                 let user = if turn % 4 == 0 { OWNER } else { ROOT };
@@ -203,9 +204,9 @@ fn g13_nothing_that_is_planted_has_root_read_write_or_wait() {
     assert!(tried > 150, "only {tried} were tried");
 }
 
-/// The build directory of a user was a link to a directory of root, and root made a journal there.
+/// The build directory of a user was a link to a directory of root, and root created a journal there.
 #[test]
-fn g13_a_link_in_place_of_the_home_leads_root_nowhere() {
+fn g13_root_does_not_follow_a_planted_link_in_place_of_the_home() {
     if !there_are_users() {
         return;
     }
@@ -226,7 +227,7 @@ fn g13_a_link_in_place_of_the_home_leads_root_nowhere() {
         assert_ne!(done.code, 0, "{args:?}: {done:?}");
         assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0, "{args:?}");
     }
-    // One of root's own, or to what is the user's own, is a link like any other.
+    // A link of root, or a link to the user's own directory, is followed.
     fs::remove_file(project.at("build")).unwrap();
     symlink("away", project.at("build")).unwrap();
     std::os::unix::fs::lchown(project.at("build"), Some(OWNER), Some(OWNER)).unwrap();

@@ -14,7 +14,7 @@ fn args<'a>(options: &[&'a str], script: &'a str) -> Vec<&'a str> {
     [&populate, options, &["--", "sh", "-c", script]].concat()
 }
 
-/// A script that fills the stage, and leaves a line where that can be counted.
+/// A script that fills the stage, and appends a line to a counter file.
 const FILL: &str = "echo filled >> count && echo content > $TLJOURNAL_STAGE/file";
 
 fn start(project: &Project, script: &str) -> Child {
@@ -98,13 +98,13 @@ fn of_16_processes_that_populate_one_key_one_runs_its_command() {
 }
 
 #[test]
-fn g6_when_who_works_is_killed_the_next_one_begins_anew() {
+fn g6_when_the_populating_process_is_killed_the_next_one_starts() {
     let project = Project::new();
     fifo(&project, "begun");
     fifo(&project, "hold");
     let script = "echo half > $TLJOURNAL_STAGE/half; echo > begun; cat hold";
     let mut first = start(&project, script);
-    // Returns when the command of the first has begun.
+    // Returns when the first command has started.
     fs::read(project.at("begun")).unwrap();
     let waiting = start(&project, FILL);
     first.kill().unwrap();
@@ -114,7 +114,7 @@ fn g6_when_who_works_is_killed_the_next_one_begins_anew() {
     let names = fs::read_dir(project.at(PLACE)).unwrap();
     assert_eq!(names.count(), 1);
     assert_eq!(filled(&project), 1);
-    // What the first had started still waits; it ends with the fifo.
+    // The first one's child still waits; it ends with the fifo.
     fs::File::options()
         .write(true)
         .open(project.at("hold"))
@@ -122,7 +122,7 @@ fn g6_when_who_works_is_killed_the_next_one_begins_anew() {
         .flush()
         .unwrap();
     project.until_all_have_ended();
-    // What it had staged is kept to be looked into; nothing else is left.
+    // What it had staged is retained for inspection; nothing else remains.
     let kept = TxnFilter {
         kept: true,
         ..TxnFilter::default()

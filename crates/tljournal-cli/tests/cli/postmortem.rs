@@ -1,4 +1,4 @@
-//! What is told of runs that went wrong.
+//! Reports about runs that failed or were killed.
 
 use std::fs;
 use std::io::Write;
@@ -10,13 +10,13 @@ use crate::running::Running;
 use crate::world::{Project, run_in};
 
 impl Project {
-    /// What is told of a run, or of the latest that went wrong.
+    /// The report about a run, or about the latest run that went wrong.
     fn postmortem(&self, run: &str) -> Value {
         let args = [&["postmortem"][..], &[run][..usize::from(!run.is_empty())]].concat();
         self.json(&args)
     }
 
-    /// What is told of a run as soon as that is so.
+    /// The report about a run, as soon as a condition holds.
     fn postmortem_when(&self, run: &str, is_so: impl Fn(&Value) -> bool) -> Value {
         loop {
             let done = self.run(&["postmortem", run, "--json"]);
@@ -27,7 +27,7 @@ impl Project {
     }
 }
 
-/// A tree that is being installed, and of which nobody brings the end.
+/// An installation of a tree whose archive never ends.
 fn staging(project: &Project) -> Running {
     let mut header = tar::Header::new_gnu();
     header.set_path("half").unwrap();
@@ -55,7 +55,7 @@ fn a_run_that_was_killed_while_it_staged_shows_what_was_in_flight() {
     });
     assert_eq!(alive["run"]["end"], "alive");
     drop(running.kill());
-    // Nobody has recorded that it is dead.
+    // The kill is not recorded yet.
     let dead = project.postmortem("");
     assert_eq!(
         (&dead["run"]["number"], &dead["run"]["end"]),
@@ -73,7 +73,7 @@ fn a_run_that_was_killed_while_it_staged_shows_what_was_in_flight() {
     assert_eq!(found["run"]["end"], "found dead");
     let txn = &found["run"]["transactions"][0];
     assert_eq!(txn["state"], "aborted", "{found}");
-    // What it had staged is there still, and it is said how much.
+    // The staged content still exists, and its size is reported.
     assert_eq!(found["kept"][0]["path"], kept.as_str());
     assert!(found["kept"][0]["bytes"].is_u64(), "{found}");
 }
@@ -104,10 +104,10 @@ fn a_run_that_was_killed_while_it_waited_shows_for_what_and_who_had_it() {
     );
     let said = project.ok(&["postmortem"]).out;
     assert!(
-        said.contains("and still when it died; run 1 (the holder) had it"),
+        said.contains("until it was killed; run 1 (the holder) had it"),
         "{said}"
     );
-    // And the other way round.
+    // And from the other side.
     let held = project.postmortem("1");
     assert_eq!(
         held["run"]["holds"][0]["waiters"],
@@ -118,7 +118,7 @@ fn a_run_that_was_killed_while_it_waited_shows_for_what_and_who_had_it() {
 }
 
 #[test]
-fn a_wait_that_was_for_nothing_and_one_that_was_not_are_told_with_their_length() {
+fn timed_out_and_successful_waits_are_reported_with_their_duration() {
     let project = Project::new();
     let holder = project.holding(&["--lock", "a"]);
     let gave_up = project.run(&["exec", "--lock", "a", "--wait", "1.2", "--", "true"]);
@@ -139,13 +139,13 @@ fn a_wait_that_was_for_nothing_and_one_that_was_not_are_told_with_their_length()
         .unwrap();
     let seconds: f64 = told.split_once(" s").unwrap().0.parse().unwrap();
     assert!(seconds >= 1.2, "{error}");
-    // Nobody writes down what was had at once.
+    // An immediate acquisition is not recorded.
     let brief = project.ok(&["exec", "--lock", "a", "--", "true"]);
     assert_eq!((brief.err, wait("4")), (String::new(), Value::Null));
 }
 
 #[test]
-fn g10_the_error_of_a_command_names_the_one_that_looks_into_it() {
+fn g10_the_error_of_a_command_names_the_one_that_investigates_it() {
     let project = Project::new();
     project.ok(&["put", "build/a"]);
     let args = ["put", "build/a", "--expect", "absent"];
@@ -154,7 +154,7 @@ fn g10_the_error_of_a_command_names_the_one_that_looks_into_it() {
     assert!(
         failed
             .err
-            .ends_with("look into it with: tljournal postmortem 2\n"),
+            .ends_with("investigate with: tljournal postmortem 2\n"),
         "{failed:?}"
     );
     let error = project.run(&[&args[..], &["--json"]].concat()).error();
@@ -163,14 +163,14 @@ fn g10_the_error_of_a_command_names_the_one_that_looks_into_it() {
     assert_eq!(report["run"]["end"], "failed");
     let told = report["run"]["error"].as_str().unwrap();
     assert!(told.contains("expected absent, found file"), "{told}");
-    // From elsewhere it says where.
+    // From another directory it includes the root.
     let elsewhere = tempfile::tempdir().unwrap();
     let root = project.path().to_str().unwrap();
     let args = [&["--root", root][..], &args].concat();
     let failed = run_in(elsewhere.path(), &args);
-    let named = format!("look into it with: tljournal --root {root} postmortem 4\n");
+    let named = format!("investigate with: tljournal --root {root} postmortem 4\n");
     assert!(failed.err.ends_with(&named), "{failed:?}");
-    // What was asked wrongly is nothing to look into.
+    // A usage error is not investigated.
     let wrong = project.run(&["put", "build/.state/a"]);
     assert_eq!(
         (wrong.code, wrong.err.contains("postmortem")),
@@ -181,7 +181,7 @@ fn g10_the_error_of_a_command_names_the_one_that_looks_into_it() {
 }
 
 #[test]
-fn a_conflict_is_told_with_what_was_found_and_who_wrote_it() {
+fn a_conflict_is_reported_with_the_found_state_and_its_author() {
     let project = Project::new();
     project.ok(&["put", "build/a"]);
     let digest = format!("sha256:{}", "0".repeat(64));
@@ -198,7 +198,7 @@ fn a_conflict_is_told_with_what_was_found_and_who_wrote_it() {
 }
 
 #[test]
-fn what_a_run_left_is_compared_with_what_is_there() {
+fn the_changes_of_a_run_are_compared_with_the_disk() {
     let project = Project::new();
     project.write(
         "parts.json",
@@ -208,7 +208,7 @@ fn what_a_run_left_is_compared_with_what_is_there() {
         {"put": "build/replaced", "content": "1"}]}"#,
     );
     project.ok(&["apply", "parts.json"]);
-    fs::write(project.at("build/edited"), "somebody's").unwrap();
+    fs::write(project.at("build/edited"), "edited by hand").unwrap();
     project.ok(&["put", "build/replaced"]);
     let report = project.postmortem("1");
     let differences = report["differences"].as_array().unwrap();
@@ -233,7 +233,7 @@ fn what_a_run_left_is_compared_with_what_is_there() {
 }
 
 #[test]
-fn without_anything_that_went_wrong_there_is_nothing_to_tell() {
+fn without_a_failed_run_there_is_nothing_to_report() {
     let project = Project::new();
     project.ok(&["put", "build/a"]);
     assert_eq!(project.run(&["postmortem"]).code, 1);
@@ -253,7 +253,7 @@ fn without_anything_that_went_wrong_there_is_nothing_to_tell() {
     assert_eq!(ends, ["killed", "failed"]);
 }
 
-/// Everything in a directory, as bytes.
+/// All bytes below a directory.
 fn all_bytes(dir: &Path) -> Vec<u8> {
     let mut all = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
@@ -282,7 +282,7 @@ const SECRETS: [&str; 6] = [
 ];
 
 #[test]
-fn g10_no_secret_is_stored_whatever_brings_it() {
+fn g10_no_secret_is_stored_from_any_source() {
     let project = Project::new();
     let script = "printf 'TOKEN=hunter2t'; printf 'hree\\n'; echo 'Authorization: Bearer hunter2four' >&2; \
                   printf 'https://me:hunter2five@host/ and no end of the line'";
@@ -303,7 +303,7 @@ fn g10_no_secret_is_stored_whatever_brings_it() {
     assert_eq!(project.run(&args).code, 124);
     assert_eq!(holder.end(), 0);
     let done = project.ok(&["exec", "--", "sh", "-c", script]);
-    // Nothing is taken from who started it.
+    // The copied output is unchanged.
     assert_eq!(
         done.out,
         "TOKEN=hunter2three\nhttps://me:hunter2five@host/ and no end of the line"
@@ -338,7 +338,7 @@ fn g10_no_secret_is_stored_whatever_brings_it() {
 }
 
 #[test]
-fn a_bundle_is_read_where_nothing_else_is() {
+fn a_bundle_is_readable_on_its_own() {
     let project = Project::new();
     project.ok(&["put", "build/a"]);
     project.write("sbkeys/key.pem", "the key");
@@ -378,13 +378,13 @@ fn a_bundle_is_read_where_nothing_else_is() {
     assert!(read("report.html").contains("<html"));
     assert!(read("README.txt").contains("Left out:"));
     assert!(!has(&all_bytes(&there), "the key"));
-    // Nothing half is left where it could not be written.
+    // No partial file remains after an error.
     let nowhere = project.run(&["postmortem", "--bundle", "nowhere/bundle.tar.zst"]);
     assert_eq!(nowhere.code, 6, "{nowhere:?}");
 }
 
 #[test]
-fn the_output_of_the_run_around_is_told_where_a_run_has_none() {
+fn the_output_of_the_parent_run_is_shown_for_a_run_without_its_own() {
     let project = Project::new();
     let inner = format!(
         "echo before; {} put build/a --expect present",

@@ -1,4 +1,4 @@
-//! Who may read what the journal keeps, and what is made of it (G13).
+//! Access to the journal's files, and to files made from them (G13).
 
 use std::fs;
 use std::io::Read;
@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::users::{GROUP, OTHER, OWNER, ROOT, all_below, set_mode, there_are_users};
 use crate::world::Project;
 
-/// Runs what leaves something of every kind in `.state`: kept and staged content, logs, locks, evidence.
+/// Runs commands that leave files of every kind in `.state`: retained and staged content, logs, locks, quarantine.
 fn something_of_everything(project: &Project) {
     project.write("content", "secret");
     project.write("tree/f", "secret");
@@ -28,7 +28,7 @@ fn something_of_everything(project: &Project) {
     assert_ne!(evidence.count(), 0);
 }
 
-/// What is the journal's own, without what is kept and staged: that has the mode of its path.
+/// The journal's own files, without retained and staged content, which has the mode of its path.
 pub(crate) fn own_modes(project: &Project) -> Vec<(std::path::PathBuf, fs::Metadata)> {
     let mut own = Vec::new();
     for name in [".state.db", ".state.db-wal", ".state.db-shm", ".state"] {
@@ -46,7 +46,7 @@ pub(crate) fn own_modes(project: &Project) -> Vec<(std::path::PathBuf, fs::Metad
 }
 
 #[test]
-fn g13_what_the_journal_keeps_is_for_its_owner_whatever_the_umask() {
+fn g13_the_journals_files_are_private_with_any_umask() {
     for umask in ["000", "022", "077"] {
         let project = Project::bare();
         let init = format!(
@@ -81,7 +81,7 @@ fn g13_a_home_of_an_older_version_is_closed_when_it_is_worked_with() {
             .mode()
             & 0o777
     };
-    assert_eq!(state(), 0o755, "what only looks changes nothing");
+    assert_eq!(state(), 0o755, "a reading command changes nothing");
     project.ok(&["recover"]);
     for (path, meta) in own_modes(&project) {
         let wanted = if meta.is_dir() { 0o700 } else { 0o600 };
@@ -95,7 +95,7 @@ fn g13_a_home_of_an_older_version_is_closed_when_it_is_worked_with() {
 }
 
 #[test]
-fn g13_another_user_reads_nothing_and_is_told_why() {
+fn g13_another_user_reads_nothing_and_gets_an_explanation() {
     if !there_are_users() {
         return;
     }
@@ -139,7 +139,7 @@ fn g13_another_user_reads_nothing_and_is_told_why() {
     }
 }
 
-/// Any user who could read a lock file could hold it, and stop every commit.
+/// A user who could read a lock file could lock it, and block every commit.
 #[test]
 fn g13_another_user_cannot_hold_a_lock() {
     if !there_are_users() {
@@ -173,7 +173,7 @@ fn g13_a_home_that_a_group_shares_is_for_that_group() {
     project.write("tree/f", "x");
     for shares in [false, true] {
         set_mode(project.at("build"), if shares { 0o775 } else { 0o755 });
-        // A home that was private is opened to the group by its owner.
+        // The owner opens a private home to the group.
         for (round, user) in [OWNER, OTHER, OWNER, OTHER].into_iter().enumerate() {
             project.write("content", format!("{round} {shares}"));
             project.write("tree/f", format!("{round} {shares}"));
@@ -206,7 +206,7 @@ fn g13_a_home_that_a_group_shares_is_for_that_group() {
     }
 }
 
-/// What is made of a log is not more readable than the log; and a link in the place of a report led to a device.
+/// A file made from a log is not more readable than the log; and a link in the place of a report led to a device.
 #[test]
 fn g13_reports_are_for_their_owner_and_go_through_no_link() {
     let project = Project::new();
@@ -271,7 +271,7 @@ fn g13_reports_are_for_their_owner_and_go_through_no_link() {
 }
 
 #[test]
-fn a_report_goes_to_what_the_caller_has_open() {
+fn a_report_can_be_written_to_an_open_descriptor() {
     let project = Project::new();
     something_of_everything(&project);
     for name in ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {

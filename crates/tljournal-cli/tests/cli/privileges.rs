@@ -1,5 +1,5 @@
-//! Root runs a command in the project of another user (G13): that user can do nothing afterwards that was not theirs to
-//! do before, and is kept from nothing.
+//! Root runs a command in the project of another user (G13): afterwards that user can do nothing that was impossible
+//! before, and no operation is blocked.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown, symlink};
@@ -12,7 +12,7 @@ use crate::users::{
 };
 use crate::world::{Project, listing, run_with_input};
 
-/// Every kind of command that writes, each of which works again and again.
+/// Every kind of writing command; each can be repeated.
 const WRITING: [&[&str]; 18] = [
     &["put", "build/a", "--from", "content"],
     &["put", "build/deep/er/a", "--from", "content"],
@@ -49,11 +49,12 @@ const WRITING: [&[&str]; 18] = [
     &["fsck", "--rebuild", "--force"],
 ];
 
-/// What a command of root leaves in a stage: directories that only their owner may change, and a file of another user.
+/// What a command of root leaves in a stage: directories that only their owner may change, and a file of another
+/// user.
 const FILL: &str = "mkdir -p $TLJOURNAL_STAGE/d/e; echo 1 > $TLJOURNAL_STAGE/d/e/f; ln $TLJOURNAL_STAGE/d/e/f \
                     $TLJOURNAL_STAGE/d/g; ln -s d $TLJOURNAL_STAGE/l; chmod 555 $TLJOURNAL_STAGE/d/e";
 
-/// Runs all of them as a user, each with content that nobody has put there yet.
+/// Runs all of them as a user, each with new content.
 fn work_as(project: &Project, user: u32, round: u32) {
     for args in WRITING {
         project.write_as(OWNER, "content", &format!("{user} {round}"));
@@ -70,14 +71,14 @@ fn work_as(project: &Project, user: u32, round: u32) {
             })
             .collect();
         let done = project.run_as(user, &args);
-        // 1: something was mended.
+        // 1: something was repaired.
         let is_well = done.code == 0 || args[0] == "fsck" && done.code == 1;
         assert!(is_well, "user {user}, {args:?}: {done:?}");
     }
 }
 
 #[test]
-fn g13_what_root_ran_is_the_owners_and_stops_no_command_of_the_owner() {
+fn g13_files_created_by_root_belong_to_the_owner_and_block_no_command() {
     if !there_are_users() {
         return;
     }
@@ -91,7 +92,7 @@ fn g13_what_root_ran_is_the_owners_and_stops_no_command_of_the_owner() {
 }
 
 #[test]
-fn g13_a_journal_that_root_makes_in_the_project_of_another_user_is_that_users() {
+fn g13_a_journal_created_by_root_belongs_to_the_owner_of_the_project() {
     if !there_are_users() {
         return;
     }
@@ -100,7 +101,7 @@ fn g13_a_journal_that_root_makes_in_the_project_of_another_user_is_that_users() 
     chown(project.path(), Some(OWNER), Some(OWNER)).unwrap();
     project.ok_as(ROOT, &["init"]);
     assert_eq!(of_root(&project.at("build")), [""; 0]);
-    // SQLite's own files too, when they are gone.
+    // SQLite's own files too, after they were removed.
     for name in ["build/.state.db-shm", "build/.state.db-wal"] {
         fs::remove_file(project.at(name)).unwrap();
     }
@@ -149,7 +150,7 @@ fn g13_a_file_that_root_replaces_keeps_its_owner_and_a_new_one_is_that_of_its_di
             assert_eq!((meta.uid(), meta.gid()), (owner, owner), "{path:?}");
         }
     }
-    // Nothing new runs as another user because something old did.
+    // New content does not inherit a set-id bit of another user.
     project.write_as(OTHER, "build/theirs", "old");
     set_mode(project.at("build/theirs"), 0o4750);
     let done = run_with_input(project.command(&["put", "build/theirs"]), b"newer");
@@ -159,9 +160,9 @@ fn g13_a_file_that_root_replaces_keeps_its_owner_and_a_new_one_is_that_of_its_di
     project.ok_as(ROOT, &["fsck", "--full"]);
 }
 
-/// The user owned a set-id program, which is harmless; root put its content back, and it ran as root.
+/// The user owned a set-id program, which is harmless; root restored its content, and it ran as root.
 #[test]
-fn g13_no_way_of_putting_content_back_makes_it_run_as_root() {
+fn g13_restored_content_never_runs_as_root() {
     if !there_are_users() {
         return;
     }
@@ -190,7 +191,7 @@ fn g13_no_way_of_putting_content_back_makes_it_run_as_root() {
             project.ok_as(owner, &["put", "build/x", "--from", "harmless"]);
             project.ok_as(owner, &["tree", "install", "build/t", "--from", "dir"]);
             project.ok_as(owner, &["rm", "build/t"]);
-            // What is kept is another user's, as if it had been put there by that user.
+            // The retained content belongs to another user, as if that user had put it there.
             for (path, meta) in all_below(&project.at("build/.state/txn")) {
                 if meta.is_file() && meta.len() == 13 {
                     chown(&path, Some(OTHER), Some(OTHER)).unwrap();
@@ -305,10 +306,10 @@ fn g13_new_content_gets_no_privileges_from_a_program_that_another_user_put_there
     }
 }
 
-/// A row of the user's own hand said that root's private directory was a tree that a transaction had put there with
-/// mode 0777. Root's next command opened it to everybody.
+/// A row forged by the user said that root's private directory was a tree installed with mode 0777. Root's next
+/// command made it accessible to everyone.
 #[test]
-fn g13_rows_that_were_made_by_hand_make_root_change_nothing_of_its_own() {
+fn g13_forged_rows_never_make_root_change_its_own_files() {
     if !there_are_users() {
         return;
     }
@@ -365,7 +366,7 @@ fn g13_rows_that_were_made_by_hand_make_root_change_nothing_of_its_own() {
             }
         }
     }
-    // And work goes on.
+    // Work continues.
     project.ok_as(ROOT, &["put", "build/last", "--from", "content"]);
 }
 

@@ -25,7 +25,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn status_log_and_show_tell_what_was_done() {
+fn status_log_and_show_report_the_changes() {
     let project = Project::new();
     assert!(project.ok(&["status"]).out.contains("no transaction yet"));
     assert_eq!(project.ok(&["log"]).out, "");
@@ -102,13 +102,13 @@ fn g10_a_copy_of_a_journal_at_work_is_read_with_its_log() {
             .out
             .contains("not yet in the database")
     );
-    // And at home, while the other is at work.
+    // And in place, while the other process is running.
     assert_eq!(project.json(&["status"])["open_runs"], 1);
     journal.close().unwrap();
 }
 
 #[test]
-fn recover_says_that_there_is_nothing_to_do() {
+fn recover_reports_that_there_is_nothing_to_do() {
     let project = Project::new();
     assert_eq!(project.ok(&["recover"]).out, "nothing to recover\n");
     assert_eq!(project.run(&["recover", "--exit-code"]).code, 1);

@@ -1,9 +1,9 @@
-//! Commands that hold one thing and want another: a ring of them is seen, and everything else comes to an end.
+//! Commands that hold one thing and request another: a deadlock is detected, and everything else completes.
 
 use crate::running::{Running, TLJOURNAL};
 use crate::world::{Done, Project};
 
-/// How something is held or wanted.
+/// The arguments for holding or requesting something.
 fn words(what: &str) -> Vec<&str> {
     match what.split_once(' ') {
         Some(("lock", name)) => vec!["exec", "--lock", name],
@@ -13,7 +13,7 @@ fn words(what: &str) -> Vec<&str> {
     }
 }
 
-/// Starts a command that has one thing, says so, and wants another when it is told.
+/// Starts a command that holds one thing, reports that, and requests another on demand.
 fn start(project: &Project, (held, wanted): (&str, &str)) -> Running {
     let wanted = words(wanted).join(" ");
     let script = format!("echo held; read x; exec {TLJOURNAL} {wanted} -- true");
@@ -23,7 +23,7 @@ fn start(project: &Project, (held, wanted): (&str, &str)) -> Running {
     running
 }
 
-/// Lets all of them want what they want, and waits for all.
+/// Lets all of them make their requests, and waits for all.
 fn all(rings: &[(&str, &str)]) -> Vec<Done> {
     let project = Project::new();
     let mut running: Vec<_> = rings.iter().map(|one| start(&project, *one)).collect();
@@ -31,10 +31,10 @@ fn all(rings: &[(&str, &str)]) -> Vec<Done> {
     running.into_iter().map(Running::done).collect()
 }
 
-/// Two nested commands that took a lock file and a named lock in opposite orders waited for each other for ever, and
+/// Two nested commands that took a lock file and a named lock in opposite orders waited for each other forever, and
 /// two trees that were populated from within each other both failed.
 #[test]
-fn g15_of_a_ring_of_commands_exactly_one_gives_up_with_words() {
+fn g15_of_a_deadlock_of_commands_exactly_one_fails_with_an_explanation() {
     for ring in [
         &[("lock a", "lock b"), ("lock b", "lock a")][..],
         &[("lock a", "file f"), ("file f", "lock a")],
@@ -62,9 +62,9 @@ fn g15_of_a_ring_of_commands_exactly_one_gives_up_with_words() {
     }
 }
 
-/// What was free most of the time was refused when it was not, below a command that held something.
+/// Below a command that held something, a lock that was briefly taken was refused.
 #[test]
-fn g15_what_is_held_by_who_waits_for_nothing_is_waited_for() {
+fn g15_a_lock_whose_holder_waits_for_nothing_is_waited_for() {
     for (held, wanted) in [
         ("lock v", "tree build/x"),
         ("lock v", "lock a"),
@@ -82,7 +82,7 @@ fn g15_what_is_held_by_who_waits_for_nothing_is_waited_for() {
     }
 }
 
-/// A variable that was too long was ignored as a whole, and a lock that it lent was waited for for ever.
+/// A variable that was too long was ignored as a whole, so that a borrowed lock was waited for forever.
 #[test]
 fn g15_runs_that_are_nested_too_deeply_are_refused() {
     let project = Project::new();

@@ -1,4 +1,4 @@
-//! Commands that run while the test does something else. What they say and read is the only clock.
+//! Commands that run concurrently with the test. Their output and input are the only synchronization.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -39,7 +39,7 @@ impl Running {
         line.trim_end().to_owned()
     }
 
-    /// The next line that it says as an error or warning.
+    /// The next line of its standard error.
     pub(crate) fn warning(&mut self) -> String {
         let mut line = String::new();
         self.err.read_line(&mut line).unwrap();
@@ -58,13 +58,13 @@ impl Running {
         self.child.id()
     }
 
-    /// Kills it, and it alone; what it started can still be told and heard.
+    /// Kills only this process; its children can still be controlled and read.
     pub(crate) fn kill_it_alone(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Kills it, and it alone. Returns its input: what it started still reads from there.
+    /// Kills only this process. Returns its input, which its children still read.
     pub(crate) fn kill(mut self) -> ChildStdin {
         self.kill_it_alone();
         self.input.take().unwrap()
@@ -74,13 +74,13 @@ impl Running {
         signal(self.pid(), name);
     }
 
-    /// Ends its input and waits for it: its code, or 1000 and the signal that ended it.
+    /// Ends its input and waits for it: its code, or 1000 plus the signal that ended it.
     pub(crate) fn end(mut self) -> i32 {
         drop(self.input.take());
         self.ended()
     }
 
-    /// Waits for what ends by itself, and returns what it said.
+    /// Waits for its end, and returns its output.
     pub(crate) fn done(mut self) -> Done {
         let (mut out, mut err) = (String::new(), String::new());
         self.out.read_to_string(&mut out).unwrap();
@@ -89,14 +89,14 @@ impl Running {
         Done { code, out, err }
     }
 
-    /// Waits for what ends by itself.
+    /// Waits for its end.
     pub(crate) fn ended(mut self) -> i32 {
         let mut rest = String::new();
         self.out.read_to_string(&mut rest).unwrap();
         self.end_unread()
     }
 
-    /// Waits for it, though nobody reads its output.
+    /// Waits for its end without reading its output.
     pub(crate) fn end_unread(mut self) -> i32 {
         let status = self.child.wait().unwrap();
         status
@@ -112,7 +112,7 @@ impl Drop for Running {
     }
 }
 
-/// Sends a signal as another process does.
+/// Sends a signal from another process.
 pub(crate) fn signal(pid: u32, name: &str) {
     let sent = Command::new("kill")
         .args(["-s", name, &pid.to_string()])
@@ -126,7 +126,7 @@ impl Project {
         Running::start(&mut self.command(args))
     }
 
-    /// Starts something that has a lock and says so, and ends with its input.
+    /// Starts a command that holds a lock, reports that, and ends with its input.
     pub(crate) fn holding(&self, args: &[&str]) -> Running {
         let held = ["--", "sh", "-c", "echo held; read x; exit 0"];
         let mut running = self.start(&[&["exec"], args, &held].concat());
@@ -134,7 +134,7 @@ impl Project {
         running
     }
 
-    /// A script that can be run, in the project.
+    /// Creates an executable script in the project.
     pub(crate) fn script(&self, name: &str, text: &str) -> String {
         self.write(name, text);
         self.at(name).to_str().unwrap().to_owned()
@@ -145,7 +145,7 @@ impl Project {
         assert!(made.success());
     }
 
-    /// The runs that have rows, the latest first.
+    /// The runs with rows, latest first.
     pub(crate) fn runs(&self) -> Vec<RunRecord> {
         let found = Journal::options(self.path().to_str().unwrap()).inspect();
         found
@@ -155,8 +155,7 @@ impl Project {
             .unwrap()
     }
 
-    /// Recovers until no run lives any more but that of the one who does: what a killed one has started may end
-    /// after it.
+    /// Recovers until no other run is running: a child of a killed process may end after it.
     pub(crate) fn until_all_have_ended(&self) {
         let begun = std::time::Instant::now();
         loop {
@@ -168,7 +167,7 @@ impl Project {
         }
     }
 
-    /// The content of the logs of a run: all that begin with its id, by name.
+    /// The content of the logs of a run by name: all files that begin with its id.
     pub(crate) fn logs(&self, run: &RunRecord) -> Vec<(String, String)> {
         let id = run.id.to_string();
         let mut logs: Vec<_> = self

@@ -1,4 +1,4 @@
-//! Verification tags, as shell tasks write and ask for them.
+//! Verification tags, as shell tasks write and check them.
 
 use std::process::{Child, Stdio};
 
@@ -12,7 +12,7 @@ const DIR: &str = "build/external-kits";
 const SDK: &str = "sdk-1@vendor (registry/sdk:v1)";
 const KIT: &str = "kit-2@vendor (registry/kit:v2)";
 
-/// A run that vouches, tells its standard output when it has, and ends when its input does.
+/// A run that claims tags, reports that on its standard output, and ends when its input does.
 fn holder(project: &Project, write: &str) -> Child {
     let script = format!("\"$0\" {write} --root . && cat");
     let tool = env!("CARGO_BIN_EXE_tljournal");
@@ -30,7 +30,7 @@ fn end(mut child: Child) {
 }
 
 #[test]
-fn a_tag_written_by_a_command_alone_ends_with_it_and_that_is_said() {
+fn the_claim_of_a_single_command_ends_with_it_and_a_warning_says_so() {
     let project = Project::new();
     project.write("Twoliter.lock", "locked");
     let done = project.ok(&[
@@ -46,7 +46,7 @@ fn a_tag_written_by_a_command_alone_ends_with_it_and_that_is_said() {
     ]);
     assert_eq!(
         done.out,
-        format!("vouched {DIR}: .sdk-verified .kits-verified\n")
+        format!("claimed {DIR}: .sdk-verified .kits-verified\n")
     );
     assert!(done.err.contains("tljournal exec"), "{done:?}");
     assert_eq!(
@@ -58,7 +58,7 @@ fn a_tag_written_by_a_command_alone_ends_with_it_and_that_is_said() {
     assert!(
         check
             .out
-            .contains("not vouched .kits-verified: no live run"),
+            .contains("not claimed .kits-verified: no live run"),
         "{check:?}"
     );
     assert!(
@@ -79,7 +79,7 @@ fn a_tag_written_by_a_command_alone_ends_with_it_and_that_is_said() {
 }
 
 #[test]
-fn below_exec_the_tasks_of_a_run_share_its_voucher() {
+fn below_exec_the_tasks_of_a_run_share_its_claim() {
     let project = Project::new();
     let script = format!(
         "set -e
@@ -108,7 +108,7 @@ fn below_exec_the_tasks_of_a_run_share_its_voucher() {
 }
 
 #[test]
-fn g10_another_run_waits_and_is_told_for_whom_or_gives_up() {
+fn g10_another_run_waits_and_names_the_holder_or_gives_up() {
     let project = Project::new();
     let digest = |hex: &str| format!("sha256:{}", hex.repeat(32));
     let first = holder(
@@ -181,7 +181,7 @@ fn a_wrong_set_is_bad_usage() {
 }
 
 #[test]
-fn a_run_does_not_wait_for_one_that_it_lies_in() {
+fn a_run_does_not_wait_for_its_ancestor() {
     let project = Project::new();
     let script = format!(
         "t() {{ \"$0\" \"$@\"; }}
@@ -221,7 +221,7 @@ fn g1_a_task_that_is_killed_anywhere_leaves_its_run_with_both_tags_or_none() {
             break;
         }
         kills += 1;
-        // Whoever comes next puts in place what was committed.
+        // The next process that opens the journal applies what was committed.
         Journal::open(root).unwrap().close().unwrap();
         let state = State::with(journal);
         let checks = state.check_tags(DIR, Level::Kits, true).unwrap();

@@ -3,7 +3,7 @@ use std::process::Stdio;
 use crate::world::{Project, done};
 
 #[test]
-fn a_reader_that_goes_away_is_no_failure() {
+fn a_closed_output_is_not_a_failure() {
     let project = Project::new();
     project.small_tree("src");
     project.ok(&["tree", "install", "build/tools", "--from", "src"]);
@@ -23,7 +23,7 @@ fn a_reader_that_goes_away_is_no_failure() {
 }
 
 #[test]
-fn nobody_listening_to_errors_is_no_panic() {
+fn a_closed_standard_error_causes_no_panic() {
     let project = Project::new();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);

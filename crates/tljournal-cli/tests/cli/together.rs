@@ -3,7 +3,7 @@ use std::process::Stdio;
 use crate::world::{Project, done};
 
 #[test]
-fn twenty_processes_put_at_once() {
+fn twenty_processes_put_concurrently() {
     let project = Project::new();
     let spawn = |args: &[&str]| {
         let mut command = project.command(args);
@@ -46,9 +46,9 @@ fn twenty_processes_put_at_once() {
     assert!(log.iter().all(|txn| txn["state"] == "applied"));
 }
 
-/// A command that lived meanwhile wrote its end by its own index, over what others had committed.
+/// A command that was running meanwhile wrote the end of its run with an old index, over what others had committed.
 #[test]
-fn g2_what_is_committed_after_the_index_was_removed_stays() {
+fn g2_commits_after_the_index_was_removed_are_kept() {
     let project = Project::new();
     project.small_tree("src");
     project.write("src/big", vec![b'x'; 200_000]);

@@ -105,7 +105,7 @@ fn an_archive_on_standard_input_is_installed() {
 }
 
 #[test]
-fn g7_a_pinned_tree_is_not_replaced_if_that_is_not_wanted() {
+fn g7_a_pinned_tree_is_not_replaced_with_on_pinned_fail() {
     let project = Project::new();
     project.small_tree("src");
     project.ok(&["tree", "install", "build/tools", "--from", "src"]);

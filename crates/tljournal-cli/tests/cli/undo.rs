@@ -10,7 +10,7 @@ fn versions(project: &Project, contents: &[&str]) {
 }
 
 #[test]
-fn undo_says_what_it_does_and_does_it() {
+fn undo_reports_its_plan_and_executes_it() {
     let project = Project::new();
     versions(&project, &["one", "two"]);
     let planned = project.ok(&["undo", "2", "--dry-run"]).out;
@@ -41,7 +41,7 @@ fn undo_says_what_it_does_and_does_it() {
 }
 
 #[test]
-fn g9_undo_refuses_what_would_lose_later_changes_and_names_them() {
+fn g9_undo_refuses_to_lose_later_changes_and_names_them() {
     let project = Project::new();
     versions(&project, &["one", "two", "three"]);
     let refused = project.run(&["undo", "2"]);
@@ -69,7 +69,7 @@ fn g9_undo_refuses_what_would_lose_later_changes_and_names_them() {
 }
 
 #[test]
-fn restore_makes_a_path_what_it_was() {
+fn restore_restores_a_path() {
     let project = Project::new();
     versions(&project, &["one", "two", "three"]);
     project.ok(&["rm", "build/a"]);
@@ -83,14 +83,14 @@ fn restore_makes_a_path_what_it_was() {
     let refused = project.run(&["restore", "build/tools/data", "--at", "7"]);
     assert_eq!(refused.code, 2, "{refused:?}");
     assert!(
-        refused.err.contains("in the tree `build/tools`"),
+        refused.err.contains("inside the tree `build/tools`"),
         "{refused:?}"
     );
     assert_eq!(project.run(&["restore", "build/x", "--at", "1"]).code, 1);
 }
 
 #[test]
-fn gc_says_what_goes_and_deletes_it() {
+fn gc_reports_what_it_deletes() {
     let project = Project::new();
     versions(&project, &["one", "two", "three", "four"]);
     let planned = project.json(&["gc", "--keep-count", "1", "--dry-run"]);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::world::{Done, Project, done};
 
-/// A user who is not root.
+/// An ordinary user.
 pub(crate) const OWNER: u32 = 54_321;
 /// Another one.
 pub(crate) const OTHER: u32 = 54_322;
@@ -15,10 +15,10 @@ pub(crate) const OTHER: u32 = 54_322;
 pub(crate) const GROUP: u32 = 54_999;
 /// A user who is in that group and owns nothing.
 pub(crate) const MEMBER: u32 = 54_323;
-/// Whoever may do everything.
+/// The superuser.
 pub(crate) const ROOT: u32 = 0;
 
-/// Whether commands can be run as several users; has to be where somebody insists.
+/// Whether commands can be run as several users; they must be if `TLJOURNAL_INSIST` is set.
 pub(crate) fn there_are_users() -> bool {
     let is_root = rustix::process::geteuid().is_root();
     assert!(
@@ -42,7 +42,7 @@ pub(crate) fn set_attribute(path: impl AsRef<Path>, name: &str, value: &[u8]) {
 }
 
 impl Project {
-    /// A project of a user who is not root, with a journal.
+    /// A project of an ordinary user, with a journal.
     pub(crate) fn of_owner() -> Self {
         let project = Self::bare();
         set_mode(project.path(), 0o755);
@@ -66,14 +66,14 @@ impl Project {
         done(command.uid(user).gid(GROUP).output().unwrap())
     }
 
-    /// Runs as a user what has to work.
+    /// Runs a command as a user, which must succeed.
     pub(crate) fn ok_as(&self, user: u32, args: &[&str]) -> Done {
         let done = self.run_as(user, args);
         assert_eq!(done.code, 0, "user {user}, {args:?}: {done:?}");
         done
     }
 
-    /// Makes a file that belongs to a user.
+    /// Creates a file that belongs to a user.
     pub(crate) fn write_as(&self, user: u32, path: &str, content: &str) {
         self.write(path, content);
         chown(self.at(path), Some(user), Some(user)).unwrap();
@@ -92,7 +92,7 @@ pub(crate) fn all_below(path: &Path) -> Vec<(PathBuf, fs::Metadata)> {
     found
 }
 
-/// What of root's is at or below a path. A file with several names stays who made it.
+/// Entries of root at or below a path. A file with several hard links is excluded.
 pub(crate) fn of_root(path: &Path) -> Vec<String> {
     let found = all_below(path).into_iter();
     let found = found.filter(|(_, meta)| {

@@ -1,4 +1,4 @@
-//! Whatever a command waits for, it honours `--lock-wait`, names the holder, and ends on a signal.
+//! Every wait of a command honours `--lock-wait`, names the holder, and ends on a signal.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use crate::running::Running;
 use crate::world::Project;
 
-/// Longer than any command takes that does not wait, and shorter than any holder holds.
+/// Longer than any command without a wait takes, and shorter than any holder holds.
 const AT_ONCE: Duration = Duration::from_secs(30);
 
 const DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
-/// Every kind of command that opens the journal, with what makes it go on past an empty project.
+/// Every kind of command that opens the journal, with arguments for an empty project.
 const COMMANDS: [&[&str]; 14] = [
     &["put", "build/b"],
     &["rm", "build/a"],
@@ -29,7 +29,7 @@ const COMMANDS: [&[&str]; 14] = [
     &["fsck", "--rebuild", "--force"],
 ];
 
-/// Those that write: another program that uses the database keeps nobody else.
+/// Whether it writes: another program that uses the database blocks only writers.
 fn writes(command: &[&str]) -> bool {
     !["status", "log", "blame", "fsck"].contains(&command[0]) || command.len() > 2
 }
@@ -42,7 +42,7 @@ fn project() -> Project {
     project
 }
 
-/// Holds the file that writers of the database queue on, as a stopped process would.
+/// Holds the queue of database writers, as a stopped process would.
 fn hold_queue(project: &Project) -> Running {
     let mut command = Command::new("flock");
     let script = ["build/.state/lock/db", "sh", "-c", "echo held; read x"];
@@ -50,7 +50,7 @@ fn hold_queue(project: &Project) -> Running {
     ready(Running::start(&mut command))
 }
 
-/// Holds SQLite's own lock, as a browser of databases would.
+/// Holds SQLite's own lock, as a database browser would.
 fn hold_sqlite(project: &Project) -> Running {
     let mut command = Command::new("sqlite3");
     command.arg("build/.state.db").current_dir(project.path());
@@ -86,7 +86,7 @@ fn g10_every_command_honours_the_limit_while_the_database_is_held() {
             // `recover`, `gc` and `undo` may have nothing to write.
             let expected = match command[0] {
                 "exec" => &[125][..],
-                // A rebuilt database is another file: nothing holds that one.
+                // A rebuilt database is another file, which is not locked.
                 "fsck" => &[0, 1, 8],
                 "recover" | "gc" => &[0, 4],
                 _ => &[4],
@@ -129,7 +129,7 @@ fn g10_a_wait_for_the_database_is_announced_with_its_holder_and_ends_on_a_signal
                 assert!(warning.contains(told), "{warning}");
                 waiter.signal(signal);
                 let expected = match (command[0], signal) {
-                    // It ends with what it has found, which is nothing.
+                    // It ends with the findings so far: none.
                     ("fsck", _) => 32,
                     (_, "INT") => 1002,
                     _ => 1015,

@@ -14,7 +14,7 @@ pub(crate) struct Project {
     dir: tempfile::TempDir,
 }
 
-/// How a run of the command ended.
+/// The end of a run of the command.
 #[derive(Debug)]
 pub(crate) struct Done {
     pub(crate) code: i32,
@@ -70,20 +70,20 @@ impl Project {
         run_with_input(self.command(args), input)
     }
 
-    /// Runs what has to work.
+    /// Runs a command that must succeed.
     pub(crate) fn ok(&self, args: &[&str]) -> Done {
         let done = self.run(args);
         assert_eq!(done.code, 0, "{args:?}: {done:?}");
         done
     }
 
-    /// Runs with `--json` what has to work, and reads what it printed.
+    /// Runs a command with `--json` that must succeed, and parses its output.
     pub(crate) fn json(&self, args: &[&str]) -> Value {
         let done = self.ok(&[args, &["--json"]].concat());
         done.json()
     }
 
-    /// A small tree to install.
+    /// Creates a small tree to install.
     pub(crate) fn small_tree(&self, at: &str) {
         self.write(&format!("{at}/bin/tool"), "#!/bin/sh\n");
         self.write(&format!("{at}/data"), "1");
@@ -124,7 +124,7 @@ pub(crate) fn run_with_input(mut command: Command, input: &[u8]) -> Done {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let mut child = piped.spawn().unwrap();
-    // Whoever refuses early does not read it all.
+    // A command that fails early does not read all of it.
     let _ = child.stdin.take().unwrap().write_all(input);
     done(child.wait_with_output().unwrap())
 }
@@ -161,7 +161,7 @@ pub(crate) fn listing(dir: &Path) -> Vec<String> {
     found
 }
 
-/// The listing without the two files that SQLite itself prepares whenever it opens a database.
+/// The listing without the two files that SQLite itself creates when it opens a database.
 pub(crate) fn untouchable(dir: &Path) -> Vec<String> {
     let companion =
         |line: &String| line.contains(".state.db-shm") || line.contains(".state.db-wal");

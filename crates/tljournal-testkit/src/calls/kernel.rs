@@ -1,4 +1,4 @@
-//! Which calls of the kernel others can see.
+//! Decides which system calls have effects that are visible to other processes.
 
 use nix::libc;
 use nix::sys::ptrace;
@@ -8,8 +8,8 @@ use nix::unistd::Pid;
 const FS_IOC_SETFLAGS: u64 = 0x4008_6602;
 const FICLONE: u64 = 0x4004_9409;
 
-/// The name of the call that a stopped thread is about to make, if others can see that it was made: it
-/// changes or syncs files, or moves a lock.
+/// The name of the system call that a stopped thread is about to make, if its effect is visible to others: it changes
+/// or syncs files, or changes a lock.
 pub(super) fn visible_call(thread: Pid) -> nix::Result<Option<&'static str>> {
     let (number, args) = registers(thread)?;
     let creates = |flags: u64| flags & libc::O_CREAT as u64 != 0;
@@ -68,7 +68,7 @@ fn locks(command: u64) -> bool {
     commands.map(|known| known as u64).contains(&command)
 }
 
-/// The flags of `openat2`, which stand first in what its argument leads to.
+/// The flags of `openat2`, the first field of the structure that its argument points to.
 fn open_how_flags(thread: Pid, how: u64) -> nix::Result<u64> {
     ptrace::read(thread, how as ptrace::AddressType).map(|word| word as u64)
 }

@@ -1,9 +1,8 @@
-//! Kills of any program, before or after a system call.
+//! Kills any program before or after a system call.
 //!
-//! A [`Kill`](crate::Kill) sees what the engine asks of the filesystem. This sees what the process asks of
-//! the kernel, in all its threads: SQLite's writes, the locks, and whatever goes past the engine. It traces
-//! the process as a debugger does, so that a call is counted across threads, and so that the process can
-//! die when a call has been made, and not only before.
+//! A [`Kill`](crate::Kill) sees the calls that the engine makes to the filesystem. This module sees the system calls
+//! of the process, in all threads, including SQLite's writes and locks. It traces the process like a debugger, so
+//! that calls are counted across threads and the process can be killed after a call as well as before it.
 
 mod kernel;
 mod trace;

@@ -10,25 +10,25 @@ use nix::unistd::Pid;
 use super::kernel::visible_call;
 use crate::witness::{Moment, When};
 
-/// How a process ended that was to be killed at a system call.
+/// The end of a process that was to be killed at a system call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Traced {
-    /// The call that it was killed at; `None` if it came to its end before.
+    /// The call at which it was killed; `None` if it ended before.
     pub call: Option<&'static str>,
     /// Its exit status; `None` if it was killed.
     pub code: Option<i32>,
-    /// What it printed.
+    /// Its standard output.
     pub out: String,
-    /// What it complained about.
+    /// Its standard error.
     pub err: String,
 }
 
-/// Runs a program and ends it by SIGKILL at a moment, counted over its calls that others can see.
+/// Runs a program and kills it with SIGKILL at a moment, counted over its visible calls.
 ///
-/// `start` spawns it: a shell that waits for its tracer before it becomes the program.
+/// `start` spawns a shell that waits for its tracer before it executes the program.
 ///
 /// # Errors
-/// When it cannot be started or, as in some containers, not be traced.
+/// When it cannot be started or, as in some containers, cannot be traced.
 pub fn kill_at_call(
     command: &Command,
     moment: Moment,
@@ -48,7 +48,7 @@ pub fn kill_at_call(
     }
     waiting.stdin(Stdio::piped());
     waiting.stdout(Stdio::piped()).stderr(Stdio::piped());
-    // The kernel knows threads as tracers: this one has nothing else to wait for.
+    // The kernel identifies tracers by thread: this thread has no other children.
     std::thread::scope(|scope| {
         let traced = scope.spawn(|| trace(start(&mut waiting)?, moment));
         traced
@@ -57,16 +57,16 @@ pub fn kill_at_call(
     })
 }
 
-/// What is known of the process while it runs.
+/// The state of the traced process.
 #[derive(Debug)]
 struct Trace {
     leader: Pid,
     moment: Moment,
-    /// Whether it is the program by now, and not the shell.
+    /// Whether it has executed the program, so that it is no longer the shell.
     begun: bool,
     calls_begun: u64,
     calls_ended: u64,
-    /// The threads that are in a call, and in which, if others can see it.
+    /// The threads that are in a call, with its name if it is visible.
     within: BTreeMap<Pid, Option<&'static str>>,
     killed_at: Option<&'static str>,
 }
@@ -113,7 +113,7 @@ fn trace(mut child: Child, moment: Moment) -> io::Result<Traced> {
 }
 
 impl Trace {
-    /// Goes on from stop to stop until the process has ended; its exit status, if it has one.
+    /// Continues from stop to stop until the process has ended; returns its exit status, if it has one.
     fn run(&mut self) -> io::Result<Option<i32>> {
         let only_mine = WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD;
         loop {
@@ -132,14 +132,14 @@ impl Trace {
                 _ => continue,
             };
             match ptrace::syscall(thread, signal) {
-                // It was killed meanwhile, and is about to be told of.
+                // It was killed meanwhile; the next wait reports that.
                 Err(nix::Error::ESRCH) => {}
                 resumed => resumed?,
             }
         }
     }
 
-    /// A thread stands at the beginning or the end of a call.
+    /// A thread is at the start or the end of a call.
     fn at_call(&mut self, thread: Pid) -> io::Result<()> {
         let (when, call, count) = match self.within.remove(&thread) {
             None => {

@@ -7,22 +7,22 @@ use crate::{check_agreement, explain};
 
 /// Work that power cuts interrupt.
 ///
-/// The work of [`Steps`] is one transaction. Whoever embeds the engine writes the same for transactions of
-/// their own: see the example `power_cuts` of this crate.
+/// The work of [`Steps`] is one transaction. A program that embeds the engine implements this trait for its own
+/// transactions: see the example `power_cuts` of this crate.
 pub trait Subject: Sync {
-    /// What the filesystem cannot do that the work happens on.
+    /// The missing features of the filesystem for this work.
     fn lack(&self) -> Lack {
         Lack::default()
     }
 
-    /// Brings a new project to where the work begins. All of this is durable.
+    /// Prepares a new project for the work. All of it is durable.
     fn prepare(&self, world: &World);
 
-    /// Does the work, with a journal that is opened through the world, and tells how far it is.
+    /// Does the work with a journal opened through the world, and reports its progress.
     fn work(&self, world: &World, progress: &Progress);
 
-    /// What is wrong with a project that was recovered after a cut: one line for each thing. `done` steps
-    /// were promised to last, and `begun` may have happened.
+    /// Checks a project that was recovered after a cut, and returns one line for each problem. `done` steps must have
+    /// survived, and `begun` steps may have happened.
     fn check(&self, world: &World, done: u32, begun: u32) -> Vec<String>;
 }
 
@@ -49,19 +49,21 @@ impl Subject for Steps {
     }
 }
 
-/// Whether the project is one of these, and the catalog agrees about the paths of a transaction. One line
-/// for each thing that is wrong.
+/// Checks that the project is one of these states, and that the catalog matches the paths of a transaction. Returns
+/// one line for each problem.
 #[must_use]
 pub fn check_one_of(world: &World, allowed: &[Snapshot], steps: &Steps) -> Vec<String> {
     let found = world.snapshot();
     let all: Vec<_> = allowed.iter().map(|one| found.differences(one)).collect();
     let mut wrong = Vec::new();
     if !all.iter().any(Vec::is_empty) {
-        wrong.push(format!("it is nothing that was promised: {all:?}"));
+        wrong.push(format!(
+            "the project is in none of the allowed states: {all:?}"
+        ));
     }
     match world.try_open() {
         Ok(journal) => wrong.extend(check_agreement(world, &journal, steps)),
-        Err(error) => wrong.push(format!("it cannot be opened: {}", explain(&error))),
+        Err(error) => wrong.push(format!("the journal cannot be opened: {}", explain(&error))),
     }
     wrong
 }

@@ -4,10 +4,10 @@ use super::image::NodeId;
 use super::record::Recording;
 use super::state::{Cut, Loss, Pending};
 
-/// Up to how many changes of names every subset is tried.
+/// The largest number of name changes for which every subset is tried.
 const SUBSETS_MAX: usize = 6;
 
-/// Up to how many writes of a file each is tried by itself.
+/// The largest number of writes of a file for which each is tried alone.
 const WRITES_MAX: usize = 12;
 
 const WHOLE: [Loss; 8] = [
@@ -37,10 +37,9 @@ type Lost = BTreeSet<usize>;
 type Content = BTreeMap<NodeId, Loss>;
 
 impl Recording {
-    /// The cuts at one moment that are told apart: each change of names lost, and kept, by itself, and in all
-    /// combinations where there are few; all files with each loss, and each file with each loss while all
-    /// others are there or are lost. Losses of all files come with each of those names, those of one file
-    /// with all names kept and all lost.
+    /// The cuts at one moment: each change of a name lost or kept alone, and all combinations if there are few; all
+    /// files with each loss, and each file with each loss while all others are complete or lost. A loss of all files
+    /// is combined with each change of names, a loss of one file only with all names kept and all lost.
     pub(super) fn cuts(&self, at: usize) -> Vec<Cut> {
         let pending = self.pending(at);
         let names = self.lost_names(at, &pending);
@@ -59,7 +58,7 @@ impl Recording {
         cuts
     }
 
-    /// Nothing, then everything, then the rest.
+    /// No changes lost, then all, then the other combinations.
     fn lost_names(&self, at: usize, pending: &Pending) -> Vec<Lost> {
         let mut all = vec![Lost::new()];
         let each: Vec<Lost> = pending
@@ -76,7 +75,7 @@ impl Recording {
             }
         } else {
             all.extend(each.iter().cloned());
-            // All but one are lost; what it follows is kept with it.
+            // All but one are lost; changes that it depends on are kept too.
             for kept in &everything {
                 let without = |lost: &&Lost| !lost.contains(kept);
                 all.push(each.iter().filter(without).flatten().copied().collect());
@@ -87,7 +86,7 @@ impl Recording {
         all
     }
 
-    /// What becomes of the content of all files at once, and of each by itself.
+    /// The losses of the content of all files together, and of each alone.
     fn lost_content(&self, pending: &Pending) -> (Vec<Content>, Vec<Content>) {
         let nodes: Vec<NodeId> = pending.content.keys().copied().collect();
         let mut all = vec![Content::new()];

@@ -9,40 +9,40 @@ use super::state::Cut;
 use super::story::tell;
 use crate::world::World;
 
-/// How much of all that could happen is tried.
+/// How much of the search space is tried.
 #[derive(Debug, Clone, Copy)]
 pub struct Budget {
-    /// Chooses what is tried where not everything is.
+    /// Selects the cases if not all are tried.
     pub seed: u64,
-    /// How many different states at most.
+    /// The largest number of different states.
     pub states: usize,
-    /// In how many of these recoveries a second cut comes, each at several moments.
+    /// The number of recoveries that are interrupted by a second cut, each at several moments.
     pub recoveries: usize,
 }
 
-/// A state that was not recovered as promised.
+/// A state that was not recovered correctly.
 #[derive(Debug, Clone)]
 pub struct Found {
-    /// The cut, or the cut and the one in its recovery: what [`Explorer::replay`] takes.
+    /// The cut, or the cut and the one during recovery, as input of [`Explorer::replay`].
     pub replay: String,
-    /// What was wrong, line by line.
+    /// The problems, one per line.
     pub wrong: Vec<String>,
 }
 
-/// What came of an exploration.
+/// The result of an exploration.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
-    /// Calls that were recorded.
+    /// Recorded calls.
     pub calls: usize,
-    /// Cuts that were looked at.
+    /// Cuts that were considered.
     pub cuts: usize,
-    /// Different states among what they left, each recovered and checked.
+    /// Different states after these cuts, each recovered and checked.
     pub states: usize,
-    /// Recoveries that were cut short themselves.
+    /// Recoveries that were interrupted.
     pub recoveries: usize,
-    /// Different states that this left, each recovered and checked.
+    /// Different states after interrupted recoveries, each recovered and checked.
     pub states_in_recovery: usize,
-    /// The states that were not recovered as promised.
+    /// States that were not recovered correctly.
     pub found: Vec<Found>,
 }
 
@@ -70,16 +70,16 @@ impl fmt::Display for Found {
     }
 }
 
-/// A sync that was recorded.
+/// A recorded sync.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RecordedSync {
-    /// Which call it was.
+    /// The number of the call.
     pub at: usize,
-    /// What was synced: a path, with ids as `*`.
+    /// The path that was synced, with ids replaced by `*`.
     pub what: String,
 }
 
-/// What is done to a sync to see whether anybody notices.
+/// How a sync is sabotaged, to see whether a test detects it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sabotage {
     /// It does nothing.
@@ -88,17 +88,17 @@ pub enum Sabotage {
     Late,
 }
 
-/// Explores the power cuts that may interrupt some work.
+/// Explores the power cuts that can interrupt some work.
 pub struct Explorer<'a> {
     subject: &'a dyn Subject,
     recording: Recording,
 }
 
 impl<'a> Explorer<'a> {
-    /// Records the work once, on a filesystem in memory if there is one.
+    /// Records the work once, on a filesystem in memory if available.
     ///
     /// # Panics
-    /// When the work fails, or what was recorded is not what is there in the end.
+    /// When the work fails, or the recording differs from the final state.
     pub fn record(subject: &'a dyn Subject) -> Self {
         let world = World::in_memory();
         subject.prepare(&world);
@@ -111,11 +111,11 @@ impl<'a> Explorer<'a> {
         let there =
             lay::read(world.root(), &Standing::default()).expect("a world that can be read");
         let missed = differences(&recording.end, &there);
-        assert_eq!(missed, Vec::<String>::new(), "something was not recorded");
+        assert_eq!(missed, Vec::<String>::new(), "the recording is incomplete");
         Self { subject, recording }
     }
 
-    /// Tries as much as the budget allows.
+    /// Explores within the budget.
     #[must_use]
     pub fn explore(&self, budget: Budget) -> Report {
         let search = Search::new(self.subject, budget);
@@ -123,10 +123,10 @@ impl<'a> Explorer<'a> {
         search.finish(&self.recording)
     }
 
-    /// Tries one cut again, and says what is wrong.
+    /// Tries one cut again, and returns the problems.
     ///
     /// # Errors
-    /// When the text is no cut.
+    /// When the text is not a cut.
     pub fn replay(&self, text: &str) -> Result<Vec<String>, String> {
         let (first, second) = match text.split_once(" then ") {
             Some((first, second)) => (first.parse::<Cut>()?, Some(second.parse::<Cut>()?)),
@@ -143,7 +143,7 @@ impl<'a> Explorer<'a> {
         }
     }
 
-    /// Everything that was done, one line for each call, numbered as cuts count them.
+    /// The recorded calls, one per line, numbered as in cuts.
     #[must_use]
     pub fn story(&self) -> Vec<String> {
         let mut now = self.recording.start.clone();
@@ -171,8 +171,8 @@ impl<'a> Explorer<'a> {
         syncs
     }
 
-    /// Looks for a state that is not recovered as promised when one sync is sabotaged; `None` if there is
-    /// none within the budget.
+    /// Searches for a state that is not recovered correctly when one sync is sabotaged; `None` if there is none
+    /// within the budget.
     #[must_use]
     pub fn sabotage(&self, sync: &RecordedSync, how: Sabotage, budget: Budget) -> Option<Found> {
         let mut recording = self.recording.clone();

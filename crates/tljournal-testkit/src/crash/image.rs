@@ -5,7 +5,7 @@ use tljournal::{Identity, Timestamp};
 
 use super::record::{Name, Op, Touched};
 
-/// Which inode of an image; its root is 0.
+/// The number of an inode in an image; the root is 0.
 pub(super) type NodeId = usize;
 
 /// The root of every image.
@@ -20,14 +20,14 @@ pub(super) struct Image {
 /// One inode.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
-    /// Which inode the engine takes it for.
+    /// The identity that the engine sees.
     pub(super) identity: Identity,
     pub(super) mode: u32,
     pub(super) mtime: Timestamp,
     pub(super) body: Body,
 }
 
-/// What an inode holds.
+/// The content of an inode.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Body {
     Dir(BTreeMap<String, NodeId>),
@@ -36,19 +36,19 @@ pub(super) enum Body {
 }
 
 impl Image {
-    /// Adds an inode that has no name yet.
+    /// Adds an inode without a name.
     pub(super) fn insert(&mut self, node: Node) -> NodeId {
         self.nodes.push(node);
         self.nodes.len() - 1
     }
 
-    /// What a path below the root names; the root itself is the empty one.
+    /// The inode at a path below the root; the empty path is the root.
     pub(super) fn find(&self, path: &str) -> Option<NodeId> {
         let mut parts = path.split('/').filter(|part| !part.is_empty());
         parts.try_fold(ROOT, |at, part| self.entries(at)?.get(part).copied())
     }
 
-    /// Every name with its inode, parents first; files with several names come once for each.
+    /// Every name with its inode, parents first; a file with several hard links occurs once for each.
     pub(super) fn walk(&self) -> Vec<(String, NodeId)> {
         let mut found = vec![(String::new(), ROOT)];
         let mut next = 0;
@@ -66,7 +66,7 @@ impl Image {
         found
     }
 
-    /// Makes a change with its full effect.
+    /// Applies a change completely.
     pub(super) fn apply(&mut self, op: &Op) {
         match op {
             Op::Add { at, node, dir } => {
@@ -135,7 +135,7 @@ impl Image {
     }
 }
 
-/// Writes into content that grows as needed.
+/// Writes into content, which grows as needed.
 pub(super) fn write(content: &mut Vec<u8>, offset: usize, data: &[u8]) {
     if content.len() < offset + data.len() {
         content.resize(offset + data.len(), 0);

@@ -10,19 +10,19 @@ use tljournal::{Identity, Kind, Stat};
 use super::image::{Body, Image, Node, NodeId, ROOT};
 use crate::witness::Lack;
 
-/// Which inodes of a directory that was laid out stand for which recorded ones; a witness that shows the
-/// engine the recorded ones.
+/// Maps the inodes of a directory that was built from an image to the recorded ones; as a witness it shows the
+/// recorded identities to the engine.
 #[derive(Debug, Default)]
 pub(super) struct Standing {
     identities: Mutex<HashMap<Identity, Identity>>,
-    /// A cut is followed by another boot, and a mount of its own.
+    /// After a cut there is another boot and a new mount.
     mount: u64,
-    /// What the filesystem cannot do.
+    /// The missing features of the filesystem.
     lack: Lack,
 }
 
 impl Standing {
-    /// Everything stands for itself.
+    /// Every inode stands for itself.
     pub(super) fn lacking(lack: Lack) -> Self {
         Self {
             lack,
@@ -30,7 +30,7 @@ impl Standing {
         }
     }
 
-    /// The identity that an inode is shown with.
+    /// The identity that is shown for an inode.
     pub(super) fn stands_for(&self, real: Identity) -> Identity {
         let identities = self
             .identities
@@ -55,13 +55,13 @@ impl Witness for Standing {
     }
 }
 
-/// What a path is; a link is looked at, not followed.
+/// The `stat` of a path, without following a link.
 pub(super) fn stat_of(path: &Utf8Path) -> Option<Stat> {
     let dir = Dir::open(path.parent()?, Disk::default()).ok()?;
     dir.stat(path.file_name()?).ok()?
 }
 
-/// Reads a directory as it is now.
+/// Reads the current state of a directory.
 pub(super) fn read(root: &Utf8Path, standing: &Standing) -> Result<Image, DiskError> {
     let dir = Dir::open(root, Disk::default())?;
     let mut image = Image { nodes: Vec::new() };
@@ -114,8 +114,7 @@ pub(super) fn node(stat: &Stat, standing: &Standing, body: Body) -> Node {
     }
 }
 
-/// Makes an empty directory look like an image, as it is seen after a boot of its own, on a filesystem that
-/// lacks something.
+/// Builds an image in an empty directory, as seen after another boot, on a filesystem with missing features.
 pub(super) fn lay(image: &Image, root: &Utf8Path, boot: u64, lack: Lack) -> io::Result<Standing> {
     let identities = lay_out(image, root).map_err(io::Error::other)?;
     Ok(Standing {
@@ -151,7 +150,7 @@ fn lay_out(
         }
     }
     let mut identities = HashMap::new();
-    // What is in a directory comes before its mtime.
+    // The content of a directory is written before its mtime is set.
     for (path, id) in everything.iter().rev() {
         let node = &image.nodes[*id];
         let stat = match (&node.body, path.as_str()) {

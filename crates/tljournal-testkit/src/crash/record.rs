@@ -10,31 +10,31 @@ use tljournal::{Stat, Timestamp};
 use super::image::{Body, Image, NodeId};
 use super::lay::{self, Standing, stat_of};
 
-/// What was done to the filesystem, in order, from an image of what was there before.
+/// The changes of the filesystem, in order, starting from an image.
 #[derive(Debug, Clone)]
 pub(super) struct Recording {
     pub(super) start: Image,
     pub(super) ops: Vec<Op>,
-    /// The state of everything that was made, which the end of the recording must agree with.
+    /// The final state, which the end of the recording must equal.
     pub(super) end: Image,
 }
 
-/// One thing that was done.
+/// One change.
 #[derive(Debug, Clone)]
 pub(super) enum Op {
-    /// A name was given to something new, or a further name to a file.
+    /// Something new got a name, or a file another name.
     Add {
         at: Name,
         node: NodeId,
         dir: Touched,
     },
-    /// A name was taken away.
+    /// A name was removed.
     Remove {
         at: Name,
         node: NodeId,
         dir: Touched,
     },
-    /// Something got another name, and what had that name is gone.
+    /// Something was renamed, over whatever had the new name.
     Move {
         from: Name,
         to: Name,
@@ -52,7 +52,7 @@ pub(super) enum Op {
         node: NodeId,
         offset: u64,
         data: Arc<[u8]>,
-        /// That the file got by it.
+        /// The resulting mtime of the file.
         mtime: Timestamp,
     },
     /// The length of a file was set.
@@ -67,12 +67,12 @@ pub(super) enum Op {
     SyncAll,
     /// Nothing, in place of a sync that was sabotaged.
     Nothing,
-    /// The work under test said how far it is.
+    /// The work reported its progress.
     Told { begun: u32, done: u32 },
 }
 
 impl Op {
-    /// Whether it changes what is in a file.
+    /// Whether it changes the content of a file.
     pub(super) fn is_write(&self) -> bool {
         matches!(self, Self::Write { .. } | Self::Truncate { .. })
     }
@@ -107,17 +107,17 @@ pub(super) struct Name {
     pub(super) name: String,
 }
 
-/// The mtime that a directory got because a name in it changed.
+/// The mtime of a directory after a name in it changed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Touched {
     pub(super) dir: NodeId,
     pub(super) mtime: Timestamp,
 }
 
-/// How far the work is that is recorded.
+/// The progress of the recorded work.
 ///
-/// A power cut may leave what was done when the last [`done`](Self::done) was told, or any later step up to
-/// the last [`begin`](Self::begin).
+/// A power cut may leave the state at the last call of [`done`](Self::done), or any later step up to the last
+/// [`begin`](Self::begin).
 #[derive(Debug)]
 pub struct Progress {
     recorder: Arc<Recorder>,
@@ -130,12 +130,12 @@ impl Progress {
         Self { recorder, told }
     }
 
-    /// The next step begins: a cut may leave it done from now on.
+    /// The next step begins: from now on a cut may leave it done.
     pub fn begin(&self) {
         self.tell(|(begun, _)| *begun += 1);
     }
 
-    /// Every step that was begun is done, and promised to last.
+    /// Every step that was begun is done and durable.
     pub fn done(&self) {
         self.tell(|(begun, done)| *done = *begun);
     }
@@ -148,7 +148,7 @@ impl Progress {
     }
 }
 
-/// A witness that writes everything down.
+/// A witness that records everything.
 #[derive(Debug)]
 pub(super) struct Recorder {
     root: Utf8PathBuf,
@@ -164,7 +164,7 @@ struct Log {
 }
 
 impl Recorder {
-    /// Records what is done below `root`, which looks like this now.
+    /// Records changes below `root`, starting from this state.
     pub(super) fn new(root: &Utf8Path, standing: Arc<Standing>, start: Image) -> Self {
         let log = Log {
             now: start.clone(),
@@ -192,7 +192,7 @@ impl Recorder {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A path below the root; `..` leads back on the same way, as no link is on it.
+    /// A path below the root; `..` is resolved lexically, because no link is involved.
     fn inside(&self, path: &Utf8Path) -> Option<String> {
         let mut parts = Vec::new();
         for part in path.strip_prefix(&self.root).ok()?.components() {
@@ -213,7 +213,7 @@ impl Recorder {
         Some((Name { dir, name }, Touched { dir, mtime }))
     }
 
-    /// What a call did, if it was to something below the root.
+    /// The recorded form of a call, if it is about something below the root.
     fn op(&self, log: &mut Log, call: &Call<'_>) -> Option<Op> {
         let path = &*self.inside(call.path)?;
         let other = call.other.as_deref().and_then(|other| self.inside(other));
@@ -234,7 +234,7 @@ impl Recorder {
                 let node = log
                     .now
                     .insert(lay::node(&stat, &self.standing, body.clone()));
-                // The same number names it in every image.
+                // The same number identifies it in both images.
                 let same = log.start.insert(lay::node(&stat, &self.standing, body));
                 assert_eq!(node, same, "both images number what is made alike");
                 Op::Add { at, node, dir }
@@ -290,10 +290,10 @@ impl Recorder {
                 node: there?,
                 mtime: stat_of(&self.root.join(path))?.mtime,
             },
-            // The states that are made of the record have none.
+            // The states built from the recording have none.
             Verb::SetOwner | Verb::SetAttribute => return None,
             Verb::SyncFile | Verb::SyncDir => Op::Sync { node: there? },
-            // One that makes nothing durable is nothing that a cut has to respect.
+            // A `syncfs` without effect is not recorded.
             Verb::SyncFilesystem if self.lacks().syncfs => return None,
             Verb::SyncFilesystem => Op::SyncAll,
         })

@@ -18,13 +18,13 @@ use crate::random::Random;
 use crate::sqlite::Watch;
 use crate::world::{World, explain};
 
-/// How many cuts are tried in one recovery.
+/// The number of cuts that are tried in one recovery.
 const CUTS_IN_RECOVERY: usize = 8;
 
-/// How many more cuts are looked at than states are wanted: many leave the same.
+/// How many times more cuts are considered than states are wanted, because many lead to the same state.
 const LOOKED_AT: usize = 6;
 
-/// Does something to a world while everything is written down.
+/// Runs `act` on a world and records everything.
 pub(super) fn recorded(
     world: &World,
     recorder: &Arc<Recorder>,
@@ -38,7 +38,7 @@ pub(super) fn recorded(
     recorder.finish()
 }
 
-/// Recovers a state and says what is wrong, with what the recovery did.
+/// Recovers a state and returns the problems, with a recording of the recovery.
 pub(super) fn check(
     subject: &dyn Subject,
     state: &Image,
@@ -55,7 +55,7 @@ pub(super) fn check(
         let mut opened = Ok(());
         let recovery = recorded(&world, &recorder, |world, _| {
             opened = world.try_open().and_then(|journal| {
-                // Puts rebuildable trees on the medium: until then what they replaced is kept.
+                // Syncs rebuildable trees, after which the trees that they replaced are no longer needed.
                 journal.recover()?;
                 journal.close()
             });
@@ -67,7 +67,7 @@ pub(super) fn check(
                 wrong.extend(check_at_rest(&seen));
                 wrong.extend(check_database(&seen));
             }
-            Err(error) => wrong.push(format!("it cannot be opened: {}", explain(&error))),
+            Err(error) => wrong.push(format!("the journal cannot be opened: {}", explain(&error))),
         }
         recovery
     }));
@@ -80,7 +80,7 @@ pub(super) fn check(
     (wrong, recovery)
 }
 
-/// An exploration under way.
+/// An exploration in progress.
 pub(super) struct Search<'a> {
     subject: &'a dyn Subject,
     budget: Budget,
@@ -90,7 +90,7 @@ pub(super) struct Search<'a> {
 
 #[derive(Default)]
 struct Seen {
-    /// How many steps were promised to last when a state was checked.
+    /// The number of durable steps with which each state was checked.
     states: HashMap<u64, u32>,
     in_recovery: HashSet<u64>,
 }
@@ -123,7 +123,7 @@ impl<'a> Search<'a> {
         report
     }
 
-    /// Moments in an order that follows from the seed, from all cores, until the budget is used up.
+    /// Tries the moments in an order derived from the seed, on all cores, until the budget is used up.
     pub(super) fn all(&self, recording: &Recording) {
         let moments = recording.ops.len() + 1;
         let each = (self.budget.states * LOOKED_AT).div_ceil(moments);
@@ -152,7 +152,7 @@ impl<'a> Search<'a> {
         });
     }
 
-    /// The cuts at these moments that take what a sabotaged sync would have saved, until something is found.
+    /// Tries the cuts at these moments that lose what a sabotaged sync would have saved, until a problem is found.
     pub(super) fn until_found(
         &self,
         sabotaged: &Recording,
@@ -190,7 +190,7 @@ impl<'a> Search<'a> {
         let is_new = {
             let mut seen = self.seen();
             let promised = seen.states.insert(hash(&state), done);
-            // The same state with more promised is checked again.
+            // A state is checked again if more steps must have survived.
             promised.is_none_or(|promised| promised < done)
         };
         if !is_new {
@@ -236,7 +236,7 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Up to so many of these, chosen and ordered by chance.
+/// Up to `count` of these, selected and ordered randomly.
 fn shuffled<T>(mut cuts: Vec<T>, count: usize, random: &mut Random) -> Vec<T> {
     for at in 0..cuts.len().min(count) {
         let other = at + random.below((cuts.len() - at) as u64) as usize;
@@ -246,7 +246,7 @@ fn shuffled<T>(mut cuts: Vec<T>, count: usize, random: &mut Random) -> Vec<T> {
     cuts
 }
 
-/// Where two images differ in more than times. SQLite's index of its log is shared memory, which a cut takes.
+/// The differences of two images, ignoring times. SQLite's index of its log is shared memory, which is always lost.
 pub(super) fn differences(one: &Image, other: &Image) -> Vec<String> {
     let look = |image: &Image| {
         let look = |(path, id): (String, usize)| {

@@ -6,39 +6,39 @@ use std::sync::Arc;
 use super::image::{Body, Image, NodeId, write};
 use super::record::{Name, Op, Recording};
 
-/// One power cut: when it comes, and what of the things that were not durable by then it takes.
+/// One power cut: its moment, and which of the changes that were not durable are lost.
 ///
-/// Written `at=37 lost=12,15 content=4:zero`, it can be replayed.
+/// Its text form, such as `at=37 lost=12,15 content=4:zero`, can be replayed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Cut {
-    /// How many calls were made.
+    /// The number of calls made before.
     pub(super) at: usize,
-    /// Which changes of names did not reach the medium.
+    /// The changes of names that are lost.
     pub(super) lost: BTreeSet<usize>,
-    /// What became of content that was not synced; what is not named here is all there.
+    /// The losses of content that was not synced; other content is complete.
     pub(super) content: BTreeMap<NodeId, Loss>,
 }
 
-/// What became of an inode since its last sync.
+/// The loss of an inode's changes since its last sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Loss {
-    /// It is as it was then.
+    /// All changes are lost.
     All,
-    /// Its mode and times are new, its content and size are not.
+    /// Mode and times are new, content and size are old.
     Content,
-    /// Whatever was written is zero.
+    /// The written bytes are zero.
     Zero,
-    /// It ends in the middle of what was added.
+    /// The added content is truncated in the middle.
     Half,
-    /// Every other sector of this many bytes is as it was then, counted from the first or the second.
+    /// Every other sector of this many bytes is old, starting with the first or the second.
     Torn { sector: usize, odd: bool },
-    /// Only so many of its writes have happened.
+    /// Only this many of its writes have happened.
     After(usize),
     /// One of its writes has not happened.
     Without(usize),
 }
 
-/// What can be lost at one moment.
+/// The changes that can be lost at one moment.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pending {
     /// Changes of names, in order.
@@ -48,7 +48,7 @@ pub(super) struct Pending {
 }
 
 impl Recording {
-    /// What was not yet durable after so many calls.
+    /// The changes that are not durable after this many calls.
     pub(super) fn pending(&self, at: usize) -> Pending {
         let mut pending = Pending::default();
         for (index, op) in self.ops[..at].iter().enumerate() {
@@ -75,8 +75,7 @@ impl Recording {
         pending
     }
 
-    /// Whether an inode is a symbolic link with a name in this directory: it cannot be opened, and so not be synced
-    /// but with its directory.
+    /// Whether an inode is a symbolic link with a name in this directory: it can only be synced with its directory.
     fn is_link_in(&self, link: NodeId, dir: NodeId, before: usize) -> bool {
         let dir_after = |op: &Op| match op {
             Op::Add { at, node, .. } if *node == link => Some(at.dir),
@@ -92,7 +91,7 @@ impl Recording {
             && self.ops[..before].iter().rev().find_map(dir_after) == Some(dir)
     }
 
-    /// What goes with a change of a name that is lost: every later one of the same name or inode. `None`
+    /// The changes that are lost together with a change of a name: every later one of the same name or inode. `None`
     /// if one of them is durable.
     pub(super) fn lost_with(
         &self,
@@ -113,7 +112,7 @@ impl Recording {
         Some(all)
     }
 
-    /// What the medium holds after a cut.
+    /// The state of the medium after a cut.
     pub(super) fn state(&self, cut: &Cut) -> Image {
         let pending = self.pending(cut.at);
         let mut image = self.start.clone();
@@ -148,7 +147,7 @@ impl Recording {
         image
     }
 
-    /// How far the work had told to be: begun and done.
+    /// The progress that the work had reported: begun and done.
     pub(super) fn told(&self, at: usize) -> (u32, u32) {
         let told = |op: &Op| match op {
             Op::Told { begun, done } => Some((*begun, *done)),

@@ -1,7 +1,7 @@
 use super::image::Image;
 use super::record::{Name, Op};
 
-/// One call in words.
+/// One call as text.
 pub(super) fn tell(now: &Image, op: &Op) -> String {
     let paths = now.walk();
     let path = |node: usize| {
@@ -31,7 +31,7 @@ pub(super) fn tell(now: &Image, op: &Op) -> String {
     }
 }
 
-/// A path without the ids in it.
+/// A path with ids replaced by `*`.
 fn starred(path: &str) -> String {
     let is_id =
         |part: &str| part.len() == 36 && part.bytes().filter(|byte| *byte == b'-').count() == 4;

@@ -1,4 +1,4 @@
-//! Transactions as data, and the reference model that says what they do.
+//! Transactions as data, and the reference model that predicts their results.
 
 mod model;
 mod run;

@@ -7,7 +7,7 @@ use super::step::{Step, Steps};
 use crate::snapshot::{Seen, Snapshot, What};
 use crate::tree::{Leaf, TreeSpec};
 
-/// What a directory is to contain, by the simplest rules that could be right.
+/// The expected content of a directory, by the simplest possible rules.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Model {
     entries: BTreeMap<String, Node>,
@@ -16,29 +16,29 @@ pub struct Model {
 /// One entry of a [`Model`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// What it is.
+    /// Its type and content.
     pub leaf: Leaf,
-    /// Permission bits; `None` where nobody said.
+    /// Permission bits; `None` if unspecified.
     pub mode: Option<u32>,
-    /// When it changed last; `None` where nobody said.
+    /// The mtime; `None` if unspecified.
     pub mtime: Option<Timestamp>,
 }
 
-/// How a transaction has to end.
+/// The expected result of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Predicted {
-    /// Committed: each path, and whether it is changed.
+    /// Committed: each path, and whether it was changed.
     Committed(BTreeMap<String, bool>),
     /// Rolled back.
     RolledBack,
-    /// Refused because something is not as expected, or in the way.
+    /// Refused because a precondition fails, or because something is in the way.
     Conflict,
-    /// Refused as a call that could never succeed.
+    /// Refused as a call that can never succeed.
     Usage,
 }
 
 impl Predicted {
-    /// Whether it ended so.
+    /// Whether the result is the expected one.
     #[must_use]
     pub fn matches(&self, outcome: &Outcome) -> bool {
         match (self, outcome) {
@@ -58,7 +58,7 @@ impl Model {
         self.entries.get(path)
     }
 
-    /// What the directory has to look like.
+    /// The expected state of the directory.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let seen = |node: &Node| Seen {
@@ -78,9 +78,9 @@ impl Model {
         )
     }
 
-    /// Commits a transaction, if it can be, and says how it has to end.
+    /// Commits a transaction, if possible, and returns the expected result.
     pub fn commit(&mut self, steps: &Steps) -> Predicted {
-        // The home is there from when the journal was opened for the first time.
+        // The home exists after the journal was first opened.
         self.make_dirs("build/x");
         if let Err(refused) = self.check_adding(steps) {
             return refused;
@@ -93,7 +93,7 @@ impl Model {
         Predicted::Committed(changed.collect())
     }
 
-    /// Rolls a transaction back, if it can be begun, and says how it has to end.
+    /// Rolls a transaction back, if it can be started, and returns the expected result.
     pub fn roll_back(&mut self, steps: &Steps) -> Predicted {
         self.make_dirs("build/x");
         match self.check_adding(steps) {
@@ -102,7 +102,7 @@ impl Model {
         }
     }
 
-    /// What stops a transaction early, as its changes are added.
+    /// The errors that are detected when changes are added.
     fn check_adding(&self, steps: &Steps) -> Result<(), Predicted> {
         for (at, step) in steps.steps.iter().enumerate() {
             let overlaps = |other: &Step| {
@@ -112,7 +112,7 @@ impl Model {
             if steps.steps[..at].iter().any(overlaps) {
                 return Err(Predicted::Usage);
             }
-            // Behind a link or below a file there is nothing: nothing to remove, and no place to put.
+            // Behind a link or below a file nothing can be removed or put.
             if !matches!(step, Step::Remove { .. }) {
                 self.check_parents(step.path())?;
             }
@@ -126,7 +126,7 @@ impl Model {
         Ok(())
     }
 
-    /// Whether what is there is what a change expects, and of the kind that it can replace.
+    /// Whether a precondition holds, and the existing content is of a kind that the change can replace.
     fn fits(&self, step: &Step) -> bool {
         let there = self.entries.get(step.path()).map(|node| &node.leaf);
         let as_expected = match (step.expect(), there) {
@@ -155,7 +155,7 @@ impl Model {
         Ok(())
     }
 
-    /// Makes one change; whether it is one.
+    /// Makes one change; returns whether anything changed.
     fn apply(&mut self, step: &Step) -> bool {
         let path = step.path();
         let before: BTreeMap<_, _> = self.at_and_below(path);
@@ -196,7 +196,7 @@ impl Model {
     }
 }
 
-/// The entries that a change wants at and below its path.
+/// The entries at and below a change's path afterwards.
 fn wanted(step: &Step) -> BTreeMap<String, Node> {
     let one = |path: &String, leaf, mode, mtime| {
         BTreeMap::from([(path.clone(), Node { leaf, mode, mtime })])
@@ -235,7 +235,7 @@ fn is_below(path: &str, dir: &str) -> bool {
         .is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// The directories that a path lies in, innermost first.
+/// The parent directories of a path, innermost first.
 fn parents(path: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(parent(path), |path| parent(path))
 }

@@ -5,18 +5,18 @@ use tljournal::{Error, Journal, Payload, Prepared, Receipt, Transaction, TreeOpt
 use super::step::{Step, Steps};
 use crate::world::explain;
 
-/// How a transaction ended.
+/// The result of a transaction.
 #[derive(Debug)]
 pub enum Outcome {
-    /// It was committed: each path, and whether it was changed.
+    /// Committed: each path, and whether it was changed.
     Committed(BTreeMap<String, bool>),
-    /// It was rolled back, as the script said.
+    /// Rolled back, as the script requests.
     RolledBack,
-    /// Something was not as expected, or in the way.
+    /// A precondition failed, or something was in the way.
     Conflict(String),
-    /// The call could never succeed.
+    /// The call can never succeed.
     Usage(String),
-    /// The journal or the system refused.
+    /// An error of the journal or the system.
     Failed(Error),
 }
 
@@ -24,7 +24,7 @@ impl Steps {
     /// Stages all changes and makes them durable.
     ///
     /// # Errors
-    /// Whatever the journal says; the transaction is rolled back then.
+    /// The journal's error; the transaction is rolled back then.
     pub fn prepare(&self, journal: &Journal) -> Result<Prepared, Error> {
         let mut txn = journal.begin(&self.label);
         for step in &self.steps {
@@ -33,15 +33,15 @@ impl Steps {
         txn.prepare()
     }
 
-    /// Runs the transaction to its commit.
+    /// Runs the transaction up to its commit.
     ///
     /// # Errors
-    /// Whatever the journal says.
+    /// The journal's error.
     pub fn try_commit(&self, journal: &Journal) -> Result<Receipt, Error> {
         self.prepare(journal)?.commit()
     }
 
-    /// Runs the transaction to its commit, and says how it went.
+    /// Runs the transaction up to its commit, and returns the result.
     pub fn commit(&self, journal: &Journal) -> Outcome {
         match self.try_commit(journal) {
             Ok(receipt) => {
@@ -52,7 +52,7 @@ impl Steps {
         }
     }
 
-    /// Stages everything and gives it up.
+    /// Stages everything and rolls back.
     pub fn roll_back(&self, journal: &Journal) -> Outcome {
         match self.prepare(journal).and_then(Prepared::rollback) {
             Ok(()) => Outcome::RolledBack,
@@ -65,7 +65,7 @@ impl Step {
     /// Adds the change to a transaction.
     ///
     /// # Errors
-    /// Whatever the journal says.
+    /// The journal's error.
     pub fn add_to(&self, txn: &mut Transaction) -> Result<(), Error> {
         match self {
             Self::Put {

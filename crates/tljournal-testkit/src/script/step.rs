@@ -2,7 +2,7 @@ use tljournal::{Durability, Expect, Timestamp};
 
 use crate::tree::TreeSpec;
 
-/// What a project goes through.
+/// A sequence of actions on a project.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Script(pub Vec<Act>);
 
@@ -20,7 +20,7 @@ pub enum Act {
 /// The changes of one transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Steps {
-    /// What it is called.
+    /// Its label.
     pub label: String,
     /// Its changes, in order.
     pub steps: Vec<Step>,
@@ -31,47 +31,47 @@ pub struct Steps {
 pub enum Step {
     /// A file.
     Put {
-        /// Where.
+        /// The path.
         path: String,
         /// Content.
         content: Vec<u8>,
         /// Permission bits.
         mode: u32,
-        /// When it changed last.
+        /// The mtime.
         mtime: Timestamp,
-        /// What must be there.
+        /// The precondition.
         expect: Expect,
     },
     /// A symbolic link.
     Link {
-        /// Where.
+        /// The path.
         path: String,
-        /// Where to.
+        /// The target.
         target: String,
-        /// What must be there.
+        /// The precondition.
         expect: Expect,
     },
-    /// Nothing.
+    /// A removal.
     Remove {
-        /// Where.
+        /// The path.
         path: String,
-        /// What must be there.
+        /// The precondition.
         expect: Expect,
     },
     /// A tree.
     Tree {
-        /// Where.
+        /// The path.
         path: String,
         /// Its entries.
         tree: TreeSpec,
-        /// How much of it a power cut may take back.
+        /// Its durability.
         durability: Durability,
-        /// What must be there.
+        /// The precondition.
         expect: Expect,
     },
 }
 
-/// The mtime of whatever does not say its own; odd in all its digits, so that rounding shows.
+/// The default mtime; every digit is significant, so that rounding is detected.
 const MTIME: (i64, u32) = (1_234_567_890, 123_456_789);
 
 impl Steps {
@@ -82,21 +82,21 @@ impl Steps {
         Self { label, steps }
     }
 
-    /// With one more change.
+    /// Adds a change.
     #[must_use]
     pub fn with(mut self, step: Step) -> Self {
         self.steps.push(step);
         self
     }
 
-    /// With a file of mode 0644 and a fixed mtime.
+    /// Adds a file with mode 0644 and a fixed mtime.
     #[must_use]
     pub fn put(self, path: &str, content: impl Into<Vec<u8>>) -> Self {
         let mtime = Timestamp::new(MTIME.0, MTIME.1);
         self.put_as(path, content, 0o644, mtime)
     }
 
-    /// With a file.
+    /// Adds a file.
     #[must_use]
     pub fn put_as(
         self,
@@ -114,7 +114,7 @@ impl Steps {
         })
     }
 
-    /// With a symbolic link.
+    /// Adds a symbolic link.
     #[must_use]
     pub fn link(self, path: &str, target: &str) -> Self {
         self.with(Step::Link {
@@ -124,7 +124,7 @@ impl Steps {
         })
     }
 
-    /// With a removal.
+    /// Adds a removal.
     #[must_use]
     pub fn remove(self, path: &str) -> Self {
         self.with(Step::Remove {
@@ -133,13 +133,13 @@ impl Steps {
         })
     }
 
-    /// With a tree.
+    /// Adds a tree.
     #[must_use]
     pub fn tree(self, path: &str, tree: TreeSpec) -> Self {
         self.tree_as(path, tree, Durability::Durable)
     }
 
-    /// With a tree that may be lost in a power cut.
+    /// Adds a tree that may be lost in a power cut.
     #[must_use]
     pub fn rebuildable(self, path: &str, tree: TreeSpec) -> Self {
         self.tree_as(path, tree, Durability::Rebuildable)
@@ -154,7 +154,7 @@ impl Steps {
         })
     }
 
-    /// The same, with what the last change expects to find.
+    /// Sets the precondition of the last change.
     #[must_use]
     pub fn expecting(mut self, wanted: Expect) -> Self {
         match self.steps.last_mut() {
@@ -176,7 +176,7 @@ impl Steps {
 }
 
 impl Step {
-    /// Where the change is.
+    /// The path of the change.
     #[must_use]
     pub fn path(&self) -> &str {
         match self {
@@ -187,7 +187,7 @@ impl Step {
         }
     }
 
-    /// What must be there before it.
+    /// The precondition of the change.
     #[must_use]
     pub fn expect(&self) -> Expect {
         match self {

@@ -5,14 +5,14 @@ use std::time::Duration;
 use super::tell::Tell;
 use super::waits::Waits;
 
-/// What happened in a storm.
+/// The result of a storm.
 #[derive(Debug, Clone, Default)]
 pub struct Account {
-    /// The seed that decided when who was killed.
+    /// The seed that determined the kills.
     pub seed: u64,
     /// Commits that changed something.
     pub commits: u64,
-    /// Commits that found everything as wanted.
+    /// Commits that changed nothing.
     pub unchanged: u64,
     /// Bytes of new content that were committed.
     pub bytes: u64,
@@ -22,25 +22,25 @@ pub struct Account {
     pub stops: u64,
     /// Processes that were started.
     pub starts: u64,
-    /// Transactions that a dead process left past their commit point, and another one finished.
+    /// Transactions that a killed process left past their commit point, finished by another process.
     pub finished: u64,
-    /// Transactions that a dead process left before their commit point.
+    /// Transactions that a killed process left before their commit point.
     pub rolled_back: u64,
-    /// Checks that found everything right.
+    /// Checks without a problem.
     pub reads: u64,
-    /// The longest commit, with everything that it waited for.
+    /// The longest commit, including its waits.
     pub longest_commit: Duration,
     /// The longest wait for a lock.
     pub longest_wait: Duration,
-    /// How long was waited, by the kind of role.
+    /// The waits, by the kind of role.
     pub waits: BTreeMap<String, Waits>,
-    /// What was refused, as the roles call it, and how often.
+    /// The number of refusals, by their description.
     pub refusals: BTreeMap<String, u64>,
-    /// How long it went on.
+    /// The duration of the storm.
     pub took: Duration,
-    /// The promises that were broken.
+    /// The violated guarantees.
     pub violations: Vec<String>,
-    /// The number that each process last made durable, by the name of its role.
+    /// The number that each process last made durable, by role.
     pub last: BTreeMap<String, u64>,
 }
 

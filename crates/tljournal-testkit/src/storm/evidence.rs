@@ -1,10 +1,10 @@
-//! What the kernel knows of a process that says nothing, while it can still be asked.
+//! Collects what the kernel knows of a silent process before it is killed.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-/// Where each thread of a process stands, and who holds which locks on the files that it has open.
+/// The position of each thread of a process, and the holders of locks on its open files.
 pub(super) fn of_silence(pid: u32) -> String {
     let mut lines = Vec::new();
     for thread in names(&format!("/proc/{pid}/task")) {

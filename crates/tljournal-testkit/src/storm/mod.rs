@@ -1,9 +1,9 @@
-//! Processes that work at once and are stopped, continued and killed at random.
+//! Processes that work concurrently and are stopped, continued and killed at random.
 //!
-//! Each process is a child that tells what it did and saw, a line each ([`Tell`], said with [`tell`]).
-//! The storm starts them, kills and stops those whose time has come, starts them again with the next
-//! generation, and adds everything up. In the calm after it everybody who lives has to speak once more: who
-//! says nothing waits for ever, which is a violation, told with what the kernel knows of it.
+//! Each process is a child that reports what it did and saw, one line each ([`Tell`], sent with [`tell`]). The storm
+//! starts them, kills and stops them at random times, starts them again with the next generation, and sums up. In the
+//! calm afterwards every running process must report once more: a silent one is considered deadlocked, which is a
+//! violation, reported with what the kernel knows of it.
 
 mod account;
 mod evidence;

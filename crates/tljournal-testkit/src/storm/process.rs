@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// What comes from a process of the storm.
+/// A message from a process of the storm.
 #[derive(Debug)]
 pub(super) struct News {
-    /// Which slot, in which generation.
+    /// The slot and generation.
     pub(super) from: (usize, u64),
-    /// A line; `None` at the end.
+    /// A line; `None` at the end of the output.
     pub(super) line: Option<String>,
 }
 
@@ -20,17 +20,17 @@ pub(super) struct News {
 pub(super) struct Process {
     child: Child,
     pub(super) generation: u64,
-    /// When it is to be killed, if it is.
+    /// When it is to be killed, if at all.
     pub(super) dies: Option<Instant>,
     /// When it is to be stopped, or continued if it is stopped.
     pub(super) turns: Option<Instant>,
     pub(super) stopped: bool,
-    /// When it spoke last, or was continued.
+    /// The time of its last report, or when it was continued.
     pub(super) heard: Instant,
     errors: JoinHandle<String>,
 }
 
-/// How much of what a process complains about is kept.
+/// How much of a process's standard error is kept.
 const COMPLAINT_BYTES_MAX: u64 = 4096;
 
 impl Process {
@@ -84,21 +84,21 @@ impl Process {
         self.child.id()
     }
 
-    /// Stops it, or lets it go on.
+    /// Stops or continues it.
     pub(super) fn set_stopped(&mut self, stopped: bool) {
         let signal = if stopped { Signal::STOP } else { Signal::CONT };
-        // It may have ended by itself just now; it is there, at least as a zombie, until it is waited for.
+        // It may have ended already; until it is waited for it exists as a zombie.
         let _ = kill_process(Pid::from_child(&self.child), signal);
         self.stopped = stopped;
         self.heard = Instant::now();
     }
 
     pub(super) fn kill(&mut self) {
-        // It may have ended by itself just now.
+        // It may have ended already.
         let _ = self.child.kill();
     }
 
-    /// Waits for its end; says how it went, and what it complained about.
+    /// Waits for its end; returns its status and its standard error.
     pub(super) fn end(mut self) -> (io::Result<ExitStatus>, String) {
         let status = self.child.wait();
         (status, self.errors.join().unwrap_or_default())

@@ -1,28 +1,28 @@
 use std::ops::Range;
 use std::time::Duration;
 
-/// One of the processes of a storm, which has a successor whenever it ends.
+/// One of the processes of a storm, which is restarted whenever it ends.
 #[derive(Debug, Clone)]
 pub struct Role {
-    /// What it is called in accounts: its kind, and a number behind a `-`.
+    /// Its name in reports: its kind, and a number after a `-`.
     pub name: String,
-    /// How long it may live before it is killed; `None` lets it live to the end.
+    /// How long it runs before it is killed; `None` lets it run to the end.
     pub life: Option<Range<Duration>>,
-    /// How it is stopped and continued; `None` lets it run.
+    /// When it is stopped and continued; `None` never stops it.
     pub stops: Option<Stops>,
 }
 
-/// How a process is stopped and continued.
+/// How often a process is stopped, and for how long.
 #[derive(Debug, Clone)]
 pub struct Stops {
     /// How long it runs before it is stopped.
     pub after: Range<Duration>,
-    /// How long it stays so.
+    /// How long it stays stopped.
     pub long: Range<Duration>,
 }
 
 impl Role {
-    /// A process that nobody disturbs.
+    /// A process that is neither killed nor stopped.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         let name = name.into();
@@ -30,21 +30,21 @@ impl Role {
         Self { name, life, stops }
     }
 
-    /// The same, killed after some time of this range.
+    /// Killed after a random time in this range.
     #[must_use]
     pub fn living(mut self, life: Range<Duration>) -> Self {
         self.life = Some(life);
         self
     }
 
-    /// The same, stopped and continued again and again.
+    /// Stopped and continued repeatedly.
     #[must_use]
     pub fn stopped(mut self, stops: Stops) -> Self {
         self.stops = Some(stops);
         self
     }
 
-    /// What it does: its name without the number.
+    /// Its kind: the name without the number.
     #[must_use]
     pub fn kind(&self) -> &str {
         self.name

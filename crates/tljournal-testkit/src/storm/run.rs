@@ -12,7 +12,7 @@ use super::role::Role;
 use super::tell::Tell;
 use crate::random::Random;
 
-/// Processes that work at once and are stopped and killed at random.
+/// Processes that work concurrently and are stopped and killed at random.
 #[derive(Debug)]
 pub struct Storm {
     roles: Vec<Role>,
@@ -25,7 +25,7 @@ pub struct Storm {
 }
 
 impl Storm {
-    /// A storm of these processes that goes on for this long. The seed decides when who is killed.
+    /// A storm of these processes with this duration. The seed determines the kills.
     #[must_use]
     pub fn new(roles: Vec<Role>, length: Duration, seed: u64) -> Self {
         let (sender, news) = channel();
@@ -43,8 +43,8 @@ impl Storm {
         }
     }
 
-    /// Runs it. `command` makes the command of a role for a generation, given the number that its
-    /// predecessors last made durable; `watch` is told how things stand, several times a second.
+    /// Runs the storm. `command` creates the command of a role for a generation, from the number that its
+    /// predecessors last made durable; `watch` receives the state several times a second.
     ///
     /// # Errors
     /// When a process cannot be started.
@@ -105,7 +105,7 @@ impl Storm {
         Ok(())
     }
 
-    /// Takes what a process says; which one has ended, if it did.
+    /// Processes a message; returns the slot and generation if the process has ended.
     fn take(&mut self, News { from, line }: News) -> Option<(usize, u64)> {
         let (slot, generation) = from;
         let role = &self.roles[slot];
@@ -127,7 +127,7 @@ impl Storm {
         }
         let (status, complaint) = self.processes.remove(&slot)?.end();
         match status {
-            // Those that are let live are killed only because the storm is over.
+            // Processes without a limited life are killed only because the storm is over.
             Ok(status) if status.signal() == Some(SIGKILL) => {
                 self.account.kills += u64::from(self.roles[slot].life.is_some());
             }
@@ -142,7 +142,7 @@ impl Storm {
         Some(from)
     }
 
-    /// Kills, stops and continues those whose time has come.
+    /// Kills, stops and continues the processes whose time has come.
     fn strike_due(&mut self) {
         let now = Instant::now();
         for (slot, process) in &mut self.processes {
@@ -165,13 +165,13 @@ impl Storm {
         }
     }
 
-    /// Kills who has said nothing for so long that it never will.
+    /// Kills processes that have been silent for too long.
     fn end_silence(&mut self) {
         for (slot, process) in &mut self.processes {
             if !process.stopped && process.heard.elapsed() > SILENCE_MAX {
                 let found = evidence::of_silence(process.pid());
                 let name = &self.roles[*slot].name;
-                let text = format!("{name}: it says nothing any more:\n  {found}");
+                let text = format!("{name}: it is silent:\n  {found}");
                 self.account.violations.push(text);
                 process.kill();
                 (process.dies, process.turns) = (None, None);
@@ -180,13 +180,13 @@ impl Storm {
         }
     }
 
-    /// Lets everybody go on, and hears everybody once more: nobody waits for ever.
+    /// Continues all processes, and waits for a report of each, to detect deadlocks.
     fn calm(&mut self) {
         for process in self.processes.values_mut() {
             (process.dies, process.turns) = (None, None);
             process.set_stopped(false);
         }
-        // What was said before the calm does not count.
+        // Reports from before the calm do not count.
         while let Ok(news) = self.news.try_recv() {
             let _ = self.take(news);
         }
@@ -206,7 +206,7 @@ impl Storm {
         }
     }
 
-    /// Kills whoever is left, and hears everybody to the end.
+    /// Kills the remaining processes, and reads their output to the end.
     fn stop(&mut self) {
         for process in self.processes.values_mut() {
             process.kill();
@@ -224,13 +224,13 @@ impl Storm {
 
 const SIGKILL: i32 = 9;
 
-/// How long a process that was not stopped may say nothing. Whatever it waits for takes far less.
+/// The longest silence of a process that is not stopped. No wait takes nearly as long.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
-/// How often whoever watches is told.
+/// How often `watch` is called.
 const WATCH_EVERY: Duration = Duration::from_millis(100);
 
-/// Notes a line that means nothing, unless it is the beginning of one that was cut off by a kill.
+/// Reports an invalid line, unless it is the start of one that was truncated by a kill.
 fn note_unknown(account: &mut Account, who: &str, line: &str) {
     const WORDS: [&str; 8] = [
         "commit",
@@ -244,6 +244,8 @@ fn note_unknown(account: &mut Account, who: &str, line: &str) {
     ];
     let word = line.split(' ').next().unwrap_or(line);
     if !WORDS.iter().any(|known| known.starts_with(word)) {
-        account.violations.push(format!("{who}: it said {line:?}"));
+        account
+            .violations
+            .push(format!("{who}: invalid output {line:?}"));
     }
 }

@@ -3,50 +3,50 @@ use std::io::{self, Write};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// What a process of a storm tells, as a line of its standard output.
+/// A report of a process of a storm, as a line of its standard output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tell {
-    /// `commit` returned Ok after this long, and something was changed. The number is what the process
-    /// last made durable for itself: whoever takes its place has to find it, or the next one.
+    /// `commit` returned Ok after this long, and something was changed. The number is what the process last made
+    /// durable: its successor must find it, or the next one.
     Committed {
         /// The number.
         number: u64,
         /// How long it took from the call to its return.
         took: Duration,
-        /// How much content was new.
+        /// The bytes of new content.
         bytes: u64,
     },
-    /// A process found its predecessors' number, and goes on from there.
+    /// A process found its predecessor's number, and continues from there.
     Found {
         /// The number.
         number: u64,
     },
-    /// `commit` returned Ok after this long, and everything was as wanted already.
+    /// `commit` returned Ok after this long, and nothing had to be changed.
     Unchanged {
-        /// How long it took from the first look to the return.
+        /// The time from the first read to the return.
         took: Duration,
     },
-    /// Opening the journal found this to do.
+    /// The result of the recovery when the journal was opened.
     Recovered {
         /// Transactions that were finished.
         finished: u32,
         /// Transactions that were rolled back.
         rolled_back: u32,
     },
-    /// One check of what is there, and everything was right.
+    /// A check without a problem.
     Read,
     /// A lock was waited for.
     Waited(Duration),
-    /// Something was refused, as it may be: what, in few words.
+    /// A permitted refusal, with a short description.
     Refused(String),
-    /// A promise was broken.
+    /// A guarantee was violated.
     Violation(String),
 }
 
-/// Tells the storm, if this process was started by one.
+/// Sends a report to the storm, if this process was started by one.
 ///
 /// # Errors
-/// When nobody listens any more: the process can end.
+/// When the storm has ended: the process can exit.
 pub fn tell(what: &Tell) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{what}")?;

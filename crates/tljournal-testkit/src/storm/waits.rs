@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
-/// How long something was waited for, again and again.
+/// The durations of repeated waits.
 #[derive(Debug, Clone, Default)]
 pub struct Waits(Vec<Duration>);
 
@@ -10,13 +10,13 @@ impl Waits {
         self.0.push(long);
     }
 
-    /// How many there were.
+    /// The number of waits.
     #[must_use]
     pub fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// What this many of a hundred did not exceed; nothing, if there were none.
+    /// The given percentile; zero if there were none.
     #[must_use]
     pub fn percentile(&self, percent: usize) -> Duration {
         let mut sorted = self.0.clone();
@@ -25,7 +25,7 @@ impl Waits {
         sorted.get(at).copied().unwrap_or_default()
     }
 
-    /// The longest; nothing, if there were none.
+    /// The longest wait; zero if there were none.
     #[must_use]
     pub fn longest(&self) -> Duration {
         self.percentile(100)
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_of_what_was_waited() {
+    fn percentiles_are_computed_from_all_waits() {
         let mut waits = Waits::default();
         assert_eq!(waits.longest(), Duration::ZERO);
         for ms in (1..=200).rev() {

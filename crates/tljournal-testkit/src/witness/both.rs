@@ -3,7 +3,7 @@ use std::io;
 use tljournal::Stat;
 use tljournal::disk::{Call, Lacks, Witness};
 
-/// Two witnesses of the same calls; the first is told first.
+/// Two witnesses of the same calls, in this order.
 #[derive(Debug)]
 pub struct Both<A, B>(pub A, pub B);
 

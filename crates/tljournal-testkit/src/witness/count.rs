@@ -4,20 +4,20 @@ use std::sync::{Mutex, PoisonError};
 use camino::Utf8PathBuf;
 use tljournal::disk::{Call, Verb, Witness};
 
-/// Notes every mutating call.
+/// Records every mutating call.
 #[derive(Debug, Default)]
 pub struct Count {
     calls: Mutex<Vec<(Verb, Utf8PathBuf)>>,
 }
 
 impl Count {
-    /// How many calls were made.
+    /// The number of calls.
     #[must_use]
     pub fn count(&self) -> usize {
         self.calls().len()
     }
 
-    /// What was done to what, in order.
+    /// The verbs and paths of all calls, in order.
     #[must_use]
     pub fn calls(&self) -> Vec<(Verb, Utf8PathBuf)> {
         self.calls

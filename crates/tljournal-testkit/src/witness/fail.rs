@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use rustix::io::Errno;
 use tljournal::disk::{Call, Verb, Witness};
 
-/// Makes calls fail: the k-th one, or every one from the k-th on that asks for space.
+/// Makes calls fail: the k-th one, or every one from the k-th on that needs space.
 #[derive(Debug)]
 pub struct Fail {
     at: u64,
@@ -21,7 +21,7 @@ impl Fail {
         Self::new(call, errno, false)
     }
 
-    /// From the k-th call on there is no space: whatever needs some fails, and the rest works.
+    /// From the k-th call on there is no space: calls that need some fail, others succeed.
     #[must_use]
     pub fn full_from(call: u64) -> Self {
         Self::new(call, Errno::NOSPC, true)
@@ -37,7 +37,7 @@ impl Fail {
         }
     }
 
-    /// What failed, in order.
+    /// The calls that failed, in order.
     #[must_use]
     pub fn struck(&self) -> Vec<(Verb, String)> {
         self.struck
@@ -47,7 +47,7 @@ impl Fail {
     }
 }
 
-/// Whether a call needs space that may not be there.
+/// Whether a call needs space.
 fn needs_space(verb: Verb) -> bool {
     match verb {
         Verb::CreateFile | Verb::Write | Verb::MakeDir | Verb::MakeLink | Verb::HardLink => true,

@@ -6,37 +6,36 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::process::{Signal, getpid, kill_process};
 use tljournal::disk::{Call, Witness};
 
-/// On which side of a call.
+/// Before or after a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum When {
-    /// It is not made any more.
+    /// The call is not made.
     Before,
-    /// It is the last one that is made.
+    /// The call is the last one that is made.
     After,
 }
 
-/// One side of one mutating call of a run, counted from 1.
+/// A moment before or after one mutating call of a run, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Moment {
-    /// On which side.
+    /// Before or after.
     pub when: When,
-    /// Of which call.
+    /// The number of the call.
     pub call: u64,
 }
 
 impl Moment {
-    /// Before and after every call, in order, without end.
+    /// The moments before and after every call, in order, without end.
     pub fn all() -> impl Iterator<Item = Self> {
         (1..).flat_map(|call| [When::Before, When::After].map(|when| Self { when, call }))
     }
 }
 
-/// Ends the process by SIGKILL at a moment of its run.
+/// Kills the process with SIGKILL at a moment of its run.
 ///
-/// Where several threads call at once, calls are counted as they begin and as they end.
+/// If several threads make calls concurrently, calls are counted at their start and at their end.
 ///
-/// No destructor runs and nothing is flushed: what happens is what happens when somebody else kills it
-/// there.
+/// No destructor runs and nothing is flushed, exactly as if another process killed it there.
 #[derive(Debug)]
 pub struct Kill {
     at: Moment,
@@ -45,7 +44,7 @@ pub struct Kill {
 }
 
 impl Kill {
-    /// Ends the process at this moment.
+    /// Kills the process at this moment.
     #[must_use]
     pub fn at(at: Moment) -> Self {
         let (begun, ended) = (AtomicU64::new(0), AtomicU64::new(0));
@@ -54,7 +53,7 @@ impl Kill {
 
     fn strike(when: When, at: Moment, call: u64) {
         if at == (Moment { when, call }) {
-            // What follows is never reached unless the kernel refuses, which it does not.
+            // Never reached, because the signal is delivered.
             let _ = kill_process(getpid(), Signal::KILL);
             loop {
                 std::thread::park();

@@ -3,9 +3,9 @@ use std::io;
 use rustix::io::Errno;
 use tljournal::disk::{Call, Lacks, Verb, Witness};
 
-/// Plays a kernel or a filesystem that cannot do one thing: every such call is refused.
+/// Simulates a kernel or filesystem without a feature: every such call is refused.
 ///
-/// Put it in front of a witness that counts, which is then not told of what was refused.
+/// In front of a counting witness, refused calls are not counted.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Lack {
     call: Option<(Verb, Errno)>,
@@ -13,7 +13,7 @@ pub struct Lack {
 }
 
 impl Lack {
-    /// Answers this to every call with this verb.
+    /// Returns this error for every call with this verb.
     #[must_use]
     pub fn of(verb: Verb, errno: Errno) -> Self {
         let call = Some((verb, errno));

@@ -4,7 +4,7 @@ use std::sync::Once;
 
 use tljournal::disk::{Call, Verb, Witness};
 
-/// Plays another program that changes something right before the first call of a kind.
+/// Simulates another program that changes something right before the first call of a kind.
 pub struct Meddle<F> {
     before: Verb,
     act: F,
@@ -18,7 +18,7 @@ impl<F: Fn() + Send + Sync> Meddle<F> {
         Self { before, act, done }
     }
 
-    /// Whether it has.
+    /// Whether `act` was called.
     pub fn is_done(&self) -> bool {
         self.done.is_completed()
     }

@@ -2,7 +2,7 @@ use std::io;
 
 use tljournal::disk::{Call, Witness};
 
-/// Plays a kernel that writes less than it was asked to: at most so many bytes at a time.
+/// Simulates a kernel that writes at most this many bytes at a time.
 #[derive(Debug, Clone, Copy)]
 pub struct Short {
     bytes_max: usize,

@@ -4,16 +4,16 @@ use tljournal::{Conflict, ConflictKind, Expect, LockMode, OnPinned};
 use super::LOCK;
 use crate::{Error, State};
 
-/// The name of the link to the outputs that were built last.
+/// The name of the link to the latest outputs.
 pub const LATEST: &str = "latest";
 
 impl State {
-    /// Removes everything at these paths below the project, in one transaction; says where something
-    /// was. It is moved out of the way and deleted afterwards, read-only directories included; a tree that
-    /// somebody has pinned stays whole for them, or is waited for, or refused.
+    /// Removes everything at these paths below the project, in one transaction; returns for each path whether it
+    /// existed. Content is moved away and deleted afterwards, including read-only directories; a pinned tree is kept
+    /// for its readers, waited for, or refused.
     ///
     /// # Errors
-    /// As for [`Transaction::remove_with`](tljournal::Transaction::remove_with) and a commit.
+    /// The errors of [`Transaction::remove_with`](tljournal::Transaction::remove_with) and of a commit.
     pub fn clean<'a>(
         &self,
         paths: impl IntoIterator<Item = &'a str>,
@@ -21,14 +21,14 @@ impl State {
     ) -> Result<Vec<Utf8PathBuf>, Error> {
         let mut paths: Vec<_> = paths.into_iter().map(Utf8Path::new).collect();
         paths.sort_unstable();
-        // What lies in another one goes with it.
+        // A path inside another one is removed with it.
         paths.dedup_by(|path, above| path.starts_with(above));
         let mut txn = self.journal.begin("clean");
         for path in &paths {
             txn.remove_with(path.as_str(), Expect::Any, on_pinned)?;
         }
         let prepared = txn.prepare()?;
-        // Nobody waits for a pin while holding a lock.
+        // The wait for a pin must not hold a lock.
         let _lock = match on_pinned {
             OnPinned::Wait => None,
             _ => Some(
@@ -41,13 +41,13 @@ impl State {
         Ok(paths.into_iter().map(Utf8Path::to_owned).collect())
     }
 
-    /// Has the link `latest` in a directory below the project lead to one of its entries; it is never missing
-    /// meanwhile. Says whether it was changed.
+    /// Points the link `latest` in a directory below the project to one of its entries; the link is never missing
+    /// meanwhile. Returns whether it was changed.
     ///
-    /// Where older versions left a directory of that name it is removed first, in a transaction of its own.
+    /// A directory of that name, as older versions left it, is removed first in a transaction of its own.
     ///
     /// # Errors
-    /// As for [`Transaction::link`](tljournal::Transaction::link) and a commit.
+    /// The errors of [`Transaction::link`](tljournal::Transaction::link) and of a commit.
     pub fn flip_latest(&self, dir: &str, target: &str) -> Result<bool, Error> {
         let path = Utf8Path::new(dir).join(LATEST);
         let flip = || {

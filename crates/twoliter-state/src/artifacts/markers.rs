@@ -5,10 +5,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::Error;
 
-/// What the name of a marker has more than that of its output.
+/// The suffix of a marker's name after the name of its output.
 pub const MARKER_EXTENSION: &str = ".buildsys_marker";
 
-/// What was built.
+/// The kind of an artifact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A package: RPMs.
@@ -31,11 +31,11 @@ impl Kind {
     }
 }
 
-/// How deep directories of markers may be nested.
+/// The largest depth of directories of markers.
 const LEVELS_MAX: u32 = 64;
 
-/// The outputs that the markers in a directory name, relative to the directory of outputs. A directory that is
-/// not there has none.
+/// The outputs that the markers in a directory name, relative to the directory of outputs; empty if the directory
+/// does not exist.
 pub(super) fn named_in(dir: &Utf8Path) -> Result<BTreeSet<Utf8PathBuf>, Error> {
     let mut names = files_in(dir)?;
     names.retain(|name| name.as_str().ends_with(MARKER_EXTENSION));
@@ -43,14 +43,14 @@ pub(super) fn named_in(dir: &Utf8Path) -> Result<BTreeSet<Utf8PathBuf>, Error> {
     Ok(names.iter().filter_map(output).collect())
 }
 
-/// The files and links below a directory that are no markers, relative to it.
+/// The files and links below a directory that are not markers, relative to it.
 pub(super) fn outputs_in(dir: &Utf8Path) -> Result<BTreeSet<Utf8PathBuf>, Error> {
     let mut names = files_in(dir)?;
     names.retain(|name| !name.as_str().ends_with(MARKER_EXTENSION));
     Ok(names)
 }
 
-/// The directories in a directory.
+/// The subdirectories of a directory.
 pub(super) fn dirs_in(dir: &Utf8Path) -> Result<Vec<Utf8PathBuf>, Error> {
     let mut dirs = Vec::new();
     for (path, is_dir) in list(dir)? {
@@ -77,7 +77,7 @@ fn files_in(dir: &Utf8Path) -> Result<BTreeSet<Utf8PathBuf>, Error> {
     Ok(found)
 }
 
-/// The entries of a directory, and which of them are directories; links are not followed.
+/// The entries of a directory, and whether each is a directory; links are not followed.
 fn list(dir: &Utf8Path) -> Result<Vec<(Utf8PathBuf, bool)>, Error> {
     let failed = |source| unreadable(dir, source);
     let entries = match dir.read_dir_utf8() {

@@ -7,12 +7,12 @@ use super::LOCK;
 use super::markers::{Kind, MARKER_EXTENSION, dirs_in, named_in, outputs_in};
 use crate::{Error, State};
 
-/// Something that is built: whose outputs, and where they go.
+/// An artifact: the owner of outputs, and where they go.
 #[derive(Debug, Clone)]
 pub struct Artifact {
-    /// For which architecture.
+    /// The architecture.
     pub arch: String,
-    /// What it is.
+    /// The kind.
     pub kind: Kind,
     /// Its name.
     pub name: String,
@@ -20,30 +20,30 @@ pub struct Artifact {
     pub state_dir: Utf8PathBuf,
     /// The directory of its outputs, below the project.
     pub output_dir: Utf8PathBuf,
-    /// Whether others of its kind have their outputs in the same directory. Then an output whose marker another
-    /// one has stays, and what is published is taken over with the marker.
+    /// Whether other artifacts of this kind share the directory of outputs. Then an output that another artifact's
+    /// marker names is not removed, and a published output takes its marker over.
     pub shares_output_dir: bool,
 }
 
-/// The files that were built: where each is, by its path below the directory of outputs.
+/// The built files: their current paths, by the path below the directory of outputs.
 #[derive(Debug, Clone, Default)]
 pub struct Outputs(BTreeMap<Utf8PathBuf, Utf8PathBuf>);
 
 impl Outputs {
-    /// None.
+    /// No outputs.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// With the file or link at a path, which is moved to this path below the directory of outputs.
+    /// Adds the file or link at a path, which is moved to this path below the directory of outputs.
     #[must_use]
     pub fn with(mut self, name: impl Into<Utf8PathBuf>, from: impl Into<Utf8PathBuf>) -> Self {
         self.0.insert(name.into(), from.into());
         self
     }
 
-    /// All files and links below a directory, but markers.
+    /// All files and links below a directory except markers.
     ///
     /// # Errors
     /// [`Error::Outputs`] when it cannot be read.
@@ -53,7 +53,7 @@ impl Outputs {
         Ok(Self(outputs_in(dir)?.into_iter().map(named).collect()))
     }
 
-    /// How many.
+    /// The number of outputs.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
@@ -66,7 +66,7 @@ impl Outputs {
     }
 }
 
-/// What [`State::publish`] did.
+/// The result of [`State::publish`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Published {
@@ -74,7 +74,7 @@ pub struct Published {
     pub put: Vec<Utf8PathBuf>,
     /// Outputs of the old set that were removed.
     pub removed: Vec<Utf8PathBuf>,
-    /// Outputs of the old set that stay, because another one owns them now.
+    /// Outputs of the old set that stay because another artifact owns them now.
     pub left: Vec<Utf8PathBuf>,
 }
 
@@ -96,12 +96,12 @@ impl Artifact {
 }
 
 impl State {
-    /// Publishes what was built: the old set goes and the new one comes in one transaction, after the new one
-    /// is complete. Its files are moved where that can be done, so that their old names are gone afterwards.
+    /// Publishes an artifact: one transaction replaces the old set by the new one, which is complete before. Files
+    /// are moved where possible, so that their old names no longer exist afterwards.
     ///
     /// # Errors
-    /// [`Error::Outputs`] when outputs or markers cannot be read, and as for a commit: what is published has
-    /// to be of the kind that it replaces, file or link.
+    /// [`Error::Outputs`] when outputs or markers cannot be read, and the errors of a commit: an output must be of
+    /// the same kind, file or link, as what it replaces.
     pub fn publish(&self, artifact: &Artifact, outputs: &Outputs) -> Result<Published, Error> {
         let label = format!("publish {} {}", artifact.kind.dir(), artifact.name);
         let mut txn = self.journal.begin(&label);
@@ -133,8 +133,7 @@ impl State {
         })
     }
 
-    /// Reads the markers: which outputs are the artifact's and not in the new set, and which markers are
-    /// superseded.
+    /// Reads the markers: the artifact's outputs that are not in the new set, and the superseded markers.
     fn old(&self, artifact: &Artifact, new: &Outputs) -> Result<Old, Error> {
         let (marker_dir, root) = (artifact.marker_dir(), self.journal.root());
         let mut old = Old::default();
@@ -159,7 +158,7 @@ impl State {
         Ok(old)
     }
 
-    /// The directories of markers of all others of the same kind, of every architecture.
+    /// The marker directories of all other artifacts of the same kind, of every architecture.
     fn other_owners(&self, artifact: &Artifact) -> Result<Vec<Utf8PathBuf>, Error> {
         let root = self.journal.root();
         let mut others = Vec::new();
@@ -172,8 +171,7 @@ impl State {
         Ok(others.map(Utf8Path::to_owned).collect())
     }
 
-    /// Puts one output. A link is made anew, and its old one goes with the transaction if it lies in the
-    /// project.
+    /// Puts one output. A link is created again, and the transaction removes the old one if it is in the project.
     fn put(&self, txn: &mut Transaction, path: &Utf8Path, from: &Utf8Path) -> Result<(), Error> {
         let unreadable = |source| Error::Outputs {
             path: from.to_owned(),

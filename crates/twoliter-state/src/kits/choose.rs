@@ -4,15 +4,14 @@ use tljournal::Digest;
 use super::error::LayoutError;
 use super::layout::{Contents, Image};
 
-/// Which image of a layout is meant.
+/// The criteria for the image of a layout.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Wanted<'a> {
     pub(super) arch: Option<&'a str>,
     pub(super) digest: Option<Digest>,
 }
 
-/// The digest and manifest of the one image of a layout that is what is wanted. Where nothing says which, that is the
-/// only one that is there.
+/// The digest and manifest of the only image of a layout that meets the criteria.
 pub(super) fn choose(
     contents: Contents,
     wanted: Wanted<'_>,
@@ -43,7 +42,7 @@ impl Wanted<'_> {
         let arch = arch_of(image);
         let fits = match (self.arch, arch) {
             (Some(wanted), Some(arch)) => oci_arch(wanted) == oci_arch(&arch),
-            // What goes with an image, and is none: where it was built, and of what.
+            // Attachments of an image, such as provenance, are not images.
             (None, Some(arch)) => arch != "unknown",
             (_, None) => true,
         };
@@ -78,7 +77,7 @@ fn arch_of(image: &Image) -> Option<String> {
     Some(platform.architecture().to_string())
 }
 
-/// The name that images have for an architecture; the kernel has others.
+/// The OCI name of an architecture, which differs from the kernel's.
 fn oci_arch(arch: &str) -> &str {
     match arch {
         "x86_64" => "amd64",

@@ -9,11 +9,11 @@ use tljournal::{Digest, workers};
 use super::error::LayoutError;
 use super::layout::{Blob, Layout};
 
-/// How many blobs an image layout may have.
+/// The largest number of blobs of an image layout.
 const BLOBS_MAX: usize = 100_000;
 
-/// Makes sure that a directory is an image layout with the image `wanted`, and that every blob that it leads to
-/// is there, and is what its name says. Every core hashes.
+/// Checks that a directory is an image layout with the image `wanted`, and that every referenced blob exists and has
+/// the digest in its name. Hashes on all cores.
 pub(super) fn check_complete(path: &Utf8Path, wanted: Digest) -> Result<(), LayoutError> {
     let layout = Layout::open(path)?;
     let contents = layout.contents()?;
@@ -43,7 +43,7 @@ pub(super) fn check_complete(path: &Utf8Path, wanted: Digest) -> Result<(), Layo
             }
         }
     }
-    // The large ones first, so that no core is left alone with one at the end.
+    // Large blobs first, so that no core is left with one at the end.
     let mut blobs: Vec<_> = blobs.into_keys().collect();
     blobs.sort_by_key(|blob| std::cmp::Reverse(blob.size));
     check_all(&layout, &blobs)

@@ -1,106 +1,106 @@
 use tljournal::Digest;
 use tljournal::disk::DiskError;
 
-/// An image layout cannot be used. Files are named below it.
+/// An image layout cannot be used. Paths of files are relative to it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LayoutError {
-    /// A file is not there.
-    #[error("failed to read `{file}`: it is missing; the image has to be pulled again")]
+    /// A file is missing.
+    #[error("failed to read `{file}`: it is missing; pull the image again")]
     Missing {
         /// The file.
         file: String,
     },
-    /// A blob is shorter or longer than was said of it.
+    /// A blob has the wrong size.
     #[error(
-        "failed to read `{file}`: it has {found} bytes, and was to have {expected}; the image has to be pulled again"
+        "failed to read `{file}`: it has {found} bytes instead of {expected}; pull the image again"
     )]
     Size {
         /// The blob.
         file: String,
-        /// How long it was to be.
+        /// The expected size.
         expected: u64,
-        /// How long it is.
+        /// The actual size.
         found: u64,
     },
-    /// A blob is not the one that its name says.
+    /// A blob does not have the digest in its name.
     #[error(
-        "failed to read `{file}`: its content is {found}, and was to be {expected}; the image has to be pulled again"
+        "failed to read `{file}`: its digest is {found} instead of {expected}; pull the image again"
     )]
     Content {
         /// The blob.
         file: String,
-        /// What its content was to be.
+        /// The expected digest.
         expected: Digest,
-        /// What it is.
+        /// The actual digest.
         found: Digest,
     },
-    /// A document does not say what it has to.
-    #[error("failed to understand `{file}`")]
+    /// A document cannot be parsed.
+    #[error("failed to parse `{file}`")]
     Document {
         /// The document.
         file: String,
-        /// What is wrong with it.
+        /// The cause.
         source: serde_json::Error,
     },
-    /// A document is longer than documents are.
-    #[error("failed to read `{file}`: it has {bytes} bytes, and may have {max}")]
+    /// A document is too long.
+    #[error("failed to read `{file}`: it has {bytes} bytes; the limit is {max}")]
     TooLong {
         /// The document.
         file: String,
-        /// How long it is.
+        /// Its size.
         bytes: u64,
-        /// How long it may be.
+        /// The limit.
         max: u64,
     },
-    /// The layout follows another specification.
+    /// The layout has an unsupported version.
     #[error("failed to use the layout: it is of version {version}, and only 1.0.0 is known")]
     Version {
-        /// What it says.
+        /// The version.
         version: String,
     },
-    /// It is what `docker save` wrote once, and no layout of the Open Container Initiative.
+    /// The directory is an archive of `docker save`, not an OCI image layout.
     #[error(
         "failed to use the layout: it is a docker archive; convert it: `skopeo copy docker-archive:FILE oci:DIR`"
     )]
     Docker,
-    /// A blob is named in another way than by its SHA-256.
+    /// A blob is named by an algorithm other than SHA-256.
     #[error("failed to find the blob `{digest}`: only digests of the algorithm sha256 are known")]
     Algorithm {
-        /// Its name.
+        /// The name of the blob.
         digest: String,
     },
-    /// Something is of a type that is not known here.
+    /// A media type is not supported.
     #[error("failed to use the {what} `{digest}`: its media type `{media_type}` is not known")]
     MediaType {
-        /// What it was to be.
+        /// The expected kind.
         what: &'static str,
-        /// Its name.
+        /// The name of the blob.
         digest: String,
-        /// What it says that it is.
+        /// Its media type.
         media_type: String,
     },
-    /// Indexes list indexes, or images, without an end.
+    /// Indexes list too many indexes or images.
     #[error("failed to look through the layout: {what}")]
     TooMuch {
         /// What there is too much of.
         what: &'static str,
     },
-    /// No image is the one that was asked for.
+    /// No image meets the criteria.
     #[error("failed to find the image {wanted}; there is {there}")]
     NoImage {
-        /// What was asked for.
+        /// The criteria.
         wanted: String,
-        /// What is there.
+        /// The images of the layout.
         there: String,
     },
-    /// Several images are what was asked for.
+    /// Several images meet the criteria.
     #[error("failed to choose between several images; there is {there}")]
     Ambiguous {
-        /// What is there.
+        /// The images of the layout.
         there: String,
     },
-    /// The filesystem refused.
+    /// A system call failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
 }

@@ -10,11 +10,11 @@ use tljournal::{Digest, Kind};
 
 use super::error::LayoutError;
 
-/// Longest document that is read, in bytes.
+/// The longest document that is read, in bytes.
 const DOCUMENT_BYTES_MAX: u64 = 4 << 20;
-/// How deep indexes may list indexes.
+/// The largest depth of nested indexes.
 const LEVELS_MAX: usize = 4;
-/// How many indexes and manifests there may be.
+/// The largest number of indexes and manifests.
 const DOCUMENTS_MAX: usize = 1000;
 
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -22,7 +22,7 @@ const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
-/// A directory in the layout of the Open Container Initiative.
+/// An OCI image layout.
 #[derive(Debug)]
 pub(super) struct Layout {
     dir: Dir,
@@ -35,7 +35,7 @@ pub(super) struct Blob {
     pub(super) size: u64,
 }
 
-/// An image: how an index describes it, and its manifest, which need not be there: whoever copies an image of one
+/// An image: its descriptor in an index, and its manifest, which may be missing: a tool that copies the image of one
 /// platform copies the index of all.
 #[derive(Debug)]
 pub(super) struct Image {
@@ -44,18 +44,18 @@ pub(super) struct Image {
     pub(super) manifest: Result<ImageManifest, LayoutError>,
 }
 
-/// What the indexes of a layout lead to.
+/// The content of the indexes of a layout.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
     /// Indexes and manifests.
     pub(super) documents: BTreeSet<Digest>,
     pub(super) images: Vec<Image>,
-    /// Why something that an index lists is no image that can be used, if anything is so.
+    /// Why an entry of an index cannot be used as an image, if there is one.
     pub(super) unusable: Option<LayoutError>,
 }
 
 impl Layout {
-    /// Opens the layout in a directory, after a look whether it is one.
+    /// Opens the layout in a directory, and checks that it is one.
     pub(super) fn open(path: &Utf8Path) -> Result<Self, LayoutError> {
         let dir = Dir::open(path, Disk::default())?;
         let layout = Self { dir };
@@ -134,7 +134,7 @@ impl Layout {
         Ok(())
     }
 
-    /// Where a blob lies, if it is there and as long as it was to be.
+    /// The path of a blob, if it exists with the right size.
     pub(super) fn find(&self, blob: Blob) -> Result<Utf8PathBuf, LayoutError> {
         let file = blob.file();
         match self.dir.stat(&file) {
@@ -150,7 +150,7 @@ impl Layout {
         }
     }
 
-    /// Reads a blob to its end, and compares it with its name.
+    /// Reads a blob to its end, and compares its digest with its name.
     pub(super) fn check(&self, blob: Blob) -> Result<(), LayoutError> {
         self.find(blob)?;
         let file = blob.file();
@@ -212,7 +212,7 @@ impl Blob {
         Ok(Self { digest, size })
     }
 
-    /// Its file below the layout.
+    /// The path of its file below the layout.
     pub(super) fn file(self) -> String {
         format!("blobs/sha256/{}", self.digest.hex())
     }
@@ -229,7 +229,7 @@ impl Blob {
     }
 }
 
-/// A directory on the way that is not there is a missing file too.
+/// A missing directory on the way counts as a missing file.
 fn missing(file: String, error: tljournal::disk::DiskError) -> LayoutError {
     match error.io().kind() {
         std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => {

@@ -1,8 +1,8 @@
-//! Kits: images that are pulled once, and unpacked.
+//! Kits: images that are pulled once and unpacked.
 //!
-//! Both are [populations](tljournal::Journal::populate) that are known by a digest: of all that want one at a
-//! time one works and the others wait for it; whoever fails, or is killed, leaves nothing. What is there
-//! from other programs is believed only if every blob is what its name says.
+//! Both operations are [populations](tljournal::Journal::populate) with a digest as the key: of several concurrent
+//! callers one works and the others wait; a caller that fails or is killed leaves nothing. Content of other programs
+//! is used only if every blob has the digest in its name.
 
 mod choose;
 mod complete;
@@ -27,10 +27,10 @@ use choose::{Wanted, choose};
 use complete::check_complete;
 use layout::{Blob, Layout};
 
-/// The file in an unpacked kit that says which one it is.
+/// The file with its manifest's digest in an unpacked kit.
 const DIGEST_FILE: &str = "digest";
 
-/// The media types of layers that can be unpacked; how they are compressed is seen from their content.
+/// The media types of supported layers; their compression is detected from the content.
 const LAYERS: [&str; 11] = [
     "application/vnd.oci.image.layer.v1.tar",
     "application/vnd.oci.image.layer.v1.tar+gzip",
@@ -48,38 +48,37 @@ const LAYERS: [&str; 11] = [
 /// How a kit is unpacked.
 #[derive(Debug, Clone, Default)]
 pub struct KitOptions {
-    /// The architecture of the image that is meant, as the kernel or as images name it. Needed where a
-    /// layout has images for several.
+    /// The architecture of the wanted image, in the kernel's or OCI spelling. Required if a layout has images for
+    /// several architectures.
     pub arch: Option<String>,
-    /// The digest of its manifest; for a layout with several images that differ by something else.
+    /// The digest of the manifest, for a layout with several images that differ in something else.
     pub digest: Option<Digest>,
     /// How the tree is installed.
     pub tree: TreeOptions,
-    /// Give up after waiting this long for whoever unpacks it at the moment.
+    /// The longest wait for another process that is unpacking it.
     pub wait: Option<Duration>,
 }
 
-/// A kit that is unpacked.
+/// An unpacked kit.
 #[derive(Debug)]
 pub struct Kit {
-    /// The digest of its manifest, which the file `digest` in it says too.
+    /// The digest of its manifest, which is also in its file `digest`.
     pub digest: Digest,
     /// Whether anything was changed.
     pub changed: bool,
-    /// Holds the kit: it stays whole on disk until this is dropped, whatever is unpacked there next.
+    /// The pin of the kit: it stays complete on disk until this is dropped.
     pub pin: Pin,
 }
 
 impl State {
-    /// Pulls an image into the directory at a path, once: `pull` is given an empty directory and leaves an
-    /// image layout there in which `digest` is. Before anybody sees it every blob is read and compared with
-    /// its name.
+    /// Pulls an image into the directory at a path, once: `pull` receives an empty directory and leaves an image
+    /// layout there that contains `digest`. Before it is published every blob is read and compared with its name.
     ///
-    /// A layout that another program has pulled there is used if it is complete, and is replaced if not.
+    /// A layout that another program pulled there is used if it is complete, and replaced otherwise.
     ///
     /// # Errors
-    /// [`Error::Pull`] when `pull` fails, [`Error::Layout`] when what it leaves is not complete, naming the blob;
-    /// else as for [`Journal::populate`](tljournal::Journal::populate).
+    /// [`Error::Pull`] when `pull` fails; [`Error::Layout`] when its result is not complete, naming the blob; the
+    /// errors of [`Journal::populate`](tljournal::Journal::populate).
     pub fn pull<F, E>(&self, path: &str, digest: Digest, pull: F) -> Result<Installed, Error>
     where
         F: FnOnce(&Utf8Path) -> Result<(), E> + Send + 'static,
@@ -96,7 +95,7 @@ impl State {
         let accept = move |dir: &Utf8Path| {
             let checked = check_complete(dir, digest);
             if let Err(error) = &checked {
-                tracing::warn!("what was pulled by another program is pulled again: {error}");
+                tracing::warn!("pulling the image of another program again: {error}");
             }
             checked.is_ok()
         };
@@ -109,15 +108,14 @@ impl State {
         pulled.map_err(|error| own_error(error, path))
     }
 
-    /// Unpacks the kit whose image layout is in the directory `layout` at a path: all of its layers, and a file
-    /// `digest` with the digest of its manifest. Both appear together, or nothing does.
+    /// Unpacks the kit whose image layout is in the directory `layout` at a path: all its layers, and a file `digest`
+    /// with the digest of its manifest. Both appear together or not at all.
     ///
-    /// The blobs are compared with their names while they are read. A kit that is unpacked there already, and
-    /// that nobody touched, is not touched either. Hold the pin of a layout that may be replaced meanwhile,
-    /// and name it by [`Pin::path`].
+    /// The blobs are compared with their names while they are read. An unchanged unpacked kit is not touched. If the
+    /// layout may be replaced meanwhile, hold a pin on it and pass [`Pin::path`].
     ///
     /// # Errors
-    /// [`Error::Layout`] for a layout that is damaged, or has no such image; else as for
+    /// [`Error::Layout`] for a layout that is damaged or has no such image; the errors of
     /// [`Journal::populate`](tljournal::Journal::populate).
     pub fn unpack_kit(
         &self,
@@ -151,7 +149,7 @@ impl State {
     }
 }
 
-/// The tree that an image unpacks to.
+/// The source of the tree that an image unpacks to.
 fn source_of(
     layout: &Layout,
     digest: Digest,
@@ -175,7 +173,7 @@ fn source_of(
     Ok(TreeSource::layers(layers, vec![name]))
 }
 
-/// What was said by this crate's own code under a population, or of a layer by its name.
+/// Extracts an error of this crate from a population's error, or names the layer.
 fn own_error(error: tljournal::Error, layout: &str) -> Error {
     match error {
         tljournal::Error::Source(TreeError::Fill { source }) => match source.downcast() {

@@ -1,4 +1,4 @@
-//! What was built: published at once, owned by path, and cleaned.
+//! Artifacts: published atomically, owned by path, and cleaned.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -25,7 +25,7 @@ fn package(name: &str) -> Artifact {
     }
 }
 
-/// Builds these files in a directory of their own, with their names as content.
+/// Creates these files in a directory of their own, with their names as content.
 fn built(world: &World, dir: &str, names: &[&str]) -> Outputs {
     for name in names {
         world.write(&format!("{dir}/{name}"), format!("{name} from {dir}"));
@@ -47,7 +47,7 @@ fn set(names: &[&str]) -> BTreeSet<String> {
 }
 
 #[test]
-fn a_set_is_published_with_its_markers_and_the_old_one_goes() {
+fn a_published_set_replaces_the_old_one_with_its_markers() {
     let world = World::new();
     let state = state(&world);
     let outputs = built(&world, "out", &["a-1.rpm", "sub/b-1.rpm"]);
@@ -78,7 +78,7 @@ fn a_set_is_published_with_its_markers_and_the_old_one_goes() {
 }
 
 #[test]
-fn g4_the_same_set_is_not_touched_and_what_was_built_is_gone_nevertheless() {
+fn g4_an_unchanged_set_is_not_touched_and_its_source_files_are_removed() {
     let world = World::new();
     let state = state(&world);
     let time = std::time::UNIX_EPOCH + std::time::Duration::from_nanos(1_234_567_890_123_456_789);
@@ -108,8 +108,8 @@ fn g4_the_same_set_is_not_touched_and_what_was_built_is_gone_nevertheless() {
     assert!(!world.exists("out/a-1.rpm"));
 }
 
-/// Upstream issue bottlerocket#3926: a subpackage moved from one package to another, and the next build of the
-/// former deleted it, because its marker was still there.
+/// Upstream issue bottlerocket#3926: a subpackage moved from one package to another, and the next build of the first
+/// one deleted it, because its marker still existed.
 #[test]
 fn a_package_that_moved_is_not_deleted_by_its_former_owner() {
     let world = World::new();
@@ -137,7 +137,7 @@ fn a_package_that_moved_is_not_deleted_by_its_former_owner() {
         names(&world, "build/rpms"),
         set(&["new.rpm", "old.rpm", "sub.rpm"])
     );
-    // Markers of both, as upstream left them: whoever does not build it any more leaves it to the other.
+    // Markers of both, as upstream left them: a package that no longer builds it leaves it to the other.
     world.write(
         "build/state/x86_64/packages/old/sub.rpm.buildsys_marker",
         "",
@@ -154,7 +154,7 @@ fn a_package_that_moved_is_not_deleted_by_its_former_owner() {
 }
 
 #[test]
-fn kits_with_files_of_the_same_names_do_not_concern_each_other() {
+fn kits_with_files_of_the_same_names_are_independent() {
     let world = World::new();
     let state = state(&world);
     let kit = |name: &str| Artifact {
@@ -177,10 +177,10 @@ fn kits_with_files_of_the_same_names_do_not_concern_each_other() {
 }
 
 #[test]
-fn what_upstream_left_is_adopted_as_it_is() {
+fn files_of_upstream_are_adopted() {
     let world = World::new();
     world.write("build/rpms/a-0.rpm", "old");
-    world.write("build/rpms/other.rpm", "nobody's");
+    world.write("build/rpms/other.rpm", "stray");
     world.write("build/state/x86_64/packages/a/a-0.rpm.buildsys_marker", "");
     world.write("build/state/x86_64/packages/a/gone.rpm.buildsys_marker", "");
     let state = state(&world);
@@ -195,7 +195,7 @@ fn what_upstream_left_is_adopted_as_it_is() {
 }
 
 #[test]
-fn what_was_built_in_the_directory_of_markers_is_published_from_there() {
+fn outputs_in_the_directory_of_markers_are_published_from_there() {
     let world = World::new();
     let state = state(&world);
     let dir = "build/state/x86_64/packages/a";
@@ -215,7 +215,7 @@ fn what_was_built_in_the_directory_of_markers_is_published_from_there() {
 }
 
 #[test]
-fn g1_publishers_at_once_leave_one_whole_set_for_each_name() {
+fn g1_concurrent_publishers_leave_one_complete_set_per_name() {
     let world = Arc::new(World::in_memory());
     let publish = |name: &'static str, who: usize| {
         let world = world.clone();
@@ -249,7 +249,7 @@ fn g1_publishers_at_once_leave_one_whole_set_for_each_name() {
             .map(|file| file.replace(".buildsys_marker", ""))
             .collect();
         assert_eq!(outputs, marked.iter().collect::<Vec<_>>());
-        // Both of one build.
+        // Both files are of the same build.
         let whole =
             |file: &&String| fs::read_to_string(world.path("build/rpms").join(file)).unwrap();
         let from: BTreeSet<_> = outputs
@@ -261,7 +261,7 @@ fn g1_publishers_at_once_leave_one_whole_set_for_each_name() {
 }
 
 #[test]
-fn a_clean_removes_everything_at_once_and_what_is_pinned_stays_whole() {
+fn a_clean_removes_everything_atomically_and_keeps_pinned_trees() {
     let world = World::new();
     let state = state(&world);
     world.write("source/sub/file", "kit");
@@ -300,7 +300,7 @@ fn a_clean_removes_everything_at_once_and_what_is_pinned_stays_whole() {
 }
 
 #[test]
-fn latest_is_flipped_also_where_it_was_a_directory() {
+fn latest_is_replaced_even_if_it_was_a_directory() {
     let world = World::new();
     let state = state(&world);
     let dir = "build/images/x86_64-dev";

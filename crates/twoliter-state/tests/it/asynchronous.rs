@@ -1,4 +1,4 @@
-//! Asynchronous callers, who may go away at any moment.
+//! Asynchronous callers, which may drop a call at any time.
 
 #![cfg(feature = "tokio")]
 
@@ -37,7 +37,7 @@ async fn calls_can_be_awaited_side_by_side() {
 }
 
 #[test]
-fn a_future_that_is_dropped_leaves_no_transaction_half_done() {
+fn a_dropped_future_leaves_no_unfinished_transaction() {
     let world = World::new();
     let state = AsyncState::from(State::with(world.open()));
     let (begun, has_begun) = channel();
@@ -62,7 +62,7 @@ fn a_future_that_is_dropped_leaves_no_transaction_half_done() {
 }
 
 #[test]
-fn the_end_of_a_runtime_waits_for_no_lock() {
+fn the_shutdown_of_a_runtime_does_not_wait_for_a_lock() {
     let world = World::new();
     let state = AsyncState::from(State::with(world.open()));
     let holder = world.open();
@@ -90,7 +90,7 @@ fn the_end_of_a_runtime_waits_for_no_lock() {
 
 #[tokio::test]
 #[should_panic(expected = "as planned")]
-async fn a_panic_is_passed_on() {
+async fn a_panic_is_propagated() {
     let world = World::new();
     let state = AsyncState::from(State::with(world.open()));
     let _: () = state.run(|_| panic!("as planned")).await.unwrap();

@@ -1,4 +1,4 @@
-//! What twoliter keeps on disk, through the calls that it makes.
+//! Twoliter's files on disk, through the calls that twoliter makes.
 
 #![allow(
     clippy::disallowed_methods,

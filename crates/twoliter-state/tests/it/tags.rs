@@ -1,5 +1,4 @@
-//! Verification tags: byte for byte what upstream writes, and nobody's fault but upstream's when several runs
-//! share a project.
+//! Verification tags: byte for byte what upstream writes, and safe when several runs share a project.
 
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
@@ -19,7 +18,7 @@ const LOCK_FILES: [&str; 2] = [
     include_str!("../data/Twoliter.lock-b"),
 ];
 
-/// The images of a lock file as upstream prints them: the SDK, and the kits in the order of the file.
+/// The images of a lock file in upstream's form: the SDK, and the kits in the order of the file.
 fn images(lock_file: &str) -> (String, Vec<String>) {
     let mut images = Vec::new();
     for section in lock_file.split("\n[").skip(1) {
@@ -59,7 +58,7 @@ fn tag(world: &World, tag: &str) -> Utf8PathBuf {
     world.path(EXTERNAL_KITS_DIR).join(tag)
 }
 
-/// What `fetch-sdk` and `validate-kits` ask.
+/// The check of `fetch-sdk` and `validate-kits`.
 fn shell_trusts(path: &Utf8PathBuf) -> bool {
     let test = Command::new("sh")
         .args(["-c", "[ -s \"$0\" ]", path.as_str()])
@@ -94,7 +93,7 @@ fn tags_are_byte_for_byte_what_upstream_writes() {
         );
         let mode = tag(&world, SDK_TAG).metadata().unwrap().mode();
         assert_eq!(mode & 0o7777, 0o644);
-        // A lower level takes the kits' tag away, and nothing verified takes both.
+        // A lower level removes the kits' tag, and nothing verified removes both.
         assert!(
             state
                 .write_tags(EXTERNAL_KITS_DIR, &sdk_locked(lock_file))
@@ -121,9 +120,9 @@ fn a_project_without_kits_has_a_tag_for_them_that_is_not_empty() {
     assert!(shell_trusts(&tag(&world, KITS_TAG)));
 }
 
-/// What upstream's own tests say, in any directory.
+/// The behaviour that upstream's own tests check, in any directory.
 #[test]
-fn any_directory_will_do_without_a_project_around_it() {
+fn tags_work_in_any_directory_without_a_project() {
     let world = World::new();
     let verified = locked(LOCK_FILES[0]);
     for (dir, home) in [
@@ -155,7 +154,7 @@ fn any_directory_will_do_without_a_project_around_it() {
 }
 
 #[test]
-fn a_clean_up_of_nothing_makes_nothing() {
+fn a_cleanup_without_tags_creates_nothing() {
     let world = World::new();
     world.make_dir("empty");
     let before = world.snapshot();
@@ -168,7 +167,7 @@ fn a_clean_up_of_nothing_makes_nothing() {
 }
 
 #[test]
-fn foreign_tags_are_removed_whoever_wrote_them() {
+fn tags_of_other_programs_are_removed() {
     let world = World::new();
     world.write("kits/.sdk-verified", "test");
     assert!(cleanup_existing_tags(world.path("kits")).unwrap());
@@ -179,7 +178,7 @@ fn foreign_tags_are_removed_whoever_wrote_them() {
 }
 
 #[test]
-fn g9_a_directory_that_is_taken_away_is_made_again() {
+fn g9_a_removed_directory_is_created_again() {
     let world = World::new();
     let dir = world.path("gone/external-kits");
     let verified = locked(LOCK_FILES[0]);
@@ -190,13 +189,13 @@ fn g9_a_directory_that_is_taken_away_is_made_again() {
     drop(first);
     assert!(
         cleanup_existing_tags(&dir).unwrap(),
-        "the second vouches still, as this run"
+        "the second one still has its claim, in this run"
     );
     drop(second);
 }
 
-/// Upstream, in emulation: 70 to 80 of 100 such runs die with "could not validate", because the others remove
-/// the tags between their writing and their test.
+/// With upstream, in emulation, 70 to 80 of 100 such runs fail with "could not validate", because the others remove
+/// the tags between writing and checking them.
 #[test]
 fn g3_no_reader_of_two_locked_runs_and_one_of_the_sdk_ever_fails() {
     const ROUNDS: u64 = 12;
@@ -214,7 +213,8 @@ fn g3_no_reader_of_two_locked_runs_and_one_of_the_sdk_ever_fails() {
             for round in 0..ROUNDS {
                 barrier.wait();
                 let state = state(&world);
-                // As upstream: when the project is loaded, when the lock file is, and when they are written.
+                // As upstream does: when the project is loaded, when the lock file is loaded, and when they are
+                // written.
                 for _ in 0..=random.below(3) {
                     state.cleanup_existing_tags(EXTERNAL_KITS_DIR).unwrap();
                     std::thread::yield_now();
@@ -251,7 +251,7 @@ fn g3_no_reader_of_two_locked_runs_and_one_of_the_sdk_ever_fails() {
 }
 
 #[test]
-fn a_check_says_why_a_tag_may_not_be_relied_on() {
+fn a_check_says_why_a_tag_is_not_valid() {
     let world = World::new();
     let (one, two) = (state(&world), state(&world));
     let why = |state: &State, mine| -> Vec<_> {
@@ -263,24 +263,24 @@ fn a_check_says_why_a_tag_may_not_be_relied_on() {
             .map(|one| one.why_not.unwrap_or_default())
             .collect()
     };
-    world.write("build/external-kits/.sdk-verified", "by somebody");
-    assert_eq!(why(&one, false), ["no live run vouches for it"; 2]);
+    world.write("build/external-kits/.sdk-verified", "by another program");
+    assert_eq!(why(&one, false), ["no live run claims it"; 2]);
     one.write_tags(EXTERNAL_KITS_DIR, &locked(LOCK_FILES[0]))
         .unwrap();
     assert_eq!(why(&one, true), [""; 2]);
     assert_eq!(why(&two, false), [""; 2]);
-    assert_eq!(why(&two, true), ["this run does not vouch for it"; 2]);
+    assert_eq!(why(&two, true), ["this run has no claim on it"; 2]);
     std::fs::remove_file(tag(&world, KITS_TAG)).unwrap();
-    assert_eq!(why(&one, true), ["", "it is vouched for, and missing"]);
+    assert_eq!(why(&one, true), ["", "it is claimed, but missing"]);
     two.revoke_tags(EXTERNAL_KITS_DIR, digest(LOCK_FILES[0]), "a kit changed")
         .unwrap();
     assert_eq!(why(&one, true), ["it was revoked: a kit changed"; 2]);
 }
 
-/// A process that wrote tags by two paths to one directory, as in Bazel's execroot, was two runs, of which the one
-/// waited for ever for the other to end when what was verified had changed.
+/// A process that wrote tags by two paths to one directory, as in Bazel's execroot, counted as two runs, and one
+/// waited forever for the other to end when the inputs had changed.
 #[test]
-fn two_paths_to_one_directory_are_one_run_of_a_process() {
+fn two_paths_to_one_directory_belong_to_one_run() {
     let world = World::new();
     world.make_dir("made/external-kits");
     world.link("made", "alias");

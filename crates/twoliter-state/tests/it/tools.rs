@@ -1,4 +1,4 @@
-//! `build/tools`, as several versions of twoliter and their readers treat it.
+//! `build/tools`, as several versions of twoliter and their readers use it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ use twoliter_state::{State, Tools};
 const TOOLS: &str = "build/tools";
 const DATE: u64 = 1_700_000_001;
 
-/// An archive as twoliter's build script makes it: scripts of different ages, one of them in a directory.
+/// An archive as twoliter's build script creates it: scripts with different mtimes, one of them in a directory.
 fn archive(version: &str, names: &[&str]) -> &'static [u8] {
     let zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
     let mut tar = tar::Builder::new(zlib);
@@ -32,7 +32,7 @@ fn archive(version: &str, names: &[&str]) -> &'static [u8] {
 
 const SCRIPTS: [&str; 3] = ["build.Dockerfile", "Makefile.toml", "waves/default.toml"];
 
-/// The tools of one version: a few scripts and programs that are large enough to be torn.
+/// The tools of one version: a few scripts, and programs that are large enough to be torn.
 fn tools(version: &str) -> Tools {
     let program = |name: &str| {
         let line = format!("{name} of {version}\n");
@@ -43,7 +43,7 @@ fn tools(version: &str) -> Tools {
         .program("pubsys", program("pubsys"))
 }
 
-/// Every entry with everything about it that a reader could notice.
+/// Every entry with all metadata that a reader could notice.
 fn look(root: &Path) -> BTreeMap<String, (u64, u32, i64, i64, i64)> {
     let mut found = BTreeMap::new();
     let mut waiting = vec![root.to_path_buf()];
@@ -70,9 +70,9 @@ fn look(root: &Path) -> BTreeMap<String, (u64, u32, i64, i64, i64)> {
     found
 }
 
-/// Fails unless exactly the tools of this version are there, with their times.
+/// Asserts that exactly the tools of this version are in place, with their times.
 fn assert_complete(root: &Path, version: &str) {
-    // A pin's path is a link of the kernel's: what it leads to is meant.
+    // A pin's path is a magic link; the directory behind it is compared.
     let root = &root.join(".");
     let expected = [
         "",
@@ -130,11 +130,11 @@ fn g4_tools_that_are_installed_already_are_not_touched() {
     assert_eq!(look(world.path(TOOLS).as_std_path()), before);
 }
 
-/// What another program does to the tools.
+/// Damages the tools, as another program might.
 type Damage = fn(&Path);
 
 #[test]
-fn whatever_was_done_to_the_directory_is_put_right() {
+fn every_damage_of_the_directory_is_repaired() {
     let damages: [(&str, Damage); 7] = [
         ("a script was edited", |tools| {
             fs::write(tools.join("Makefile.toml"), "mine").unwrap();
@@ -174,7 +174,7 @@ fn whatever_was_done_to_the_directory_is_put_right() {
 }
 
 #[test]
-fn what_an_upstream_that_was_killed_left_is_replaced() {
+fn the_files_of_a_killed_upstream_are_replaced() {
     let world = World::new();
     fs::create_dir_all(world.path(TOOLS)).unwrap();
     fs::write(world.path("build/tools/buildsys"), "half of").unwrap();
@@ -183,7 +183,7 @@ fn what_an_upstream_that_was_killed_left_is_replaced() {
 }
 
 #[test]
-fn all_callers_at_once_find_complete_tools() {
+fn concurrent_callers_find_complete_tools() {
     let world = World::new();
     let (tools, start) = (tools("1"), Barrier::new(16));
     std::thread::scope(|scope| {
@@ -200,7 +200,7 @@ fn all_callers_at_once_find_complete_tools() {
 }
 
 #[test]
-fn g7_two_versions_that_alternate_leave_each_reader_its_own() {
+fn g7_alternating_versions_leave_each_reader_its_own() {
     let world = World::new();
     let start = Barrier::new(4);
     std::thread::scope(|scope| {
@@ -220,7 +220,7 @@ fn g7_two_versions_that_alternate_leave_each_reader_its_own() {
 }
 
 #[test]
-fn an_archive_that_does_not_date_the_tools_changes_nothing() {
+fn an_archive_without_an_mtime_for_the_tools_changes_nothing() {
     let world = World::new();
     install(&world, &tools("1"));
     let undated = Tools::new(archive("2", &["Makefile.toml"]));
@@ -233,7 +233,7 @@ fn an_archive_that_does_not_date_the_tools_changes_nothing() {
 }
 
 #[test]
-fn a_payload_is_recognised_by_its_content_or_by_what_its_builder_says() {
+fn a_payload_is_identified_by_its_content_or_by_a_given_digest() {
     let identity = |version| tools(version).identity().unwrap();
     assert_eq!(identity("1"), identity("1"));
     assert_ne!(identity("1"), identity("2"));
@@ -241,10 +241,10 @@ fn a_payload_is_recognised_by_its_content_or_by_what_its_builder_says() {
     assert_eq!(said.identity().unwrap(), identity("1"));
 }
 
-/// Each clone computed the identity for itself, and a program that keeps its tools in a static clones them for
-/// every call.
+/// Each clone computed the identity for itself, and a program that keeps its tools in a static clones them for every
+/// call.
 #[test]
-fn the_payload_is_read_once_to_be_recognised_whoever_asks() {
+fn the_payload_is_read_once_for_all_clones() {
     let read = Arc::new(AtomicUsize::new(0));
     let counted = read.clone();
     let tools = Tools::new(archive("1", &SCRIPTS)).program("buildsys", move || {

@@ -4,19 +4,17 @@ use std::os::unix::fs::FileExt;
 
 use rustix::io::Errno;
 
-/// Largest log, in bytes: far more than anybody reads, and four of them are what the logs of all runs may
-/// have together.
+/// The largest log, in bytes; four of them are the limit for the logs of all runs.
 const BYTES_MAX: u64 = 64 << 20;
 
-/// What a log begins with whose beginning is gone.
+/// The first line of a log whose beginning was deleted.
 const CUT: &[u8] = b"[tljournal: what came before this was too long to be kept]\n";
 
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// A log that grows only so far: then it keeps the newer half, because it is at the end that one looks
-/// for why something failed.
+/// A log of limited size: when it is full it keeps the newer half, which explains a failure.
 pub(super) struct Log {
-    /// Nothing once it could not be written.
+    /// `None` after a write failed.
     file: Option<File>,
     len: u64,
     max: u64,
@@ -24,7 +22,7 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// A file that is empty, for reading and writing.
+    /// A log in an empty file, open for reading and writing.
     pub(super) fn new(file: File) -> Self {
         Self {
             file: Some(file),
@@ -34,12 +32,12 @@ impl Log {
         }
     }
 
-    /// Why it does not have everything.
+    /// The error if it is incomplete.
     pub(super) fn failure(&self) -> Option<Errno> {
         self.failure
     }
 
-    /// Appends, until that fails once.
+    /// Appends, unless an earlier write failed.
     pub(super) fn append(&mut self, bytes: &[u8]) {
         let Some(file) = &self.file else {
             return;
@@ -55,7 +53,7 @@ impl Log {
     }
 }
 
-/// Writes at the end, and returns where the end is then.
+/// Writes at the end, and returns the new end.
 fn write(file: &File, mut len: u64, max: u64, bytes: &[u8]) -> io::Result<u64> {
     if len + bytes.len() as u64 > max {
         len = shorten(file, len, max / 2)?;
@@ -64,11 +62,11 @@ fn write(file: &File, mut len: u64, max: u64, bytes: &[u8]) -> io::Result<u64> {
     Ok(len + bytes.len() as u64)
 }
 
-/// Moves the last bytes, about so many, to the beginning.
+/// Moves about this many of the last bytes to the beginning.
 fn shorten(file: &File, len: u64, keep: u64) -> io::Result<u64> {
     let mut chunk = vec![0; CHUNK_BYTES];
     let mut from = len.saturating_sub(keep).max(CUT.len() as u64);
-    // What is kept begins with a whole line, if lines are not very long.
+    // The kept part begins at the start of a line, unless lines are very long.
     let count = file.read_at(&mut chunk, from)?;
     let line = chunk[..count].iter().position(|byte| *byte == b'\n');
     from += line.map_or(0, |at| at as u64 + 1);
@@ -77,7 +75,7 @@ fn shorten(file: &File, len: u64, keep: u64) -> io::Result<u64> {
     while from < len {
         let count = file.read_at(&mut chunk, from)?;
         if count == 0 {
-            // Somebody has cut it short.
+            // Another program has truncated it.
             break;
         }
         file.write_all_at(&chunk[..count], to)?;
@@ -116,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_cannot_be_written_says_so_once() {
+    fn a_failed_log_reports_its_error_once() {
         let full = File::options().write(true).open("/dev/full").unwrap();
         let mut log = Log::new(full);
         log.append(b"a");

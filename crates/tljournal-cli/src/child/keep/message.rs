@@ -1,4 +1,4 @@
-//! What the wrapper and the keeper say to each other, over a socket.
+//! The messages between the wrapper and the keeper, over a socket.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -15,19 +15,19 @@ use rustix::net::{
 /// A pipe, a log and an output for each of two streams.
 const FDS_MAX: usize = 6;
 
-/// The wrapper says it, along with the descriptors.
+/// Sent by the wrapper, with the descriptors.
 const KEEP: u8 = b'k';
-/// The keeper says that no signal ends it any more.
+/// Sent by the keeper when signals no longer end it.
 pub(super) const READY: u8 = b'r';
-/// The wrapper says it when the command has ended.
+/// Sent by the wrapper when the command has ended.
 pub(super) const ENDED: u8 = b'e';
 
-/// What went wrong with one stream, as the system named it.
+/// The errors of one stream.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(in crate::child) struct Losses {
-    /// Why the output was not copied to its end.
+    /// Why the output was not copied completely.
     pub(in crate::child) copy: Option<Errno>,
-    /// Why the log does not have it all.
+    /// Why the log is incomplete.
     pub(in crate::child) log: Option<Errno>,
 }
 

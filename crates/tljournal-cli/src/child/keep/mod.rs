@@ -1,10 +1,9 @@
-//! The keeper: a process of its own that a command's output goes through, into its logs and on to the
-//! outputs of the wrapper.
+//! The keeper: a separate process that copies a command's output to its logs and to the outputs of the wrapper.
 //!
-//! The command writes to pipes, which can be opened again (`/dev/stderr`) and which tell it when nobody
-//! reads any more. They must not break when the wrapper is killed, so that it is not the wrapper who reads
-//! them. What looks like a secret is hidden in the logs, and in them only. The keeper has nothing else of the wrapper: neither its locks nor its run. It ends when nobody can
-//! write to the pipes any more.
+//! The command writes to pipes, which can be reopened (`/dev/stderr`) and which report a closed reader. They must not
+//! break when the wrapper is killed, so the wrapper does not read them itself. Secrets are hidden in the logs, but not
+//! in the copied output. The keeper has neither the locks nor the run of the wrapper. It ends when all writers have
+//! closed the pipes.
 
 mod log;
 mod message;
@@ -32,9 +31,9 @@ use stream::Stream;
 
 use super::signals;
 
-/// Keeps the output of a command that another process runs, which says at standard input what to keep.
+/// Keeps the output of a command that another process runs, which sends the descriptors over standard input.
 pub(crate) fn run(despite_closed: bool) -> io::Result<()> {
-    // A terminal sends them to everybody, and the command's last output is still to come.
+    // A terminal sends signals to all its processes, and the command's last output is still to come.
     for signal in signals::FORWARDED {
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
     }
@@ -52,8 +51,8 @@ pub(crate) fn run(despite_closed: bool) -> io::Result<()> {
     serve(streams, &mut control)
 }
 
-/// Serves each stream in a thread, so that one that is not read does not hold up the other. Where there is no
-/// room for them it ends before it has said that it is ready.
+/// Serves each stream in a thread, so that an unread one does not block the other. If no thread can be started, it
+/// ends before reporting that it is ready.
 fn serve(streams: Vec<Stream>, control: &mut UnixStream) -> io::Result<()> {
     let count = streams.len();
     let (ended, end) = io::pipe()?;
@@ -68,7 +67,7 @@ fn serve(streams: Vec<Stream>, control: &mut UnixStream) -> io::Result<()> {
             });
         }
     };
-    // If the wrapper is killed this is kept: nobody says then when the command has ended.
+    // Kept if the wrapper is killed, because then no message announces the end of the command.
     let mut end = Some(end);
     workers::beside(count, work, |threads| {
         if threads < count {
@@ -81,13 +80,13 @@ fn serve(streams: Vec<Stream>, control: &mut UnixStream) -> io::Result<()> {
         }
         drop(tell);
         control.write_all(&[READY])?;
-        // One byte, or the end because the wrapper has been killed.
+        // One byte, or the end of the socket after the wrapper was killed.
         if control.read_exact(&mut [0]).is_ok() {
             end = None;
             let mut losses: Vec<(usize, Losses)> = told.iter().take(count).collect();
             losses.sort_by_key(|(at, _)| *at);
             let answer = losses.into_iter().flat_map(|(_, losses)| losses.to_bytes());
-            // Whoever asked may have been killed meanwhile.
+            // The wrapper may have been killed meanwhile.
             let _ = control.write_all(&answer.collect::<Vec<u8>>());
         }
         Ok(())

@@ -4,17 +4,17 @@ use tljournal::Redactor;
 
 use super::log::Log;
 
-/// For how long nothing has to come until the beginning of a line is written.
+/// The time without input after which an incomplete line is written.
 const PAUSE: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 200_000_000,
 };
 
-/// A log without secrets. It is written line by line, because a secret may come in pieces.
+/// A redacted log. It is written line by line, because a secret may arrive in pieces.
 pub(super) struct RedactedLog {
     log: Log,
     redactor: Redactor,
-    /// Whether nothing has come since the last pause.
+    /// Whether nothing has arrived since the last pause.
     paused: bool,
     lines: Vec<u8>,
 }
@@ -29,31 +29,31 @@ impl RedactedLog {
         }
     }
 
-    /// Why it does not have everything.
+    /// The error if it is incomplete.
     pub(super) fn failure(&self) -> Option<Errno> {
         self.log.failure()
     }
 
-    /// Takes what has come, and writes the lines that are whole.
+    /// Takes input, and writes the complete lines.
     pub(super) fn append(&mut self, bytes: &[u8]) {
         self.redactor.push(bytes, &mut self.lines);
         self.paused = !self.redactor.is_behind();
         self.write();
     }
 
-    /// How long to wait for the end of a line; `None` if nothing is missing.
+    /// How long to wait for the end of a line; `None` if no line is incomplete.
     pub(super) fn patience(&self) -> Option<&'static Timespec> {
         (!self.paused).then_some(&PAUSE)
     }
 
-    /// Writes what can be written of a line whose end has not come in time.
+    /// Writes the safe part of a line whose end has not arrived in time.
     pub(super) fn pause(&mut self) {
         self.redactor.pause(&mut self.lines);
         self.paused = true;
         self.write();
     }
 
-    /// Writes all that is left.
+    /// Writes the rest.
     pub(super) fn finish(&mut self) {
         self.redactor.finish(&mut self.lines);
         self.paused = true;

@@ -11,10 +11,10 @@ use crate::child::OWN_PROGRAM;
 
 /// One stream of the command.
 pub(in crate::child) struct Kept<'a> {
-    /// Where it is read.
+    /// The pipe that it is read from.
     pub(in crate::child) from: PipeReader,
     pub(in crate::child) log: File,
-    /// What it is copied to.
+    /// The output that it is copied to.
     pub(in crate::child) to: BorrowedFd<'a>,
 }
 
@@ -25,7 +25,7 @@ pub(in crate::child) struct Keeper {
 }
 
 impl Keeper {
-    /// Starts it, and returns when no signal can end it any more.
+    /// Starts the keeper, and returns when signals no longer end it.
     pub(in crate::child) fn start(streams: &[Kept<'_>], despite_closed: bool) -> io::Result<Self> {
         let (mut control, other) = UnixStream::pair()?;
         let mut command = Command::new(OWN_PROGRAM);
@@ -35,9 +35,9 @@ impl Keeper {
         }
         command.stdin(OwnedFd::from(other));
         command.stdout(Stdio::null()).stderr(Stdio::null());
-        // It is waited for by whoever adopts it.
+        // It is reaped by the process that adopts it.
         drop(command.spawn()?);
-        // Its end of the socket is its own: that it ends is heard.
+        // Only the keeper holds its end of the socket, so that its end is noticed.
         drop(command);
         let fds: Vec<_> = streams
             .iter()
@@ -49,8 +49,8 @@ impl Keeper {
         Ok(Self { control, streams })
     }
 
-    /// Says that the command has ended, and returns when all that it wrote has been copied. What others
-    /// write from now on goes to the logs only.
+    /// Announces the end of the command, and returns when all its output has been copied. Output that other processes
+    /// write afterwards goes to the logs only.
     pub(in crate::child) fn finish(mut self) -> io::Result<Vec<Losses>> {
         self.control.write_all(&[ENDED])?;
         let mut losses = Vec::new();

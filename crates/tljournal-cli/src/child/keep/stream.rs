@@ -8,22 +8,22 @@ use rustix::io::{Errno, ioctl_fionread, retry_on_intr};
 use super::message::Losses;
 use super::redacted::RedactedLog;
 
-/// As much as a pipe has room for.
+/// The capacity of a pipe.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// One stream of the command, on its way.
+/// One stream of the command.
 pub(super) struct Stream {
     from: File,
     log: RedactedLog,
-    /// Nothing once copying has failed, or the command has ended.
+    /// `None` after copying failed, or the command has ended.
     to: Option<File>,
-    /// Whether the log goes on when nobody reads the output any more.
+    /// Whether the log continues after the output was closed.
     despite_closed: bool,
     losses: Losses,
     chunk: Vec<u8>,
 }
 
-/// Whether there can be more.
+/// Whether more output can follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Left {
     More,
@@ -37,7 +37,7 @@ impl Stream {
         to: File,
         despite_closed: bool,
     ) -> io::Result<Self> {
-        // This description is the keeper's own: nobody else notices.
+        // This description belongs to the keeper alone, so its flags affect no other process.
         fcntl_setfl(&from, fcntl_getfl(&from)? | OFlags::NONBLOCK)?;
         Ok(Self {
             from,
@@ -49,14 +49,14 @@ impl Stream {
         })
     }
 
-    /// Copies until nobody can write any more. When the command has ended it tells, after all that came
-    /// until then, and copies the rest to the log only.
+    /// Copies until all writers have closed the pipe. When the command has ended it reports the losses so far, and
+    /// copies the rest to the log only.
     pub(super) fn serve(mut self, ended: &PipeReader, tell: impl FnOnce(Losses)) {
         let mut left = Left::More;
         while left == Left::More && !self.wait(Some(ended)) {
             left = self.pass_on(CHUNK_BYTES);
         }
-        // Somebody who stayed behind and goes on to write does not put off the end.
+        // A background process that continues to write does not delay the end.
         let mut there = ioctl_fionread(&self.from).unwrap_or(0) as usize;
         while left == Left::More && there > 0 {
             let some = there.min(CHUNK_BYTES);
@@ -76,8 +76,8 @@ impl Stream {
         self.log.finish();
     }
 
-    /// Returns when there is something; says whether that is the end of the command, if that is waited for too.
-    /// Meanwhile the beginning of a line is written to the log if its end takes long.
+    /// Waits for input; returns whether the command has ended, if that is waited for too. Meanwhile an incomplete
+    /// line is written to the log after a pause.
     fn wait(&mut self, ended: Option<&PipeReader>) -> bool {
         loop {
             let mut fds = vec![PollFd::new(&self.from, PollFlags::IN)];
@@ -91,12 +91,12 @@ impl Stream {
         }
     }
 
-    /// Passes on what is there, at most so much.
+    /// Copies what is available, up to `most` bytes.
     fn pass_on(&mut self, most: usize) -> Left {
         let count = match retry_on_intr(|| rustix::io::read(&self.from, &mut self.chunk[..most])) {
             Ok(0) => return Left::Nothing,
             Ok(count) => count,
-            // Somebody else has read it.
+            // Another process has read it.
             Err(Errno::AGAIN) => return Left::More,
             Err(_) => return Left::Nothing,
         };
@@ -107,7 +107,7 @@ impl Stream {
         };
         match write(to, bytes) {
             Ok(()) => return Left::More,
-            // The command is to find out as it would without a keeper: by its own next write.
+            // The command detects a closed output as it would without a keeper: by its own next write.
             Err(Errno::PIPE) if !self.despite_closed => return Left::Nothing,
             Err(Errno::PIPE) => {}
             Err(errno) => self.losses.copy = Some(errno),
@@ -122,7 +122,7 @@ fn write(to: &File, mut bytes: &[u8]) -> rustix::io::Result<()> {
         match rustix::io::write(to, bytes) {
             Ok(count) => bytes = &bytes[count..],
             Err(Errno::INTR) => {}
-            // Somebody has made it so that it does not wait; this waits.
+            // The output is non-blocking: wait for it.
             Err(Errno::AGAIN) => {
                 let mut room = [PollFd::new(to, PollFlags::OUT)];
                 retry_on_intr(|| poll(&mut room, None))?;

@@ -20,32 +20,32 @@ use crate::session::Session;
 
 const AFTER: &str = "\
 Severities:
-  error    what somebody reads is not what was put there, or the journal is not right
-  warning  not as it should be, and nobody gets anything wrong by it
-  notice   worth knowing
+  error    readers see something other than what was installed, or the journal is damaged
+  warning  not as it should be, but without consequences for readers
+  notice   information
 Only errors count for the exit status. All codes are listed in docs/fsck.md.
 
 Examples:
-  tljournal fsck                         look at everything, hash what may have been written to
+  tljournal fsck                         check everything, hash what may have been written to
   tljournal fsck --quick build/tools     compare one tree without reading it
   tljournal fsck --full --json | jq -r '.findings[] | select(.severity == \"error\") | .path'
-  tljournal --root /copy/of/project fsck look into a copy; nothing of it is changed
-  tljournal fsck --repair                mend what can be mended; what is replaced goes aside
+  tljournal --root /copy/of/project fsck check a copy; nothing is changed
+  tljournal fsck --repair                repair what can be repaired; replaced content is set aside
   tljournal fsck --repair --source tools.tar.zst build/tools
-                                         take what is missing in a tree from an archive
+                                         take missing content of a tree from an archive
   tljournal fsck --rebuild --tree build/tools
-                                         make a new database when the old one is lost
+                                         create a new database when the old one is lost
 ";
 
-/// Check that everything is as the journal put it
+/// Check that the disk matches the journal
 ///
-/// Looks at the database, transactions, staged and kept content, runs, locks, tags, and at every file, link and
-/// tree that was put in place, and goes on after each finding. Changes nothing; works beside whoever is at work,
-/// on a read-only mount and on a copy. Ctrl-C ends it with what was found so far.
+/// Checks the database, transactions, staged and kept content, runs, locks, tags, and every file, link and tree that
+/// was installed, and continues after each finding. Changes nothing; can run while others work, on a read-only mount,
+/// and on a copy. Ctrl-C ends it with what was found so far.
 ///
-/// With --repair it finishes or takes back what was interrupted, installs trees and puts files and links again
-/// whose content is still to be had (in place, kept, or in --source), and moves aside what it cannot mend. What
-/// somebody changed after it was put there is put again only where its path is named.
+/// With --repair it finishes or rolls back interrupted transactions, restores trees, files and links whose content is
+/// available (in place, kept, or in --source), and sets aside what it cannot repair. What was changed after it was
+/// put there is restored only if its path is named.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::after(AFTER, exit::OF_FSCK))]
 pub(crate) struct Args {
@@ -55,22 +55,22 @@ pub(crate) struct Args {
     /// Read no content: compare names, kinds, sizes, modes, mtimes and link targets
     #[arg(long, conflicts_with = "full")]
     quick: bool,
-    /// Read all content on every core, whatever the filesystem says, and all of the database
+    /// Read all content on every core, whatever its metadata says, and the whole database
     #[arg(long)]
     full: bool,
-    /// Mend what can be mended, each thing as a transaction, and check again; what is replaced goes aside
+    /// Repair what can be repaired, each finding in a transaction, and check again; replaced content is set aside
     #[arg(long)]
     repair: bool,
-    /// With --repair: a directory or archive that content may be taken from
+    /// With --repair: a directory or archive to take content from
     #[arg(long, value_name = "ARCHIVE|DIR", requires = "repair")]
     source: Option<Utf8PathBuf>,
-    /// Make a new database from what can be read of the old one and agrees with the disk; the old one goes aside
+    /// Create a new database from the readable rows of the old one that match the disk; the old one is set aside
     #[arg(long, conflicts_with_all = ["repair", "paths"])]
     rebuild: bool,
-    /// With --rebuild: take what is at this path as it is; may be repeated
+    /// With --rebuild: record this path as it is on disk; may be repeated
     #[arg(long, value_name = "PATH", requires = "rebuild")]
     tree: Vec<NamedPath>,
-    /// With --rebuild: also if the database is sound
+    /// With --rebuild: even if the database is sound
     #[arg(long, requires = "rebuild")]
     force: bool,
 }
@@ -84,7 +84,7 @@ mod status {
     pub(super) const CANCELLED: u8 = 32;
 }
 
-/// What a wrong command line ends with.
+/// The exit for a usage error.
 pub(crate) const USAGE: Exit = Exit::Passed(status::USAGE);
 
 pub(super) fn run(session: &Session, args: &Args) -> Exit {
@@ -119,14 +119,14 @@ fn check(session: &Session, args: &Args) -> Result<Exit, Failure> {
     })
 }
 
-/// What one look found.
+/// The result of one check.
 struct Found {
     findings: Vec<Finding>,
     report: FsckReport,
 }
 
 impl Found {
-    /// Looks, and prints each finding as it comes.
+    /// Checks, and prints each finding immediately.
     fn look(session: &Session, options: &FsckOptions, output: Output) -> Result<Self, Failure> {
         let watch = options.watch.clone();
         let shown = session.output.shows_progress();
@@ -146,26 +146,26 @@ impl Found {
         Ok(Self { findings, report })
     }
 
-    /// Refuses what could not be looked at to the end.
+    /// Returns an error if the check is incomplete.
     fn refuse_partial(&self) -> Result<(), Failure> {
         if self.report.outdated {
             return Err(Failure::Refused {
-                what: "somebody worked meanwhile, and who may not write there cannot follow that"
+                what: "another process changed the journal meanwhile, which cannot be followed without write access"
                     .to_owned(),
-                hint: Some("check again, or as a user who may write there"),
+                hint: Some("check again, or run as a user with write access"),
             });
         }
         if self.report.unconfirmed > 0 && !self.report.cancelled {
             return Err(Failure::Refused {
-                what: "somebody was putting things in place all the time; whether what looked wrong is wrong is not known"
+                what: "other processes kept applying changes, so some suspects could not be checked again"
                     .to_owned(),
-                hint: Some("check again when the lock `commit` is free; `tljournal status` says who works"),
+                hint: Some("check again when the lock `commit` is free; `tljournal status` shows who is working"),
             });
         }
         Ok(())
     }
 
-    /// Refuses paths that nothing is recorded at.
+    /// Refuses requested paths without any record.
     fn refuse_unknown(&self) -> Result<(), Failure> {
         match self.report.unknown.first() {
             Some(path) => Err(Failure::Usage(format!(

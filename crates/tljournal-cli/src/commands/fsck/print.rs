@@ -7,11 +7,11 @@ use tljournal::{Code, Finding, FsckReport, Severity};
 use crate::output::{self, BAD, BOLD, DIM, GOOD, Output, WARN};
 use crate::text::{bytes, clean, count};
 
-/// How wide the columns of a finding are.
+/// The widths of the columns of a finding.
 const SEVERITY_WIDTH: usize = 8;
 const CODE_WIDTH: usize = 18;
 
-/// Prints findings as they come, around the progress bar.
+/// Prints findings immediately, around the progress bar.
 pub(super) struct Printer {
     output: Output,
 }
@@ -21,7 +21,7 @@ impl Printer {
         Self { output }
     }
 
-    /// Prints a finding for people; false if nobody reads any more.
+    /// Prints a finding for people; false if the reader is gone.
     pub(super) fn print(&self, finding: &Finding) -> bool {
         if self.output.json || self.output.quiet {
             return true;
@@ -39,7 +39,7 @@ pub(super) fn style(severity: Severity) -> Style {
     }
 }
 
-/// A finding for people: what and where on one line, the rest below it.
+/// A finding for people: code and path on one line, the rest below.
 fn said(finding: &Finding) -> String {
     let style = style(finding.severity());
     let (severity, code) = (finding.severity().as_str(), finding.code.as_str());
@@ -76,7 +76,7 @@ fn said(finding: &Finding) -> String {
     said
 }
 
-/// What was found, by severity, with what to do about each kind of it.
+/// The number of findings by severity, with the advice for each kind.
 pub(super) fn summary(
     out: &mut dyn Write,
     report: &FsckReport,

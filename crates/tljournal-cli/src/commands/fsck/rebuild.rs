@@ -11,7 +11,7 @@ use crate::progress::Progress;
 use crate::session::Session;
 use crate::text::{clean, count};
 
-/// Makes a new database, and checks with it.
+/// Creates a new database, and checks with it.
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     let how = RebuildOptions {
         adopt: session.all_below_root(&args.tree)?,
@@ -57,7 +57,7 @@ fn told(out: &mut dyn Write, rebuilt: &Rebuilt) -> io::Result<()> {
     for (table, rows, lost) in &rebuilt.rows {
         let lost = match lost {
             0 => String::new(),
-            lost => format!(", {WARN}{lost} not right{WARN:#}"),
+            lost => format!(", {WARN}{lost} invalid{WARN:#}"),
         };
         writeln!(
             out,
@@ -79,7 +79,7 @@ fn told(out: &mut dyn Write, rebuilt: &Rebuilt) -> io::Result<()> {
     for path in &rebuilt.dropped {
         writeln!(
             out,
-            "{WARN}dropped{WARN:#}  {}: it is not as it was recorded",
+            "{WARN}dropped{WARN:#}  {}: it differs from its record",
             clean(path)
         )?;
     }

@@ -14,9 +14,9 @@ use crate::text::clean;
 /// Checks, repairs, and checks again.
 pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     if let Some(source) = &args.source {
-        // Whether it is needed or not: whoever names it wants to know.
+        // Checked even if it is not needed, because the user named it.
         std::fs::metadata(source)
-            .map_err(|error| Failure::io(format!("look at the source `{source}`"), error))?;
+            .map_err(|error| Failure::io(format!("open the source `{source}`"), error))?;
     }
     let options = args.options(session)?;
     interrupt::stops(&options.watch);
@@ -29,12 +29,12 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
         session.output.note(
             WARN,
             "not repaired",
-            "the database is damaged: `tljournal fsck --rebuild` first",
+            "the database is damaged: run `tljournal fsck --rebuild` first",
         );
     } else if ended && has_repairs(&before) {
         ended = repair(session, args, &options, &before, &mut repairs)?;
     }
-    // A watch that was used up would end it at once.
+    // A used watch would end the check at once.
     let again = FsckOptions {
         watch: FsckOptions::default().watch,
         ..options.clone()
@@ -63,7 +63,7 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<Exit, Failure> {
     })
 }
 
-/// Whether the database cannot be worked with: to open the journal for work would begin a new one.
+/// Whether the database is unusable: opening the journal for work would create a new one.
 fn is_beyond(found: &Found) -> bool {
     let is_beyond = |finding: &Finding| match finding.code {
         Code::DatabaseDamaged
@@ -72,26 +72,26 @@ fn is_beyond(found: &Found) -> bool {
         | Code::DatabaseNewer
         | Code::RowUnreadable
         | Code::RowDangling => true,
-        // What is planted elsewhere keeps nothing else from being mended.
+        // Something planted elsewhere does not prevent other repairs.
         Code::Planted => finding.path.rsplit('/').next().is_some_and(is_of_database),
         _ => false,
     };
     found.findings.iter().any(is_beyond)
 }
 
-/// Whether a file of this name belongs to the database, or is the directory without which there is none.
+/// Whether a file with this name belongs to the database, or is the directory that it needs.
 fn is_of_database(name: &str) -> bool {
     name.starts_with(".state")
 }
 
-/// Whether there is something that a repair could mend.
+/// Whether a finding can be repaired.
 fn has_repairs(found: &Found) -> bool {
     let mends = |mend| matches!(mend, Mend::Repair | Mend::WithContent | Mend::WhenPossible);
     let mut codes = found.findings.iter().map(|finding| finding.code);
     codes.any(|code| mends(code.mend()))
 }
 
-/// Repairs, and prints what became of each thing. Says whether it came to its end.
+/// Repairs, and prints each result. Returns whether it was completed.
 fn repair(
     session: &Session,
     args: &Args,
@@ -126,13 +126,13 @@ fn print(output: Output, repair: &Repair) {
     if output.json || output.quiet {
         return;
     }
-    // Without a reader the repairs go on.
+    // Without a reader the repairs continue.
     let _ = output::to_stdout(&said(repair));
 }
 
 fn said(repair: &Repair) -> String {
     let (style, word) = match repair.mended {
-        true => (GOOD, "mended"),
+        true => (GOOD, "repaired"),
         false => (WARN, "left"),
     };
     let (code, path) = (repair.code.as_str(), clean(&repair.path));
@@ -151,7 +151,7 @@ fn print_end(out: &mut dyn Write, left: &Found, repairs: &[Repair]) -> io::Resul
     if !repairs.is_empty() {
         writeln!(
             out,
-            "\n{mended} mended, {} left; now:",
+            "\n{mended} repaired, {} left; now:",
             repairs.len() - mended
         )?;
     }

@@ -1,5 +1,4 @@
-//! A real browser without a window, and the words in which it is spoken to (the DevTools protocol, over a pair
-//! of pipes).
+//! A real headless browser, controlled by the DevTools protocol over a pair of pipes.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -10,10 +9,10 @@ use serde_json::{Value, json};
 
 const INSIST: &str = "TLJOURNAL_INSIST";
 
-/// What the probes of the tests share.
+/// Helper functions for the probes of the tests.
 const HELPERS: &str = include_str!("helpers.js");
 
-/// Whether there is a browser. Without one a test says that it was skipped, unless `TLJOURNAL_INSIST` is set.
+/// Whether a browser is installed. Without one a test reports that it was skipped, unless `TLJOURNAL_INSIST` is set.
 pub(crate) fn has_chromium() -> bool {
     let found = Command::new("chromium").arg("--version").output().is_ok();
     assert!(
@@ -26,14 +25,14 @@ pub(crate) fn has_chromium() -> bool {
     found
 }
 
-/// How a page is looked at.
+/// How a page is shown.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Look {
     pub(crate) width: u32,
     pub(crate) dark: bool,
     /// Whether the page's own script runs.
     pub(crate) script: bool,
-    /// As it is printed, and not as it is on a screen.
+    /// As printed, not as on a screen.
     pub(crate) print: bool,
 }
 
@@ -57,9 +56,9 @@ pub(crate) struct Browser {
     calls: u64,
     session: Option<String>,
     loaded: bool,
-    /// What it complained of.
+    /// Its errors and warnings.
     pub(crate) complaints: Vec<String>,
-    /// What the page asked for, without itself.
+    /// The page's requests, except for the page itself.
     pub(crate) requests: Vec<String>,
     _scratch: tempfile::TempDir,
 }
@@ -106,7 +105,7 @@ impl Browser {
         told["result"]["value"].clone()
     }
 
-    /// The page as it is printed.
+    /// The page as printed.
     pub(crate) fn pdf(&mut self) -> Vec<u8> {
         use base64::Engine as _;
         let printed = self.call("Page.printToPDF", json!({}));
@@ -157,11 +156,11 @@ impl Browser {
         }
     }
 
-    /// Hears one message, and remembers what may be asked for later.
+    /// Reads one message, and stores what is checked later.
     fn hear(&mut self) -> Value {
         let mut bytes = Vec::new();
         self.from.read_until(0, &mut bytes).unwrap();
-        assert_eq!(bytes.pop(), Some(0), "the browser went away");
+        assert_eq!(bytes.pop(), Some(0), "the browser has ended");
         let heard: Value = serde_json::from_slice(&bytes).unwrap();
         match heard["method"].as_str() {
             Some("Page.loadEventFired") => self.loaded = true,
@@ -187,7 +186,7 @@ impl Drop for Browser {
     }
 }
 
-/// The browser reads what it is told from descriptor 3 and answers on 4.
+/// The browser reads commands from descriptor 3 and answers on 4.
 fn chromium(scratch: &Path, to: &Path, from: &Path) -> Command {
     let mut command = Command::new("sh");
     command
@@ -196,7 +195,7 @@ fn chromium(scratch: &Path, to: &Path, from: &Path) -> Command {
         .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
         .args(["--no-first-run", "--disable-extensions", "--disable-component-update"])
         .args(["--disable-background-networking", "--remote-debugging-pipe", "--hide-scrollbars"])
-        // Whatever would go out meets nobody.
+        // No request can leave the machine.
         .arg("--proxy-server=127.0.0.1:9")
         .arg(format!("--user-data-dir={}", scratch.join("profile").display()))
         .env("HOME", scratch)

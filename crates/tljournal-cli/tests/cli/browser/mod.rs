@@ -7,19 +7,19 @@ use chromium::{Browser, Look, has_chromium};
 use world::World;
 
 #[test]
-fn the_page_runs_its_script_asks_for_nothing_and_nothing_goes_wrong() {
+fn the_page_runs_its_script_without_requests_or_errors() {
     if !has_chromium() {
         return;
     }
     let page = World::with_past(20, 6).page(&[]);
     let mut browser = Browser::show(&page, Look::default());
-    // The policy names the script by its digest; that it ran shows in the controls.
+    // The policy names the script by its digest; the controls show that it ran.
     let told = browser
         .probe("await drawn(); return all('.controls').filter((el) => el.offsetParent).length;");
     assert_eq!(told, 2);
     assert_eq!(browser.complaints, [""; 0]);
     assert_eq!(browser.requests, [""; 0]);
-    // And if it would ask for something, it was not allowed to.
+    // A request, if it made one, would be refused.
     let told = browser.probe(
         "const refused = new Promise((done) => addEventListener('securitypolicyviolation', (event) => done(event.violatedDirective)));
          new Image().src = 'https://example.org/x.png';
@@ -69,7 +69,7 @@ fn buttons_keys_wheel_and_hand_change_what_is_shown() {
     assert_ne!(told["button"]["ticks"], told["start"]["ticks"], "{told}");
     assert!(number("right", 0) < number("key", 0), "{told}");
     assert_eq!(told["all"], told["start"]);
-    // What is under the pointer stays there.
+    // The point under the pointer stays in place.
     let middle = number("wheel", 0) + number("wheel", 1) / 2.0;
     assert!((middle - told["x"].as_f64().unwrap()).abs() < 2.0, "{told}");
     let moved = number("wheel", 0) - number("hand", 0);
@@ -79,7 +79,7 @@ fn buttons_keys_wheel_and_hand_change_what_is_shown() {
 }
 
 #[test]
-fn pointing_and_walking_tell_what_is_there_and_a_click_leads_to_its_row() {
+fn hovering_and_keys_show_details_and_a_click_leads_to_the_row() {
     if !has_chromium() {
         return;
     }
@@ -111,7 +111,7 @@ fn pointing_and_walking_tell_what_is_there_and_a_click_leads_to_its_row() {
         hover.contains("staging 600 ms, waiting 100 ms, committing 200 ms"),
         "{told}"
     );
-    // It would be shown twice.
+    // Otherwise it would be shown twice.
     assert!(told["title"].is_null() && told["left"].is_null(), "{told}");
     assert_eq!(told["back"], hover);
     assert_eq!(told["inside"], true);
@@ -171,7 +171,7 @@ fn the_filter_and_the_heads_of_columns_find_and_sort_rows() {
 }
 
 #[test]
-fn without_scripts_everything_is_told_and_drawn() {
+fn without_scripts_everything_is_listed_and_drawn() {
     if !has_chromium() {
         return;
     }
@@ -227,7 +227,7 @@ fn without_scripts_everything_is_told_and_drawn() {
 }
 
 #[test]
-fn light_and_dark_differ_and_both_can_be_read() {
+fn light_and_dark_differ_and_both_are_readable() {
     if !has_chromium() {
         return;
     }
@@ -282,7 +282,7 @@ fn a_narrow_page_and_a_wide_one_show_everything_without_scrolling_sideways() {
 }
 
 #[test]
-fn g8_hostile_names_are_text_and_nothing_else() {
+fn g8_hostile_names_are_only_text() {
     if !has_chromium() {
         return;
     }
@@ -320,7 +320,7 @@ fn g8_hostile_names_are_text_and_nothing_else() {
 }
 
 #[test]
-fn a_journal_in_which_nothing_happened_has_a_page_too() {
+fn an_empty_journal_has_a_page() {
     if !has_chromium() {
         return;
     }
@@ -335,7 +335,7 @@ fn a_journal_in_which_nothing_happened_has_a_page_too() {
 }
 
 #[test]
-fn a_printed_page_is_light_and_whole() {
+fn a_printed_page_is_light_and_complete() {
     if !has_chromium() {
         return;
     }
@@ -361,7 +361,7 @@ fn a_printed_page_is_light_and_whole() {
 }
 
 #[test]
-fn the_page_of_one_run_is_about_it_and_what_happened_around_it() {
+fn the_page_of_one_run_shows_it_and_concurrent_runs() {
     let world = World::with_past(20, 6);
     let page = world.page(&["--run", "1007"]);
     assert!(page.contains("<h1 class=\"bad\">Run 1007: was found dead</h1>"));

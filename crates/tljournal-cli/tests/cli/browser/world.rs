@@ -1,4 +1,4 @@
-//! A journal with a made-up past, and the page of it.
+//! A journal with a synthetic history, and its page.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -11,7 +11,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// In which nothing has happened.
+    /// An empty journal.
     pub(crate) fn new() -> Self {
         let world = Self {
             dir: tempfile::tempdir().unwrap(),
@@ -20,10 +20,10 @@ impl World {
         world
     }
 
-    /// With runs that were never run.
+    /// With synthetic runs.
     pub(crate) fn with_past(runs: u32, txns_each: u32) -> Self {
         let world = Self::new();
-        // The row of the root, which all transactions name.
+        // Creates the row of the root, which all transactions refer to.
         world.ok(&["put", "build/first", "--from", "/dev/null"]);
         make_past(&world.home(), runs, txns_each);
         world
@@ -33,7 +33,7 @@ impl World {
         make_hostile_past(&self.home(), text);
     }
 
-    /// The page, as the command writes it.
+    /// The page that the command writes.
     pub(crate) fn page(&self, more: &[&str]) -> String {
         let file = self.dir.path().join("report.html");
         let path = file.to_str().unwrap();

@@ -1,11 +1,11 @@
-//! Every command, and what must be true after it.
+//! Every command, and what must hold after it.
 
 use super::Case;
 use super::object::Object;
 use super::outside::given_away;
 use super::world::{Account, Ended, World};
 
-/// What is run, in this order.
+/// The commands, in this order.
 const COMMANDS: &[&[&str]] = &[
     &["status"],
     &["log"],
@@ -69,10 +69,10 @@ const WORK: &[&[&str]] = &[
     &["recover"],
 ];
 
-/// The code for a failure of the system.
+/// The exit code for a failure of the system.
 const SYSTEM: i32 = 6;
 
-/// Tries a case; says what went wrong.
+/// Tries a case; returns the failure.
 pub(crate) fn try_case(case: &Case) -> Result<(), String> {
     let world = World::new();
     let at = case.place.find(&world);
@@ -102,7 +102,7 @@ pub(crate) fn try_case(case: &Case) -> Result<(), String> {
         return Ok(());
     }
     for args in WORK {
-        // What fails once may have made it right for the next time.
+        // A failing command may have repaired the problem for the next one.
         if run(Account::Owner, args)?.code == Some(SYSTEM) {
             let again = run(Account::Owner, args)?;
             if again.code == Some(SYSTEM) {
@@ -114,11 +114,11 @@ pub(crate) fn try_case(case: &Case) -> Result<(), String> {
 }
 
 impl Case {
-    /// Whether `fsck` has to say that it is there.
+    /// Whether `fsck` must report it.
     fn must_be_named(&self) -> bool {
         let place = self.place.to_string();
         let depth = place.matches('/').count();
-        // Below what is kept or set aside lies what people had in their directories, whatever that is.
+        // Below retained or quarantined content there may be anything that users had in their directories.
         let is_theirs = place.contains("/txn/") && depth > 3 && !place.ends_with("/paths")
             || place.contains("/aside/") && depth > 3;
         let is_own = place.starts_with("build/.state") || place.starts_with("build/.tljournal");
@@ -127,7 +127,7 @@ impl Case {
 }
 
 impl Object {
-    /// Whether the owner can rightly do nothing any more until it has been removed by hand.
+    /// Whether the owner legitimately can do nothing until it is removed by hand.
     fn closes_everything(self, case: &Case) -> bool {
         use Object::{ClosedDir, DeepDir, EmptyDir, FullDir, Immutable, Mounted, Nothing, Open};
         let place = case.place.to_string();
@@ -137,7 +137,7 @@ impl Object {
             self,
             Nothing | Open | EmptyDir | FullDir | DeepDir | ClosedDir
         );
-        // The home is of another user, or is none that can be entered and written.
+        // The home belongs to another user, or cannot be entered and written.
         is_fixed && (is_home || place.starts_with("build/.state"))
             || is_home && (case.vandal != Account::Owner || !is_a_directory)
     }

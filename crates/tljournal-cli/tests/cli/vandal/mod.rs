@@ -1,15 +1,15 @@
-//! An outside vandal: every kind of object, owned by every kind of user, in the place of everything that lies in and
-//! around `build/`; then every command is run, by every kind of user.
+//! An outside vandal: every kind of object, owned by every kind of user, in the place of everything in and around
+//! `build/`; then every command runs as every kind of user.
 //!
-//! The cases are enumerated: the places are found by walking a project that has something of everything, and
-//! each is combined with each [`Object`]. Who owns the object and who runs the commands rotates from case to
-//! case: nine rounds (`TLJOURNAL_VANDAL_ROUND=0` to `8`) try every combination of accounts. `cargo test` tries one
-//! case in [`SHARE`], `TLJOURNAL_VANDAL_EVERY=1` all of a round, and `TLJOURNAL_VANDAL_ONLY=TEXT` those of a round
-//! whose description contains a text.
+//! The cases are enumerated: the places are found by walking a project with files of every kind, and each is combined
+//! with each [`Object`]. The owner of the object and the user of the commands rotate from case to case: nine rounds
+//! (`TLJOURNAL_VANDAL_ROUND=0` to `8`) try every combination of accounts. `cargo test` tries one case in [`SHARE`],
+//! `TLJOURNAL_VANDAL_EVERY=1` all of a round, and `TLJOURNAL_VANDAL_ONLY=TEXT` those of a round whose description
+//! contains a text.
 //!
-//! What must be true after each command: it came to an end, without a panic; nothing outside of the project
-//! has changed; no private byte from outside is in the project; no set-id file appeared. And after all of
-//! them: `fsck` names the object while it is there, and the owner of the project can work.
+//! After each command: it has ended without a panic; nothing outside of the project has changed; no private byte from
+//! outside is in the project; no set-id file appeared. After all of them: `fsck` reports the object while it exists,
+//! and the owner of the project can work.
 
 mod commands;
 mod object;
@@ -24,17 +24,17 @@ use object::Object;
 use place::Place;
 use world::{Account, World};
 
-/// One in so many cases is tried unless all are asked for.
+/// One in this many cases is tried by default.
 const SHARE: usize = 11;
 
-/// One thing that is tried.
+/// One case.
 #[derive(Debug, Clone)]
 struct Case {
     place: Place,
     object: Object,
-    /// Who owns the object.
+    /// The owner of the object.
     vandal: Account,
-    /// Who runs the commands.
+    /// The user of the commands.
     runner: Account,
 }
 
@@ -80,7 +80,7 @@ fn cases(places: &[Place]) -> Vec<Case> {
 }
 
 #[test]
-fn g12_g13_g15_whatever_a_vandal_puts_in_the_place_of_anything_the_owner_can_go_on() {
+fn g12_g13_g15_no_object_planted_by_a_vandal_stops_the_owner() {
     if !rustix::process::geteuid().is_root() {
         let insists = std::env::var_os("TLJOURNAL_INSIST").is_some();
         assert!(!insists, "only root can act as several users");

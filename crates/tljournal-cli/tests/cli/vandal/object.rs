@@ -1,4 +1,4 @@
-//! What a vandal puts in the place of something.
+//! The objects that a vandal plants.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
@@ -13,33 +13,33 @@ pub(crate) enum Object {
     Nothing,
     EmptyFile,
     Garbage,
-    /// A file that claims a tebibyte and holds nothing.
+    /// A sparse file of a tebibyte.
     Sparse,
-    /// A file, or directory, as it was, that its owner may not read.
+    /// The file or directory itself, without read access for its owner.
     Closed,
-    /// As it was, for everybody to read and write.
+    /// Itself, readable and writable by everyone.
     Open,
-    /// As it was, of another owner.
+    /// Itself, with another owner.
     Given,
-    /// As it was, and immutable.
+    /// Itself, immutable.
     Immutable,
-    /// As it was, with something mounted over it.
+    /// Itself, with something mounted over it.
     Mounted,
     SetId,
     EmptyDir,
     FullDir,
-    /// A directory with something in it that only its owner may enter.
+    /// A non-empty directory that only its owner may enter.
     ClosedDir,
     DeepDir,
     LinkToFile,
     LinkToDir,
     LinkToNothing,
     LinkToItself,
-    /// A second name of a file outside.
+    /// A hard link to a file outside.
     HardLink,
     Fifo,
     Socket,
-    /// A device that has no end.
+    /// A device without an end.
     EndlessDevice,
     BlockDevice,
 }
@@ -71,7 +71,7 @@ impl Object {
         Self::BlockDevice,
     ];
 
-    /// Whether it is something that the journal never puts anywhere in its own directories.
+    /// Whether the journal never creates such an object in its own directories.
     pub(crate) fn is_strange(self) -> bool {
         use Object::*;
         matches!(
@@ -87,7 +87,7 @@ impl Object {
         )
     }
 
-    /// Puts it at a path, instead of what is there. Returns inode and owner if it is a set-id file.
+    /// Plants it at a path, replacing what is there. Returns inode and owner if it is a set-id file.
     pub(crate) fn put(self, world: &World, at: &Path, owner: Account) -> Option<(u64, u32)> {
         use Object::*;
         let outside = &world.outside.dir;
@@ -134,7 +134,7 @@ impl Object {
                 fs::write(at.join("f"), "x").unwrap();
             }
             DeepDir => {
-                // By handles: the whole path is longer than a path may be.
+                // Through handles: the whole path is longer than the limit.
                 let script = format!(
                     "import os\nos.mkdir({at:?}); os.chdir({at:?})\nfor i in range(600): os.mkdir('d'); os.chdir('d')"
                 );

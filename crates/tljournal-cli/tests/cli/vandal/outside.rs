@@ -1,14 +1,14 @@
-//! What lies outside of the project, and must stay as it is.
+//! Files outside of the project, which must not change.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// What the private file of root holds.
+/// The content of root's private file.
 const SECRET: &str = "private-to-root-4711";
 
-/// A directory of root's with a private file, a public one, and a directory.
+/// A directory of root with a private file, a public one, and a directory.
 pub(crate) struct Outside {
     pub(crate) dir: PathBuf,
     before: BTreeMap<PathBuf, String>,
@@ -35,7 +35,7 @@ impl Outside {
         }
     }
 
-    /// What has changed, if anything.
+    /// A change, if there is one.
     pub(crate) fn has_changed(&self) -> Option<String> {
         let now = state_of(&self.dir);
         let differs = now
@@ -68,7 +68,7 @@ fn state_of(dir: &Path) -> BTreeMap<PathBuf, String> {
     states
 }
 
-/// Calls `visit` with everything below a directory, which it does not leave through links or mounts.
+/// Calls `visit` with everything below a directory, without leaving it through links or mounts.
 pub(crate) fn walk(dir: &Path, visit: &mut dyn FnMut(&Path, &fs::Metadata)) {
     let Ok(meta) = fs::symlink_metadata(dir) else {
         return;
@@ -83,8 +83,8 @@ pub(crate) fn walk(dir: &Path, visit: &mut dyn FnMut(&Path, &fs::Metadata)) {
     }
 }
 
-/// A file in the project that gives a privilege away, if there is one: a set-id file, other than that of the
-/// vandal, or one that holds what only root may read.
+/// A file in the project that gives a privilege away, if there is one: a set-id file other than the vandal's, or one
+/// with content that only root may read.
 pub(crate) fn given_away(project: &Path, set_id: Option<(u64, u32)>) -> Option<String> {
     let mut found = None;
     walk(project, &mut |path, meta| {
@@ -95,7 +95,7 @@ pub(crate) fn given_away(project: &Path, set_id: Option<(u64, u32)>) -> Option<S
         if meta.mode() & 0o6000 != 0 && own != set_id {
             found = Some(format!("{} has the mode {:o}", path.display(), meta.mode()));
         }
-        // A second name of root's own file is the vandal's work, and stays closed.
+        // A hard link to root's own file is the vandal's work, and stays inaccessible.
         let is_private = meta.uid() == 0 && meta.mode() & 0o077 == 0;
         if !is_private
             && meta.len() < 1 << 24

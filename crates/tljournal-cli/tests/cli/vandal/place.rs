@@ -1,4 +1,4 @@
-//! The places in and around `build/` at which something can be put.
+//! The places in and around `build/` where an object can be planted.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::outside::walk;
 use super::world::World;
 
-/// Names that need not be there, and mean something to the journal when they are.
+/// Names that need not exist, but are meaningful to the journal.
 const NAMES_WITH_A_MEANING: [&str; 10] = [
     "build/.state.db-journal",
     "build/.state/rebuilt.db",
@@ -21,7 +21,7 @@ const NAMES_WITH_A_MEANING: [&str; 10] = [
     "build/.tljournal-01a22c6c-0ddc-74c9-b8da-2b21d0566229-0",
 ];
 
-/// A place, by its path in a project; ids in it stand for the first one that matches.
+/// A place, by its path in a project; ids in it stand for the first match.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place(String);
 
@@ -32,7 +32,7 @@ impl fmt::Display for Place {
 }
 
 impl Place {
-    /// All places of a project: what is there, one of each kind of name, and what could be.
+    /// All places of a project: existing ones, one of each kind of name, and possible ones.
     pub(crate) fn all(world: &World) -> Vec<Self> {
         let project = world.project();
         let mut places = BTreeSet::new();
@@ -59,14 +59,14 @@ impl Place {
         found.unwrap_or_else(|| project.join(&self.0))
     }
 
-    /// Its last name as far as it is the same in every project.
+    /// Its last component, as far as it is the same in every project.
     pub(crate) fn name(&self) -> &str {
         let last = self.0.rsplit('/').next().unwrap();
         last.rsplit("<id>").next().unwrap().trim_start_matches('-')
     }
 }
 
-/// A path with what looks like a UUID replaced.
+/// A path with anything like a UUID replaced.
 fn without_ids(path: &str) -> String {
     const CHARS: usize = 36;
     let looks_like_one =

@@ -1,4 +1,4 @@
-//! A project of an ordinary user with something of everything in it, and the accounts that run commands there.
+//! A project of an ordinary user with files of every kind, and the accounts that run commands there.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -9,11 +9,10 @@ use std::sync::OnceLock;
 
 use super::outside::Outside;
 
-/// How long a command may take, in seconds, before it counts as hanging. None takes a tenth of a second when
-/// the machine is free.
+/// The time limit of a command in seconds. None takes a tenth of a second on an idle machine.
 const SECONDS_MAX: &str = "30";
 
-/// Who acts.
+/// An account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Account {
     /// The owner of the project.
@@ -37,7 +36,7 @@ impl Account {
     }
 }
 
-/// How a command ended.
+/// The end of a command.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
@@ -49,7 +48,7 @@ impl Ended {
     /// What no command may ever do.
     pub(crate) fn has_crashed(&self) -> Option<&'static str> {
         match self.code {
-            // The signal of the limit reaches the shell as this code.
+            // The signal of the time limit appears in the shell as this code.
             Some(137) | None => Some("hangs, or was ended by a signal"),
             Some(101) => Some("panics"),
             _ if self.err.contains("panicked at") => Some("panics"),
@@ -58,7 +57,7 @@ impl Ended {
     }
 }
 
-/// A project, and what lies outside of it.
+/// A project, and the files outside of it.
 pub(crate) struct World {
     dir: tempfile::TempDir,
     pub(crate) outside: Outside,
@@ -116,7 +115,7 @@ impl World {
             .output();
         let output = match output {
             Ok(output) => output,
-            // Its working directory is closed to it, or is none any more.
+            // Its working directory is inaccessible or no longer exists.
             Err(error) => {
                 return Ended {
                     code: Some(6),
@@ -135,7 +134,7 @@ impl World {
 }
 
 impl Drop for World {
-    /// Undoes what keeps a directory from being removed.
+    /// Removes obstacles so that the directory can be deleted.
     fn drop(&mut self) {
         let top = self.dir.path();
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
@@ -153,8 +152,8 @@ impl Drop for World {
 const DESCRIPTION: &str = r#"{"label": "two", "changes": [
     {"put": "build/b", "content": "two"}, {"put": "build/new/c", "content": "three"}]}"#;
 
-/// Makes something of everything: replaced and removed content that is kept, evidence of an edit, logs, a
-/// named lock, trees, a population.
+/// Creates files of every kind: retained content of replacements and removals, a quarantined edit, logs, a named
+/// lock, trees, a population.
 const SETUP: &str = r#"umask 022; "$T" -q init
     for i in 1 2; do echo $i | "$T" -q put build/a; done
     for i in 1 2; do echo $i > src/f; "$T" -q tree install build/t --from src; done
@@ -167,7 +166,7 @@ const SETUP: &str = r#"umask 022; "$T" -q init
     "$T" -q populate build/k --key 1 -- sh -c 'echo 1 > "$TLJOURNAL_STAGE/f"'
 "#;
 
-/// The built command, where every account can start it.
+/// The built command, at a path where every account can start it.
 fn binary() -> &'static Path {
     static BINARY: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
     let (_, path) = BINARY.get_or_init(|| {

@@ -1,4 +1,4 @@
-//! Images that `umoci` and `skopeo` make, so that nothing here agrees with itself only.
+//! Images made by `umoci` and `skopeo`, independent of this project's own code.
 
 use std::fs;
 use std::io::Write;
@@ -7,7 +7,8 @@ use std::process::Command;
 use camino::{Utf8Path, Utf8PathBuf};
 use tljournal::Digest;
 
-/// Whether the tools are there. Without them a test says that it was skipped, unless `TLJOURNAL_INSIST` is set.
+/// Whether the tools are installed. Without them a test reports that it was skipped, unless `TLJOURNAL_INSIST` is
+/// set.
 pub(crate) fn has_tools() -> bool {
     let runs = |tool: &&str| Command::new(tool).arg("--version").output().is_ok();
     let Some(missing) = ["umoci", "skopeo"].into_iter().find(|tool| !runs(tool)) else {
@@ -27,8 +28,7 @@ pub(crate) fn run(tool: &str, args: &[&str]) {
     assert!(ran.status.success(), "{tool} {args:?}: {told}");
 }
 
-/// An image layout with the kit `latest`: packages in three layers, one of which is taken away, and one
-/// replaced.
+/// An image layout with the kit `latest`: packages in three layers, one of which is removed and one replaced.
 pub(crate) fn kit(dir: &Utf8Path, version: &str) -> Utf8PathBuf {
     let layout = dir.join(format!("umoci-{version}"));
     let image = format!("{layout}:latest");
@@ -96,7 +96,7 @@ pub(crate) fn recompressed(layout: &Utf8Path, format: &str) -> Utf8PathBuf {
     copy
 }
 
-/// What the first image of a layout is called in its index.
+/// The digest of the first image in the index of a layout.
 pub(crate) fn digest_in(layout: &Utf8Path) -> Digest {
     let index = fs::read_to_string(layout.join("index.json")).unwrap();
     let index: serde_json::Value = serde_json::from_str(&index).unwrap();
@@ -126,7 +126,7 @@ pub(crate) fn blob(layout: &Utf8Path, digest: Digest) -> Utf8PathBuf {
     layout.join("blobs/sha256").join(digest.hex())
 }
 
-/// Puts other manifests into the index, as whoever writes rubbish does.
+/// Changes the index.
 pub(crate) fn edit_index(layout: &Utf8Path, edit: impl FnOnce(&mut serde_json::Value)) {
     edit_json(&layout.join("index.json"), edit);
 }
@@ -137,7 +137,7 @@ pub(crate) fn edit_json(path: &Utf8Path, edit: impl FnOnce(&mut serde_json::Valu
     fs::write(path, value.to_string()).unwrap();
 }
 
-/// Adds a blob and says how it is called.
+/// Adds a blob and returns its digest.
 pub(crate) fn add_blob(layout: &Utf8Path, content: &[u8]) -> Digest {
     let digest = Digest::of(content);
     fs::write(blob(layout, digest), content).unwrap();

@@ -1,4 +1,4 @@
-//! Kits, as twoliter and its neighbours pull and unpack them.
+//! Kits, pulled and unpacked as twoliter and other programs do.
 
 mod images;
 mod partial;
@@ -13,7 +13,7 @@ use twoliter_state::State;
 const CACHE: &str = "build/external-kits/cache/sha256-1";
 const KIT: &str = "build/external-kits/bottlerocket/core-kit/x86_64";
 
-/// A project, with a directory beside it for images.
+/// A project, with a directory for images next to it.
 fn project() -> (World, State, Utf8PathBuf) {
     let world = World::new();
     let state = State::with(world.open());
@@ -21,7 +21,7 @@ fn project() -> (World, State, Utf8PathBuf) {
     (world, state, outside)
 }
 
-/// An error with everything behind it.
+/// An error with its causes.
 fn told(error: &twoliter_state::Error) -> String {
     tljournal_testkit::explain(error)
 }

@@ -1,4 +1,4 @@
-//! Layouts into which one image of an index was copied: the index still lists the others.
+//! Layouts with one image of a larger index, which still lists the others.
 
 use std::fs;
 
@@ -10,9 +10,9 @@ use super::{project, told};
 
 const KIT: &str = "build/external-kits/partial";
 
-/// An image could not be unpacked because another one was not there, or something was no image at all.
+/// An image could not be unpacked because another one was missing, or because an entry was not an image.
 #[test]
-fn the_image_that_is_there_is_unpacked_whatever_else_the_index_lists() {
+fn an_existing_image_is_unpacked_although_others_are_missing() {
     if !has_tools() {
         return;
     }
@@ -57,7 +57,7 @@ fn the_image_that_is_there_is_unpacked_whatever_else_the_index_lists() {
 }
 
 #[test]
-fn what_docker_save_wrote_once_is_named() {
+fn an_archive_of_docker_save_is_named() {
     let (_world, state, outside) = project();
     let saved = outside.join("saved");
     fs::create_dir(&saved).unwrap();

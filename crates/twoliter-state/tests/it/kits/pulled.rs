@@ -9,10 +9,10 @@ use twoliter_state::{Error, LayoutError, State};
 use super::images::{blob, copy, digest_in, has_tools, kit, layers_in};
 use super::{CACHE, project, told};
 
-/// What somebody does to a layout.
+/// Damages a layout.
 type Spoil = fn(&Utf8Path);
 
-/// Somebody who pulls by copying, and how often that was asked for.
+/// A registry that counts its pulls, which copy a layout.
 #[derive(Clone)]
 struct Registry {
     layout: Utf8PathBuf,
@@ -29,7 +29,7 @@ impl Registry {
         self.pull_and(state, |_| {})
     }
 
-    /// Pulls, and does something to what was pulled before anybody looks.
+    /// Pulls, and damages the result before it is checked.
     fn pull_and(
         &self,
         state: &State,
@@ -70,7 +70,7 @@ fn an_image_is_pulled_once() {
 }
 
 #[test]
-fn what_was_not_pulled_whole_is_named_and_leaves_nothing() {
+fn an_incomplete_pull_is_named_and_leaves_nothing() {
     if !has_tools() {
         return;
     }
@@ -84,13 +84,13 @@ fn what_was_not_pulled_whole_is_named_and_leaves_nothing() {
         ("oci-layout`: it is missing", |dir| {
             fs::remove_file(dir.join("oci-layout")).unwrap()
         }),
-        ("it is missing; the image has to be pulled again", |dir| {
+        ("it is missing; pull the image again", |dir| {
             fs::remove_file(blob(dir, layers_in(dir)[1])).unwrap();
         }),
-        ("bytes, and was to have", |dir| {
+        ("bytes instead of", |dir| {
             fs::write(blob(dir, layers_in(dir)[1]), "short").unwrap();
         }),
-        ("its content is sha256:", |dir| {
+        ("its digest is sha256:", |dir| {
             let path = blob(dir, layers_in(dir)[1]);
             let mut bytes = fs::read(&path).unwrap();
             bytes[20] ^= 1;
@@ -141,9 +141,9 @@ fn another_image_than_the_wanted_one_is_refused() {
     assert!(!world.exists(CACHE));
 }
 
-/// A pull that was killed left a directory, and upstream took that for a whole image ever after.
+/// A killed pull left a directory, which upstream treated as a complete image from then on.
 #[test]
-fn a_poisoned_cache_is_pulled_again_and_a_whole_one_kept() {
+fn a_damaged_cache_is_pulled_again_and_a_complete_one_kept() {
     if !has_tools() {
         return;
     }

@@ -1,4 +1,4 @@
-//! Layouts that nobody would make: each is refused with words, in a bounded time.
+//! Invalid layouts: each is refused with an explanation, in bounded time.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use super::images::{
 };
 use super::{KIT, project, told};
 
-/// Puts an edited copy of the manifest into the layout, and has the index name it.
+/// Adds a changed copy of the manifest to the layout, and points the index to it.
 fn edit_manifest(layout: &Utf8Path, edit: impl FnOnce(&mut serde_json::Value)) {
     let mut manifest = manifest_in(layout);
     edit(&mut manifest);
@@ -23,7 +23,7 @@ fn edit_manifest(layout: &Utf8Path, edit: impl FnOnce(&mut serde_json::Value)) {
     });
 }
 
-/// Wraps the index into another one, so many times.
+/// Wraps the index into another one, this many times.
 fn nest(layout: &Utf8Path, times: usize) {
     for _ in 0..times {
         let inner = fs::read(layout.join("index.json")).unwrap();
@@ -37,7 +37,7 @@ fn nest(layout: &Utf8Path, times: usize) {
 }
 
 #[test]
-fn rubbish_is_refused_by_name() {
+fn an_invalid_layout_is_refused_by_name() {
     if !has_tools() {
         return;
     }
@@ -85,11 +85,11 @@ fn rubbish_is_refused_by_name() {
             }),
         ),
         (
-            "failed to understand `index.json`",
+            "failed to parse `index.json`",
             Box::new(|layout| fs::write(layout.join("index.json"), "{").unwrap()),
         ),
         (
-            "failed to understand",
+            "failed to parse",
             Box::new(|layout| {
                 edit_manifest(layout, |manifest| {
                     manifest["layers"][0]["digest"] = json!("sha256:../../../../etc/passwd");
@@ -97,7 +97,7 @@ fn rubbish_is_refused_by_name() {
             }),
         ),
         (
-            "and may have 4194304",
+            "the limit is 4194304",
             Box::new(|layout| {
                 let long = format!("{{\"x\":\"{}\"}}", "x".repeat(5 << 20));
                 fs::write(layout.join("index.json"), long).unwrap();

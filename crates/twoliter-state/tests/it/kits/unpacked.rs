@@ -15,7 +15,7 @@ fn unpack(state: &State, layout: &Utf8Path) -> Result<Kit, Error> {
     state.unpack_kit(layout, KIT, KitOptions::default())
 }
 
-/// Every file below a directory with its content.
+/// All files below a directory with their content.
 fn files(dir: &Utf8Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut waiting = vec![dir.to_owned()];
@@ -33,7 +33,7 @@ fn files(dir: &Utf8Path) -> BTreeMap<String, String> {
     found
 }
 
-/// What the kit of a version is.
+/// The files of the kit of a version.
 fn wanted(version: &str, digest: Digest) -> BTreeMap<String, String> {
     let files = [
         ("Packages/one.rpm", version),
@@ -51,7 +51,7 @@ fn is_whole(world: &World, version: &str, layout: &Utf8Path) {
 }
 
 #[test]
-fn a_kit_is_what_its_layers_make_with_its_digest_and_is_not_touched_again() {
+fn a_kit_has_the_files_of_its_layers_and_its_digest_and_is_not_touched_again() {
     if !has_tools() {
         return;
     }
@@ -76,7 +76,7 @@ fn a_kit_is_what_its_layers_make_with_its_digest_and_is_not_touched_again() {
         assert!(world.snapshot().matches(&before));
         assert_eq!(world.path(KIT).metadata().unwrap().ctime_nsec(), ctime);
     }
-    // As umoci itself unpacks it.
+    // Compared with the result of umoci.
     let bundle = outside.join("bundle");
     let image = format!("{gzip}:latest");
     super::images::run(
@@ -88,9 +88,9 @@ fn a_kit_is_what_its_layers_make_with_its_digest_and_is_not_touched_again() {
     assert_eq!(theirs, wanted("1", digest_in(&gzip)));
 }
 
-/// Upstream wrote the `digest` file while it still unpacked: a kill left part of a kit that counted as whole.
+/// Upstream wrote the `digest` file while it was still unpacking: a kill left a partial kit that counted as complete.
 #[test]
-fn a_partial_kit_beside_its_digest_is_healed() {
+fn a_partial_kit_with_a_digest_file_is_repaired() {
     if !has_tools() {
         return;
     }
@@ -120,7 +120,7 @@ fn g7_a_reader_keeps_the_kit_that_it_holds() {
 }
 
 #[test]
-fn a_blob_that_is_not_what_its_name_says_is_named_and_the_old_kit_stays() {
+fn a_blob_with_a_wrong_digest_is_named_and_the_old_kit_stays() {
     if !has_tools() {
         return;
     }
@@ -137,7 +137,7 @@ fn a_blob_that_is_not_what_its_name_says_is_named_and_the_old_kit_stays() {
         let error = unpack(&state, &bad).unwrap_err();
         let told = told(&error);
         assert!(
-            told.contains(&layer.hex()) && told.contains("pulled again"),
+            told.contains(&layer.hex()) && told.contains("pull the image again"),
             "{told}"
         );
         is_whole(&world, "1", &good);
@@ -201,7 +201,7 @@ fn of_several_images_the_wanted_one_is_unpacked() {
 }
 
 #[test]
-fn several_kits_are_unpacked_at_once_each_by_one() {
+fn several_kits_are_unpacked_concurrently_each_once() {
     if !has_tools() {
         return;
     }

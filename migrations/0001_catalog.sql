@@ -1,6 +1,6 @@
--- The catalog: what the disk's content is known by, and what happened.
+-- The catalog: the recorded content of the disk, and the history.
 -- Times are texts "seconds.nanoseconds" since 1970; identities are inode and birth time.
--- `root` 0 stands for the home itself, so that what lies in the home is known by one name from any root.
+-- `root` 0 is the home itself, so that entries of the home have one name from any root.
 
 CREATE TABLE home (
     id            INTEGER PRIMARY KEY CHECK (id = 1),
@@ -51,7 +51,7 @@ CREATE TABLE txn (
     commit_no  INTEGER UNIQUE, -- the order of commit points
     reason     TEXT            -- why it was taken back or is stuck
 ) STRICT;
--- A query uses a partial index only if it repeats the condition to the letter.
+-- A query uses a partial index only if it repeats the condition literally.
 CREATE INDEX txn_staging ON txn (id) WHERE state = 'staging';
 CREATE INDEX txn_unfinished ON txn (commit_no) WHERE state IN ('committed', 'aborting', 'stuck');
 
@@ -72,7 +72,7 @@ CREATE TABLE change (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX change_path ON change (root, path, txn);
 
--- What stands at a path since the last applied transaction that changed it.
+-- The state of a path after the last applied transaction that changed it.
 CREATE TABLE entry (
     root       INTEGER NOT NULL,
     path       TEXT    NOT NULL,
@@ -103,7 +103,7 @@ CREATE TABLE manifest (
     encoded  BLOB    NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Which manifest a source had when it looked like this.
+-- The manifest of a source with this observed state.
 CREATE TABLE source (
     fingerprint BLOB PRIMARY KEY,
     manifest    BLOB NOT NULL REFERENCES manifest (digest)

@@ -1,10 +1,10 @@
--- What a run is for, which run it was started by, and where the output of its command went. (A column
+-- The purpose of a run, its parent run, and the log of its command. (A column
 -- called `label` would make queries of older versions, which join runs and transactions, ambiguous.)
 ALTER TABLE run ADD COLUMN purpose TEXT;
 ALTER TABLE run ADD COLUMN parent TEXT; -- the uuid of a run; it may have no row
 ALTER TABLE run ADD COLUMN log TEXT;    -- below the home
 
--- A live run's claim that a file is right. It is worth nothing any more once its run has ended.
+-- A live run's claim that a file is valid. The claim ends with its run.
 CREATE TABLE voucher (
     run        TEXT    NOT NULL, -- the uuid of a run; it may have no row
     root       INTEGER NOT NULL,

@@ -1,4 +1,4 @@
--- What is still kept of a transaction, when it did what, and what it undoes.
+-- The retained content of a transaction, its times, and the transaction that it undoes.
 ALTER TABLE txn ADD COLUMN kept INTEGER;      -- bytes that lie in `txn/<id>/` still: what it replaced, or what a dead run had staged
 ALTER TABLE txn ADD COLUMN undoes INTEGER;    -- the number of the transaction that it takes back
 ALTER TABLE txn ADD COLUMN staged_at TEXT;    -- when all was staged and synced, and the commit lock was asked for
@@ -13,11 +13,11 @@ ALTER TABLE run ADD COLUMN error TEXT;     -- what it reported when it failed
 
 ALTER TABLE home ADD COLUMN rebuilt_at TEXT; -- when the rows were made from what was on disk
 
--- What is deleted must not be looked for by reading everything.
+-- The cleanup deletes rows without full scans.
 CREATE INDEX entry_txn ON entry (txn);
 CREATE INDEX event_run ON event (run) WHERE run IS NOT NULL;
 
--- What people ask for when something went wrong is rare, and has to be found at once.
+-- Queries for failures match few rows and must be fast.
 CREATE INDEX txn_aborted ON txn (id) WHERE state = 'aborted';
 CREATE INDEX run_failed ON run (id) WHERE outcome NOT IN ('ok', 'exited 0');
 CREATE INDEX run_parent ON run (parent) WHERE parent IS NOT NULL;

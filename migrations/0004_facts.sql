@@ -1,2 +1,2 @@
--- Whose the entries were when they were put in place, and a mark of their attributes: runs of equal ones.
+-- The owner of the entries at their installation, and a digest of their attributes, run-length encoded.
 ALTER TABLE entry ADD COLUMN facts BLOB;

@@ -1,4 +1,4 @@
--- What is over and could not be cleared away, so that each user tries it once in each boot.
+-- Leftovers that could not be deleted. Each user retries once per boot.
 CREATE TABLE leftover (
     path   TEXT    NOT NULL, -- below `.state`: of a transaction's directory, a log, or something set aside
     uid    INTEGER NOT NULL, -- who tried

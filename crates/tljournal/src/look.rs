@@ -1,5 +1,4 @@
-//! A journal as it is read, by whoever works with it or only looks: what the database says, and the directories
-//! that it speaks of.
+//! Read access to a journal, through an open engine or an inspection: the catalog and the directories it refers to.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -12,7 +11,7 @@ use crate::home::{DATABASE, Map, WAL, named_below};
 use crate::lock::Runs;
 use crate::model::{Anchor, Identity, KeyMaterial, Place, RelPath, RunId, Timestamp};
 
-/// A journal that is read.
+/// A journal to be read.
 pub(crate) struct Look<'a> {
     pub(crate) asked: Asked<'a>,
     pub(crate) map: &'a Map,
@@ -20,28 +19,28 @@ pub(crate) struct Look<'a> {
     pub(crate) home: &'a Dir,
     /// The journal's own directory; `None` for a database alone.
     pub(crate) state: Option<Dir>,
-    /// Tells who lives, where somebody can.
+    /// Tells which runs are alive, where that can be determined.
     pub(crate) runs: Option<&'a Runs>,
-    /// Whether the database belongs to this directory. Elsewhere inodes mean nothing, and nobody works.
+    /// Whether the database belongs to this directory. In a copy inodes have no meaning, and no process works.
     pub(crate) at_home: bool,
-    /// What the database was when it was read, if what others write since does not show.
+    /// The state of the database when it was read, if later writes by other processes are not visible.
     pub(crate) seen: Option<&'a Seen>,
-    /// What is never kept.
+    /// Paths whose content is never retained.
     pub(crate) key_material: &'a KeyMaterial,
     /// How long to wait for a lock.
     pub(crate) lock_wait: Option<Duration>,
 }
 
-/// Who is asked what the database says.
+/// The source of catalog data.
 pub(crate) enum Asked<'a> {
-    /// A journal that is open for work.
+    /// A journal that is open for writing.
     Engine(&'a Engine),
     /// A catalog that is only read.
     Catalog(&'a Mutex<Catalog>),
 }
 
 impl<'a> Look<'a> {
-    /// A look by somebody who works.
+    /// Read access of an open engine.
     pub(crate) fn of(engine: &'a Engine) -> Self {
         let home = &engine.home;
         Self {
@@ -58,7 +57,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// Asks the catalog.
+    /// Queries the catalog.
     pub(crate) fn ask<T>(
         &self,
         question: impl FnOnce(&Catalog) -> Result<T, CatalogError>,
@@ -71,7 +70,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// The place that a path of the caller leads to.
+    /// The place of a path of the caller.
     pub(crate) fn place(&self, path: &RelPath) -> Result<Place, Error> {
         match self.asked {
             Asked::Engine(engine) => engine.home.place(path),
@@ -84,7 +83,7 @@ impl<'a> Look<'a> {
         self.place(&named_below(self.root, path)?)
     }
 
-    /// The path that people know a place by.
+    /// The path by which users know a place.
     pub(crate) fn shown(&self, place: &Place) -> String {
         self.map.shown(place)
     }
@@ -97,7 +96,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// The directory that a place lies in, if the way there leads through directories only.
+    /// The parent directory of a place, if all components of the path are directories.
     pub(crate) fn parent(&self, place: &Place) -> Result<Option<Dir>, DiskError> {
         let anchor = self.anchor(place.anchor);
         match place.path.parent() {
@@ -106,7 +105,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// Whether somebody has written the database since it was read, without that being seen here.
+    /// Whether the database was written since it was read, and the change is not visible here.
     pub(crate) fn is_outdated(&self) -> Result<bool, DiskError> {
         match self.seen {
             None => Ok(false),
@@ -114,7 +113,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// The directory that places with this anchor begin at.
+    /// The directory that places with this anchor are relative to.
     pub(crate) fn anchor(&self, anchor: Anchor) -> &'a Dir {
         match anchor {
             Anchor::Home => self.home,
@@ -122,18 +121,18 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// Whether a run lives. Of a copy nobody does.
+    /// Whether a run is alive; in a copy none is.
     pub(crate) fn is_alive(&self, run: RunId) -> Result<bool, DiskError> {
         self.runs.map_or(Ok(false), |runs| runs.is_alive(run))
     }
 
-    /// What is recorded at a place.
+    /// The catalog's entry of a place.
     pub(crate) fn entry(&self, place: &Place) -> Result<Option<EntryRow>, Error> {
         self.ask(|catalog| catalog.entry(place))
     }
 }
 
-/// The database and its log, by what moves when they are written.
+/// The properties of the database and its log that change with each write.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Seen([Option<(Identity, u64, Timestamp)>; 2]);
 

@@ -143,8 +143,8 @@ fn announce_renames(engine: &Engine, change: &Change, error: &DiskError) -> Resu
     if home.is_some_and(|home| !home.features.exchange) {
         return Ok(());
     }
-    let detail = "its filesystem cannot exchange two entries: the path was missing for an instant, for \
-                  whoever does not take the shared lock";
+    let detail = "its filesystem cannot exchange two entries: the path was missing for an instant for \
+                  readers without the shared lock";
     tracing::warn!(path, "{detail}");
     engine.record(Sync::Normal, |catalog| {
         catalog.put_event((None, None), &EventKind::WeakerPromise, Some(&path), detail)

@@ -202,14 +202,14 @@ fn discard_one(
     // A tree with edits is quarantined without the keys in it. An unedited tree stays complete until it is deleted:
     // with a part missing it would look edited after an interruption.
     // Only what was weighed to its end is known to hold no keys.
-    let goes_aside = is_drift
+    let is_set_aside = is_drift
         && (matches!(weight, Weight::Bytes(_))
             || kept::remove_keys(
                 &engine.key_material,
                 &engine.home.shown(&change.place),
                 (dir, name, &stat),
             )?);
-    if goes_aside {
+    if is_set_aside {
         match whole.filter(|_| change.spot == Spot::Home) {
             Some(whole) => keep_part_aside(engine, id, (change, whole), (dir, name))?,
             None => keep_aside(engine, id, change, (dir, name))?,

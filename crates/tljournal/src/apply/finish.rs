@@ -60,7 +60,7 @@ impl Committed<'_> {
             Ok(Outcome::Done) => {}
             Ok(Outcome::Unreachable(place)) => return Err(self.unreachable(engine, &place)),
             Ok(Outcome::Blocked(place)) => {
-                let reason = format!("somebody changed `{}`", engine.home.shown(&place));
+                let reason = format!("another program changed `{}`", engine.home.shown(&place));
                 self.begin_abort(engine, &reason)?;
                 self.take_back(engine)?;
                 return Ok(Ending::TakenBack(place));

@@ -1,4 +1,4 @@
-//! The runs around this process that live, and what they hold.
+//! The live ancestor runs of this process, and the locks that they hold.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -11,7 +11,7 @@ use crate::lock::{self, Mode};
 use crate::model::RunId;
 
 impl Engine {
-    /// The runs around this process that live, in this home; the outermost first.
+    /// The live ancestor runs of this process in this home, the outermost first.
     pub(super) fn ancestors(&self) -> Result<Vec<&Ancestor>, Error> {
         let mut living = Vec::new();
         for ancestor in &self.lineage.0 {
@@ -22,19 +22,20 @@ impl Engine {
         Ok(living)
     }
 
-    /// The run that this one was started by.
+    /// The run that started this one.
     pub(crate) fn parent(&self) -> Result<Option<RunId>, Error> {
         Ok(self.ancestors()?.last().map(|ancestor| ancestor.run))
     }
 
-    /// Whether this process was started, by whatever way, by a run.
+    /// Whether this process was started, directly or indirectly, by a run.
     pub(crate) fn is_started_by(&self, run: RunId) -> Result<bool, Error> {
         Ok(self.ancestors()?.iter().any(|ancestor| ancestor.run == run))
     }
 
-    /// Whether an ancestor holds something so that this handle need not ask for it, or never can.
+    /// Whether an ancestor holds something, so that this handle need not acquire it, or can never acquire it.
     pub(crate) fn loan(&self, thing: &Thing, mode: Mode) -> Result<Loan, Error> {
-        // A run of another home does not live here, but what this process inherited is proof enough.
+        // A run of another home is not in the list of live runs here; the inherited descriptor proves that it holds
+        // the lock.
         let lenders = match thing {
             Thing::File(file) if ambient::inherits_lock(file.ino) => {
                 self.lineage.0.iter().collect()
@@ -44,7 +45,7 @@ impl Engine {
         Ok(lineage::loan(lenders.into_iter(), thing, mode))
     }
 
-    /// The run around this process that holds something, if one does.
+    /// An ancestor run that holds something.
     pub(crate) fn held_above(&self, thing: &Thing) -> Result<Option<RunId>, Error> {
         let ancestors = self.ancestors()?;
         let mut holding = ancestors
@@ -53,7 +54,7 @@ impl Engine {
         Ok(holding.next().map(|ancestor| ancestor.run))
     }
 
-    /// Whether this handle, or a run around it, holds a lock that somebody may wait for.
+    /// Whether this handle or an ancestor run holds a lock that other processes may wait for.
     pub(crate) fn keeps_others_waiting(&self) -> Result<bool, Error> {
         if self.held.load(Ordering::Acquire) > 0 {
             return Ok(true);
@@ -63,7 +64,7 @@ impl Engine {
         Ok(held.any(|held| !matches!(held.thing, Thing::Tree(_))))
     }
 
-    /// Whether this process, or a run around it, holds anything that somebody may wait for.
+    /// Whether this process or an ancestor run holds anything that other processes may wait for.
     pub(crate) fn holds_anything(&self) -> Result<bool, Error> {
         let held = self.held.load(Ordering::Acquire) > 0
             || crate::pin::holds_any()
@@ -72,7 +73,7 @@ impl Engine {
         Ok(held || self.ancestors()?.iter().any(above))
     }
 
-    /// The runs that this process belongs to: its own, and those around it that live.
+    /// The runs of this process: its own and its live ancestors.
     pub(crate) fn belongs_to(&self) -> Result<BTreeSet<RunId>, Error> {
         let around = self.ancestors()?.into_iter().map(|ancestor| ancestor.run);
         let mut runs: BTreeSet<_> = around.collect();

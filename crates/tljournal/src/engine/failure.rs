@@ -37,7 +37,7 @@ impl Engine {
         }
     }
 
-    /// Records what went wrong in the run of this handle, which ends as failed; returns its row.
+    /// Records an error of this handle's run, which ends as failed; returns its row.
     pub(crate) fn note_failure(&self, error: &str) -> Result<i64, Error> {
         let latest = self.live_run().latest_row();
         let row = match latest {

@@ -1,4 +1,4 @@
-//! What this handle holds that others may wait for, for whoever looks into it later.
+//! Records what this handle holds and other processes may wait for, for diagnosis.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,8 +7,8 @@ use crate::ambient;
 use crate::catalog::{Catalog, CatalogError, Sync};
 use crate::model::{EventKind, Timestamp};
 
-/// Everything that a handle holds. It is recorded together with whatever its run records next, so that a run
-/// that changes nothing writes nothing.
+/// Everything that a handle holds. It is recorded together with the next record of the run, so that a run without
+/// changes writes nothing.
 #[derive(Debug, Default)]
 pub(super) struct Holds {
     held: Mutex<Vec<Hold>>,
@@ -20,7 +20,7 @@ struct Hold {
     what: String,
     how: String,
     since: Timestamp,
-    /// The run that it is recorded for.
+    /// The run for which it is recorded.
     run: Option<i64>,
 }
 
@@ -61,7 +61,7 @@ impl Drop for NotedHold {
         };
         drop(held);
         let run = self.engine.live_run().row;
-        // Of a run that is over it is known that it holds nothing.
+        // An ended run holds nothing, so nothing is recorded.
         if hold.run.is_none() || hold.run != run {
             return;
         }
@@ -74,13 +74,13 @@ impl Drop for NotedHold {
             )
         });
         if let Err(error) = noted {
-            tracing::debug!(what = hold.what, %error, "that it is given back is not recorded");
+            tracing::debug!(what = hold.what, %error, "the release of a lock is not recorded");
         }
     }
 }
 
 impl Holds {
-    /// What is not recorded yet.
+    /// The holds that are not recorded yet.
     pub(super) fn pending(&self) -> Pending {
         let held = self.all();
         Pending(
@@ -108,7 +108,7 @@ impl Holds {
     }
 }
 
-/// What is to be recorded with the next write.
+/// The holds to be recorded with the next write.
 pub(super) struct Pending(Vec<Hold>);
 
 impl Pending {

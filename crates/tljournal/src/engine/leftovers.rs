@@ -1,4 +1,4 @@
-//! What could not be cleared away: from the database when the journal is opened, and back into it.
+//! Leftovers that could not be deleted: loaded from the database on opening, and written back.
 
 use super::Engine;
 use crate::ambient;
@@ -19,13 +19,13 @@ impl Engine {
         self.home.leftovers.know(known);
     }
 
-    /// Has everything be tried again that could not be cleared away.
+    /// Makes all leftovers eligible for another try.
     pub(crate) fn try_leftovers_again(&self) {
         self.home.leftovers.try_again();
     }
 
-    /// Records what could not be cleared away since this was called last, and what is gone. Nothing depends on it:
-    /// what is not recorded is tried again.
+    /// Records new and deleted leftovers since the last call. A failure is harmless: an unrecorded leftover is tried
+    /// again.
     pub(crate) fn record_leftovers(&self) {
         for path in self.home.leftovers.recorded() {
             if !self.is_left(&path) {
@@ -37,11 +37,11 @@ impl Engine {
             return;
         }
         if let Err(error) = self.write_leftovers(&changes) {
-            tracing::warn!(%error, "what could not be cleared away is not recorded");
+            tracing::warn!(%error, "leftovers are not recorded");
         }
     }
 
-    /// Whether something is there, as far as that can be told.
+    /// Whether something is there; true if unknown.
     fn is_left(&self, path: &str) -> bool {
         let Ok(path) = RelPath::new(path) else {
             return false;
@@ -86,7 +86,7 @@ impl Engine {
     }
 }
 
-/// The transaction whose directory this is.
+/// The transaction that this directory belongs to.
 fn id_of(path: &str) -> Option<TxnId> {
     path.strip_prefix(TXN)?.strip_prefix('/')?.parse().ok()
 }

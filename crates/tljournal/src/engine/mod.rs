@@ -1,5 +1,5 @@
-//! One opened journal: its directories, its database, its locks and its run, and the two things that
-//! every room above needs of them together: to record something, and to look something up.
+//! An open journal: its directories, database, locks and run. Other modules use it to record changes and to query the
+//! catalog.
 
 mod around;
 mod failure;
@@ -32,20 +32,20 @@ use crate::lineage::{Lineage, Thing};
 use crate::lock::{self, DbLock, GivesUp, Held, Mode, Runs};
 use crate::model::{Digest, KeyMaterial, Manifest, Retention, RunId};
 
-/// A journal that is open for work.
+/// A journal that is open for writing.
 #[derive(Debug)]
 pub(crate) struct Engine {
     pub(crate) home: Home,
     pub(crate) runs: Runs,
-    /// Which inodes `.state.db` and its companions are.
+    /// The inodes of `.state.db` and its companions.
     pub(crate) files: DatabaseFiles,
-    /// How long to wait for the commit lock.
+    /// The limit of waits for the commit lock.
     pub(crate) lock_wait: Option<Duration>,
-    /// Ends every wait before that.
+    /// Ends every wait early.
     pub(crate) gives_up: GivesUp,
-    /// How much is kept of what is not needed any more.
+    /// The limits of retained content, history and logs.
     pub(crate) retention: Retention,
-    /// What is never kept.
+    /// Paths whose content is never retained.
     pub(crate) key_material: KeyMaterial,
     store: Arc<Mutex<Store>>,
     maker: Maker,
@@ -54,19 +54,18 @@ pub(crate) struct Engine {
     /// Locks held by this handle that others may wait for.
     pub(crate) held: AtomicUsize,
     failed: AtomicBool,
-    /// Whether the last turn at the database did not come in time.
+    /// Whether the last wait for a turn at the database ended without one.
     gave_up: AtomicBool,
     own_writes: AtomicU64,
     /// Whether this run recorded anything that had to be durable.
     has_committed: AtomicBool,
-    /// How many bytes came to be kept since it was looked how much that is altogether.
+    /// The bytes retained since the total was last computed.
     pub(crate) kept_lately: AtomicU64,
-    /// The runs around this process.
+    /// The ancestor runs of this process.
     pub(crate) lineage: Lineage,
 }
 
-/// Where the catalog stood. Two equal and quiet ones have seen nothing committed, and nothing being
-/// applied, between them.
+/// A state of the catalog. If two equal and quiet ones are observed, nothing was committed or applied in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Moment {
     data_version: i64,
@@ -74,7 +73,7 @@ pub(crate) struct Moment {
     pub(crate) quiet: bool,
 }
 
-/// The database and the lock that every write of it queues on.
+/// The database, and the lock that all its writers queue for.
 #[derive(Debug)]
 pub(crate) struct Store {
     pub(crate) catalog: Catalog,
@@ -83,7 +82,7 @@ pub(crate) struct Store {
     pub(crate) files: DatabaseFiles,
 }
 
-/// How often an id is drawn anew when its byte is taken.
+/// The attempts to draw a run id whose byte is free.
 const RUN_ID_TRIES: u32 = 8;
 
 impl Engine {
@@ -116,8 +115,8 @@ impl Engine {
         }
     }
 
-    /// Looks something up for whoever only reads: a row that cannot be read is theirs to tell of, or to do
-    /// without, and condemns no database. Pages that cannot be read do.
+    /// Queries the catalog for a caller that only reads: an unreadable row is an error for the caller, and does not
+    /// mark the database as damaged. Unreadable pages do.
     pub(crate) fn read<T>(
         &self,
         act: impl FnOnce(&Catalog) -> Result<T, CatalogError>,
@@ -132,8 +131,8 @@ impl Engine {
             })
     }
 
-    /// The manifest with this digest. One that is damaged is as good as none: whoever installs the tree again
-    /// writes it again.
+    /// The manifest with this digest. A damaged one counts as missing: the next installation of its tree writes it
+    /// again.
     pub(crate) fn known_manifest(&self, digest: &Digest) -> Result<Option<Manifest>, Error> {
         match self.read(|catalog| catalog.manifest(digest)) {
             Err(error) if error.is_unreadable_row() => {
@@ -144,7 +143,7 @@ impl Engine {
         }
     }
 
-    /// Looks something up that work depends on: a database that is damaged is not worked with any more.
+    /// Queries the catalog for a caller that writes: an unreadable row marks the database as damaged.
     pub(crate) fn look<T>(
         &self,
         act: impl FnOnce(&Catalog) -> Result<T, CatalogError>,
@@ -154,8 +153,8 @@ impl Engine {
         looked.map_err(|error| self.note(error))
     }
 
-    /// Records something as one SQLite transaction, queued behind everybody else's. When space has run
-    /// out, the reserve is given up and it is tried once more.
+    /// Runs a SQLite transaction, queued with all other writers. If the disk is full, the reserve is deleted and the
+    /// transaction is repeated once.
     pub(crate) fn record<T>(
         &self,
         sync: Sync,
@@ -165,7 +164,7 @@ impl Engine {
         let mut store = self.store();
         let Store { catalog, lock, .. } = &mut *store;
         let _turn = self.db_turn(lock)?;
-        // Whoever writes by an index that others do not share any more, overwrites what they wrote.
+        // A writer whose index is not shared with the other processes would overwrite their writes.
         self.home.check_files(self.files)?;
         let mut write = || {
             let write = || catalog.write(sync, &act).map_err(|error| self.note(error));
@@ -210,8 +209,8 @@ impl Engine {
         })
     }
 
-    /// Takes the lock under which changes are checked and applied, and readers see one moment; for a
-    /// transaction, if one is to be committed.
+    /// Takes the commit lock: exclusive, to check and apply changes; shared, to read a consistent state. `txn` is the
+    /// transaction to be committed.
     pub(crate) fn commit_lock(
         &self,
         mode: Mode,
@@ -233,7 +232,7 @@ impl Engine {
         Ok(held)
     }
 
-    /// The id of this handle's run, alive from now on.
+    /// The id of this handle's run, which is alive from now on.
     pub(crate) fn run_id(&self) -> Result<RunId, Error> {
         let mut run = self.live_run();
         if let Some((id, _)) = &run.entered {
@@ -249,20 +248,19 @@ impl Engine {
         Err(DiskError::new("find a free byte in", "lock/runs", rustix::io::Errno::AGAIN).into())
     }
 
-    /// Ends the life of this handle's run; its end is recorded by [`Engine::finish_run`]. What is done with
-    /// the handle from now on is another run.
+    /// Ends this handle's run; [`Engine::finish_run`] records the end. Further use of the handle is a new run.
     pub(crate) fn leave_run(&self) {
         self.live_run().leave();
     }
 
-    /// What keeps this handle's run alive, if it has begun, for whoever is to inherit it.
+    /// Passes the file whose lock keeps this handle's run alive, to be inherited by a child.
     pub(crate) fn with_run_file<T>(&self, act: impl FnOnce(Option<BorrowedFd<'_>>) -> T) -> T {
         let run = self.live_run();
         act(run.entered.as_ref().map(|(_, byte)| byte.file().as_fd()))
     }
 
-    /// Records something together with the row of this handle's run, which is made if it is the first, and
-    /// with what the run holds, if that is not recorded yet.
+    /// Records something together with the row of this handle's run, which is created if it is missing, and with the
+    /// unrecorded holds of the run.
     pub(crate) fn record_in_run<T>(
         &self,
         sync: Sync,
@@ -292,7 +290,7 @@ impl Engine {
         Ok(done)
     }
 
-    /// Records what the run holds, as far as that has not been done.
+    /// Records the holds of the run that are not recorded yet.
     pub(crate) fn note_holds(&self) -> Result<(), Error> {
         match self.holds.pending().is_empty() {
             true => Ok(()),
@@ -300,7 +298,7 @@ impl Engine {
         }
     }
 
-    /// Makes sure that the root has a row, once.
+    /// Creates the row of the root if it is missing.
     fn ensure_root(&self) -> Result<(), Error> {
         if self.look(|catalog| catalog.own_root())? != 0 {
             return Ok(());
@@ -309,8 +307,8 @@ impl Engine {
         self.record(Sync::Normal, |catalog| catalog.ensure_root(root, path))
     }
 
-    /// Ends the run, if it changed anything: records how, and if it committed moves the log into the database,
-    /// should nobody be in the way.
+    /// Ends the run, if it changed anything: records its outcome, and if it committed, checkpoints the write-ahead
+    /// log unless it is in use.
     pub(crate) fn finish_run(&self, outcome: &str) -> Result<(), Error> {
         self.check_process()?;
         let rows = self.live_run().take_rows(outcome);
@@ -318,14 +316,14 @@ impl Engine {
             return Ok(());
         }
         if let Err(error) = crate::recovery::sweep(self).and_then(|()| kept::thin(self)) {
-            tracing::warn!(%error, "what is left over remains until recovery");
+            tracing::warn!(%error, "leftovers remain until recovery");
         }
         self.record(Sync::Normal, |catalog| {
             rows.iter()
                 .try_for_each(|(row, outcome)| catalog.end_run(*row, outcome))
         })?;
-        // It costs four syncs: a run that made nothing durable, and has no failure to tell, leaves its few
-        // rows to the next one.
+        // A checkpoint costs four syncs. A run without durable changes and without a failure leaves its few rows in
+        // the log.
         let failed = rows.iter().any(|(_, outcome)| outcome != "ok");
         if self.has_committed.load(Ordering::Acquire) || failed {
             self.checkpoint()?;
@@ -334,8 +332,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Moves the log into the database if nobody is in the way. Queued like a write, so that whoever
-    /// copies the database sees it before or after.
+    /// Checkpoints the write-ahead log unless it is in use. Queued like a write, so that a process that copies the
+    /// database sees the state before or after.
     fn checkpoint(&self) -> Result<(), Error> {
         let mut store = self.store();
         let Store { catalog, lock, .. } = &mut *store;
@@ -348,8 +346,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Says what an error comes from if the directory that this was opened for, or its database, is not
-    /// there any more.
+    /// Replaces an error by its cause if the directory of this handle, or its database, was removed or replaced.
     pub(crate) fn explain(&self, error: Error) -> Error {
         let in_place = || {
             self.home.check_in_place()?;
@@ -366,13 +363,12 @@ impl Engine {
         }
     }
 
-    /// Refuses every further use of this handle but reading: its database is in a state that only opening
-    /// it again can tell.
+    /// Refuses further writes by this handle: the state of its database is unknown until it is opened again.
     pub(crate) fn fail(&self) {
         self.failed.store(true, Ordering::Release);
     }
 
-    /// Refuses a handle whose database failed, or of another process.
+    /// Refuses a handle whose database failed, or that was inherited by a fork.
     pub(crate) fn check_usable(&self) -> Result<(), Error> {
         self.check_process()?;
         match self.failed.load(Ordering::Acquire) {
@@ -381,19 +377,19 @@ impl Engine {
         }
     }
 
-    /// Notes that the database is damaged, where it is, so that the next opening sets it aside.
+    /// Leaves a mark that the database is damaged, so that the next open for writing sets it aside.
     fn note(&self, error: CatalogError) -> Error {
         let is_damage = matches!(error, CatalogError::Corrupt(_) | CatalogError::Row(_));
         if is_damage && !self.failed.swap(true, Ordering::AcqRel) {
             tracing::error!(%error, "the catalog is damaged");
             if let Err(error) = self.home.mark_damaged(self.files.database) {
-                tracing::error!(%error, "cannot leave a note about it");
+                tracing::error!(%error, "the damage cannot be marked");
             }
         }
         error.into()
     }
 
-    /// Whether this thread shares the commit lock already, and would wait for itself to get it again.
+    /// Whether this thread shares the commit lock already, so that taking it again would deadlock.
     pub(crate) fn is_reading(&self) -> bool {
         self.own_mode(&Thing::Moment).is_some()
     }
@@ -410,11 +406,11 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         if self.check_process().is_err() {
-            // To close the connection is to use it.
+            // Closing the connection would use it.
             std::mem::forget(self.store.clone());
             return;
         }
-        // Whoever drops it on the way out of a panic has not done what it was opened for.
+        // A handle that is dropped by a panic has not completed its work.
         let outcome = match std::thread::panicking() {
             true => "panicked",
             false => "ok",

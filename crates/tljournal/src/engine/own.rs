@@ -1,5 +1,5 @@
-//! What the threads of this process hold, by whichever handle: nobody may wait for what only its own thread can
-//! give back, and a ring of waits is found by what each of them holds.
+//! The locks that the threads of this process hold, by any handle: used to refuse a wait of a thread for itself, and
+//! to detect deadlocks.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
@@ -41,7 +41,7 @@ impl Engine {
         OwnHold(number, Maker::here())
     }
 
-    /// How this thread holds something itself, if it does.
+    /// The mode in which this thread holds something.
     pub(crate) fn own_mode(&self, thing: &Thing) -> Option<Mode> {
         let own = self.own_holds().into_iter();
         let modes = own.filter(|held| held.thing == *thing);
@@ -50,12 +50,12 @@ impl Engine {
             .max_by_key(|mode| *mode == Mode::Exclusive)
     }
 
-    /// What this thread holds of this home, and of what belongs to none.
+    /// What this thread holds of this home, and lock files, which belong to no home.
     pub(super) fn own_holds(&self) -> Vec<Holding> {
         let (home, thread) = (self.home_key(), thread::current().id());
         let of_home = |own: &&Own| own.home == home || matches!(own.held.thing, Thing::File(_));
         let all = all();
-        // A fork has the number of its thread from its parent too.
+        // After a fork the child has the same thread number.
         let own = all
             .iter()
             .filter(|own| own.thread == thread && own.maker.is_here());
@@ -68,7 +68,7 @@ impl Engine {
 }
 
 impl OwnHold {
-    /// Notes that this thread uses it: it was moved here.
+    /// Notes that this thread uses it now, after it was moved here.
     pub(crate) fn is_used(&self) {
         if let Some(own) = all().iter_mut().find(|own| own.number == self.0) {
             own.thread = thread::current().id();
@@ -78,7 +78,7 @@ impl OwnHold {
 
 impl Drop for OwnHold {
     fn drop(&mut self) {
-        // Another thread of the parent may have been at the list when this process was forked.
+        // Another thread of the parent may have held the mutex at the time of the fork.
         if self.1.is_here() {
             all().retain(|own| own.number != self.0);
         }

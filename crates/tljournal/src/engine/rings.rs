@@ -1,12 +1,12 @@
-//! Waits that could close a ring: each waits for what the next one holds.
+//! Deadlock detection.
 //!
-//! A wait that takes longer than an instant is listed in `lock/waits`, with what is wanted and everything that the
-//! thread that waits, and the runs around it, hold. Whoever holds nothing keeps nobody waiting, and is not listed.
-//! The list is changed under a lock of its own, so that of all waits of a ring the one that is listed last sees the
-//! ring, and gives up; the others go on. Nothing is refused that would come to an end.
+//! A wait that takes longer than an instant is listed in `lock/waits`, with the wanted lock and everything that the
+//! waiting thread and its ancestor runs hold. A thread that holds nothing blocks no other one, and is not listed. The
+//! list is changed under its own lock, so exactly one wait of a deadlock, the last one listed, detects it and gives
+//! up; the others continue. A wait that would end is never refused.
 //!
-//! Lines of runs that are not alive count for nothing. Runs of another home have a list of their own: a ring of
-//! lock files through two homes is not seen.
+//! Lines of runs that are not alive are ignored. Each home has its own list: a deadlock of lock files through two
+//! homes is not detected.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -20,21 +20,21 @@ use crate::lineage::{Ancestor, Holding, Lineage, Thing};
 use crate::lock::{self, Awaited, LockError, Mode, Wait};
 use crate::model::RunId;
 
-/// The list, a file of `lock`.
+/// The list, a file in `lock`.
 const FILE: &str = "waits";
 
-/// How much of it is read.
+/// The maximum that is read of it.
 const LIST_BYTES_MAX: u64 = 16 << 20;
 
 /// One line of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Line {
-    /// Tells it from the other waits of its run.
+    /// Distinguishes it from the other waits of its run.
     number: u64,
-    /// Who waits, for people.
+    /// The waiting process, for messages.
     pid: u32,
     wanted: Thing,
-    /// Who waits, and the runs around it, with what they hold; the one that waits is the last.
+    /// The waiting run and its ancestors, with what they hold; the waiting run is the last.
     family: Lineage,
 }
 
@@ -61,19 +61,20 @@ impl Line {
         format!("{}\t{}\t{wanted}\t{}\n", self.number, self.pid, self.family)
     }
 
-    /// The run that waits.
+    /// The waiting run.
     fn run(&self) -> Option<RunId> {
         self.family.0.last().map(|last| last.run)
     }
 
-    /// Whether it keeps whoever wants this waiting.
+    /// Whether it blocks a wait for this.
     fn holds(&self, thing: &Thing) -> bool {
         let mut family = self.family.0.iter();
         family.any(|ancestor| ancestor.mode_of(thing).is_some())
     }
 }
 
-/// Who a wait would wait for in a ring, and the last of that, who waits for what this one holds.
+/// The holder that a wait would block on, if that closes a ring, and the last wait of the ring, which is blocked by
+/// this one.
 fn ring<'a>(lines: &'a [Line], own: &Line) -> Option<(&'a Line, &'a Line)> {
     let first = lines.iter().filter(|line| line.holds(&own.wanted));
     for first in first {
@@ -101,15 +102,15 @@ struct Listed<'a> {
 enum State {
     Unlisted,
     Listed,
-    /// Nothing is held here, or it cannot be listed.
+    /// Nothing is held here, or the wait cannot be listed.
     Alone,
-    /// It would close a ring.
+    /// The wait would close a ring.
     Ring(ConflictKind),
 }
 
 impl Engine {
-    /// Waits, in `wait`, for something that others may hold while they wait for what is held here. A ring of such
-    /// waits is a conflict, and for one of them only.
+    /// Waits, in `wait`, for something whose holder may itself wait for what is held here. A ring of such waits is a
+    /// conflict for exactly one of them.
     pub(crate) fn waiting<T>(
         &self,
         wanted: &Thing,
@@ -134,7 +135,7 @@ impl Engine {
         });
         match (got, listed.state.replace(State::Alone)) {
             (Err(Error::Lock(_)), State::Ring(kind)) => {
-                // What others share can be shared without a place in line, in which this one would wait for them.
+                // A shared lock may be available without queuing, where this wait would be behind the others.
                 let at_once = Wait {
                     limit: Some(Duration::ZERO),
                     ..Wait::default()
@@ -148,10 +149,10 @@ impl Engine {
         }
     }
 
-    /// The runs around this process that live, and this one, with what they and this thread hold.
+    /// The live ancestors of this run and the run itself, with what they and this thread hold.
     fn family(&self) -> Result<Lineage, Error> {
         let mut family: Vec<_> = self.ancestors()?.into_iter().cloned().collect();
-        // What was inherited is held, whichever home its run belongs to.
+        // An inherited lock is held, regardless of the home of its run.
         let own: BTreeSet<_> = family.iter().map(|ancestor| ancestor.run).collect();
         let others = self
             .lineage
@@ -198,7 +199,7 @@ impl Engine {
     }
 }
 
-/// A process that waits, as far as it is visible from here.
+/// A description of a waiting process.
 fn shown(pid: u32) -> String {
     let Some(process) = ambient::describe_process(pid) else {
         return "another process".to_owned();
@@ -210,12 +211,12 @@ fn shown(pid: u32) -> String {
 }
 
 impl Listed<'_> {
-    /// Lists the wait when this is asked first; whether it closes a ring.
+    /// Lists the wait at the first call; returns whether it closes a ring.
     fn closes_ring(&self) -> bool {
         let mut state = self.state.borrow_mut();
         if matches!(*state, State::Unlisted) {
             *state = self.list().unwrap_or_else(|error| {
-                tracing::warn!(%error, "a wait cannot be listed: a ring of waits would not be seen");
+                tracing::warn!(%error, "a wait cannot be listed: a deadlock would not be detected");
                 State::Alone
             });
         }
@@ -261,7 +262,7 @@ impl Drop for Listed<'_> {
         if matches!(*self.state.borrow(), State::Listed)
             && let Err(error) = self.unlist()
         {
-            tracing::debug!(%error, "a wait that is over stays listed until its run ends");
+            tracing::debug!(%error, "an ended wait stays listed until its run ends");
         }
     }
 }
@@ -270,7 +271,7 @@ impl Drop for Listed<'_> {
 mod tests {
     use super::*;
 
-    /// Who waits: its number, what it wants, what it holds.
+    /// A wait: its number, what it wants, what it holds.
     fn line((number, wanted, held): (u64, &str, &str)) -> Line {
         let run = format!("01920000-0000-7000-8000-00000000000{number}");
         let text = format!("{number}\t77\t{wanted}\t{run},{held}");
@@ -279,7 +280,7 @@ mod tests {
 
     #[test]
     fn g15_a_ring_of_waits_is_found_whatever_its_length_and_nothing_else_is() {
-        // Those who wait, who comes, and whether that closes a ring.
+        // The listed waits, the new one, and whether it closes a ring.
         let (a_for_b, b_for_c) = ((1, "b", "a"), (2, "c", "b"));
         let table = [
             (vec![], (9, "a", "c"), false),
@@ -288,7 +289,7 @@ mod tests {
             (vec![a_for_b, b_for_c], (9, "a", "c"), true),
             (vec![a_for_b, b_for_c], (9, "a", "x"), false),
             (vec![a_for_b, b_for_c], (9, "x", "c"), false),
-            // A ring of others is none of this one's.
+            // The new wait is not part of a ring of others.
             (vec![a_for_b, (2, "a", "b")], (9, "a", "x"), false),
             (vec![(1, "b", "a:shared")], (9, "a", "b"), true),
             (vec![(1, "moment=", "a")], (9, "a", "moment=:shared"), true),

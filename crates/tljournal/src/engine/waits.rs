@@ -1,4 +1,4 @@
-//! What this handle waits for, recorded while it waits: whoever is killed meanwhile is seen to have waited.
+//! Records the waits of this handle while they last, so that the history of a killed run shows what it waited for.
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
@@ -12,7 +12,7 @@ use crate::home::{DATABASE, Home, SHM};
 use crate::lock::{self, Awaited, DbLock, DbTurn, LockError, Mode, Wait};
 use crate::model::{EventKind, Timestamp};
 
-/// A wait that may become long enough to be of interest.
+/// A wait that is recorded if it becomes long.
 pub(crate) struct NotedWait<'a> {
     engine: &'a Engine,
     what: &'a str,
@@ -25,7 +25,7 @@ pub(crate) struct NotedWait<'a> {
 }
 
 impl Engine {
-    /// Waits, in `wait`, for something; a long wait is recorded, with who held it and what for.
+    /// Waits, in `wait`, for something; a long wait is recorded with the holder and the purpose.
     pub(crate) fn noting<T, E: Into<Error>>(
         &self,
         (what, why): (&str, &str),
@@ -43,8 +43,8 @@ impl Engine {
         got.map_err(Into::into)
     }
 
-    /// How to wait for a turn at the database. After one that did not come in time the next is not waited for:
-    /// what a command still wants to note must not multiply its limit.
+    /// The limits of a wait for the database. After a wait that timed out the next one does not wait: further records
+    /// of a command must not multiply its limit.
     pub(super) fn db_wait(&self) -> Wait<'_> {
         self.gives_up
             .within(match self.gave_up.load(Ordering::Acquire) {
@@ -78,8 +78,8 @@ impl Engine {
     }
 }
 
-/// Uses the database as soon as no other program holds SQLite's own locks on it. Programs of this kind queue on
-/// `lock/db` first, so that only others are ever waited for here.
+/// Uses the database when no other program holds SQLite's own locks on it. Processes of this program queue for
+/// `lock/db` first, so only other programs are waited for here.
 pub(crate) fn sqlite_turn<T>(
     home: &Home,
     wait: Wait<'_>,
@@ -103,14 +103,14 @@ pub(crate) fn sqlite_turn<T>(
 }
 
 impl NotedWait<'_> {
-    /// Records who is waited for.
+    /// Records the holder.
     pub(crate) fn has_become_long(&self, holder: &str) {
         self.is_long.set(true);
         let detail = format!("held by {holder}; wanted for \"{}\"", self.why);
         self.put(self.since, &EventKind::Waiting, &detail);
     }
 
-    /// Records how long it took, if that was long.
+    /// Records the duration, if the wait was long.
     pub(crate) fn is_over(&self, got_it: bool) {
         if !self.is_long.get() {
             return;
@@ -124,7 +124,7 @@ impl NotedWait<'_> {
         self.put(ambient::now(), kind, &detail);
     }
 
-    /// Only people read it: what is waited for does not depend on it.
+    /// The record is only informative: the wait does not depend on it.
     fn put(&self, at: Timestamp, kind: &EventKind, detail: &str) {
         let noted = self.engine.record_in_run(Sync::Normal, |catalog, run| {
             let about = (Some(run), self.txn);

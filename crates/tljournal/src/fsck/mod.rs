@@ -2,17 +2,17 @@
 //!
 //! A check reports each problem and continues. It writes, creates, moves and deletes nothing, not even a lock file:
 //! it works on a read-only mount and on a copy, and reports what it could not check there. [`repair`] and [`rebuild`]
-//! change something, and are requested by name.
+//! write, and are separate calls.
 //!
 //! # What is checked
 //!
 //! | | quick | default | full |
 //! |---|---|---|---|
-//! | database | opens, right program, right format | and `quick_check`, every row parses, every manifest has its digest | `integrity_check`, every row refers to something |
-//! | transactions | left unfinished or staging by nobody who lives, stuck; directories that no row accounts for | same | same |
-//! | kept content | is there | is there | is what was recorded, all of it hashed |
+//! | database | opens, right program, right format | and `quick_check`, every row parses, every manifest has its digest | `integrity_check`, every reference resolves |
+//! | transactions | unfinished or staging without a running owner, stuck; directories without a row | same | same |
+//! | retained content | exists | exists | matches its record, all of it hashed |
 //! | runs, locks, tags, layout of `.state` | all | all | all |
-//! | files, links, trees | kinds, sizes, modes, mtimes, targets, names, hard links | and what the signature cannot vouch for is hashed | everything is hashed |
+//! | files, links, trees | kinds, sizes, modes, mtimes, targets, names, hard links | and files whose signature proves nothing are hashed | everything is hashed |
 //!
 //! # Concurrent work
 //!
@@ -22,7 +22,7 @@
 //!
 //! # Structure
 //!
-//! The module `look` reads; here it adds the state in which no changes are being applied. Each other file is one
+//! The module `look` reads; this module adds the checks under the commit lock. Each other file is one
 //! part: it receives a [`Check`] and reports [`Finding`]s. All texts are in `code`. Structure is checked first, which
 //! determines how much is to be hashed; then content is hashed on all cores, largest files first.
 //!

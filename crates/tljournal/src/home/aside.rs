@@ -398,7 +398,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_number_of_evidence_is_told_from_an_id_and_from_other_names() {
+    fn the_number_of_evidence_differs_from_an_id_and_from_other_names() {
         let number = |name: &str| number_of(name.as_ref());
         assert_eq!(number("n00000012-x"), Some(12));
         assert_eq!(number("n123456789-x"), Some(123_456_789));

@@ -1,4 +1,4 @@
-//! Who left what at a path, back to the beginning.
+//! The transactions that changed a path, back to the first one.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -8,25 +8,25 @@ use crate::catalog::{Around, Step, TxnRecord};
 use crate::error::Error;
 use crate::model::{Digest, Kind, Manifest, Op, Place, RelPath, Version};
 
-/// One transaction that decided what is at a path.
+/// A transaction that determined the state of a path.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Wrote {
     /// The transaction, with its run.
     pub txn: TxnRecord,
-    /// What it changed: the path itself, or what contains it.
+    /// What it changed: the path itself, or a directory that contains it.
     pub changed: String,
     /// `put`, `link`, `tree`, `remove`, `adopt`.
     pub op: Op,
-    /// What it left at the path; nothing if it took it away.
+    /// The version at the path afterwards; `None` if it was removed.
     pub left: Option<Version>,
 }
 
-/// How many changes are read at a time, where many leave a path of a tree as it is.
+/// The number of changes per query, because many may leave a path of a tree unchanged.
 const PAGE: u32 = 64;
 
 impl History<'_> {
-    /// Who left what at a path, the latest first. A transaction that changed a tree counts only if it
+    /// The transactions that changed a path, the latest first. A transaction that changed a tree counts only if it
     /// changed the path in it.
     ///
     /// # Errors
@@ -61,7 +61,7 @@ impl History<'_> {
                 break;
             }
         }
-        // What a tree without the path began with is no beginning of the path.
+        // A first tree without the path is not a beginning of the path.
         if let Some((first, left)) =
             later.filter(|(step, left)| step.place == place || left.is_some())
         {
@@ -80,7 +80,7 @@ impl History<'_> {
         }))
     }
 
-    /// What the changes at a place left there, as far as one of them is asked for.
+    /// The version that one of the changes at a place left there.
     pub(crate) fn version_at(
         &self,
         place: &Place,
@@ -92,7 +92,7 @@ impl History<'_> {
         }
     }
 
-    /// The change at a place that is asked for.
+    /// One of the changes at a place.
     pub(crate) fn step_at(&self, place: &Place, around: Around) -> Result<Option<Step>, Error> {
         Ok(self
             .look
@@ -101,7 +101,7 @@ impl History<'_> {
     }
 }
 
-/// Reads what changes left at one place; each manifest once.
+/// Reads the versions that changes left at one place, and each manifest once.
 struct Versions<'a> {
     history: &'a History<'a>,
     place: &'a Place,
@@ -117,7 +117,7 @@ impl<'a> Versions<'a> {
         }
     }
 
-    /// What a change left at the place; nothing if it took away what contained it.
+    /// The version that a change left at the place; `None` if a directory that contained it was removed.
     fn left_by(&mut self, step: &Step) -> Result<Option<Version>, Error> {
         let Some(after) = step.after.as_ref().filter(|_| step.op != Op::Remove) else {
             return Ok(None);
@@ -144,7 +144,7 @@ impl<'a> Versions<'a> {
     }
 }
 
-/// What a manifest says of a path.
+/// The version of a path in a manifest.
 fn entry(manifest: &Manifest, path: &str) -> Option<Version> {
     let entries = manifest.entries();
     let at = entries.binary_search_by(|entry| entry.path.as_str().cmp(path));

@@ -5,18 +5,18 @@ use crate::look::Look;
 use crate::model::{Kind, Manifest, Place, Stat, Version};
 use crate::tree::{self, Depth, Difference, DifferenceKind};
 
-/// What the catalog knows that spares reading.
+/// Knowledge of the catalog that avoids reading content.
 #[derive(Debug, Clone, Copy, Default)]
 struct Known<'a> {
-    /// What stands there, as it was recorded; only of this disk.
+    /// The recorded entry, if it is of this disk.
     entry: Option<&'a EntryRow>,
-    /// What the tree is to be, if it is one.
+    /// The expected content of a tree.
     manifest: Option<&'a Manifest>,
 }
 
 impl Look<'_> {
-    /// How what is at a place differs from a version: nothing if both are nothing. Times of links and of
-    /// directories do not count, and of a directory whose content is not known only the mode does.
+    /// The differences between the disk and a version; none if both are absent. Times of links and directories are
+    /// ignored, and of a directory with unknown content only the mode is compared.
     pub(crate) fn differences(
         &self,
         place: &Place,
@@ -116,7 +116,7 @@ fn differences_at(
     Ok(found.into_iter().map(Difference::of_root).collect())
 }
 
-/// What differs at first sight of a file, or of a directory.
+/// The differences of a file or directory that `stat` shows.
 fn of_stat(stat: &Stat, version: &Version) -> Vec<DifferenceKind> {
     let mut found = Vec::new();
     let is_file = stat.kind == Kind::File;

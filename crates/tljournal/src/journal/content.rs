@@ -1,4 +1,4 @@
-//! What lies on disk, held against what was recorded. Only looks.
+//! Old versions of files, and differences between disk and record. Read-only.
 
 use super::inspect::Inspection;
 use crate::catalog::Around;
@@ -7,15 +7,15 @@ use crate::error::Error;
 use crate::model::{Digest, Kind, RelPath, Version, holds_private_key};
 use crate::tree::Difference;
 
-/// Where kept content lies, in the home.
+/// The directory of retained content, in the home.
 const KEPT: &str = ".state/txn";
 
-/// How many transactions are searched for content that they may have kept.
+/// The number of transactions that are searched for retained content.
 const SEARCHED_MAX: u32 = 64;
 
 impl Inspection {
-    /// The content of a file as it was at one time, from its path or from what is kept; `None` if it is
-    /// nowhere any more, longer than `bytes_max`, or a private key, which is never shown.
+    /// The content of a version of a file, from its path or from retained content; `None` if it exists nowhere any
+    /// more, is longer than `bytes_max`, or is a private key, which is never shown.
     ///
     /// # Errors
     /// [`Error::Usage`] for a bad path, and as for [`History::transactions`](crate::History::transactions).
@@ -32,7 +32,7 @@ impl Inspection {
             return Ok(None);
         }
         let wanted = |dir: &Dir, path: &str| {
-            // It may be gone, or another one, or not for us to read: then this is not the place.
+            // It may be missing, replaced or unreadable: then another copy is tried.
             let found = dir.read_small(path, version.size + 1).ok().flatten();
             let found = found.filter(|content| Digest::of(content) == digest);
             found.filter(|content| !holds_private_key(content))
@@ -55,10 +55,10 @@ impl Inspection {
         Ok(None)
     }
 
-    /// How what is at a path differs from what was recorded to be there; nothing if it does not.
+    /// The differences between the disk and the recorded version of a path.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a bad path, [`Error::Disk`] when it cannot be looked at.
+    /// [`Error::Usage`] for a bad path, [`Error::Disk`] when it cannot be read.
     pub fn drift(
         &self,
         path: &RelPath,

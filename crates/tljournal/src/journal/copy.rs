@@ -1,4 +1,4 @@
-//! A private copy of a database, to be read while the file itself stays as it is.
+//! A private copy of a database, so that reading does not change the original.
 
 use std::fs::File;
 use std::io::Read;
@@ -21,7 +21,7 @@ pub(super) struct PrivateCopy {
     database: Option<File>,
 }
 
-/// How much of the header is mended before rows are saved.
+/// The part of the header that is repaired before rows are salvaged.
 const HEADER_BYTES: usize = 60;
 
 /// The bytes of the header that SQLite checks when it opens a database: where, which values it knows, and the usual
@@ -43,7 +43,8 @@ const HEADER: [(usize, std::ops::RangeInclusive<u8>, u8); 13] = [
 ];
 
 impl PrivateCopy {
-    /// Copies them while no process of this kind writes them. Costs what they hold, whatever size they claim.
+    /// Copies them while no process of this program writes them. The cost depends on the data and not on the size of
+    /// sparse files.
     pub(super) fn of(dir: &Dir, wait: Wait<'_>) -> Result<Self, Error> {
         let failed = |source| DiskError::new("make a copy of", dir.path().as_str(), source);
         let copy = tempfile::Builder::new()
@@ -73,15 +74,15 @@ impl PrivateCopy {
         })
     }
 
-    /// Opens it to be read. Whatever is to be mended in its schema is mended in the copy.
+    /// Opens it for reading. Repairs of the schema are made in the copy.
     pub(super) fn open(&self) -> Result<Catalog, CatalogError> {
         Catalog::open_copy(&self.path)
     }
 
-    /// Opens it to save what can be read. What SQLite would refuse in its header is what it is in every database.
+    /// Opens it to salvage rows. Header fields that SQLite refuses are replaced by those of every database.
     pub(super) fn open_to_salvage(&self) -> Result<Catalog, CatalogError> {
         if let Err(error) = self.mend_header() {
-            tracing::debug!(%error, "the header of the copy stays as it is");
+            tracing::debug!(%error, "the header of the copy cannot be repaired");
         }
         Catalog::open_to_salvage(&self.path)
     }
@@ -102,7 +103,7 @@ impl PrivateCopy {
     }
 }
 
-/// Keeps everybody from writing the database. On a copy there may be no lock, and nobody to wait for.
+/// Blocks writers of the database. A copy of a project may have no lock file, and no writers.
 pub(super) fn share_database(dir: &Dir, wait: Wait<'_>) -> Result<Option<File>, Error> {
     let Ok(lock) = dir.open_file(".state/lock/db") else {
         return Ok(None);
@@ -114,12 +115,12 @@ pub(super) fn share_database(dir: &Dir, wait: Wait<'_>) -> Result<Option<File>, 
         mode: lock::Mode::Shared,
         holder: &|| lock::of_inode(ino),
     };
-    // A writer takes an instant. Whoever waits for one that was stopped is told for whom.
+    // A writer is quick; the message for a longer wait names the holder, which may be stopped.
     let (lock, _) = lock::in_line(&awaited, Vec::new(), lock, wait)?;
     Ok(Some(lock))
 }
 
-/// How much of the log SQLite has written, if it holds anything: the rest may be of any size.
+/// The size of the used part of SQLite's log; the file may be larger.
 pub(super) fn log_bytes_in(dir: &Dir) -> Result<u64, Error> {
     let failed = |source| DiskError::new("read", dir.path().join(WAL).as_str(), source);
     match regular(dir, WAL)? {
@@ -135,7 +136,7 @@ fn regular(dir: &Dir, name: &str) -> Result<Option<File>, Error> {
     }
 }
 
-/// How long the part of a log is whose frames are of one and the same use of it.
+/// The size of the part of a log whose frames have the salt of the header.
 fn log_bytes(log: &File) -> std::io::Result<u64> {
     use std::os::unix::fs::FileExt;
     const HEADER: u64 = 32;
@@ -155,7 +156,7 @@ fn log_bytes(log: &File) -> std::io::Result<u64> {
     loop {
         let mut frame = [0; FRAME_HEADER];
         let next = at + FRAME_HEADER as u64 + u64::from(page);
-        // The last byte shows that the page is there.
+        // Reading the last byte proves that the page is complete.
         let mut last = [0];
         let is_whole = log.read_exact_at(&mut frame, at).is_ok()
             && log.read_exact_at(&mut last, next - 1).is_ok();
@@ -166,7 +167,7 @@ fn log_bytes(log: &File) -> std::io::Result<u64> {
     }
 }
 
-/// Copies the data of a file, up to a length; holes stay holes. A file that is missing is left out.
+/// Copies the data of a file, up to a length; holes stay holes. A missing file is skipped.
 fn copy_file(from: &Dir, name: &str, to: &Dir, most: Option<u64>) -> Result<Option<File>, Error> {
     let Some(file) = regular(from, name)? else {
         return Ok(None);

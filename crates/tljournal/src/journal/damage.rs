@@ -1,5 +1,5 @@
-//! What becomes of a database that cannot be worked with: it goes aside as evidence, and a new one begins with the
-//! rows that can still be read.
+//! Replaces an unusable database: the old one is set aside as evidence, and a new one is created from its readable
+//! rows.
 
 use super::copy::PrivateCopy;
 use super::open::Options;
@@ -11,8 +11,8 @@ use crate::lock::{DbLock, Wait};
 use crate::model::Identity;
 
 impl Options {
-    /// Sets a database aside that cannot be used, so that a new one can be begun; unless somebody else
-    /// did that since it was `seen`.
+    /// Sets an unusable database aside, so that a new one can be created, unless another process has done that since
+    /// it was `seen`.
     pub(super) fn set_database_aside(
         &self,
         seen: Option<Identity>,
@@ -27,7 +27,7 @@ impl Options {
         Self::set_aside_locked(&home, seen, why, self.wait())
     }
 
-    /// The same for who holds the commit lock.
+    /// The same for a caller that holds the commit lock.
     pub(super) fn set_aside_locked(
         home: &Home,
         seen: Option<Identity>,
@@ -40,25 +40,25 @@ impl Options {
         let Some(damaged) = found.filter(|_| found == seen) else {
             return Ok(None);
         };
-        // The mark says that the rest has to follow, should this be cut short: without its log a
-        // database is an older one.
+        // The mark makes the next process complete an interrupted move: without its log the database is an older
+        // state.
         home.mark_damaged(damaged)?;
         let _synced = home.state.sync()?;
         let kept = home.set_database_aside()?;
         let _synced = home.dir.sync()?;
         home.forget_damage()?;
-        tracing::warn!(kept, why = %why, "the database was set aside and a new one is begun");
+        tracing::warn!(kept, why = %why, "the database was set aside, and a new one is created");
         Ok(Some(kept))
     }
 
-    /// Makes a new database, which is taken when there is no other one, of the rows that can be read. Without it a new
-    /// one begins empty: that costs what history tells, and nothing that is on disk.
+    /// Creates a new database from the readable rows, which is taken when there is no other one. If that fails, the
+    /// new database is empty: the history is lost, and no files are.
     fn save_rows(&self, home: &Home) {
         match self.try_to_save_rows(home) {
             Ok(0) => {}
-            Ok(rows) => tracing::warn!(rows, "what could be read of the damaged database is used"),
+            Ok(rows) => tracing::warn!(rows, "the readable rows of the damaged database are used"),
             Err(error) => {
-                tracing::warn!(why = %chain(&error), "nothing of the damaged database can be used");
+                tracing::warn!(why = %chain(&error), "no row of the damaged database can be used");
                 if let Err(error) = home.remove_rebuilt_database() {
                     tracing::debug!(%error, "there is no new database");
                 }
@@ -66,10 +66,10 @@ impl Options {
         }
     }
 
-    /// The caller holds the commit lock. Returns how many rows were saved.
+    /// The caller holds the commit lock. Returns the number of saved rows.
     fn try_to_save_rows(&self, home: &Home) -> Result<u64, Error> {
         if home.has_rebuilt_database()? {
-            // Made from what is on disk, and not taken yet.
+            // A rebuild has created it from the disk, and it is not taken yet.
             return Ok(0);
         }
         let copy = PrivateCopy::of(&home.dir, self.wait())?;
@@ -86,7 +86,7 @@ impl Options {
         Ok(made.rows.iter().map(|(_, rows, _)| rows).sum())
     }
 
-    /// Sets aside what lies where the files of the database and the locks belong, and is none.
+    /// Sets aside entries that are in the place of the database files or lock files.
     pub(super) fn set_planted_aside(&self) -> Result<(), Error> {
         let home = self.open_home()?;
         home.set_planted_locks_aside()?;
@@ -97,7 +97,7 @@ impl Options {
         if home.check_database_files().is_ok() && !home.has_file_in_the_way()? {
             return Ok(());
         }
-        // What belongs to another user is not made readable for this one.
+        // A database of another user must not become readable for this one.
         let owner = home.home_stat.uid;
         if home
             .dir
@@ -110,7 +110,7 @@ impl Options {
         let _turn = lock.take(self.wait())?;
         let kept = home.set_database_aside()?;
         let _synced = home.dir.sync()?;
-        tracing::warn!(kept, "what was in the place of the database was set aside");
+        tracing::warn!(kept, "an entry in the place of the database was set aside");
         Ok(())
     }
 }

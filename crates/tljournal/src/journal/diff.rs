@@ -1,48 +1,48 @@
-//! What a transaction changed, down to the entries of trees.
+//! The changes of a transaction, including the entries of trees.
 
 use super::history::History;
 use crate::catalog::{Around, ChangeRecord};
 use crate::error::Error;
 use crate::model::{Anchor, Entry, Image, Kind, Op, Place, RelPath, Version};
 
-/// What a transaction changed at one of its paths.
+/// The change of a transaction at one of its paths.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct PathDiff {
     /// The path, as the opener knows it.
     pub path: String,
-    /// What it did.
+    /// The operation.
     pub op: Op,
-    /// What was there before.
+    /// The version before.
     pub before: Option<Version>,
-    /// What is there since.
+    /// The version after.
     pub after: Option<Version>,
-    /// Whether what was there before was not the journal's own work: its content is not known then.
+    /// Whether the version before was not written by the journal: its content is unknown then.
     pub drift: bool,
-    /// What differs within the tree, if both or either are known: sorted by path.
+    /// The differences within the tree, sorted by path, if the versions on both sides are known.
     pub entries: Option<Vec<EntryDiff>>,
 }
 
-/// An entry of a tree that is not what it was.
+/// An entry of a tree that was changed.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct EntryDiff {
     /// The path below the tree's root; empty for the root itself.
     pub path: String,
-    /// What was there before.
+    /// The version before.
     pub before: Option<Version>,
-    /// What is there since.
+    /// The version after.
     pub after: Option<Version>,
 }
 
 impl History<'_> {
-    /// What the transaction with this number changed.
+    /// The changes of the transaction with this number.
     ///
     /// # Errors
     /// As for [`History::transactions`].
     pub fn diff(&self, number: i64) -> Result<Vec<PathDiff>, Error> {
         let changes = self.changes(number)?;
-        // The entries of a tree that was changed in place are told by its manifests.
+        // The entries of a tree that was changed in place are compared by its manifests.
         let whole = |change: &ChangeRecord| !matches!(change.op, Op::Part | Op::Dir);
         let changes = changes.into_iter().filter(whole);
         changes
@@ -58,7 +58,7 @@ impl History<'_> {
         };
         let path = RelPath::new(&change.path)?;
         let place = Place { anchor, path };
-        // An edited tree is known to be one only when it is cleared away.
+        // Drift within a tree is detected only when the old tree is cleaned up.
         let shown = self.look.shown(&place);
         let drift = change.drift || self.look.ask(|catalog| catalog.has_drift(number, &shown))?;
         let known = match change.before {
@@ -66,7 +66,7 @@ impl History<'_> {
             _ => None,
         };
         let before = change.before.map(|image| before(&image, known.as_ref()));
-        // A parent's image is not known before it is made.
+        // The image of a parent directory is unknown before it is created.
         let parent = change.op == Op::Parent;
         let after = change.after.filter(|_| !parent);
         let after = after.map(|image| Version::of(&image, change.digest, change.target.clone()));
@@ -80,7 +80,7 @@ impl History<'_> {
         })
     }
 
-    /// Compares two trees by their manifests; `None` where neither is a tree, or one is not known.
+    /// Compares two trees by their manifests; `None` if neither is a tree, or a manifest is unknown.
     fn entries(
         &self,
         before: Option<&Version>,
@@ -94,7 +94,7 @@ impl History<'_> {
         Ok(before.zip(after).map(|(old, new)| differing(&old, &new)))
     }
 
-    /// The entries of a tree, none if it is no tree; `None` if its manifest is not known.
+    /// The entries of a tree, none for other kinds; `None` if its manifest is unknown.
     fn entries_of(&self, version: Option<&Version>) -> Result<Option<Vec<Entry>>, Error> {
         let Some(tree) = version.filter(|version| version.kind == Kind::Dir) else {
             return Ok(Some(Vec::new()));
@@ -107,7 +107,7 @@ impl History<'_> {
     }
 }
 
-/// What was there before: its image, and what the transaction before had recorded of it.
+/// The version before: its image, with the digest that an earlier transaction recorded.
 fn before(image: &Image, known: Option<&Version>) -> Version {
     let own = Version::of(image, None, None);
     let same = known.filter(|known| {
@@ -118,7 +118,7 @@ fn before(image: &Image, known: Option<&Version>) -> Version {
     Version::of(image, digest, same.and_then(|known| known.target.clone()))
 }
 
-/// What differs between two sorted lists.
+/// The differences between two sorted lists.
 fn differing(before: &[Entry], after: &[Entry]) -> Vec<EntryDiff> {
     let mut found = Vec::new();
     let (mut old, mut new) = (before.iter().peekable(), after.iter().peekable());

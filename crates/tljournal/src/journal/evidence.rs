@@ -1,4 +1,4 @@
-//! What lies beside the database and tells of runs: logs, and what transactions left. Only looks.
+//! Files next to the database that document runs: logs, and directories of transactions. Read-only.
 
 use std::io::{Read, Seek, SeekFrom};
 
@@ -9,43 +9,43 @@ use crate::disk::{Dir, DiskError, unless_gone};
 use crate::error::Error;
 use crate::model::{RunId, Timestamp, TxnId};
 
-/// Where logs lie, in the home.
+/// The directory of logs, in the home.
 const LOGS: &str = ".state/log";
-/// Where transactions stage, in the home.
+/// The staging directories, in the home.
 const TXNS: &str = ".state/txn";
 
 /// The end of a log.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LogEnd {
-    /// Where it is, below the home.
+    /// The path below the home.
     pub path: String,
     /// Its last bytes.
     pub bytes: Vec<u8>,
-    /// Whether more comes before.
+    /// Whether the log has more before.
     pub cut: bool,
-    /// When it was written last.
+    /// The time of the last write.
     pub written_at: Timestamp,
 }
 
 impl Inspection {
-    /// Whether the project is here, and not only its database, and logs perhaps.
+    /// Whether the project is present, and not only its database and logs.
     #[must_use]
     pub fn has_files(&self) -> bool {
         self.look().home.open_dir(TXNS).is_ok()
     }
 
-    /// Whether it can be told who lives.
+    /// Whether live runs can be determined.
     #[must_use]
     pub fn tells_who_lives(&self) -> bool {
         self.look().runs.is_some()
     }
 
-    /// The ends of the logs of a run, so many bytes of each; none if it kept none, or they are gone. One that
-    /// cannot be read says why.
+    /// The ends of the logs of a run, up to `bytes_max` each; none if it has no logs, or they were deleted. The text
+    /// of an unreadable log is the error.
     ///
     /// # Errors
-    /// [`Error::Disk`] when their directory cannot be looked at.
+    /// [`Error::Disk`] when their directory cannot be read.
     pub fn log_ends(&self, run: RunId, bytes_max: u64) -> Result<Vec<LogEnd>, Error> {
         let Some(dir) = unless_gone(self.look().home.open_dir(LOGS))? else {
             return Ok(Vec::new());
@@ -55,15 +55,15 @@ impl Inspection {
             let name = format!("{run}{suffix}");
             match log_end(&dir, &name, bytes_max) {
                 Ok(end) => ends.extend(end),
-                // The rest can be told all the same, and this too.
+                // An unreadable log does not hide the others.
                 Err(error) => ends.push(LogEnd::unreadable(&name, &error)),
             }
         }
         Ok(ends)
     }
 
-    /// Writes the database into one file, which is empty or not there yet: with what is in its log, and without
-    /// what was deleted from it. Others go on meanwhile.
+    /// Writes the database into one file, which is empty or missing: including its log, and without deleted data.
+    /// Other processes may write concurrently.
     ///
     /// # Errors
     /// [`Error::Catalog`] when it cannot be read or written.
@@ -71,10 +71,10 @@ impl Inspection {
         self.look().ask(|catalog| catalog.pack_into(to.as_str()))
     }
 
-    /// The directory of a transaction, if something lies there: what it has staged, or what it replaced.
+    /// The directory of a transaction, if it exists, with staged or retained content.
     ///
     /// # Errors
-    /// [`Error::Disk`] when it cannot be looked at.
+    /// [`Error::Disk`] when it cannot be read.
     pub fn left_by(&self, txn: TxnId) -> Result<Option<Utf8PathBuf>, Error> {
         let name = format!("{TXNS}/{txn}");
         let there = unless_gone(self.look().home.open_dir(&name))?;

@@ -10,22 +10,21 @@ use crate::model::{Digest, Image, Kind, Manifest, RelPath, Retention, RunId, Tim
 use crate::undo::{self, Undo, UndoOptions};
 use crate::voucher::{self, Voucher};
 
-/// What is known of the past and of what stands where.
+/// The history, and the recorded state of paths.
 ///
-/// Rows are fetched before they are handed out: nothing keeps others from writing while they are
-/// printed.
+/// Rows are fetched before they are returned, so printing them does not block writers.
 #[derive(Debug)]
 pub struct History<'a> {
     pub(crate) look: Look<'a>,
 }
 
-/// What the catalog says of a path.
+/// The recorded state of a path.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct EntryView {
-    /// What is there.
+    /// The kind of the entry.
     pub kind: Kind,
-    /// What it was when it was recorded.
+    /// Its image when it was recorded.
     pub image: Image,
     /// Digest of a file's content, or of a tree's manifest.
     pub digest: Option<Digest>,
@@ -33,31 +32,31 @@ pub struct EntryView {
     pub target: Option<String>,
     /// The number of the transaction that put it there.
     pub txn: i64,
-    /// Whether it may not be on the medium yet (a rebuildable tree).
+    /// Whether the tree may not be synced yet (a rebuildable tree).
     pub unsettled: bool,
 }
 
-/// How a journal is doing, in a few numbers.
+/// A summary of the journal.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Status {
     /// The number of the latest transaction.
     pub latest: i64,
-    /// Transactions that are staging, by whomever.
+    /// Transactions that are staging, of all processes.
     pub staging: Vec<TxnId>,
-    /// Transactions past their commit point that are neither in place nor taken back.
+    /// Transactions past their commit point that are neither applied nor rolled back.
     pub unfinished: Vec<TxnId>,
     /// Transactions that are stuck.
     pub stuck: Vec<TxnId>,
-    /// Runs that have not said that they ended.
+    /// Runs without a recorded end.
     pub open_runs: u32,
-    /// Trees that may not be on the medium yet.
+    /// Trees that may not be synced yet.
     pub unsettled_trees: u32,
-    /// The latest end of a transaction.
+    /// The end of the latest transaction.
     pub last_end: Option<Timestamp>,
-    /// Whether what is replaced is never missing: the home's filesystem can exchange two entries.
+    /// Whether replaced paths are never missing: the home's filesystem can exchange two entries.
     pub exchanges: bool,
-    /// Whether the home's filesystem keeps birth times, by which inodes are told apart.
+    /// Whether the home's filesystem has birth times, which distinguish inodes with the same number.
     pub birth_times: bool,
 }
 
@@ -113,7 +112,7 @@ impl<'a> History<'a> {
         self.named(name, Catalog::txn_record, Catalog::numbers_of)
     }
 
-    /// Looks something up by its number, or by the beginning of its id.
+    /// Queries by number, or by the beginning of an id.
     fn named<T>(
         &self,
         name: &str,
@@ -155,15 +154,15 @@ impl<'a> History<'a> {
         self.look.ask(|catalog| catalog.events(filter))
     }
 
-    /// Whether a run is alive, as far as that can be told from here.
+    /// Whether a run is alive, as far as that can be determined here.
     ///
     /// # Errors
-    /// [`Error::Disk`] when the locks cannot be asked.
+    /// [`Error::Disk`] when the locks cannot be read.
     pub fn is_alive(&self, run: RunId) -> Result<bool, Error> {
         Ok(self.look.is_alive(run)?)
     }
 
-    /// What the catalog says of a path; `None` if it put nothing there.
+    /// The recorded state of a path; `None` if the journal put nothing there.
     ///
     /// # Errors
     /// [`Error::Usage`] for a bad path, and as for [`History::transactions`].
@@ -187,7 +186,7 @@ impl<'a> History<'a> {
         }
     }
 
-    /// Who vouches for what: all tags, with revoked vouchers and those of dead runs that nobody has cleared.
+    /// The claims of all tags, including revoked ones and those of killed runs that are not cleared yet.
     ///
     /// # Errors
     /// As for [`History::transactions`].
@@ -200,16 +199,16 @@ impl<'a> History<'a> {
             .collect()
     }
 
-    /// What [`Journal::undo`](crate::Journal::undo) would do now. Changes nothing.
+    /// The plan of [`Journal::undo`](crate::Journal::undo). Changes nothing.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a transaction that is not in place, [`Error::Disk`] when something cannot be looked
-    /// at, and as for [`History::transactions`].
+    /// [`Error::Usage`] for a transaction that is not applied, [`Error::Disk`] when something cannot be read,
+    /// and as for [`History::transactions`].
     pub fn plan_undo(&self, txn: &TxnRecord, options: &UndoOptions) -> Result<Undo, Error> {
         undo::plan_undo(self, txn, options)
     }
 
-    /// What [`Journal::restore`](crate::Journal::restore) would do now. Changes nothing.
+    /// The plan of [`Journal::restore`](crate::Journal::restore). Changes nothing.
     ///
     /// # Errors
     /// As for [`History::plan_undo`].
@@ -222,15 +221,15 @@ impl<'a> History<'a> {
         undo::plan_restore(self, path.clone(), txn, options)
     }
 
-    /// What [`Journal::gc`](crate::Journal::gc) would delete now. Changes nothing.
+    /// The plan of [`Journal::gc`](crate::Journal::gc). Changes nothing.
     ///
     /// # Errors
-    /// [`Error::Disk`] when something cannot be looked at, and as for [`History::transactions`].
+    /// [`Error::Disk`] when something cannot be read, and as for [`History::transactions`].
     pub fn plan_gc(&self, retention: &Retention) -> Result<Gc, Error> {
         kept::plan(&self.look, retention)
     }
 
-    /// How the journal is doing.
+    /// The summary of the journal.
     ///
     /// # Errors
     /// As for [`History::transactions`].

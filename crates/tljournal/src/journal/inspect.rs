@@ -21,31 +21,31 @@ use crate::look::{Asked, Look, Seen};
 use crate::model::{KeyMaterial, Kind};
 use crate::tree::{Difference, DifferenceKind};
 
-/// Where the locks are, in the home.
+/// The directory of the locks, in the home.
 const LOCKS: &str = ".state/lock";
 
-/// A journal that is open to be looked at. Nothing on disk is changed by it.
+/// A journal that is open for reading. It changes nothing on disk.
 #[derive(Debug)]
 pub struct Inspection {
     catalog: Mutex<Catalog>,
     map: Map,
-    /// Tells who lives, where somebody can.
+    /// Tells which runs are alive, where that can be determined.
     runs: Option<Runs>,
     root: Dir,
     home: Dir,
     state: Option<Dir>,
     at_home: bool,
-    /// What the database was when it was read, if that is not told of what others write since.
+    /// The state of the database when it was read, if later writes are not visible.
     seen: Option<Seen>,
-    /// Holds the private copy that is read, if one is.
+    /// The private copy that is read, if one is.
     copy: Option<PrivateCopy>,
     key_material: KeyMaterial,
     lock_wait: Option<Duration>,
 }
 
 impl Inspection {
-    /// At home the database is read in place; elsewhere as a file that nobody writes, if its log is
-    /// empty, and else as a private copy, so that the evidence stays as it is.
+    /// The database is read in place at home, or if its log is empty, as an immutable file; otherwise as a private
+    /// copy, so that the evidence is not changed.
     pub(super) fn open(
         root: &Utf8Path,
         home: &Utf8Path,
@@ -65,7 +65,7 @@ impl Inspection {
             }
             return Err(no_journal().into());
         }
-        // What lies in it is for its owner: others are told so before anything else.
+        // The database is private: other users get an error about that first.
         dir.check_readable(DATABASE)?;
         refuse_without_proc(&dir)?;
         let path = dir.real_path()?.join(DATABASE);
@@ -75,10 +75,10 @@ impl Inspection {
         let is_own =
             |row: Option<HomeRow>| row.is_some_and(|row| row.identity == home_stat.identity);
         let seen = Seen::of(&dir)?;
-        // Of a copy the path is short.
+        // A private copy has a short path.
         let is_openable = is_openable(&path);
         let told = {
-            // Nobody writes while this is looked at as a file that nobody writes.
+            // The lock blocks writers while the database is opened as an immutable file.
             let _lock = share_database(&dir, wait)?;
             match is_openable {
                 true => Catalog::open_read_only(&path, true).and_then(|catalog| catalog.home()),
@@ -92,14 +92,14 @@ impl Inspection {
             Ok((catalog.home()?, Some((catalog, copy))))
         };
         let opened = match told {
-            // A kill in the middle of a checkpoint, or a power cut, may have left all of it in the log; or what a
-            // journal has to take back makes it unreadable.
+            // A kill during a checkpoint, or a power cut, may have left all content in the log; or a rollback journal
+            // makes the database unreadable.
             Err(CatalogError::Corrupt(_) | CatalogError::Row(_))
                 if !log_is_empty || has_journal =>
             {
                 open_copy()
             }
-            // What can be mended is mended in a copy, to be read.
+            // Repairs of the schema are made in a private copy.
             Err(CatalogError::Schema(_)) => open_copy(),
             Ok(_) if !is_openable => open_copy(),
             told => told.map(|row| (row, None)).map_err(Error::from),
@@ -108,12 +108,12 @@ impl Inspection {
             Err(Error::Damaged(Damage::Catalog { source, .. }))
                 if source.is_empty() && !state.as_ref().map_or(Ok(false), is_used)? =>
             {
-                // Whoever was to make it was ended before it was made.
+                // The process that was creating the journal was killed.
                 return Err(no_journal().into());
             }
             opened => opened?,
         };
-        // SQLite would replay a journal that lies beside it.
+        // SQLite would replay a rollback journal next to the database.
         let is_mended = copy
             .as_ref()
             .is_some_and(|(catalog, _)| !catalog.mends().is_empty());
@@ -161,7 +161,7 @@ impl Inspection {
         })
     }
 
-    /// What is known of the past and of what stands where.
+    /// The history, and the recorded state of paths.
     #[must_use]
     pub fn history(&self) -> History<'_> {
         History::new(self.look())
@@ -173,15 +173,13 @@ impl Inspection {
         self.at_home
     }
 
-    /// Whether a private copy of the database is read, because its log is not empty and it may not be
-    /// touched.
+    /// Whether a private copy of the database is read, because its log is not empty and it must not be changed.
     #[must_use]
     pub fn reads_a_copy(&self) -> bool {
         self.copy.is_some()
     }
 
-    /// Compares the tree at a path with what was installed there: every signature, or all the content if
-    /// `full`.
+    /// Compares the tree at a path with the installed one: by signature, or all content if `full`.
     ///
     /// # Errors
     /// [`Error::Usage`] when no tree was installed there.
@@ -213,8 +211,8 @@ impl Inspection {
         }
     }
 
-    /// Checks that everything is as the catalog says, and as the journal keeps it; tells each finding when it
-    /// is found. Changes nothing. Whoever is told breaks to end the check.
+    /// Checks the disk against the catalog, and the journal's own files; passes each finding to `told`, which may
+    /// stop the check. Changes nothing.
     pub fn fsck(
         &self,
         options: &FsckOptions,
@@ -223,7 +221,7 @@ impl Inspection {
         fsck::check(&self.look(), options, told)
     }
 
-    /// What there is to read.
+    /// Read access to this journal.
     pub(super) fn look(&self) -> Look<'_> {
         Look {
             asked: Asked::Catalog(&self.catalog),

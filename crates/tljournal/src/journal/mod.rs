@@ -1,8 +1,8 @@
-//! The open journal: what a caller holds.
+//! The open journal: the handle of a caller.
 //!
-//! Two ways to open. For *work* ([`Options::work`]): makes what is missing, recovers, and changes things;
-//! only at home, where the database belongs. To *inspect* ([`Options::inspect`]): never recovers, creates
-//! or writes; works on read-only copies from other machines too.
+//! A journal is opened in one of two ways. For *work* ([`Options::work`]): creates missing files, recovers, and
+//! changes; only at home, in the directory that the database belongs to. To *inspect* ([`Options::inspect`]): never
+//! recovers, creates or writes; also for read-only copies from other machines.
 
 mod blame;
 mod compare;

@@ -12,8 +12,7 @@ use crate::home::NAMED;
 use crate::lineage::{Holding, Loan, Thing};
 use crate::lock::{self, ByPath, Held, LockError, Mode, Wait};
 
-/// A named lock or a locked file, held until this is dropped; or borrowed from a run around this
-/// process, and then worth as much as that run's hold on it.
+/// A named lock or a locked file, held until this is dropped; or a borrowed lock, which an ancestor run holds.
 #[derive(Debug)]
 #[must_use = "the lock is released when this is dropped"]
 pub struct NamedLock {
@@ -22,7 +21,7 @@ pub struct NamedLock {
     holding: Holding,
     /// `None` if it is borrowed.
     held: Option<Held>,
-    /// After the lock: nobody waits until it is written down that it was given back.
+    /// Dropped after the lock, so that no waiter waits for the record of the release.
     _noted: Option<NotedHold>,
     _own: Option<OwnHold>,
 }
@@ -50,7 +49,7 @@ impl NamedLock {
                 let held = wait_for(engine, &thing, mode, (name, purpose), limit, |wait| {
                     lock::acquire(&names, name, mode, purpose, wait)
                 });
-                // A lock in a directory that was removed or renamed away excludes nobody.
+                // A lock in a directory that was removed or renamed excludes no other process.
                 engine.home.fence_names(&names)?;
                 Some(held?)
             }
@@ -59,8 +58,7 @@ impl NamedLock {
         Ok(Self::new(engine, (name, purpose), holding, held))
     }
 
-    /// Locks several files, in the order in which everybody takes them, whatever names they have; one that has
-    /// several among them is locked once.
+    /// Locks several files in a global order, independent of their names; a file with several names is locked once.
     pub(super) fn acquire_files<'a>(
         engine: &Arc<Engine>,
         files: impl IntoIterator<Item = (&'a Utf8Path, Mode)>,
@@ -70,7 +68,7 @@ impl NamedLock {
         let mut order = BTreeMap::new();
         for (path, mode) in files {
             engine.home.refuse_path_to_own(path)?;
-            // Made if it is missing: before that two names of it cannot be told to be one.
+            // A missing file is created, because the identity decides the order.
             let file = ByPath::open(disk, path)?;
             let (_, strongest) = order.entry(file.order()).or_insert((path, mode));
             if mode == Mode::Exclusive {
@@ -105,7 +103,7 @@ impl NamedLock {
                     let lock = |wait: Wait<'_>| ByPath::open(disk, path)?.lock(mode, wait);
                     match wait_for(engine, &thing, mode, what, limit, lock)? {
                         Some(held) => Some(held),
-                        // Somebody has put another file there: that one has to be locked.
+                        // Another file was put at the path, and must be locked instead.
                         None => continue,
                     }
                 }
@@ -130,7 +128,7 @@ impl NamedLock {
             "" => how.to_owned(),
             purpose => format!("{how}, for \"{purpose}\""),
         };
-        // What is borrowed is held by another run.
+        // A borrowed lock is held by another run.
         let noted = held.as_ref().map(|_| NotedHold::begin(engine, name, how));
         let own = held.as_ref().map(|_| engine.note_own(holding.clone()));
         Self {
@@ -149,7 +147,7 @@ impl NamedLock {
         &self.name
     }
 
-    /// How long it took to get it.
+    /// How long the acquisition took.
     #[must_use]
     pub fn waited(&self) -> Duration {
         self.held
@@ -157,18 +155,18 @@ impl NamedLock {
             .map_or(Duration::ZERO, |held| held.waited)
     }
 
-    /// Gives the lock back; a borrowed one stays with its holder.
+    /// Releases the lock; a borrowed one stays with its holder.
     pub fn release(self) {
         drop(self);
     }
 
-    /// What heirs need to keep it, and how it is told to them; `None` if it is borrowed.
+    /// What child processes need to inherit it; `None` if it is borrowed.
     pub(super) fn to_hand_down(&self) -> Option<(&File, &Holding)> {
         Some((self.held.as_ref()?.file(), &self.holding))
     }
 }
 
-/// Waits for a lock, but for none that this thread holds itself: that can be shared at once, or never had.
+/// Waits for a lock, except for one that this thread holds itself: that one is shared at once or refused.
 fn wait_for<T>(
     engine: &Engine,
     thing: &Thing,

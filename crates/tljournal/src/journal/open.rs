@@ -20,10 +20,10 @@ use crate::lock::{self, GivesUp, Held, Mode, Runs, Wait};
 use crate::model::{EventKind, Identity, KeyMaterial, RelPath, Retention, Stat, TxnId};
 use crate::recovery::{self, Recovery};
 
-/// How often opening is tried when the database turns out damaged, or others are mending it.
+/// The attempts to open, while the database turns out damaged or another process repairs it.
 const OPEN_TRIES: u32 = 8;
 
-/// How a journal is opened.
+/// How to open a journal.
 #[derive(Debug, Clone)]
 #[must_use = "options open nothing by themselves"]
 pub struct Options {
@@ -52,7 +52,7 @@ impl Options {
         }
     }
 
-    /// Keeps the journal's own files in this directory; relative to the root.
+    /// Puts the journal's own files into this directory; relative to the root.
     pub fn home(mut self, home: impl Into<Utf8PathBuf>) -> Self {
         self.home = home.into();
         self
@@ -65,54 +65,53 @@ impl Options {
         self
     }
 
-    /// Gives up after waiting this long for a lock, or for another program that uses the database. Without it waiting
-    /// has no limit.
+    /// Limits waits for locks, and for other programs that use the database. Without it waits are unlimited.
     pub fn lock_wait(mut self, limit: Duration) -> Self {
         self.lock_wait = Some(limit);
         self
     }
 
-    /// Asks this, several times a second, during every wait whether to give up; the wait then ends like one whose limit
-    /// is over.
+    /// Calls this several times a second during every wait; if it returns true, the wait ends as if its limit had
+    /// passed.
     pub fn gives_up(mut self, asked: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.gives_up = GivesUp(Some(Arc::new(asked)));
         self
     }
 
-    /// Keeps so much of what is not needed any more. Without it [`Retention::default`].
+    /// The limits of retained content, history and logs. Without it [`Retention::default`].
     pub fn retention(mut self, retention: Retention) -> Self {
         self.retention = retention;
         self
     }
 
-    /// Never keeps what is at these paths. Without it [`KeyMaterial::default`].
+    /// Paths whose content is never retained. Without it [`KeyMaterial::default`].
     pub fn key_material(mut self, paths: KeyMaterial) -> Self {
         self.key_material = paths;
         self
     }
 
-    /// Goes to the filesystem this way: for tests of crashes and faults.
+    /// The access to the filesystem, for tests of crashes and faults.
     pub fn disk(mut self, disk: Disk) -> Self {
         self.disk = disk;
         self
     }
 
-    /// Opens for work: makes what is missing, recovers what dead runs left.
+    /// Opens for work: creates missing files, and finishes or rolls back unfinished transactions of ended runs.
     ///
-    /// A database that cannot be used is set aside as evidence and a new one begun. One that was copied
-    /// or moved here is taken over without redoing anything.
+    /// An unusable database is set aside as evidence, and a new one is created. A database that was copied or moved
+    /// here is taken over, without applying its unfinished transactions.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for a filesystem or a format that cannot be used, which is left as it is;
-    /// [`Error::Damaged`] when something was planted where the journal's files belong;
-    /// [`Error::Disk`], [`Error::Catalog`], [`Error::Lock`] as the system says.
+    /// [`Error::Unsupported`] for a filesystem or a format that cannot be used, which is not changed;
+    /// [`Error::Damaged`] when another entry is in the place of a file of the journal;
+    /// [`Error::Disk`], [`Error::Catalog`], [`Error::Lock`] for other failures.
     pub fn work(self) -> Result<Journal, Error> {
         let span = tracing::debug_span!("open", root = %self.root, home = %self.home);
         let _in_span = span.enter();
         let (mut set_aside, mut last) = (None, None);
         for _ in 0..OPEN_TRIES {
             let home = match self.open_home() {
-                // Somebody may have removed it at that moment; if not, it fails again.
+                // Another process may have removed it at the same time; otherwise the next attempt fails too.
                 Err(Error::Disk(error)) if error.is(Errno::NOENT) => {
                     last = Some(error.into());
                     continue;
@@ -140,12 +139,12 @@ impl Options {
                     }
                 }
                 Err(Error::Damaged(Damage::Planted { .. })) => self.set_planted_aside()?,
-                // In the place of a lock file, or of another small one.
+                // An entry in the place of a lock file, or of another small file.
                 Err(Error::Disk(error)) if error.is_about_kind() && last.is_none() => {
                     self.set_planted_aside()?;
                     last = Some(error.into());
                 }
-                // Somebody else was mending the database at that moment, or took everything away.
+                // Another process repaired the database at the same time, or removed the directory.
                 Err(error @ Error::Replaced { .. }) => last = Some(error),
                 Err(error) if held.check_in_place().is_err() => last = Some(error),
                 Err(error) => return Err(error),
@@ -155,7 +154,7 @@ impl Options {
         Err(last.unwrap_or(Error::Replaced { path }))
     }
 
-    /// Opens to look only: nothing is recovered, created or written.
+    /// Opens for reading: nothing is recovered, created or written.
     ///
     /// # Errors
     /// [`Error::Usage`] where there is no journal; [`Error::Damaged`] when the database cannot be read.
@@ -165,10 +164,10 @@ impl Options {
         Inspection::open(&root, &home, &self.disk, self.key_material.clone(), wait)
     }
 
-    /// Checks a journal as [`Inspection::fsck`] does; that its database cannot be opened is a finding too.
+    /// Checks a journal as [`Inspection::fsck`] does; an unusable database is a finding too.
     ///
     /// # Errors
-    /// [`Error::Usage`] where there is no journal; as the system says when it cannot be looked at at all.
+    /// [`Error::Usage`] where there is no journal; other errors if nothing can be read.
     pub fn fsck(
         self,
         options: &FsckOptions,
@@ -189,7 +188,7 @@ impl Options {
         }
     }
 
-    /// How long to wait for a lock.
+    /// The limits of a wait for a lock.
     pub(super) fn wait(&self) -> Wait<'_> {
         self.gives_up.within(self.lock_wait)
     }
@@ -241,9 +240,9 @@ impl Options {
         Ok((engine, recovery))
     }
 
-    /// Takes the commit lock of a home that is still the one at its path.
+    /// Takes the commit lock, and checks that the home was not replaced.
     pub(super) fn commit_lock(&self, home: &Home, purpose: &str) -> Result<Held, Error> {
-        // Nothing can be recorded yet.
+        // The wait is not recorded, because the database is not open.
         let wait = self.wait();
         let held = lock::acquire(&home.locks, "commit", Mode::Exclusive, purpose, wait);
         home.check_in_place()?;
@@ -252,21 +251,20 @@ impl Options {
         Ok(held)
     }
 
-    /// Sets a rollback journal aside that lies beside the database: ours leaves none, and SQLite would
-    /// replay it.
+    /// Sets a rollback journal next to the database aside: this program leaves none, and SQLite would replay it.
     fn remove_foreign_journal(&self, home: &Home) -> Result<(), Error> {
         if !home.has_foreign_journal()? {
             return Ok(());
         }
         let _lock = self.commit_lock(home, "open")?;
-        // Another program has switched the database to this mode: what it was at, it has to take back itself.
+        // Another program has switched the database to this mode: SQLite must replay that program's journal.
         match home.has_rollback_mode()? {
             true => Ok(()),
             false => home.set_foreign_journal_aside(),
         }
     }
 
-    /// Refuses a database that some statement found damaged.
+    /// Refuses a database that a statement found damaged.
     fn refuse_damaged(home: &Home, found: Identity) -> Result<(), Error> {
         match home.is_marked_damaged(found)? {
             true => Err(CatalogError::Corrupt("a statement found it damaged".to_owned()).into()),
@@ -298,8 +296,7 @@ impl Options {
         Ok(rows.map(|rows| (store, rows)))
     }
 
-    /// Makes, migrates or takes over a database, under the commit lock: whoever comes second finds it
-    /// done.
+    /// Creates, migrates or takes over a database, under the commit lock; another process may have done it before.
     fn make_ready(&self, home: &Home) -> Result<Store, Error> {
         home.try_locks()?;
         let _lock = self.commit_lock(home, "open")?;
@@ -314,11 +311,11 @@ impl Options {
             let is_taken = home.take_rebuilt_database()?;
             if !is_taken && home::is_used(&home.state)? {
                 tracing::warn!(
-                    "the database was gone; a new one is begun, and `tljournal fsck --rebuild --force --tree PATH` takes into it what stands at a path"
+                    "the database was missing; a new one is created, and `tljournal fsck --rebuild --force --tree PATH` records a tree in it"
                 );
             }
             home.forget_damage()?;
-            // The rows that would tell what these are went with the database: they are evidence.
+            // The rows about these directories were lost with the database: they are set aside as evidence.
             self.set_staging_aside(home, "unaccounted", &[])?;
             home.prepare_companions()?;
         }
@@ -342,16 +339,13 @@ impl Options {
         let set = |catalog: &Catalog| {
             if moved {
                 tracing::warn!(
-                    "the database was copied or moved here; nothing it says is taken on trust"
+                    "the database was copied or moved here; its signatures are not trusted"
                 );
                 catalog.strand_unfinished()?;
                 catalog.distrust_all()?;
             }
             for mend in &mends {
-                tracing::warn!(
-                    mend,
-                    "the schema of the database was not as this version makes it"
-                );
+                tracing::warn!(mend, "the schema of the database was repaired");
                 let path = Some(DATABASE);
                 catalog.put_event((None, None), &EventKind::Repaired, path, mend)?;
             }
@@ -363,7 +357,7 @@ impl Options {
         };
         sqlite_turn(home, wait, || Ok(catalog.write(catalog::Sync::Full, set)?))?;
         if is_new {
-            // The one file alone says whose it is from the beginning.
+            // After the checkpoint the database file alone identifies its home.
             catalog.checkpoint()?;
             let _synced = home.dir.sync()?;
         }
@@ -381,8 +375,8 @@ impl Options {
         Ok(store)
     }
 
-    /// Sets the directories of all transactions but these aside, as one thing, without the keys in them. What cannot
-    /// be moved stays, and is noted.
+    /// Sets the directories of all transactions but these aside, as one item, without the keys in them. What cannot
+    /// be moved stays, and is recorded as a leftover.
     fn set_staging_aside(&self, home: &Home, why: &str, but: &[(i64, TxnId)]) -> Result<(), Error> {
         let _acting = home.act_as_owner();
         let group = home.fresh_group(why);
@@ -410,12 +404,12 @@ impl Options {
     }
 }
 
-/// What is promised less in a home than elsewhere, because its filesystem cannot do it.
+/// Guarantees that are weaker in a home because of missing features of its filesystem.
 fn weaker_promises(features: Features) -> impl Iterator<Item = &'static str> {
-    let exchange = "the filesystem cannot exchange two entries: what is replaced is missing for an \
-                    instant, for whoever does not take the shared lock";
-    let birth_times = "the filesystem keeps no birth times: a directory is told from another one by its \
-                       inode number alone, which may be handed out again";
+    let exchange = "the filesystem cannot exchange two entries: a replaced path is missing for an \
+                    instant, except for readers with the shared lock";
+    let birth_times = "the filesystem has no birth times: a directory is identified by its \
+                       inode number alone, which may be reused";
     let missing = [
         (features.exchange, exchange),
         (features.birth_times, birth_times),

@@ -13,17 +13,17 @@ use crate::tree::{Fingerprint, TreeSource};
 use crate::txn::{PopulateOptions, WantedTree};
 
 impl Journal {
-    /// Installs a tree that is known by a key, as a transaction of its own, and pins it; of all that want it
-    /// at the same time one makes it from its source, and the others wait for that.
+    /// Installs a tree that is identified by a key, as its own transaction, and pins it. Of several concurrent
+    /// callers one creates the tree from its source, and the others wait for it.
     ///
-    /// If the tree at the path was populated with this key, and the signature of every entry says so, nothing
-    /// is touched and the source is not opened. Else whoever comes first works. When that fails, or its
-    /// process dies, the next one that waits makes the tree, from the beginning.
+    /// If the tree at the path was populated with this key, and the signature of every entry matches, nothing is
+    /// touched and the source is not opened. Otherwise the first caller creates the tree. If it fails or is killed,
+    /// the next waiting caller creates it from the beginning.
     ///
     /// # Errors
-    /// As for [`Journal::install`]; [`Error::Lock`] when another one worked for longer than the caller would
-    /// wait; [`Error::Conflict`] instead of a wait for ever, because whoever works waits for what is held here, or
-    /// this thread populates the same tree.
+    /// As for [`Journal::install`]; [`Error::Lock`] when another caller worked for longer than the limit;
+    /// [`Error::Conflict`] instead of a deadlock, if the holder waits for what is held here, or this thread populates
+    /// the same tree.
     pub fn populate(
         &self,
         path: &str,
@@ -51,7 +51,7 @@ impl Journal {
         Ok(installed)
     }
 
-    /// Records that a tree was made, for others too.
+    /// Records that a tree was created, on behalf of all callers with this key.
     fn note_populated(&self, path: &str, txn: TxnId) -> Result<(), Error> {
         let row = self
             .engine
@@ -63,7 +63,7 @@ impl Journal {
         })
     }
 
-    /// Takes the key of a place; what was there may be another tree afterwards.
+    /// Takes the lock of a key at a place; the tree at the place may have changed during the wait.
     fn take_key(
         &self,
         path: &RelPath,
@@ -73,7 +73,7 @@ impl Journal {
     ) -> Result<TakenKey, Error> {
         let would_deadlock = || Conflict::at(path, ConflictKind::WouldDeadlock).into();
         if self.engine.is_reading() {
-            // Said before the work is done, not when it is to be committed.
+            // Refused before the work is done, and not only at the commit.
             return Err(would_deadlock());
         }
         let locks = &self.engine.home.locks;
@@ -106,7 +106,7 @@ impl Journal {
         byte.map(taken)
     }
 
-    /// The transaction of whoever does something at the moment that is called so, once it has begun.
+    /// The staging transaction with this label of a live run.
     fn worker(&self, label: &str) -> Option<TxnRow> {
         let rows = self.engine.look(|catalog| catalog.staging()).ok()?;
         let is_alive = |run| self.engine.runs.is_alive(run).unwrap_or(false);
@@ -114,7 +114,7 @@ impl Journal {
         rows.find(|row| row.label == label && is_alive(row.run))
     }
 
-    /// Who that is, for people.
+    /// A description of that run.
     fn who_works(&self, label: &str) -> String {
         let row = self.worker(label).map(|worker| worker.row);
         let record =
@@ -127,7 +127,7 @@ impl Journal {
     }
 }
 
-/// The right to populate something, which others see that this thread has.
+/// The lock of a key, noted as held by this thread.
 struct TakenKey {
     _byte: KeyByte,
     _own: OwnHold,

@@ -9,7 +9,7 @@ use crate::lineage::Holding;
 use crate::lock::Held;
 use crate::recovery;
 
-/// A share of the commit lock: what is read through it is of one moment.
+/// A share of the commit lock: all reads through it see the same state.
 #[derive(Debug)]
 #[must_use = "the lock is released when this is dropped"]
 pub struct Reading<'a> {
@@ -28,7 +28,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Opens the file at a path; `None` if nothing is there.
+    /// Opens the file at a path; `None` if it does not exist.
     ///
     /// # Errors
     /// [`Error::Usage`], [`Error::Conflict`] or [`Error::Disk`] when it cannot be opened.
@@ -45,7 +45,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// What the catalog says of a path; `None` if it put nothing there.
+    /// The recorded state of a path; `None` if the journal put nothing there.
     ///
     /// # Errors
     /// [`Error::Usage`] for a bad path, [`Error::Catalog`] when the catalog cannot be read.

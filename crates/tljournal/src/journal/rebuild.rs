@@ -6,25 +6,25 @@ use crate::fsck::{self, FsckDepth, RebuildOptions, Rebuilt};
 use crate::home::Home;
 use crate::lock::Wait;
 
-/// A database that is read while the file itself stays as it is.
+/// A private copy of the old database.
 struct Old {
     catalog: Catalog,
     _copy: PrivateCopy,
 }
 
 impl Options {
-    /// Makes a new database from what can be read of the old one and from what is on disk; the old one is kept
-    /// aside. It can be killed anywhere: the journal has the old database then, or the new one.
+    /// Creates a new database from the readable rows of the old one and from the disk; the old one is set aside. A
+    /// kill leaves the old database or the new one.
     ///
     /// # Errors
-    /// [`Error::Usage`] when the database is sound, and it is not to be done anyway; [`Error::Unsupported`] for
-    /// one of a newer version, which is left as it is; as the system says.
+    /// [`Error::Usage`] when the database is sound, unless forced; [`Error::Unsupported`] for one of a newer version,
+    /// which is not changed; other errors of the system.
     pub fn rebuild(self, options: &RebuildOptions) -> Result<Rebuilt, Error> {
         let home = self.open_home()?;
         let mut force = options.force;
         loop {
             let rebuilt = self.rebuild_locked(&home, options, force)?;
-            // Whoever comes first takes the new one.
+            // The next open for work takes the new database.
             self.clone().work()?.close()?;
             match rebuilt {
                 Some(rebuilt) => return Ok(rebuilt),
@@ -33,8 +33,8 @@ impl Options {
         }
     }
 
-    /// Makes the new database and sets the old one aside, while nobody commits; `None` if another one is there that
-    /// is to be taken first: an earlier rebuild was killed when all was done but that, or is about to do it.
+    /// Creates the new database and sets the old one aside, under the commit lock; `None` if another new database
+    /// must be taken first, because an earlier rebuild was killed before that, or is about to do it.
     fn rebuild_locked(
         &self,
         home: &Home,
@@ -66,14 +66,14 @@ impl Options {
         Ok(Some(rebuilt))
     }
 
-    /// Removes a new database that nobody takes any more, because the old one was worked with since: its rebuild
-    /// was killed before it set that aside.
+    /// Removes a new database that will not be taken, because the old one was used since: its rebuild was killed
+    /// before it set the old one aside.
     pub(super) fn remove_stale_rebuilt(&self, home: &Home) -> Result<(), Error> {
         if !home.has_rebuilt_database()? {
             return Ok(());
         }
         let _lock = self.commit_lock(home, "remove a database that was not taken")?;
-        // It may have been taken meanwhile.
+        // Another process may have taken it.
         if home.has_rebuilt_database()? && !is_gone(home)? {
             home.remove_rebuilt_database()?;
         }
@@ -81,7 +81,7 @@ impl Options {
     }
 }
 
-/// Whether there is no database, or one that is to be set aside by whoever comes first.
+/// Whether the database is missing, or marked as damaged and about to be set aside.
 fn is_gone(home: &Home) -> Result<bool, Error> {
     match home.check_database_files()? {
         Some(seen) if seen.size > 0 => Ok(home.is_marked_damaged(seen.identity)?),
@@ -89,7 +89,7 @@ fn is_gone(home: &Home) -> Result<bool, Error> {
     }
 }
 
-/// Opens the old database to read it, or says why that cannot be.
+/// Opens the old database for reading, or returns why that failed.
 fn open_old(home: &Home, wait: Wait<'_>) -> Result<(Option<Old>, Option<CatalogError>), Error> {
     if home
         .check_database_files()?
@@ -105,7 +105,7 @@ fn open_old(home: &Home, wait: Wait<'_>) -> Result<(Option<Old>, Option<CatalogE
     let (opened, why) = match opened {
         Ok(catalog) => (Ok(catalog), None),
         Err(why @ CatalogError::Newer { .. }) => return Err(why.into()),
-        // One whose header or schema is damaged may still have rows.
+        // A database with a damaged header or schema may still have readable rows.
         Err(why) => (copy.open_to_salvage(), Some(why)),
     };
     let old = opened.ok().map(|catalog| Old {

@@ -18,12 +18,11 @@ use crate::pin::Pin;
 use crate::redact;
 use crate::tree::Fingerprint;
 
-/// A run that a command and everything it starts belong to, with what is held for them.
+/// A run that a command and its descendants belong to, with the locks and pins that are held for them.
 ///
-/// What it holds is held as long as the command lives, even if this process is killed: the command
-/// inherits the descriptors, and never touches them. When this is dropped everything is given back, also
-/// if something that the command left behind still has them open; the run itself goes on then, as that of
-/// the journal's handle.
+/// The command inherits the descriptors, without using them, so the locks are held until it exits, even if this
+/// process is killed. Dropping this releases everything, also if a process that the command left behind still has the
+/// descriptors; the run then continues as that of the journal's handle.
 #[derive(Debug)]
 #[must_use = "everything it holds is released when this is dropped"]
 pub struct Run {
@@ -37,7 +36,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// Begins the run of this handle in the catalog, with what it is for.
+    /// Begins the run of this handle in the catalog, with its label.
     pub(super) fn begin(engine: &Arc<Engine>, label: &str) -> Result<Self, Error> {
         let label = redact::label(label);
         let number = engine.record_in_run(Sync::Normal, |catalog, row| {
@@ -67,7 +66,7 @@ impl Run {
         self.number
     }
 
-    /// What it is for.
+    /// Its purpose.
     #[must_use]
     pub fn label(&self) -> &str {
         &self.label
@@ -88,8 +87,8 @@ impl Run {
         self.pins.push((pin, noted));
     }
 
-    /// Has the command know that it fills the tree at a path, for whoever populates that with a key: below it
-    /// nobody waits for that, nor for anything that others may hold while they do.
+    /// Tells the command that it fills the tree at a path. A process below it that populates the same path with the
+    /// same key gets an error instead of a deadlock.
     ///
     /// # Errors
     /// [`Error::Usage`] for a path that is outside the territory or the journal's own.
@@ -100,8 +99,8 @@ impl Run {
         Ok(())
     }
 
-    /// Makes files in `.state/log/` for the command's output, to be read and written: one for each suffix,
-    /// which is empty or begins with a dot. Logs of runs that have ended are thinned before.
+    /// Creates log files in `.state/log/` for the command's output: one for each suffix, which is empty or begins
+    /// with a dot. Old logs of ended runs are deleted before, within the limits.
     ///
     /// # Errors
     /// [`Error::Disk`] when they cannot be made, [`Error::Catalog`] when they cannot be recorded.
@@ -123,20 +122,20 @@ impl Run {
 
     /// Starts the command, with everything that is held for it.
     ///
-    /// A command that another thread starts at that moment in another way inherits the same, and keeps it
-    /// if this process is killed.
+    /// A command that another thread spawns at the same time inherits the same descriptors, and keeps them if this
+    /// process is killed.
     ///
     /// # Errors
-    /// As for [`Command::spawn`], and with [`UsageError::TooNested`](crate::UsageError::TooNested) as its source
-    /// when there are too many runs around it.
+    /// As for [`Command::spawn`], and with [`UsageError::TooNested`](crate::UsageError::TooNested) as its source when
+    /// there are too many ancestor runs.
     pub fn spawn(&self, command: &mut Command) -> std::io::Result<Child> {
-        // Two at a time would close the descriptors of each other.
+        // Two concurrent calls would reset the flags of each other's descriptors.
         static ONE: Mutex<()> = Mutex::new(());
         let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let lineage = self.lineage().variable();
         command.env(ambient::RUNS, lineage.map_err(std::io::Error::other)?);
         if let Err(error) = self.engine.note_holds() {
-            tracing::warn!(%error, "what is held for the command is not recorded");
+            tracing::warn!(%error, "the locks of the command are not recorded");
         }
         self.engine.with_run_file(|run| {
             let held: Vec<BorrowedFd<'_>> = run
@@ -159,7 +158,7 @@ impl Run {
         })
     }
 
-    /// The runs around the command: those around this process, and this one.
+    /// The ancestors of the command: those of this process, and this run.
     fn lineage(&self) -> Lineage {
         let locks = self.locks.iter().filter_map(NamedLock::to_hand_down);
         let pins = self.pins.iter();
@@ -175,9 +174,8 @@ impl Run {
         lineage
     }
 
-    /// Ends the run, because its command has ended: gives back everything that is held for it, and its
-    /// life, so that nobody whom the command left behind borrows what others have by now. That it ended is
-    /// recorded when the journal is closed.
+    /// Ends the run after its command: releases everything that is held for it, and ends its life, so that processes
+    /// that the command left behind cannot borrow the locks. Closing the journal records the end.
     pub fn release(self) {
         self.engine.leave_run();
         drop(self);

@@ -4,7 +4,7 @@ use crate::pin::{self, Waiter};
 use camino::Utf8PathBuf;
 use std::os::unix::fs::MetadataExt;
 
-/// A commit looks once more whether it holds what it replaces; whoever else holds a tree alone has only this.
+/// A commit checks again that it holds what it replaces; other callers of `hold_alone` rely on this check alone.
 #[test]
 #[allow(
     clippy::disallowed_methods,

@@ -30,8 +30,8 @@ use crate::voucher::Tags;
 
 /// A journal that is open for work.
 ///
-/// May be shared between threads; a clone is the same handle. Dropping the last one ends the run;
-/// [`Journal::close`] does the same and says what went wrong.
+/// It may be shared between threads; a clone is the same handle. Dropping the last one ends the run;
+/// [`Journal::close`] does the same and returns errors.
 #[derive(Debug, Clone)]
 pub struct Journal {
     pub(super) engine: Arc<Engine>,
@@ -43,8 +43,7 @@ pub struct Journal {
 pub struct Installed {
     /// Whether anything was changed.
     pub changed: bool,
-    /// Holds what was installed: it stays whole on disk until this is dropped, whatever is installed at
-    /// the path next.
+    /// Keeps the installed tree on disk until this is dropped, even if another one is installed at the path.
     pub pin: Pin,
 }
 
@@ -64,7 +63,7 @@ impl Journal {
         Options::new(root).work()
     }
 
-    /// How else to open one.
+    /// Options for opening a journal.
     pub fn options(root: impl Into<camino::Utf8PathBuf>) -> Options {
         Options::new(root)
     }
@@ -75,14 +74,14 @@ impl Journal {
         self.engine.home.root.path()
     }
 
-    /// What had to be recovered when the journal was opened.
+    /// What was recovered when the journal was opened.
     #[must_use]
     pub fn recovery(&self) -> &Recovery {
         &self.recovery
     }
 
-    /// Begins a transaction. Nothing is written before its first real change. Its label is what history calls
-    /// it: without what looks like a secret, and not longer than a thousand characters.
+    /// Begins a transaction. Nothing is written before its first real change. The label is shown by the history:
+    /// secrets are redacted, and it is cut after a thousand characters.
     pub fn begin(&self, label: &str) -> Transaction {
         Transaction::new(self.engine.clone(), label)
     }
@@ -102,7 +101,7 @@ impl Journal {
         Ok(Self::put_in_place(txn, path)?.0)
     }
 
-    /// Commits the transaction that brings one tree; says which it was, if it changed anything.
+    /// Commits the transaction of one tree; returns its id if it changed anything.
     pub(super) fn put_in_place(
         txn: Transaction,
         path: &str,
@@ -119,11 +118,11 @@ impl Journal {
         }
     }
 
-    /// Pins the tree at a path; `None` if there is no directory. Waits while it is being replaced by
-    /// somebody who waited for its pins, unless this handle holds a lock.
+    /// Pins the tree at a path; `None` if there is no directory. Waits while a process that waited for the tree's
+    /// pins replaces it, unless this handle holds a lock.
     ///
     /// # Errors
-    /// [`Error::Conflict`] instead of a wait that could be for ever; [`Error::Usage`], [`Error::Disk`].
+    /// [`Error::Conflict`] instead of a possible deadlock; [`Error::Usage`], [`Error::Disk`].
     pub fn pin(&self, path: &str) -> Result<Option<Pin>, Error> {
         self.pin_within(path, None)
     }
@@ -138,7 +137,7 @@ impl Journal {
             if let Some(pin) = pin::pin(&self.engine, &place, limit)? {
                 return Ok(Some(pin));
             }
-            // Where nothing can be exchanged it may be missing only while it is being replaced.
+            // Without the exchange of entries a tree is missing while it is being replaced.
             let exchanges = self.history().status()?.exchanges;
             if exchanges || self.engine.is_reading() {
                 return Ok(None);
@@ -152,8 +151,7 @@ impl Journal {
         }
     }
 
-    /// Compares the tree at a path with what was installed there: every signature, or all the content if
-    /// `full`.
+    /// Compares the tree at a path with the installed one: by signature, or all content if `full`.
     ///
     /// # Errors
     /// [`Error::Usage`] when no tree was installed there.
@@ -175,9 +173,9 @@ impl Journal {
         super::compare(pin.dir(), &entry, &manifest, full)
     }
 
-    /// Shares the commit lock: as long as the guard lives no transaction is put in place, so that
-    /// several paths are seen as of one moment. One that a dead process left half-way is finished first.
-    /// Drop it before the same thread commits or reads again: that is refused, as it would wait for itself.
+    /// Shares the commit lock: until the guard is dropped no transaction is applied, so that several paths are read
+    /// in one consistent state. An unfinished transaction of an ended process is finished first. The same thread must
+    /// drop it before it commits or reads again, which is refused as a deadlock.
     ///
     /// # Errors
     /// [`Error::Lock`] when the journal was opened with a limit that passed.
@@ -187,7 +185,7 @@ impl Journal {
             let unfinished = rows.into_iter().filter(|row| row.state.is_unfinished());
             Ok::<BTreeSet<TxnId>, Error>(unfinished.map(|row| row.id).collect())
         };
-        // What stays unfinished is beyond reach or stuck; its paths are refused one by one.
+        // A transaction that stays unfinished is out of reach or stuck; reads of its paths are refused individually.
         let mut hopeless = BTreeSet::new();
         loop {
             let lock = self.engine.commit_lock(Mode::Shared, "read", None)?;
@@ -202,14 +200,13 @@ impl Journal {
         }
     }
 
-    /// Takes a named lock, which means whatever its users agree on. Take several in the order of their
-    /// names, and before any transaction is committed. What a run around this process holds is borrowed.
+    /// Takes a named lock, whose meaning is up to its users. Take several in the order of their names, and before a
+    /// commit. A lock that an ancestor run holds is borrowed.
     ///
     /// # Errors
-    /// [`Error::Lock`] when it was not free within `limit`, naming who holds it; [`Error::Usage`] for a
-    /// name that is none; [`Error::Conflict`] when it is wanted alone, and a run around this process
-    /// shares it, when this thread holds it, and when waiting for it would never end, because its holder waits for
-    /// what is held here.
+    /// [`Error::Lock`] when it was not free within `limit`, with the holder; [`Error::Usage`] for an invalid name;
+    /// [`Error::Conflict`] when an exclusive lock is wanted and an ancestor run shares it, when this thread holds it,
+    /// and when its holder waits for what is held here.
     pub fn lock(
         &self,
         name: &str,
@@ -220,8 +217,8 @@ impl Journal {
         NamedLock::acquire(&self.engine, name, mode, purpose, limit)
     }
 
-    /// Locks a file that any program may lock with flock(2) or flock(1), wherever it lies; made if it is
-    /// missing, and never written to. Take several with [`Journal::lock_files`], and before named locks.
+    /// Locks a file like flock(2) and flock(1), anywhere on disk; it is created if it is missing, and never written
+    /// to. Take several with [`Journal::lock_files`], and before named locks.
     ///
     /// # Errors
     /// As for [`Journal::lock`], and [`Error::Disk`] when it cannot be opened.
@@ -234,8 +231,8 @@ impl Journal {
         NamedLock::acquire_file(&self.engine, path, mode, limit)
     }
 
-    /// Locks several such files, in an order that is the same for everybody; of two names of one file it takes
-    /// the first, and exclusively if any says so.
+    /// Locks several such files, in a global order; a file with two names is locked once, and exclusively if either
+    /// name asks for that.
     ///
     /// # Errors
     /// As for [`Journal::lock_file`].
@@ -247,7 +244,7 @@ impl Journal {
         NamedLock::acquire_files(&self.engine, files, limit)
     }
 
-    /// Begins a run that a command is to inherit, and writes down what it is for.
+    /// Begins a run that a command inherits, and records its label.
     ///
     /// # Errors
     /// [`Error::Disk`], [`Error::Catalog`] when it cannot be recorded.
@@ -255,9 +252,9 @@ impl Journal {
         Run::begin(&self.engine, label)
     }
 
-    /// The environment variable, and its value, that tells a command which this process starts that it belongs
-    /// to this run: its own `tljournal` commands name this run as their parent, and what this run vouches for
-    /// is theirs. Locks of this handle are not lent so; for that there is [`Journal::run`].
+    /// The environment variable, and its value, by which a command that this process starts belongs to this run: its
+    /// `tljournal` commands record this run as their parent, and may rely on its claims. It does not lend locks of
+    /// this handle; [`Journal::run`] does.
     ///
     /// # Errors
     /// As for [`Journal::run_id`].
@@ -270,7 +267,7 @@ impl Journal {
         Ok((ambient::RUNS, lineage.variable()?))
     }
 
-    /// Tags that belong together: small files that are there because a live run vouches for them.
+    /// A group of tags: small files that exist while a live run claims that they are valid.
     ///
     /// # Errors
     /// [`Error::Usage`] for a path that is outside the territory or the journal's own.
@@ -278,13 +275,13 @@ impl Journal {
         Tags::new(self, &self.engine, paths)
     }
 
-    /// What is known of the past and of what stands where.
+    /// The history, and the recorded state of paths.
     #[must_use]
     pub fn history(&self) -> History<'_> {
         History::of(&self.engine)
     }
 
-    /// The run of this handle: alive, for others, from now on.
+    /// The run of this handle, which counts as alive from now on.
     ///
     /// # Errors
     /// [`Error::Disk`] when its byte cannot be locked.
@@ -292,11 +289,11 @@ impl Journal {
         self.engine.run_id()
     }
 
-    /// Makes right whatever dead runs have left since the journal was opened, and puts rebuildable trees
-    /// on the medium.
+    /// Finishes or rolls back transactions of runs that ended since the journal was opened, and syncs rebuildable
+    /// trees.
     ///
     /// # Errors
-    /// Whatever stops it; it can be repeated.
+    /// Any failure; the call can be repeated.
     pub fn recover(&self) -> Result<Recovery, Error> {
         self.engine.try_leftovers_again();
         let report = recovery::recover(&self.engine)?;
@@ -305,31 +302,30 @@ impl Journal {
         Ok(report)
     }
 
-    /// Deletes the oldest of what is kept of transactions, of history and of logs, so far that these limits
-    /// hold. What is pinned, in use, in flight or standing stays. [`History::plan_gc`] says what that would be.
+    /// Deletes the oldest retained content, history and logs until the limits hold. Content that is pinned or in use,
+    /// unfinished transactions and records of present entries stay. [`History::plan_gc`] returns the plan.
     ///
     /// # Errors
-    /// Whatever stops it; it can be repeated.
+    /// Any failure; the call can be repeated.
     pub fn gc(&self, retention: &Retention) -> Result<Gc, Error> {
         self.engine.try_leftovers_again();
         kept::collect(&self.engine, retention)
     }
 
-    /// Takes back what a transaction did, by a transaction: what it replaced or removed comes back from what
-    /// is kept, and what it made goes. If something cannot be taken back, nothing is:
-    /// [`Undo::is_refused`]. [`History::plan_undo`] says what that would be.
+    /// Reverts a transaction, by a transaction: what it replaced or removed is restored from retained content, and
+    /// what it created is removed. If one path cannot be reverted, none is: [`Undo::is_refused`].
+    /// [`History::plan_undo`] returns the plan.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a transaction that is not in place; [`Error::Conflict`] when somebody changed
-    /// something at the same time, or what is kept is damaged; and as for
-    /// [`Prepared::commit`](crate::Prepared::commit).
+    /// [`Error::Usage`] for a transaction that is not applied; [`Error::Conflict`] when something was changed
+    /// concurrently, or retained content is damaged; and as for [`Prepared::commit`](crate::Prepared::commit).
     pub fn undo(&self, txn: &TxnRecord, options: &UndoOptions) -> Result<Undo, Error> {
         let undone = undo::undo(&self.engine, txn, options);
         undone.map_err(|error| self.engine.explain(error))
     }
 
-    /// Makes a path what it was right after a transaction, by a transaction. A path in a tree cannot be
-    /// restored without the tree.
+    /// Restores a path to its state right after a transaction, by a transaction. A path in a tree is restored only
+    /// with the tree.
     ///
     /// # Errors
     /// As for [`Journal::undo`].
@@ -367,11 +363,11 @@ impl Journal {
         Ok(inspection.fsck(options, told))
     }
 
-    /// Repairs what a check found, as far as that can be: each repair is a transaction of its own. Tells what
-    /// became of each. Says whether it came to its end.
+    /// Repairs findings of a check where possible, each in its own transaction, and passes each result to `told`.
+    /// Returns whether it was completed.
     ///
     /// # Errors
-    /// Whatever stops it; it can be repeated.
+    /// Any failure; the call can be repeated.
     pub fn repair(
         &self,
         findings: &[Finding],
@@ -381,17 +377,17 @@ impl Journal {
         fsck::repair(&self.engine, findings, &self.recovery, options, told)
     }
 
-    /// Whether something is at a path now.
+    /// Whether a path exists now.
     ///
     /// # Errors
-    /// [`Error::Usage`], [`Error::Conflict`] or [`Error::Disk`] when it cannot be looked at.
+    /// [`Error::Usage`], [`Error::Conflict`] or [`Error::Disk`] when it cannot be read.
     pub fn exists(&self, path: &str) -> Result<bool, Error> {
         let place = self.engine.home.place_named(path)?;
         Ok(apply::stat_at(&self.engine, &place)?.is_some())
     }
 
-    /// Records what a run reports that has failed, also if it has changed nothing; whatever is said of it at
-    /// its end, it ends as failed. What looks like a secret is hidden. Returns what is known of the run.
+    /// Records an error of the run, even if the run has changed nothing; the run then ends as failed, whatever its
+    /// outcome. Secrets are redacted. Returns the record of the run.
     ///
     /// # Errors
     /// [`Error::Disk`], [`Error::Catalog`] when it cannot be recorded.
@@ -401,23 +397,23 @@ impl Journal {
         run.ok_or_else(|| UsageError::Failed.into())
     }
 
-    /// Ends the run: clears what nobody holds any more, records the end, and moves the log into the
-    /// database if nobody is in the way. A run that changed nothing writes nothing.
+    /// Ends the run: deletes content that is no longer held, records the end, and checkpoints the database unless it
+    /// is in use. A run that changed nothing writes nothing.
     ///
     /// # Errors
-    /// Whatever stops it; nothing that was committed is in danger.
+    /// Any failure; committed transactions are not affected.
     pub fn close(self) -> Result<(), Error> {
         self.close_with("ok")
     }
 
-    /// Ends the run as [`Journal::close`] does, with another word for how it ended.
+    /// Ends the run as [`Journal::close`] does, with the given outcome.
     ///
     /// # Errors
     /// As for [`Journal::close`].
     pub fn close_with(self, outcome: &str) -> Result<(), Error> {
         match Arc::into_inner(self.engine) {
             Some(engine) => engine.finish_run(outcome),
-            // Transactions or locks of this handle are still open: the run ends with the last of them.
+            // Transactions or locks of this handle are still open: the last of them ends the run.
             None => Ok(()),
         }
     }

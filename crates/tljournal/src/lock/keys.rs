@@ -142,10 +142,10 @@ mod tests {
             ..Wait::default()
         };
         let soon = wait(Duration::from_millis(5));
-        let error = KeyByte::take(&dir, one, "populate x", soon, || "somebody".to_owned());
+        let error = KeyByte::take(&dir, one, "populate x", soon, || "a holder".to_owned());
         let error = error.unwrap_err().to_string();
         assert!(
-            error.contains("populate x") && error.contains("somebody"),
+            error.contains("populate x") && error.contains("a holder"),
             "{error}"
         );
         drop(held);

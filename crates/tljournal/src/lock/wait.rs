@@ -356,7 +356,7 @@ mod tests {
             name: "a",
             path: Utf8PathBuf::from("a"),
             mode: Mode::Exclusive,
-            holder: &|| "somebody".to_owned(),
+            holder: &|| "a holder".to_owned(),
         }
     }
 
@@ -403,7 +403,7 @@ mod tests {
     fn g10_a_long_wait_is_announced_once() {
         let (told, asked) = (AtomicU32::new(0), AtomicU32::new(0));
         let tell = |holder: &str| {
-            assert_eq!(holder, "somebody");
+            assert_eq!(holder, "a holder");
             told.fetch_add(1, Ordering::Relaxed);
         };
         // It is cancelled some time after the announcement.
@@ -429,8 +429,8 @@ mod tests {
         };
         let nothing = || Ok::<Option<()>, LockError>(None);
         let error = poll(&awaited(), wait, nothing).unwrap_err();
-        assert!(error.to_string().contains("somebody"), "{error}");
-        assert_eq!(told.get(), "somebody".len(), "announced once");
+        assert!(error.to_string().contains("a holder"), "{error}");
+        assert_eq!(told.get(), "a holder".len(), "announced once");
         let given_up = Wait {
             gives_up: Some(&|| true),
             ..Wait::default()

@@ -14,45 +14,43 @@ use crate::trees::{tools, tools_like, tools_reshaped};
 use crate::twoliter_cases::twoliter_cases;
 use crate::undo_cases::undo_cases;
 
-/// One kind of transaction, with what is there before it.
+/// A kind of transaction, with its initial state.
 #[derive(Debug, Clone)]
 pub struct Case {
-    /// What it is called.
+    /// Its name.
     pub name: &'static str,
-    /// What is committed before; nothing at all, not even a home, if empty.
+    /// What is committed before; if empty, not even a home exists.
     pub setup: Vec<Steps>,
-    /// What another program does then.
+    /// What another program does afterwards.
     pub meddle: Option<fn(&World)>,
     /// The transaction.
     pub steps: Steps,
-    /// What makes it, if that is more than to commit the steps, which say then what comes of it.
+    /// How it is made, if not by committing the steps; the steps then describe the result.
     pub act: Option<Act>,
-    /// How it ends.
+    /// The expected end.
     pub end: End,
-    /// What the kernel or the filesystem cannot do.
+    /// The missing feature of the kernel or the filesystem.
     pub lack: Option<Lack>,
 }
 
-/// Something that users of the engine do with it.
+/// An operation of a user of the engine.
 pub type Act = fn(&State) -> Result<(), twoliter_state::Error>;
 
 /// How the transaction of a [`Case`] ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// By a commit.
+    /// It is committed.
     Commit,
-    /// By being rolled back.
+    /// It is rolled back before the commit.
     RollBack,
-    /// By being taken back after its commit point, because another program saved a file meanwhile.
+    /// It is rolled back after its commit point, because another program saved a file meanwhile.
     Conflict,
 }
 
-/// The file that another program saves in the middle of a transaction that ends by a conflict, and what
-/// it says then.
+/// The file that another program saves during a transaction that ends with a conflict, and its content.
 pub const EDITED: (&str, &str) = ("build/old.txt", "an edit that must not be lost");
 
-/// The cases that find everything as wanted without a call that changes anything: there is nothing to kill
-/// and nothing to fail.
+/// The cases that make no changing call, because nothing has to be changed: there is nothing to kill or to fail.
 pub const WITHOUT_CALLS: [&str; 2] = ["put-unchanged", "remove-nothing"];
 
 impl Case {
@@ -68,7 +66,7 @@ impl Case {
         }
     }
 
-    /// Has its transaction made this way. The steps say what comes of it.
+    /// Makes the transaction this way. The steps describe the result.
     pub(crate) fn made_by(mut self, act: Act) -> Self {
         self.act = Some(act);
         self
@@ -79,7 +77,7 @@ impl Case {
         self
     }
 
-    /// Brings a new world to where the transaction begins.
+    /// Prepares a new world up to the start of the transaction.
     ///
     /// # Panics
     /// When that fails.
@@ -91,7 +89,7 @@ impl Case {
         for steps in &self.setup {
             steps.try_commit(&journal).expect("a setup that commits");
         }
-        // Rebuildable trees go to the medium, so that the setup leaves nothing to do.
+        // Rebuildable trees are synced, so that the setup leaves no work.
         journal.recover().expect("a setup to rest");
         journal.close().expect("a setup that closes");
         if let Some(meddle) = self.meddle {
@@ -99,7 +97,7 @@ impl Case {
         }
     }
 
-    /// What the project may look like afterwards; the last is what was promised if the call returned Ok.
+    /// The allowed states of the project afterwards; the last one is required if the call returned Ok.
     ///
     /// # Panics
     /// When the transaction could not be committed.
@@ -125,7 +123,7 @@ impl Case {
         model.commit(&self.steps);
         let mut after = model.snapshot();
         if self.act.is_some() {
-            // What is put in twoliter's words is dated when it is.
+            // Files written through twoliter's state have the current time.
             for path in self.steps.paths() {
                 after = after.ignoring_time_of(path);
             }
@@ -140,17 +138,16 @@ impl Case {
         }
     }
 
-    /// Opens the journal as its transaction needs it: with another program at work, where that is part
-    /// of it.
+    /// Opens the journal for its transaction: with another program running, if the case includes one.
     ///
     /// # Errors
-    /// As the journal says.
+    /// The journal's error.
     pub fn open(&self, world: &World, witness: impl Witness + 'static) -> Result<Journal, Error> {
         if self.end != End::Conflict {
             return self.open_lacking(world, witness);
         }
         let (there, scratch) = (world.path(EDITED.0), world.outside().join("edit"));
-        // As editors save: a new file, renamed over the old one.
+        // As editors save: a new file is renamed over the old one.
         let save = move || {
             std::fs::write(&scratch, EDITED.1).expect("a saved file");
             std::fs::rename(&scratch, &there).expect("a replaced file");
@@ -158,12 +155,12 @@ impl Case {
         let meddle = Meddle::before_first(Verb::Exchange, save);
         match self.lack {
             None => world.open_witnessed(&Arc::new(Both(witness, meddle))),
-            // The attempt to exchange is refused after that, and the witness is not told.
+            // The exchange is refused after that, and the witness does not see it.
             Some(lack) => world.open_witnessed(&Arc::new(Both(meddle, Both(lack, witness)))),
         }
     }
 
-    /// Opens the journal as whoever comes next does, or to recover.
+    /// Opens the journal as the next process does, or to recover.
     ///
     /// # Panics
     /// When it cannot be opened.
@@ -173,10 +170,10 @@ impl Case {
         opened.expect("a journal that opens")
     }
 
-    /// Opens the journal on a filesystem that can do what it can in this case.
+    /// Opens the journal on a filesystem with the features of this case.
     ///
     /// # Errors
-    /// As the journal says.
+    /// The journal's error.
     pub fn open_lacking(
         &self,
         world: &World,
@@ -191,7 +188,7 @@ impl Case {
     /// Runs the transaction to its end.
     ///
     /// # Errors
-    /// As the journal says; a conflict that is expected is none.
+    /// The journal's error; an expected conflict is not an error.
     pub fn run(&self, journal: &Journal) -> Result<(), Error> {
         if let Some(act) = self.act {
             return act(&State::with(journal.clone())).map_err(|error| match error {
@@ -211,21 +208,21 @@ impl Case {
         }
     }
 
-    /// Whether a power cut may take back what was promised: it installs a rebuildable tree.
+    /// Whether a power cut may undo it after the commit: it installs a rebuildable tree.
     #[must_use]
     pub fn is_rebuildable(&self) -> bool {
         let rebuildable = |step: &Step| matches!(step, Step::Tree { durability, .. } if *durability == Durability::Rebuildable);
         self.steps.steps.iter().any(rebuildable)
     }
 
-    /// Whether another program had its hands in it.
+    /// Whether another program interferes.
     #[must_use]
     pub fn is_meddled_with(&self) -> bool {
         self.meddle.is_some() || self.end == End::Conflict
     }
 }
 
-/// What is there before every transaction, and stays.
+/// The initial content of every case, which stays.
 fn before() -> Steps {
     Steps::new("before")
         .put("build/old.txt", "old")
@@ -238,7 +235,7 @@ fn at(nanos: u32) -> Timestamp {
     Timestamp::new(1_500_000_000, nanos)
 }
 
-/// A change of each kind, and little of each.
+/// A small change of each kind.
 pub(crate) fn few(label: &str) -> Steps {
     let tree = TreeSpec::new(0o755, at(3)).file("only", 0o644, at(4), "two");
     Steps::new(label)
@@ -249,7 +246,7 @@ pub(crate) fn few(label: &str) -> Steps {
         .tree("build/tools", tree)
 }
 
-/// More of everything, in the home and beside it.
+/// More of everything, in the home and outside.
 fn several(label: &str) -> Steps {
     few(label)
         .put("build/fresh.txt", "fresh")
@@ -276,14 +273,14 @@ pub fn all() -> Vec<Case> {
     let mut edited = with_small(Case::new("conflict", few("too late")));
     edited.end = End::Conflict;
     let mut repaired = with_tools(tree("tree-repair", tools()));
-    repaired.meddle = Some(|world| world.write("build/tools/bin/run", "somebody's edit"));
+    repaired.meddle = Some(|world| world.write("build/tools/bin/run", "another edit"));
     let mut adopted = Case::new(
         "adopt",
         Steps::new("adopt").put_as("build/theirs", "same", 0o644, at(2)),
     );
     adopted = adopted.after(Steps::new("theirs").put_as("build/theirs", "same", 0o644, at(2)));
     adopted.meddle = Some(|world| {
-        // The same file as somebody else would make it: the catalog has to learn of it.
+        // The same file, created by another program: the catalog must record it.
         let (from, to) = (world.path("build/theirs"), world.path("build/copy"));
         std::fs::copy(&from, &to).expect("a copy");
         let meta = from.metadata().expect("metadata");
@@ -349,7 +346,7 @@ pub fn all() -> Vec<Case> {
 /// If there is none.
 #[must_use]
 pub fn named(name: &str) -> Case {
-    // What the name ends with says what is missing.
+    // The suffix of the name is the missing feature.
     let without = |what, lack| Some((name.strip_suffix(what)?, lack));
     let lacking = without("-without-exchange", Lack::of_exchange())
         .or(without("-without-openat2", Lack::of_openat2()))

@@ -3,7 +3,7 @@ use std::io::Write;
 /// The number in an environment variable, if it is set.
 ///
 /// # Panics
-/// When it is no number.
+/// When it is not a number.
 #[must_use]
 pub fn number(name: &str) -> Option<u64> {
     let said = std::env::var(name).ok()?;
@@ -13,10 +13,10 @@ pub fn number(name: &str) -> Option<u64> {
     )
 }
 
-/// Says that so many of these were tried, for whoever adds up what all tests did.
+/// Prints the number of tried cases, for the summary of all tests.
 pub fn counted(count: usize, what: &str) {
     let _ = writeln!(std::io::stdout(), "{COUNTED}{count} {what}");
 }
 
-/// How such a line begins.
+/// The prefix of such a line.
 pub const COUNTED: &str = "counted: ";

@@ -1,11 +1,12 @@
-//! Drives whose power can be cut while they are in use.
+//! Simulated drives whose power can be cut while they are in use.
 //!
-//! Three filesystems lie in one another, on loop devices. The innermost is the one that is tried. Its
-//! image is a file on an ext4 whose page cache plays the drive's own: what was written and not flushed is
-//! there only. The image of that lies on a shelf, an xfs that clones a file in one step: the clone is
-//! what would be on the medium had the power failed at that moment.
+//! Three filesystems are nested on loop devices. The innermost one is tested. Its image is a file on an ext4 whose
+//! page cache simulates the drive's cache: data that was written and not flushed is only there. The image of that is
+//! on a shelf, an xfs that clones a file atomically: the clone is what the medium would hold after a power cut at
+//! that time.
 //!
-//! All of this is mounted for the thread that made the shelf, and what that starts: nobody else can hold it.
+//! Everything is mounted for the thread that created the shelf, and its children only, so that no other process can
+//! hold it.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -21,14 +22,14 @@ use tempfile::TempDir;
 use tljournal::disk::{Dir, Disk};
 use tljournal_testkit::TEST_DIR;
 
-/// A filesystem that can be put on a drive.
+/// A filesystem for a drive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// With its journal.
+    /// With a journal.
     Ext4,
-    /// With its log.
+    /// With a log.
     Xfs,
-    /// With its trees.
+    /// With trees.
     Btrfs,
 }
 
@@ -41,19 +42,19 @@ impl Format {
         }
     }
 
-    /// Ways to mount it that lose different things in a power cut, and nothing that was synced.
+    /// Mount options that lose different data in a power cut, but never synced data.
     #[must_use]
     pub fn ways(self) -> &'static [&'static str] {
         match self {
             Self::Ext4 => &["defaults", "data=writeback,noauto_da_alloc"],
-            // A copy has the name of its original, which xfs remembers while that is mounted.
+            // A copy has the UUID of its original, which xfs remembers while that is mounted.
             Self::Xfs => &["nouuid"],
             Self::Btrfs => &["defaults", "notreelog"],
         }
     }
 }
 
-/// Where drives lie: a filesystem that clones a file in one step.
+/// The place of drives: a filesystem that clones a file atomically.
 #[derive(Debug)]
 pub struct Shelf {
     mounted: Loop,
@@ -63,19 +64,19 @@ pub struct Shelf {
 /// Enough for all copies of a round, which share most of their content.
 const SHELF_BYTES: u64 = 4 << 30;
 
-/// How much of that is really used at most.
+/// The largest part of it that is really used.
 const SHELF_BYTES_USED: u64 = 2 << 30;
 
-/// Ids of mounts that are handed out once begin here.
+/// Unique mount ids start here.
 const UNIQUE_MOUNTS: u64 = 1 << 31;
 
 const DRIVE_BYTES: u64 = 1 << 30;
 
-/// xfs wants at least 300 MiB.
+/// xfs requires at least 300 MiB.
 const DISK_BYTES: u64 = 320 << 20;
 
 impl Shelf {
-    /// A new one; `None` where nothing can be mounted or made, which is told.
+    /// A new shelf; `None` if it cannot be mounted or created, which is reported.
     ///
     /// # Panics
     /// When there is no temporary directory.
@@ -83,10 +84,7 @@ impl Shelf {
     pub fn new() -> Option<Self> {
         let root = Dir::open(Utf8Path::new("/"), Disk::default()).and_then(|root| root.own_stat());
         if root.is_ok_and(|root| root.mount < UNIQUE_MOUNTS) {
-            skip(
-                "this kernel hands out the ids of mounts again, as if a copy were the original"
-                    .into(),
-            );
+            skip("this kernel reuses mount ids, so a copy would look like the original".into());
             return None;
         }
         stay_alone().map_err(skip).ok()?;
@@ -105,7 +103,7 @@ impl Shelf {
         mounted.ok().map(|mounted| Self { mounted, dir })
     }
 
-    /// A new drive with an empty filesystem; `None` where it cannot be had, which is told.
+    /// A new drive with an empty filesystem; `None` if it cannot be created, which is reported.
     #[must_use]
     pub fn drive(&self, format: Format) -> Option<Drive<'_>> {
         let image = self.mounted.at.join("original.img");
@@ -129,10 +127,10 @@ impl Shelf {
     }
 }
 
-/// The image of the filesystem that is tried, on its drive.
+/// The image of the tested filesystem, on its drive.
 const DISK: &str = "disk.img";
 
-/// A drive with a filesystem on it. One of a shelf is in use at a time.
+/// A drive with a filesystem. One drive of a shelf is in use at a time.
 #[derive(Debug)]
 pub struct Drive<'a> {
     shelf: &'a Shelf,
@@ -141,14 +139,14 @@ pub struct Drive<'a> {
 }
 
 impl Drive<'_> {
-    /// Mounts what is on it, this way.
+    /// Mounts it with these options.
     ///
     /// # Errors
-    /// Why that is not possible.
+    /// Why it cannot be mounted.
     pub fn power_up(&self, way: &str) -> Result<Running, String> {
         let cache = self.plug_in()?;
         if self.format == Format::Btrfs {
-            // Where the original was seen a copy would be taken for it.
+            // Otherwise a copy would be taken for the original.
             let _ = run("btrfs", ["device", "scan", "--forget"]);
         }
         let at = self.shelf.mount_point("disk");
@@ -160,13 +158,13 @@ impl Drive<'_> {
         Loop::mount(&self.image, &self.shelf.mount_point("drive"), "defaults")
     }
 
-    /// How its filesystem can be mounted.
+    /// The mount options of its filesystem.
     #[must_use]
     pub fn ways(&self) -> &'static [&'static str] {
         self.format.ways()
     }
 
-    /// What is on the medium at this moment, as a drive of its own.
+    /// The current content of the medium, as another drive.
     ///
     /// # Panics
     /// When the shelf cannot clone it.
@@ -179,7 +177,7 @@ impl Drive<'_> {
         Self { image, ..*self }
     }
 
-    /// Copies it to where somebody can look at it, and says where that is.
+    /// Copies it for inspection, and returns the path.
     #[must_use]
     pub fn keep(&self) -> String {
         let kept = std::env::temp_dir().join(format!(
@@ -201,12 +199,12 @@ impl Drive<'_> {
 
 impl Drop for Drive<'_> {
     fn drop(&mut self) {
-        // Only its space is of interest, and the shelf goes too.
+        // Only its space matters; the shelf is deleted too.
         let _ = std::fs::remove_file(&self.image);
     }
 }
 
-/// A drive in use.
+/// A mounted drive.
 #[derive(Debug)]
 pub struct Running {
     disk: Loop,
@@ -220,7 +218,7 @@ impl Running {
         &self.disk.at
     }
 
-    /// Makes everything on it durable, as whoever begins something on it may want.
+    /// Syncs everything on it, as the start of a test may require.
     ///
     /// # Panics
     /// When that fails.
@@ -229,8 +227,7 @@ impl Running {
         rustix::fs::syncfs(root).expect("a sync");
     }
 
-    /// Has the drive write its cache to the medium, as it may at any time. The filesystem on it is not asked
-    /// for anything.
+    /// Makes the drive flush its cache to the medium, as it may do at any time. The filesystem on it is not involved.
     ///
     /// # Panics
     /// When that fails.
@@ -264,7 +261,7 @@ impl Drop for Loop {
     }
 }
 
-/// Mounts what is mounted from now on for this thread only.
+/// Makes later mounts visible to this thread only.
 fn stay_alone() -> Result<(), String> {
     let alone = unshare(CloneFlags::CLONE_NEWNS);
     alone.map_err(|errno| format!("no mounts of its own: {errno}"))?;
@@ -272,7 +269,7 @@ fn stay_alone() -> Result<(), String> {
     mount_change("/", flags).map_err(|errno| format!("no private mounts: {errno}"))
 }
 
-/// Memory, if there is enough: syncs are many then.
+/// A directory in memory, if there is enough, because there are many syncs.
 fn base() -> std::path::PathBuf {
     let memory = Path::new("/dev/shm");
     let has_room =
@@ -284,7 +281,7 @@ fn base() -> std::path::PathBuf {
     }
 }
 
-/// Makes an image with an empty filesystem.
+/// Creates an image with an empty filesystem.
 fn make(filesystem: &str, image: &Utf8Path, bytes: u64) -> Result<(), String> {
     let file = File::create_new(image).map_err(|error| format!("{image}: {error}"))?;
     let sized = file.set_len(bytes);
@@ -308,6 +305,6 @@ fn run<A: AsRef<OsStr>>(
 }
 
 fn skip(why: String) {
-    let text = format!("skipped: no drive can be had here: {why}\n");
+    let text = format!("skipped: no drive can be created here: {why}\n");
     let _ = io::stderr().write_all(text.as_bytes());
 }

@@ -1,14 +1,14 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// More calls than any case makes: whoever reaches this has lost its end.
+/// More calls than any case makes: reaching this means that the end is never detected.
 const CALLS_MAX: usize = 2000;
 
 /// Most of the time is spent waiting for syncs.
 const WORKERS: usize = 6;
 
-/// Runs `act` for each of these in order until it says that one lies beyond the end, several at a time;
-/// says how many did not.
+/// Runs `act` for each of these in order until it returns that one is beyond the end, several concurrently; returns
+/// how many were not.
 ///
 /// # Panics
 /// When there is no end, or `act` panics.

@@ -1,16 +1,16 @@
-//! A database that its owner edited: a transaction that is committed, and wants what nobody asked for.
+//! A database forged by its owner, with a committed transaction that was never made.
 
 use camino::Utf8Path;
 use rusqlite::{Connection, params};
 use tljournal::disk::{Dir, Disk};
 
-/// A mode that opens everything to everybody, and runs as the owner.
+/// A mode that gives everyone access and has set-id bits.
 const OPEN: u32 = 0o4777;
 
-/// Writes down that a committed transaction is to do something about a path in the home, and what that is now.
+/// Records that a committed transaction must change a path in the home, and its current state.
 ///
 /// # Panics
-/// When the database cannot be written, or nothing is there.
+/// When the database cannot be written, or the path does not exist.
 pub fn forge(home: &Utf8Path, path: &str, op: &str, (before, after): (bool, bool)) {
     let dir = Dir::open(home, Disk::default()).expect("a home");
     let stat = dir.stat(path).expect("a path").expect("something there");

@@ -48,7 +48,7 @@ impl Subject for Interrupted {
             _ => &allowed[done as usize..=begun as usize],
         };
         match self.case.is_meddled_with() {
-            // What another program did is not in the catalog, and need not be.
+            // Changes by another program are not in the catalog.
             true => check_one_of(world, allowed, &Steps::new("nothing")),
             false => {
                 let mut wrong = check_one_of(world, allowed, &self.case.steps);

@@ -2,17 +2,17 @@ use camino::{Utf8Path, Utf8PathBuf};
 use tljournal::Timestamp;
 use tljournal_testkit::TreeSpec;
 
-/// What the manifest of the kit is called.
+/// The digest of the kit's manifest.
 const DIGEST: &str = "sha256:25cc1fb6bbcf6bf2f40ec98a15c2196fad0a3e7d806c27ad048bf4d388e9c0eb";
 
-/// The layout of a small kit, made by `umoci` of two layers: the second adds a package, takes one away, and
-/// has a file where the first has a directory.
+/// The layout of a small kit, made by `umoci` of two layers: the second adds a package, removes one, and replaces a
+/// directory of the first by a file.
 #[must_use]
 pub fn kit_layout() -> Utf8PathBuf {
     Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("kit/layout")
 }
 
-/// What it unpacks to.
+/// The tree that it unpacks to.
 #[must_use]
 pub fn kit_tree() -> TreeSpec {
     let of_layer = |layer: i64| Timestamp::new(1_600_000_000 + layer, 0);
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kit_is_called_as_its_index_says() {
+    fn the_digest_of_the_kit_is_that_of_its_index() {
         let index = std::fs::read_to_string(kit_layout().join("index.json")).expect("an index");
         assert!(index.contains(DIGEST), "{index}");
         let digest: Digest = DIGEST.parse().expect("a digest");

@@ -1,9 +1,9 @@
-//! What the integration tests share: the cases that are interrupted at every call, the processes of storms,
-//! drives whose power can be cut, and what is done with hostile input.
+//! Shared parts of the integration tests: the cases that are interrupted at every call, the processes of storms,
+//! simulated drives, and the bodies of the fuzzers.
 
 #![allow(
     clippy::disallowed_methods,
-    reason = "tests look at the filesystem from outside of the engine, and play the other programs"
+    reason = "tests access the filesystem without the engine, and act as other programs"
 )]
 
 mod cases;

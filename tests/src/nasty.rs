@@ -16,10 +16,10 @@ fn date(path: &Utf8Path, secs: i64, nanos: i64) {
     utimensat(CWD, path.as_str(), &times, AtFlags::SYMLINK_NOFOLLOW).expect("an entry");
 }
 
-/// Makes entries that every format of archives has room for.
+/// Creates entries that every archive format supports.
 ///
 /// # Panics
-/// When they cannot be made.
+/// When they cannot be created.
 pub fn plain_tree(at: &Utf8Path) {
     fs::create_dir_all(at.join("d/empty")).expect("an entry");
     let file = |path: &str, content: &[u8], mode: u32, secs: i64| {
@@ -47,10 +47,10 @@ pub fn plain_tree(at: &Utf8Path) {
     }
 }
 
-/// Makes the same, and what only some have room for: long names, others than ASCII, links with two names, holes.
+/// The same, and entries that only some formats support: long names, non-ASCII names, links with two names, holes.
 ///
 /// # Panics
-/// When they cannot be made.
+/// When they cannot be created.
 pub fn long_tree(at: &Utf8Path) {
     fs::create_dir_all(at).expect("an entry");
     let deep = at.join(format!("{}/{}", "long".repeat(30), "longer".repeat(40)));
@@ -74,10 +74,10 @@ pub fn long_tree(at: &Utf8Path) {
     plain_tree(at);
 }
 
-/// Makes the same with times that few have room for.
+/// The same with times that few formats support.
 ///
 /// # Panics
-/// When they cannot be made.
+/// When they cannot be created.
 pub fn nasty_tree(at: &Utf8Path) {
     fs::create_dir_all(at).expect("a directory");
     for (name, secs, nanos) in [

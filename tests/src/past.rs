@@ -1,17 +1,14 @@
-//! A past that nobody lived: rows of runs and transactions, for what tells of history.
+//! A synthetic history: rows of runs and transactions, for tests of reading commands.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a past that cannot be made up fails the test"
-)]
+#![allow(clippy::unwrap_used, reason = "an error here fails the test")]
 
 use camino::Utf8Path;
 use rusqlite::{Connection, params};
 
-/// When it begins, in seconds since 1970.
+/// Its start, in seconds since 1970.
 const BEGINS: f64 = 1_780_000_000.0;
 
-/// How each run of ten ends.
+/// The outcomes of ten runs, repeated.
 const ENDS: [&str; 10] = [
     "ok",
     "ok",
@@ -25,8 +22,8 @@ const ENDS: [&str; 10] = [
     "killed by signal 9",
 ];
 
-/// Adds runs, and as many transactions to each, to a journal that nobody has open. Builds of four parallel
-/// runs, one of which started another one, are hours apart.
+/// Adds runs, and transactions to each, to a journal that is not open. Builds of four parallel runs, one of which
+/// started another one, are hours apart.
 pub fn make_past(home: &Utf8Path, runs: u32, txns_each: u32) {
     let mut catalog = Connection::open(home.join(".state.db")).unwrap();
     let writes = catalog.transaction().unwrap();
@@ -43,8 +40,7 @@ pub fn make_past(home: &Utf8Path, runs: u32, txns_each: u32) {
         .unwrap();
 }
 
-/// Adds one run with one transaction and one event, in all of which everything that may be any text is
-/// this one.
+/// Adds one run with one transaction and one event, with this text in every text column.
 pub fn make_hostile_past(home: &Utf8Path, text: &str) {
     let catalog = Connection::open(home.join(".state.db")).unwrap();
     let past = Past {

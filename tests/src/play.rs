@@ -1,5 +1,5 @@
-//! What regression tests play with: a witness that calls back, one that remembers, small trees, bounds
-//! on time, mounts, and processes that are killed at a call that is named.
+//! Tools of the regression tests: a witness that calls back, one that records, small trees, time limits, mounts, and
+//! processes that are killed at a given call.
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -19,10 +19,10 @@ use tljournal::{
 };
 use tljournal_testkit::{Steps, TreeSpec, When, World};
 
-/// How long something may take that must not wait for ever.
+/// The limit for operations that must not hang.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Runs something in a thread of its own, and fails if it does not come to its end.
+/// Runs something in a thread, and fails if it does not end.
 ///
 /// # Panics
 /// When it hangs, or panics.
@@ -36,7 +36,7 @@ pub fn within<T: Send + 'static>(what: &str, act: impl FnOnce() -> T + Send + 's
     }
 }
 
-/// Calls back before and after every mutating call; an error is returned in place of the call.
+/// Calls back before and after every mutating call; an error is returned instead of making the call.
 #[derive(Debug)]
 pub struct Hook<F>(pub F);
 
@@ -53,12 +53,12 @@ impl<F: Fn(When, &Call<'_>) -> io::Result<()> + Send + Sync> Witness for Hook<F>
 /// A call that was made.
 pub type Seen = (Verb, Utf8PathBuf, Option<Utf8PathBuf>);
 
-/// Remembers every mutating call with both of its paths.
+/// Records every mutating call with both of its paths.
 #[derive(Debug, Default)]
 pub struct Record(Mutex<Vec<Seen>>);
 
 impl Record {
-    /// What was done, in order, since this was asked last.
+    /// The calls since the last request, in order.
     #[must_use]
     pub fn take(&self) -> Vec<Seen> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
@@ -74,7 +74,7 @@ impl Witness for Record {
     }
 }
 
-/// What was made durable before the entry with this path was published.
+/// What was synced before the entry with this path was published.
 ///
 /// # Panics
 /// When it was never published.
@@ -91,7 +91,7 @@ pub fn synced_before_publishing(calls: &[Seen], path: &str) -> Vec<Seen> {
     calls[..end].iter().filter(syncs).cloned().collect()
 }
 
-/// A tree of two files in a directory, all of this version.
+/// A tree of two files in a directory, with this version as content.
 #[must_use]
 pub fn small(version: &str) -> TreeSpec {
     let at = |nanos| Timestamp::new(1_600_000_000, nanos);
@@ -101,10 +101,10 @@ pub fn small(version: &str) -> TreeSpec {
         .file("sub/f2", 0o644, at(4), version.repeat(1000))
 }
 
-/// Empties the files of a small tree as a power cut does: what the directory says of them stays.
+/// Empties the files of a small tree as a power cut does: their metadata stays.
 ///
 /// # Panics
-/// When it is not there.
+/// When it does not exist.
 pub fn tear(world: &World, tree: &str) {
     for name in ["sub/f1", "sub/f2"] {
         let path = world.path(tree).join(name);
@@ -117,7 +117,7 @@ pub fn tear(world: &World, tree: &str) {
     }
 }
 
-/// Everything below a directory that is a file with this content.
+/// The files below a directory with this content.
 #[must_use]
 pub fn holding(dir: &Utf8Path, content: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -157,7 +157,7 @@ pub fn events(journal: &Journal, kind: &EventKind) -> Vec<EventRecord> {
     events
 }
 
-/// The names of what is kept aside.
+/// The names in quarantine.
 #[must_use]
 pub fn aside(world: &World) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(world.path("build/.state/aside")) else {
@@ -167,15 +167,15 @@ pub fn aside(world: &World) -> Vec<String> {
     entries.flatten().map(name).collect()
 }
 
-/// A filesystem that is mounted somewhere, until this is dropped.
+/// A mounted filesystem, until this is dropped.
 #[derive(Debug)]
 pub struct Mounted {
-    /// Leads to it wherever it was moved to meanwhile.
+    /// A handle that is valid even if it was moved.
     root: std::fs::File,
 }
 
 impl Mounted {
-    /// An empty filesystem in memory; `None` where mounting is not allowed, which is told.
+    /// An empty filesystem in memory; `None` if mounting is not permitted, which is reported.
     #[must_use]
     pub fn tmpfs(at: Utf8PathBuf) -> Option<Self> {
         Self::tmpfs_with(at, c"size=16m")
@@ -188,15 +188,15 @@ impl Mounted {
         Self::done(at, done)
     }
 
-    /// A directory that is seen here too; `None` where mounting is not allowed, which is told.
+    /// A bind mount of a directory; `None` if mounting is not permitted, which is reported.
     #[must_use]
     pub fn bind(from: &Utf8Path, at: Utf8PathBuf) -> Option<Self> {
         let done = mount_bind(from.as_str(), at.as_str());
         Self::done(at, done)
     }
 
-    /// An overlay over the directory `lower`, with an upper layer that is empty; `scratch` is for that.
-    /// `None` where mounting is not allowed, which is told.
+    /// An overlay over the directory `lower`, with an empty upper layer in `scratch`. `None` if mounting is not
+    /// permitted, which is reported.
     ///
     /// # Panics
     /// When the directories cannot be made.
@@ -218,8 +218,8 @@ impl Mounted {
         Self::done(at, done)
     }
 
-    /// A new filesystem of this kind in a sparse file of so many bytes, `mkfs` having these options besides.
-    /// `None` where it cannot be made or mounted, which is told.
+    /// A new filesystem of this kind in a sparse file of this size, with these options of mkfs. `None` if it cannot
+    /// be created or mounted, which is reported.
     ///
     /// # Panics
     /// When the file cannot be made.
@@ -277,14 +277,14 @@ impl Drop for Mounted {
     }
 }
 
-/// The call that a process is killed at: the first of this kind whose paths contain a text.
+/// The call at which a process is killed: the first of this kind whose paths contain a text.
 #[derive(Debug, Clone)]
 pub struct Strike {
-    /// On which side of the call.
+    /// Before or after the call.
     pub when: When,
-    /// What it does.
+    /// The kind of the call.
     pub verb: Verb,
-    /// What one of its paths contains.
+    /// The text in one of its paths.
     pub part: &'static str,
 }
 
@@ -304,10 +304,10 @@ impl Strike {
     }
 }
 
-/// Has the actor commit one transaction, and be killed.
+/// Runs the actor for one transaction, and kills it at the call.
 ///
 /// # Panics
-/// When it comes to its end.
+/// When it is not killed.
 pub fn kill_at(program: &str, world: &World, strike: &Strike, steps: &[&str]) {
     use std::os::unix::process::ExitStatusExt;
     let when = match strike.when {
@@ -329,11 +329,11 @@ pub fn kill_at(program: &str, world: &World, strike: &Strike, steps: &[&str]) {
     );
 }
 
-/// The steps that the arguments of the part `kill-when` say: `put=PATH=TEXT`, `rm=PATH`, `tree=PATH=VERSION`,
+/// The steps in the arguments of the part `kill-when`: `put=PATH=TEXT`, `rm=PATH`, `tree=PATH=VERSION`,
 /// `quick=PATH=VERSION`.
 ///
 /// # Panics
-/// When they say something else.
+/// When an argument is invalid.
 #[must_use]
 pub fn steps(said: &[String]) -> Steps {
     let mut steps = Steps::new("said");
@@ -350,7 +350,7 @@ pub fn steps(said: &[String]) -> Steps {
     steps
 }
 
-/// Keeps nothing but history and logs.
+/// Retains nothing except history and logs.
 #[must_use]
 pub fn nothing_kept() -> Retention {
     Retention {
@@ -359,10 +359,10 @@ pub fn nothing_kept() -> Retention {
     }
 }
 
-/// What an undo does at its only path, and why.
+/// The action and reason of an undo with one path.
 ///
 /// # Panics
-/// When it has not one path.
+/// When it does not have exactly one path.
 #[must_use]
 pub fn only(undo: &Undo) -> (UndoAction, Option<Because>) {
     let [step] = &undo.steps[..] else {

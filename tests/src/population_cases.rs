@@ -8,8 +8,8 @@ use crate::trees::tools;
 
 const KIT: &str = "build/external-kits/kit";
 
-/// Trees that are populated once: from entries, and from the layers of a kit, where upstream was killed
-/// when it had written the name of the kit and half of its packages.
+/// Trees that are populated once: from entries, and from the layers of a kit, over a partial kit of a killed
+/// upstream.
 pub(crate) fn population_cases() -> Vec<Case> {
     let populate: Act = |state| {
         let options = PopulateOptions::default();

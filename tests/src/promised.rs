@@ -1,4 +1,4 @@
-//! What a storm has promised when the power fails, and whether it was kept.
+//! The guarantees of a storm at the time of a power cut, and whether they were kept.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -8,7 +8,7 @@ use tljournal_testkit::{Account, Snapshot, World, check_at_rest, check_clean, ex
 
 use crate::storm::{LINK, PAIR, TREE, expected, is_whole, storm_tree};
 
-/// What a storm has promised until some moment.
+/// The guarantees of a storm at some time.
 #[derive(Debug, Clone)]
 pub struct Promised {
     last: BTreeMap<String, u64>,
@@ -16,7 +16,7 @@ pub struct Promised {
 }
 
 impl Promised {
-    /// What was told until now. With `tree` there was a durable tree from the beginning.
+    /// The reports so far. With `tree` there was a durable tree from the beginning.
     #[must_use]
     pub fn by(account: &Account, tree: bool) -> Self {
         let last = account.last.clone();
@@ -29,8 +29,7 @@ impl Promised {
         self.last.values().any(|number| *number > 0)
     }
 
-    /// What is not right for readers without a journal, before anybody has recovered: durable things are
-    /// there, and whole.
+    /// Problems for readers without a journal, before any recovery: durable paths must exist and be complete.
     #[must_use]
     pub fn check_unrecovered(&self, world: &World) -> Vec<String> {
         let mut wrong = self.check_numbers(world);
@@ -52,7 +51,7 @@ impl Promised {
         before_recovery(wrong)
     }
 
-    /// Recovers; adds what that did to `total`, and returns what is not right then.
+    /// Recovers, adds the result to `total`, and returns the problems afterwards.
     #[must_use]
     pub fn check_recovered(&self, world: &World, total: &mut Recovery) -> Vec<String> {
         let journal = match world.try_open() {
@@ -85,7 +84,7 @@ impl Promised {
                 let line = |difference| format!("G9: the catalog does not agree: {difference}");
                 wrong.extend(differences.into_iter().map(line));
             }
-            // Nothing is known of a tree that is not there.
+            // A missing tree is not known.
             (Tree::Absent, Err(tljournal::Error::Usage(_))) => {}
             (tree, verified) => wrong.push(format!("G9: {tree:?} is known as {verified:?}")),
         }
@@ -95,7 +94,7 @@ impl Promised {
         wrong
     }
 
-    /// Each number that was promised is there, or a later one.
+    /// Each number that was made durable exists, or a later one.
     fn check_numbers(&self, world: &World) -> Vec<String> {
         let mut wrong = Vec::new();
         for (role, last) in &self.last {
@@ -146,7 +145,7 @@ fn before_recovery(wrong: Vec<String>) -> Vec<String> {
     wrong.into_iter().map(line).collect()
 }
 
-/// Whether the paths of the last transaction that wrote are not all its own.
+/// Whether the paths of the last transaction are not all from the same one.
 fn last_write_is_torn(world: &World) -> Option<String> {
     let pair = std::fs::read_to_string(world.path(PAIR[0])).ok()?;
     let said = pair.lines().next().and_then(|said| said.split_once(' '));

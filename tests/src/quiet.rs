@@ -1,16 +1,16 @@
 use std::process::{Child, Command};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-/// A child has all locks of its parent from the fork to its exec. Whoever checks what a sweep has left
-/// does not want that to happen meanwhile.
+/// A child process shares all locks of its parent from fork to exec. A test that checks the result of a cleanup must
+/// exclude that.
 static FORKS: RwLock<()> = RwLock::new(());
 
-/// Keeps this process from starting others, as long as the guard lives.
+/// Prevents this process from starting others while the guard exists.
 pub fn quiet() -> RwLockReadGuard<'static, ()> {
     FORKS.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Starts a process while nobody wants quiet.
+/// Starts a process while no guard exists.
 ///
 /// # Panics
 /// When it cannot be started.

@@ -7,7 +7,7 @@ use twoliter_state::{Error, State};
 use crate::cases::Case;
 use crate::trees::{tools, tools_like};
 
-/// Repairs of what somebody damaged, with what is kept.
+/// Repairs of damaged files from retained content.
 pub(crate) fn repair_cases() -> Vec<Case> {
     let kept = |text: &str, tree| {
         let steps = Steps::new("kept").put("build/kept.txt", text);
@@ -26,19 +26,19 @@ pub(crate) fn repair_cases() -> Vec<Case> {
     let file = Steps::new("repair").put("build/kept.txt", "same");
     vec![
         case("repair-tree", tree, |world| {
-            world.write("build/tools/bin/run", "somebody's edit");
+            world.write("build/tools/bin/run", "another edit");
             std::fs::remove_file(world.path("build/tools/bin/long")).expect("a file");
         }),
         case("repair-file", file, |world| {
             std::fs::remove_file(world.path("build/kept.txt")).expect("a file");
         }),
         case("repair-stray", Steps::new("repair"), |world| {
-            world.write("build/.state/stray", "nobody's");
+            world.write("build/.state/stray", "stray");
         }),
     ]
 }
 
-/// Looks at everything, and repairs what it finds.
+/// Checks everything, and repairs the findings.
 fn repair(state: &State) -> Result<(), Error> {
     let journal = state.journal();
     let mut findings = Vec::new();

@@ -1,10 +1,10 @@
 use tljournal_testkit::World;
 
-/// What decides about what a recovery does: how many transactions the catalog knows to be staging, and
-/// past their commit point, and what lies in staging.
+/// The state that determines what a recovery does: the numbers of staging and of unfinished transactions, and the
+/// content of the staging directory.
 pub type State = (Option<(usize, usize)>, Vec<String>);
 
-/// What a process that died has left.
+/// The state that a killed process has left.
 #[must_use]
 pub fn state_of(world: &World) -> State {
     (rows(world), staged_shape(world))

@@ -1,9 +1,9 @@
 use tljournal::Timestamp;
 use tljournal_testkit::TreeSpec;
 
-/// A tree with whatever is difficult: a read-only directory, an empty one, links to nowhere and to
-/// above, names with spaces and newlines, a file with two names, an empty one, one longer than a chunk, times with
-/// nanoseconds and from before 1970.
+/// A tree with difficult entries: a read-only directory, an empty one, dangling links and links upward, names with
+/// blanks and newlines, a file with two names, an empty one, one longer than a buffer, times with nanoseconds and
+/// from before 1970.
 #[must_use]
 pub fn tools() -> TreeSpec {
     tools_like("one", 0o755)
@@ -27,8 +27,8 @@ pub fn tools_like(version: &str, mode: u32) -> TreeSpec {
         .link("up", "../../elsewhere", at(9))
 }
 
-/// Another one at the same place: a file for a directory and the other way round, a directory less, and a
-/// new one; the rest stays, or differs by its time or mode alone.
+/// Another tree for the same path: a file instead of a directory and vice versa, a directory less, and a new one; the
+/// rest is equal, or differs by its time or mode only.
 #[must_use]
 pub fn tools_reshaped() -> TreeSpec {
     let at = |nanos| Timestamp::new(1_600_000_000, nanos);

@@ -1,4 +1,4 @@
-//! The transactions that are made in twoliter's words.
+//! Transactions made through twoliter's state.
 
 use tljournal::{Digest, OnPinned};
 use tljournal_testkit::Steps;
@@ -11,7 +11,7 @@ pub(crate) fn twoliter_cases() -> Vec<Case> {
     of_tags().into_iter().chain(of_artifacts()).collect()
 }
 
-/// Tags in twoliter's directory, as they are written for these images.
+/// Tags in twoliter's directory, as written for these images.
 fn tags(label: &str, sdk: &str, kits: &str) -> Steps {
     let content = |image: &str| format!("[\"{image}\"]");
     Steps::new(label)
@@ -23,7 +23,7 @@ fn verified() -> Verified {
     Verified::sdk(Digest::of(b"lock file"), "sdk").kits(["kit"])
 }
 
-/// Tags that are written, replaced, taken back to those of a lower level, and cleared.
+/// Tags that are written, replaced, reduced to a lower level, and cleared.
 fn of_tags() -> Vec<Case> {
     let with_tags = |case: Case, sdk| case.after(tags("tags", sdk, "another kit"));
     let write: Act = |state| state.write_tags(EXTERNAL_KITS_DIR, &verified()).map(drop);
@@ -46,7 +46,7 @@ fn of_tags() -> Vec<Case> {
     ]
 }
 
-/// Publishes what was built beside the project, and cleans.
+/// Publishes artifacts from a directory next to the project, and cleans.
 fn of_artifacts() -> Vec<Case> {
     let publish: Act = |state| {
         let out = state.journal().root().with_file_name("out");

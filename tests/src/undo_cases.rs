@@ -5,7 +5,7 @@ use twoliter_state::State;
 use crate::cases::{Act, Case, few};
 use crate::trees::{tools, tools_like};
 
-/// What was done is taken back; a path becomes what it was; what is kept is deleted.
+/// Undo, restore, and deletion of retained content.
 pub(crate) fn undo_cases(small: &TreeSpec) -> Vec<Case> {
     let undo: Act = |state| {
         let done = state
@@ -53,7 +53,7 @@ pub(crate) fn undo_cases(small: &TreeSpec) -> Vec<Case> {
     ]
 }
 
-/// A transaction that many before the latest.
+/// The transaction this many before the latest.
 fn last(state: &State, before: usize) -> TxnRecord {
     let history = state.journal().history();
     let found = history.transactions(&TxnFilter::latest(before as u32 + 1));

@@ -3,10 +3,10 @@ use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
 
-/// How long somebody may take to begin to wait.
+/// The limit for the start of a wait.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Returns when so many wait for locks of these files, as the kernel tells.
+/// Returns when this many processes wait for locks of these files, according to the kernel.
 ///
 /// # Panics
 /// When they do not after half a minute.
@@ -20,7 +20,7 @@ pub fn until_waiting(number: usize, files: &[&Utf8Path]) {
         if locks.lines().filter(waits).count() >= number {
             return;
         }
-        assert!(begun.elapsed() < PATIENCE, "nobody waits for {files:?}");
+        assert!(begun.elapsed() < PATIENCE, "no process waits for {files:?}");
         std::thread::yield_now();
     }
 }

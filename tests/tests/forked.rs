@@ -1,9 +1,9 @@
-//! A process that was forked, and not started anew, has everything of its parent but its right to use it (G15).
+//! A process forked without exec shares all handles of its parent, but must not use them (G15).
 
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
-    reason = "a test that meets an error has failed"
+    reason = "an error fails the test"
 )]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,7 +16,7 @@ use tljournal::{
 use tljournal_testkit::{Steps, World, check_at_rest};
 use tljournal_tests::small;
 
-/// Forks, and says whether the child did something well. What the child does to memory does not show here.
+/// Forks, and returns whether the child succeeded. Changes of memory in the child are not visible here.
 fn in_fork(act: &mut dyn FnMut() -> bool) -> bool {
     match fork().unwrap() {
         Fork::Parent(child) => waitpid(child).unwrap() == 0,
@@ -47,7 +47,7 @@ fn is_all_refused(journal: &Journal) -> bool {
         && is_refused(journal.fail("child"))
 }
 
-/// The child gave back its parent's locks, ended its run, and removed what it had staged.
+/// The child released its parent's locks, ended its run, and deleted its staged content.
 #[test]
 fn g15_a_forked_child_is_refused_and_takes_nothing_from_its_parent() {
     let world = World::new();
@@ -61,11 +61,11 @@ fn g15_a_forked_child_is_refused_and_takes_nothing_from_its_parent() {
     let moment = other.read().unwrap();
     let mut inherited = Some((txn, lock, pin, moment));
     let (mut journals, asks) = (Some((journal.clone(), other.clone())), journal.clone());
-    // The child drops what it inherited, to the last handle.
+    // The child drops all inherited handles.
     assert!(in_fork(&mut || {
         let all = is_all_refused(&asks);
         drop((inherited.take(), journals.take()));
-        // One of its own works.
+        // A journal that the child opens itself works.
         let own = world.open();
         all && own
             .read()

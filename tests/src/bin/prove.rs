@@ -1,12 +1,9 @@
-//! Runs the long suites that show that the guarantees hold, and sums up what was tried.
+//! Runs the long suites that test the guarantees, and sums up what was tried.
 //!
-//! `cargo run -p tljournal-tests --bin prove`, with the names of suites to run only those. What a suite prints
-//! goes to `target/proof/`. As root, so that filesystems can be mounted.
+//! `cargo run -p tljournal-tests --bin prove`, optionally with the names of suites. The output of the suites goes to
+//! `target/proof/`. Run as root, so that filesystems can be mounted.
 
-#![allow(
-    clippy::disallowed_methods,
-    reason = "what it writes is for people, and may be torn"
-)]
+#![allow(clippy::disallowed_methods, reason = "its output is informational")]
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -17,7 +14,7 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use tljournal_tests::COUNTED;
 
-/// A module of a test program, with what makes it go as far as it can.
+/// A module of a test program, with the environment for its full extent.
 struct Suite {
     name: &'static str,
     package: &'static str,
@@ -98,7 +95,7 @@ const SUITES: [Suite; 17] = [
 /// Where the output of the suites is kept.
 const OUTPUT: &str = "target/proof";
 
-/// What came of a suite.
+/// The result of a suite.
 struct Done {
     name: &'static str,
     held: bool,
@@ -145,7 +142,7 @@ fn main() -> io::Result<ExitCode> {
     let broken = all.iter().any(|done| !done.held);
     writeln!(
         out,
-        "What they printed is in {OUTPUT}; `partly` has parts that could not be tried here."
+        "Their output is in {OUTPUT}; `partly` means that parts could not be tried here."
     )?;
     Ok(ExitCode::from(u8::from(broken)))
 }

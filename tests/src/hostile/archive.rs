@@ -7,10 +7,10 @@ use tljournal_testkit::World;
 use super::watch::Watch;
 use super::yard::yard;
 
-/// Where archives are installed.
+/// The path where archives are installed.
 const TREE: &str = "build/tools";
 
-/// How often a project is used before a new one is made: its history grows.
+/// How often a project is reused: its history grows.
 const USES_MAX: u32 = 300;
 
 struct Site {
@@ -20,14 +20,14 @@ struct Site {
     uses: u32,
 }
 
-/// Making a project takes longer than installing a small archive.
+/// Creating a project takes longer than installing a small archive.
 static SITE: Mutex<Option<Site>> = Mutex::new(None);
 
-/// Installs bytes as an archive: as they are, and once more with the checksums of the headers put right.
-/// Nothing but the tree is touched, and what was installed is what its manifest says.
+/// Installs bytes as an archive: unchanged, and once more with the checksums of the headers corrected. Only the tree
+/// may change, and the installed tree must match its manifest.
 ///
 /// # Panics
-/// If a promise is broken.
+/// If a guarantee is violated.
 pub fn archive(bytes: &[u8]) {
     let mut site = SITE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut used = site.take().unwrap_or_else(Site::new);
@@ -35,7 +35,7 @@ pub fn archive(bytes: &[u8]) {
     if let Some(right) = with_checksums(bytes) {
         used.install(&right);
     }
-    // One that panicked is not used again.
+    // A project whose use panicked is not reused.
     *site = (used.uses < USES_MAX).then_some(used);
 }
 
@@ -88,7 +88,7 @@ impl Site {
 
 const BLOCK: usize = 512;
 
-/// The same archive with right checksums in what would be its headers; `None` if they are.
+/// The archive with correct checksums in its presumed headers; `None` if they are correct.
 #[must_use]
 pub fn with_checksums(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut right = bytes.to_vec();

@@ -11,7 +11,7 @@ use super::rows::plant_unfinished;
 use super::watch::Watch;
 use super::yard::{KEPT, use_as, yard};
 
-/// One damage to one of the files.
+/// A damage of one of the files.
 #[derive(Debug, Arbitrary)]
 struct Damage {
     file: Which,
@@ -27,33 +27,33 @@ enum Which {
 
 #[derive(Debug, Arbitrary)]
 enum How {
-    /// Other bits in one byte.
+    /// Flipped bits in one byte.
     Flip { at: u32, bits: u8 },
-    /// The same byte for a while.
+    /// A repeated byte.
     Fill { at: u32, count: u16, byte: u8 },
-    /// Other bytes, as they come.
+    /// Overwritten bytes.
     Write { at: u32, bytes: [u8; 8] },
-    /// A page where another one belongs.
+    /// A page copied over another one.
     CopyPage { from: u8, to: u8 },
-    /// Cut off.
+    /// Truncated.
     Cut { at: u32 },
-    /// Something behind the end.
+    /// Data appended.
     Grow { count: u16, byte: u8 },
-    /// Gone.
+    /// Removed.
     Remove,
-    /// Somebody else's database.
+    /// Another program's database.
     Foreign,
-    /// The content of one of the other files.
+    /// Replaced by one of the other files.
     Swap(Which),
 }
 
 const PAGE: usize = 4096;
 
-/// Reads bytes as a list of damages to the database of a project, its log and its index, and uses the
-/// project. Nothing outside is touched, and what was on disk is still there.
+/// Parses bytes as damages of a project's database, its log and its index, and uses the project. Nothing outside may
+/// change, and the files on disk must still exist.
 ///
 /// # Panics
-/// If a promise is broken.
+/// If a guarantee is violated.
 pub fn database(bytes: &[u8]) {
     let mut input = Unstructured::new(bytes);
     let Ok((is_unfinished, damages)) = <(bool, Vec<Damage>)>::arbitrary(&mut input) else {
@@ -76,7 +76,7 @@ pub fn database(bytes: &[u8]) {
     }
 }
 
-/// Has something in the log that is not in the database.
+/// Leaves a row in the log that is not in the database.
 fn leave_a_log(world: &World) {
     let database = Connection::open(world.path("build/.state.db")).expect("a database");
     let keep = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;

@@ -1,18 +1,17 @@
 use tljournal::NamedPath;
 use tljournal_cli::describe::{Action, Description};
 
-/// Reads bytes as the description of `apply`. What is understood is what was said: paths are plain, and
-/// modes are modes.
+/// Parses bytes as a description for `apply`. The result must be well-formed: plain paths and valid modes.
 ///
 /// # Panics
-/// If a promise is broken.
+/// If a guarantee is violated.
 pub fn describe(bytes: &[u8]) {
     let read = match Description::parse(bytes) {
         Ok(read) => read,
         Err(error) => {
             let told = error.to_string();
             assert!(!told.is_empty());
-            // A message is for people: it does not grow beyond what was read.
+            // An error message must not grow beyond the input.
             assert!(
                 told.len() <= 1024 + 12 * bytes.len(),
                 "{} bytes",
@@ -24,7 +23,7 @@ pub fn describe(bytes: &[u8]) {
     assert!(!read.changes.is_empty(), "a description without changes");
     for change in &read.changes {
         let NamedPath::Below(path) = &change.path else {
-            // What is absolute is looked for below the root, and refused elsewhere.
+            // An absolute path is resolved below the root, and refused elsewhere.
             assert!(change.path.to_string().len() <= 4095);
             continue;
         };

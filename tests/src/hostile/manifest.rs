@@ -1,11 +1,11 @@
 use arbitrary::{Arbitrary, Unstructured};
 use tljournal::{Digest, Entry, EntryKind, Manifest, Timestamp};
 
-/// Reads bytes as an encoded manifest, and as the recipe of one. What is understood has exactly one
-/// encoding, and is a tree.
+/// Parses bytes as an encoded manifest, and as a recipe for one. A valid manifest has exactly one encoding, and is a
+/// tree.
 ///
 /// # Panics
-/// If a promise is broken.
+/// If a guarantee is violated.
 pub fn manifest(bytes: &[u8]) {
     if let Ok(manifest) = Manifest::decode(bytes) {
         assert!(manifest.encode() == bytes, "two encodings of one manifest");

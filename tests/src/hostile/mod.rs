@@ -1,8 +1,8 @@
-//! Hostile input: what the fuzzers in `fuzz/` and the test `hostile` do with bytes.
+//! Hostile input: the bodies of the fuzzers in `fuzz/` and of the test `hostile`.
 //!
-//! Each target is a function of bytes that panics if a promise is broken: nothing panics or hangs, nothing
-//! outside of what the caller gave away is touched (G8), and what was on disk is still there (G9). What is
-//! refused is none of its business.
+//! Each target is a function of bytes that panics if a guarantee is violated: nothing panics or hangs, nothing
+//! outside of the permitted paths changes (G8), and the files on disk still exist (G9). Refusing the input is always
+//! permitted.
 
 mod archive;
 mod database;
@@ -20,7 +20,7 @@ pub use manifest::manifest;
 pub use rows::rows;
 pub use watch::Watch;
 
-/// A target, by the name of its fuzzer.
+/// A target, with the name of its fuzzer.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.

@@ -10,14 +10,14 @@ use super::values::{Any, Blob, Columns, NOWHERE, Number, OPS, Path, STATES, Seen
 use super::watch::Watch;
 use super::yard::{KEPT, use_as, yard};
 
-/// The ids of the transactions that are planted, and of their directories.
+/// The ids of the planted transactions, and of their directories.
 const IDS: [&str; 3] = [
     "01920000-0000-7000-8000-000000000001",
     "01920000-0000-7000-8000-000000000002",
     "01920000-0000-7000-8000-000000000003",
 ];
 
-/// Rows as no journal would write them.
+/// Rows that the journal never writes.
 #[derive(Debug, Arbitrary)]
 struct Hostile {
     view: View,
@@ -29,7 +29,7 @@ struct Hostile {
 #[derive(Debug, Arbitrary)]
 enum View {
     Plain,
-    /// The root through a link, and the home not.
+    /// The root through a link, and the home directly.
     Alias,
     Territory,
 }
@@ -79,7 +79,7 @@ enum Row {
     Schema(u8),
 }
 
-/// One of the few, so that rows refer to each other.
+/// One of a few values, so that rows refer to each other.
 #[derive(Debug, Clone, Copy, Arbitrary)]
 enum Few {
     One,
@@ -152,11 +152,11 @@ fn schema(which: u8) -> String {
     scripts[which as usize % scripts.len()].clone()
 }
 
-/// Reads bytes as rows that contradict everything, writes them into the database of a project, and uses
-/// the project. Nothing outside is touched, and what no row names is still there.
+/// Parses bytes as contradictory rows, writes them into the database of a project, and uses the project. Nothing
+/// outside may change, and paths without a row must still exist.
 ///
 /// # Panics
-/// If a promise is broken.
+/// If a guarantee is violated.
 pub fn rows(bytes: &[u8]) {
     let Ok(hostile) = Hostile::arbitrary_take_rest(Unstructured::new(bytes)) else {
         return;
@@ -170,7 +170,7 @@ pub fn rows(bytes: &[u8]) {
     let lax = "PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON;";
     database.execute_batch(lax).expect("a pragma");
     for row in &hostile.rows {
-        // Not everything can be written: uniqueness and strict types hold, and schemas are used up.
+        // Some rows cannot be written: uniqueness and strict types are enforced, and a schema can change only once.
         let _ = row.write(&world, &database);
     }
     drop(database);
@@ -196,7 +196,7 @@ pub fn rows(bytes: &[u8]) {
     }
 }
 
-/// Plants a transaction past its commit point that replaces a file, all of it right.
+/// Plants a valid transaction past its commit point that replaces a file.
 pub(super) fn plant_unfinished(world: &World) {
     let dir = format!("build/.state/txn/{}", IDS[2]);
     world.write(&format!("{dir}/0"), "new");
@@ -234,7 +234,7 @@ pub(super) fn plant_unfinished(world: &World) {
     insert(&database, "change", values).expect("a row");
 }
 
-/// Something of each kind where staged content waits.
+/// Plants staged content of each kind.
 fn plant_staged(world: &World) {
     for id in &IDS[..2] {
         let at = |name: &str| format!("build/.state/txn/{id}/{name}");
@@ -246,7 +246,7 @@ fn plant_staged(world: &World) {
 }
 
 fn insert(database: &Connection, table: &str, values: Vec<Value>) -> rusqlite::Result<()> {
-    // Columns that were added later are left alone.
+    // Columns that were added later are omitted.
     let mut columns =
         database.prepare(&format!("SELECT name FROM pragma_table_info('{table}')"))?;
     let columns = columns.query_map([], |row| row.get::<_, String>(0))?;
@@ -353,7 +353,7 @@ impl Row {
             Self::Manifest { digest, encoded } => {
                 let encoded = encoded.encoded(database);
                 let digest = match digest {
-                    // So that it is taken for what it says.
+                    // So that its key matches its content.
                     Blob::None => Value::from(tljournal::Digest::of(&encoded).as_bytes().to_vec()),
                     digest => digest.value(database),
                 };

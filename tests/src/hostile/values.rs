@@ -1,4 +1,4 @@
-//! Values for hostile rows: some that fit, and some that nobody would write.
+//! Values for hostile rows: valid ones and impossible ones.
 
 use arbitrary::Arbitrary;
 use rusqlite::{Connection, types::Value};
@@ -25,7 +25,7 @@ pub(super) enum Path {
     Any(String),
 }
 
-/// A path for a row: plain ones and those that lead out, or to what is the journal's own.
+/// Paths for rows: plain ones, and those that lead outside or to the journal's own files.
 pub(super) const PATHS: [&str; 26] = [
     "old.txt",
     "dir",
@@ -55,7 +55,7 @@ pub(super) const PATHS: [&str; 26] = [
     NOWHERE,
 ];
 
-/// A path where nothing is.
+/// A path that does not exist.
 pub(super) const NOWHERE: &str = "/etc/tljournal-victim";
 
 #[derive(Debug, Arbitrary)]
@@ -75,11 +75,11 @@ pub(super) const STATES: [&str; 6] = [
 pub(super) const OPS: [&str; 6] = ["put", "tree", "remove", "link", "parent", "adopt"];
 const KINDS: [&str; 4] = ["file", "directory", "link", "special file"];
 
-/// An image: of something that is on disk, or of nothing that ever was.
+/// An image: of something on disk, or of something that never existed.
 #[derive(Debug, Arbitrary)]
 pub(super) enum Seen {
     There(u8),
-    /// Of another kind than it is.
+    /// Of a kind other than the real one.
     Wrong(u8, u8),
     Never {
         kind: Word,
@@ -91,7 +91,7 @@ pub(super) enum Seen {
     },
 }
 
-/// What images are taken of, below the directory that the project lies in.
+/// The paths of real images, below the directory of the project.
 const THERE: [&str; 14] = [
     "project/build/.state/txn/01920000-0000-7000-8000-000000000001/0",
     "project/build/.state/txn/01920000-0000-7000-8000-000000000001/1",
@@ -111,11 +111,11 @@ const THERE: [&str; 14] = [
 
 #[derive(Debug, Arbitrary)]
 pub(super) enum Blob {
-    /// The digest, or the encoding, of a manifest that is there.
+    /// The digest, or the encoding, of an existing manifest.
     Known(u8),
     Zeros(u8),
     Bytes(Vec<u8>),
-    /// A good manifest with another byte in it.
+    /// A valid manifest with a changed byte.
     Bent {
         at: u16,
         byte: u8,
@@ -133,7 +133,7 @@ pub(super) enum Any {
 }
 
 impl Number {
-    /// The number; `ours` is the one that fits.
+    /// The number; `ours` is the valid one.
     pub(super) fn value(&self, ours: i64) -> Value {
         Value::from(match self {
             Self::Zero => ours,
@@ -222,7 +222,7 @@ impl Columns {
         Self([const { Value::Null }; 6])
     }
 
-    /// The image of what is at a path from the directory that the project lies in.
+    /// The image of a path relative to the directory of the project.
     pub(super) fn of(world: &World, path: &str) -> Self {
         let full = world.outside().join(path);
         let (dir, name) = (full.parent().expect("a parent"), full.file_name());

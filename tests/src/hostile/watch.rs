@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-/// What must stay as it is, to the inode and its ctime: everything below a directory, but for some paths.
+/// Detects changes, including inode and ctime: everything below a directory is watched, except for some paths.
 #[derive(Debug)]
 pub struct Watch {
     root: Utf8PathBuf,
@@ -18,14 +18,14 @@ struct Trace {
     ino: u64,
     mode: u32,
     links: u64,
-    /// Size, mtime, ctime; nothing for the directories on the way to what is free.
+    /// Size, mtime, ctime; `None` for the directories above the exceptions.
     exact: Option<(u64, i64, i64, i64, i64)>,
     content: Vec<u8>,
 }
 
 impl Watch {
-    /// Watches everything below a directory. What is at or below one of the paths `free` may change, and
-    /// so may the times of the directories above it.
+    /// Watches everything below a directory. The paths `free` and everything below them may change, and so may the
+    /// times of the directories above.
     ///
     /// # Panics
     /// When it cannot be read.
@@ -40,10 +40,10 @@ impl Watch {
         watch
     }
 
-    /// Fails if anything is different, or was touched and made the same again.
+    /// Fails if anything changed, even if it was changed back.
     ///
     /// # Panics
-    /// If so.
+    /// If anything changed.
     #[track_caller]
     pub fn assert_untouched(&self, after: &str) {
         let now = self.look();

@@ -5,13 +5,13 @@ use tljournal_testkit::{Steps, World};
 
 use crate::play::small;
 
-/// What lies beside the project and must never be touched.
+/// The content of files outside of the project, which must not change.
 pub(super) const VICTIM: &str = "precious, and not of the project";
 
-/// What a person keeps in the project, at a path that no input names.
+/// A user's file in the project, at a path that no input names.
 pub(super) const KEPT: (&str, &str) = ("build/keep/mine", "what a person keeps");
 
-/// A project with something of everything, and a directory beside it that is none of its business.
+/// A project with files of every kind, and files outside of it.
 pub(super) fn yard() -> World {
     let world = World::new();
     let outside = world.outside().join("outside");
@@ -35,8 +35,8 @@ pub(super) fn yard() -> World {
     world
 }
 
-/// Does with a project whatever a user would: looks, opens it for work, looks again, changes something,
-/// closes, and opens it once more. What is refused is refused.
+/// Uses a project as a user would: inspects it, opens it for work, inspects it again, changes something, closes it, and
+/// opens it once more. Errors are permitted.
 pub(super) fn use_as(options: &dyn Fn() -> Options) {
     look(options());
     for round in 0..2 {

@@ -4,7 +4,7 @@ use tljournal_testkit::{Steps, World, check_at_rest, check_clean, explain};
 
 use super::material::{PAIR, TREE, check_own, counter, is_no_tree};
 
-/// Whether everything is right when the storm is over: one line for each thing that is not.
+/// Checks everything after a storm, and returns one line for each problem.
 ///
 /// # Panics
 /// When the journal cannot be opened.
@@ -40,7 +40,7 @@ pub fn check_after_storm(world: &World) -> Vec<String> {
     wrong
 }
 
-/// Whether a project works again when the vandal is gone: one line for each thing that does not.
+/// Checks that a project works after the vandal has stopped, and returns one line for each problem.
 #[must_use]
 pub fn check_after_vandal(world: &World) -> Vec<String> {
     let again = Steps::new("again")
@@ -59,7 +59,7 @@ pub fn check_after_vandal(world: &World) -> Vec<String> {
         Err(error) => vec![explain(&error)],
     };
     if PAIR.iter().any(|path| world.read(path) != "again") {
-        wrong.push("what was committed at last is not there".to_owned());
+        wrong.push("the last committed file is missing".to_owned());
     }
     wrong.extend(check_at_rest(world));
     wrong

@@ -6,25 +6,25 @@ use tljournal_testkit::{Tell, tell};
 use super::{Done, Worker};
 
 impl Worker {
-    /// Has everything checked all the time, and tells of findings that nobody but a broken journal explains.
+    /// Checks everything repeatedly, and reports findings that only a bug of the journal can cause.
     ///
     /// # Errors
-    /// When the journal cannot be looked at, or nobody listens any more.
+    /// When the journal cannot be read, or the storm has ended.
     pub fn check(&mut self) -> Done {
         loop {
             self.check_once()?;
         }
     }
 
-    /// The same, and has repaired what is found.
+    /// The same, and repairs the findings.
     ///
     /// # Errors
-    /// As for [`Self::check`], and when a repair fails.
+    /// The errors of [`Self::check`], and a failed repair.
     pub fn mend(&mut self) -> Done {
         loop {
             let found = self.check_once()?;
             let journal = self.open()?;
-            // What it could not mend others may have, or be at.
+            // What it could not repair may be repaired by others.
             let mut told = |_| ControlFlow::Continue(());
             journal.repair(&found, &RepairOptions::default(), &mut told)?;
             journal.close()?;
@@ -48,7 +48,7 @@ impl Worker {
         };
         match self.world.options().fsck(&options, &mut told) {
             Ok(_) => tell(&Tell::Read)?,
-            // Nobody has made it yet.
+            // It does not exist yet.
             Err(tljournal::Error::Usage(_)) => {}
             Err(error) => return Err(error.into()),
         }
@@ -60,7 +60,7 @@ impl Worker {
     }
 }
 
-/// Whether a kill does not explain a finding, nor somebody who is at work.
+/// Whether a finding is explained neither by a kill nor by a running process.
 fn is_damage(code: Code) -> bool {
     match code {
         Code::TxnUnfinished => false,

@@ -3,18 +3,18 @@ use tljournal_testkit::{Model, Snapshot, Steps, TreeSpec, World};
 
 use crate::play::small;
 
-/// Where the tree is that everybody installs.
+/// The path of the shared tree.
 pub(crate) const TREE: &str = "build/tools";
 
-/// The two files that always have one content.
+/// The two files that always have the same content.
 pub(crate) const PAIR: [&str; 2] = ["build/state/left", "lock"];
 
-/// The link that always leads somewhere.
+/// The link that always has a valid target.
 pub(crate) const LINK: &str = "build/latest";
 
 const FILES: usize = 24;
 
-/// One of the two trees that are installed in turns: the same names, with other content everywhere.
+/// One of the two trees that are installed alternately: the same names, with different content everywhere.
 #[must_use]
 pub fn storm_tree(variant: u64) -> TreeSpec {
     let at = |nanos: usize| Timestamp::new(1_700_000_000 + variant as i64, nanos as u32);
@@ -27,21 +27,21 @@ pub fn storm_tree(variant: u64) -> TreeSpec {
     tree
 }
 
-/// What a tree looks like from its root.
+/// The expected content of a tree.
 pub(crate) fn expected(tree: &TreeSpec) -> Snapshot {
     let mut model = Model::default();
     model.commit(&Steps::new("tree").tree(TREE, tree.clone()));
     model.snapshot().below(TREE)
 }
 
-/// What is different from both of the trees that everybody installs; nothing, if it is one of them.
+/// The differences from both variants; `None` if it is one of them.
 pub(super) fn is_no_tree(found: &Snapshot) -> Option<Vec<String>> {
     let wanted = [0, 1].map(|variant| expected(&storm_tree(variant)));
     let one = wanted.iter().any(|wanted| found.matches(wanted));
     (!one).then(|| found.differences(&wanted[0]))
 }
 
-/// A text that can be seen to be whole.
+/// A text with a checksum.
 pub(super) fn sealed(text: &str) -> String {
     format!("{text}\n{}", Digest::of(text.as_bytes()))
 }
@@ -51,17 +51,17 @@ pub(crate) fn is_whole(text: &str) -> bool {
         .is_some_and(|(text, seal)| Digest::of(text.as_bytes()).to_string() == seal)
 }
 
-/// Where a role counts what it has committed.
+/// The file in which a role counts its commits.
 pub(super) fn counter(role: &str) -> String {
     format!("build/state/{role}")
 }
 
-/// What belongs to one role alone.
+/// The path of something that only one role changes.
 fn own(role: &str, name: &str) -> String {
     format!("build/own/{role}/{name}")
 }
 
-/// Which tree a role has of its own at a number.
+/// The role's own tree at a number.
 fn own_tree(number: u64) -> Option<TreeSpec> {
     match number % 3 {
         0 => None,
@@ -69,8 +69,8 @@ fn own_tree(number: u64) -> Option<TreeSpec> {
     }
 }
 
-/// Brings what belongs to a role from a number to the next: a file of that name comes and the one before
-/// goes, a tree comes, changes, and goes.
+/// Changes what belongs to a role from a number to the next: a file of that name is added and the previous one
+/// removed, and a tree is added, changed or removed.
 pub(super) fn step_own(steps: Steps, role: &str, number: u64, rebuildable: bool) -> Steps {
     let tree = own(role, "tree");
     let steps = steps
@@ -84,7 +84,7 @@ pub(super) fn step_own(steps: Steps, role: &str, number: u64, rebuildable: bool)
     }
 }
 
-/// What is wrong with what belongs to a role at a number.
+/// Problems of what belongs to a role at a number.
 pub(super) fn check_own(world: &World, role: &str, number: u64) -> Vec<String> {
     if number == 0 {
         return Vec::new();

@@ -1,5 +1,5 @@
-//! The processes of storms: a worker of all trades, a reader, one who has everything checked, one who takes
-//! back what others did, a vandal that no lock stops, and who works on in spite of it.
+//! The processes of storms: a worker, a reader, a checker, a process that undoes others' changes, a vandal that
+//! ignores locks, and a process that works despite it.
 
 mod check;
 mod checker;
@@ -17,5 +17,5 @@ pub use survivor::Survivor;
 pub use vandal::Vandal;
 pub use worker::Worker;
 
-/// What the process of a storm does comes to an end when it is killed, or something is wrong.
+/// A process of a storm ends when it is killed, or with an error.
 pub type Done = Result<(), Box<dyn std::error::Error>>;

@@ -9,10 +9,10 @@ use super::material::{LINK, PAIR, TREE, is_no_tree, is_whole};
 use super::{Done, Worker};
 
 impl Worker {
-    /// Checks all the time what others do, with the shared lock and without it.
+    /// Checks repeatedly what others do, with the shared lock and without.
     ///
     /// # Errors
-    /// When the journal refuses, or nobody listens any more.
+    /// When the journal refuses, or the storm has ended.
     pub fn read(&mut self) -> Done {
         let journal = self.open()?;
         let mut were_there = [false; 4];
@@ -48,7 +48,7 @@ impl Worker {
     }
 }
 
-/// How the two files differ that are one; waits for the shared lock, and tells how long.
+/// How the two files differ; waits for the shared lock, and reports the wait.
 fn pair_differs(journal: &Journal) -> Result<Option<String>, Box<dyn std::error::Error>> {
     let begun = Instant::now();
     let reading = journal.read()?;

@@ -10,10 +10,10 @@ use super::material::TREE;
 use super::{Done, Worker};
 
 impl Worker {
-    /// Puts back what the tree was, takes back who changed it, and deletes what is kept, until it is killed.
+    /// Restores and undoes changes of the tree, and deletes retained content, until it is killed.
     ///
     /// # Errors
-    /// When the journal refuses, or nobody listens any more.
+    /// When the journal refuses, or the storm has ended.
     pub fn regret(&mut self) -> Done {
         loop {
             let journal = self.open()?;
@@ -27,7 +27,7 @@ impl Worker {
         }
     }
 
-    /// Makes the tree one that it was before, by either way.
+    /// Restores an earlier tree, by undo or restore.
     fn go_back(&mut self, journal: &Journal) -> Done {
         let Some(txn) = self.any_of_the_tree(journal)? else {
             return Ok(());
@@ -53,14 +53,14 @@ impl Worker {
         account(what, done)
     }
 
-    /// One of the latest transactions that changed the tree, and nothing else.
+    /// One of the latest transactions that changed only the tree.
     fn any_of_the_tree(&mut self, journal: &Journal) -> Result<Option<TxnRecord>, Error> {
         let mut filter = TxnFilter::latest(12);
         filter.path = Some(RelPath::new(TREE)?);
         let history = journal.history();
         let mut found = history.transactions(&filter)?;
-        // Before the first one there was no tree, which nobody expects. What others do between a plan and the act
-        // may make that possible.
+        // Before the first one there was no tree, which other processes do not expect. Concurrent changes between
+        // plan and execution may still lead there.
         let mut firsts = Vec::new();
         for txn in &found {
             let changes = history.changes(txn.number)?;
@@ -69,14 +69,14 @@ impl Worker {
             }
         }
         found.retain(|txn| !firsts.contains(&txn.number));
-        // Who only adopted what was there, or is still at work, is among them.
+        // Transactions that only adopted content, or are unfinished, are included.
         match found.len() as u64 {
             0 => Ok(None),
             count => Ok(Some(found.swap_remove(self.random.below(count) as usize))),
         }
     }
 
-    /// Deletes almost everything that is kept, and forgets almost everything that happened.
+    /// Deletes almost all retained content and history.
     fn collect(&mut self, journal: &Journal) -> Done {
         let some = |count: u64| Limits {
             count: count as u32,
@@ -96,7 +96,7 @@ impl Worker {
     }
 }
 
-/// What is kept is whole, whoever is killed; all else may be refused.
+/// Retained content must be complete whichever process is killed; other refusals are permitted.
 fn account(what: &str, done: Result<Undo, Error>) -> Done {
     let word = match done {
         Ok(undo) if undo.is_refused() => "refused".to_owned(),
@@ -107,7 +107,7 @@ fn account(what: &str, done: Result<Undo, Error>) -> Done {
             }
             conflict.kind.to_string()
         }
-        // It was forgotten, or has not ended.
+        // Its history was deleted, or it has not ended.
         Err(Error::Usage(usage)) => usage.to_string().chars().take(20).collect(),
         Err(error) => return Err(error.into()),
     };

@@ -10,10 +10,10 @@ use super::Done;
 use super::material::{TREE, counter, sealed, storm_tree};
 use super::vandal::Acts;
 
-/// A process that works where a vandal is about.
+/// A process that works next to a vandal.
 ///
-/// What it may claim: while the vandal does nothing, a commit that returns Ok was made in the home that is
-/// at its path, and what it put is there. Whatever the vandal does, what it put beside the home is there.
+/// Its guarantees: while the vandal is idle, a successful commit was made in the home at its path, and its files
+/// exist. Whatever the vandal does, its files outside of the home exist.
 #[derive(Debug)]
 pub struct Survivor {
     world: World,
@@ -23,11 +23,11 @@ pub struct Survivor {
     random: Random,
 }
 
-/// Which directory is the home: inode and time of birth.
+/// The identity of the home: inode and birth time.
 type Which = Option<(u64, std::time::SystemTime)>;
 
 impl Survivor {
-    /// A process that works for a role on a project.
+    /// A process for a role on a project.
     #[must_use]
     pub fn new(root: Utf8PathBuf, role: String, seed: u64) -> Self {
         let world = World::at(root);
@@ -40,10 +40,10 @@ impl Survivor {
         }
     }
 
-    /// Changes things until it is killed.
+    /// Makes changes until it is killed.
     ///
     /// # Errors
-    /// When nobody listens any more.
+    /// When the storm has ended.
     pub fn work(&mut self) -> Done {
         loop {
             let before = self.acts.quiet();
@@ -66,13 +66,13 @@ impl Survivor {
         Some((meta.ino(), meta.created().ok()?))
     }
 
-    /// Commits until something is refused, or for a while. `held` is the home of the journal, if nobody
-    /// replaced it while it was opened.
+    /// Commits until an error, or for a while. `held` is the home of the journal, unless it was replaced while it was
+    /// opened.
     fn commit_some(&mut self, journal: &Journal, held: Which) -> Done {
         let mut text = String::new();
         for _ in 0..self.random.below(20) + 1 {
             self.number += 1;
-            // Sometimes everything is as wanted already.
+            // Sometimes nothing has to be changed.
             if text.is_empty() || self.random.chance(3, 4) {
                 text = sealed(&format!("{} {}", self.role, self.random.next()));
             }
@@ -95,11 +95,11 @@ impl Survivor {
             }
             let put = |there: &Option<String>| there.as_ref() == Some(&text);
             let wrong = match (&there, held) {
-                ([_, beside], _) if !put(beside) => "is not there beside the home",
+                ([_, beside], _) if !put(beside) => "is missing next to the home",
                 (_, Some(_)) if quiet && home != held => {
                     "was made in a home that is not at its path"
                 }
-                ([inside, _], Some(_)) if quiet && !put(inside) => "is not there in the home",
+                ([inside, _], Some(_)) if quiet && !put(inside) => "is missing in the home",
                 _ => "",
             };
             if !wrong.is_empty() {
@@ -119,7 +119,7 @@ impl Survivor {
         Ok(())
     }
 
-    /// Tells what was refused, without what is different each time.
+    /// Reports a refusal, without the variable parts of its text.
     fn refused(&self, what: &str, error: &Error) -> Done {
         let text = explain(error).replace(self.world.root().as_str(), "");
         let is_id = |word: &str| word.matches('-').count() == 4 && word.len() == 36;

@@ -9,23 +9,23 @@ use tljournal_testkit::{Random, Tell, World, tell};
 
 use super::Done;
 
-/// How long it looks away at a time.
+/// The pauses of the vandal.
 const PAUSE: std::ops::Range<Duration> = Duration::from_millis(1)..Duration::from_millis(30);
 
-/// How often the others have to get something done before it acts again.
+/// How often the others must make progress before it acts again.
 const PROGRESS: usize = 5;
 
-/// A program that knows nothing of the journal and removes, moves and cleans the build directory.
+/// A program that ignores the journal and removes, moves and cleans the build directory.
 #[derive(Debug)]
 pub struct Vandal {
     world: World,
     random: Random,
     acts: Acts,
-    /// Nobody ever says anything here: it is waited on to let time pass.
+    /// A channel without messages, for waiting.
     nothing: (Sender<()>, Receiver<()>),
 }
 
-/// Counts what the vandal has begun and ended, for everybody to see: odd while it acts.
+/// Counts the starts and ends of the vandal's acts in a shared file: odd while it acts.
 #[derive(Debug)]
 pub(super) struct Acts(Utf8PathBuf);
 
@@ -34,7 +34,7 @@ impl Acts {
         Self(world.outside().join("acts"))
     }
 
-    /// The count, if it is not acting now.
+    /// The count, if it is idle.
     pub(super) fn quiet(&self) -> Option<u64> {
         match fs::read(&self.0) {
             Err(_) => Some(0),
@@ -53,7 +53,7 @@ impl Acts {
             .read(true)
             .open(&self.0)?;
         let mut bytes = [0; 8];
-        // An empty file is a count of nothing.
+        // An empty file counts as zero.
         let _ = file.read_at(&mut bytes, 0)?;
         file.write_all_at(&(u64::from_le_bytes(bytes) + 1).to_le_bytes(), 0)
     }
@@ -75,7 +75,7 @@ impl Vandal {
     /// Acts until it is killed.
     ///
     /// # Errors
-    /// When nobody listens any more.
+    /// When the storm has ended.
     pub fn rage(&mut self) -> Done {
         loop {
             let what = match self.random.below(3) {
@@ -99,7 +99,7 @@ impl Vandal {
         Ok(what)
     }
 
-    /// Waits until the others have got something done, however slow they are.
+    /// Waits until the others have made progress.
     fn pause(&mut self) {
         let (mut seen, mut changes) = (self.done_by_others(), 0);
         while changes < PROGRESS {
@@ -110,7 +110,7 @@ impl Vandal {
         }
     }
 
-    /// Which files lie beside the home: each commit brings new ones.
+    /// The files next to the home: each commit creates new ones.
     fn done_by_others(&self) -> Vec<(u64, i64)> {
         let entries = fs::read_dir(self.world.root()).into_iter().flatten();
         let metas = entries.flatten().filter_map(|entry| entry.metadata().ok());
@@ -124,7 +124,7 @@ impl Vandal {
         self.world.outside().join("away")
     }
 
-    // Others make new entries all the time: what cannot be removed now stays.
+    // Others create new entries all the time: what cannot be removed now stays.
 
     fn remove(&self) -> &'static str {
         let _ = fs::remove_dir_all(self.world.path("build"));

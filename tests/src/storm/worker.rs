@@ -10,10 +10,10 @@ use super::material::{
     LINK, PAIR, TREE, check_own, counter, is_no_tree, sealed, step_own, storm_tree,
 };
 
-/// The file that is changed only by those who know what it says.
+/// The file that a worker changes only if it knows its content.
 const TURNS: &str = "build/state/turns";
 
-/// The lock that means whatever lies in the file beside the project.
+/// The lock that protects the file next to the project.
 const ROOM: &str = "room";
 
 /// A process of a storm.
@@ -22,13 +22,13 @@ pub struct Worker {
     pub(super) world: World,
     role: String,
     last: u64,
-    /// Which turn of its own it took last.
+    /// The number of its last turn.
     turn: Option<u64>,
     pub(super) random: Random,
 }
 
 impl Worker {
-    /// A process that works for a role on a project.
+    /// A process for a role on a project.
     #[must_use]
     pub fn new(root: Utf8PathBuf, role: String, last: u64, seed: u64) -> Self {
         let (world, random) = (World::at(root), Random::new(seed));
@@ -41,10 +41,10 @@ impl Worker {
         }
     }
 
-    /// Changes things until it is killed.
+    /// Makes changes until it is killed.
     ///
     /// # Errors
-    /// When the journal refuses, or nobody listens any more.
+    /// When the journal refuses, or the storm has ended.
     pub fn work(&mut self) -> Done {
         loop {
             let journal = self.open()?;
@@ -81,8 +81,8 @@ impl Worker {
         Ok(journal)
     }
 
-    /// What was promised is there: this number, or the next, which nobody lived to tell; and everything
-    /// that belongs to it.
+    /// Checks that the last durable number exists, or the next one, whose commit was not reported before a kill; and
+    /// everything that belongs to it.
     fn check_promise(&mut self) -> Done {
         let text = fs::read_to_string(self.world.path(&counter(&self.role))).unwrap_or_default();
         let found = text.parse().unwrap_or(0);
@@ -95,7 +95,7 @@ impl Worker {
             tell(&Tell::Violation(format!("G1: at {found}: {wrong:?}")))?;
         }
         self.last = found;
-        // The next one counts from here, whether this one lives to tell of a commit or not.
+        // The next process counts from here, even if this one is killed before it reports a commit.
         Ok(tell(&Tell::Found { number: found })?)
     }
 
@@ -108,7 +108,7 @@ impl Worker {
         self.commit(journal, &steps)
     }
 
-    /// Two files, the link, and everything of its own, in one transaction.
+    /// Writes two files, the link, and its own files in one transaction.
     fn write(&mut self, journal: &Journal) -> Done {
         let number = self.last + 1;
         let text = sealed(&format!("{} {number}", self.role));
@@ -135,7 +135,7 @@ impl Worker {
         Ok(steps.prepare(journal)?.rollback()?)
     }
 
-    /// Changes its own line of a file, if nobody else changes the file meanwhile.
+    /// Changes its own line of a file, unless another process changes the file meanwhile.
     fn take_turn(&mut self, journal: &Journal) -> Done {
         let text = fs::read_to_string(self.world.path(TURNS)).ok();
         let expect = text.as_ref().map_or(Expect::Absent, |text| {
@@ -166,7 +166,7 @@ impl Worker {
         }
     }
 
-    /// Nobody else is where somebody is alone.
+    /// Checks that an exclusive lock excludes all others.
     fn be_alone(&mut self, journal: &Journal) -> Done {
         let lock = journal.lock(ROOM, LockMode::Exclusive, "be alone", None)?;
         tell(&Tell::Waited(lock.waited()))?;
@@ -185,13 +185,13 @@ impl Worker {
         Ok(())
     }
 
-    /// Nothing changes where several look together.
+    /// Checks that nothing changes under a shared lock.
     fn look_together(&mut self, journal: &Journal) -> Done {
         let lock = journal.lock(ROOM, LockMode::Shared, "look", None)?;
         tell(&Tell::Waited(lock.waited()))?;
         let room = self.world.outside().join(ROOM);
         let before = fs::read_to_string(&room).ok();
-        // Who holds a lock does not wait for a tree that somebody replaces alone.
+        // A holder of a lock does not wait for a tree that is held exclusively.
         self.roll_back(journal).or_else(refused)?;
         let after = fs::read_to_string(&room).ok();
         if before != after {
@@ -201,7 +201,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Replaces the tree that it holds itself, and that others hold: what is held stays whole.
+    /// Replaces a tree that this process and others have pinned: the pinned tree stays complete.
     fn install_pinned(&mut self, journal: &Journal) -> Done {
         let pin = match self.random.chance(1, 2) {
             true => journal.pin(TREE)?,
@@ -248,7 +248,7 @@ impl Worker {
     }
 }
 
-/// Tells of a conflict where there may be one.
+/// Reports a conflict where one is permitted.
 fn refused(error: Box<dyn std::error::Error>) -> Done {
     match error.downcast_ref::<Error>() {
         Some(Error::Conflict(conflict)) => {

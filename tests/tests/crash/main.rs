@@ -1,5 +1,5 @@
-//! Power cuts, in memory and on real filesystems. They have a process of their own, because the recorder of SQLite's
-//! calls becomes the default VFS of its process.
+//! Power cuts, in memory and on real filesystems. They run in a process of their own, because the recorder of
+//! SQLite's calls becomes the default VFS of its process.
 
 #![allow(
     clippy::disallowed_methods,
@@ -13,5 +13,5 @@ mod power_cuts_at_calls;
 mod power_cuts_real;
 mod power_cuts_syncfs;
 
-/// The program that plays other processes.
+/// The program with the processes that tests start.
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");

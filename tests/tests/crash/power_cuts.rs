@@ -1,5 +1,4 @@
-//! Power cuts in every kind of transaction, in memory: what is modelled is written in
-//! `tljournal_testkit::crash`.
+//! Power cuts in every kind of transaction, in memory; `tljournal_testkit::crash` describes the model.
 
 use std::collections::BTreeMap;
 
@@ -8,16 +7,16 @@ use tljournal_testkit::crash::{Budget, Explorer, Progress, Sabotage, Subject, ch
 use tljournal_testkit::{Model, Snapshot, World, check_clean};
 use tljournal_tests::{End, Interrupted, all_cases, case_named, counted, number, tools_like};
 
-/// Chooses what is tried where not everything is.
+/// Selects the cases if not all are tried.
 const SEED: &str = "TLJOURNAL_CRASH_SEED";
 
-/// How many states are tried of each kind of transaction.
+/// The number of states per kind of transaction.
 const STATES: &str = "TLJOURNAL_CRASH_STATES";
 
-/// Tries one cut again, and tells what was done until then: `CASE: at=N ..`, as a failure prints it.
+/// Tries one cut again, and prints the calls before it: `CASE: at=N ..`, as a failure prints it.
 const REPLAY: &str = "TLJOURNAL_CRASH_REPLAY";
 
-/// On a filesystem that cannot exchange, transactions go another way.
+/// Transactions take other steps on a filesystem without exchange.
 const LACKING: [&str; 4] = [
     "put-replace-without-exchange",
     "several-without-exchange",
@@ -36,7 +35,7 @@ fn budget(states: u64) -> Budget {
     }
 }
 
-/// Explores one piece of work; what was wrong.
+/// Explores one piece of work; returns the problems.
 fn explore(name: &str, subject: &dyn Subject, budget: Budget) -> Vec<String> {
     let explorer = Explorer::record(subject);
     if let Ok(replay) = std::env::var(REPLAY) {
@@ -59,11 +58,11 @@ fn explore(name: &str, subject: &dyn Subject, budget: Budget) -> Vec<String> {
 #[test]
 fn g1_g2_every_cut_leaves_all_or_nothing() {
     let budget = budget(60);
-    // Nothing outside of the home is touched, and yet its own name has to last.
+    // Nothing outside of the home changes, but its own name must be durable.
     let first = Steps::new("first").put("build/a", "a");
     let mut wrong = explore("first-in-home", &first, budget);
-    // In one of them another program has its hands in while it is recorded.
-    // What is moved in was written by another program, whose writes are not recorded.
+    // In one of the cases another program interferes while the calls are recorded. Files to be moved in are written
+    // by another program, whose writes are not recorded.
     let plain = all_cases()
         .into_iter()
         .filter(|case| case.end != End::Conflict && case.name != "artifacts-publish");
@@ -75,7 +74,7 @@ fn g1_g2_every_cut_leaves_all_or_nothing() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Several transactions one after the other, by two handles; what each replaces was new in the one before.
+/// Several consecutive transactions, by two handles; each replaces what the previous one created.
 struct Sequence(Vec<Steps>);
 
 impl Sequence {
@@ -119,7 +118,7 @@ impl Subject for Sequence {
 }
 
 #[test]
-fn g1_g2_transactions_that_build_on_each_other_are_cut_anywhere() {
+fn g1_g2_consecutive_transactions_are_cut_anywhere() {
     let both = |label, text: &str| Steps::new(label).put("build/one", text).put("two", text);
     let sequence = Sequence(vec![
         both("first", "first").link("build/latest", "first"),
@@ -132,7 +131,7 @@ fn g1_g2_transactions_that_build_on_each_other_are_cut_anywhere() {
 }
 
 #[test]
-fn g2_a_sync_that_is_left_out_or_comes_late_is_noticed() {
+fn g2_an_omitted_or_late_sync_is_detected() {
     let budget = Budget {
         seed: number(SEED).unwrap_or(1),
         states: 25,
@@ -166,9 +165,5 @@ fn g2_a_sync_that_is_left_out_or_comes_late_is_noticed() {
             missing.push(what);
         }
     }
-    assert_eq!(
-        missing,
-        Vec::<String>::new(),
-        "needed for nothing that was tried"
-    );
+    assert_eq!(missing, Vec::<String>::new(), "needed by no tried case");
 }

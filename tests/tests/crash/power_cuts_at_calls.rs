@@ -1,5 +1,5 @@
-//! Power cuts at single calls on real filesystems: a process is killed before or after one of its mutating
-//! calls, and in the same moment the power of the drive that it works on fails.
+//! Power cuts at single calls on real filesystems: a process is killed before or after one of its mutating calls, and
+//! at the same time the power of its drive is cut.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
@@ -11,13 +11,13 @@ use tljournal_tests::{Case, Drive, End, Format, Interrupted, Shelf, all_cases, c
 
 use crate::ACTOR;
 
-/// Chooses the moments; with the same seed they are the same.
+/// Selects the moments; the same seed selects the same ones.
 const SEED: &str = "TLJOURNAL_CUT_SEED";
 
-/// How many moments are tried on each filesystem.
+/// The number of moments per filesystem.
 const MOMENTS: &str = "TLJOURNAL_CUT_MOMENTS";
 
-/// From here on most transactions have come to their end.
+/// Most transactions have ended after this many calls.
 const CALLS: u64 = 50;
 
 /// Processes that are started while another test mounts would hold its mounts.
@@ -71,7 +71,7 @@ struct Trial<'a> {
 }
 
 impl Trial<'_> {
-    /// Whether the process did not come to its end, and what was wrong then.
+    /// Whether the process was killed, and the problems afterwards.
     fn run(&self, fresh: &Drive<'_>) -> (bool, Vec<String>) {
         let drive = fresh.cut("trial.img");
         let running = drive.power_up(self.way).unwrap();
@@ -91,7 +91,7 @@ impl Trial<'_> {
         (killed, check(&world, &subject, u32::from(done)))
     }
 
-    /// Runs the transaction in a process until it is killed; whether it was, and whether the commit had
+    /// Runs the transaction in a process until it is killed; returns whether it was, and whether the commit had
     /// returned.
     fn kill(&self, world: &World) -> (bool, bool) {
         let moment = self.moment.to_string();
@@ -112,7 +112,7 @@ impl Trial<'_> {
     }
 }
 
-/// Recovers, and says what is wrong then.
+/// Recovers, and returns the problems afterwards.
 fn check(world: &World, subject: &Interrupted, done: u32) -> Vec<String> {
     match world.try_open() {
         Ok(journal) => journal.recover().unwrap(),
@@ -123,7 +123,7 @@ fn check(world: &World, subject: &Interrupted, done: u32) -> Vec<String> {
     wrong
 }
 
-/// Every transaction that comes to its end does the same on each filesystem.
+/// Every transaction without a cut has the same result on each filesystem.
 fn without_a_cut(format: Format) {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(shelf) = Shelf::new() else { return };
@@ -148,17 +148,17 @@ fn without_a_cut(format: Format) {
 }
 
 #[test]
-fn g1_every_transaction_comes_to_its_end_on_ext4() {
+fn g1_every_transaction_completes_on_ext4() {
     without_a_cut(Format::Ext4);
 }
 
 #[test]
-fn g1_every_transaction_comes_to_its_end_on_xfs() {
+fn g1_every_transaction_completes_on_xfs() {
     without_a_cut(Format::Xfs);
 }
 
 #[test]
-fn g1_every_transaction_comes_to_its_end_on_btrfs() {
+fn g1_every_transaction_completes_on_btrfs() {
     without_a_cut(Format::Btrfs);
 }
 

@@ -1,5 +1,5 @@
-//! Real power cuts: at random moments of a storm what is on the medium is cloned, and afterwards each
-//! clone is mounted and recovered. Half of the recoveries are cut too.
+//! Real power cuts: the medium is cloned at random moments of a storm, and each clone is mounted and recovered
+//! afterwards. Half of the recoveries are cut too.
 
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
@@ -13,28 +13,28 @@ use tljournal_tests::{Drive, Format, Promised, Running, Shelf, counted, number, 
 
 use crate::ACTOR;
 
-/// Repeats the storms and chooses the moments, as far as the machine is as fast.
+/// Repeats the storms and the moments, as far as timing allows.
 const SEED: &str = "TLJOURNAL_CUT_SEED";
 
-/// How many storms there are on each filesystem.
+/// The number of storms per filesystem.
 const ROUNDS: &str = "TLJOURNAL_CUT_ROUNDS";
 
-/// How often the power fails in a storm, at most.
+/// The largest number of cuts per storm.
 const CUTS_MAX: usize = 8;
 
-/// How long a storm goes on.
+/// The duration of a storm.
 const LENGTH: Duration = Duration::from_millis(1500);
 
-/// How long after the storm has told how it stands the power fails, unless it does so at once.
+/// The delay between a report of the storm and a cut, unless the cut is immediate.
 const DELAY: std::ops::Range<Duration> = Duration::ZERO..Duration::from_millis(40);
 
-/// A recovery that is cut is killed at one of these calls, or comes to its end before.
+/// An interrupted recovery is killed at one of these calls, or completes before.
 const RECOVERY_CALLS: u64 = 30;
 
-/// Mounts and processes that are started all the time do not go together.
+/// Mounting and starting processes concurrently do not work together.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// What came out of all rounds.
+/// The result of all rounds.
 #[derive(Debug, Default)]
 struct Total {
     cuts: u32,
@@ -45,7 +45,7 @@ struct Total {
     violations: Vec<String>,
 }
 
-/// The power failed: what is on the medium, and what was promised before.
+/// A power cut: the content of the medium, and the guarantees before.
 struct Cut<'a> {
     drive: Drive<'a>,
     promised: Promised,
@@ -96,7 +96,7 @@ fn cut_power(format: Format) {
     assert!(total.promising > 0, "no cut came after a commit: {total:?}");
 }
 
-/// Has processes work on a drive, and cuts its power again and again.
+/// Runs processes on a drive, and cuts its power repeatedly.
 fn storm<'a>(
     drive: &Drive<'a>,
     way: &str,
@@ -128,7 +128,7 @@ fn storm<'a>(
         if cuts.len() == CUTS_MAX || random.chance(1, 3) {
             return;
         }
-        // At once is right after somebody has told something, before anybody has synced anything else.
+        // An immediate cut comes right after a report, before another process has synced anything.
         if random.chance(1, 2) {
             std::thread::park_timeout(random.duration(&DELAY));
         }
@@ -146,7 +146,7 @@ fn storm<'a>(
     cuts
 }
 
-/// In turns one process alone, so that nobody else syncs what it forgot, and several.
+/// Alternates a single process, so that no other one syncs what it forgot, and several.
 fn roles(round: u64) -> Vec<Role> {
     let worker = |number| Role {
         name: format!("worker-{number}"),
@@ -164,7 +164,7 @@ fn roles(round: u64) -> Vec<Role> {
     }
 }
 
-/// Turns the power on again, and recovers; or has the power fail once more meanwhile.
+/// Restores the power and recovers; or cuts the power again meanwhile.
 fn check(cut: &Cut<'_>, at: usize, random: &mut Random, total: &mut Total) -> Vec<String> {
     total.cuts += 1;
     total.promising += u32::from(cut.promised.anything());
@@ -190,7 +190,7 @@ fn power_up(drive: &Drive<'_>, promised: &Promised) -> (Running, Vec<String>) {
     (running, wrong)
 }
 
-/// Recovers in a process that is killed at one of its calls; whether it got that far.
+/// Recovers in a process that is killed at one of its calls; returns whether it was.
 fn recover_until(running: &Running, random: &mut Random) -> bool {
     let moment = Moment {
         when: *random.pick(&[When::Before, When::After]).unwrap(),
@@ -214,17 +214,17 @@ fn recover_until(running: &Running, random: &mut Random) -> bool {
 }
 
 #[test]
-fn g1_g2_g3_power_cuts_on_ext4_take_nothing_back() {
+fn g1_g2_g3_power_cuts_on_ext4_lose_no_commit() {
     cut_power(Format::Ext4);
 }
 
 #[test]
-fn g1_g2_g3_power_cuts_on_xfs_take_nothing_back() {
+fn g1_g2_g3_power_cuts_on_xfs_lose_no_commit() {
     cut_power(Format::Xfs);
 }
 
 #[test]
-fn g1_g2_g3_power_cuts_on_btrfs_take_nothing_back() {
+fn g1_g2_g3_power_cuts_on_btrfs_lose_no_commit() {
     cut_power(Format::Btrfs);
 }
 
@@ -243,7 +243,7 @@ fn a_power_cut_loses_what_was_not_synced_and_nothing_else() {
         }
         let sync = |name| File::open(running.root().join(name)).unwrap().sync_all();
         sync("kept").unwrap();
-        // What the drive does by itself does not bring what it was never given.
+        // The drive's own flush does not include data that it never received.
         running.flush();
         let cut = drive.cut("cut.img");
         drop(running);

@@ -1,12 +1,12 @@
-//! Power cuts on a filesystem whose `syncfs` makes nothing durable, as on FUSE: a rebuildable tree counts as being
-//! on the medium only when it is.
+//! Power cuts on a filesystem whose `syncfs` makes nothing durable, as on FUSE: a rebuildable tree counts as synced
+//! only when it is.
 
 use tljournal::Timestamp;
 use tljournal_testkit::crash::{Budget, Explorer, Progress, Subject, check_one_of};
 use tljournal_testkit::{Lack, Model, Steps, TreeSpec, World};
 use tljournal_tests::{Interrupted, case_named, counted};
 
-/// A rebuildable tree of many files that is installed, and then put on the medium.
+/// A rebuildable tree of many files that is installed, and synced afterwards.
 struct Settled(Steps);
 
 impl Settled {
@@ -34,7 +34,7 @@ impl Subject for Settled {
         progress.begin();
         self.0.try_commit(&journal).unwrap();
         journal.recover().unwrap();
-        // What comes later builds on it.
+        // The next transaction depends on it.
         progress.done();
         Steps::new("later")
             .put("build/x", "x")
@@ -71,7 +71,7 @@ fn explore(name: &str, subject: &dyn Subject, states: usize) -> Vec<String> {
 }
 
 #[test]
-fn g1_a_rebuildable_tree_that_is_settled_is_whole_after_every_cut() {
+fn g1_a_synced_rebuildable_tree_is_complete_after_every_cut() {
     let wrong = explore("settled-without-syncfs", &Settled::new(), 150);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -1,4 +1,4 @@
-//! Where one thing ends and another begins: names, depths, mounts, and what is kept of whom.
+//! Edge cases: names, depths, mounts, and retained content.
 
 use camino::Utf8PathBuf;
 use tljournal::disk::{Dir, Disk, Verb};
@@ -49,9 +49,9 @@ fn g8_a_removal_leaves_what_is_mounted_inside_alone() {
     assert_eq!(world.read("a/b/c/precious"), "text");
 }
 
-/// A database that was made anew waits to be taken, and somebody died who had begun another one.
+/// A rebuilt database is waiting to be used, and a process was killed that had created an empty one.
 #[test]
-fn g9_a_new_database_is_taken_also_where_an_empty_one_is_in_its_way() {
+fn g9_a_rebuilt_database_is_used_even_if_an_empty_one_is_in_its_place() {
     let world = World::new();
     let journal = world.open();
     put(&journal, "build/a", "text");
@@ -72,9 +72,9 @@ fn kept_in(world: &World, txn: &TxnRecord) -> Utf8PathBuf {
     world.path("build/.state/txn").join(id).join("0")
 }
 
-/// The journal never knew it, so there is no digest to compare it with.
+/// The journal never recorded it, so there is no digest to compare with.
 #[test]
-fn g9_kept_content_that_is_not_as_it_was_when_it_was_removed_is_not_put_back() {
+fn g9_retained_content_that_changed_since_its_removal_is_not_restored() {
     for tamper in [false, true] {
         let world = World::new();
         let journal = world.open();
@@ -90,9 +90,9 @@ fn g9_kept_content_that_is_not_as_it_was_when_it_was_removed_is_not_put_back() {
     }
 }
 
-/// What was recorded of the file before it is not about this one.
+/// The record of the previous file is not about this one.
 #[test]
-fn g9_a_file_that_somebody_put_in_the_place_of_ours_comes_back_as_they_put_it() {
+fn g9_a_replaced_file_of_another_program_is_restored_unchanged() {
     let world = World::new();
     let journal = world.open();
     put(&journal, "build/a", "one");
@@ -106,9 +106,9 @@ fn g9_a_file_that_somebody_put_in_the_place_of_ours_comes_back_as_they_put_it() 
     assert_eq!(world.read("build/a"), "an edit");
 }
 
-/// Somebody works in a tree that is kept.
+/// A process has locked something in a retained tree.
 #[test]
-fn g7_what_is_kept_and_held_inside_stays_kept() {
+fn g7_retained_content_locked_inside_stays() {
     let world = World::new();
     let journal = world.open();
     for version in ["one", "two"] {
@@ -125,9 +125,9 @@ fn g7_what_is_kept_and_held_inside_stays_kept() {
     assert_eq!(journal.gc(&nothing_kept()).unwrap().kept.len(), 1);
 }
 
-/// Who staged it knows more patterns of keys than who finds it.
+/// The process that staged it knows more patterns of keys than the one that recovers.
 #[test]
-fn g13_what_was_announced_as_a_key_is_not_kept_by_whoever_finds_it() {
+fn g13_staged_content_marked_as_a_key_is_not_retained_by_recovery() {
     for mark in ["", "!"] {
         let world = World::new();
         world.open().close().unwrap();
@@ -141,9 +141,9 @@ fn g13_what_was_announced_as_a_key_is_not_kept_by_whoever_finds_it() {
     }
 }
 
-/// It would take what is older along.
+/// Otherwise it would displace older content.
 #[test]
-fn what_is_larger_than_all_that_may_be_kept_displaces_nothing() {
+fn content_above_the_limit_displaces_nothing() {
     let world = World::new();
     let kept = Limits {
         bytes: 1000,

@@ -1,5 +1,5 @@
-//! The library never hangs, deadlocks or panics because of what its caller does (G15): threads that cannot be
-//! had, and callbacks that panic.
+//! The library never hangs, deadlocks or panics because of its caller (G15): threads that cannot be started, and
+//! callbacks that panic.
 
 use std::io::{self, Read};
 use std::ops::ControlFlow;
@@ -16,7 +16,7 @@ use tljournal::{
 use tljournal_testkit::{World, check_at_rest};
 use tljournal_tests::{tools, within};
 
-/// Some files, two of them larger than what is handed from thread to thread at once.
+/// Some files, two of them larger than one piece of content.
 fn entries() -> TreeSource {
     let sizes = [0, 1, 300 << 10, 1 << 20];
     let entry = |(n, size): (usize, u64)| {
@@ -31,7 +31,7 @@ fn install(journal: &Journal, path: &str, source: TreeSource) -> Result<bool, Er
     Ok(installed.changed)
 }
 
-/// Every kind of work, as one list of what came of it.
+/// Every kind of operation, as a list of results.
 fn all_work(world: &World) -> Vec<String> {
     let mut done = Vec::new();
     let journal = world.open();
@@ -94,9 +94,9 @@ fn full_check() -> FsckOptions {
     }
 }
 
-/// Installing a tree waited for writers that had never begun, and fsck compared nothing.
+/// Installing a tree waited for writers that had never started, and fsck compared nothing.
 #[test]
-fn g15_everything_works_where_no_thread_can_be_had() {
+fn g15_everything_works_without_threads() {
     let with = within("work with threads", || all_work(&World::new()));
     let without = within("work without threads", || {
         without_threads(|| {
@@ -113,9 +113,9 @@ fn g15_everything_works_where_no_thread_can_be_had() {
     );
 }
 
-/// A lock is waited for, and its limit holds, without a thread that blocks.
+/// A lock wait and its limit work without a blocking thread.
 #[test]
-fn g15_a_lock_is_waited_for_where_no_thread_can_be_had() {
+fn g15_lock_waits_work_without_threads() {
     let world = Arc::new(World::new());
     let journal = world.open();
     let held = journal
@@ -145,7 +145,7 @@ fn g15_a_lock_is_waited_for_where_no_thread_can_be_had() {
     waiter.join().unwrap();
 }
 
-/// Panics once it has been read from for a while.
+/// Panics after some reads.
 struct Panicking(u32);
 
 impl Read for Panicking {
@@ -165,7 +165,7 @@ fn panics() -> ! {
 
 type Act = fn(&Journal);
 
-/// What can be given a callback that panics.
+/// The callbacks, each with one that panics.
 const CALLBACKS: [(&str, Act); 7] = [
     ("the reader of a payload", |journal| {
         let mut txn = journal.begin("read");
@@ -210,9 +210,9 @@ const CALLBACKS: [(&str, Act); 7] = [
     }),
 ];
 
-/// Such a panic of progress left the caller waiting for a writer for ever, and what went on was another panic.
+/// A panic of a progress callback left the caller waiting for a writer forever, and another panic was propagated.
 #[test]
-fn g15_a_panic_of_a_callback_rolls_back_and_goes_on_to_the_caller() {
+fn g15_a_panic_of_a_callback_rolls_back_and_is_propagated() {
     for without in [false, true] {
         for (name, act) in CALLBACKS {
             let what = format!("{name}, without threads: {without}");
@@ -233,7 +233,7 @@ fn g15_a_panic_of_a_callback_rolls_back_and_goes_on_to_the_caller() {
                     "{what}"
                 );
                 assert_eq!(world.left_in_staging(), [""; 0], "{what}");
-                // The handle works, and nothing is locked for others either.
+                // The handle works, and no lock is left for others either.
                 for journal in [&journal, &world.open()] {
                     let mut txn = journal.begin("after");
                     txn.put("build/stands", "one", Expect::Any).unwrap();
@@ -256,7 +256,7 @@ fn g15_a_panic_of_a_callback_rolls_back_and_goes_on_to_the_caller() {
 }
 
 #[test]
-fn g15_a_run_that_ends_in_a_panic_has_not_ended_well() {
+fn g15_a_run_that_ends_with_a_panic_has_failed() {
     let world = World::new();
     let panic = catch_unwind(AssertUnwindSafe(|| {
         let journal = world.open();

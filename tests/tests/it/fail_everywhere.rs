@@ -1,5 +1,5 @@
-//! Every mutating call of every kind of transaction fails once, and the disk is full from every call on.
-//! What comes of it is a clear error and the old state, or success; the next run works.
+//! Every mutating call of every kind of transaction fails once, and the disk is full from every call on. The result
+//! is a clear error and the old state, or success; the next run works.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use tljournal::disk::{Call, Verb, Witness};
 use tljournal_testkit::{Fail, Short, World, check_agreement, check_at_rest, check_clean, explain};
 use tljournal_tests::{Case, End, all_cases, at_every, case_named, counted};
 
-/// A witness that is looked at again afterwards.
+/// A shared witness, which is checked afterwards.
 #[derive(Debug)]
 struct Shared(Arc<Fail>, Option<Short>);
 
@@ -23,7 +23,7 @@ impl Witness for Shared {
     }
 }
 
-/// What the transaction said, after the journal was closed or dropped.
+/// The result of the transaction, after the journal was closed or dropped.
 fn run(world: &World, case: &Case, shared: Shared) -> Result<(), Error> {
     let journal = case.open(world, shared)?;
     case.run(&journal)
@@ -34,7 +34,7 @@ fn check(case: &Case, fail: Fail, story: &str) -> bool {
     check_short(case, fail, None, story)
 }
 
-/// The same where writes end early.
+/// The same with short writes.
 fn check_short(case: &Case, fail: Fail, short: Option<Short>, story: &str) -> bool {
     let world = World::new();
     case.prepare(&world);
@@ -51,7 +51,7 @@ fn check_short(case: &Case, fail: Fail, short: Option<Short>, story: &str) -> bo
         check_error(error, &struck, &story);
     }
     let unfinished = matches!(said, Err(Error::Unfinished { .. }));
-    // Whoever is told of a failure finds everything as it was, before anybody recovers anything.
+    // After an error the old state is in place, before any recovery.
     if said.is_err() && !unfinished && world.exists("build") {
         let found = world.snapshot();
         let old = [allowed.first(), allowed.get(2)];
@@ -77,7 +77,7 @@ fn check_short(case: &Case, fail: Fail, short: Option<Short>, story: &str) -> bo
     journal.recover().unwrap();
     drop(journal);
     let mut wrong = check_at_rest(&world);
-    // What was recorded without birth times is another thing with them.
+    // Entries that were recorded without birth times differ when there are some.
     if !case.is_meddled_with() && case.lack.is_none() {
         wrong.extend(check_clean(&world));
     }
@@ -86,7 +86,7 @@ fn check_short(case: &Case, fail: Fail, short: Option<Short>, story: &str) -> bo
     true
 }
 
-/// The error says what failed, where, and what the system said: one of the calls that did.
+/// The error names the operation, the path, and the system's error of a call that failed.
 fn check_error(error: &Error, struck: &[(Verb, String)], story: &str) {
     let text = explain(error);
     let named = |(verb, path): &(Verb, String)| {
@@ -113,8 +113,8 @@ fn fail_everywhere(name: &str, errno: Errno, cases: impl Iterator<Item = Case>) 
     }
 }
 
-/// Cases in which another program interferes have tests of their own. Where nothing can be exchanged only
-/// what replaces something goes another way.
+/// Cases with interference by another program have tests of their own. Without exchange only replacements take other
+/// steps.
 fn plain_cases() -> impl Iterator<Item = Case> {
     let without = [
         "put-replace-without-exchange",
@@ -140,7 +140,7 @@ fn g11_any_call_may_find_no_space() {
     fail_everywhere("ENOSPC", Errno::NOSPC, plain_cases());
 }
 
-/// What comes of an error depends on which it is in few places: cases that make every kind of call will do.
+/// The effect of an error rarely depends on its kind: cases with every kind of call are sufficient.
 fn varied_cases() -> impl Iterator<Item = Case> {
     [
         "first-ever",

@@ -1,5 +1,5 @@
-//! A sync that failed is final: its pages count as written, so that a second one would succeed and prove
-//! nothing. Whatever relied on it fails, and is written again before anything relies on it.
+//! A failed sync is final: its pages count as written, so a second sync would succeed and prove nothing. Everything
+//! that depends on it fails, and is written again before anything relies on it.
 
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +17,7 @@ fn is_sync(verb: Verb) -> bool {
 
 type Synced = Arc<Mutex<Vec<(Verb, String)>>>;
 
-/// Has the k-th sync fail; says what was synced from then on, the failed one first.
+/// Makes the k-th sync fail; records what was synced from then on, starting with the failed one.
 fn failing(at: u64) -> (impl Fn(When, &Call<'_>) -> std::io::Result<()>, Synced) {
     let (made, since) = (AtomicU64::new(0), Synced::default());
     let seen = since.clone();
@@ -87,7 +87,7 @@ fn g2_whatever_relies_on_a_failed_sync_fails_and_does_not_sync_it_again() {
     assert!(total > 50, "{total}");
 }
 
-/// What somebody else had written was adopted by the run after one that could not sync it.
+/// Content of another program was adopted by the run after one that could not sync it.
 #[test]
 fn g2_content_that_could_not_be_synced_is_written_again_and_not_adopted() {
     let case = case_named("adopt");
@@ -103,7 +103,11 @@ fn g2_content_that_could_not_be_synced_is_written_again_and_not_adopted() {
         assert_eq!(events(&journal, &EventKind::FailedSync).len(), 1);
         assert!(case.steps.try_commit(&journal).unwrap().changed_anything());
         let after = world.path("build/theirs").metadata().unwrap();
-        assert_ne!(before.ino(), after.ino(), "the same pages were relied on");
+        assert_ne!(
+            before.ino(),
+            after.ino(),
+            "the content was not written again"
+        );
         assert_eq!(before.mtime_nsec(), after.mtime_nsec());
         assert!(!case.steps.try_commit(&journal).unwrap().changed_anything());
     }
@@ -115,7 +119,7 @@ fn g2_a_tree_that_could_not_be_synced_is_written_again_and_not_adopted() {
     let steps = Steps::new("tree").tree("build/t", small("one"));
     world.make_dir("build");
     small("one").write_to(&world.path("build/t"));
-    // The home is made, and synced, before.
+    // The home is created and synced before.
     world.open().close().unwrap();
     let (hook, _) = failing(1);
     let journal = world.open_witnessed(&Arc::new(Hook(hook))).unwrap();
@@ -127,9 +131,9 @@ fn g2_a_tree_that_could_not_be_synced_is_written_again_and_not_adopted() {
     assert_ne!(world.path("build/t").metadata().unwrap().ino(), before);
 }
 
-/// The tree that a rebuildable one replaced was given up after a second sync had succeeded.
+/// The tree that a rebuildable one replaced was deleted after a second sync had succeeded.
 #[test]
-fn g2_a_rebuildable_tree_that_could_not_be_synced_is_not_settled_in_this_boot() {
+fn g2_a_rebuildable_tree_whose_sync_failed_is_not_synced_in_this_boot() {
     let world = World::new();
     let journal = world.open();
     Steps::new("one")
@@ -153,7 +157,7 @@ fn g2_a_rebuildable_tree_that_could_not_be_synced_is_not_settled_in_this_boot() 
     assert_eq!(journal.history().status().unwrap().unsettled_trees, 1);
     assert_eq!(world.left_in_staging().len(), 1, "what it replaced is gone");
     drop(journal);
-    // A later boot reads what the medium has.
+    // A later boot reads what the medium holds.
     let database = rusqlite::Connection::open(world.path("build/.state.db")).unwrap();
     let sql = "UPDATE entry SET boot = 'earlier' WHERE unsettled = 1";
     assert_eq!(database.execute(sql, []).unwrap(), 1);
@@ -166,8 +170,8 @@ fn g2_a_rebuildable_tree_that_could_not_be_synced_is_not_settled_in_this_boot() 
     assert!(wrong.is_empty(), "{wrong:?}");
 }
 
-/// Names belong to the filesystem's own journal: one that failed stops it, so whoever can sync them again has
-/// mounted it anew and sees what the medium has. Nobody finishes without having synced them.
+/// Names are in the filesystem's own journal: a failure there stops it, so after a new mount the medium is known. No
+/// transaction is finished without syncing its names.
 #[test]
 fn g2_a_transaction_whose_names_cannot_be_synced_stays_unfinished_until_they_can() {
     let world = World::new();

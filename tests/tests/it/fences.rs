@@ -1,5 +1,5 @@
-//! A home that is moved away, or whose lock files are, while somebody works in it: what is done there from then
-//! on would be seen by nobody, and what is locked there excludes nobody.
+//! A home or its lock files are moved away while a process uses them: changes there would be invisible to others, and
+//! locks there exclude no process.
 
 use std::fs::rename;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ fn is_replaced(error: &Error) -> bool {
     }
 }
 
-/// The directories that hold everything: each may be moved away by itself, and be made anew.
+/// The directories of the journal: each can be moved away and created again.
 const DIRECTORIES: [&str; 5] = [
     "build",
     "build/.state",
@@ -58,7 +58,7 @@ fn g1_a_transaction_is_not_committed_if_the_home_was_moved_away_since_it_was_pre
     }
 }
 
-/// The home may lie outside of the root, and stay where it is when the root is exchanged.
+/// The home may be outside of the root, and stay in place when the root is exchanged.
 #[test]
 fn g1_a_transaction_is_not_committed_below_a_root_that_was_moved_away() {
     let world = World::new();
@@ -74,8 +74,8 @@ fn g1_a_transaction_is_not_committed_below_a_root_that_was_moved_away() {
     assert!(!world.outside().join("away/a").exists());
 }
 
-/// Commits content that is there already, and that nobody knows; moves something away when the commit lock is
-/// held and nothing is committed yet.
+/// Commits by adopting existing, unrecorded content; moves something away when the commit lock is held and nothing is
+/// committed yet.
 fn adopt_while_moved(path: &'static str) -> (World, Result<Receipt, Error>) {
     let world = World::new();
     world.open().close().unwrap();
@@ -107,14 +107,14 @@ fn g1_a_commit_in_a_home_that_was_moved_away_meanwhile_does_not_say_ok() {
         assert!(is_replaced(&said), "{path}: {said:?}");
         let _ = std::fs::remove_dir_all(world.path(path));
         rename(world.outside().join("away"), world.path(path)).unwrap();
-        // Wherever its directory is found again it is finished.
+        // When the directory is opened again the transaction is finished.
         let journal = world.open();
         assert_eq!(journal.recovery().finished, 1, "{path}");
         assert!(journal.history().entry("build/a").unwrap().is_some());
     }
 }
 
-/// Whoever makes the file anew, and locks that, is not excluded.
+/// A process that creates the file again and locks it is not excluded.
 #[test]
 fn g1_a_commit_whose_lock_file_was_removed_meanwhile_does_not_say_ok() {
     let (_world, said) = adopt_while_moved("build/.state/lock/commit");
@@ -124,7 +124,7 @@ fn g1_a_commit_whose_lock_file_was_removed_meanwhile_does_not_say_ok() {
 
 const SOON: Option<Duration> = Some(Duration::ZERO);
 
-/// Waits for a lock in a thread of its own while something is done, and returns what it got.
+/// Waits for a lock in a thread while something is done, and returns the result.
 fn lock_while(
     wait: impl FnOnce(&Journal) -> Result<NamedLock, Error> + Send + 'static,
     hold: impl FnOnce(&Journal) -> Result<NamedLock, Error>,
@@ -145,7 +145,7 @@ fn named(journal: &Journal) -> Result<NamedLock, Error> {
 }
 
 #[test]
-fn g6_a_lock_in_a_directory_that_was_moved_away_while_it_was_waited_for_is_none() {
+fn g6_a_lock_in_a_directory_moved_away_during_the_wait_is_refused() {
     let world = World::new();
     let names = "build/.state/lock/name";
     let file = format!("{names}/a");
@@ -156,7 +156,7 @@ fn g6_a_lock_in_a_directory_that_was_moved_away_while_it_was_waited_for_is_none(
 }
 
 #[test]
-fn g6_a_lock_is_had_on_the_file_that_has_its_name_once_it_was_waited_for() {
+fn g6_after_a_wait_the_lock_is_on_the_file_with_its_name() {
     let world = World::new();
     let file = "build/.state/lock/name/a";
     let held = lock_while(named, named, (&world, file), || {
@@ -171,7 +171,7 @@ fn g6_a_lock_is_had_on_the_file_that_has_its_name_once_it_was_waited_for() {
 }
 
 #[test]
-fn g6_a_file_of_the_caller_is_locked_by_the_name_that_it_has_once_it_was_waited_for() {
+fn g6_after_a_wait_a_lock_file_of_the_caller_is_locked_by_its_name() {
     let world = World::new();
     world.write("lock", "");
     let path: Utf8PathBuf = world.path("lock");

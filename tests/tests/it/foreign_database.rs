@@ -1,5 +1,5 @@
-//! Whatever another program leaves in the database, or in its place, the next command works, and nothing that is on
-//! disk is lost: it is mended, or goes aside and what can be read of it is used.
+//! Whatever another program does to the database, or puts in its place, the next command works, and no file is lost:
+//! the database is repaired, or it is set aside and its readable rows are used.
 
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -13,16 +13,16 @@ use tljournal_tests::aside;
 
 pub(crate) const DATABASE: &str = "build/.state.db";
 
-/// What becomes of the database.
+/// What the next command does with the database.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum After {
     /// It is used as it is.
     Used,
-    /// It is used once it has been mended, and that is recorded.
+    /// It is used after a recorded repair.
     Mended,
-    /// It goes aside, and its rows are used.
+    /// It is set aside, and its rows are used.
     Saved,
-    /// It goes aside, or is gone.
+    /// It is set aside, or missing.
     Lost,
 }
 use After::{Lost, Mended, Saved, Used};
@@ -58,7 +58,7 @@ fn companions(world: &World) -> [Utf8PathBuf; 2] {
     ["build/.state.db-wal", "build/.state.db-shm"].map(|name| world.path(name))
 }
 
-/// Takes the database away, and its companions.
+/// Removes the database and its companion files.
 fn take_away(world: &World) -> Vec<u8> {
     let content = fs::read(world.path(DATABASE)).unwrap();
     fs::remove_file(world.path(DATABASE)).unwrap();
@@ -112,7 +112,7 @@ fn mutations() -> Vec<Mutation> {
         by_sql("the largest root", Saved, "INSERT INTO root (id, ino, born, path) VALUES (9223372036854775807, 1, '1.0', 'x')"),
     ];
     for table in TABLES {
-        // What only the last migration made is made by it again.
+        // Tables of the last migration only are created again by it.
         let gone = if table == "leftover" { Mended } else { Saved };
         let added: &str = format!("ALTER TABLE {table} ADD COLUMN newer TEXT").leak();
         all.push(by_sql(added, Used, added));
@@ -151,7 +151,7 @@ fn indexes() -> Vec<String> {
     names.collect::<Result<_, _>>().unwrap()
 }
 
-/// What can lie where the database, or one of its companions, belongs.
+/// Objects in the place of the database or of a companion file.
 fn in_its_place() -> Vec<Mutation> {
     let mut all = vec![
         by_hand("nothing", Lost, |world| drop(take_away(world))),
@@ -250,7 +250,7 @@ pub(crate) fn put(world: &World, path: &str, content: &str) {
     journal.close().unwrap();
 }
 
-/// A project that has a past.
+/// A project with history.
 pub(crate) fn scene() -> World {
     let world = World::in_memory();
     for content in ["one", "two"] {
@@ -269,7 +269,7 @@ pub(crate) fn errors(world: &World) -> u64 {
     world.options().fsck(&options, told).unwrap().errors
 }
 
-/// Reads everything that there is to read, as every command that looks does. Whatever comes of it, it ends.
+/// Reads everything, as reading commands do. It must end, with any result.
 pub(crate) fn look(options: Options) -> bool {
     let Ok(inspection) = options.inspect() else {
         return false;
@@ -285,7 +285,7 @@ pub(crate) fn holds(journal: &Journal, path: &str) -> bool {
 fn try_one(mutation: &Mutation) {
     let world = scene();
     (mutation.make)(&world);
-    // Those that only look change nothing of it, and none of them hangs.
+    // Reading commands change nothing and do not hang.
     let read = look(world.options());
     let _ = errors(&world);
     put(&world, "build/new", "new");
@@ -332,10 +332,10 @@ fn g12_no_state_of_the_database_makes_commands_fail_for_ever() {
     assert_eq!(failed, [""; 0], "of {}", all.len());
 }
 
-/// A database that a program with a rollback journal was killed over was torn: its journal was taken for another
-/// program's and moved away.
+/// A database in rollback mode whose writer was killed was torn: its journal was taken for another program's and
+/// moved away.
 #[test]
-fn g9_the_hot_journal_of_a_database_in_rollback_mode_is_honoured() {
+fn g9_the_hot_journal_of_a_database_in_rollback_mode_is_replayed() {
     let world = scene();
     let path = world.path(DATABASE);
     let other = Connection::open(&path).unwrap();
@@ -356,12 +356,12 @@ fn g9_the_hot_journal_of_a_database_in_rollback_mode_is_honoured() {
     for (end, content) in [("", &database), ("-journal", &journal)] {
         torn.write(&format!("{DATABASE}{end}"), content);
     }
-    assert!(look(torn.options()), "a copy of it takes it back");
+    assert!(look(torn.options()), "a copy of it is rolled back");
     put(&torn, "build/new", "new");
     let journal = torn.open();
     assert!(holds(&journal, "build/dir/b"));
     assert!(!torn.exists("build/.state.db-journal"));
-    // What was staged is of another home.
+    // The staged content is of another home.
     let kept = aside(&torn);
     assert!(
         !kept.iter().any(|name| name.ends_with("-database")),
@@ -374,7 +374,7 @@ fn g9_the_hot_journal_of_a_database_in_rollback_mode_is_honoured() {
     assert_eq!(mode, [2], "it has a write-ahead log again");
 }
 
-/// An older database in the place of a newer one, as a restored backup is.
+/// An older database in the place of a newer one, such as a restored backup.
 #[test]
 fn g9_an_older_database_is_worked_with() {
     let world = scene();
@@ -391,7 +391,7 @@ fn g9_an_older_database_is_worked_with() {
     assert_eq!(errors(&world), 0);
 }
 
-/// Eight labels that were computed to 480 MB each cost nine gigabytes to look at.
+/// Reading eight labels that were computed to 480 MB each took nine gigabytes of memory.
 #[test]
 fn g8_a_schema_that_computes_is_refused_before_it_is_evaluated() {
     let world = scene();

@@ -1,6 +1,5 @@
-//! A disk that is really full: filled up before the k-th mutating call of a transaction, on every filesystem
-//! that can be mounted here. What was there is there, rolling back needs no space, and the next run works when
-//! there is some again.
+//! A disk that is really full, from the k-th mutating call of a transaction on, on every filesystem that can be
+//! mounted here. Existing content stays, a rollback needs no space, and the next run works when there is space again.
 
 use std::fs::File;
 use std::io::Write;
@@ -14,17 +13,17 @@ use tljournal::disk::Call;
 use tljournal_testkit::{When, World, check_agreement, check_at_rest, explain};
 use tljournal_tests::{Case, Hook, Mounted, case_named, counted, quiet};
 
-/// What is used up.
+/// The exhausted resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Room {
     Space,
     Inodes,
 }
 
-/// More than any of the filesystems has.
+/// More files than any of the filesystems supports.
 const FILES_MAX: usize = 20_000;
 
-/// Uses up what there is, in a directory that can be removed again.
+/// Uses up the resource, in a directory that is removed afterwards.
 fn fill(room: Room, at: &Utf8Path) {
     std::fs::create_dir_all(at).unwrap_or_default();
     match room {
@@ -37,7 +36,7 @@ fn fill(room: Room, at: &Utf8Path) {
             panic!("there is no end to the inodes");
         }
         Room::Space => {
-            // Large pieces first, and what is left byte by byte.
+            // Large pieces first, then single bytes.
             let Ok(mut file) = File::create(at.join("filler")) else {
                 return;
             };
@@ -60,7 +59,8 @@ fn fill(room: Room, at: &Utf8Path) {
     }
 }
 
-/// Fills the filesystem before one call; says whether that was refused, `None` if there is no such call.
+/// Fills the filesystem before one call; returns whether the transaction was refused, `None` if there is no such
+/// call.
 fn check(case: &Case, room: Room, base: &Utf8Path, at: u64) -> Option<bool> {
     let _quiet = quiet();
     let world = World::at(base.join(format!("project-{at}")));
@@ -87,7 +87,7 @@ fn check(case: &Case, room: Room, base: &Utf8Path, at: u64) -> Option<bool> {
             }
             said
         });
-    // The end of the run clears what a transaction left that was taken back; that needs no space either.
+    // The end of the run deletes the files of a rolled-back transaction; that needs no space either.
     if said.is_err() && !matches!(said, Err(Error::Unfinished { .. })) {
         let left = world.left_in_staging();
         assert!(
@@ -160,7 +160,7 @@ fn g11_a_full_ext4() {
     });
 }
 
-/// SQLite's shared index had holes there, and a store into one ended the process.
+/// SQLite's shared index had holes there, and a store into one killed the process.
 #[test]
 fn g11_a_full_ext4_with_blocks_of_1_kib() {
     let options = ["-b", "1024"];

@@ -1,5 +1,5 @@
-//! The guarantees one by one, as somebody who relies on them would try them. G1, G2 and G11 have suites
-//! of their own besides (`kill_everywhere`, `fail_everywhere`, `storm`).
+//! The guarantees one by one, from the point of view of a user. G1, G2 and G11 also have suites of their own
+//! (`kill_everywhere`, `fail_everywhere`, `storm`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -18,8 +18,8 @@ fn at(nanos: u32) -> Timestamp {
     Timestamp::new(1_111_111_111, nanos)
 }
 
-/// Identity and times of everything below the home, the journal's own files included; of the database
-/// the bytes too. The index of its log is shared memory, which the kernel dates as it likes.
+/// Identity and times of everything below the home, including the journal's own files; of the database the bytes too.
+/// The index of its log is shared memory, whose times the kernel changes at will.
 fn fingerprint(world: &World) -> BTreeMap<String, String> {
     let (mut found, mut waiting) = (BTreeMap::new(), vec![world.path("build")]);
     while let Some(dir) = waiting.pop() {
@@ -38,7 +38,8 @@ fn fingerprint(world: &World) -> BTreeMap<String, String> {
             };
             let (ino, size) = (meta.ino(), meta.len());
             let mtime = (meta.mtime(), meta.mtime_nsec());
-            // Run by root, SQLite gives the log to the owner of the database at each opening: its ctime moves.
+            // As root, SQLite changes the owner of the log to that of the database at each opening, which changes its
+            // ctime.
             let ctime = match entry.file_name().ends_with("-wal") {
                 true => (0, 0),
                 false => (meta.ctime(), meta.ctime_nsec()),
@@ -50,7 +51,7 @@ fn fingerprint(world: &World) -> BTreeMap<String, String> {
     found
 }
 
-/// Fails naming what is not as it was.
+/// Fails with the names of what has changed.
 fn assert_untouched(world: &World, before: &BTreeMap<String, String>, when: &str) {
     let now = fingerprint(world);
     let paths: BTreeSet<_> = now.keys().chain(before.keys()).collect();
@@ -184,7 +185,7 @@ fn g5_times_and_modes_are_kept_to_the_nanosecond() {
         steps.roll_back(&journal);
         world.snapshot().assert_matches(&model.snapshot());
     }
-    // What is not said is kept from the file that is replaced.
+    // Unspecified properties are those of the replaced file.
     let mut txn = journal.begin("content only");
     txn.put("build/file", "three", Expect::Present).unwrap();
     txn.prepare().unwrap().commit().unwrap();
@@ -195,7 +196,7 @@ fn g5_times_and_modes_are_kept_to_the_nanosecond() {
 }
 
 #[test]
-fn g7_a_pinned_tree_stays_whole_until_it_is_let_go() {
+fn g7_a_pinned_tree_stays_complete_until_it_is_unpinned() {
     let world = World::new();
     let journal = world.open();
     let wanted = Snapshot::of(&{
@@ -222,20 +223,20 @@ fn g7_a_pinned_tree_stays_whole_until_it_is_let_go() {
         .unwrap();
     journal.recover().unwrap();
     whole(&pin);
-    // Another process that cleans up does not take it either.
+    // The cleanup of another process does not delete it either.
     drop(world.open());
     whole(&pin);
     drop(pin);
     journal.recover().unwrap();
     assert!(
         world.left_in_staging().is_empty(),
-        "it is gone when nobody holds it"
+        "it is deleted after it is unpinned"
     );
     assert!(!world.exists("build/tools"));
 }
 
 #[test]
-fn g7_whoever_asks_is_told_who_pins_a_tree() {
+fn g7_an_error_names_the_holder_of_a_pin() {
     let world = World::new();
     let journal = world.open();
     Steps::new("one")
@@ -269,7 +270,7 @@ fn g9_an_edited_file_is_not_overwritten_silently() {
         .put("build/file", "one")
         .try_commit(&journal)
         .unwrap();
-    world.write("build/file", "somebody's own words");
+    world.write("build/file", "other words");
     Steps::new("two")
         .put("build/file", "two")
         .try_commit(&journal)
@@ -284,11 +285,11 @@ fn g9_an_edited_file_is_not_overwritten_silently() {
         "{events:?}"
     );
     let aside = world.path("build/.state/aside");
-    assert_eq!(holding(&aside, "somebody's own words").len(), 1);
+    assert_eq!(holding(&aside, "other words").len(), 1);
 }
 
 #[test]
-fn a_rebuildable_tree_keeps_what_it_replaced_until_it_is_on_the_medium() {
+fn the_tree_replaced_by_a_rebuildable_one_is_retained_until_the_sync() {
     let world = World::new();
     let journal = world.open();
     let source = || tools_like("two", 0o755).source();

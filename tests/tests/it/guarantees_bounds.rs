@@ -1,5 +1,5 @@
-//! What is refused, and what becomes of what is planted, lost, damaged, or too new (G6, G9, G10, G11).
-//! What stays within its bounds has a suite of its own (`guarantees_scope`).
+//! Refusals, and the handling of planted, lost, damaged or newer files (G6, G9, G10, G11). Tests of scope are in
+//! `guarantees_scope`.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -27,7 +27,7 @@ fn holder(world: &World, name: &str) -> Child {
 }
 
 #[test]
-fn g6_a_lock_dies_with_its_process() {
+fn g6_a_lock_is_released_when_its_process_exits() {
     let world = World::new();
     let mut child = holder(&world, "sdk");
     let journal = world.open();
@@ -35,12 +35,12 @@ fn g6_a_lock_dies_with_its_process() {
     assert!(exclusive(Some(Duration::from_millis(20))).is_err());
     child.kill().unwrap();
     child.wait().unwrap();
-    // Without a limit: if it were not free this would never return.
+    // Without a limit: if it were not released this would never return.
     exclusive(None).unwrap().release();
 }
 
 #[test]
-fn g10_who_waits_in_vain_is_told_who_holds_the_lock_for_what_and_that_it_is_stopped() {
+fn g10_a_lock_timeout_names_the_holder_its_purpose_and_that_it_is_stopped() {
     let world = World::new();
     let mut child = holder(&world, "sdk");
     let pid = Pid::from_child(&child);
@@ -71,7 +71,7 @@ fn with_content() -> World {
 }
 
 #[test]
-fn g9_a_lost_database_is_made_again_and_what_is_on_disk_stays() {
+fn g9_a_lost_database_is_created_again_and_files_on_disk_stay() {
     let _quiet = quiet();
     let world = with_content();
     for name in [".state.db", ".state.db-wal", ".state.db-shm"] {
@@ -88,7 +88,7 @@ fn g9_a_lost_database_is_made_again_and_what_is_on_disk_stays() {
     let receipt = again.try_commit(&journal).unwrap();
     assert!(
         !receipt.changed_anything(),
-        "what is right is adopted: {receipt:?}"
+        "existing content is adopted: {receipt:?}"
     );
     assert!(journal.history().entry("build/tools").unwrap().is_some());
     snapshot().assert_matches(&before);
@@ -97,7 +97,7 @@ fn g9_a_lost_database_is_made_again_and_what_is_on_disk_stays() {
 }
 
 #[test]
-fn g9_a_corrupt_database_is_kept_as_evidence_and_made_again() {
+fn g9_a_corrupt_database_is_set_aside_and_created_again() {
     for (name, from) in [("its header", 0), ("its pages", 4096)] {
         let world = with_content();
         let path = world.path("build/.state.db");
@@ -110,7 +110,7 @@ fn g9_a_corrupt_database_is_kept_as_evidence_and_made_again() {
             Err(error) => panic!("{name}: {}", explain(&error)),
         };
         let steps = Steps::new("two").put("build/other", "two");
-        // Damage may be met later than at opening: then the next opening mends it.
+        // Damage may be detected after the opening: then the next opening repairs it.
         let journal = match steps.try_commit(&journal) {
             Ok(_) => journal,
             Err(Error::Damaged(_) | Error::Usage(_)) => {
@@ -128,7 +128,7 @@ fn g9_a_corrupt_database_is_kept_as_evidence_and_made_again() {
         let mut kept = aside.filter_map(|dir| fs::read(dir.path().join(".state.db")).ok());
         assert!(
             kept.any(|kept| kept == bytes),
-            "{name}: the evidence is gone"
+            "{name}: it was not set aside"
         );
         assert_eq!(world.read("build/file"), "one");
         let found = world.snapshot().below("build/tools");
@@ -242,7 +242,7 @@ fn g10_conflicts_say_where_and_why() {
     assert!(error.to_string().contains("that change was kept"));
 }
 
-/// A filesystem of a few megabytes, as long as this lives; `None` where that cannot be had.
+/// A filesystem of a few megabytes while this exists; `None` if it cannot be created.
 struct Tiny(World);
 
 impl Tiny {
@@ -311,7 +311,7 @@ fn g11_a_disk_that_is_really_full_loses_nothing() {
     }
 }
 
-/// Takes all that is left, blocks or inodes.
+/// Uses up all blocks or inodes.
 fn fill(world: &World) {
     for n in 0..1000 {
         let path = world.path(&format!("fill{n}"));

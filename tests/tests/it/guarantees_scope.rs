@@ -1,4 +1,5 @@
-//! Nothing escapes (G8): no path, link, planted file or row makes the engine touch what is not its own.
+//! Nothing escapes (G8): no path, link, planted file or row makes the engine change anything outside of its
+//! territory.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -64,7 +65,7 @@ fn g8_no_path_leads_out_of_the_root_or_into_the_journals_own_files() {
     let below = Steps::new("rm").remove("build/evil/file").commit(&journal);
     assert!(!matches!(below, Outcome::Failed(_)), "{below:?}");
     assert_eq!(world.snapshot().differences(&before), [""; 0]);
-    // A link itself can be removed, and what it leads to stays.
+    // The link itself can be removed, and its target stays.
     Steps::new("rm")
         .remove("build/evil")
         .remove("build/link")
@@ -96,7 +97,7 @@ fn g8_nothing_outside_of_the_territory_is_changed() {
 }
 
 #[test]
-fn g8_a_directory_that_becomes_a_link_in_the_middle_leads_nowhere() {
+fn g8_a_directory_replaced_by_a_link_meanwhile_is_not_followed() {
     let world = World::new();
     let outside = world.outside().join("victim");
     fs::create_dir(&outside).unwrap();
@@ -131,13 +132,13 @@ fn g8_a_directory_that_becomes_a_link_in_the_middle_leads_nowhere() {
 }
 
 #[test]
-fn g8_what_is_planted_where_the_journals_files_belong_is_not_followed() {
+fn g8_links_planted_in_place_of_the_journals_files_are_not_followed() {
     for name in [".state.db", ".state", ".state.db-wal"] {
         let world = World::new();
         let outside = world.outside().join("victim");
         fs::write(&outside, "precious").unwrap();
         world.link(outside.as_str(), &format!("build/{name}"));
-        // It is moved away, and work goes on.
+        // It is moved away, and work continues.
         drop(world.open());
         assert_eq!(fs::read_to_string(&outside).unwrap(), "precious", "{name}");
     }
@@ -162,7 +163,7 @@ fn g8_a_hostile_row_does_not_lead_recovery_out_of_the_root() {
         let sql = "UPDATE change SET path = ?1 WHERE txn = (SELECT max(id) FROM txn)";
         database.execute(sql, [path]).unwrap();
         drop(database);
-        // Whether it is refused or set aside: nothing outside is touched.
+        // Refused or set aside: nothing outside changes.
         drop(world.try_open());
         assert_eq!(
             fs::read_to_string(&outside).unwrap(),
@@ -173,7 +174,7 @@ fn g8_a_hostile_row_does_not_lead_recovery_out_of_the_root() {
     }
 }
 
-/// Kills a case so that its transaction is committed and not applied.
+/// Kills a case so that its transaction is committed but not applied.
 fn leave_committed(world: &World, case: &str) {
     for moment in Moment::all() {
         let done = Command::new(ACTOR)

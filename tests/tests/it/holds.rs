@@ -1,4 +1,4 @@
-//! What is held, and what happens to it meanwhile.
+//! Pins and locks, and what happens to pinned content.
 
 use std::fs::File;
 
@@ -24,9 +24,9 @@ fn tree(journal: &Journal, path: &str, version: &str) {
     steps.try_commit(journal).unwrap();
 }
 
-/// A child that inherited the descriptor may live for long.
+/// A child process that inherited the descriptor may run for a long time.
 #[test]
-fn g7_a_tree_whose_pin_was_given_back_is_free_whoever_has_inherited_it() {
+fn g7_an_unpinned_tree_is_free_even_if_a_child_inherited_the_descriptor() {
     let world = World::new();
     let journal = world.open();
     tree(&journal, "build/t", "one");
@@ -39,7 +39,7 @@ fn g7_a_tree_whose_pin_was_given_back_is_free_whoever_has_inherited_it() {
     drop(inherited);
 }
 
-/// Whoever has pinned the tree may wait for the lock that is held here.
+/// The holder of the pin may wait for the lock that is held here.
 #[test]
 fn pins_are_not_waited_for_while_a_lock_is_held() {
     within("an install", || {
@@ -64,7 +64,7 @@ fn pins_are_not_waited_for_while_a_lock_is_held() {
 }
 
 #[test]
-fn a_tree_that_another_holds_alone_is_not_waited_for_while_a_lock_is_held() {
+fn an_exclusively_held_tree_is_not_waited_for_while_a_lock_is_held() {
     within("a pin", || {
         let world = World::new();
         let journal = world.open();
@@ -78,9 +78,9 @@ fn a_tree_that_another_holds_alone_is_not_waited_for_while_a_lock_is_held() {
     });
 }
 
-/// What is removed takes the trees in it along, wherever they lie in it.
+/// A removal includes the trees in the removed directory, at any depth.
 #[test]
-fn g7_a_pinned_tree_stays_whole_when_a_directory_around_it_is_removed() {
+fn g7_a_pinned_tree_stays_complete_when_a_directory_above_it_is_removed() {
     let world = World::new();
     let journal = world.options().retention(nothing_kept());
     let journal = journal.work().unwrap();
@@ -103,7 +103,7 @@ fn put(journal: &Journal, n: u32) {
 
 /// A run may commit all day.
 #[test]
-fn a_run_that_goes_on_keeps_no_more_small_things_than_half_as_many_again() {
+fn a_long_run_retains_at_most_half_more_small_items_than_the_limit() {
     let world = World::in_memory();
     let kept = Limits {
         count: 8,
@@ -123,7 +123,7 @@ fn a_run_that_goes_on_keeps_no_more_small_things_than_half_as_many_again() {
 }
 
 #[test]
-fn what_is_kept_and_held_is_neither_deleted_nor_said_to_be() {
+fn retained_content_in_use_is_not_deleted_nor_reported_so() {
     let world = World::new();
     let journal = world.open();
     put(&journal, 1);
@@ -155,9 +155,9 @@ fn what_is_kept_and_held_is_neither_deleted_nor_said_to_be() {
     assert!(!dir.exists());
 }
 
-/// Somebody has deleted it by hand.
+/// It was deleted by hand.
 #[test]
-fn what_was_kept_and_is_gone_is_recorded_as_gone_when_it_is_to_go() {
+fn missing_retained_content_is_recorded_as_deleted_by_gc() {
     let world = World::new();
     let journal = world.open();
     put(&journal, 1);

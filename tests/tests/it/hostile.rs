@@ -1,12 +1,12 @@
-//! Hostile input (G8, G9): the bodies of the fuzzers, over what was kept and over bytes that follow from a
-//! seed. `TLJOURNAL_HOSTILE_SEED` gives another seed, `TLJOURNAL_HOSTILE_ROUNDS` more inputs.
+//! Hostile input (G8, G9): the bodies of the fuzzers, with stored inputs and with bytes derived from a seed.
+//! `TLJOURNAL_HOSTILE_SEED` sets the seed, `TLJOURNAL_HOSTILE_ROUNDS` the number of inputs.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use tljournal_testkit::Random;
 use tljournal_tests::hostile::TARGETS;
 use tljournal_tests::{counted, number};
 
-/// Says what fails, if something does.
+/// Prints how to replay a failure.
 struct OnPanic(String);
 
 impl Drop for OnPanic {
@@ -17,7 +17,7 @@ impl Drop for OnPanic {
     }
 }
 
-/// What was kept for a target: seeds of the fuzzer, and what it found.
+/// The stored inputs of a target: seeds of the fuzzer, and its findings.
 fn kept(target: &str) -> Vec<(Utf8PathBuf, Vec<u8>)> {
     let here = Utf8Path::new(env!("CARGO_MANIFEST_DIR"));
     let dirs = [here.join("../fuzz/corpus"), here.join("hostile")];
@@ -35,7 +35,7 @@ fn kept(target: &str) -> Vec<(Utf8PathBuf, Vec<u8>)> {
     found
 }
 
-/// Runs a target over what was kept, and over so many inputs made from it.
+/// Runs a target on the stored inputs, and on this many derived ones.
 fn run(target: &str, rounds: u64) {
     let (_, body) = TARGETS.iter().find(|(name, _)| *name == target).unwrap();
     let kept = kept(target);
@@ -57,7 +57,7 @@ fn run(target: &str, rounds: u64) {
     counted(done, "hostile inputs");
 }
 
-/// Random bytes, or something that was kept with a few bytes changed, moved or gone.
+/// Random bytes, or a stored input with a few bytes changed, moved or removed.
 fn make(random: &mut Random, kept: &[(Utf8PathBuf, Vec<u8>)]) -> Vec<u8> {
     if random.chance(1, 4) {
         let len = random.below(600);
@@ -87,7 +87,7 @@ fn g8_archives_touch_nothing_but_their_tree() {
 }
 
 #[test]
-fn descriptions_are_refused_or_mean_what_they_say() {
+fn descriptions_are_refused_or_well_formed() {
     run("describe", 3000);
 }
 
@@ -97,11 +97,11 @@ fn manifests_have_one_encoding() {
 }
 
 #[test]
-fn g9_a_damaged_database_costs_nothing_that_is_on_disk() {
+fn g9_a_damaged_database_loses_no_file() {
     run("database", 40);
 }
 
 #[test]
-fn g8_rows_lead_nowhere() {
+fn g8_rows_lead_nowhere_outside() {
     run("rows", 80);
 }

@@ -1,4 +1,4 @@
-//! What hostile input may cost: memory that does not grow with what it claims, and a time that ends.
+//! The cost of hostile input: memory that does not grow with claimed sizes, and bounded time.
 
 use std::process::Command;
 
@@ -9,10 +9,10 @@ use crate::ACTOR;
 
 const MIB: u64 = 1 << 10;
 
-/// What the installation of anything may take: content on its way, and what a decompressor needs.
+/// The limit for any installation: buffered content, and the memory of a decompressor.
 const ANY_KIB_MAX: u64 = 96 * MIB;
 
-/// By how many KiB a process grows that meets an input, and what it says.
+/// By how many KiB a process grows for an input, and its output.
 fn meet(name: &'static str, number: u64) -> (u64, String) {
     within(name, move || {
         let world = World::new();
@@ -62,7 +62,7 @@ fn windows_of_gigabytes_are_refused() {
 fn a_manifest_costs_as_much_as_it_has_and_not_what_it_claims() {
     let (kib, said) = meet("claim", 0);
     assert!(said.contains("not a manifest"), "{said}");
-    // What it claims would be gigabytes.
+    // It claims gigabytes.
     assert!(kib < 2 * MIB, "{kib} KiB");
     let (kib, said) = meet("manifest", 100_000);
     assert_eq!(said, "\n");
@@ -74,7 +74,7 @@ fn a_manifest_costs_as_much_as_it_has_and_not_what_it_claims() {
 fn descriptions_cost_no_more_than_a_multiple_of_their_length() {
     let (kib, said) = meet("nested", 0);
     assert!(said.contains("description"), "{said}");
-    // It has 4 MiB itself.
+    // The input itself has 4 MiB.
     assert!(kib < 2 * MIB, "{kib} KiB");
     let (kib, said) = meet("changes", 200_000);
     assert_eq!(said, "\n");

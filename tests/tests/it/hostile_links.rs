@@ -1,5 +1,5 @@
-//! Links that somebody puts in place of whatever the engine is about to use, at every call it makes (G8):
-//! what they lead to is never touched, not even for a moment.
+//! Links planted in place of everything the engine is about to use, at every call (G8): their targets are never
+//! touched, not even temporarily.
 
 use std::fs;
 use std::io;
@@ -15,7 +15,7 @@ use tljournal_testkit::{When, World};
 use tljournal_tests::hostile::Watch;
 use tljournal_tests::{Case, End, Hook, all_cases, at_every, case_named, counted};
 
-/// What is replaced by a link: `*` is the directory of the transaction.
+/// The places that are replaced by a link: `*` is the directory of the transaction.
 const PLACES: [&str; 22] = [
     "build/.state",
     "build/.state/txn",
@@ -37,15 +37,15 @@ const PLACES: [&str; 22] = [
     "build/deep",
     "Project.lock",
     "docs",
-    // Whoever opens a project vouches for these two, so they are replaced afterwards.
+    // The caller chooses these two paths, so they are replaced after the opening.
     HOME,
     ROOT,
 ];
 const HOME: &str = "build";
 const ROOT: &str = ".";
 
-/// What all links lead to, and whoever touches it is found out. It has the same names as a project at
-/// every level: whoever follows a link finds what it looks for.
+/// The target of all links, where every access is detected. It has the names of a project at every level, so that a
+/// followed link finds what it expects.
 struct Sentinel {
     path: Utf8PathBuf,
     watch: Watch,
@@ -93,7 +93,7 @@ impl Sentinel {
     }
 }
 
-/// Puts a link to the sentinel where something is, or could be.
+/// Puts a link to the sentinel in a place.
 fn swap(root: &Utf8Path, place: &str, sentinel: &Utf8Path, moved: &Utf8Path) {
     let mut path = root.join(place);
     if let Some((before, after)) = place.split_once('*') {
@@ -113,7 +113,7 @@ fn swap(root: &Utf8Path, place: &str, sentinel: &Utf8Path, moved: &Utf8Path) {
     let _ = symlink(target, &path);
 }
 
-/// Runs a case with a place swapped before its k-th call; says whether it made so many.
+/// Runs a case with a place replaced before its k-th call; returns whether there was such a call.
 fn run(sentinel: &Sentinel, case: &Case, place: &'static str, k: u64) -> bool {
     let world = World::new();
     case.prepare(&world);
@@ -172,7 +172,7 @@ fn g8_no_link_is_followed_in_any_transaction() {
 fn g8_no_link_is_followed_wherever_it_is_while_several_things_change() {
     let (sentinel, case) = (Sentinel::new(), case_named("several"));
     for (at, place) in PLACES.into_iter().enumerate() {
-        // Not every call with every place: a test of its own does all calls.
+        // Not every call with every place: a test of its own tries all calls.
         let calls = (1 + at as u64 % SPARING..).step_by(SPARING as usize);
         assert!(
             at_every(calls, |k| run(&sentinel, &case, place, k)) > 0,
@@ -181,7 +181,7 @@ fn g8_no_link_is_followed_wherever_it_is_while_several_things_change() {
     }
 }
 
-/// Which part of the calls is tried with each place.
+/// One in this many calls is tried with each place.
 const SPARING: u64 = 5;
 
 /// The link was looked at by its path, and the home was then opened by its path again.

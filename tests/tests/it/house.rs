@@ -1,4 +1,4 @@
-//! The rules of the house, where they can be checked by reading.
+//! Project rules that can be checked by reading the sources.
 
 use std::collections::BTreeMap;
 
@@ -23,13 +23,18 @@ fn top() -> Utf8PathBuf {
 
 /// All Rust sources below a directory, with their content.
 fn sources(below: &str) -> Vec<(Utf8PathBuf, String)> {
+    files(below, &["rs"])
+}
+
+/// All files below a directory with one of these extensions, with their content.
+fn files(below: &str, extensions: &[&str]) -> Vec<(Utf8PathBuf, String)> {
     let (mut found, mut waiting) = (Vec::new(), vec![top().join(below)]);
     while let Some(dir) = waiting.pop() {
         for entry in dir.read_dir_utf8().unwrap().flatten() {
             let path = entry.path().to_owned();
             if path.is_dir() {
                 waiting.push(path);
-            } else if path.extension() == Some("rs") {
+            } else if path.extension().is_some_and(|it| extensions.contains(&it)) {
                 let content = std::fs::read_to_string(&path).unwrap();
                 found.push((path.strip_prefix(top()).unwrap().to_owned(), content));
             }
@@ -39,7 +44,7 @@ fn sources(below: &str) -> Vec<(Utf8PathBuf, String)> {
     found
 }
 
-/// The code of a source: no comments, and nothing from its tests on.
+/// The code of a source, without comments and tests.
 fn code(content: &str) -> String {
     let end = content.find("#[cfg(test)]").unwrap_or(content.len());
     let lines = content[..end].lines();
@@ -47,7 +52,7 @@ fn code(content: &str) -> String {
     code.collect::<Vec<_>>().join("\n")
 }
 
-/// Which room of the engine a source belongs to: a directory, or a file by itself.
+/// The module of the engine that a source belongs to: a directory, or a single file.
 fn room(path: &Utf8Path) -> String {
     let inside = path.strip_prefix("crates/tljournal/src").unwrap();
     let first = inside.components().next().unwrap();
@@ -58,7 +63,7 @@ fn is_test(path: &Utf8Path) -> bool {
     path.components().any(|part| part.as_str() == "tests") || path.file_stem() == Some("tests")
 }
 
-/// The sources of the engine outside of some rooms in which a word occurs.
+/// The sources of the engine, except for some modules, that contain one of the words.
 fn users_of(words: &[&str], but: &[&str]) -> Vec<String> {
     let engine = sources("crates/tljournal/src").into_iter();
     let elsewhere =
@@ -97,7 +102,7 @@ fn only_disk_touches_the_filesystem() {
         "File::create",
         "File::open",
     ];
-    // `ambient` reads /proc, and nothing else.
+    // `ambient` only reads /proc.
     assert_eq!(users_of(&calls, &["disk"]), [""; 0]);
 }
 
@@ -145,14 +150,14 @@ fn disk_knows_nothing_of_the_rooms_above_it() {
     assert_eq!(knows, [""; 0]);
 }
 
-/// A path that is made from a handle may lead elsewhere by the time it is opened: what lies in `.state` is read through
-/// handles. Only what the caller named is opened by its path.
+/// A path made from a handle may lead elsewhere when it is opened: content of `.state` is read through handles. Only
+/// paths that the caller gave are opened by path.
 #[test]
 fn content_of_the_journal_is_read_through_handles() {
     let by_path = ["TreeSource::dir(", "Payload::file(", "Payload::moved("];
     assert_eq!(users_of(&by_path, &[]), [""; 0]);
     let opening = ["open_source(", "open_source_at_once(", "TreeSource::at("];
-    // `txn` and `tree` open payloads and sources, and a repair the source that was named for it.
+    // `txn` and `tree` open payloads and sources, and a repair the source that the caller named.
     assert_eq!(
         users_of(&opening, &["disk", "txn", "tree", "fsck"]),
         [""; 0]
@@ -171,7 +176,7 @@ fn time_and_chance_enter_through_one_place() {
     assert_eq!(users_of(&words, &["ambient"]), [""; 0]);
 }
 
-/// A wait that blocks anywhere else can be neither announced, limited nor ended.
+/// A blocking call elsewhere could be neither announced, limited nor cancelled.
 #[test]
 fn every_wait_for_a_kernel_lock_is_in_one_file() {
     let words = [
@@ -197,7 +202,7 @@ fn no_file_is_too_long_to_be_read() {
     assert_eq!(long, [""; 0]);
 }
 
-/// What no module declares is not compiled, and its tests do not run.
+/// A source without a `mod` declaration is not compiled, and its tests do not run.
 #[test]
 fn no_source_is_forgotten() {
     let all = sources("crates").into_iter().chain(sources("tests"));
@@ -235,7 +240,7 @@ fn every_room_is_on_the_map() {
     let mut rooms: Vec<_> = directories.map(|(path, _)| room(&path)).collect();
     rooms.dedup();
     rooms.retain(|room| !map.contains(&format!("**`{room}`**")));
-    assert_eq!(rooms, [""; 0], "rooms that ARCHITECTURE.md does not name");
+    assert_eq!(rooms, [""; 0], "modules that ARCHITECTURE.md does not name");
 }
 
 #[test]
@@ -268,4 +273,52 @@ fn no_test_is_ignored_and_none_sleeps() {
     });
     let bad: Vec<_> = bad.map(|(path, _)| path).collect();
     assert_eq!(bad, [""; 0]);
+}
+
+/// How often the sources and docs may use an expression that hides the subject of a sentence. It may only decrease.
+const VAGUE_MAX: usize = 0;
+
+/// A sentence names the process, the run, the transaction or the caller.
+#[test]
+fn the_subject_of_a_sentence_is_named() {
+    let vague = [
+        concat!("who", "ever"),
+        concat!("some", "body"),
+        concat!("no", "body"),
+        concat!("goes a", "side"),
+        concat!("is to", "ld"),
+    ];
+    let extensions = ["rs", "md", "html", "sql", "toml"];
+    let directories = [
+        "crates",
+        "tests",
+        "benches",
+        "examples",
+        "fuzz/fuzz_targets",
+        "docs",
+    ];
+    let below = directories.map(|dir| files(dir, &extensions));
+    let pages = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "clippy.toml",
+    ];
+    let pages = pages.map(|name| {
+        let content = std::fs::read_to_string(top().join(name)).unwrap();
+        (Utf8PathBuf::from(name), content)
+    });
+    let mut found = Vec::new();
+    for (path, content) in below.into_iter().flatten().chain(pages) {
+        // A comment may be wrapped within an expression.
+        let words = content.split(|letter: char| !letter.is_alphanumeric());
+        let text = words.filter(|word| !word.is_empty());
+        let text = text.collect::<Vec<_>>().join(" ").to_lowercase();
+        let text = format!(" {text} ");
+        for expression in vague {
+            let count = text.matches(&format!(" {expression} ")).count();
+            found.extend(vec![format!("{path}: {expression}"); count]);
+        }
+    }
+    assert!(found.len() <= VAGUE_MAX, "{found:#?}");
 }

@@ -1,4 +1,4 @@
-//! What transactions replaced stays for a while: what is kept, what never is, and what goes first.
+//! Retained content: what is retained, what never is, and what is deleted first.
 
 use std::fs;
 use std::process::Command;
@@ -42,7 +42,7 @@ fn kept(journal: &Journal) -> Vec<TxnRecord> {
     kept
 }
 
-/// The contents of the files that are kept of a transaction, in order.
+/// The contents of the files that a transaction retains, in order.
 fn contents(world: &World, txn: &TxnRecord) -> Vec<String> {
     let dir = world.path("build/.state/txn").join(txn.id.to_string());
     let mut names: Vec<_> = fs::read_dir(dir)
@@ -64,7 +64,7 @@ fn everything_below(world: &World) -> String {
 }
 
 #[test]
-fn what_a_transaction_replaced_or_removed_is_kept_and_what_is_new_leaves_nothing() {
+fn replaced_and_removed_content_is_retained_and_new_files_leave_nothing() {
     let world = World::new();
     let journal = world.open();
     put(&journal, "build/a", "one");
@@ -87,7 +87,7 @@ fn what_a_transaction_replaced_or_removed_is_kept_and_what_is_new_leaves_nothing
 }
 
 #[test]
-fn the_oldest_goes_at_the_end_of_a_run_and_in_a_long_one_meanwhile() {
+fn the_oldest_is_deleted_at_the_end_of_a_run_and_during_a_long_one() {
     let world = World::new();
     let limits = Limits { count: 3, ..MANY };
     let retention = Retention {
@@ -121,14 +121,14 @@ fn the_oldest_goes_at_the_end_of_a_run_and_in_a_long_one_meanwhile() {
 }
 
 #[test]
-fn key_material_is_never_kept_nor_set_aside() {
+fn key_material_is_neither_retained_nor_set_aside() {
     let world = World::new();
     let keys = KeyMaterial::default().and("vault/");
     let journal = world.options().key_material(keys).work().unwrap();
     for path in ["keys/root", "build/x.pem", "sbkeys/a/b", "vault/z"] {
         put(&journal, path, "PRIVATE 1");
         put(&journal, path, "PRIVATE 2");
-        // Somebody's own edit goes too.
+        // An edited key is deleted too.
         fs::write(world.path(path), "PRIVATE 3").unwrap();
         put(&journal, path, "PRIVATE 4");
         Steps::new("rm").remove(path).try_commit(&journal).unwrap();
@@ -151,7 +151,7 @@ fn key_material_is_never_kept_nor_set_aside() {
 }
 
 #[test]
-fn what_is_pinned_or_read_stays_and_a_dry_run_says_what_would_go() {
+fn content_in_use_stays_and_a_dry_run_reports_deletions() {
     let world = World::new();
     let journal = world.open();
     tree(&journal, "1");
@@ -186,10 +186,10 @@ fn what_is_pinned_or_read_stays_and_a_dry_run_says_what_would_go() {
 }
 
 #[test]
-fn what_a_dead_run_had_staged_is_kept_with_its_paths_but_for_keys() {
+fn staged_content_of_a_killed_run_is_retained_except_for_keys() {
     let world = World::new();
     drop(world.open());
-    // It dies when all is staged, and nothing committed.
+    // It is killed when everything is staged, and nothing committed.
     let strike = Strike::before(Verb::SyncDir, "/.state/txn/");
     let steps = [
         "put=build/a=staged",
@@ -214,7 +214,7 @@ fn what_a_dead_run_had_staged_is_kept_with_its_paths_but_for_keys() {
 }
 
 #[test]
-fn history_forgets_the_oldest_and_nothing_that_stands() {
+fn history_deletes_the_oldest_rows_except_those_of_entries() {
     let world = World::new();
     let journal = world.open();
     put(&journal, "build/stands", "from the beginning");
@@ -230,11 +230,11 @@ fn history_forgets_the_oldest_and_nothing_that_stands() {
     };
     let planned = journal.history().plan_gc(&few).unwrap();
     let done = journal.gc(&few).unwrap();
-    // Of 33 the latest ten stay, and the one that put what stands.
+    // Of 33 the latest ten stay, and the one of an existing entry.
     assert_eq!(done.history_txns, 22);
     assert!(
         planned.history_txns <= 22,
-        "what is kept now stays in the plan"
+        "retained content is in the plan"
     );
     let left = journal
         .history()
@@ -249,10 +249,10 @@ fn history_forgets_the_oldest_and_nothing_that_stands() {
     assert_eq!(tljournal_testkit::check_database(&world), [""; 0]);
 }
 
-/// A gc that was killed left half of a tree under its own name; the next sweep took that for what was
-/// replaced, and undo put half of it back.
+/// A killed gc left half of a tree under its own name; the next sweep took that for replaced content, and undo
+/// restored half of it.
 #[test]
-fn what_a_killed_gc_leaves_is_never_taken_for_something_that_is_kept() {
+fn leftovers_of_a_killed_gc_are_not_taken_for_retained_content() {
     for fatal in 1..40 {
         let world = World::new();
         let journal = world.open();
@@ -284,9 +284,9 @@ fn what_a_killed_gc_leaves_is_never_taken_for_something_that_is_kept() {
     }
 }
 
-/// The deletion reached the medium before a power cut, and the row that said so did not.
+/// The deletion reached the medium before a power cut, but the change of its row did not.
 #[test]
-fn kept_content_that_a_power_cut_took_is_recorded_as_gone_by_recovery() {
+fn retained_content_lost_in_a_power_cut_is_recorded_by_recovery() {
     let world = World::new();
     let journal = world.open();
     put(&journal, "build/a", "1");
@@ -305,9 +305,9 @@ fn kept_content_that_a_power_cut_took_is_recorded_as_gone_by_recovery() {
     assert_eq!(contents(&world, &all[1]), ["2"]);
 }
 
-/// History forgot who had written what was kept, and with that how it could be told that it is whole.
+/// History deleted the record of retained content, and with it the means to verify it.
 #[test]
-fn history_keeps_what_kept_content_is_compared_with() {
+fn history_keeps_the_records_of_retained_content() {
     let world = World::new();
     let journal = world.open();
     tree(&journal, "1");
@@ -321,10 +321,10 @@ fn history_keeps_what_kept_content_is_compared_with() {
     assert_eq!(left.unwrap().len(), 2);
 }
 
-/// Every directory of a transaction was one thing of eight that are kept aside, and what was set aside first,
-/// the database, went at once.
+/// Every directory of a transaction was one of the eight items in quarantine, and the first item, the database, was
+/// deleted at once.
 #[test]
-fn a_database_that_is_set_aside_stays_with_all_that_it_tells_of_but_for_keys() {
+fn a_quarantined_database_stays_with_its_content_except_for_keys() {
     let world = World::new();
     let journal = world.open();
     for n in 0..20 {
@@ -349,9 +349,9 @@ fn a_database_that_is_set_aside_stays_with_all_that_it_tells_of_but_for_keys() {
     assert_eq!(everything_below(&world), "");
 }
 
-/// What somebody did in a tree that holds a key too was deleted with the key.
+/// An edit in a tree that also holds a key was deleted with the key.
 #[test]
-fn g9_an_edit_in_a_tree_with_keys_goes_aside_without_them() {
+fn g9_an_edited_tree_with_keys_is_set_aside_without_them() {
     let world = World::new();
     let journal = world.open();
     let at = tljournal::Timestamp::new(1, 1);
@@ -375,10 +375,9 @@ fn g9_an_edit_in_a_tree_with_keys_goes_aside_without_them() {
     assert!(!told.unwrap().stdout.is_empty());
 }
 
-/// Runs without transactions were forgotten five hundred at a time.
-/// What a `sudo` had made kept everything that came after it, too.
+/// Files created by `sudo` prevented the deletion of everything after them, too.
 #[test]
-fn what_cannot_be_deleted_does_not_keep_the_rest() {
+fn undeletable_content_does_not_prevent_other_deletions() {
     let world = World::new();
     let journal = world.open();
     for content in ["one", "two", "three", "four"] {
@@ -407,10 +406,10 @@ fn what_cannot_be_deleted_does_not_keep_the_rest() {
     assert_eq!(kept(&journal).len(), 0);
     let told = events(&journal, &EventKind::LeftBehind);
     let [event] = &told[..] else {
-        panic!("not told once: {told:?}");
+        panic!("not reported once: {told:?}");
     };
     assert!(event.detail.contains("Permission denied"), "{event:?}");
-    // It is tried again by whoever asks for that.
+    // It is tried again on request.
     journal.close().unwrap();
     let journal = world.open();
     journal.gc(&nothing_kept()).unwrap();
@@ -418,7 +417,7 @@ fn what_cannot_be_deleted_does_not_keep_the_rest() {
 }
 
 #[test]
-fn as_many_runs_are_forgotten_at_once_as_a_plan_says() {
+fn as_many_runs_are_deleted_at_once_as_planned() {
     let world = World::new();
     let journal = world.open();
     put(&journal, "build/a", "1");

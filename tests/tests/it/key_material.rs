@@ -1,4 +1,4 @@
-//! Private keys and credentials are kept in no form, whatever they are called: their content says what they are.
+//! Private keys and credentials are never retained, whatever their names: their content is recognized.
 
 use std::fs;
 use std::path::Path;
@@ -13,13 +13,13 @@ use crate::ACTOR;
 
 const PEM: &str = "-----BEGIN PRIVATE KEY-----\nMIIMARKERabcdefgh\n-----END PRIVATE KEY-----\n";
 
-/// Makes a key of GnuPG, in a directory of its own.
+/// Creates a GnuPG key, in a directory of its own.
 const GPG: &str = "export GNUPGHOME=$(mktemp -d) && gpg --batch -q --pinentry-mode loopback --passphrase '' \
     --quick-generate-key x ed25519 && gpg --batch -q --pinentry-mode loopback --passphrase '' --export-secret-keys > OUT; \
     gpgconf --kill gpg-agent; rm -r $GNUPGHOME";
 
-/// Every file below the journal's directory that holds the marker of [`PEM`]; the database aside, which holds no
-/// content.
+/// The files below the journal's directory that contain the marker of [`PEM`], except for the database, which holds
+/// no content.
 fn with_marker(below: impl AsRef<Path>, marker: &str) -> Vec<String> {
     let mut found = Vec::new();
     let holds = |content: Vec<u8>| String::from_utf8_lossy(&content).contains(marker);
@@ -47,7 +47,7 @@ fn is_nowhere_kept(world: &World) {
     assert_eq!(journal.history().transactions(&filter).unwrap().len(), 0);
 }
 
-/// 36 of 36 names that keys usually have were kept, because none of them was in a list of names.
+/// 36 of 36 common names of keys were retained, because none of them was in a list of names.
 #[test]
 fn a_key_is_not_kept_under_any_name() {
     let names = [
@@ -79,7 +79,7 @@ fn a_key_is_not_kept_under_any_name() {
     );
     let told = events(&journal, &EventKind::NotKept);
     assert_eq!(told.len(), names.len() * 2, "{told:#?}");
-    // What is no key is kept.
+    // Other content is retained.
     let filter = TxnFilter {
         kept: true,
         ..TxnFilter::default()
@@ -89,7 +89,7 @@ fn a_key_is_not_kept_under_any_name() {
 }
 
 #[test]
-fn a_tree_or_directory_with_a_key_in_it_is_not_kept_and_an_edited_one_goes_aside_without_the_key() {
+fn a_tree_with_a_key_is_not_retained_and_an_edited_one_is_set_aside_without_it() {
     let world = World::new();
     let journal = world.open();
     let with_key =
@@ -105,7 +105,7 @@ fn a_tree_or_directory_with_a_key_in_it_is_not_kept_and_an_edited_one_goes_aside
         .remove("build/plain")
         .try_commit(&journal)
         .unwrap();
-    // An edit: all of the tree goes aside, but for its key.
+    // An edited tree is set aside without its key.
     fs::write(world.path("build/tools/mine"), "edited by hand").unwrap();
     Steps::new("tree")
         .tree("build/tools", small("3"))
@@ -118,7 +118,7 @@ fn a_tree_or_directory_with_a_key_in_it_is_not_kept_and_an_edited_one_goes_aside
 }
 
 #[test]
-fn a_key_that_a_killed_run_had_staged_is_not_kept() {
+fn a_staged_key_of_a_killed_run_is_not_retained() {
     let world = World::new();
     drop(world.open());
     let strike = Strike::before(Verb::SyncDir, "/.state/txn/");
@@ -129,9 +129,9 @@ fn a_key_that_a_killed_run_had_staged_is_not_kept() {
     is_nowhere_kept(&world);
 }
 
-/// Keys as the tools of their kinds make them.
+/// Keys created by real tools.
 #[test]
-fn keys_of_real_tools_are_known() {
+fn keys_of_real_tools_are_recognized() {
     let dir = tempfile::tempdir().unwrap();
     let made = |file: &str, command: &str| {
         let at = dir.path().join(file);

@@ -1,5 +1,5 @@
-//! The process is killed before and after every mutating call of every kind of transaction, and of the
-//! recovery after it. Whoever comes next has to find everything right without help.
+//! The process is killed before and after every mutating call of every kind of transaction, and of the recovery after
+//! it. The next process must find everything right without help.
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
@@ -44,7 +44,7 @@ fn run_killed(world: &World, what: &str, case: &str, moment: Moment) -> Ended {
     }
 }
 
-/// Checks everything that is promised after a kill.
+/// Checks every guarantee after a kill.
 fn check(world: &World, case: &Case, allowed: &[Snapshot], done: bool, story: &str) {
     let _quiet = quiet();
     let journal = case.reopen(world);
@@ -60,18 +60,18 @@ fn check(world: &World, case: &Case, allowed: &[Snapshot], done: bool, story: &s
     );
     assert!(
         !done || all.last().is_none_or(Vec::is_empty),
-        "G2, {story}: it was promised, and is not there:\n{all:?}"
+        "G2, {story}: a durable change is missing:\n{all:?}"
     );
-    // What another program did is not known to the catalog until a transaction comes across it.
+    // Changes of another program are not recorded until a transaction finds them.
     if done && case.end == End::Commit || !case.is_meddled_with() {
         let wrong = check_agreement(world, &journal, &case.steps);
         assert!(wrong.is_empty(), "G9, {story}:\n{}", wrong.join("\n"));
     }
-    // Puts rebuildable trees on the medium: until then what they replaced is kept.
+    // Syncs rebuildable trees, after which the trees that they replaced are no longer needed.
     journal.recover().unwrap();
     drop(journal);
     let mut wrong = check_at_rest(world);
-    // What was recorded without birth times is another thing with them.
+    // Entries that were recorded without birth times differ when there are some.
     if !case.is_meddled_with() && case.lack.is_none() {
         wrong.extend(check_clean(world));
     }
@@ -119,9 +119,9 @@ fn kill_everywhere(name: &str) {
     assert!(kills > 0, "{name} makes no call that changes anything");
 }
 
-/// Kills the recovery from one kill at every call of its own.
+/// Kills the recovery after one kill at every call of its own.
 fn kill_recovery(name: &str, case: &Case, first: Moment) -> usize {
-    // What comes after a call comes before the next one: here that side is enough.
+    // The moment after a call equals that before the next one: here one side is enough.
     let before = Moment::all().filter(|moment| moment.when == When::Before);
     at_every(before, |moment| {
         let (world, allowed) = fresh(case);
@@ -137,8 +137,8 @@ fn kill_recovery(name: &str, case: &Case, first: Moment) -> usize {
     })
 }
 
-/// Whatever the old database was, and wherever the making of a new one is killed: nothing on disk is lost, what
-/// stands is known to the one that is there then, or the making of one can be repeated.
+/// Whatever the old database was, and wherever a rebuild is killed: no file is lost, and the entries are recorded in
+/// the current database, or the rebuild can be repeated.
 fn kill_rebuild(salvages: bool, damage: impl Fn(&World) + Sync) {
     let kills = at_every(Moment::all(), |moment| {
         let world = World::new();
@@ -156,7 +156,7 @@ fn kill_rebuild(salvages: bool, damage: impl Fn(&World) + Sync) {
         }
         let _quiet = quiet();
         content().assert_matches(&before);
-        // What the old one told is told by the new one, and by one that is made of that.
+        // The content of the old one is in the new one, and in one rebuilt from that.
         for again in [false, true] {
             if again || !salvages {
                 let adopt = match salvages {
@@ -191,9 +191,9 @@ fn kill_rebuild(salvages: bool, damage: impl Fn(&World) + Sync) {
     assert!(kills > 10, "{kills}");
 }
 
-/// The second one threw away what the first had made before it had anything itself.
+/// The second one discarded the first one's result before it had one itself.
 #[test]
-fn g9_a_database_that_is_made_anew_twice_and_both_are_killed() {
+fn g9_two_killed_rebuilds_of_a_database() {
     let seconds = |when| {
         Moment::all()
             .filter(move |moment: &Moment| moment.when == when)
@@ -225,12 +225,12 @@ fn g9_a_database_that_is_made_anew_twice_and_both_are_killed() {
 }
 
 #[test]
-fn g9_a_sound_database_that_is_made_anew() {
+fn g9_a_killed_rebuild_of_a_sound_database() {
     kill_rebuild(true, |_| {});
 }
 
 #[test]
-fn g9_a_database_that_was_lost() {
+fn g9_a_killed_rebuild_of_a_lost_database() {
     kill_rebuild(false, |world| {
         for suffix in ["", "-wal", "-shm"] {
             std::fs::remove_file(world.path(&format!("build/.state.db{suffix}"))).unwrap();
@@ -239,7 +239,7 @@ fn g9_a_database_that_was_lost() {
 }
 
 #[test]
-fn g9_a_database_that_is_none() {
+fn g9_a_killed_rebuild_of_another_file() {
     kill_rebuild(false, |world| {
         world.write("build/.state.db", "no database".repeat(1000))
     });
@@ -258,7 +258,7 @@ macro_rules! cases {
             let tested = [$($case),*];
             let all: Vec<_> = tljournal_tests::all_cases().iter().map(|case| case.name).collect();
             let missing = |name: &&&str| !tested.contains(name) && !WITHOUT_CALLS.contains(name)
-                // Elsewhere than on an overlay it is like any other.
+                // It only takes other steps on an overlay.
                 && **name != "tree-reshape";
             assert_eq!(all.iter().find(missing), None);
         }

@@ -1,4 +1,4 @@
-//! The tests of the engine that can share a process. Each file is about one thing.
+//! The tests of the engine that can share a process, one file per topic.
 
 #![allow(
     clippy::disallowed_methods,
@@ -62,5 +62,5 @@ mod vouchers_below_runs;
 mod weaker_promises;
 mod what_was_read;
 
-/// The program that plays other processes.
+/// The program with the processes that tests start.
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");

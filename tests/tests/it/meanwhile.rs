@@ -1,4 +1,4 @@
-//! What others do between a look and what relies on it.
+//! Changes by others between a check and what relies on it.
 
 use std::fs::{File, rename};
 use std::os::unix::fs::MetadataExt;
@@ -24,7 +24,7 @@ fn is_unexpected<T>(said: &Result<T, Error>) -> bool {
 }
 
 #[test]
-fn g9_what_comes_to_be_where_nothing_was_expected_is_a_conflict_and_stays() {
+fn g9_an_entry_created_at_an_expected_absence_is_a_conflict_and_stays() {
     let world = World::new();
     let journal = world.open();
     let steps = [
@@ -44,7 +44,7 @@ fn g9_what_comes_to_be_where_nothing_was_expected_is_a_conflict_and_stays() {
 }
 
 #[test]
-fn g9_what_is_gone_where_something_was_expected_is_a_conflict() {
+fn g9_an_absence_where_an_entry_was_expected_is_a_conflict() {
     let world = World::new();
     let journal = world.open();
     world.write("build/a", "theirs");
@@ -57,9 +57,9 @@ fn g9_what_is_gone_where_something_was_expected_is_a_conflict() {
     assert!(!world.exists("build/a"));
 }
 
-/// What is expected holds also for what is wanted and there already.
+/// The expectation applies even if the wanted content is in place.
 #[test]
-fn g9_what_is_expected_is_compared_also_where_nothing_has_to_be_changed() {
+fn g9_expectations_are_checked_for_unchanged_content_too() {
     let world = World::new();
     let journal = world.open();
     let steps = Steps::new("put").put("build/a", "same");
@@ -72,9 +72,9 @@ fn g9_what_is_expected_is_compared_also_where_nothing_has_to_be_changed() {
     assert!(!receipt.changed_anything());
 }
 
-/// The caller need not stage gigabytes to be told that something is there.
+/// The caller need not stage gigabytes to learn about a failed expectation.
 #[test]
-fn an_expectation_that_does_not_hold_is_a_conflict_before_anything_is_staged() {
+fn a_failed_expectation_is_a_conflict_before_anything_is_staged() {
     let world = World::new();
     let journal = world.open();
     world.write("build/a", "theirs");
@@ -83,26 +83,26 @@ fn an_expectation_that_does_not_hold_is_a_conflict_before_anything_is_staged() {
     let absent = txn.put("build/b", "ours", Expect::Present);
     assert!(is_unexpected(&there) && is_unexpected(&absent));
     assert_eq!(txn.id(), None, "something was staged");
-    // The transaction goes on without them.
+    // The transaction continues without them.
     txn.put("build/c", "ours", Expect::Absent).unwrap();
     txn.prepare().unwrap().commit().unwrap();
     assert_eq!(world.read("build/c"), "ours");
 }
 
-/// Puts another tree in the place of one, without the journal.
+/// Replaces a tree by another one, without the journal.
 fn exchange(world: &World, path: &str, version: &str) {
     rename(world.path(path), world.path("build/earlier")).unwrap();
     small(version).write_to(&world.path(path));
 }
 
 #[test]
-fn g7_a_pin_that_was_waited_for_is_on_the_tree_that_is_there_by_then() {
+fn g7_after_a_wait_the_pin_is_on_the_current_tree() {
     within("a pin", || {
         let world = World::new();
         let journal = world.open();
         let steps = Steps::new("one").tree("build/t", small("one"));
         steps.try_commit(&journal).unwrap();
-        // As whoever deletes it does.
+        // As a process that deletes it does.
         let alone = File::open(world.path("build/t")).unwrap();
         alone.lock().unwrap();
         let pinning = std::thread::spawn(move || journal.pin("build/t"));
@@ -115,7 +115,7 @@ fn g7_a_pin_that_was_waited_for_is_on_the_tree_that_is_there_by_then() {
     });
 }
 
-/// Calls back whenever something is looked at, and before every mutating call.
+/// Calls back for every `stat`, and before every mutating call.
 struct Eyes<F, G>(F, G);
 
 impl<F, G> Witness for Eyes<F, G>
@@ -134,7 +134,7 @@ where
 }
 
 fn wait_for(signal: &Mutex<Receiver<()>>) {
-    // A sender that is gone says so too.
+    // A dropped sender counts as a signal.
     let _ = signal.lock().unwrap().recv();
 }
 
@@ -144,10 +144,10 @@ fn staging(world: &World) -> Utf8PathBuf {
     entries.next().unwrap().unwrap().path().to_owned()
 }
 
-/// One recovery keeps what a dead run had staged. Another one has seen the transaction rolled back and not kept
-/// yet: it looks again before it clears anything.
+/// One recovery retains what a killed run had staged. A second one saw the transaction rolled back but not retained
+/// yet: it must check again before it deletes anything.
 #[test]
-fn g9_what_one_recovery_keeps_is_not_cleared_by_another() {
+fn g9_content_retained_by_one_recovery_is_not_deleted_by_another() {
     within("two recoveries", || {
         let world = World::new();
         world.open().close().unwrap();
@@ -156,7 +156,7 @@ fn g9_what_one_recovery_keeps_is_not_cleared_by_another() {
         let staged = staging(&world);
         let ino = staged.join("0").metadata().unwrap().ino();
 
-        // The first one stops when it has rolled the transaction back, and looks at what was staged.
+        // The first one stops after it has rolled the transaction back, and reads what was staged.
         let (is_there, there) = channel();
         let (go_on, may_go_on) = channel();
         let (is_there, may_go_on) = (Mutex::new(is_there), Mutex::new(may_go_on));
@@ -182,7 +182,7 @@ fn g9_what_one_recovery_keeps_is_not_cleared_by_another() {
         });
         there.recv().unwrap();
 
-        // The second one has an older leftover to remove before it comes to that transaction.
+        // The second one has an older leftover to remove before it reaches that transaction.
         let orphan = "00000000-0000-7000-8000-000000000000";
         world.make_dir(&format!("build/.state/txn/{orphan}"));
         let (go_on, has_ended) = (Mutex::new(Some(go_on)), Mutex::new(has_ended));
@@ -203,9 +203,9 @@ fn g9_what_one_recovery_keeps_is_not_cleared_by_another() {
     });
 }
 
-/// Each opening costs nothing for what is kept, however much that is.
+/// An opening costs nothing for retained content.
 #[test]
-fn what_is_kept_is_not_looked_at_when_a_journal_is_opened() {
+fn retained_content_is_not_read_when_a_journal_is_opened() {
     let world = World::new();
     let journal = world.open();
     for text in ["one", "two"] {
@@ -224,9 +224,9 @@ fn what_is_kept_is_not_looked_at_when_a_journal_is_opened() {
     assert!(!seen.is_empty() && !seen.contains(&kept));
 }
 
-/// An edit that leaves size and mtime as they were moves the ctime.
+/// An edit that restores size and mtime changes the ctime.
 #[test]
-fn g9_a_file_that_was_found_as_wanted_and_is_edited_and_dated_back_is_put_again() {
+fn g9_an_unchanged_file_that_is_edited_and_dated_back_is_put_again() {
     let world = World::new();
     let (journal, other) = (world.open(), world.open());
     let steps = Steps::new("put").put("build/a", "same");
@@ -237,7 +237,7 @@ fn g9_a_file_that_was_found_as_wanted_and_is_edited_and_dated_back_is_put_again(
     let file = File::options().write(true).open(&path).unwrap();
     std::io::Write::write_all(&mut &file, b"edit").unwrap();
     file.set_modified(mtime).unwrap();
-    // What was found counts as of when it was looked at, unless somebody has committed since.
+    // An unchanged result is valid until another commit.
     let beside = Steps::new("beside").put("build/b", "new");
     beside.try_commit(&other).unwrap();
     let receipt = prepared.commit().unwrap();
@@ -245,9 +245,9 @@ fn g9_a_file_that_was_found_as_wanted_and_is_edited_and_dated_back_is_put_again(
     assert_eq!(world.read("build/a"), "same");
 }
 
-/// Who looks at the content before it decides has nothing to be told of.
+/// A caller that read the content before its decision expects it to be replaced.
 #[test]
-fn g9_an_edit_that_the_caller_expects_by_its_digest_is_replaced_without_being_set_aside() {
+fn g9_an_edit_that_the_caller_expects_by_its_digest_is_not_set_aside() {
     let world = World::new();
     let journal = world.open();
     let put = |text: &str| Steps::new("put").put("build/a", text);
@@ -264,7 +264,7 @@ fn g9_an_edit_that_the_caller_expects_by_its_digest_is_replaced_without_being_se
 }
 
 #[test]
-fn g9_what_somebody_removed_is_not_recorded_any_more_once_its_removal_was_asked_for() {
+fn g9_the_record_of_an_entry_that_was_removed_by_hand_is_deleted_by_its_removal() {
     let world = World::new();
     let journal = world.open();
     let steps = Steps::new("put").put("build/a", "one");
@@ -276,10 +276,9 @@ fn g9_what_somebody_removed_is_not_recorded_any_more_once_its_removal_was_asked_
     assert!(entry.is_none(), "{entry:?}");
 }
 
-/// A change within one tick of the filesystem's clock leaves the ctime as it was: a signature that is so young
-/// says nothing.
+/// A change within one tick of the filesystem's clock keeps the ctime: a recent signature proves nothing.
 #[test]
-fn g9_an_edit_that_no_signature_shows_is_found_by_reading() {
+fn g9_an_edit_without_a_new_ctime_is_found_by_hashing() {
     struct OneTick;
     impl Witness for OneTick {
         fn before(&self, _: &Call<'_>) -> std::io::Result<()> {
@@ -288,7 +287,7 @@ fn g9_an_edit_that_no_signature_shows_is_found_by_reading() {
 
         fn found(&self, stat: &mut Stat) {
             if (stat.kind, stat.size) == (tljournal::Kind::File, 4) {
-                // One that is yet to come, so that the file is never old enough.
+                // A ctime in the future, so that the file is never old enough.
                 stat.ctime = tljournal::Timestamp::new(4_000_000_000, 0);
             }
         }
@@ -309,7 +308,7 @@ fn g9_an_edit_that_no_signature_shows_is_found_by_reading() {
         assert!(put(), "the edit was not seen");
         assert_eq!(world.read("build/a"), "same");
         assert!(!put());
-        // What was read is recorded with the next change, and says no more than before.
+        // The result of hashing is recorded with the next change, and proves no more than before.
         let beside = Steps::new("beside").put("build/a", "same");
         let beside = beside.put("build/b", "n".repeat(n));
         let receipt = beside.try_commit(&journal).unwrap();
@@ -317,9 +316,9 @@ fn g9_an_edit_that_no_signature_shows_is_found_by_reading() {
     }
 }
 
-/// A change inside a tree does not show at its root.
+/// A change inside a tree is not visible at its root.
 #[test]
-fn g9_a_tree_that_was_found_as_wanted_and_is_edited_is_installed_again() {
+fn g9_an_unchanged_tree_that_is_edited_meanwhile_is_installed_again() {
     let world = World::new();
     let (journal, other) = (world.open(), world.open());
     let install = || {
@@ -331,14 +330,14 @@ fn g9_a_tree_that_was_found_as_wanted_and_is_edited_is_installed_again() {
     assert!(install().commit().unwrap().changed("build/t"));
     let prepared = install();
     world.write("build/t/sub/f1", "an edit");
-    // What was found counts as of when it was looked at, unless somebody has committed since.
+    // An unchanged result is valid until another commit.
     let beside = Steps::new("beside").put("build/b", "new");
     beside.try_commit(&other).unwrap();
     assert!(prepared.commit().unwrap().changed("build/t"));
     assert_eq!(world.read("build/t/sub/f1"), "one");
 }
 
-/// It has to be writable to be moved, which is nobody's edit.
+/// Its mode is changed to move it, which is not an edit.
 #[test]
 fn g9_a_tree_whose_root_may_not_be_written_is_replaced_without_being_set_aside() {
     let world = World::new();

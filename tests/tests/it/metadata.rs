@@ -1,4 +1,4 @@
-//! Owner, group, ACL, extended attributes and capabilities: what new content takes over, and what a check sees.
+//! Owner, group, ACL, extended attributes and capabilities: what new content inherits, and what a check reports.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -16,7 +16,7 @@ use tljournal_tests::{events, small};
 const ACL: &str = "system.posix_acl_access";
 const DEFAULT_ACL: &str = "system.posix_acl_default";
 /// The owner may read and write, the user 65534 too, the group may read.
-const LETS_NOBODY_WRITE: [(u8, u8, u32); 5] = [
+const LETS_NO_USER_WRITE: [(u8, u8, u32); 5] = [
     (0x01, 6, u32::MAX),
     (0x02, 6, 65534),
     (0x04, 4, u32::MAX),
@@ -26,7 +26,7 @@ const LETS_NOBODY_WRITE: [(u8, u8, u32); 5] = [
 
 fn acl() -> Vec<u8> {
     let mut bytes = vec![2, 0, 0, 0];
-    for (tag, permissions, id) in LETS_NOBODY_WRITE {
+    for (tag, permissions, id) in LETS_NO_USER_WRITE {
         bytes.extend([tag, 0, permissions, 0]);
         bytes.extend(id.to_le_bytes());
     }
@@ -44,7 +44,7 @@ fn get(path: impl AsRef<Path>, name: &str) -> Option<Vec<u8>> {
     Some(value)
 }
 
-/// Without a mode: what is put has one that depends on what was there.
+/// Without a mode: the file inherits the mode of what it replaces.
 fn put(journal: &Journal, path: &str, content: &str) {
     let mut txn = journal.begin("put");
     let payload = Payload::bytes(content.as_bytes().to_vec());
@@ -81,7 +81,7 @@ fn found(journal: &Journal) -> Vec<(Code, String)> {
     found
 }
 
-/// What people had set on a file in place was lost without a word when it was replaced.
+/// Attributes that users had set on a file were lost without a message when it was replaced.
 #[test]
 fn g9_new_content_has_the_attributes_and_the_acl_of_what_it_replaces() {
     let world = World::new();
@@ -101,7 +101,7 @@ fn g9_new_content_has_the_attributes_and_the_acl_of_what_it_replaces() {
         (mode(&path), fs::metadata(&path).unwrap().gid()),
         (0o660, group)
     );
-    // A mode that is wanted is the mask: the user of the ACL may do no more than the group.
+    // A requested mode is the mask: the user of the ACL has at most the rights of the group.
     let mut txn = journal.begin("put");
     txn.put(
         "build/a",
@@ -112,12 +112,12 @@ fn g9_new_content_has_the_attributes_and_the_acl_of_what_it_replaces() {
     txn.prepare().unwrap().commit().unwrap();
     assert_eq!(mode(&path), 0o640);
     assert_eq!(get(&path, ACL).unwrap()[4 + 8 * 3 + 2], 4);
-    // And that is reported.
+    // That is reported.
     assert_eq!(events(&journal, &EventKind::NotTakenOver).len(), 1);
     assert_eq!(found(&journal), []);
 }
 
-/// Whoever writes new content into a program of another user must not keep its capabilities for it.
+/// Content of one user in a program of another user must not keep its capabilities.
 #[test]
 fn g13_capabilities_stay_only_where_root_replaces_a_file_of_root() {
     if !is_root() {
@@ -147,7 +147,7 @@ fn g13_capabilities_stay_only_where_root_replaces_a_file_of_root() {
 }
 
 #[test]
-fn a_new_file_gets_the_acl_and_the_group_that_its_directory_hands_on_and_the_journal_does_not() {
+fn a_new_file_inherits_acl_and_group_of_its_directory_but_the_journals_files_do_not() {
     let world = World::new();
     fs::create_dir_all(world.path("build/shared")).unwrap();
     for dir in ["build", "build/shared"] {
@@ -177,7 +177,7 @@ fn a_new_file_gets_the_acl_and_the_group_that_its_directory_hands_on_and_the_jou
         (mode(&inside), fs::metadata(&inside).unwrap().gid()),
         (0o644, group)
     );
-    // The way it would be without the journal.
+    // The result is the same as without the journal.
     assert_eq!(found(&journal), []);
     put(&journal, "build/shared/a", "two");
     for own in [
@@ -194,9 +194,9 @@ fn a_new_file_gets_the_acl_and_the_group_that_its_directory_hands_on_and_the_jou
     }
 }
 
-/// A file of a tree that got another owner, a capability or an attribute was taken for what had been installed.
+/// A changed owner, capability or attribute of a file in a tree was taken for the installed one.
 #[test]
-fn what_is_set_on_a_tree_or_a_file_shows_in_a_check_and_goes_with_the_next_installation() {
+fn changed_metadata_of_a_tree_or_a_file_is_found_and_replaced_by_the_next_installation() {
     let world = World::new();
     let journal = world.open();
     let steps = || Steps::new("tree").tree("build/tools", small("1"));
@@ -243,7 +243,7 @@ fn what_is_set_on_a_tree_or_a_file_shows_in_a_check_and_goes_with_the_next_insta
             matches!(&differences[..], [one] if one.what == expected),
             "{differences:?}"
         );
-        // All of it: that is told once.
+        // A change of the whole tree is reported once.
         for inside in ["", "sub", "sub/f1", "sub/f2"] {
             std::os::unix::fs::chown(world.path("build/tools").join(inside), Some(77), None)
                 .unwrap();
@@ -253,7 +253,7 @@ fn what_is_set_on_a_tree_or_a_file_shows_in_a_check_and_goes_with_the_next_insta
 }
 
 #[test]
-fn a_tree_from_a_directory_has_its_attributes_unless_they_are_left_behind() {
+fn a_tree_from_a_directory_has_its_attributes_unless_they_are_ignored() {
     let world = World::new();
     let source = world.path("source");
     fs::create_dir_all(source.join("sub")).unwrap();
@@ -271,7 +271,7 @@ fn a_tree_from_a_directory_has_its_attributes_unless_they_are_left_behind() {
     );
     assert_eq!(journal.verify("build/tools", true).unwrap(), []);
     assert!(install(&journal, dir()));
-    // Nothing else is new.
+    // Nothing else has changed.
     set(source.join("sub/file"), "user.origin", b"two");
     assert!(!install(&journal, dir()));
     assert_eq!(get(&file, "user.origin").unwrap(), b"two");
@@ -281,7 +281,7 @@ fn a_tree_from_a_directory_has_its_attributes_unless_they_are_left_behind() {
 }
 
 #[test]
-fn what_is_taken_back_has_the_attributes_that_it_had() {
+fn undone_changes_restore_the_attributes() {
     let world = World::new();
     let journal = world.open();
     put(&journal, "build/a", "one");

@@ -1,5 +1,5 @@
-//! Random scripts do on disk what they do in the reference model: what is there, what is reported, what
-//! is refused; through rollbacks and reopenings.
+//! Random scripts have the same effects on disk as in the reference model: content, reports and refusals, including
+//! rollbacks and reopening.
 
 use proptest::prelude::*;
 use tljournal::{Digest, Durability, Expect, Timestamp};
@@ -101,7 +101,7 @@ fn act() -> impl Strategy<Value = Act> {
 fn check(script: &Script) -> Result<(), TestCaseError> {
     let world = World::new();
     let mut model = Model::default();
-    // Opening makes the home.
+    // Opening creates the home.
     model.commit(&Steps::new("nothing"));
     let mut journal = world.open();
     for act in &script.0 {

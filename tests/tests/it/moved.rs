@@ -1,4 +1,4 @@
-//! Files that are moved in: their old name goes when, and only when, the new one is in place.
+//! Files that are moved in: the old name is removed exactly when the new one is in place.
 
 use std::sync::Arc;
 
@@ -23,13 +23,13 @@ fn g9_a_file_that_is_moved_onto_itself_stays() {
         move_in(&world, &journal, "build/a").unwrap();
         assert_eq!(world.read("build/a"), "text");
     }
-    // By another name of it, too: that one stays, as it is the same file.
+    // By another hard link too: that one stays, because it is the same file.
     std::fs::hard_link(world.path("build/a"), world.path("build/b")).unwrap();
     move_in(&world, &journal, "build/b").unwrap();
     assert_eq!(world.read("build/a"), "text");
 }
 
-/// Opens the journal with somebody who puts another file under the name of the source at a call.
+/// Opens the journal with a witness that puts another file under the name of the source at a call.
 fn with_another(world: &World, when: When, verb: Verb) -> Journal {
     world.open().close().unwrap();
     world.write("source", "ours");
@@ -44,9 +44,9 @@ fn with_another(world: &World, when: When, verb: Verb) -> Journal {
     world.open_witnessed(&Arc::new(Hook(hook))).unwrap()
 }
 
-/// What was looked at is not what would be linked: the other file is read from its beginning.
+/// The checked file is not the one that would be linked: the other file is read from its beginning.
 #[test]
-fn g9_another_file_that_has_the_name_of_the_source_by_then_is_the_one_that_is_recorded() {
+fn g9_a_file_that_replaced_the_source_is_the_one_that_is_recorded() {
     let world = World::new();
     let journal = with_another(&world, When::Before, Verb::HardLink);
     assert!(move_in(&world, &journal, "source").unwrap());
@@ -55,7 +55,7 @@ fn g9_another_file_that_has_the_name_of_the_source_by_then_is_the_one_that_is_re
 }
 
 #[test]
-fn g9_another_file_that_has_the_name_of_the_source_in_the_end_is_not_removed() {
+fn g9_a_file_that_replaced_the_source_afterwards_is_not_removed() {
     let world = World::new();
     let journal = with_another(&world, When::After, Verb::RenameNew);
     assert!(move_in(&world, &journal, "source").unwrap());

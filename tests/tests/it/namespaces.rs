@@ -1,4 +1,4 @@
-//! Processes that share a directory and not their pid namespace: containers with a common build directory.
+//! Processes in different pid namespaces that share a directory: containers with a common build directory.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -8,14 +8,14 @@ use tljournal_tests::start;
 
 use crate::ACTOR;
 
-/// Makes a process the first one of a pid namespace of its own, which dies with it.
+/// Runs a process as the first one of its own pid namespace, which ends with it.
 const UNSHARE: [&str; 5] = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"];
 
 /// A process that has staged a file.
 struct Lingering {
     child: Child,
     out: BufReader<ChildStdout>,
-    /// Its pid, as it knows it.
+    /// Its pid in its own namespace.
     pid: u32,
     /// What it found when it opened the journal.
     rolled_back: u32,
@@ -57,18 +57,18 @@ impl Lingering {
         assert!(self.child.wait().unwrap().success());
     }
 
-    /// Kills it, and waits until nothing of it lives.
+    /// Kills it, and waits until all its processes have ended.
     fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        // Its output ends when its last process has.
+        // Its output ends with its last process.
         let mut rest = String::new();
         while self.out.read_line(&mut rest).unwrap() > 0 {}
     }
 }
 
 #[test]
-fn g6_who_lives_in_another_pid_namespace_is_neither_dead_nor_somebody_else() {
+fn g6_processes_in_other_pid_namespaces_are_distinguished() {
     let mut tried = Command::new(UNSHARE[0]);
     tried.args(&UNSHARE[1..]).arg("true");
     if !tried.output().is_ok_and(|tried| tried.status.success()) {
@@ -81,7 +81,7 @@ fn g6_who_lives_in_another_pid_namespace_is_neither_dead_nor_somebody_else() {
     let two = Lingering::start(&world, "build/two");
     assert_eq!((one.pid, two.pid), (1, 1), "their pids are not equal");
     assert_eq!((two.rolled_back, two.dead_runs), (0, 0), "one was alive");
-    // Its own pid is that of the one who died, and of the one who lives.
+    // Its own pid equals that of the killed process and that of the running one.
     one.kill();
     let three = Lingering::start(&world, "build/three");
     assert_eq!(three.pid, 1);

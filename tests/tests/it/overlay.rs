@@ -1,5 +1,5 @@
-//! A project that lies in the lower layer of an overlay, as one that came with a container's image: files
-//! are copied up when they are replaced, and a tree can be neither exchanged nor renamed.
+//! A project in the lower layer of an overlay, as in a container image: files are copied up when they are replaced,
+//! and a tree can be neither exchanged nor renamed.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
@@ -20,7 +20,7 @@ use crate::ACTOR;
 
 /// Overlays over one lower layer.
 struct Layers {
-    // Unmounted before the directory that it is mounted on is removed.
+    // Unmounted before the directory of the mount is removed.
     _memory: Mounted,
     base: World,
     count: AtomicUsize,
@@ -41,7 +41,7 @@ impl Drop for Project {
 }
 
 impl Layers {
-    /// With what is there before a case, and no journal; `None` where nothing can be mounted.
+    /// With the initial state of a case, and no journal; `None` if nothing can be mounted.
     fn new(case: &Case) -> Option<Self> {
         let base = World::new();
         let memory = Mounted::tmpfs_with(base.root().to_owned(), c"size=256m")?;
@@ -126,7 +126,7 @@ fn kill_at(name: &str, moments: impl Iterator<Item = Moment> + Send) {
         let Some(done) = kill(world, "run", name, moment) else {
             return false;
         };
-        // Recovery is killed too, once for each, somewhere on its way.
+        // Recovery is killed too, once for each kill, somewhere on its way.
         let again = Moment {
             when: When::After,
             call: 1 + moment.call % 7,
@@ -148,18 +148,18 @@ fn kill_at(name: &str, moments: impl Iterator<Item = Moment> + Send) {
 }
 
 #[test]
-fn g1_a_tree_of_the_lower_layer_is_replaced_or_not_wherever_it_is_killed() {
+fn g1_the_replacement_of_a_tree_of_the_lower_layer_is_atomic_under_kills() {
     kill_at("tree-reshape", Moment::all());
 }
 
 #[test]
-fn g1_a_tree_of_the_lower_layer_is_removed_or_not_wherever_it_is_killed() {
+fn g1_the_removal_of_a_tree_of_the_lower_layer_is_atomic_under_kills() {
     kill_at("remove-tree", Moment::all());
 }
 
 #[test]
-fn g1_files_and_links_of_the_lower_layer_are_changed_or_not_wherever_it_is_killed() {
-    // What comes after a call comes before the next one.
+fn g1_changes_of_files_and_links_of_the_lower_layer_are_atomic_under_kills() {
+    // The moment after a call equals that before the next one.
     let before = Moment::all().filter(|moment| moment.when == When::Before);
     kill_at("several", before);
 }
@@ -213,7 +213,7 @@ fn with_tree(test: impl FnOnce(&World, &Journal)) {
 }
 
 #[test]
-fn g3_that_a_tree_was_filled_in_place_is_told_and_what_it_replaced_is_kept() {
+fn g3_filling_a_tree_in_place_is_reported_and_the_replaced_entries_are_kept() {
     with_tree(|world, journal| {
         let steps = Steps::new("reshape").tree("build/tools", tools_reshaped());
         let receipt = steps.try_commit(journal).unwrap();
@@ -230,7 +230,7 @@ fn g3_that_a_tree_was_filled_in_place_is_told_and_what_it_replaced_is_kept() {
         let run = std::fs::read_to_string(kept.join("bin/run")).unwrap();
         assert_eq!(run, "#!/bin/sh\none\n");
         assert!(kept.join("sealed").exists() && !kept.join("bin/long").exists());
-        // Now it is known, and untouched.
+        // Now it is recorded, and not touched.
         let count = Arc::new(Count::default());
         let again = world.open_witnessed(&count).unwrap();
         assert!(!steps.try_commit(&again).unwrap().changed_anything());
@@ -238,7 +238,7 @@ fn g3_that_a_tree_was_filled_in_place_is_told_and_what_it_replaced_is_kept() {
 }
 
 #[test]
-fn g4_a_tree_of_the_lower_layer_that_is_as_wanted_is_not_touched() {
+fn g4_an_unchanged_tree_of_the_lower_layer_is_not_touched() {
     with_tree(|world, journal| {
         let inode = || {
             use std::os::unix::fs::MetadataExt;
@@ -253,7 +253,7 @@ fn g4_a_tree_of_the_lower_layer_that_is_as_wanted_is_not_touched() {
 }
 
 #[test]
-fn g7_a_tree_that_can_only_be_filled_in_place_is_not_while_somebody_holds_it() {
+fn g7_a_pinned_tree_is_not_filled_in_place() {
     with_tree(|world, journal| {
         let pin = journal.pin("build/tools").unwrap().unwrap();
         let before = world.snapshot();
@@ -266,9 +266,9 @@ fn g7_a_tree_that_can_only_be_filled_in_place_is_not_while_somebody_holds_it() {
     });
 }
 
-/// It was taken for somebody's save: the copy that an overlay makes has another birth time.
+/// It was taken for another program's change: the copy that an overlay makes has another birth time.
 #[test]
-fn g9_a_file_of_the_lower_layer_is_no_conflict_when_it_is_copied_up() {
+fn g9_copying_up_a_file_of_the_lower_layer_is_not_a_conflict() {
     with_tree(|world, journal| {
         let steps = Steps::new("files")
             .put("build/old.txt", "new")
@@ -282,7 +282,7 @@ fn g9_a_file_of_the_lower_layer_is_no_conflict_when_it_is_copied_up() {
     });
 }
 
-/// Once it was filled in place it belongs to the upper layer, but its directories still cannot be moved.
+/// After it was filled in place it belongs to the upper layer, but its directories still cannot be moved.
 #[test]
 fn g1_a_tree_that_was_filled_in_place_is_filled_again() {
     with_tree(|world, journal| {

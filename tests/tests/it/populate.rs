@@ -1,4 +1,4 @@
-//! Once-only population: one works, others wait and find what it made; what fails leaves nothing.
+//! Population: one process works, others wait and find the result; a failure leaves nothing.
 
 use std::fs;
 use std::io;
@@ -18,7 +18,7 @@ use tljournal_tests::{Hook, aside, within};
 
 const PLACE: &str = "build/cache/one";
 
-/// A source with one file, and how often it was asked.
+/// A source with one file, which counts its uses.
 #[derive(Clone, Default)]
 struct Asked(Arc<AtomicUsize>);
 
@@ -40,13 +40,13 @@ fn populate(journal: &Journal, key: &str, source: TreeSource) -> Result<Installe
     journal.populate(PLACE, key, source, PopulateOptions::default())
 }
 
-/// Whether an error says that the wait could be for ever.
+/// Whether an error reports that the wait could deadlock.
 fn would_deadlock(error: &Error) -> bool {
     matches!(error, Error::Conflict(conflict) if matches!(conflict.kind, ConflictKind::WouldDeadlock))
 }
 
 #[test]
-fn g4_what_was_populated_with_a_key_is_not_made_again() {
+fn g4_a_populated_tree_is_not_populated_again() {
     let (world, asked) = (World::new(), Asked::default());
     let journal = world.open();
     let first = populate(&journal, "k", asked.source("one")).unwrap();
@@ -59,7 +59,7 @@ fn g4_what_was_populated_with_a_key_is_not_made_again() {
     assert!(world.snapshot().matches(&before));
     assert_eq!(world.path(PLACE).metadata().unwrap().ino(), ino);
     assert_eq!(asked.times(), 1);
-    // Another key is another tree; back again it has to be made, not believed.
+    // Another key is another tree; going back populates it again.
     assert!(
         populate(&journal, "l", asked.source("two"))
             .unwrap()
@@ -75,7 +75,7 @@ fn g4_what_was_populated_with_a_key_is_not_made_again() {
 }
 
 #[test]
-fn a_populated_tree_that_was_damaged_is_made_again_and_the_damage_kept_aside() {
+fn a_damaged_populated_tree_is_populated_again_and_the_damage_set_aside() {
     let (world, asked) = (World::new(), Asked::default());
     let journal = world.open();
     drop(populate(&journal, "k", asked.source("one")).unwrap());
@@ -120,7 +120,7 @@ fn another_key_for_the_same_content_is_remembered_too() {
 }
 
 #[test]
-fn who_fails_leaves_nothing_and_the_next_one_begins_anew() {
+fn a_failed_population_leaves_nothing_and_the_next_one_starts() {
     let (world, asked) = (World::new(), Asked::default());
     let journal = world.open();
     let failing = TreeSource::filled(|path| {
@@ -141,7 +141,7 @@ fn who_fails_leaves_nothing_and_the_next_one_begins_anew() {
 }
 
 #[test]
-fn of_all_that_want_a_tree_at_once_one_makes_it() {
+fn of_concurrent_populations_one_works() {
     let (world, asked) = (World::new(), Asked::default());
     drop(world.open());
     let changed = within("16 handles that populate one tree", move || {
@@ -162,7 +162,7 @@ fn of_all_that_want_a_tree_at_once_one_makes_it() {
     assert_eq!(changed.iter().filter(|changed| **changed).count(), 1);
 }
 
-/// Runs `act` while another handle populates the tree with the key `k`, and lets that one fail or work.
+/// Runs `act` while another handle populates the tree with the key `k`, and lets that one fail or succeed.
 fn while_populated(world: &World, works: bool, act: impl FnOnce()) {
     std::thread::scope(|scope| {
         let (begun, has_begun) = channel();
@@ -186,7 +186,7 @@ fn while_populated(world: &World, works: bool, act: impl FnOnce()) {
 }
 
 #[test]
-fn g10_who_waits_too_long_is_told_who_works() {
+fn g10_a_population_timeout_names_the_working_process() {
     let (world, asked) = (World::new(), Asked::default());
     let journal = world.open();
     while_populated(&world, true, || {
@@ -217,9 +217,9 @@ fn g10_who_waits_too_long_is_told_who_works() {
     assert_eq!(asked.times(), 1);
 }
 
-/// It was refused, but only when somebody happened to populate the tree at that moment.
+/// It was refused, but only if another process was populating the tree.
 #[test]
-fn g15_who_holds_a_lock_waits_for_a_key() {
+fn g15_a_holder_of_a_lock_waits_for_a_key() {
     let (world, asked) = (World::new(), Asked::default());
     let journal = world.open();
     let lock = journal
@@ -240,7 +240,7 @@ fn g15_who_holds_a_lock_waits_for_a_key() {
 }
 
 #[test]
-fn who_populates_within_its_own_population_is_refused_at_once() {
+fn a_population_within_itself_is_refused() {
     let world = World::new();
     let journal = world.open();
     let inner = journal.clone();
@@ -286,12 +286,12 @@ fn a_complete_tree_of_another_program_is_adopted_and_an_incomplete_one_replaced(
 }
 
 #[test]
-fn a_tree_that_somebody_left_behind_still_writes_is_not_installed() {
+fn a_tree_that_a_background_process_still_writes_is_not_installed() {
     let world = World::new();
     let path = Arc::new(Mutex::new(Utf8PathBuf::new()));
     let (left, filled) = (path.clone(), path);
     let hook = Hook(move |when, call: &Call<'_>| {
-        // What is staged is synced after it was hashed.
+        // Staged content is synced after it was hashed.
         if when == When::Before && call.verb == Verb::SyncFilesystem {
             let file = left.lock().unwrap().join("file");
             if file.exists() {

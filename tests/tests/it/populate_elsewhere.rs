@@ -1,5 +1,5 @@
-//! Commands that do not fill the directory that they were given: what is published is what was hashed and synced, or
-//! nothing (G9).
+//! Fillers that replace the directory they were given: exactly what was hashed and synced is published, or nothing
+//! (G9).
 
 use std::fs;
 use std::io;
@@ -23,7 +23,7 @@ where
     Ok(journal.populate("build/t", "key", source, options)?.changed)
 }
 
-/// Fills a tree in the place of the directory that was given, and then does something to it.
+/// Replaces the given directory by a new tree, and then changes something.
 fn remade(path: &Utf8Path, then: impl FnOnce(&Utf8Path) -> io::Result<()>) -> io::Result<()> {
     fs::remove_dir(path)?;
     fs::create_dir(path)?;
@@ -32,7 +32,7 @@ fn remade(path: &Utf8Path, then: impl FnOnce(&Utf8Path) -> io::Result<()>) -> io
 }
 
 #[test]
-fn g9_a_directory_that_was_made_again_by_who_fills_it_is_hashed_synced_and_known() {
+fn g9_a_directory_recreated_by_the_filler_is_hashed_synced_and_recorded() {
     type Then = fn(&Utf8Path) -> io::Result<()>;
     let ways: [(&str, Then, u32); 3] = [
         ("as it is", |_| Ok(()), 0o755),
@@ -76,7 +76,7 @@ fn g9_a_directory_that_was_made_again_by_who_fills_it_is_hashed_synced_and_known
 }
 
 #[test]
-fn g8_g9_what_is_no_directory_in_the_place_of_one_that_was_to_be_filled_is_refused() {
+fn g8_g9_another_object_in_place_of_the_directory_to_fill_is_refused() {
     type Leave = fn(&Utf8Path, &Utf8Path) -> io::Result<()>;
     let ways: [(&str, Leave); 4] = [
         ("a link", |path, other| symlink(other, path)),
@@ -116,7 +116,7 @@ fn g8_g9_what_is_no_directory_in_the_place_of_one_that_was_to_be_filled_is_refus
 }
 
 #[test]
-fn g9_what_is_mounted_in_a_directory_that_is_filled_is_refused() {
+fn g9_a_mount_in_the_directory_to_fill_is_refused() {
     let world = World::new();
     let journal = world.open();
     let kept: Arc<std::sync::Mutex<Option<Mounted>>> = Arc::default();

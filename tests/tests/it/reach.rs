@@ -1,5 +1,4 @@
-//! What the kills and the failures at every call reach: a report of each kind of call in each kind of
-//! transaction, and nothing that is missing in it.
+//! The coverage of kills and failures: a report of each kind of call in each kind of transaction, without gaps.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use tljournal_tests::{Case, WITHOUT_CALLS, all_cases};
 /// The calls that no case makes.
 const UNREACHED: [Verb; 3] = [Verb::RenameOver, Verb::SetOwner, Verb::SetAttribute];
 
-/// A witness that is looked at again afterwards.
+/// A shared witness, which is checked afterwards.
 #[derive(Debug)]
 struct Shared(Arc<Count>);
 
@@ -47,7 +46,7 @@ fn g1_every_kind_of_call_is_killed_and_failed_in_some_transaction() {
     for case in all_cases() {
         let reached = reached(&case);
         println!("{}: {reached:?}", case.name);
-        // All others are killed and failed at every call until they come to their end.
+        // All others are killed and failed at every call.
         let without_calls = WITHOUT_CALLS.contains(&case.name);
         assert_eq!(reached.is_empty(), without_calls, "{}", case.name);
         unreached.retain(|verb| !reached.contains_key(verb));

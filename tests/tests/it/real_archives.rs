@@ -1,4 +1,4 @@
-//! Archives that other programs make, held against what GNU tar unpacks of them, entry by entry.
+//! Archives made by other programs, compared entry by entry with the result of GNU tar.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};
@@ -10,7 +10,7 @@ use tljournal::{TreeOptions, TreeSource};
 use tljournal_testkit::{World, explain};
 use tljournal_tests::{long_tree, nasty_tree, plain_tree};
 
-/// Whether a program is there. Without it a test says that it was not tried, unless `TLJOURNAL_INSIST` is set.
+/// Whether a program is installed. Without it a test prints that it was skipped, unless `TLJOURNAL_INSIST` is set.
 fn has(program: &str) -> bool {
     let runs = Command::new("sh")
         .args(["-c", &format!("command -v {program}")])
@@ -28,7 +28,7 @@ fn has(program: &str) -> bool {
 
 fn run(dir: &Utf8Path, program: &str, args: &[&str]) {
     let mut command = Command::new(program);
-    // What they keep is kept here.
+    // Their configuration and caches stay in this directory.
     command
         .env("HOME", dir)
         .env("CARGO_TARGET_DIR", dir.join("target"))
@@ -38,7 +38,7 @@ fn run(dir: &Utf8Path, program: &str, args: &[&str]) {
     assert!(ran.status.success(), "{program} {args:?}: {told}");
 }
 
-/// What an entry is, as far as an archive can say it.
+/// An entry, as far as an archive describes it.
 #[derive(Debug, PartialEq, Eq)]
 struct Seen {
     kind: &'static str,
@@ -121,7 +121,7 @@ fn compare(scratch: &Utf8Path, name: &str, archive: &Utf8Path) {
     for (path, wanted) in &wanted {
         let found = &found[path];
         if wanted.kind == "directory" && !listed.contains(path) {
-            // Nobody says what a directory is that the archive does not list.
+            // The metadata of a directory that the archive does not list is undefined.
             assert_eq!(found.kind, wanted.kind, "{name}: {path}");
             continue;
         }
@@ -147,7 +147,7 @@ fn make_removable(root: &Utf8Path) {
     }
 }
 
-/// A place to work at, with all trees.
+/// A scratch directory with all trees.
 struct Yard {
     _world: World,
     at: Utf8PathBuf,
@@ -163,7 +163,7 @@ impl Yard {
         Self { _world: world, at }
     }
 
-    /// Has an archive made of a tree, from within it, and compares.
+    /// Archives a tree from within its directory, and compares.
     fn check(&self, name: &str, tree: &str, program: &str, args: &[&str]) {
         let archive = self.at.join(format!("{}.tar", name.replace(' ', "-")));
         let args: Vec<_> = args
@@ -360,7 +360,7 @@ fn cargo_npm_and_debian_packages() {
     fs::write(package.join(&long), "long").unwrap();
     let cargo = "cargo package -q --allow-dirty --no-verify --offline && cp target/package/tiny-1.0.0.crate OUT";
     if has("cargo") {
-        // The usual home is where the toolchain is found.
+        // The toolchain is found in the usual home.
         let home = std::env::var("HOME").unwrap();
         yard.check(
             "cargo",

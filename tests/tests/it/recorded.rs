@@ -1,5 +1,4 @@
-//! What runs record beside their changes, for whoever looks into them later; and that it costs nothing where
-//! nothing happens.
+//! Events that runs record for a later investigation; and that a run without changes records nothing.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -31,7 +30,7 @@ fn event(journal: &Journal, kind: &EventKind) -> EventRecord {
 }
 
 #[test]
-fn what_a_run_holds_is_recorded_with_its_first_change() {
+fn held_locks_are_recorded_with_the_first_change() {
     let world = World::new();
     let journal = world.open();
     let lock = journal
@@ -60,7 +59,7 @@ fn what_a_run_holds_is_recorded_with_its_first_change() {
 }
 
 #[test]
-fn g4_who_changes_nothing_records_nothing_of_its_locks() {
+fn g4_a_run_without_changes_records_no_locks() {
     let world = World::new();
     put(&world.open(), "build/a", "1");
     let journal = world.open();
@@ -84,7 +83,7 @@ fn g4_who_changes_nothing_records_nothing_of_its_locks() {
 }
 
 #[test]
-fn a_wait_for_the_commit_lock_is_recorded_while_it_lasts_with_its_transaction() {
+fn a_wait_for_the_commit_lock_is_recorded_during_the_wait() {
     within("a commit after a reader", || {
         let world = World::new();
         let (reader, writer) = (world.open(), world.open());
@@ -104,8 +103,8 @@ fn a_wait_for_the_commit_lock_is_recorded_while_it_lasts_with_its_transaction() 
 }
 
 #[test]
-fn a_wait_for_those_who_pin_a_tree_is_recorded_and_so_is_not_waiting_for_them() {
-    within("a tree that is replaced when nobody holds it", || {
+fn a_wait_for_pins_is_recorded_and_so_is_replacing_a_pinned_tree() {
+    within("a tree that is replaced once it is unpinned", || {
         let world = World::new();
         let (reader, writer) = (world.open(), world.open());
         let install = |version, on_pinned| {
@@ -123,11 +122,11 @@ fn a_wait_for_those_who_pin_a_tree_is_recorded_and_so_is_not_waiting_for_them() 
         let replaced = events(&reader, &EventKind::ReplacedPinned);
         assert_eq!(replaced[0].path.as_deref(), Some("build/tools"));
         assert!(replaced[0].run.is_some() && replaced[0].txn.is_some());
-        // Every sweep sees it, and says it no more.
+        // Every sweep finds it, but does not report it again.
         writer.recover().unwrap();
         assert_eq!(events(&reader, &EventKind::ReplacedPinned).len(), 1);
         drop(pin);
-        // Its own pins a process does not wait for.
+        // A process does not wait for its own pins.
         let mut holder = Command::new("flock")
             .args([
                 "-s",
@@ -172,7 +171,7 @@ fn a_population_is_recorded_once_with_its_transaction() {
 }
 
 #[test]
-fn a_refused_commit_is_recorded_with_what_was_found() {
+fn a_refused_commit_is_recorded_with_the_found_state() {
     let world = World::new();
     let journal = world.open();
     put(&journal, "build/a", "1");

@@ -1,4 +1,4 @@
-//! Bugs that an attack found, about the one database that everybody shares, and when it is set aside.
+//! Regressions: concurrent openings of the database, and when it is set aside.
 
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
@@ -16,7 +16,7 @@ fn commit(journal: &Journal, steps: &Steps) {
     steps.try_commit(journal).unwrap();
 }
 
-/// A world in which `a` is new and `b` is old, and a process died between them.
+/// A world in which `a` is new and `b` is old, because a process was killed between them.
 fn half_applied() -> World {
     let world = World::new();
     let journal = world.open();
@@ -36,10 +36,10 @@ fn half_applied() -> World {
     world
 }
 
-/// First opens at once: one saw the rollback journal that SQLite keeps while another makes the database,
-/// took it for a foreign one, and set the fresh database aside with all that was committed.
+/// Concurrent first openings: one saw the rollback journal that SQLite keeps while another one creates the database,
+/// took it for a foreign one, and set the new database aside with all commits.
 #[test]
-fn g1_first_opens_at_once_share_one_database() {
+fn g1_concurrent_first_openings_share_one_database() {
     for round in 0..20 {
         let world = Arc::new(World::new());
         let begin = Arc::new(Barrier::new(4));
@@ -71,9 +71,9 @@ fn g1_first_opens_at_once_share_one_database() {
     }
 }
 
-/// The same from several processes, which share no SQLite.
+/// The same in several processes, which share no SQLite library.
 #[test]
-fn g1_first_opens_of_several_processes_share_one_database() {
+fn g1_first_openings_of_several_processes_share_one_database() {
     for round in 0..20 {
         let world = World::new();
         let run = |n: u32| {
@@ -102,10 +102,10 @@ fn g1_first_opens_of_several_processes_share_one_database() {
     }
 }
 
-/// A rollback journal beside a healthy database, planted or left by a tool, set the database aside: a
-/// transaction stayed half applied for ever.
+/// A rollback journal next to a healthy database, planted or left by a tool, caused the database to be set aside: a
+/// transaction stayed partly applied forever.
 #[test]
-fn g1_a_stray_rollback_journal_does_not_cost_the_database() {
+fn g1_a_stray_rollback_journal_does_not_discard_the_database() {
     let world = half_applied();
     world.write("build/.state.db-journal", "whatever");
     let journal = world.open();
@@ -119,22 +119,22 @@ fn g1_a_stray_rollback_journal_does_not_cost_the_database() {
     );
 }
 
-/// Whoever died while it set a database aside had moved the log and not the database: the next one
-/// opened an older database, and committed transactions were gone without a word.
+/// A process that was killed while it set a database aside had moved the log but not the database: the next one
+/// opened an older database, and committed transactions were lost silently.
 #[test]
-fn g1_a_database_is_never_parted_from_its_log_in_silence() {
+fn g1_a_database_is_never_separated_from_its_log() {
     let kills = kill_while_set_aside("build/.state/damaged");
     assert!(kills > 4, "setting a database aside makes more calls");
 }
 
-/// The same where a stray rollback journal is the reason to set anything aside: it goes first, and whoever
-/// comes next sees no reason any more.
+/// The same if a stray rollback journal is the reason: it is moved first, and the next process sees no reason any
+/// more.
 #[test]
-fn g1_a_stray_rollback_journal_parts_no_database_from_its_log() {
+fn g1_a_stray_rollback_journal_separates_no_database_from_its_log() {
     assert!(kill_while_set_aside("build/.state.db-journal") > 4);
 }
 
-/// Kills an opener at every call, and checks what the next one finds.
+/// Kills an opening at every call, and checks what the next one finds.
 fn kill_while_set_aside(reason: &str) -> u32 {
     let mut kills = 0;
     for moment in Moment::all() {
@@ -161,12 +161,12 @@ fn kill_while_set_aside(reason: &str) -> u32 {
         let told = journal.recovery().database_set_aside.is_some();
         assert!(
             whole || told || kept,
-            "{moment}: half of a transaction, and no database is kept aside"
+            "{moment}: a partly applied transaction, and no database was set aside"
         );
-        // Where its database is, there is its log: in one directory, or in one and the next.
+        // A moved database has its log: in one directory, or in two consecutive ones.
         if kept {
             let logs = files_named(&world, ".state.db-wal");
-            assert!(logs > 0, "{moment}: the log is nowhere");
+            assert!(logs > 0, "{moment}: the log is missing");
             assert!(files_named(&world, ".state.db") > 0, "{moment}");
         }
         let again = Steps::new("again").put("build/a", "again");
@@ -183,11 +183,11 @@ fn files_named(world: &World, name: &str) -> usize {
     aside(world).iter().map(count).sum()
 }
 
-/// Several openers found one damaged database; the slower ones then set aside the new one that the first
-/// had made: they made its file themselves on their way, or took the mark of the old one for its own. All
-/// of them share one now.
+/// Several openings found one damaged database; the slower ones then set aside the new one that the first had
+/// created: they created its file themselves meanwhile, or used the mark of the old one for it. Now all of them share
+/// one.
 #[test]
-fn g1_a_damaged_database_is_set_aside_by_openers_at_once_and_nothing_is_lost() {
+fn g1_concurrent_openings_set_a_damaged_database_aside_once() {
     for round in 0..40 {
         let world = World::new();
         let journal = world.open();
@@ -224,10 +224,10 @@ fn g1_a_damaged_database_is_set_aside_by_openers_at_once_and_nothing_is_lost() {
     }
 }
 
-/// A handle whose database was replaced found the old one damaged, and marked the new one, which the next
-/// opener then set aside. A mark names its database now.
+/// A handle whose database was replaced found the old one damaged, and marked the new one, which the next opening
+/// then set aside. A mark now identifies its database.
 #[test]
-fn g9_a_database_is_not_set_aside_for_what_was_found_in_an_earlier_one() {
+fn g9_a_database_is_not_set_aside_for_damage_of_an_earlier_one() {
     let world = World::new();
     let journal = world.open();
     commit(&journal, &Steps::new("old").put("build/old", "old"));
@@ -243,7 +243,7 @@ fn g9_a_database_is_not_set_aside_for_what_was_found_in_an_earlier_one() {
     let length = earlier.metadata().unwrap().len();
     let rubbish = vec![0xaa; usize::try_from(length).unwrap() - 4096];
     earlier.write_all_at(&rubbish, 4096).unwrap();
-    // No page of it was read before.
+    // None of its pages was read before.
     let found = late
         .history()
         .entry("build/old")

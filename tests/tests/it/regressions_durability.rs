@@ -1,4 +1,4 @@
-//! Bugs that an attack found, about what is on the medium when: each test is one of them.
+//! Regressions: what must be on the medium, and when.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use tljournal_tests::{
 
 use crate::ACTOR;
 
-/// Marks every tree that may not be on the medium as one that an earlier boot wrote.
+/// Marks every unsynced tree as written during an earlier boot.
 fn reboot(world: &World) {
     let database = rusqlite::Connection::open(world.path("build/.state.db")).unwrap();
     database
@@ -26,8 +26,8 @@ fn covers(syncs: &[Seen], part: &str) -> bool {
         .any(|(verb, path, _)| *verb == Verb::SyncFilesystem || path.as_str().ends_with(part))
 }
 
-/// A moved payload had no open file, so only directories were synced: after a power cut both of its names
-/// led to an empty file.
+/// A moved payload had no open file, so only directories were synced: after a power cut both of its names led to an
+/// empty file.
 #[test]
 fn g2_content_of_a_moved_file_is_synced_before_the_commit() {
     let world = World::new();
@@ -45,10 +45,10 @@ fn g2_content_of_a_moved_file_is_synced_before_the_commit() {
     assert!(!world.exists("build/src.txt"));
 }
 
-/// A rebuildable tree that was in place, and whose row was not, was taken for finished: recovery blessed
-/// the empty files that a power cut left, and gave up the good tree before it.
+/// A rebuildable tree that was in place, but whose row was not updated, was considered finished: recovery accepted
+/// the empty files that a power cut had left, and deleted the good tree before it.
 #[test]
-fn g1_a_rebuildable_tree_that_a_power_cut_tore_is_never_taken_for_finished() {
+fn g1_a_torn_rebuildable_tree_is_never_accepted_as_finished() {
     let world = World::new();
     let journal = world.open();
     Steps::new("one")
@@ -67,9 +67,9 @@ fn g1_a_rebuildable_tree_that_a_power_cut_tore_is_never_taken_for_finished() {
     assert_eq!(journal.recovery().finished, 0);
 }
 
-/// The same where nothing was there before: it must be gone, not torn.
+/// The same without a previous tree: it must be removed, not torn.
 #[test]
-fn g1_a_new_rebuildable_tree_that_a_power_cut_tore_is_gone() {
+fn g1_a_torn_new_rebuildable_tree_is_removed() {
     let world = World::new();
     world.open().close().unwrap();
     let strike = Strike::after(Verb::RenameNew, "build/tools");
@@ -79,9 +79,9 @@ fn g1_a_new_rebuildable_tree_that_a_power_cut_tore_is_gone() {
     assert!(!world.exists("build/tools"), "{:?}", journal.recovery());
 }
 
-/// One whose commit is recorded, and that a later boot finds torn, makes way for the one before.
+/// A torn tree whose commit is recorded is replaced by the previous one after a reboot.
 #[test]
-fn g1_a_rebuildable_tree_that_is_torn_after_a_reboot_makes_way_for_the_one_before() {
+fn g1_a_rebuildable_tree_that_is_torn_after_a_reboot_is_replaced_by_the_previous_one() {
     let world = World::new();
     let journal = world.open();
     for (version, quick) in [("one", false), ("two", true)] {
@@ -100,8 +100,7 @@ fn g1_a_rebuildable_tree_that_is_torn_after_a_reboot_makes_way_for_the_one_befor
     assert_eq!(world.read("build/tools/sub/f1"), "one");
 }
 
-/// A tree that was staged, found equal to what is there, and needed after all was committed without
-/// having been synced.
+/// A tree that was staged, found equal to the installed one, and needed after all was committed without a sync.
 #[test]
 fn g2_a_tree_that_was_found_equal_and_is_needed_after_all_is_synced_before_the_commit() {
     let world = World::new();
@@ -111,7 +110,7 @@ fn g2_a_tree_that_was_found_equal_and_is_needed_after_all_is_synced_before_the_c
     steps.try_commit(&journal).unwrap();
     let _first = record.take();
     let prepared = steps.prepare(&journal).unwrap();
-    world.write("build/tools/extra", "somebody's");
+    world.write("build/tools/extra", "another edit");
     let receipt = prepared.commit().unwrap();
     assert!(receipt.changed("build/tools"));
     let calls = record.take();
@@ -123,10 +122,10 @@ fn g2_a_tree_that_was_found_equal_and_is_needed_after_all_is_synced_before_the_c
     assert!(!world.exists("build/tools/extra"));
 }
 
-/// Two rebuildable trees followed each other at one path before the first was synced: the second stood
-/// on an unsynced one, and the last good tree was swept.
+/// Two rebuildable trees followed each other at one path before the first was synced: the second one replaced an
+/// unsynced one, and the last good tree was deleted.
 #[test]
-fn g1_what_a_rebuildable_tree_replaces_is_on_the_medium_before_it_is_replaced() {
+fn g1_an_unsynced_tree_is_synced_before_it_is_replaced() {
     let world = World::new();
     let first = world.open();
     let one = Steps::new("one").tree("build/t", small("one"));
@@ -154,7 +153,7 @@ fn g1_what_a_rebuildable_tree_replaces_is_on_the_medium_before_it_is_replaced() 
     assert_eq!(world.read("build/t/sub/f1"), "three");
 }
 
-/// Staged content that somebody cleaned away was not missed: the commit said Ok, and nothing was there.
+/// The deletion of staged content was not detected: the commit returned Ok without any file.
 #[test]
 fn g2_a_commit_whose_staged_content_vanished_fails_and_changes_nothing() {
     let world = World::new();
@@ -174,9 +173,9 @@ fn g2_a_commit_whose_staged_content_vanished_fails_and_changes_nothing() {
     assert_eq!(world.read("build/new"), "content");
 }
 
-/// The same beside a target on another filesystem, where `git clean` finds it.
+/// The same next to a target on another filesystem, where `git clean` finds it.
 #[test]
-fn g2_a_commit_whose_content_beside_its_target_vanished_fails_and_changes_nothing() {
+fn g2_a_commit_whose_content_next_to_its_target_vanished_fails_and_changes_nothing() {
     let world = World::new();
     world.make_dir("out");
     let Some(_mounted) = Mounted::tmpfs(world.path("out")) else {
@@ -196,9 +195,9 @@ fn g2_a_commit_whose_content_beside_its_target_vanished_fails_and_changes_nothin
     assert!(journal.history().entry("out/new").unwrap().is_none());
 }
 
-/// The reserve for a full disk was made once in the life of a journal; once given up it never came back.
+/// The reserve for a full disk was created once in the life of a journal and never again after its use.
 #[test]
-fn g11_the_reserve_that_was_given_up_is_there_again_after_the_next_opening() {
+fn g11_the_reserve_is_created_again_by_the_next_opening() {
     let world = World::new();
     world.open().close().unwrap();
     let reserve = world.path("build/.state/reserve");
@@ -209,10 +208,10 @@ fn g11_the_reserve_that_was_given_up_is_there_again_after_the_next_opening() {
     assert_eq!(reserve.metadata().unwrap().len(), size);
 }
 
-/// A change that could not be staged left its number and its half of a file to the next one, which failed
-/// because that was there.
+/// A change that could not be staged left its number and its partial file to the next change, which failed because
+/// the file existed.
 #[test]
-fn a_transaction_goes_on_after_a_change_that_could_not_be_staged() {
+fn a_transaction_continues_after_a_change_that_could_not_be_staged() {
     let world = World::new();
     let armed = Arc::new(AtomicBool::new(false));
     let full = armed.clone();

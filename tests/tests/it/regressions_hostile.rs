@@ -1,4 +1,4 @@
-//! Bugs that hostile input found: planted files, hostile databases, archives that claim too much.
+//! Regressions with hostile input: planted files, hostile databases, archives that claim too much.
 
 use std::fs;
 use std::io::Cursor;
@@ -20,9 +20,9 @@ fn with_content() -> World {
     world
 }
 
-/// Who wrote down that it holds a lock wrote through a planted hard link into somebody else's file.
+/// The description of a lock's holder was written through a planted hard link into another file.
 #[test]
-fn g8_nothing_is_written_through_a_second_name_of_a_lock_file() {
+fn g8_nothing_is_written_through_a_hard_link_of_a_lock_file() {
     for name in ["commit", "commit.turnstile", "db", "runs"] {
         let world = with_content();
         let victim = world.outside().join("victim");
@@ -39,12 +39,12 @@ fn g8_nothing_is_written_through_a_second_name_of_a_lock_file() {
     }
 }
 
-/// A reader had SQLite make the file that a planted link in place of the log led to.
+/// A reader made SQLite create the target of a planted link in the place of the log.
 #[test]
-fn g8_who_inspects_makes_nothing_where_a_planted_log_leads() {
+fn g8_an_inspection_creates_nothing_through_a_planted_link() {
     for name in [".state.db-wal", ".state.db-shm", ".state.db"] {
         let world = with_content();
-        // An index is there while somebody has the database open.
+        // An index exists while the database is open.
         let _open = world.open();
         let victim = world.outside().join("victim");
         let planted = world.path("build").join(name);
@@ -58,9 +58,9 @@ fn g8_who_inspects_makes_nothing_where_a_planted_log_leads() {
 
 const ENDLESS: &str = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c)";
 
-/// A view in place of a table never came to its end, and a trigger did what it liked.
+/// A view in place of a table never ended, and a trigger could do anything.
 #[test]
-fn g9_a_database_with_views_or_triggers_is_mended_or_set_aside() {
+fn g9_a_database_with_views_or_triggers_is_repaired_or_set_aside() {
     let scripts = [
         format!(
             "ALTER TABLE home RENAME TO h; CREATE VIEW home AS {ENDLESS}
@@ -97,10 +97,9 @@ fn g9_a_database_with_views_or_triggers_is_mended_or_set_aside() {
     }
 }
 
-/// Thousands of directories in each other ended the process when they were removed: one call in another
-/// for each of them.
+/// Removing thousands of nested directories killed the process: the recursion was as deep.
 #[test]
-fn g7_directories_in_each_other_without_end_are_kept() {
+fn g7_deeply_nested_directories_are_handled() {
     let world = with_content();
     let journal = world.open();
     let build = Dir::open(&world.path("build"), Disk::default()).unwrap();
@@ -127,7 +126,7 @@ fn install(world: &World, archive: Vec<u8>) -> Error {
     done.map(drop).unwrap_err()
 }
 
-/// A header that claims a sparse file of exabytes had the disk filled with zeros.
+/// A header that claims a sparse file of exabytes filled the disk with zeros.
 #[test]
 fn g11_a_file_that_is_larger_than_the_disk_is_refused_before_the_disk_is_full() {
     let mut header = tar::Header::new_gnu();
@@ -135,7 +134,7 @@ fn g11_a_file_that_is_larger_than_the_disk_is_refused_before_the_disk_is_full() 
     header.set_entry_type(tar::EntryType::GNUSparse);
     header.set_mode(0o644);
     header.set_size(0);
-    // In base 256, which has no limit that matters: 2^62 bytes.
+    // In base 256, which has no practical limit: 2^62 bytes.
     let real = &mut header.as_gnu_mut().unwrap().realsize;
     (real[0], real[4]) = (0x80, 0x40);
     header.set_cksum();
@@ -146,9 +145,9 @@ fn g11_a_file_that_is_larger_than_the_disk_is_refused_before_the_disk_is_full() 
     assert!(explain(&error).contains("64 GiB"), "{}", explain(&error));
 }
 
-/// Names of 4 KiB cost 4 KiB of memory each, without an end, and in the end a list that SQLite refuses.
+/// Names of 4 KiB cost 4 KiB of memory each, without a limit, and in the end a list that SQLite refuses.
 #[test]
-fn a_list_of_entries_without_end_is_refused() {
+fn an_endless_list_of_entries_is_refused() {
     let world = with_content();
     let journal = world.open();
     let time = Timestamp::new(1, 2);

@@ -1,5 +1,5 @@
-//! Bugs that an attack found, about who waits for whom: nobody waits for itself, for ever, or for two at
-//! once; and who only looks disturbs nobody.
+//! Regressions: lock waits. No thread waits for itself, forever, or for two locks at once; and readers disturb no
+//! other process.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ fn commit_in_thread(journal: Journal, steps: Steps) -> JoinHandle<Result<bool, E
     })
 }
 
-/// A thread that read and then committed waited for itself for ever.
+/// A thread that read and then committed waited for itself forever.
 #[test]
 fn a_commit_of_a_thread_that_reads_is_refused_and_does_not_hang() {
     within("a commit while reading", || {
@@ -57,7 +57,7 @@ fn a_commit_of_a_thread_that_reads_is_refused_and_does_not_hang() {
 
 /// A second `read` of the same thread waited behind a writer, which waited for the first.
 #[test]
-fn a_second_read_with_a_writer_in_line_is_refused_and_does_not_hang() {
+fn a_second_read_with_a_waiting_writer_is_refused_and_does_not_hang() {
     within("a read while reading", || {
         let world = World::new();
         let (reader, writer) = (world.open(), world.open());
@@ -74,7 +74,7 @@ fn a_second_read_with_a_writer_in_line_is_refused_and_does_not_hang() {
 
 /// A process that pinned a tree and waited for its pins waited for itself.
 #[test]
-fn waiting_for_a_pin_of_ones_own_is_refused_and_does_not_hang() {
+fn waiting_for_an_own_pin_is_refused_and_does_not_hang() {
     within("an install", || {
         let world = World::new();
         let journal = world.open();
@@ -90,7 +90,7 @@ fn waiting_for_a_pin_of_ones_own_is_refused_and_does_not_hang() {
     });
 }
 
-/// Who populated a tree waited for its pins under the key, which whoever had pinned it waited for.
+/// A populating process waited for pins while holding its key, for which the holder of the pin waited.
 #[test]
 fn pins_are_not_waited_for_while_a_key_is_held() {
     within("a population", || {
@@ -116,9 +116,9 @@ fn pins_are_not_waited_for_while_a_key_is_held() {
     });
 }
 
-/// Two that waited for the pins of the same two trees held one each while they waited for the other.
+/// Two processes that waited for the pins of the same two trees each held one while waiting for the other.
 #[test]
-fn two_that_wait_for_the_pins_of_two_trees_do_not_wait_for_each_other() {
+fn two_waits_for_the_pins_of_the_same_trees_do_not_deadlock() {
     let world = World::new();
     for round in 0..5 {
         let reader = world.open();
@@ -126,7 +126,7 @@ fn two_that_wait_for_the_pins_of_two_trees_do_not_wait_for_each_other() {
             .tree("build/a", small(&format!("{round}")))
             .tree("build/b", small(&format!("{round}")));
         both.try_commit(&reader).unwrap();
-        // As another process would: this one would be refused to wait for pins of its own.
+        // As another process would: this one would be refused to wait for its own pins.
         let pins = ["build/a", "build/b"].map(|path| {
             let dir = std::fs::File::open(world.path(path)).unwrap();
             dir.lock_shared().unwrap();
@@ -177,10 +177,10 @@ fn two_that_wait_for_the_pins_of_two_trees_do_not_wait_for_each_other() {
     }
 }
 
-/// Who refused pinned trees looked for pins once, before it got in line: what was installed and pinned
-/// while it waited was replaced.
+/// A commit that refuses pinned trees checked the pins once, before it waited for the lock: a tree that was installed
+/// and pinned during the wait was replaced.
 #[test]
-fn g7_a_tree_that_was_pinned_while_its_replacer_waited_in_line_is_refused() {
+fn g7_a_tree_that_was_pinned_while_its_replacer_waited_is_refused() {
     within("two installs in line", || {
         let world = World::new();
         let reader = world.open();
@@ -199,7 +199,7 @@ fn g7_a_tree_that_was_pinned_while_its_replacer_waited_in_line_is_refused() {
         drop(reading);
         let kept = first.join().unwrap().unwrap();
         let refused = second.join().unwrap();
-        // Either it looked while the first was pinned, or it came first; it may not replace a pinned one.
+        // Either it checked while the first was pinned, or it came first; it must not replace a pinned one.
         assert!(
             matches!(
                 refused,
@@ -215,9 +215,9 @@ fn g7_a_tree_that_was_pinned_while_its_replacer_waited_in_line_is_refused() {
     });
 }
 
-/// A lock could be called like the turnstile of another one, and then kept everybody from that.
+/// A lock could have the name of another one's turnstile, and then blocked that one.
 #[test]
-fn a_lock_cannot_be_called_like_the_turnstile_of_another() {
+fn a_lock_cannot_have_the_name_of_another_ones_turnstile() {
     let world = World::new();
     let journal = world.open();
     let taken = journal.lock("m.turnstile", LockMode::Exclusive, "test", None);
@@ -232,10 +232,10 @@ fn a_lock_cannot_be_called_like_the_turnstile_of_another() {
     );
 }
 
-/// Who looked at a live journal read its database as a file that nobody writes, beside somebody who did:
-/// one look in ten found it "malformed".
+/// An inspection of a journal in use read its database as an immutable file, concurrently with a writer: one in ten
+/// found it "malformed".
 #[test]
-fn g10_looking_at_a_journal_beside_a_writer_always_succeeds() {
+fn g10_inspecting_a_journal_during_writes_always_succeeds() {
     const ROUNDS: u32 = 300;
     let world = Arc::new(World::new());
     world.open().close().unwrap();

@@ -1,4 +1,4 @@
-//! Bugs that an attack found, about what the next one who comes makes of what a dead process left.
+//! Regressions: the recovery of what a killed process has left.
 
 use tljournal::disk::Verb;
 use tljournal::{EventKind, Journal, RelPath};
@@ -20,10 +20,10 @@ fn database(world: &World) -> rusqlite::Connection {
     rusqlite::Connection::open(world.path("build/.state.db")).unwrap()
 }
 
-/// Through another mount of the same home every rebuildable tree was taken for one that a power cut had
-/// torn as soon as a person edited it, and was put back in front of everybody.
+/// Through another mount of the same home every edited rebuildable tree was considered torn by a power cut, and its
+/// previous version was restored.
 #[test]
-fn g9_an_edit_in_a_tree_that_is_seen_through_another_mount_is_no_power_cut() {
+fn g9_an_edit_in_a_tree_on_another_mount_is_not_a_power_cut() {
     for column in ["mount = mount + 1", "boot = 'earlier'"] {
         let world = World::new();
         let journal = world.open();
@@ -41,9 +41,9 @@ fn g9_an_edit_in_a_tree_that_is_seen_through_another_mount_is_no_power_cut() {
     }
 }
 
-/// The same through a real second mount, with the first one still in use.
+/// The same through a real second mount, while the first one is in use.
 #[test]
-fn g9_a_second_view_of_the_home_puts_no_tree_back() {
+fn g9_a_second_mount_of_the_home_restores_no_tree() {
     let world = World::new();
     let journal = world.open();
     commit(&journal, &Steps::new("one").tree("build/t", small("one")));
@@ -61,10 +61,10 @@ fn g9_a_second_view_of_the_home_puts_no_tree_back() {
     commit(&other, &Steps::new("other").put("build/other", "other"));
 }
 
-/// A rebuildable tree on another filesystem that failed its check could not be moved into the home, and
-/// every opening failed with that.
+/// A torn rebuildable tree on another filesystem could not be moved into the home, and every opening failed with that
+/// error.
 #[test]
-fn a_torn_tree_on_another_filesystem_does_not_brick_the_journal() {
+fn a_torn_tree_on_another_filesystem_does_not_block_the_journal() {
     let world = World::new();
     world.make_dir("out");
     let Some(_mounted) = Mounted::tmpfs(world.path("out")) else {
@@ -84,10 +84,10 @@ fn a_torn_tree_on_another_filesystem_does_not_brick_the_journal() {
     commit(&journal, &Steps::new("more").put("build/more", "more"));
 }
 
-/// A directory on the way to an unfinished change was replaced by a link: every opening, and every commit
-/// of everybody, failed with a conflict there.
+/// A directory on the way to an unfinished change was replaced by a link: every opening and every commit failed with
+/// a conflict there.
 #[test]
-fn a_link_on_the_way_to_an_unfinished_change_bricks_nothing() {
+fn a_link_on_the_way_to_an_unfinished_change_blocks_nothing() {
     let world = World::new();
     let journal = world.open();
     commit(&journal, &Steps::new("old").put("out/f", "old"));
@@ -102,7 +102,7 @@ fn a_link_on_the_way_to_an_unfinished_change_bricks_nothing() {
     let overlapping = Steps::new("same").put("out/f", "newer");
     assert!(overlapping.try_commit(&journal).is_err());
     journal.close().unwrap();
-    // As soon as it is a directory again, nothing is lost.
+    // Once it is a directory again, the transaction is finished.
     std::fs::remove_file(world.path("out")).unwrap();
     std::fs::rename(world.path("real"), world.path("out")).unwrap();
     let journal = world.open();
@@ -111,10 +111,10 @@ fn a_link_on_the_way_to_an_unfinished_change_bricks_nothing() {
     commit(&journal, &Steps::new("else").put("build/else", "again"));
 }
 
-/// An error that stays at one path of an unfinished transaction (here: a file where a directory was) kept
-/// the journal from being opened, by anybody, for anything.
+/// A permanent error at one path of an unfinished transaction (here: a file instead of a directory) prevented every
+/// opening of the journal.
 #[test]
-fn a_file_on_the_way_to_an_unfinished_change_bricks_nothing() {
+fn a_file_on_the_way_to_an_unfinished_change_blocks_nothing() {
     let world = World::new();
     let journal = world.open();
     commit(&journal, &Steps::new("old").put("out/f", "old"));
@@ -128,10 +128,10 @@ fn a_file_on_the_way_to_an_unfinished_change_bricks_nothing() {
     assert_eq!(world.read("real/f"), "old");
 }
 
-/// The same for the check of rebuildable trees: a link on the way to one failed every transaction, and
-/// after a reboot every opening.
+/// The same for the check of rebuildable trees: a link on the way to one failed every transaction, and after a reboot
+/// every opening.
 #[test]
-fn a_link_on_the_way_to_an_unsettled_tree_bricks_nothing() {
+fn a_link_on_the_way_to_an_unsynced_tree_blocks_nothing() {
     let world = World::new();
     let journal = world.open();
     commit(
@@ -157,7 +157,7 @@ fn a_link_on_the_way_to_an_unsettled_tree_bricks_nothing() {
     assert_eq!(world.read("real/t/sub/f1"), "one");
 }
 
-/// A row of the database alone was enough to have any directory moved away, and deleted in the end.
+/// A forged row alone was enough to have any directory moved away, and finally deleted.
 #[test]
 fn g8_a_hostile_row_moves_nothing_outside_the_territory() {
     for also_change in [false, true] {
@@ -184,8 +184,8 @@ fn g8_a_hostile_row_moves_nothing_outside_the_territory() {
     }
 }
 
-/// The filesystem of a change was not mounted while its transaction was recovered: that counted as done,
-/// and old and new stood side by side for ever.
+/// The filesystem of a change was not mounted while its transaction was recovered: the change counted as done, and
+/// old and new entries existed side by side forever.
 #[test]
 fn g1_a_change_whose_filesystem_is_not_mounted_waits_for_it() {
     let world = World::new();
@@ -222,10 +222,9 @@ fn g1_a_change_whose_filesystem_is_not_mounted_waits_for_it() {
     );
 }
 
-/// `read` finished what was unfinished again and again while something beyond its territory was: it never
-/// returned.
+/// `read` tried again and again to finish a transaction beyond its territory: it never returned.
 #[test]
-fn a_reader_does_not_wait_for_what_is_beyond_its_territory() {
+fn a_reader_does_not_wait_for_transactions_beyond_its_territory() {
     let world = World::new();
     let journal = world.open();
     commit(&journal, &Steps::new("old").put("x.txt", "old"));
@@ -238,10 +237,10 @@ fn a_reader_does_not_wait_for_what_is_beyond_its_territory() {
     assert_eq!(world.read("x.txt"), "new");
 }
 
-/// Whoever opened with a smaller territory swept what a dead process had not yet set aside: the edit of a
-/// person was gone, though the event said that it was kept.
+/// An opening with a smaller territory deleted what a killed process had not set aside yet: a user's edit was lost,
+/// although an event said that it was kept.
 #[test]
-fn g9_an_opener_with_a_smaller_territory_sweeps_no_edit() {
+fn g9_an_opening_with_a_smaller_territory_deletes_no_edit() {
     let world = World::new();
     let journal = world.open();
     commit(&journal, &Steps::new("old").put("x.txt", "old"));
@@ -259,10 +258,10 @@ fn g9_an_opener_with_a_smaller_territory_sweeps_no_edit() {
     assert_eq!(events(&journal, &EventKind::Drift).len(), 1);
 }
 
-/// A mount was known by a number that the kernel hands out again: a filesystem that was taken away and came
-/// back counted as the one that was written to.
+/// A mount was identified by a number that the kernel reuses: a filesystem that was mounted again counted as the one
+/// that was written to.
 #[test]
-fn a_mount_that_came_again_is_another_one() {
+fn a_repeated_mount_counts_as_another_one() {
     let world = World::new();
     let home = world.path("build");
     world.make_dir("build");
@@ -285,10 +284,10 @@ fn a_mount_that_came_again_is_another_one() {
     assert_ne!(seen[0], seen[1]);
 }
 
-/// Whoever opened a new project before anything had been put outside of its home never learnt under which
-/// row such things were recorded: a transaction that a dead process had left half-way was beyond its reach.
+/// A handle of a new project that was opened before anything was put outside of its home never read the row of its
+/// root: an unfinished transaction of a killed process was beyond its reach.
 #[test]
-fn a_handle_that_was_there_first_finishes_what_was_begun_later() {
+fn an_earlier_handle_finishes_a_later_transaction() {
     let world = World::new();
     let first = world.open();
     let strike = Strike::before(Verb::RenameNew, "x.txt");
@@ -300,11 +299,10 @@ fn a_handle_that_was_there_first_finishes_what_was_begun_later() {
     assert_eq!(text, "new");
 }
 
-/// The directories that a transaction makes on the way to its targets lie above a territory that names a
-/// target: whoever came next with the same territory took them for somebody else's, and what was committed
-/// did not get into place.
+/// The parent directories that a transaction creates are above a territory that names a target: the next process with
+/// the same territory considered them out of reach, and the transaction was not applied.
 #[test]
-fn g1_a_territory_whose_parents_are_missing_is_finished_by_whoever_has_the_same() {
+fn g1_a_territory_with_missing_parents_is_finished_by_the_same_territory() {
     let world = World::new();
     let strike = Strike::before(Verb::RenameNew, "deep/er/out/f");
     kill_at(ACTOR, &world, &strike, &["put=deep/er/out/f=new"]);

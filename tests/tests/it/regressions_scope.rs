@@ -1,5 +1,5 @@
-//! Bugs that an attack found, about what belongs to somebody else: edits of people, the journal's own
-//! files, other filesystems, trees that are read.
+//! Regressions: content that is not the journal's own: edits of users, other filesystems, pinned trees; and the
+//! journal's own files.
 
 use std::os::unix::fs::symlink;
 
@@ -31,8 +31,7 @@ fn assert_kept(world: &World, journal: &Journal) {
     assert!(told[0].detail.contains("aside"), "{told:?}");
 }
 
-/// Only the root of a tree was looked at: who removed a tree removed what a person had edited inside, and
-/// nothing told of it.
+/// Only the root of a tree was checked: removing a tree deleted edits inside it without a message.
 #[test]
 fn g9_an_edit_inside_a_tree_that_is_removed_is_kept_aside() {
     let (world, journal) = with_tools("build/tools");
@@ -42,7 +41,7 @@ fn g9_an_edit_inside_a_tree_that_is_removed_is_kept_aside() {
     assert_kept(&world, &journal);
 }
 
-/// A new file inside counts as much as a changed one.
+/// A new file inside counts like a changed one.
 #[test]
 fn g9_a_file_that_was_added_inside_a_tree_that_is_removed_is_kept_aside() {
     let (world, journal) = with_tools("build/tools");
@@ -51,9 +50,9 @@ fn g9_a_file_that_was_added_inside_a_tree_that_is_removed_is_kept_aside() {
     assert_kept(&world, &journal);
 }
 
-/// Who finds the removed tree in staging, because its remover died, keeps the edit as well.
+/// A recovery that finds the removed tree in staging, because its process was killed, keeps the edit too.
 #[test]
-fn g9_an_edit_inside_a_tree_whose_remover_died_is_kept_aside() {
+fn g9_an_edit_inside_a_tree_whose_remover_was_killed_is_kept_aside() {
     let (world, journal) = with_tools("build/tools");
     journal.close().unwrap();
     world.write("build/tools/sub/f1", EDIT);
@@ -64,16 +63,16 @@ fn g9_an_edit_inside_a_tree_whose_remover_died_is_kept_aside() {
     assert_kept(&world, &journal);
 }
 
-/// What nobody touched leaves no evidence behind.
+/// An unedited tree is not set aside.
 #[test]
-fn g9_a_tree_that_nobody_edited_is_removed_without_a_trace() {
+fn g9_an_unedited_tree_is_removed_without_a_trace() {
     let (world, journal) = with_tools("build/tools");
     commit(&journal, &Steps::new("rm").remove("build/tools"));
     assert_eq!(aside(&world), [""; 0]);
     assert!(events(&journal, &EventKind::Drift).is_empty());
 }
 
-/// Edits were looked for while the next tree was staged, and not when it was put in place.
+/// Edits were searched for while the next tree was staged, and not when it was put in place.
 #[test]
 fn g9_an_edit_inside_a_tree_after_its_successor_was_staged_is_kept_aside() {
     let (world, journal) = with_tools("build/tools");
@@ -85,7 +84,7 @@ fn g9_an_edit_inside_a_tree_after_its_successor_was_staged_is_kept_aside() {
     assert_kept(&world, &journal);
 }
 
-/// On another filesystem the edit that was replaced was deleted, while the event said that it was kept.
+/// On another filesystem a replaced edit was deleted, although an event said that it was kept.
 #[test]
 fn g9_an_edit_that_is_replaced_on_another_filesystem_is_kept_aside() {
     let world = World::new();
@@ -136,8 +135,8 @@ const OWN: [&str; 6] = [
     ".state.db",
 ];
 
-/// Own files were known by the text of their path: where `build` is a link, its target led into them, and
-/// the locks of everybody could be removed.
+/// Own files were recognized by the text of their path: if `build` is a link, its target led into them, and all lock
+/// files could be removed.
 #[test]
 fn g8_the_journals_own_files_are_refused_where_the_home_is_behind_a_link() {
     let world = World::new();
@@ -154,7 +153,7 @@ fn g8_the_journals_own_files_are_refused_where_the_home_is_behind_a_link() {
     commit(&journal, &Steps::new("ok").put("out/mine", "again"));
 }
 
-/// The same where the root is reached through a link, and the home by the other path.
+/// The same if the root is reached through a link, and the home by the other path.
 #[test]
 fn g8_the_journals_own_files_are_refused_where_the_root_is_behind_a_link() {
     let world = World::new();
@@ -170,7 +169,7 @@ fn g8_the_journals_own_files_are_refused_where_the_root_is_behind_a_link() {
     commit(&journal, &Steps::new("ok").put("build/mine", "mine"));
 }
 
-/// The same through a bind mount of the home, which no comparison of paths can see.
+/// The same through a bind mount of the home, which comparing paths cannot detect.
 #[test]
 fn g8_the_journals_own_files_are_refused_through_a_bind_mount_of_the_home() {
     let world = World::new();
@@ -186,8 +185,8 @@ fn g8_the_journals_own_files_are_refused_through_a_bind_mount_of_the_home() {
     assert!(world.exists("build/.state/lock/commit"));
 }
 
-/// A tree that was found unchanged was looked at once more only at its root: what another transaction
-/// changed inside meanwhile was neither seen nor mended, and the commit said Ok.
+/// An unchanged tree was checked again only at its root: a change inside it by another transaction was not detected,
+/// and the commit returned Ok.
 #[test]
 fn g4_a_tree_is_as_wanted_after_a_commit_that_found_it_unchanged() {
     let (world, journal) = with_tools("build/t");
@@ -198,7 +197,7 @@ fn g4_a_tree_is_as_wanted_after_a_commit_that_found_it_unchanged() {
     let from = tljournal::TreeSource::dir(source);
     txn.tree("build/t", from, TreeOptions::default()).unwrap();
     let prepared = txn.prepare().unwrap();
-    // What was found is held, so no transaction can change it; a person can.
+    // The unchanged tree is pinned, so no transaction can change it; a person can.
     let meddle = Steps::new("meddle").put("build/t/sub/f1", "changed");
     let _refused = meddle.try_commit(&other);
     commit(&other, &Steps::new("else").put("build/else", "else"));
@@ -209,9 +208,9 @@ fn g4_a_tree_is_as_wanted_after_a_commit_that_found_it_unchanged() {
     assert_eq!(journal.verify("build/t", true).unwrap(), []);
 }
 
-/// A change below a pinned tree worked on the pinned tree itself: who read it lost what was removed.
+/// A change below a pinned tree was made in the pinned tree itself: its reader lost what was removed.
 #[test]
-fn g7_a_pinned_tree_stays_whole_when_something_inside_it_is_changed() {
+fn g7_a_pinned_tree_stays_complete_when_something_inside_it_is_changed() {
     let (world, journal) = with_tools("build/t");
     let pin = journal.pin("build/t").unwrap().unwrap();
     let other = world.open();
@@ -241,9 +240,9 @@ fn g7_a_pinned_tree_stays_whole_when_something_inside_it_is_changed() {
     assert_eq!(world.read("build/t/sub/f1"), "changed");
 }
 
-/// Whatever was mounted inside a tree was deleted with it.
+/// A filesystem mounted inside a tree was deleted with it.
 #[test]
-fn g8_what_is_mounted_inside_a_tree_is_not_deleted_with_it() {
+fn g8_a_filesystem_mounted_inside_a_tree_is_not_deleted_with_it() {
     let (world, journal) = with_tools("build/t");
     let precious = world.outside().join("precious");
     std::fs::create_dir(&precious).unwrap();
@@ -263,10 +262,9 @@ fn g8_what_is_mounted_inside_a_tree_is_not_deleted_with_it() {
     drop(mounted);
 }
 
-/// Evidence that something is mounted in cannot be deleted, and then no other evidence was told of or
-/// thinned out any more.
+/// A quarantined item with a mount inside cannot be deleted, and then no other item was reported or deleted any more.
 #[test]
-fn g9_evidence_that_cannot_be_deleted_does_not_stand_in_the_way_of_later_evidence() {
+fn g9_an_undeletable_quarantined_item_does_not_block_later_ones() {
     let (world, journal) = with_tools("build/t");
     let Some(mounted) = Mounted::tmpfs(world.path("build/t/sub")) else {
         return;
@@ -286,9 +284,9 @@ fn g9_evidence_that_cannot_be_deleted_does_not_stand_in_the_way_of_later_evidenc
     drop(mounted);
 }
 
-/// The same when the tree is replaced, and mounted filesystems hold filesystems.
+/// The same when the tree is replaced, with nested mounts.
 #[test]
-fn g8_what_is_mounted_inside_a_tree_is_not_deleted_when_it_is_replaced() {
+fn g8_a_filesystem_mounted_inside_a_tree_is_not_deleted_when_it_is_replaced() {
     let (world, journal) = with_tools("build/t");
     let Some(mounted) = Mounted::tmpfs(world.path("build/t/sub")) else {
         return;
@@ -306,10 +304,10 @@ fn g8_what_is_mounted_inside_a_tree_is_not_deleted_when_it_is_replaced() {
     drop((mounted, view_of));
 }
 
-/// A commit that changed nothing looked only at the home that it held, and said Ok when that one had been
-/// moved away or removed: what it confirmed was not at its path.
+/// A commit without changes checked only the open home, and returned Ok although that had been moved away or removed:
+/// the confirmed content was not at its path.
 #[test]
-fn g1_g9_nothing_is_found_as_wanted_in_a_home_that_is_not_there() {
+fn g1_g9_nothing_counts_as_unchanged_in_a_missing_home() {
     let take_away: [fn(&World); 2] = [
         |world| std::fs::rename(world.path("build"), world.outside().join("away")).unwrap(),
         |world| std::fs::remove_dir_all(world.path("build")).unwrap(),
@@ -333,10 +331,9 @@ fn g1_g9_nothing_is_found_as_wanted_in_a_home_that_is_not_there() {
     }
 }
 
-/// Who staged or committed while the build directory was removed was told that some lock file could not be
-/// created.
+/// Staging or committing after the build directory was removed failed with an error about a lock file.
 #[test]
-fn g10_who_works_in_a_home_that_was_removed_is_told_so() {
+fn g10_a_removed_home_is_reported() {
     for staged in [false, true] {
         let world = World::new();
         let journal = world.open();
@@ -357,10 +354,10 @@ fn g10_who_works_in_a_home_that_was_removed_is_told_so() {
     }
 }
 
-/// SQLite goes on writing to a log that was removed under it, and nobody would ever read that: a commit was
-/// confirmed, and what the catalog was told of it was gone with the process.
+/// SQLite continues to write to a removed log, which no process can read: a commit was confirmed, but its record was
+/// lost with the process.
 #[test]
-fn g2_g9_a_log_that_was_removed_is_not_written_any_more() {
+fn g2_g9_a_removed_log_is_not_written_any_more() {
     for name in [".state.db", ".state.db-wal", ".state.db-shm"] {
         let world = World::new();
         let journal = world.open();
@@ -377,6 +374,6 @@ fn g2_g9_a_log_that_was_removed_is_not_written_any_more() {
         let journal = world.open();
         steps("new").try_commit(&journal).unwrap();
         let entry = journal.history().entry("build/a").unwrap();
-        assert!(entry.is_some(), "{name}: it is not known");
+        assert!(entry.is_some(), "{name}: it is not recorded");
     }
 }

@@ -1,4 +1,4 @@
-//! Putting back what paths were.
+//! Restoring paths.
 
 use std::fs;
 use std::time::Duration;
@@ -42,7 +42,7 @@ fn restore(journal: &Journal, path: &str, at: i64) -> Result<Undo, Error> {
     journal.restore(&path, &numbered(journal, at), &UndoOptions::default())
 }
 
-/// What is done at the only path.
+/// The action at the only path.
 fn only(undo: &Undo) -> UndoAction {
     let [step] = &undo.steps[..] else {
         panic!("{undo:?}")
@@ -51,7 +51,7 @@ fn only(undo: &Undo) -> UndoAction {
 }
 
 #[test]
-fn a_path_is_restored_as_it_was_after_any_transaction() {
+fn a_path_is_restored_to_its_state_after_any_transaction() {
     let world = World::new();
     let journal = world.open();
     put(&journal, "build/other", "1");
@@ -63,7 +63,7 @@ fn a_path_is_restored_as_it_was_after_any_transaction() {
     put(&journal, "build/a", "two");
     commit(&journal, Steps::new("5").remove("build/a"));
     put(&journal, "build/a", "three");
-    // Between the transactions that wrote it it was what the one before had left.
+    // Between the transactions that wrote it, it had the content of the previous one.
     for (at, content) in [(2, "one"), (3, "one"), (4, "two"), (6, "three"), (2, "one")] {
         drop(restore(&journal, "build/a", at).unwrap());
         assert_eq!(world.read("build/a"), content, "at {at}");
@@ -88,7 +88,7 @@ fn a_path_is_restored_as_it_was_after_any_transaction() {
 }
 
 #[test]
-fn a_path_in_a_tree_and_one_that_nobody_wrote_are_refused() {
+fn a_path_in_a_tree_and_one_that_was_never_written_are_refused() {
     let world = World::new();
     let journal = world.open();
     commit(&journal, Steps::new("1").tree("build/tools", tools()));
@@ -121,7 +121,7 @@ fn a_file_is_restored_from_a_directory_that_was_removed_around_it() {
     commit(&journal, Steps::new("rm").remove("build/dir"));
     drop(restore(&journal, "build/dir/a", 1).unwrap());
     assert_eq!(world.read("build/dir/a"), "one");
-    // The directory itself comes back with what the journal never knew, where nothing is in the way.
+    // The directory itself is restored with unrecorded content, if its place is free.
     undone(&journal, 3);
     commit(&journal, Steps::new("rm").remove("build/dir"));
     undone(&journal, 2);
@@ -129,9 +129,9 @@ fn a_file_is_restored_from_a_directory_that_was_removed_around_it() {
     assert_eq!(world.read("build/dir/a"), "one");
 }
 
-/// What the last transaction before it that was still known had left was taken for what was there.
+/// The result of the last known transaction before it was taken for the state at that time.
 #[test]
-fn g9_what_history_has_forgotten_is_not_restored_as_something_else() {
+fn g9_a_state_whose_history_was_deleted_is_not_guessed() {
     let forget = |journal: &Journal| {
         let nothing = Limits::NOTHING;
         let retention = Retention {
@@ -161,7 +161,7 @@ fn g9_what_history_has_forgotten_is_not_restored_as_something_else() {
     for (what, second, last) in middle {
         let world = World::new();
         let journal = world.open();
-        // The first one stays, because of what stands beside it.
+        // The first one stays, because another entry refers to it.
         commit(
             &journal,
             Steps::new("1").put("build/p", "one").put("build/q", "q"),
@@ -175,22 +175,22 @@ fn g9_what_history_has_forgotten_is_not_restored_as_something_else() {
         last(&journal);
         let before = world.snapshot();
         let refused = restore(&journal, "build/p", 3);
-        // It may be known that it was something else, though not what.
+        // It may be known that the content differed, without knowing the content.
         let is_refused = match &refused {
             Ok(undo) => undo.is_refused(),
             Err(error) => matches!(error, Error::Usage(UsageError::Forgotten { .. })),
         };
         assert!(is_refused, "{what}: {refused:?}");
         before.assert_matches(&world.snapshot());
-        // What nobody can have changed since is known.
+        // A state that cannot have changed since is known.
         let known = restore(&journal, "build/q", 3).unwrap();
         assert_eq!(only(&known), UndoAction::Keep, "{what}");
     }
 }
 
-/// What it was when it was removed came back, whatever time was asked for.
+/// Its content at its removal was restored, regardless of the requested time.
 #[test]
-fn g9_a_directory_that_is_no_tree_is_not_restored_as_of_before_its_files_were_changed() {
+fn g9_a_plain_directory_is_not_restored_to_a_time_before_its_files_were_changed() {
     let world = World::new();
     let journal = world.open();
     for content in ["one", "two"] {
@@ -206,7 +206,7 @@ fn g9_a_directory_that_is_no_tree_is_not_restored_as_of_before_its_files_were_ch
     assert_eq!(world.read("build/d/a"), "two");
 }
 
-/// The directory that a path was removed with was taken for the path.
+/// The directory that was removed together with a path was taken for the path.
 #[test]
 fn a_file_that_was_removed_with_its_directory_is_restored_as_a_file() {
     let world = World::new();

@@ -1,4 +1,4 @@
-//! Small files that others trust, on whatever filesystem they lie.
+//! Small files that other programs read, on any filesystem.
 
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime};
@@ -52,12 +52,12 @@ fn write_and_replace(world: &World) {
 }
 
 #[test]
-fn g4_g5_small_files_are_replaced_whole_and_untouched_when_equal() {
+fn g4_g5_small_files_are_replaced_atomically_and_untouched_when_equal() {
     write_and_replace(&World::new());
 }
 
 #[test]
-fn g1_the_lock_file_is_staged_beside_itself_where_the_build_directory_is_a_mount() {
+fn g1_the_lock_file_is_staged_next_to_itself_if_the_build_directory_is_a_mount() {
     let world = World::new();
     world.make_dir("build");
     let Some(_mounted) = Mounted::tmpfs(world.path("build")) else {
@@ -76,7 +76,7 @@ fn the_build_directory_may_be_a_link() {
     assert!(elsewhere.join(".state.db").exists());
 }
 
-/// Upstream's test of the same name: a link to `Twoliter.toml` puts `build/` beside the link.
+/// Upstream's test of the same name: a link to `Twoliter.toml` puts `build/` next to the link.
 #[test]
 fn workspace_symlinks_are_not_followed() {
     let world = World::new();

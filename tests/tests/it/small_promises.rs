@@ -1,4 +1,4 @@
-//! Small promises, each of which nothing else here would miss.
+//! Details of the guarantees that no other test covers.
 
 use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -33,7 +33,7 @@ fn g4_g5_another_mode_or_mtime_is_a_change_and_the_same_is_none() {
 }
 
 #[test]
-fn g5_a_file_that_is_copied_has_the_mode_of_its_source_also_where_the_content_is_the_same() {
+fn g5_a_copied_file_has_the_mode_of_its_source_even_if_the_content_is_equal() {
     let world = World::new();
     let journal = world.open();
     world.write("source", "text");
@@ -48,9 +48,9 @@ fn g5_a_file_that_is_copied_has_the_mode_of_its_source_also_where_the_content_is
     }
 }
 
-/// A payload that says no mode leaves the one that is there.
+/// A payload without a mode keeps the current one.
 #[test]
-fn g5_a_file_that_is_replaced_keeps_its_mode_unless_the_payload_says_another() {
+fn g5_a_replaced_file_keeps_its_mode_unless_the_payload_sets_one() {
     let world = World::new();
     let journal = world.open();
     let put = |payload| {
@@ -64,7 +64,7 @@ fn g5_a_file_that_is_replaced_keeps_its_mode_unless_the_payload_says_another() {
     assert_eq!(put(Payload::bytes(*b"three").mode(0o604)), 0o604);
 }
 
-/// What is moved into a directory that a power cut takes is gone with it.
+/// A file in a directory that a power cut loses is lost too.
 #[test]
 fn g2_directories_that_are_made_for_a_file_are_synced_before_it_is_moved_there() {
     let world = World::new();
@@ -96,9 +96,9 @@ fn g2_directories_that_are_made_for_a_file_are_synced_before_it_is_moved_there()
     }
 }
 
-/// The first one is more than all of them may have together.
+/// The first one exceeds the limit of all together.
 #[test]
-fn g9_the_latest_eight_things_aside_stay_however_large_they_are() {
+fn g9_the_latest_eight_quarantined_items_stay_regardless_of_size() {
     use rustix::fs::{FallocateFlags, fallocate};
     let world = World::new();
     let journal = world.open();
@@ -137,7 +137,7 @@ fn a_recovery_counts_what_it_rolled_back_with_a_row_and_without() {
     let noted = events(&journal, &EventKind::Recovered);
     assert_eq!(noted.len(), 1);
     drop(journal);
-    // A power cut took the row and left the directory.
+    // A power cut lost the row but not the directory.
     world.make_dir("build/.state/txn/00000000-0000-7000-8000-000000000000");
     let journal = world.open();
     assert_eq!(
@@ -164,9 +164,9 @@ fn a_recovery_counts_what_it_finished() {
     assert_eq!(world.read("build/a"), "new");
 }
 
-/// The lock file may be read by everybody who may read the project, and stays.
+/// The lock file is readable by everyone who can read the project, and stays.
 #[test]
-fn g13_what_a_lock_is_held_for_is_written_down_without_its_secrets() {
+fn g13_the_purpose_of_a_lock_is_written_without_secrets() {
     let world = World::new();
     let journal = world.open();
     let purpose = "publish --password hunter2 to https://me:s3cr3t@example.com";
@@ -182,9 +182,9 @@ fn g13_what_a_lock_is_held_for_is_written_down_without_its_secrets() {
     drop(held);
 }
 
-/// What a damaged database says is not worked with.
+/// A damaged database is not used for work.
 #[test]
-fn g9_a_handle_that_found_its_database_damaged_is_not_worked_with_any_more() {
+fn g9_a_handle_that_found_its_database_damaged_refuses_work() {
     let world = World::new();
     let journal = world.open();
     let put = |text: &str| Steps::new("put").put("build/a", text);
@@ -216,7 +216,7 @@ fn g9_a_handle_that_found_its_database_damaged_is_not_worked_with_any_more() {
     put("new").try_commit(&journal).unwrap();
 }
 
-/// A power cut that takes the directory of a transaction takes what was replaced.
+/// A power cut that loses the directory of a transaction loses the replaced content.
 #[test]
 fn g2_the_directory_of_a_transaction_is_durable_before_anything_is_moved_into_it() {
     let world = World::new();
@@ -249,7 +249,7 @@ fn g2_the_directory_of_a_transaction_is_durable_before_anything_is_moved_into_it
     }
 }
 
-/// What is promised in a new home is promised in all the directories that lead to it.
+/// Guarantees in a new home depend on all the directories above it.
 #[test]
 fn g2_the_directories_of_a_new_home_are_synced_up_to_the_root() {
     for (home, dirs) in [
@@ -285,9 +285,9 @@ fn g2_the_directories_of_a_new_home_are_synced_up_to_the_root() {
     }
 }
 
-/// Nothing of a tree that was just installed has to be read to see that it is there.
+/// A tree that was just installed is recognized without reading it.
 #[test]
-fn g4_a_tree_that_was_just_installed_is_known_without_reading_it() {
+fn g4_a_tree_that_was_just_installed_is_recognized_without_reading_it() {
     use std::sync::atomic::{AtomicU64, Ordering};
     use tljournal::TreeOptions;
     let world = World::in_memory();
@@ -311,7 +311,7 @@ fn g4_a_tree_that_was_just_installed_is_known_without_reading_it() {
 }
 
 #[test]
-fn at_most_sixty_four_things_are_kept_aside() {
+fn at_most_sixty_four_items_are_quarantined() {
     let world = World::in_memory();
     let journal = world.open();
     let put = |n: u32| {
@@ -326,9 +326,9 @@ fn at_most_sixty_four_things_are_kept_aside() {
     }
 }
 
-/// Evidence in which somebody works is not deleted under their feet.
+/// A quarantined item in use is not deleted.
 #[test]
-fn g7_evidence_that_somebody_holds_stays_when_there_is_too_much() {
+fn g7_a_quarantined_item_in_use_stays_beyond_the_limits() {
     let world = World::in_memory();
     let journal = world.open();
     let put = |n: u32| {
@@ -352,11 +352,11 @@ fn g7_evidence_that_somebody_holds_stays_when_there_is_too_much() {
     drop(dir);
     world.write("build/a", "edit");
     put(67);
-    assert!(!path.exists(), "it goes when nobody holds it");
+    assert!(!path.exists(), "it is deleted when it is no longer in use");
 }
 
 #[test]
-fn g8_a_lock_file_that_has_a_second_name_is_not_written_to() {
+fn g8_a_lock_file_with_several_hard_links_is_not_written_to() {
     let world = World::new();
     let journal = world.open();
     world.write("precious", "text");
@@ -392,9 +392,9 @@ fn a_lock_has_a_name_of_at_most_a_hundred_characters() {
     }
 }
 
-/// A pin below what is removed counts as one on it.
+/// A pin below a removed directory counts like a pin on it.
 #[test]
-fn g7_a_directory_with_a_pinned_tree_in_it_is_not_removed_if_that_is_not_wanted() {
+fn g7_a_directory_with_a_pinned_tree_is_not_removed_with_on_pinned_fail() {
     use tljournal::{Conflict, ConflictKind, OnPinned};
     let world = World::new();
     let journal = world.open();
@@ -423,9 +423,9 @@ fn g7_a_directory_with_a_pinned_tree_in_it_is_not_removed_if_that_is_not_wanted(
     assert!(!world.exists("build/d"));
 }
 
-/// Only what is looked for meets a row that cannot be read: who opens the journal next need not.
+/// Only a query for an unreadable row fails; the next opening works.
 #[test]
-fn g9_a_row_that_cannot_be_read_does_not_fail_for_ever() {
+fn g9_an_unreadable_row_does_not_fail_forever() {
     let world = World::new();
     let put = |text| Steps::new("put").put("build/a", text);
     let journal = world.open();

@@ -1,4 +1,4 @@
-//! Trees that are copied from a directory in which somebody works: what was read is what is recorded.
+//! Trees that are copied from a directory in use: the recorded content is what was read.
 
 use std::fs::File;
 use std::sync::{Arc, Mutex, Once};
@@ -9,7 +9,7 @@ use tljournal::{Error, TreeError, TreeOptions, TreeSource};
 use tljournal_testkit::{When, World};
 use tljournal_tests::{Hook, small};
 
-/// A tree source of two files and a directory, which somebody changes when the first of them is copied.
+/// A tree source of two files and a directory, which changes when the first file is copied.
 fn install_while(act: impl Fn(&Utf8PathBuf) + Send + Sync + 'static) -> Result<(), Error> {
     let world = World::new();
     let source = world.path("source");
@@ -42,7 +42,7 @@ fn g9_a_file_that_is_written_while_its_tree_is_copied_is_refused() {
     assert!(has_changed(&said, "sub/f1"), "{said:?}");
 }
 
-/// Its size and its mtime say nothing: the ctime does.
+/// Its size and mtime are unchanged, but its ctime is not.
 #[test]
 fn g9_a_file_that_is_written_and_dated_back_while_its_tree_is_copied_is_refused() {
     let said = install_while(|source| {
@@ -64,7 +64,7 @@ fn g9_a_directory_that_gets_or_loses_an_entry_while_it_is_copied_is_refused() {
 }
 
 #[test]
-fn a_source_that_nobody_changes_is_copied() {
+fn an_unchanged_source_is_copied() {
     install_while(|_| {}).unwrap();
 }
 

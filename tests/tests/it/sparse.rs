@@ -1,4 +1,4 @@
-//! Files with holes: they cost what they hold, and not what they claim.
+//! Files with holes: they cost what they occupy, not their length.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -13,14 +13,14 @@ use tljournal_tests::{Mounted, within};
 
 const MIB: u64 = 1 << 20;
 
-/// A file of this length with a few bytes in the middle, and what lies around them a hole.
+/// A file of this length with a few bytes in the middle, and holes around them.
 fn sparse_file(path: &Utf8Path, length: u64) {
     let file = File::create(path).unwrap();
     file.write_all_at(b"held", length / 2).unwrap();
     file.set_len(length).unwrap();
 }
 
-/// How many bytes of the medium something occupies.
+/// How many bytes of the medium a file occupies.
 fn held(path: impl AsRef<std::path::Path>) -> u64 {
     fs::metadata(path).unwrap().blocks() * 512
 }
@@ -32,8 +32,7 @@ fn latest_undone(journal: &Journal) {
     assert!(!done.is_refused(), "{done:?}");
 }
 
-/// An installed tree and a file that was put were as long on the medium as they claimed to be, and so was
-/// what undo brought back.
+/// An installed tree, a put file, and the result of an undo occupied their full length on the medium.
 #[test]
 fn holes_stay_holes_wherever_content_is_copied() {
     let world = World::new();
@@ -87,7 +86,7 @@ fn holes_stay_holes_wherever_content_is_copied() {
     assert_eq!(journal.verify("build/t", true).unwrap(), []);
 }
 
-/// The archive of a sparse file, as GNU tar makes it, installed from a stream.
+/// The archive of a sparse file, made by GNU tar, installed from a stream.
 fn install_archive(world: &World, journal: &Journal, format: &str, path: &str) -> Option<String> {
     let archive = world.outside().join(format!("{path}.tar"));
     let (kind, version) = format.split_once(' ').unwrap_or((format, "1.0"));
@@ -116,9 +115,9 @@ fn install_archive(world: &World, journal: &Journal, format: &str, path: &str) -
 
 const FORMATS: [&str; 4] = ["gnu", "posix 0.0", "posix 0.1", "posix 1.0"];
 
-/// Two of the formats that GNU tar writes were refused, and the others were filled.
+/// Two of the formats that GNU tar writes were refused, and the others were written without holes.
 #[test]
-fn sparse_archives_of_every_format_are_the_tree_that_they_were_made_of() {
+fn sparse_archives_of_every_format_unpack_to_the_original_tree() {
     let world = World::new();
     let journal = world.open();
     let source = world.outside().join("source");
@@ -156,10 +155,9 @@ fn sparse_archives_of_every_format_are_the_tree_that_they_were_made_of() {
     }
 }
 
-/// What is free was compared with what a file claims: a log that is all hole could not be
-/// unpacked on a filesystem that is smaller than it claims.
+/// The free space was compared with the length of a file: a sparse log could not be unpacked on a smaller filesystem.
 #[test]
-fn a_sparse_file_that_is_longer_than_what_is_free_is_unpacked_and_one_without_an_end_is_not() {
+fn a_sparse_file_longer_than_the_free_space_is_unpacked_but_not_an_endless_one() {
     let at = World::new();
     at.make_dir("small");
     let Some(small) = Mounted::tmpfs(at.path("small")) else {

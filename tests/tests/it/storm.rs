@@ -1,5 +1,5 @@
-//! Processes at once, stopped and killed at random, readers that check all the time, and a vandal that
-//! removes the build directory under them.
+//! Concurrent processes that are stopped and killed at random, readers that check continuously, and a vandal that
+//! removes the build directory.
 
 use std::ops::Range;
 use std::process::Command;
@@ -14,13 +14,13 @@ use crate::ACTOR;
 /// Repeats a storm: its seed.
 const SEED: &str = "TLJOURNAL_STORM_SEED";
 
-/// How many seconds a storm goes on.
+/// The duration of a storm in seconds.
 const SECONDS: &str = "TLJOURNAL_STORM_SECONDS";
 
-/// A storm starts processes all the time, which is no quiet time to check what another one has left.
+/// A storm starts processes all the time, which disturbs checks of leftovers.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// Lets the roles storm, each process begun with these words, and checks what is left.
+/// Runs a storm of the roles, each process started with this command, and checks the result.
 fn storm(
     roles: Vec<Role>,
     begin: &[&str],
@@ -59,11 +59,11 @@ fn storm(
     account
 }
 
-/// Everything is right when the storm is over, and what was promised last is there.
+/// Checks everything after a storm, and that the last durable number of each role exists.
 fn check_all(world: &World, account: &Account) -> Vec<String> {
     let mut wrong = check_after_storm(world);
     for (role, last) in &account.last {
-        // Who was killed before its first commit has no number.
+        // A process that was killed before its first commit has no number.
         let path = format!("build/state/{role}");
         let found: u64 = match world.exists(&path) {
             true => world.read(&path).parse().unwrap(),
@@ -74,7 +74,7 @@ fn check_all(world: &World, account: &Account) -> Vec<String> {
         }
     }
     if account.reads == 0 || account.commits == 0 {
-        wrong.push("nobody did anything".to_owned());
+        wrong.push("nothing was read or committed".to_owned());
     }
     wrong
 }
@@ -99,7 +99,7 @@ fn g1_g2_g3_g7_processes_that_are_killed_at_random_leave_everything_right() {
 }
 
 #[test]
-fn g6_readers_may_be_killed_too_and_hold_nobody_up() {
+fn g6_killed_readers_block_no_other_process() {
     let reader = |n| Role::new(format!("reader-{n}")).living(ms(20..200));
     let worker = |n| Role::new(format!("worker-{n}"));
     storm(
@@ -109,10 +109,10 @@ fn g6_readers_may_be_killed_too_and_hold_nobody_up() {
     );
 }
 
-/// The tree is put back and taken back by some, while others install and hold it, and what is kept is deleted
-/// under all of them.
+/// Some processes restore and undo the tree, while others install and pin it, and retained content is deleted
+/// concurrently.
 #[test]
-fn g1_g7_g9_who_takes_back_what_others_do_loses_nothing_of_theirs() {
+fn g1_g7_g9_concurrent_undos_lose_no_change() {
     let regretter = |n| Role::new(format!("regretter-{n}")).living(ms(50..900));
     let worker = |n| {
         let role = Role::new(format!("worker-{n}"));
@@ -127,10 +127,9 @@ fn g1_g7_g9_who_takes_back_what_others_do_loses_nothing_of_theirs() {
     assert!(!account.refusals.is_empty(), "{account}");
 }
 
-/// A check that runs beside all of them tells of nothing that is not damage, and whoever repairs what is left of
-/// the killed breaks nothing of the living.
+/// A concurrent check reports only damage, and a repair of leftovers breaks nothing of running processes.
 #[test]
-fn g3_g9_a_check_finds_nothing_wrong_with_what_others_are_at() {
+fn g3_g9_a_check_during_a_storm_finds_no_problem() {
     let worker = |n| Role::new(format!("worker-{n}")).living(ms(50..900));
     let regretter = |n| Role::new(format!("regretter-{n}")).living(ms(50..900));
     let checker = |n| Role::new(format!("checker-{n}"));
@@ -142,7 +141,7 @@ fn g3_g9_a_check_finds_nothing_wrong_with_what_others_are_at() {
 }
 
 #[test]
-fn g1_g6_processes_that_are_stopped_and_continued_at_random_go_on() {
+fn g1_g6_stopped_and_continued_processes_make_progress() {
     let stops = Stops {
         after: ms(20..400),
         long: ms(5..200),
@@ -164,7 +163,7 @@ fn g1_g6_processes_that_are_stopped_and_continued_at_random_go_on() {
 }
 
 #[test]
-fn g1_g9_g10_who_loses_the_home_is_told_so_and_begins_again() {
+fn g1_g9_g10_the_loss_of_the_home_is_reported_and_work_continues() {
     let survivor = |n| {
         let role = Role::new(format!("survivor-{n}"));
         match n % 2 {
@@ -175,9 +174,9 @@ fn g1_g9_g10_who_loses_the_home_is_told_so_and_begins_again() {
     let all = [roles(6, survivor), vec![Role::new("vandal-1")]].concat();
     let account = storm(all, &[], |world, account| {
         let mut wrong = check_after_vandal(world);
-        // Those are the commits of which something can be said.
+        // Only these commits can be checked.
         if account.reads == 0 {
-            wrong.push("nobody did anything".to_owned());
+            wrong.push("no process made progress".to_owned());
         }
         wrong
     });
@@ -185,9 +184,9 @@ fn g1_g9_g10_who_loses_the_home_is_told_so_and_begins_again() {
     assert!(told("the vandal"), "{account}");
 }
 
-/// Every process is the first one of a pid namespace of its own: all of them have the same pid.
+/// Every process is the first one of its own pid namespace: all of them have the same pid.
 #[test]
-fn g6_processes_with_equal_pids_are_told_apart() {
+fn g6_processes_with_equal_pids_are_distinguished() {
     let unshare = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"];
     let mut tried = Command::new(unshare[0]);
     tried.args(&unshare[1..]).arg("true");

@@ -1,5 +1,5 @@
-//! What surrounds a project: mount points, attributes, filesystems and kernels without something, paths from the
-//! top. What cannot work is refused before anything is committed, and named.
+//! The environment of a project: mount points, attributes, filesystems and kernels without some feature, absolute
+//! paths. Impossible changes are refused before anything is committed, with the reason.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -16,13 +16,13 @@ use tljournal::{
 use tljournal_testkit::{Both, Lack, Steps, TreeSpec, When, World, check_agreement, explain};
 use tljournal_tests::{Hook, Mounted, Record, small, tools};
 
-/// A flag of an inode, until this is dropped.
+/// An inode flag, until this is dropped.
 struct Flagged {
     file: fs::File,
 }
 
 impl Flagged {
-    /// `None` where the filesystem has no such flag, or does not let this user set it, which is told.
+    /// `None` if the filesystem has no such flag, or does not let this user set it, which is reported.
     fn new(path: &Utf8Path, flag: IFlags) -> Option<Self> {
         let file = fs::File::open(path).unwrap();
         let set = rustix::fs::ioctl_getflags(&file)
@@ -46,7 +46,7 @@ impl Drop for Flagged {
     }
 }
 
-/// Why something was refused that cannot be moved, and what.
+/// The reason and path of a refusal to move something.
 fn immovable(error: &Error) -> (&str, &str) {
     match error {
         Error::Conflict(conflict) => match &conflict.kind {
@@ -57,7 +57,7 @@ fn immovable(error: &Error) -> (&str, &str) {
     }
 }
 
-/// A world with a file, a directory and a tree; and what can be done to each.
+/// A world with a file, a directory and a tree; and changes of each.
 fn world() -> World {
     let world = World::new();
     let steps = Steps::new("first")
@@ -116,7 +116,7 @@ fn g10_a_target_that_is_a_mount_point_is_refused_before_the_commit() {
             .into_iter()
             .filter(|(verb, ..)| matches!(verb, Verb::Exchange | Verb::RenameNew));
         assert_eq!(renames.count(), 0);
-        // Without it the same can be done.
+        // Without the mount the same change works.
         drop(mounted);
         steps.try_commit(&journal).unwrap();
     }
@@ -186,7 +186,7 @@ fn g10_what_is_immutable_or_can_only_grow_is_refused_before_the_commit() {
         drop(flagged);
         steps.try_commit(&journal).unwrap();
     }
-    // A new name in a directory that can only grow is no problem.
+    // A new name in an append-only directory works.
     let world = world();
     let journal = world.open();
     if let Some(_flagged) = Flagged::new(&world.path("build/dir"), grows) {
@@ -294,7 +294,7 @@ fn the_library_takes_absolute_paths_wherever_it_takes_paths() {
 }
 
 #[test]
-fn g6_a_home_where_nothing_can_be_locked_is_refused_by_name() {
+fn g6_a_home_without_locks_is_refused_by_name() {
     for (lack, what) in [
         (Lack::of_flock(), "flock"),
         (Lack::of_byte_locks(), "open file description"),
@@ -309,7 +309,7 @@ fn g6_a_home_where_nothing_can_be_locked_is_refused_by_name() {
     }
 }
 
-/// A fuse-overlayfs over a directory, until this is dropped; `None` where there is none, which is told.
+/// A fuse-overlayfs over a directory, until this is dropped; `None` if it is not installed, which is reported.
 struct InUserSpace(Utf8PathBuf);
 
 impl InUserSpace {
@@ -340,7 +340,7 @@ impl Drop for InUserSpace {
 }
 
 #[test]
-fn what_lies_in_the_lower_layer_of_an_overlay_in_user_space_is_replaced_and_removed() {
+fn entries_of_the_lower_layer_of_a_fuse_overlay_are_replaced_and_removed() {
     let base = World::new();
     base.write("lower/build/t/file", "old");
     base.write("lower/build/t/sub/deep", "old");
@@ -375,12 +375,12 @@ fn what_lies_in_the_lower_layer_of_an_overlay_in_user_space_is_replaced_and_remo
     assert!(journal.verify("build/t", true).unwrap().is_empty());
     assert_eq!(world.read("build/x"), "new");
     assert!(!world.exists("build/gone"));
-    // The layer itself is as it was.
+    // The layer itself is unchanged.
     assert_eq!(base.read("lower/build/t/file"), "old");
 }
 
 #[test]
-fn a_rebuildable_tree_is_synced_entry_by_entry_where_syncfs_reaches_nothing() {
+fn a_rebuildable_tree_is_synced_entry_by_entry_if_syncfs_does_nothing() {
     let world = World::new();
     let record = Arc::new(Record::default());
     let told = record.clone();

@@ -1,4 +1,4 @@
-//! Times that a filesystem cannot hold: what it makes of them is what was asked for.
+//! Times that a filesystem cannot store: the stored value counts as the requested one.
 
 use std::fs;
 use std::time::{Duration, UNIX_EPOCH};
@@ -7,7 +7,7 @@ use tljournal::{Expect, Payload, SourceEntry, Timestamp, TreeOptions, TreeSource
 use tljournal_testkit::{World, check_at_rest};
 use tljournal_tests::{Mounted, quiet};
 
-/// From the first to the last that can be asked for, with what filesystems draw their lines between.
+/// The first and the last possible time, and the limits of filesystems.
 const TIMES: [(i64, u32); 14] = [
     (i64::MIN, 0),
     (-62_135_596_800, 0),
@@ -36,7 +36,7 @@ fn tree((secs, nanos): (i64, u32)) -> TreeSource {
     ])
 }
 
-/// What was installed never verified, and was installed again each time.
+/// The installed tree never verified, and was installed again each time.
 fn what_is_asked_for_is_there(kind: &str, options: &[&str]) {
     let _quiet = quiet();
     let yard = World::new();
@@ -74,7 +74,7 @@ fn what_is_asked_for_is_there(kind: &str, options: &[&str]) {
             !install().changed,
             "{kind}: {mtime}: the tree is installed again"
         );
-        // Nothing is believed that is another time.
+        // Any other time counts as an edit.
         let f = fs::File::options()
             .write(true)
             .open(world.path(&format!("{path}/d/f")))
@@ -90,26 +90,26 @@ fn what_is_asked_for_is_there(kind: &str, options: &[&str]) {
 }
 
 #[test]
-fn g5_ext4_with_small_inodes_holds_what_it_can() {
+fn g5_times_on_ext4_with_small_inodes() {
     what_is_asked_for_is_there("ext4", &["-I", "128"]);
 }
 
 #[test]
-fn g5_ext4_with_usual_inodes_holds_what_it_can() {
+fn g5_times_on_ext4_with_usual_inodes() {
     what_is_asked_for_is_there("ext4", &[]);
 }
 
 #[test]
-fn g5_ext3_holds_what_it_can() {
+fn g5_times_on_ext3() {
     what_is_asked_for_is_there("ext3", &["-I", "128"]);
 }
 
 #[test]
-fn g5_xfs_without_large_times_holds_what_it_can() {
+fn g5_times_on_xfs_without_large_times() {
     what_is_asked_for_is_there("xfs", &["-m", "bigtime=0"]);
 }
 
 #[test]
-fn g5_xfs_holds_what_it_can() {
+fn g5_times_on_xfs() {
     what_is_asked_for_is_there("xfs", &[]);
 }

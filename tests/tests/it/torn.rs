@@ -1,11 +1,11 @@
-//! What a power cut has torn, and what it has not, as told from outside.
+//! Which trees count as torn by a power cut.
 
 use std::time::{Duration, SystemTime};
 
 use tljournal_testkit::{Steps, World};
 use tljournal_tests::small;
 
-/// A rebuildable tree that replaced a durable one, and is not on the medium.
+/// A rebuildable tree that replaced a durable one, and is not synced.
 fn unsettled() -> World {
     let world = World::new();
     let journal = world.open();
@@ -17,7 +17,7 @@ fn unsettled() -> World {
     world
 }
 
-/// Empties a file of the tree, which has this mtime then; has the tree be of another boot, or mount.
+/// Empties a file of the tree and sets this mtime; changes the recorded boot or mount of the tree.
 fn tear(world: &World, mtime: SystemTime, column: &str) {
     let path = world.path("build/t/sub/f2");
     let file = std::fs::File::options().write(true).open(path).unwrap();
@@ -30,9 +30,9 @@ fn tear(world: &World, mtime: SystemTime, column: &str) {
 
 const COLUMNS: [&str; 2] = ["boot = 'earlier'", "mount = mount + 1"];
 
-/// Its content was written, and its mtime was set, when the power went: either, both or none have arrived.
+/// Its content was written, and its mtime set, before the cut: either, both or none have reached the medium.
 #[test]
-fn g1_a_file_that_lost_its_content_is_torn_whichever_of_its_mtimes_has_arrived() {
+fn g1_a_file_that_lost_its_content_is_torn_with_any_mtime_from_before_the_cut() {
     let wanted = |world: &World| {
         let path = world.path("build/t/sub/f2");
         path.metadata().unwrap().modified().unwrap()
@@ -50,7 +50,7 @@ fn g1_a_file_that_lost_its_content_is_torn_whichever_of_its_mtimes_has_arrived()
     }
 }
 
-/// Who empties a file afterwards does not date it back.
+/// An edit that empties a file does not set its mtime back.
 #[test]
 fn g9_a_file_that_was_emptied_later_is_an_edit() {
     for column in COLUMNS {
@@ -63,7 +63,7 @@ fn g9_a_file_that_was_emptied_later_is_an_edit() {
     }
 }
 
-/// Neither another boot nor another mount, and nothing to look at.
+/// Neither the boot nor the mount has changed, so nothing is read.
 #[test]
 fn a_tree_of_this_boot_is_not_read_again() {
     let world = unsettled();

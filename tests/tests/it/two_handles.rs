@@ -1,5 +1,5 @@
-//! One thread that holds something and does something else, by the same handle of a home or by another one: it is
-//! done or refused, and never waits for itself (G15).
+//! One thread that holds something and does something else, through the same handle of a home or another one: it
+//! succeeds or is refused, and never waits for itself (G15).
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use tljournal_tests::{small, within};
 
 type Act = fn(&Journal) -> Result<(), Error>;
 
-/// What is done, by its name.
+/// The operations by name.
 const ACTS: [(&str, Act); 12] = [
     ("commit", commit),
     ("read", |journal| journal.read().map(drop)),
@@ -46,7 +46,7 @@ const ACTS: [(&str, Act); 12] = [
     }),
 ];
 
-/// Something that was never there: what is there already needs no lock.
+/// A new path: an existing one needs no lock.
 fn fresh() -> String {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     NUMBER.fetch_add(1, Ordering::Relaxed).to_string()
@@ -83,7 +83,7 @@ fn replace(journal: &Journal, on_pinned: OnPinned) -> Result<(), Error> {
 
 type Hold = fn(&Journal, Box<dyn FnOnce() + Send>);
 
-/// What is held meanwhile, by its name, and what is refused then.
+/// What is held meanwhile, by name, and what is refused then.
 const HOLDS: [(&str, Hold, &[&str]); 8] = [
     (
         "a moment",
@@ -175,7 +175,8 @@ const HOLDS: [(&str, Hold, &[&str]); 8] = [
     ),
 ];
 
-/// Holds something by one handle and does everything by another, which may be the same; says what came of each.
+/// Holds something through one handle and runs every operation through another one, which may be the same; returns
+/// the results.
 fn held(world: &World, hold: Hold, same: bool) -> Vec<(&'static str, Result<(), Error>)> {
     let holder = world.open();
     let other = match same {
@@ -188,7 +189,7 @@ fn held(world: &World, hold: Hold, same: bool) -> Vec<(&'static str, Result<(), 
         let (other, (tell, told)) = (other.clone(), channel());
         hold(&holder, Box::new(move || tell.send(act(&other)).unwrap()));
         done.push((doing, told.recv().unwrap()));
-        // What is over is over, for this thread too.
+        // Afterwards nothing is held, for this thread too.
         for act in [commit, lock_alone] {
             act(&holder).unwrap();
         }
@@ -213,7 +214,7 @@ fn g15_a_thread_that_holds_something_never_waits_for_itself() {
                     (done, _) => panic!("{doing}, {what}: {done:?}"),
                 }
             }
-            // What is forgotten stays until this process ends.
+            // A forgotten value stays until this process ends.
             if !holding.contains("forgotten") {
                 assert_eq!(check_at_rest(&world), [""; 0], "{what}");
             }
@@ -221,9 +222,9 @@ fn g15_a_thread_that_holds_something_never_waits_for_itself() {
     }
 }
 
-/// The one that it was moved to waited for itself, and the one that had it was refused.
+/// The thread that received it waited for itself, and the one that had created it was refused.
 #[test]
-fn g15_a_moment_that_was_moved_is_of_the_thread_that_uses_it() {
+fn g15_a_moved_reading_belongs_to_the_thread_that_uses_it() {
     within("a moment that was moved", || {
         let world = World::new();
         let journal = world.open();
@@ -244,7 +245,7 @@ fn g15_a_moment_that_was_moved_is_of_the_thread_that_uses_it() {
                 refused
             });
             told.recv().unwrap();
-            // It waits until the other thread has done with it.
+            // It waits until the other thread is done.
             commit("build/b").unwrap();
             let refused = moved.join().unwrap();
             assert!(matches!(refused, Err(Error::Conflict(_))), "{refused:?}");
@@ -252,7 +253,7 @@ fn g15_a_moment_that_was_moved_is_of_the_thread_that_uses_it() {
     });
 }
 
-/// Two threads that each hold what the other one wants, by handles of their own: one of them gives up.
+/// Two threads that each hold what the other one requests, through handles of their own: one of them gives up.
 #[test]
 fn g15_of_two_threads_that_wait_for_each_other_one_gives_up() {
     within("a ring of threads", || {

@@ -1,4 +1,4 @@
-//! Taking back what transactions did.
+//! Undoing transactions.
 
 use std::fs;
 
@@ -31,7 +31,7 @@ fn numbered(journal: &Journal, number: i64) -> TxnRecord {
     found.unwrap().unwrap()
 }
 
-/// Undoes what can be undone.
+/// Undoes a transaction, which must be possible.
 fn undone(journal: &Journal, number: i64) {
     let done = undo(journal, number);
     assert!(!done.is_refused() && done.txn.is_some(), "{done:?}");
@@ -49,8 +49,8 @@ fn forced() -> UndoOptions {
     }
 }
 
-/// The differences, but for directories that were made on the way and stay, and for the times of those in
-/// which something was changed.
+/// The differences, except for directories that were created on the way and stay, and for the times of those in which
+/// something was changed.
 fn lasting(found: &Snapshot, expected: &Snapshot, steps: &Steps) -> Vec<String> {
     let (mut found, mut expected) = (found.clone(), expected.clone());
     for path in steps.paths() {
@@ -106,7 +106,7 @@ fn g5_every_kind_of_transaction_is_undone_and_redone_to_the_nanosecond() {
 }
 
 #[test]
-fn a_dry_run_says_the_same_and_changes_nothing() {
+fn a_dry_run_reports_the_same_and_changes_nothing() {
     let world = World::new();
     let journal = world.open();
     commit(&journal, Steps::new("1").tree("build/tools", small("1")));
@@ -140,7 +140,7 @@ fn a_dry_run_says_the_same_and_changes_nothing() {
 }
 
 #[test]
-fn g9_what_others_did_since_is_named_and_not_lost() {
+fn g9_later_changes_are_named_and_not_lost() {
     let world = World::new();
     let journal = world.open();
     put(&journal, "build/a", "one");
@@ -156,7 +156,7 @@ fn g9_what_others_did_since_is_named_and_not_lost() {
         label: "put build/a".to_owned(),
     };
     assert_eq!(refused.steps[0].because, Some(later.clone()));
-    // All or nothing: the other path could have been taken back.
+    // All or nothing: the other path could have been undone.
     assert_eq!(refused.steps[1].action, UndoAction::Remove);
     assert!(world.exists("build/b") && world.read("build/a") == "three");
     assert_eq!(latest(&journal).number, 3);
@@ -164,7 +164,7 @@ fn g9_what_others_did_since_is_named_and_not_lost() {
     let done = journal.undo(&numbered(&journal, 2), &forced()).unwrap();
     assert_eq!(done.steps[0].because, Some(later));
     assert!(!world.exists("build/b") && world.read("build/a") == "one");
-    // What was lost there is kept in its turn.
+    // The lost change is retained in turn.
     assert_eq!(undo(&journal, 4).steps[0].action, UndoAction::Restore);
     assert_eq!(world.read("build/a"), "three");
 }
@@ -180,8 +180,8 @@ fn g9_an_edit_without_the_journal_is_not_lost() {
             .tree("build/tools", small("1")),
     );
     commit(&journal, Steps::new("2").put("build/a", "two"));
-    world.write("build/a", "somebody's edit");
-    world.write("build/tools/extra", "somebody's file");
+    world.write("build/a", "another edit");
+    world.write("build/tools/extra", "another file");
     for (txn, path) in [(2, 0), (1, 1)] {
         let refused = undo(&journal, txn);
         assert_eq!(
@@ -190,16 +190,16 @@ fn g9_an_edit_without_the_journal_is_not_lost() {
             "{refused:?}"
         );
     }
-    assert_eq!(world.read("build/a"), "somebody's edit");
+    assert_eq!(world.read("build/a"), "another edit");
     let done = journal.undo(&numbered(&journal, 2), &forced()).unwrap();
     assert_eq!(done.steps[0].because, Some(Because::Edited));
     assert_eq!(world.read("build/a"), "one");
-    // It was not the journal's own work: it goes where all such things go.
+    // It was not the journal's own work, so it is set aside.
     assert_eq!(aside(&world).len(), 1);
 }
 
 #[test]
-fn g9_an_edit_between_look_and_commit_is_a_conflict() {
+fn g9_an_edit_between_plan_and_commit_is_a_conflict() {
     let world = World::new();
     let journal = world.open();
     put(&journal, "build/a", "one");
@@ -213,7 +213,7 @@ fn g9_an_edit_between_look_and_commit_is_a_conflict() {
             fs::write(&scratch, "an edit").unwrap();
             fs::rename(&scratch, &there).unwrap();
         };
-        // The first thing that an undo does to the disk: the plan is made by then.
+        // The first call of an undo on disk: the plan exists by then.
         let meddle = std::sync::Arc::new(Meddle::before_first(Verb::MakeDir, save));
         let journal = world.open_witnessed(&meddle).unwrap();
         let txn = numbered(&journal, txn);
@@ -228,14 +228,14 @@ fn g9_an_edit_between_look_and_commit_is_a_conflict() {
 }
 
 #[test]
-fn what_is_not_kept_is_refused_with_the_reason_whatever_is_forced() {
+fn unavailable_content_is_refused_with_the_reason_even_with_force() {
     let world = World::new();
     let journal = world.open();
     for content in ["one", "two"] {
         put(&journal, "build/a", content);
         put(&journal, "build/keys/b", &format!("key {content}"));
     }
-    world.write("build/c", "somebody's own");
+    world.write("build/c", "another edit");
     put(&journal, "build/c", "ours");
     let reason = |number| {
         let refused = journal.undo(&numbered(&journal, number), &forced());
@@ -251,7 +251,7 @@ fn what_is_not_kept_is_refused_with_the_reason_whatever_is_forced() {
 }
 
 #[test]
-fn what_is_kept_and_damaged_is_not_put_back() {
+fn damaged_retained_content_is_not_restored() {
     let world = World::new();
     let journal = world.open();
     commit(
@@ -268,7 +268,7 @@ fn what_is_kept_and_damaged_is_not_put_back() {
             .path("build/.state/txn")
             .join(txn.id.to_string())
             .join(kept);
-        // As a disk does it: size and mtime stay.
+        // As a failing disk does: size and mtime stay.
         let meta = fs::metadata(&path).unwrap();
         let length = fs::read(&path).unwrap().len();
         fs::write(&path, vec![b'!'; length]).unwrap();
@@ -289,7 +289,7 @@ fn what_is_kept_and_damaged_is_not_put_back() {
 }
 
 #[test]
-fn only_what_is_in_place_is_undone_and_once_is_enough() {
+fn only_applied_transactions_are_undone_and_once_is_enough() {
     let world = World::new();
     let journal = world.open();
     put(&journal, "build/a", "one");
@@ -317,7 +317,7 @@ fn only_what_is_in_place_is_undone_and_once_is_enough() {
 }
 
 #[test]
-fn g7_who_holds_a_tree_keeps_it_while_it_is_undone() {
+fn g7_a_pinned_tree_is_kept_while_it_is_undone() {
     let world = World::new();
     let journal = world.open();
     commit(&journal, Steps::new("1").tree("build/tools", small("1")));
@@ -344,7 +344,7 @@ fn g7_who_holds_a_tree_keeps_it_while_it_is_undone() {
 }
 
 #[test]
-fn g7_what_is_being_put_back_is_not_deleted_meanwhile() {
+fn g7_content_being_restored_is_not_deleted_meanwhile() {
     let world = World::new();
     let journal = world.open();
     commit(&journal, Steps::new("1").tree("build/tools", small("1")));
@@ -368,7 +368,7 @@ fn g7_what_is_being_put_back_is_not_deleted_meanwhile() {
 }
 
 #[test]
-fn a_rebuildable_tree_is_undone_once_it_is_on_the_medium() {
+fn a_rebuildable_tree_is_undone_after_it_is_synced() {
     let world = World::new();
     let journal = world.open();
     commit(&journal, Steps::new("1").tree("build/tools", small("1")));
@@ -386,7 +386,7 @@ fn a_rebuildable_tree_is_undone_once_it_is_on_the_medium() {
 }
 
 #[test]
-fn what_lies_on_another_filesystem_is_not_kept_and_says_so() {
+fn content_on_another_filesystem_is_not_retained_and_undo_says_so() {
     let world = World::new();
     world.make_dir("other");
     let Some(_mounted) = Mounted::tmpfs(world.path("other")) else {

@@ -1,4 +1,4 @@
-//! What undo makes of what nobody knows any more, or never knew.
+//! Undo of unknown content.
 
 use tljournal::{Because, Journal, NotKept, Undo, UndoAction, UndoOptions};
 use tljournal_testkit::{Steps, World};
@@ -14,9 +14,9 @@ fn undo(journal: &Journal, number: i64) -> Undo {
     journal.undo(&txn, &UndoOptions::default()).unwrap()
 }
 
-/// Any link was taken for the one that was there before, whose target nobody had looked up.
+/// Any link was taken for the previous one, whose target was not looked up.
 #[test]
-fn a_link_goes_back_to_where_it_pointed_also_when_nothing_is_kept() {
+fn a_link_is_restored_to_its_target_even_without_retained_content() {
     let world = World::new();
     let journal = world.open();
     for target in ["1.0", "2.0"] {
@@ -34,7 +34,7 @@ fn a_link_goes_back_to_where_it_pointed_also_when_nothing_is_kept() {
 }
 
 #[test]
-fn g9_a_link_of_somebody_else_is_not_taken_for_the_one_that_was_put_in_its_place() {
+fn g9_a_link_of_another_program_is_not_taken_for_the_installed_one() {
     let world = World::new();
     world.link("theirs", "build/latest");
     let journal = world.open();
@@ -44,9 +44,9 @@ fn g9_a_link_of_somebody_else_is_not_taken_for_the_one_that_was_put_in_its_place
     assert_eq!(why, Some(Because::NotKept(NotKept::Aside)));
 }
 
-/// What had been installed was put back, and the edit that was replaced was not spoken of.
+/// The installed version was restored, and the replaced edit was not mentioned.
 #[test]
-fn g9_an_edited_tree_that_was_replaced_is_not_taken_for_what_was_installed() {
+fn g9_a_replaced_edited_tree_is_not_taken_for_the_installed_one() {
     for again in ["1", "2"] {
         let world = World::new();
         let journal = world.open();
@@ -61,9 +61,9 @@ fn g9_an_edited_tree_that_was_replaced_is_not_taken_for_what_was_installed() {
     }
 }
 
-/// What had been installed with the tree was taken for somebody's work.
+/// A file installed with its tree was taken for an edit.
 #[test]
-fn g9_a_file_of_a_tree_that_was_put_by_itself_comes_back_unless_somebody_had_edited_it() {
+fn g9_a_file_of_a_tree_is_restored_unless_it_had_been_edited() {
     for edited in [false, true] {
         let world = World::new();
         let journal = world.open();

@@ -1,4 +1,4 @@
-//! What a process does beside the unfinished work of another one, dead or alive.
+//! Work next to the unfinished transaction of another process, killed or running.
 
 use std::sync::{Arc, Mutex};
 
@@ -15,9 +15,9 @@ fn put(path: &str, text: &str) -> Steps {
     Steps::new("put").put(path, text)
 }
 
-/// What is in place is not what will be: the next one who commits finishes what was committed before.
+/// The content in place will be replaced: the next commit finishes the committed transaction first.
 #[test]
-fn g1_nothing_is_found_as_wanted_that_a_dead_process_has_committed_to_replace() {
+fn g1_content_that_a_committed_transaction_replaces_does_not_count_as_unchanged() {
     let world = World::new();
     let journal = world.open();
     put("build/a", "old").try_commit(&journal).unwrap();
@@ -32,9 +32,9 @@ fn g1_nothing_is_found_as_wanted_that_a_dead_process_has_committed_to_replace() 
     assert_eq!(world.read("build/a"), "old");
 }
 
-/// Two transactions of one handle: only the state of the catalog tells the second one.
+/// Two transactions of one handle: only the state of the catalog shows that to the second one.
 #[test]
-fn g1_a_removal_finishes_what_a_dead_process_has_committed_to_put_there() {
+fn g1_a_removal_finishes_the_committed_transaction_of_a_killed_process() {
     let world = World::new();
     let journal = world.open();
     put("build/b", "other").try_commit(&journal).unwrap();
@@ -50,9 +50,9 @@ fn g1_a_removal_finishes_what_a_dead_process_has_committed_to_put_there() {
     assert!(!world.exists("build/a"));
 }
 
-/// What is moved in and was there already loses its old name, whatever else is unfinished.
+/// A moved file whose content was in place loses its old name, whatever else is unfinished.
 #[test]
-fn a_file_that_is_moved_onto_its_equal_is_gone_also_beside_unfinished_work() {
+fn a_file_moved_onto_equal_content_is_removed_despite_unfinished_work() {
     let world = World::new();
     world.open().close().unwrap();
     let strike = Strike::before(Verb::RenameNew, "x.txt");
@@ -73,7 +73,7 @@ fn a_file_that_is_moved_onto_its_equal_is_gone_also_beside_unfinished_work() {
         let payload = Payload::moved(world.path("source"));
         txn.put("build/a", payload, Expect::Any).unwrap();
         let receipt = txn.prepare().unwrap().commit().unwrap();
-        // It is the same, but what the catalog says of it: losing its old name has changed its ctime.
+        // It is the same, except for its record: losing its old name has changed its ctime.
         assert_eq!(receipt.changed("build/a"), n == 0);
         assert_eq!(receipt.txn().is_some(), n < 2);
         assert!(!world.exists("source"), "{n}");
@@ -102,7 +102,7 @@ fn open_at(verb: Verb, is_there: fn(&Call<'_>) -> bool) -> (World, tljournal::Re
     (world, seen.expect("the call was not made"))
 }
 
-/// Its row is there before its directory is.
+/// Its row exists before its directory.
 #[test]
 fn g6_a_transaction_that_has_no_directory_yet_is_not_rolled_back_under_its_owner() {
     let (world, seen) = open_at(Verb::MakeDir, |call| {
@@ -119,9 +119,9 @@ fn g6_a_transaction_that_is_staged_is_not_rolled_back_under_its_owner() {
     assert_eq!(world.read("build/a"), "new");
 }
 
-/// Who replaced a pinned tree lives on, and has let go of it.
+/// The run that replaced a pinned tree is still running, and has released its directory.
 #[test]
-fn g7_what_a_living_run_could_not_clear_is_cleared_by_another_one_when_nobody_holds_it() {
+fn g7_content_that_was_pinned_is_deleted_by_another_run_once_unpinned() {
     let world = World::new();
     let nothing = tljournal_tests::nothing_kept();
     let journal = world.options().retention(nothing.clone()).work().unwrap();
@@ -133,16 +133,16 @@ fn g7_what_a_living_run_could_not_clear_is_cleared_by_another_one_when_nobody_ho
     assert_eq!(other().recovery().swept, 0, "it is pinned");
     assert_eq!(world.left_in_staging().len(), 1);
     drop(pin);
-    // The handle forgets its own transaction when that is dropped; its run goes on.
+    // The handle drops its own transaction; its run continues.
     assert_eq!(other().recovery().swept, 1);
     assert_eq!(world.left_in_staging(), [""; 0]);
-    // However often it was looked at, that it was pinned is told once.
+    // The pin is reported once, however often it is found.
     assert_eq!(events(&journal, &EventKind::ReplacedPinned).len(), 1);
 }
 
-/// One file is in place, and somebody edits the next before it is: all is taken back.
+/// One file is in place, and the next is edited before it is replaced: everything is rolled back.
 #[test]
-fn a_recovery_counts_what_it_took_back_and_keeps_the_edit() {
+fn a_recovery_counts_what_it_rolled_back_and_keeps_the_edit() {
     let world = World::new();
     let journal = world.open();
     let old = Steps::new("old")
@@ -164,9 +164,9 @@ fn a_recovery_counts_what_it_took_back_and_keeps_the_edit() {
     assert!(world.open().recovery().is_empty());
 }
 
-/// Both the new file and the old one, which is to come back, were tampered with: a person decides.
+/// Both the new file and the old one were tampered with: a person must decide.
 #[test]
-fn a_recovery_counts_what_is_stuck_and_others_are_refused_there_and_nowhere_else() {
+fn a_recovery_counts_stuck_transactions_which_block_only_their_own_paths() {
     let world = World::new();
     let journal = world.open();
     let old = Steps::new("old")
@@ -178,7 +178,7 @@ fn a_recovery_counts_what_is_stuck_and_others_are_refused_there_and_nowhere_else
     let steps = ["put=build/a=new", "put=build/b=new"];
     kill_at(ACTOR, &world, &strike, &steps);
     world.write("build/b", "a person's edit");
-    // Theirs is where ours was, and ours is not there to be exchanged for.
+    // The edit is in the place of the new file, which is missing, so that they cannot be exchanged.
     std::fs::remove_file(world.path("build/a")).unwrap();
     world.write("build/a", "another edit");
     let journal = world.open();
@@ -201,9 +201,9 @@ fn a_recovery_counts_what_is_stuck_and_others_are_refused_there_and_nowhere_else
     put("build/c", "more").try_commit(&journal).unwrap();
 }
 
-/// What stands in the way of a rename comes to be after the commit point.
+/// An obstacle of a rename appears after the commit point.
 #[test]
-fn g9_what_somebody_puts_in_the_way_of_a_publication_is_a_conflict_and_stays() {
+fn g9_an_obstacle_of_a_publication_is_a_conflict_and_stays() {
     let world = World::new();
     world.open().close().unwrap();
     let at = world.path("build/a");
@@ -231,9 +231,9 @@ fn g9_what_somebody_puts_in_the_way_of_a_publication_is_a_conflict_and_stays() {
     assert_eq!(world.left_in_staging(), [""; 0]);
 }
 
-/// What comes after the first conflict is not touched, not even for an instant.
+/// Changes after the first conflict are not applied, not even temporarily.
 #[test]
-fn g3_nothing_is_put_in_place_after_a_change_that_somebody_stands_in_the_way_of() {
+fn g3_no_change_is_applied_after_a_blocked_one() {
     let world = World::new();
     let journal = world.open();
     let both = |text: &str| {
@@ -277,9 +277,9 @@ impl tljournal::disk::Witness for Shared {
     }
 }
 
-/// Whoever removes what is staged by hand has nothing committed.
+/// If staged content is removed by hand, nothing is committed.
 #[test]
-fn g1_what_was_staged_and_is_gone_is_an_error_before_the_commit_point() {
+fn g1_missing_staged_content_is_an_error_before_the_commit_point() {
     let world = World::new();
     let journal = world.open();
     let prepared = put("build/a", "new").prepare(&journal).unwrap();
@@ -300,9 +300,9 @@ fn g1_what_was_staged_and_is_gone_is_an_error_before_the_commit_point() {
     assert!(!matches!(said, Err(Error::Damaged(Damage::Stuck { .. }))));
 }
 
-/// What the system refuses after the commit point is taken back, and the caller is told why.
+/// If the system refuses a change after the commit point the transaction is rolled back, with the reason.
 #[test]
-fn g1_a_transaction_that_the_system_refuses_to_put_in_place_is_taken_back() {
+fn g1_a_transaction_whose_application_fails_is_rolled_back() {
     let world = World::new();
     let both = |text: &str| {
         let steps = Steps::new("both");
@@ -332,9 +332,9 @@ fn g1_a_transaction_that_the_system_refuses_to_put_in_place_is_taken_back() {
     assert_eq!(world.read("build/a") + &world.read("build/b"), "oldold");
 }
 
-/// What a command left behind still works in, say.
+/// A background process of a command may still use it.
 #[test]
-fn g7_what_a_dead_process_had_staged_is_not_deleted_under_who_holds_it() {
+fn g7_staged_content_of_a_killed_process_is_not_deleted_while_in_use() {
     let world = World::new();
     let open = || {
         let nothing = tljournal_tests::nothing_kept();

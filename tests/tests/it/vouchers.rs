@@ -1,4 +1,4 @@
-//! Vouchers: whose claim keeps a tag where it is, who waits for whom, and what is told.
+//! Claims: which claim keeps a tag, who waits for whom, and the reports.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -23,7 +23,7 @@ fn digest(of: &str) -> Digest {
     Digest::of(of.as_bytes())
 }
 
-/// Vouches for these tags, whose content is that of the digest.
+/// Claims these tags, whose content is derived from the digest.
 fn vouch(journal: &Journal, of: &str, tags: &[&str]) -> Result<bool, Error> {
     let files: BTreeMap<_, _> = tags
         .iter()
@@ -45,7 +45,7 @@ fn vouchers(journal: &Journal) -> Vec<Voucher> {
     journal.tags(paths()).unwrap().vouchers().unwrap()
 }
 
-/// Everything that any write would move.
+/// Everything that any write would change.
 fn untouchable(world: &World, path: &str) -> (u64, i64, i64, i64, i64) {
     let meta = world.path(path).metadata().unwrap();
     let (mtime, ctime) = (meta.mtime_nsec(), meta.ctime_nsec());
@@ -68,17 +68,17 @@ fn the_clean_up_of_one_run_does_not_harm_another() {
 }
 
 #[test]
-fn fewer_tags_of_the_same_run_take_the_others_away() {
+fn fewer_tags_of_the_same_run_remove_the_others() {
     let world = World::new();
     let (one, two) = (world.open(), world.open());
     vouch(&one, "a", &[SDK, KITS]).unwrap();
     vouch(&two, "a", &[SDK, KITS]).unwrap();
     vouch(&one, "a", &[SDK]).unwrap();
-    assert!(world.exists(KITS), "the other run vouches for it still");
+    assert!(world.exists(KITS), "the other run still claims it");
     vouch(&two, "a", &[SDK]).unwrap();
     assert!(world.exists(SDK) && !world.exists(KITS));
     vouch(&two, "a", &[]).unwrap();
-    assert!(world.exists(SDK), "the first run vouches for it still");
+    assert!(world.exists(SDK), "the first run still claims it");
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn g4_the_same_again_writes_nothing() {
 }
 
 #[test]
-fn what_nobody_vouches_for_is_cleared_whoever_put_it_there() {
+fn unclaimed_tags_of_any_origin_are_removed() {
     let world = World::new();
     world.write(SDK, "an older version's");
     world.make_dir(KITS);
@@ -116,7 +116,7 @@ fn what_nobody_vouches_for_is_cleared_whoever_put_it_there() {
 }
 
 #[test]
-fn g9_what_was_removed_or_edited_by_hand_is_put_again() {
+fn g9_tags_removed_or_edited_by_hand_are_written_again() {
     let world = World::new();
     let journal = world.open();
     vouch(&journal, "a", &[SDK, KITS]).unwrap();
@@ -149,14 +149,14 @@ fn another_digest_waits_until_the_run_has_withdrawn_or_ended() {
             (first, withdraw(&other))
         });
         done.recv().unwrap();
-        // Its own claim goes first, so that it is known that it waits.
+        // Its own claim is withdrawn first, which shows that it waits.
         while vouchers(&two)
             .iter()
             .any(|one_of| one_of.run == one.run_id().unwrap())
         {
             std::thread::yield_now();
         }
-        assert_eq!(world.read(KITS), "a", "nobody else is harmed by waiting");
+        assert_eq!(world.read(KITS), "a", "waiting changes no tag of others");
         match ends {
             true => holder.close().unwrap(),
             false => assert!(withdraw(&holder)),
@@ -164,13 +164,13 @@ fn another_digest_waits_until_the_run_has_withdrawn_or_ended() {
         let (first, _) = within("a wait for vouchers", move || thread.join().unwrap());
         assert!(first.unwrap());
         assert_eq!(world.read(SDK), "b");
-        assert!(!world.exists(KITS), "what nobody vouches for is gone");
+        assert!(!world.exists(KITS), "unclaimed tags are removed");
         withdraw(&one);
     }
 }
 
 #[test]
-fn g10_a_limit_ends_the_wait_and_names_who_is_in_the_way() {
+fn g10_a_limit_ends_the_wait_and_names_the_holder() {
     let world = World::new();
     let one = world.open();
     vouch(&one, "a", &[SDK]).unwrap();
@@ -190,7 +190,7 @@ fn g10_a_limit_ends_the_wait_and_names_who_is_in_the_way() {
 }
 
 #[test]
-fn nobody_waits_for_a_voucher_while_holding_what_others_wait_for() {
+fn a_holder_of_something_never_waits_for_a_claim() {
     let world = World::new();
     let (one, two) = (world.open(), world.open());
     vouch(&one, "a", &[SDK]).unwrap();
@@ -210,12 +210,12 @@ fn nobody_waits_for_a_voucher_while_holding_what_others_wait_for() {
     let elsewhere = two.tags([other.clone()]).unwrap();
     let files = BTreeMap::from([(other, b"x".to_vec())]);
     elsewhere.vouch(digest("x"), &files).unwrap();
-    assert!(refused(&two), "a voucher for something else");
+    assert!(refused(&two), "a claim on something else");
     elsewhere.withdraw().unwrap();
 }
 
 #[test]
-fn what_is_revoked_is_gone_for_all_and_its_runs_are_told() {
+fn revoked_tags_are_removed_and_their_runs_see_the_reason() {
     let world = World::new();
     let (one, two) = (world.open(), world.open());
     vouch(&one, "a", &[SDK, KITS]).unwrap();
@@ -234,13 +234,13 @@ fn what_is_revoked_is_gone_for_all_and_its_runs_are_told() {
         );
     }
     assert_eq!(events(&one, &EventKind::VouchersRevoked).len(), 2);
-    // Whoever verified it anew vouches anew, and another digest has nothing to wait for.
+    // A new verification makes a new claim, and another digest does not wait.
     assert!(vouch(&one, "b", &[SDK]).unwrap());
     assert_eq!(world.read(SDK), "b");
 }
 
 #[test]
-fn g6_the_voucher_of_a_dead_run_is_worth_nothing() {
+fn g6_the_claim_of_an_ended_run_is_not_valid() {
     let world = World::new();
     let one = world.open();
     vouch(&one, "a", &[SDK, KITS]).unwrap();
@@ -250,7 +250,11 @@ fn g6_the_voucher_of_a_dead_run_is_worth_nothing() {
     assert!(vouch(&two, "b", &[SDK]).unwrap());
     assert!(!world.exists(KITS));
     let left = vouchers(&two);
-    assert_eq!(left.len(), 1, "the rows of dead runs go when they are met");
+    assert_eq!(
+        left.len(),
+        1,
+        "the rows of ended runs are deleted by the next change"
+    );
     let inspection = world.options().inspect().unwrap();
     let seen = inspection.history().vouchers().unwrap();
     assert!(seen[0].is_valid() && seen[0].process.is_some(), "{seen:?}");

@@ -1,4 +1,4 @@
-//! Vouchers of processes that run below one another, as twoliter, cargo-make and its tasks do.
+//! Claims of nested runs, as with twoliter, cargo-make and its tasks.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -28,7 +28,7 @@ fn line_of(child: &mut Child) -> String {
     line.trim_end().to_owned()
 }
 
-/// Lets it come to its end.
+/// Waits for its end.
 fn end(mut child: Child) {
     drop(child.stdin.take());
     assert!(child.wait().unwrap().success());
@@ -40,8 +40,8 @@ fn has_tags(world: &World) -> bool {
         .all(|tag| world.exists(&format!("{EXTERNAL_KITS_DIR}/{tag}")))
 }
 
-/// All processes below one `tljournal exec` vouched as its run: what one of them cleaned up was the other's,
-/// as it is without a journal.
+/// All processes below one `tljournal exec` claimed tags as its run: a cleanup of one removed the other's tags, as
+/// without a journal.
 #[test]
 fn g7_two_processes_below_one_run_do_not_take_each_others_tags() {
     let world = World::new();
@@ -55,13 +55,13 @@ fn g7_two_processes_below_one_run_do_not_take_each_others_tags() {
     end(two);
     assert!(has_tags(&world));
     end(one);
-    // Nobody vouches any more, so the next clean-up removes them.
+    // No claim is left, so the next cleanup removes them.
     end(below(&parent, &world, "clear"));
     assert!(!has_tags(&world));
 }
 
 #[test]
-fn a_process_may_rely_on_what_a_run_around_it_vouches_for_and_on_nothing_else() {
+fn a_process_may_rely_on_claims_of_its_ancestors_only() {
     let world = World::new();
     let (parent, stranger) = (State::with(world.open()), world.open());
     let verified = Verified::sdk(Digest::of(b"lock file"), "sdk").kits(["kit"]);
@@ -76,10 +76,10 @@ fn a_process_may_rely_on_what_a_run_around_it_vouches_for_and_on_nothing_else() 
     assert_eq!(said(&stranger), "not mine");
 }
 
-/// A tag that is vouched for counted, whatever was in it: an older program that wrote its own there, or one that
-/// was killed in the middle of that, made it say something nobody had vouched for.
+/// A claimed tag counted as valid with any content: an older program that wrote its own tag, or was killed while
+/// writing, changed it.
 #[test]
-fn g9_a_tag_that_somebody_else_wrote_may_not_be_relied_on() {
+fn g9_a_tag_written_by_another_program_is_not_valid() {
     let world = World::new();
     let parent = State::with(world.open());
     let verified = Verified::sdk(Digest::of(b"lock file"), "sdk").kits(["kit"]);

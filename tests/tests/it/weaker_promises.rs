@@ -1,5 +1,4 @@
-//! Filesystems and kernels that lack something: either the promise is kept another way, or the weaker one
-//! is announced.
+//! Filesystems and kernels without some feature: the guarantee is kept in another way, or a weaker one is announced.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -44,7 +43,7 @@ fn g3_a_home_that_cannot_exchange_says_so_once() {
 }
 
 #[test]
-fn g3_every_answer_that_means_unknown_is_understood() {
+fn g3_every_error_that_means_unsupported_is_recognized() {
     for errno in [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP] {
         let world = World::new();
         let lack = Arc::new(Lack::of(Verb::Exchange, errno));
@@ -61,7 +60,7 @@ fn g3_every_answer_that_means_unknown_is_understood() {
     }
 }
 
-/// What a test does while a path that is replaced is missing.
+/// Runs a callback while a path that is replaced is missing.
 fn while_missing(
     world: &World,
     steps: &Steps,
@@ -85,7 +84,7 @@ fn while_missing(
 }
 
 #[test]
-fn g3_whoever_takes_the_shared_lock_never_misses_what_is_replaced() {
+fn g3_with_the_shared_lock_a_replaced_path_is_never_missing() {
     let world = World::new();
     let journal = Arc::new(open_without_exchange(&world));
     Steps::new("one")
@@ -111,7 +110,7 @@ fn g3_whoever_takes_the_shared_lock_never_misses_what_is_replaced() {
 }
 
 #[test]
-fn g9_what_somebody_makes_while_a_path_is_missing_stays() {
+fn g9_an_entry_created_while_a_path_is_missing_stays() {
     let world = World::new();
     Steps::new("one")
         .put("build/a", "1")
@@ -132,7 +131,7 @@ fn g9_what_somebody_makes_while_a_path_is_missing_stays() {
         "{:?}",
         world.left_in_staging()
     );
-    // As if they had written it right after: the next transaction replaces it, and keeps it.
+    // As if it had been written right afterwards: the next transaction replaces it, and sets it aside.
     Steps::new("three")
         .put("build/a", "3")
         .try_commit(&world.open())
@@ -159,7 +158,7 @@ fn g8_a_filesystem_where_a_rename_may_replace_something_is_refused() {
         explain(&said)
     );
     assert!(world.options().inspect().is_err());
-    // Nothing stands in the way of one that can.
+    // A filesystem with the feature is accepted.
     let count = Arc::new(Count::default());
     Steps::new("one")
         .put("build/a", "1")
@@ -167,9 +166,9 @@ fn g8_a_filesystem_where_a_rename_may_replace_something_is_refused() {
         .unwrap();
 }
 
-/// Putting a torn tree back is an exchange too, and no row says that it is under way.
+/// Restoring a torn tree is an exchange too, and no row marks it as in progress.
 #[test]
-fn g1_a_torn_tree_is_put_back_without_exchange_wherever_that_is_cut_short() {
+fn g1_a_torn_tree_is_restored_without_exchange_despite_interruptions() {
     for cut in 1..=3 {
         let world = World::new();
         let journal = open_without_exchange(&world);
@@ -189,7 +188,7 @@ fn g1_a_torn_tree_is_put_back_without_exchange_wherever_that_is_cut_short() {
                 (When::Before, Verb::RenameNew) => renames.fetch_add(1, Ordering::AcqRel) + 1,
                 _ => renames.load(Ordering::Acquire),
             };
-            // As if it had been killed there: nothing works any more.
+            // As after a kill: no further call succeeds.
             match renames < cut || when == When::After {
                 true => Ok(()),
                 false => Err(Errno::IO.into()),
@@ -260,7 +259,7 @@ fn check_lacking(name: &str) {
     journal.close().unwrap();
     let differences = world.snapshot().differences(allowed.last().unwrap());
     assert!(differences.is_empty(), "{name}: {differences:#?}");
-    // What twoliter's words make again is another run's, which is not nothing.
+    // Repeating a change through twoliter's state counts as a change of another run.
     if case.end == tljournal_tests::End::Commit && case.act.is_none() {
         let receipt = case.steps.try_commit(&case.reopen(&world)).unwrap();
         assert!(!receipt.changed_anything(), "G4, {name}");

@@ -1,5 +1,5 @@
-//! What was read is what is recorded (G9): content that changes while it is read is refused, and an edit is seen
-//! whatever its mtime says.
+//! The recorded content is what was read (G9): content that changes while it is read is refused, and an edit is
+//! detected whatever its mtime.
 
 use std::fs;
 use std::io;
@@ -12,10 +12,10 @@ use tljournal::{ConflictKind, Digest, Error, Expect, Journal, Payload, Prepared,
 use tljournal_testkit::{Steps, When, World, explain};
 use tljournal_tests::{Hook, aside, holding, tools};
 
-/// More than is read at once.
+/// More than one buffer.
 const BYTES: usize = 1 << 20;
 
-/// A journal whose sources are written to by `write`, given how often, whenever something of this kind was staged.
+/// A journal with a callback `write` that receives its number of calls, whenever something of this kind was staged.
 fn written_at(world: &World, verb: Verb, write: impl Fn(usize) + Send + Sync + 'static) -> Journal {
     let times = AtomicUsize::new(0);
     let hook = Hook(move |when, call: &Call<'_>| {
@@ -35,7 +35,7 @@ fn rewrite(path: &Utf8Path, content: &[u8]) {
     io::Write::write_all(&mut file, content).unwrap();
 }
 
-/// Writes something of the same length to a file in place, and sets its mtime back.
+/// Overwrites a file in place with the same length, and restores its mtime.
 fn edit(world: &World, path: &str, content: &str) {
     let path = world.path(path);
     let before = fs::metadata(&path).unwrap();
@@ -156,7 +156,7 @@ fn two_names_of_one_file_can_be_moved_in_together() {
 }
 
 #[test]
-fn a_file_below_proc_has_no_size_and_can_be_put_all_the_same() {
+fn a_file_below_proc_can_be_put_although_it_has_no_size() {
     let world = World::new();
     let journal = world.open();
     let version = fs::read_to_string("/proc/version").unwrap();
@@ -166,7 +166,7 @@ fn a_file_below_proc_has_no_size_and_can_be_put_all_the_same() {
 }
 
 #[test]
-fn g9_an_edit_whose_mtime_was_put_back_goes_aside_whatever_replaces_it() {
+fn g9_an_edit_with_a_restored_mtime_is_set_aside_by_every_replacement() {
     type Change = fn(&World) -> Steps;
     let ways: [(&str, Change); 4] = [
         ("put", |_| Steps::new("put").put("build/x", "version 2")),
@@ -196,7 +196,7 @@ fn g9_an_edit_whose_mtime_was_put_back_goes_aside_whatever_replaces_it() {
 }
 
 #[test]
-fn g9_an_edit_in_a_tree_goes_aside_whatever_removes_or_replaces_it() {
+fn g9_an_edit_in_a_tree_is_set_aside_by_every_removal_or_replacement() {
     type Change = fn() -> Steps;
     let ways: [(&str, Change); 5] = [
         ("put of the file", || {
@@ -233,7 +233,7 @@ fn g9_an_edit_in_a_tree_goes_aside_whatever_removes_or_replaces_it() {
 }
 
 #[test]
-fn g9_what_differs_in_names_mode_or_time_only_is_no_edit() {
+fn g9_a_difference_in_links_mode_or_time_only_is_not_an_edit() {
     type Touch = fn(&World);
     let ways: [(&str, Touch); 4] = [
         ("a mode that was changed and changed back", |world| {
@@ -294,7 +294,7 @@ fn g14_nothing_in_a_copy_of_a_project_counts_as_edited() {
 }
 
 #[test]
-fn g9_a_link_that_was_pointed_elsewhere_goes_aside() {
+fn g9_a_link_with_a_changed_target_is_set_aside() {
     let world = World::new();
     let journal = world.open();
     Steps::new("first")
@@ -308,7 +308,7 @@ fn g9_a_link_that_was_pointed_elsewhere_goes_aside() {
         .try_commit(&journal)
         .unwrap();
     assert_eq!(aside(&world).len(), 1);
-    // The digest of what is replaced was named: nobody is surprised.
+    // The digest of the replaced content was given, so it is not set aside.
     Steps::new("put")
         .put("build/x", "version 1")
         .try_commit(&journal)

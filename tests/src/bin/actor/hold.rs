@@ -1,4 +1,4 @@
-//! Takes a named lock of a journal, says `held`, and holds it until its input ends: `hold ROOT NAME`.
+//! Takes a named lock of a journal, prints `held`, and holds it until its input ends: `hold ROOT NAME`.
 
 use std::io::{Read, Write};
 

@@ -1,7 +1,7 @@
-//! Opens a journal, runs one transaction, or only recovers, or makes the database anew, and is killed at one
-//! moment of it.
+//! Opens a journal, runs one transaction, or only recovers, or rebuilds the database, and is killed at one moment of
+//! it.
 //!
-//! `kill-one ROOT run|recover|rebuild CASE MOMENT`. Says `done` when the call that promises something has returned.
+//! `kill-one ROOT run|recover|rebuild CASE MOMENT`. Prints `done` when the call with a guarantee has returned.
 
 use std::io::Write;
 

@@ -1,7 +1,7 @@
 //! Opens a journal, commits one transaction, and is killed at the first call of a kind.
 //!
-//! `kill-when ROOT before|after VERB PART-OF-A-PATH STEP...`, where `wait=PATH=VERSION` is a tree that waits
-//! until nobody has pinned the one that it replaces.
+//! `kill-when ROOT before|after VERB PART-OF-A-PATH STEP...`, where `wait=PATH=VERSION` is a tree that is installed
+//! once the one it replaces is unpinned.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Opens a journal, stages a file, and commits when a line comes: `linger ROOT PATH`. Says its pid with how
-//! many transactions it rolled back and how many runs it found dead, and then `done`.
+//! Opens a journal, stages a file, and commits when a line arrives: `linger ROOT PATH`. Prints its pid with the
+//! number of transactions it rolled back and of killed runs it found, and then `done`.
 
 use std::io::Write;
 

@@ -1,5 +1,5 @@
-//! The processes that tests start, each a module: `actor PART ARGUMENT...`. One program, because each is linked with the
-//! engine.
+//! The processes that tests start, one per module: `actor PART ARGUMENT...`. They are one program, because each
+//! program links the engine.
 
 mod hold;
 mod kill_one;

@@ -1,9 +1,9 @@
-//! Meets one hostile input and tells by how many KiB the memory of this process has grown at most.
+//! Processes one hostile input and prints by how many KiB the memory of this process has grown at most.
 
 #![allow(
     clippy::disallowed_methods,
     clippy::print_stdout,
-    reason = "a program of the tests, which looks at itself"
+    reason = "a program of the tests, which measures itself"
 )]
 
 use std::fs;
@@ -48,7 +48,7 @@ pub(crate) fn play(args: Args) -> Played {
     Ok(())
 }
 
-/// The most memory that this process ever had.
+/// The peak memory of this process.
 fn peak_kib() -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("a status");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -94,7 +94,7 @@ fn file(size: u64) -> Vec<u8> {
     header(b'0', size)
 }
 
-/// These bytes, so many zeros, and the end of an archive, compressed.
+/// These bytes, followed by zeros and the end of an archive, compressed.
 fn compressed(begin: &[&[u8]], zeros: u64) -> Vec<u8> {
     let mut out = zstd::stream::write::Encoder::new(Vec::new(), 1).expect("an encoder");
     for bytes in begin {
@@ -104,14 +104,14 @@ fn compressed(begin: &[&[u8]], zeros: u64) -> Vec<u8> {
     out.finish().expect("an end")
 }
 
-/// A frame that asks for a window of 2 GiB.
+/// A frame that requires a window of 2 GiB.
 fn wide_zstd() -> Vec<u8> {
     let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 21 << 3];
     frame.extend([0x01 | 0x02, 0x00, 0x10, 0x00]);
     frame
 }
 
-/// A stream that asks for a dictionary of 4 GiB.
+/// A stream that requires a dictionary of 4 GiB.
 fn wide_xz() -> Vec<u8> {
     let mut stream = Vec::new();
     let mut out = liblzma::write::XzEncoder::new(&mut stream, 0);
@@ -136,7 +136,7 @@ fn entries(count: u64) -> TreeSource {
     TreeSource::entries((0..count).map(entry))
 }
 
-/// An encoded manifest whose entries are as short as they can be.
+/// An encoded manifest with entries of minimal length.
 fn listed(count: u64) -> Vec<u8> {
     let mut bytes = b"tljmft\0\x01".to_vec();
     bytes.extend((count + 1).to_le_bytes());

@@ -1,7 +1,7 @@
 //! A process with verification tags: `vouch ROOT write|clear|check`.
 //!
-//! `write` says when it vouches and lives until its standard input ends; `check` says whether it may rely on
-//! the tags as its own.
+//! `write` reports when it has a claim and runs until its standard input ends; `check` reports whether the tags are
+//! valid for this process.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! What is found while somebody else lives, or in a place that is not at home.
+//! Checks while other processes run, or of a copy.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -19,7 +19,7 @@ fn codes(world: &World) -> Vec<Code> {
 }
 
 #[test]
-fn g7_what_is_pinned_is_a_notice_also_when_it_was_replaced() {
+fn g7_a_pinned_tree_is_a_notice_even_after_its_replacement() {
     let world = scene();
     let journal = world.open();
     let pin = journal.pin("build/tools").unwrap().unwrap();
@@ -32,7 +32,7 @@ fn g7_what_is_pinned_is_a_notice_also_when_it_was_replaced() {
 }
 
 #[test]
-fn what_a_living_transaction_has_staged_is_no_finding() {
+fn staged_content_of_a_running_transaction_is_not_a_finding() {
     let world = scene();
     let journal = world.open();
     let mut txn = journal.begin("at work");
@@ -66,7 +66,7 @@ fn a_tree_that_is_not_on_the_medium_yet_is_a_notice() {
 }
 
 #[test]
-fn what_the_journal_itself_changed_in_a_tree_is_no_damage() {
+fn changes_of_a_transaction_inside_a_tree_are_not_damage() {
     let world = scene();
     let journal = world.open();
     let inside = Steps::new("inside")
@@ -79,13 +79,13 @@ fn what_the_journal_itself_changed_in_a_tree_is_no_damage() {
     assert!(report.is_clean(), "{found:?}");
     let is_known = |code| matches!(code, Code::Overlaid | Code::Aside);
     assert!(found.iter().all(|finding| is_known(finding.code)));
-    world.write("build/tools/bin/third", "by nobody known");
+    world.write("build/tools/bin/third", "unknown");
     let (found, _) = look(&world, FsckDepth::Full);
     assert_eq!(wrong(&found), [(Code::Extra, "build/tools/bin/third")]);
 }
 
 #[test]
-fn a_tag_is_missing_if_a_run_that_lives_vouches_for_it() {
+fn a_claimed_tag_that_does_not_exist_is_missing() {
     let world = scene();
     let journal = world.open();
     let path = RelPath::new("build/.tag").unwrap();
@@ -124,11 +124,11 @@ fn a_leftover_on_another_filesystem_is_found_beside_its_target_and_removed() {
     let name = format!("other/.tljournal-{}-0", txns.unwrap()[0].id);
     journal.close().unwrap();
     world.write(&name, "half of it");
-    world.write("other/.tljournal-of-nobody", "not named by the journal");
+    world.write("other/.tljournal-of-no-txn", "not named by the journal");
     let (found, _) = look(&world, FsckDepth::Quick);
     let expected = [
         (Code::BesideLeftover, name.as_str()),
-        (Code::BesideLeftover, "other/.tljournal-of-nobody"),
+        (Code::BesideLeftover, "other/.tljournal-of-no-txn"),
     ];
     let mut there = wrong(&found);
     there.sort_by_key(|(_, path)| *path);
@@ -141,7 +141,7 @@ fn a_leftover_on_another_filesystem_is_found_beside_its_target_and_removed() {
 }
 
 #[test]
-fn what_a_sudo_left_is_found_by_its_owner() {
+fn files_left_by_sudo_are_found() {
     let world = scene();
     if std::os::unix::fs::chown(world.path("build/.state/lock/db"), Some(1), None).is_err() {
         return;
@@ -151,9 +151,9 @@ fn what_a_sudo_left_is_found_by_its_owner() {
     assert_eq!(found[0].actual.as_deref(), Some("user 1"));
 }
 
-/// It cannot be deleted by whoever works there, and the check said nothing.
+/// The owner of the project cannot delete it, and the check did not report it.
 #[test]
-fn what_a_sudo_has_kept_is_found_by_its_owner() {
+fn content_retained_by_sudo_is_found() {
     let world = scene();
     let kept = staged(&world, 3);
     if std::os::unix::fs::chown(world.path(&kept), Some(1), None).is_err() {
@@ -163,7 +163,7 @@ fn what_a_sudo_has_kept_is_found_by_its_owner() {
     assert_eq!(wrong(&found), [(Code::Owner, kept.as_str())]);
 }
 
-/// Nobody could work there, and the check was clean.
+/// No command could work, but the check reported no error.
 #[test]
 fn g9_a_link_in_the_place_of_the_journals_directory_is_an_error() {
     let world = scene();
@@ -196,9 +196,9 @@ fn a_database_of_an_older_version_is_a_notice() {
     assert_eq!((would.history_txns, would.left_txns), (0, 0));
 }
 
-/// What others did was taken for damage: of a database that is not read in place nothing newer is seen.
+/// Changes by others were taken for damage: a private copy of a database shows no newer rows.
 #[test]
-fn who_cannot_follow_what_others_do_says_so() {
+fn a_check_of_a_private_copy_reports_that_it_is_outdated() {
     let world = scene();
     let view = world.outside().join("view");
     std::fs::create_dir(&view).unwrap();
@@ -208,7 +208,7 @@ fn who_cannot_follow_what_others_do_says_so() {
     let only = ["-o", "remount,ro,bind", view.as_str()];
     assert!(Command::new("mount").args(only).status().unwrap().success());
     let journal = world.open();
-    // Something that is told first, and not the journal's own.
+    // A finding that is reported first, and is not about the journal's own files.
     world.write("Project.lock", "an edit");
     let mut told = |_: Finding| {
         let steps = Steps::new("meanwhile").tree("build/tools", tools_like("new", 0o755));
@@ -248,7 +248,7 @@ fn g9_missing_content_of_a_tree_is_taken_from_a_source_whatever_its_times_are() 
 }
 
 #[test]
-fn only_the_paths_that_are_named_are_looked_at() {
+fn only_named_paths_are_checked() {
     let world = scene();
     world.write("build/tools/bin/more", "more");
     world.write("build/tools/up-to-you", "more");
@@ -262,7 +262,7 @@ fn only_the_paths_that_are_named_are_looked_at() {
 }
 
 #[test]
-fn a_check_ends_when_whoever_is_told_has_heard_enough() {
+fn a_check_ends_when_the_callback_breaks() {
     let world = scene();
     world.write("build/.state/one", "stray");
     world.write("build/.state/two", "stray");
@@ -282,7 +282,7 @@ fn a_check_ends_when_whoever_is_told_has_heard_enough() {
     assert!(look_with(&world, &options).1.cancelled);
 }
 
-/// Copies a project as one would to look into it elsewhere.
+/// Copies a project for inspection elsewhere.
 fn copy(world: &World, what: &[&str]) -> World {
     let to = world.outside().join("copy");
     std::fs::create_dir_all(to.join("build")).unwrap();
@@ -297,7 +297,7 @@ fn copy(world: &World, what: &[&str]) -> World {
 }
 
 #[test]
-fn a_copy_is_compared_by_content_and_a_database_alone_says_what_it_cannot_tell() {
+fn a_copy_is_compared_by_content_and_a_database_alone_lists_what_is_unchecked() {
     let world = scene();
     let all = [
         "build/.state.db",

@@ -1,4 +1,4 @@
-//! Where a repair finds content, and what it must not replace with it.
+//! Where a repair finds content, and what it must not replace.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ fn commit(world: &World, steps: &Steps) {
     steps.try_commit(&world.open()).unwrap();
 }
 
-/// Finds what is wrong at a path, and repairs it.
+/// Finds the problems of these kinds, and repairs them.
 fn mend(world: &World, codes: &[Code]) -> Vec<Repair> {
     let (found, _) = look(world, FsckDepth::Default);
     let of: Vec<_> = wrong(&found).iter().map(|(code, _)| *code).collect();
@@ -59,9 +59,9 @@ fn g9_a_file_of_a_tree_is_taken_from_another_one_of_the_tree() {
     is_clean(&world);
 }
 
-/// The latest that was kept was the only one that was looked at.
+/// Only the latest retained content was considered.
 #[test]
-fn g9_a_file_is_taken_from_what_is_kept_right_whatever_else_is() {
+fn g9_a_file_is_taken_from_undamaged_retained_content() {
     let world = World::new();
     for content in ["one", "two", "one", "two", "one"] {
         commit(&world, &Steps::new(content).put("build/file", content));
@@ -73,9 +73,9 @@ fn g9_a_file_is_taken_from_what_is_kept_right_whatever_else_is() {
     assert_eq!(world.read("build/file"), "one");
 }
 
-/// One row of the past that cannot be read had the whole database set aside, and the next check was clean.
+/// One unreadable row of the history had the whole database set aside, and the next check was clean.
 #[test]
-fn g9_what_cannot_be_read_of_the_past_condemns_nothing_that_stands() {
+fn g9_an_unreadable_row_of_the_history_does_not_discard_entries() {
     let damages = [
         "UPDATE manifest SET encoded = x'00' WHERE digest NOT IN
              (SELECT digest FROM entry WHERE digest IS NOT NULL)",
@@ -100,9 +100,9 @@ fn g9_what_cannot_be_read_of_the_past_condemns_nothing_that_stands() {
     }
 }
 
-/// To mend a mode, the tree was installed as it had been before later transactions.
+/// To repair a mode, the tree was installed as it had been before later transactions.
 #[test]
-fn g2_g9_a_repair_takes_back_nothing_that_was_committed_inside_a_tree() {
+fn g2_g9_a_repair_undoes_no_commit_inside_a_tree() {
     let world = scene();
     let nested = tree(&[("file", "nested")]);
     let later = Steps::new("later")
@@ -118,7 +118,7 @@ fn g2_g9_a_repair_takes_back_nothing_that_was_committed_inside_a_tree() {
     assert_eq!(world.read("build/tools/more/file"), "nested");
 }
 
-/// Runs something in the moment before the repair of a file is committed.
+/// Runs something right before the repair of a file is committed.
 fn repair_while(world: &World, found: &[Finding], meanwhile: impl Fn() + Send + Sync + 'static) {
     let done = AtomicBool::new(false);
     let hook = Arc::new(Hook(move |_: When, call: &tljournal::disk::Call<'_>| {
@@ -133,7 +133,7 @@ fn repair_while(world: &World, found: &[Finding], meanwhile: impl Fn() + Send + 
 }
 
 #[test]
-fn g9_what_somebody_writes_after_the_check_is_not_replaced() {
+fn g9_a_change_after_the_check_is_not_replaced() {
     let damages: [fn(&World); 2] = [
         |world| std::fs::remove_file(world.path("build/kept.txt")).unwrap(),
         |world| rot(world, "build/kept.txt"),
@@ -158,9 +158,9 @@ fn g9_what_somebody_writes_after_the_check_is_not_replaced() {
     }
 }
 
-/// Each repair was a thing of its own there, and the first ones went when there were too many.
+/// Each repair was an item of its own in quarantine, and the first ones were deleted when there were too many.
 #[test]
-fn g9_one_repair_keeps_all_that_it_replaces() {
+fn g9_one_repair_quarantines_everything_it_replaces() {
     const FILES: usize = 80;
     let world = World::new();
     let path = |number: usize| format!("build/{number}");
@@ -195,9 +195,9 @@ fn g9_one_repair_keeps_all_that_it_replaces() {
     assert_eq!(edits, all);
 }
 
-/// Only the transactions of the whole journal were told of, and what they had half done was left out.
+/// Unfinished transactions were reported only by a check of the whole journal.
 #[test]
-fn g9_a_check_of_a_path_tells_what_is_unfinished_or_unreadable_there() {
+fn g9_a_check_of_a_path_reports_what_is_unfinished_or_unreadable_there() {
     let damages = [
         (
             "UPDATE txn SET state = 'committed' WHERE id = 5",
@@ -234,7 +234,7 @@ fn g9_a_check_of_a_path_tells_what_is_unfinished_or_unreadable_there() {
     }
 }
 
-/// Its installation met the damaged row, and the whole database was set aside for it.
+/// Its installation read the damaged row, and the whole database was set aside.
 #[test]
 fn g9_a_tree_whose_manifest_is_damaged_is_installed_again_and_the_manifest_with_it() {
     let spec = || tree(&[("a", "one"), ("b", "two")]);

@@ -1,4 +1,4 @@
-//! One thing that is wrong, each.
+//! The damages, each of one kind.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -8,24 +8,24 @@ use tljournal_testkit::World;
 
 use super::scene::{chmod, date, flip, rot, sql, staged};
 
-/// What a repair is to make of it.
+/// The expected result of a repair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum After {
-    /// Nothing is wrong any more.
+    /// No problem is left.
     Mended,
-    /// It is as it was found.
+    /// It is as before.
     Left,
-    /// The journal cannot be worked with: nothing is repaired.
+    /// The database is unusable: nothing is repaired.
     Beyond,
 }
 
-/// One thing that is wrong, and how it is found.
+/// A damage, and its code.
 pub(crate) struct Damage {
     pub(crate) name: &'static str,
     pub(crate) make: fn(&World),
     pub(crate) code: Code,
     pub(crate) after: After,
-    /// What a check that reads nothing cannot see.
+    /// Whether a check without reading content cannot see it.
     pub(crate) hidden: bool,
 }
 
@@ -36,7 +36,7 @@ fn remove(world: &World, path: &str) {
     let path = world.path(path);
     match fs::symlink_metadata(&path).unwrap().is_dir() {
         true => {
-            // Read-only directories are removed by whoever may change their mode.
+            // Read-only directories can be removed after a chmod.
             let _ = std::process::Command::new("chmod")
                 .args(["-R", "u+w"])
                 .arg(&path)
@@ -68,7 +68,7 @@ pub(crate) fn all() -> Vec<Damage> {
             hidden,
         });
     };
-    // In a tree whose content is kept.
+    // In a tree whose content is retained.
     add("other content", Code::WrongContent, Mended, |w| {
         flip(w, "build/tools/bin/long")
     });
@@ -119,7 +119,7 @@ pub(crate) fn all() -> Vec<Damage> {
             date(w, &format!("{}/2", staged(w, 3)));
         },
     );
-    // In one whose content is nowhere else.
+    // In a tree whose content is not available elsewhere.
     add("a mode, nothing kept", Code::WrongMode, Mended, |w| {
         chmod(w, "build/alone/nothing", 0o644)
     });
@@ -129,7 +129,7 @@ pub(crate) fn all() -> Vec<Damage> {
     add("no file, nothing kept", Code::Missing, Left, |w| {
         remove(w, "build/alone/bin/long")
     });
-    // Files and links by themselves.
+    // Single files and links.
     add("a file removed", Code::Missing, Mended, |w| {
         remove(w, "build/kept.txt")
     });
@@ -156,7 +156,7 @@ pub(crate) fn all() -> Vec<Damage> {
         remove(w, "build/kept.txt");
         symlink("only.txt", w.path("build/kept.txt")).unwrap();
     });
-    // The journal's own.
+    // The journal's own files.
     add("a stray file", Code::StateStray, Mended, |w| {
         w.write("build/.state/stray", "x")
     });
@@ -214,8 +214,8 @@ pub(crate) fn all() -> Vec<Damage> {
         remove(w, "build/.state/lock/db");
         symlink("../../only.txt", w.path("build/.state/lock/db")).unwrap();
     });
-    add("a log of nobody", Code::LogStray, Left, |w| {
-        w.write("build/.state/log/nobody", "x")
+    add("a log of no run", Code::LogStray, Left, |w| {
+        w.write("build/.state/log/stray", "x")
     });
     // The database.
     add("a manifest damaged", Code::ManifestDamaged, Mended, |w| {

@@ -6,7 +6,7 @@ use super::damage::{After, Damage, all};
 use super::scene::{look, repair, scene, wrong};
 
 #[test]
-fn a_journal_that_nobody_damaged_is_clean_however_closely_it_is_looked_at() {
+fn an_undamaged_journal_is_clean_at_every_depth() {
     let world = scene();
     for depth in [FsckDepth::Quick, FsckDepth::Default, FsckDepth::Full] {
         let before = world.snapshot();
@@ -17,7 +17,7 @@ fn a_journal_that_nobody_damaged_is_clean_however_closely_it_is_looked_at() {
     }
 }
 
-/// What was found, repaired, and found again.
+/// Checks, repairs, and checks again.
 fn check(damage: &Damage) {
     let name = damage.name;
     let world = scene();
@@ -26,7 +26,7 @@ fn check(damage: &Damage) {
     let is_it = |code: &Code| *code == damage.code;
     let codes: Vec<_> = found.iter().map(|finding| finding.code).collect();
     assert!(codes.iter().any(is_it), "{name}: {codes:?}");
-    // One thing is wrong, and that is what is told.
+    // Exactly this damage is reported.
     let others: Vec<_> = wrong(&found)
         .into_iter()
         .filter(|(code, _)| !is_it(code))
@@ -49,7 +49,7 @@ fn check(damage: &Damage) {
     if damage.after == After::Mended {
         assert_eq!(wrong(&again), [], "{name}");
     }
-    // A second repair has nothing left to do that it could.
+    // A second repair has nothing left to do.
     let second = repair(&world, &again, &[]);
     assert!(
         second.iter().all(|repair| !repair.mended),
@@ -58,7 +58,7 @@ fn check(damage: &Damage) {
 }
 
 #[test]
-fn g9_everything_that_is_made_wrong_is_found_by_its_code_and_repaired_as_far_as_it_can_be() {
+fn g9_every_damage_is_found_by_its_code_and_repaired_if_possible() {
     let failed = |damage: &Damage| std::panic::catch_unwind(|| check(damage)).is_err();
     let failed: Vec<_> = all()
         .iter()
@@ -68,7 +68,7 @@ fn g9_everything_that_is_made_wrong_is_found_by_its_code_and_repaired_as_far_as_
     assert_eq!(failed, [""; 0]);
 }
 
-/// What needs somebody who lives, another filesystem, or another user, has tests of its own.
+/// Codes that need another running process, filesystem or user have tests of their own.
 #[test]
 fn no_code_is_forgotten() {
     let elsewhere = [
@@ -98,7 +98,7 @@ fn no_code_is_forgotten() {
 }
 
 #[test]
-fn g9_what_somebody_changed_is_put_again_only_where_its_path_is_named() {
+fn g9_a_changed_file_is_restored_only_if_its_path_is_named() {
     let world = scene();
     world.write("build/kept.txt", "an edit");
     let (found, report) = look(&world, FsckDepth::Default);

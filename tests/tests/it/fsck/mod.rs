@@ -1,4 +1,4 @@
-//! Everything that can be wrong is made wrong once, found by its code, and repaired as far as that can be.
+//! Every kind of damage is made once, found by its code, and repaired if possible.
 
 mod beside;
 mod content;

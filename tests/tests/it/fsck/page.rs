@@ -1,10 +1,10 @@
-//! The page that explains what fsck finds.
+//! The page that explains the findings of fsck.
 
 use tljournal::Code;
 
-/// People look a code up on the page: each has its row there.
+/// The page has a row for each code.
 #[test]
-fn the_page_has_every_code_with_what_fsck_says_of_it() {
+fn the_page_has_every_code_with_the_texts_of_fsck() {
     let page = include_str!("../../../../docs/fsck.md");
     let row = |code: &Code| {
         let (word, severity) = (code.as_str(), code.severity().as_str());

@@ -30,7 +30,7 @@ fn works(world: &World) {
 }
 
 #[test]
-fn a_sound_database_is_rebuilt_only_if_that_is_asked_for() {
+fn a_sound_database_is_rebuilt_only_with_force() {
     let world = scene();
     let refused = world.options().rebuild(&RebuildOptions::default());
     assert!(refused.unwrap_err().to_string().contains("sound"));
@@ -50,9 +50,9 @@ fn a_sound_database_is_rebuilt_only_if_that_is_asked_for() {
     );
 }
 
-/// The second took the first one's new database for something that an earlier attempt had left.
+/// The second one took the first one's new database for the leftover of an earlier attempt.
 #[test]
-fn g9_two_rebuilds_at_once_lose_nothing() {
+fn g9_two_concurrent_rebuilds_lose_nothing() {
     for _ in 0..5 {
         let world = scene();
         let both = [(); 2].map(|()| {
@@ -79,7 +79,7 @@ fn g9_two_rebuilds_at_once_lose_nothing() {
     }
 }
 
-/// Later transactions inside a tree are as much recorded as the tree.
+/// Later transactions inside a tree are recorded too.
 #[test]
 fn a_tree_in_which_transactions_changed_something_is_saved() {
     let world = scene();
@@ -93,9 +93,9 @@ fn a_tree_in_which_transactions_changed_something_is_saved() {
     assert_eq!(rebuilt.dropped, [""; 0]);
 }
 
-/// It was taken when the database was lost much later, and all that came in between was lost with it.
+/// It was used when the database was lost much later, so that everything in between was lost.
 #[test]
-fn g9_a_new_database_that_was_not_taken_is_removed_when_work_goes_on() {
+fn g9_an_unused_rebuilt_database_is_removed_by_the_next_opening() {
     let world = scene();
     let (database, new) = ("build/.state.db", "build/.state/rebuilt.db");
     std::fs::copy(world.path(database), world.path(new)).unwrap();
@@ -105,7 +105,7 @@ fn g9_a_new_database_that_was_not_taken_is_removed_when_work_goes_on() {
 }
 
 #[test]
-fn g9_a_lost_database_is_made_from_what_is_on_disk() {
+fn g9_a_lost_database_is_rebuilt_from_the_files_on_disk() {
     let world = scene();
     for name in ["", "-wal", "-shm"] {
         std::fs::remove_file(world.path(&format!("build/.state.db{name}"))).unwrap();
@@ -155,9 +155,9 @@ fn g9_rows_that_can_be_read_and_agree_with_the_disk_are_saved() {
     );
 }
 
-/// What was found so was left so: the new database had the same rows, and was not sound either.
+/// They were copied: the new database had the same rows, and was not sound either.
 #[test]
-fn g9_rows_that_no_journal_writes_are_not_taken_over() {
+fn g9_rows_that_the_journal_never_writes_are_not_copied() {
     for (damage, entries) in [
         ("DELETE FROM change WHERE txn = 5", 5),
         ("UPDATE txn SET commit_no = NULL WHERE id = 4", 3),
@@ -175,7 +175,7 @@ fn g9_rows_that_no_journal_writes_are_not_taken_over() {
     }
 }
 
-/// A page in the middle of a table is overwritten: what lies before it and behind it is saved.
+/// A page in the middle of a table is overwritten: the rows before and after it are saved.
 #[test]
 fn g9_a_damaged_page_costs_the_rows_that_are_on_it() {
     let world = scene();

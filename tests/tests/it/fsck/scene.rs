@@ -1,4 +1,4 @@
-//! A project in which something of every kind stands, and what a check says of it.
+//! A project with entries of every kind, and its check.
 
 use std::fs::{self, File};
 use std::ops::ControlFlow;
@@ -12,7 +12,7 @@ use tljournal::{
 use tljournal_testkit::{Steps, World};
 use tljournal_tests::{tools, tools_like};
 
-/// A tree, files, links, in the home and beside it; the content of some is kept, because it stood there before.
+/// A tree, files and links, in the home and outside; the content of some is retained, because they replaced it.
 pub(crate) fn scene() -> World {
     let world = World::new();
     let journal = world.open();
@@ -37,7 +37,7 @@ pub(crate) fn scene() -> World {
     world
 }
 
-/// What a check finds.
+/// The findings of a check.
 pub(crate) fn look(world: &World, depth: FsckDepth) -> (Vec<Finding>, FsckReport) {
     let options = FsckOptions {
         depth,
@@ -56,7 +56,7 @@ pub(crate) fn look_with(world: &World, options: &FsckOptions) -> (Vec<Finding>, 
     (found, report)
 }
 
-/// The codes of what is found that is worse than a notice, each with its path.
+/// The findings other than notices, with their paths.
 pub(crate) fn wrong(found: &[Finding]) -> Vec<(Code, &str)> {
     let worse = found
         .iter()
@@ -66,7 +66,7 @@ pub(crate) fn wrong(found: &[Finding]) -> Vec<(Code, &str)> {
         .collect()
 }
 
-/// Repairs what is found, naming these paths.
+/// Repairs the findings, naming these paths.
 pub(crate) fn repair(world: &World, found: &[Finding], named: &[&str]) -> Vec<Repair> {
     let options = RepairOptions {
         paths: named
@@ -101,7 +101,7 @@ pub(crate) fn repair_by(
     repairs
 }
 
-/// Changes rows by hand, with no regard to what they refer to.
+/// Changes rows directly, ignoring references.
 pub(crate) fn sql(world: &World, sql: &str) {
     let catalog = Connection::open(world.path("build/.state.db")).unwrap();
     catalog
@@ -117,7 +117,7 @@ pub(crate) fn sql(world: &World, sql: &str) {
     }
 }
 
-/// Makes the database one of the schema before history was kept.
+/// Converts the database to the schema before retained content was recorded.
 pub(crate) fn downgrade(world: &World) {
     let (path, old) = (
         world.path("build/.state.db"),
@@ -158,7 +158,7 @@ pub(crate) fn downgrade(world: &World) {
     }
 }
 
-/// Writes other bytes of the same length into a file, and gives it its mtime back.
+/// Overwrites the content of a file with the same length, and restores its mtime.
 pub(crate) fn flip(world: &World, path: &str) {
     let path = world.path(path);
     let mtime = fs::metadata(&path).unwrap().modified().unwrap();
@@ -175,7 +175,7 @@ pub(crate) fn flip(world: &World, path: &str) {
     fs::set_permissions(&path, writable).unwrap();
 }
 
-/// The same, and nothing shows that anybody wrote to it: as a failing disk does it.
+/// The same without a visible write, as a failing disk does.
 pub(crate) fn rot(world: &World, path: &str) {
     use std::os::unix::fs::MetadataExt;
     flip(world, path);
@@ -188,7 +188,7 @@ pub(crate) fn rot(world: &World, path: &str) {
     );
 }
 
-/// Makes a file writable; returns the permissions that it had.
+/// Makes a file writable; returns its previous permissions.
 fn writable(path: &camino::Utf8Path) -> fs::Permissions {
     use std::os::unix::fs::PermissionsExt;
     let had = fs::metadata(path).unwrap().permissions();
@@ -196,7 +196,7 @@ fn writable(path: &camino::Utf8Path) -> fs::Permissions {
     had
 }
 
-/// Gives something another mtime.
+/// Changes an mtime.
 pub(crate) fn date(world: &World, path: &str) {
     let file = File::open(world.path(path)).unwrap();
     let then = SystemTime::UNIX_EPOCH + Duration::from_secs(1);

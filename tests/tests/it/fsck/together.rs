@@ -1,4 +1,4 @@
-//! Several who repair at once, or repair what others put right meanwhile.
+//! Concurrent repairs, and repairs of problems that others fix meanwhile.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ fn latest(world: &World) -> i64 {
 
 /// Each installed the tree again that the other had just installed.
 #[test]
-fn what_two_found_is_mended_once() {
+fn a_problem_found_by_two_is_repaired_once() {
     let world = scene();
     flip(&world, "build/tools/bin/long");
     std::fs::remove_file(world.path("build/link")).unwrap();
@@ -33,9 +33,9 @@ fn what_two_found_is_mended_once() {
     assert_eq!(wrong(&look(&world, FsckDepth::Full).0), []);
 }
 
-/// A check that came while the first journal was being made told of a lost database.
+/// A check during the creation of the first journal reported a lost database.
 #[test]
-fn a_database_that_is_being_made_is_not_a_lost_one() {
+fn a_database_that_is_being_created_is_not_lost() {
     let world = World::new();
     let look = |world: &World| {
         world
@@ -51,14 +51,14 @@ fn a_database_that_is_being_made_is_not_a_lost_one() {
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
     assert!(matches!(look(&world), Err(Error::Usage(_))));
     drop(lock);
-    // Only the layout is there.
+    // Only the layout exists.
     std::fs::remove_file(world.path("build/.state/reserve")).unwrap();
     assert!(matches!(look(&world), Err(Error::Usage(_))));
 }
 
-/// Who ended a check that waited for a commit had to wait with it.
+/// Cancelling a check that waited for a commit had no effect until the wait ended.
 #[test]
-fn a_check_that_waits_can_be_ended() {
+fn a_waiting_check_can_be_cancelled() {
     let world = scene();
     std::fs::remove_file(world.path("build/link")).unwrap();
     let commit = world.path("build/.state/lock/commit");
@@ -79,9 +79,9 @@ fn a_check_that_waits_can_be_ended() {
     drop(lock);
 }
 
-/// What nobody could mend was set aside, also if somebody had put it again in the meantime.
+/// A file that could not be repaired was set aside even if it had been put again meanwhile.
 #[test]
-fn g9_what_is_put_again_during_a_repair_is_not_set_aside() {
+fn g9_a_file_that_is_put_again_during_a_repair_is_not_set_aside() {
     let world = scene();
     rot(&world, "build/only.txt");
     let (found, _) = look(&world, FsckDepth::Full);
@@ -103,7 +103,7 @@ fn g9_what_is_put_again_during_a_repair_is_not_set_aside() {
     assert!(repairs.iter().all(|repair| repair.mended), "{repairs:?}");
     let content = std::fs::read_to_string(world.path("build/only.txt")).unwrap();
     assert_eq!(content, "only here");
-    // What was replaced meanwhile is what had rotted: it is evidence, and not kept to be put back.
+    // The replaced content was damaged: it is set aside, not retained.
     let (found, _) = look(&world, FsckDepth::Full);
     let codes: Vec<_> = wrong(&found).into_iter().map(|(code, _)| code).collect();
     assert!(codes.is_empty(), "{found:?}");
@@ -113,9 +113,9 @@ fn g9_what_is_put_again_during_a_repair_is_not_set_aside() {
     );
 }
 
-/// What was in the way of a repair went aside before it was asked whether it was still in the way.
+/// An obstacle of a repair was moved away before it was checked again.
 #[test]
-fn g9_what_is_put_in_the_way_of_a_repair_meanwhile_is_not_moved_aside() {
+fn g9_an_entry_created_during_a_repair_is_not_moved_away() {
     let world = scene();
     flip(&world, "build/tools/bin/long");
     let (found, _) = look(&world, FsckDepth::Full);
@@ -138,14 +138,14 @@ fn g9_what_is_put_in_the_way_of_a_repair_meanwhile_is_not_moved_aside() {
     let repairs = repair_by(journal, &found, &RepairOptions::default());
     assert!(repairs.iter().all(|repair| repair.mended), "{repairs:?}");
     assert_eq!(world.read("build/tools"), "a file");
-    // The damaged tree went aside when it was removed, and nothing else did.
+    // Only the damaged tree was set aside, when it was removed.
     let aside = tljournal_tests::aside(&world);
     assert_eq!(aside.len(), 1, "{aside:?}");
 }
 
-/// Whoever was second gave up everything else that it was to mend.
+/// The second repair skipped everything else after a conflict.
 #[test]
-fn a_stray_that_somebody_else_sets_aside_meanwhile_is_mended() {
+fn a_stray_that_is_set_aside_meanwhile_counts_as_repaired() {
     let world = scene();
     world.write("build/.state/stray", "x");
     world.write("build/.state/txn/another", "x");
@@ -164,9 +164,9 @@ fn a_stray_that_somebody_else_sets_aside_meanwhile_is_mended() {
     assert_eq!(wrong(&look(&world, FsckDepth::Full).0), []);
 }
 
-/// A database that nobody had come to fill was told to be damaged.
+/// An empty database file was reported as damaged.
 #[test]
-fn a_journal_whose_making_was_ended_is_none() {
+fn a_journal_whose_creation_was_interrupted_does_not_exist() {
     let world = World::new();
     world.open().close().unwrap();
     for name in [
@@ -197,20 +197,20 @@ fn a_journal_whose_making_was_ended_is_none() {
     assert!(world.path("build/.state.db-wal").metadata().unwrap().len() > 0);
     assert!(matches!(look(&world), Err(Error::Usage(_))));
     drop(catalog);
-    // Where work was done it is one that lost everything.
+    // In a used journal it means that the database was lost.
     world.write("build/.state/log/x", "x");
     assert_eq!(look(&world).unwrap().errors, 1);
 }
 
-/// What was committed while a database was made anew went aside with the old one.
+/// Commits during a rebuild were set aside with the old database.
 #[test]
-fn g2_nobody_commits_while_a_database_is_made_anew() {
+fn g2_no_commit_happens_during_a_rebuild() {
     let world = scene();
     let hurried = world.options().lock_wait(Duration::ZERO).work().unwrap();
     let refused = Arc::new(AtomicBool::new(true));
     let told = refused.clone();
     let meanwhile = Arc::new(Hook(move |_: When, call: &tljournal::disk::Call<'_>| {
-        // While the new one is made, and when it is there.
+        // While the new one is built, and when it is complete.
         if call.path.as_str().contains("/.state/rebuil") {
             let steps = Steps::new("meanwhile").put("build/late", call.path.as_str());
             let tried = steps.try_commit(&hurried);

@@ -1,17 +1,15 @@
-//! Many builds of one project at once, a third of which are killed: a small stand-in for twoliter.
+//! Runs many concurrent builds of one project and kills a third of them. The builds imitate twoliter.
 //!
-//! `cargo run --release -p twoliter-state --example parallel_builds [SECONDS]` makes a project in a
-//! temporary directory and a second path to it, a farm of links as Bazel makes one. Sixteen processes build
-//! it by both paths until the time is over; one after the other is killed, and starts again. Each build
-//! goes through twoliter's phases with real files, and checks what it relies on when it relies on it; two
-//! more processes look at the project all the time, as programs do that know nothing of the journal, and once a
-//! round as one that asks it for one moment. Any
-//! promise that is broken is told, and makes the end a failure.
+//! `cargo run --release -p twoliter-state --example parallel_builds [SECONDS]` creates a project in a temporary directory
+//! and a second path to it, a link farm as Bazel creates one. Sixteen processes build it by both paths until the time is
+//! over; one process after the other is killed and restarted. Each build runs twoliter's phases with real files and checks
+//! its inputs when it uses them. Two more processes read the project continuously without the journal, and once per round
+//! with the shared lock. A violated guarantee is printed and makes the example fail.
 
 #![allow(
     clippy::disallowed_methods,
     clippy::print_stdout,
-    reason = "an example that plays twoliter and the programs around it"
+    reason = "an example that imitates twoliter and other programs"
 )]
 
 #[path = "parallel_builds/build.rs"]
@@ -34,7 +32,7 @@ use watch::Watcher;
 /// How many builds run at once.
 const BUILDS: usize = 16;
 
-/// How long those live that are killed.
+/// The lifetime of a process that is killed.
 const LIFE: std::ops::Range<Duration> = Duration::from_millis(50)..Duration::from_millis(1500);
 
 type Fallible<T> = Result<T, Box<dyn Error>>;
@@ -45,7 +43,7 @@ fn main() -> Fallible<ExitCode> {
     match words[..] {
         ["build", root, name, last] => Build::new(root, name, last.parse()?).work(),
         ["watch", root] => Watcher::new(root).work(),
-        // What a test runner says is not for here: this is one of the tests, too.
+        // The test runner passes other arguments, because the example is also run as a test.
         _ => storm(
             words
                 .first()
@@ -55,7 +53,7 @@ fn main() -> Fallible<ExitCode> {
     }
 }
 
-/// Lets everybody loose on one project, and says what came of it.
+/// Starts all processes on one project and prints the result.
 fn storm(seconds: u64) -> Fallible<ExitCode> {
     let project = Project::make()?;
     let own = std::env::current_exe()?;
@@ -89,9 +87,9 @@ fn storm(seconds: u64) -> Fallible<ExitCode> {
         wrong.push("nothing was built, killed or checked".to_owned());
     }
     if wrong.is_empty() {
-        println!("every build found what it relied on, and everything is right in the end");
+        println!("all inputs of all builds were intact, and so is the final state");
         return Ok(ExitCode::SUCCESS);
     }
-    println!("everything is in {}", project.keep());
+    println!("the project is in {}", project.keep());
     Ok(ExitCode::FAILURE)
 }

@@ -39,15 +39,12 @@ impl Build {
         }
     }
 
-    /// Builds until the storm is over, and tells it what happened.
+    /// Builds until the storm is over, and reports the result to it.
     pub fn work(mut self) -> Fallible<ExitCode> {
         let found = fs::read_to_string(self.root.join(self.package(""))).unwrap_or_default();
         let found = number_of(&found).unwrap_or(0);
         if found != self.last && found != self.last + 1 {
-            let text = format!(
-                "G2: {} was promised {}, {found} is there",
-                self.name, self.last
-            );
+            let text = format!("G2: {}: expected {}, found {found}", self.name, self.last);
             tell(&Tell::Violation(text))?;
         }
         self.last = found;
@@ -71,13 +68,13 @@ impl Build {
 
     /// One build: what `twoliter build` does to the project, phase by phase.
     fn build(&self, number: u64) -> Fallible<()> {
-        // Load the project. Whatever was verified before counts only for those who verified it.
+        // Load the project. Earlier verifications count only for the runs that made them.
         let state = State::open(&self.root)?;
         state.cleanup_existing_tags(EXTERNAL_KITS_DIR)?;
         let lock = fs::read_to_string(self.root.join("Twoliter.lock"))?;
         expect(lock == LOCK, "the lock file is not whole")?;
 
-        // Verify it against the registry, and say so.
+        // Verify it against the registry, and claim the tags.
         let verified = Verified::sdk(
             digest_of_verified([(LOCK_FILE, lock.as_bytes())]),
             "bottlerocket-sdk-0.50.1@bottlerocket",
@@ -87,14 +84,14 @@ impl Build {
             &verified.kits(["bottlerocket-core-kit-5.4.2@bottlerocket"]),
         )?;
 
-        // Install the tools that came with this version, and keep them.
+        // Install the tools of this version, and pin them.
         let tools = state.install_tools("build/tools", &tools(self.version)?)?;
 
-        // Pull the kit and extract it, and keep it.
+        // Pull the kit, extract and pin it.
         let kit = self.fetch_kit(&state)?;
         state.write_file(EXTERNAL_KIT_METADATA, r#"{"kit":[],"sdk":{}}"#)?;
 
-        // The shell's part: it checks the tags, and runs the tools on the kit.
+        // As the shell tasks do: check the tags, and run the tools on the kit.
         for tag in [".sdk-verified", ".kits-verified"] {
             let path = self.root.join(EXTERNAL_KITS_DIR).join(tag);
             let size = fs::metadata(&path).map_or(0, |meta| meta.len());
@@ -129,10 +126,10 @@ impl Build {
         Ok(state.unpack_kit(Utf8Path::new(&layout), KIT, KitOptions::default())?)
     }
 
-    /// Writes what was built into a directory of its own, and publishes it.
+    /// Writes the outputs into a new directory, and publishes them.
     fn publish(&self, state: &State, number: u64) -> Fallible<()> {
-        // Begun anew, as buildsys does: what a build that was killed has published may have its old name here
-        // still, and must not be written to.
+        // Created again, as buildsys does: files of a killed build may have been published and still have their old
+        // name here, so they must not be written to.
         let built = self.root.join("build/scratch").join(&self.name);
         if built.exists() {
             fs::remove_dir_all(&built)?;
@@ -150,7 +147,7 @@ impl Build {
             &packages,
         )?;
 
-        // Every image has a version of its own, and all of them one link to the latest.
+        // Each image has its own version, and one link leads to the latest.
         let (images, version) = ("build/images/x86_64-example", format!("1.0.{}", self.name));
         fs::write(built.join("image"), text_of(&self.name, number))?;
         let image = Outputs::new().with("image", built.join("image"));
@@ -173,7 +170,7 @@ impl Build {
     }
 }
 
-/// What a client of the registry does.
+/// Pulls an image, as a client of the registry does.
 fn copy(from: &Utf8Path, to: &Utf8Path) -> std::io::Result<()> {
     for entry in from.read_dir_utf8()? {
         let entry = entry?;

@@ -40,7 +40,7 @@ impl Project {
         Ok(Self { world, farm })
     }
 
-    /// By which path this one goes: every other one by the farm of links.
+    /// The path that a process uses: every other process uses the link farm.
     pub fn path_of(&self, number: usize) -> &Utf8Path {
         match number % 2 {
             0 => self.world.root(),
@@ -48,10 +48,9 @@ impl Project {
         }
     }
 
-    /// What is wrong when everybody has gone: what was confirmed last has to be there, and nothing is left
-    /// to recover or to clean up.
+    /// The defects after all processes have ended: the last confirmed builds must be present, and nothing is left to
+    /// recover or to clean up.
     pub fn check(&self, last: &BTreeMap<String, u64>) -> Fallible<Vec<String>> {
-        // Whoever comes next makes right what the last ones left.
         let journal = self.world.open();
         journal.recover()?;
         journal.close()?;
@@ -60,19 +59,19 @@ impl Project {
             let path = self.world.path(&format!("build/rpms/{name}/{name}.rpm"));
             let there = number_of(&fs::read_to_string(&path).unwrap_or_default());
             if there != Some(*last) && there != Some(last + 1) {
-                wrong.push(format!("{name} was promised {last}, {there:?} is there"));
+                wrong.push(format!("{name}: expected {last}, found {there:?}"));
             }
         }
         Ok(wrong)
     }
 
-    /// Leaves everything for somebody to look at.
+    /// Keeps the directory for inspection.
     pub fn keep(self) -> Utf8PathBuf {
         self.world.keep()
     }
 }
 
-/// The registry of a project, whichever path it is reached by.
+/// The registry of a project, by either path.
 pub fn registry_beside(root: &Utf8Path) -> Fallible<Utf8PathBuf> {
     let outside = root.parent().ok_or("a project is in a directory")?;
     Ok(outside.join("registry"))
@@ -162,7 +161,7 @@ fn kit_text(layer: usize, file: usize) -> String {
     format!("package {file} of layer {layer}\n").repeat(500)
 }
 
-/// Makes an OCI layout with the kit: what a registry would send.
+/// Creates an OCI layout with the kit, in place of a registry.
 fn make_registry(dir: &Utf8Path) -> Fallible<()> {
     fs::create_dir_all(dir.join("blobs/sha256"))?;
     fs::write(dir.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#)?;

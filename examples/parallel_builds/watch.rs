@@ -9,17 +9,17 @@ use twoliter_state::State;
 use crate::Fallible;
 use crate::project::{LOCK, number_of};
 
-/// A program that looks at the project as one does that knows only its paths.
+/// A program that reads the project by path, without the journal.
 pub struct Watcher {
     root: Utf8PathBuf,
-    /// What was there once, and must never be missing again.
+    /// Paths that have existed and must not disappear.
     seen: BTreeSet<&'static str>,
 }
 
-/// Whether the content of a file is whole.
+/// Whether the content of a file is complete.
 type IsWhole = fn(&str) -> bool;
 
-/// What has to be whole from the moment on that it is there, and how to tell.
+/// Files that must be complete whenever they exist, and their checks.
 const WHOLE: [(&str, IsWhole); 6] = [
     ("Twoliter.lock", |text| text == LOCK),
     ("build/tools/build.Dockerfile", |text| text.ends_with('\n')),
@@ -41,7 +41,7 @@ impl Watcher {
         }
     }
 
-    /// Looks until the storm is over, and tells it what was seen.
+    /// Reads until the storm is over, and reports the result to it.
     pub fn work(mut self) -> Fallible<ExitCode> {
         loop {
             for (path, is_whole) in WHOLE {
@@ -57,7 +57,7 @@ impl Watcher {
         }
     }
 
-    /// Both packages of a build are of the same number, for whoever asks for one moment.
+    /// Under the shared lock, both packages of a build have the same number.
     fn look_at_one_moment(&self) -> Fallible<()> {
         let state = State::open(&self.root)?;
         let moment = state.journal().read()?;

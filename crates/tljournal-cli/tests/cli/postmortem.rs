@@ -208,7 +208,7 @@ fn the_changes_of_a_run_are_compared_with_the_disk() {
         {"put": "build/replaced", "content": "1"}]}"#,
     );
     project.ok(&["apply", "parts.json"]);
-    fs::write(project.at("build/edited"), "edited by hand").unwrap();
+    fs::write(project.at("build/edited"), "other text").unwrap();
     project.ok(&["put", "build/replaced"]);
     let report = project.postmortem("1");
     let differences = report["differences"].as_array().unwrap();

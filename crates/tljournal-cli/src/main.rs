@@ -41,8 +41,8 @@ fn main() -> ExitCode {
         Err(exit) => return exit.into(),
     };
     trace::start(&cli.global);
-    // A write beyond the limit of file sizes is an error then, and does not end the process. A command that is run has
-    // the default action again.
+    // A write beyond the limit of file sizes then returns an error instead of killing the process. A command of `exec`
+    // gets the default action.
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
     let session = session::Session::new(cli.global);
     let exit = match commands::run(&session, cli.command) {

@@ -71,7 +71,7 @@ impl Catalog {
         Ok(Self::open_and(path, |_| Ok(()))?.0)
     }
 
-    /// The same, and reads something as of the moment in which the schema was checked.
+    /// The same, and reads something in the snapshot in which the schema was checked.
     pub(crate) fn open_and<T>(
         path: &Utf8Path,
         read: impl FnOnce(&mut Self) -> Result<T, CatalogError>,

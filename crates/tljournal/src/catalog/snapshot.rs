@@ -1,4 +1,4 @@
-//! What is read together is read as of one moment.
+//! Consistent reads: several queries in one snapshot.
 
 use rusqlite::{Transaction, TransactionBehavior};
 
@@ -6,7 +6,7 @@ use super::run::OpenRun;
 use super::{Catalog, CatalogError, EntryRow, LeftoverRow, TxnRow};
 use crate::model::{Place, TxnId};
 
-/// What earlier runs have left for recovery, and what it has to leave alone.
+/// The rows that recovery needs: unfinished work of earlier runs, and retained content.
 #[derive(Debug, Default)]
 pub(crate) struct RecoveryRows {
     /// The transactions whose replaced content is retained.
@@ -15,14 +15,14 @@ pub(crate) struct RecoveryRows {
     pub(crate) open: Vec<TxnRow>,
     /// The runs without an end.
     pub(crate) runs: Vec<OpenRun>,
-    /// The trees that may not be on the medium.
+    /// The trees that may not be synced.
     pub(crate) unsettled: Vec<(Place, EntryRow)>,
-    /// What could not be cleaned up.
+    /// The leftovers that could not be deleted.
     pub(crate) leftovers: Vec<LeftoverRow>,
 }
 
 impl Catalog {
-    /// Runs `act` in one read transaction: everything that it reads is of the same moment. It must not write.
+    /// Runs `act` in one read transaction: all its reads see the same snapshot. It must not write.
     ///
     /// # Errors
     /// Those of `act`; [`CatalogError::Busy`] as for any statement that reads.
@@ -37,7 +37,7 @@ impl Catalog {
         act(self)
     }
 
-    /// What earlier runs have left, as of one moment.
+    /// The rows for recovery, in one snapshot.
     pub(crate) fn recovery_rows(&self) -> Result<RecoveryRows, CatalogError> {
         self.snapshot(|catalog| {
             let mut open = catalog.unfinished()?;

@@ -97,12 +97,12 @@ impl Drop for Acting {
     }
 }
 
-/// The users of this thread, as the kernel knows them.
+/// The user ids of this thread in the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Rights {
     /// The effective user of the process.
     process: u32,
-    /// The user that this thread opens and creates files as.
+    /// The filesystem user of this thread, with which it opens and creates files.
     files: u32,
 }
 
@@ -119,7 +119,7 @@ impl Rights {
 }
 
 thread_local! {
-    /// What [`Rights::ask`] returned: two system calls for each question would double the cost of looking. Only this
+    /// What [`Rights::ask`] returned: two system calls for each question would double the cost of reading. Only this
     /// file changes the user of a thread.
     static RIGHTS: Cell<Option<Rights>> = const { Cell::new(None) };
 }

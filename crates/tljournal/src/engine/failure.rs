@@ -4,8 +4,8 @@ use crate::error::{Error, UsageError};
 use crate::model::{EventKind, Identity, Place};
 
 impl Engine {
-    /// Notes that something that is in place could not be synced. A second sync would prove nothing, because
-    /// its pages count as written now: whoever wants it to be durable has to write it again.
+    /// Records that the sync of a published entry failed. A second sync would prove nothing, because the kernel counts
+    /// the pages as written: the content must be written again to be durable.
     pub(crate) fn note_failed_sync(&self, place: &Place, identity: Identity) {
         let path = self.home.shown(place);
         let detail = failed_sync(identity);
@@ -15,11 +15,11 @@ impl Engine {
             catalog.put_event((run, None), &EventKind::FailedSync, Some(&path), &detail)
         });
         if let Err(error) = noted {
-            tracing::error!(path, %error, "that a sync failed is not recorded");
+            tracing::error!(path, %error, "a failed sync is not recorded");
         }
     }
 
-    /// Whether a sync of what is in place there has failed before.
+    /// Whether a sync of this published entry has failed before.
     pub(crate) fn has_failed_to_sync(
         &self,
         place: &Place,
@@ -29,7 +29,7 @@ impl Engine {
         self.look(|catalog| catalog.has_event(&EventKind::FailedSync, &path, &detail))
     }
 
-    /// Refuses a handle that a fork has inherited.
+    /// Refuses a handle that was inherited by a fork.
     pub(crate) fn check_process(&self) -> Result<(), Error> {
         match self.maker.is_here() {
             true => Ok(()),
@@ -55,7 +55,7 @@ impl Engine {
     }
 }
 
-/// What is told of an inode that could not be synced; names it, so that another one at its path is trusted.
+/// The detail of a failed sync. It names the inode, so that another one at the same path is trusted.
 fn failed_sync(identity: Identity) -> String {
     let Identity { ino, born } = identity;
     format!(

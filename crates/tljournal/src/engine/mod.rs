@@ -78,7 +78,7 @@ pub(crate) struct Moment {
 pub(crate) struct Store {
     pub(crate) catalog: Catalog,
     pub(crate) lock: DbLock,
-    /// Which inodes the database and its companions were when it had been opened.
+    /// The inodes of the database and its companions when it was opened.
     pub(crate) files: DatabaseFiles,
 }
 
@@ -186,17 +186,17 @@ impl Engine {
         self.live_run().row
     }
 
-    /// Notes where the catalog stands, to find out later whether anything was committed meanwhile.
+    /// The present state of the catalog, to detect commits that happen later.
     pub(crate) fn moment(&self) -> Result<Moment, Error> {
         Ok(self.look_at_moment(|_| Ok(()))?.0)
     }
 
-    /// Looks something up as [`Engine::look`] does, and says which moment that is of.
+    /// Queries the catalog as [`Engine::look`] does, and returns the state in which it was read.
     pub(crate) fn look_at_moment<T>(
         &self,
         act: impl FnOnce(&Catalog) -> Result<T, CatalogError>,
     ) -> Result<(Moment, T), Error> {
-        // The own writes are read first: one that happens in between makes the moment look old.
+        // The own writes are read first: a write in between makes the moment outdated.
         let own_writes = self.own_writes.load(Ordering::Acquire);
         self.look(|catalog| {
             let quiet = catalog.unfinished()?.is_empty();

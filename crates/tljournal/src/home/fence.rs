@@ -230,7 +230,7 @@ pub(super) fn in_the_way(dir: &Dir, name: &str) -> Result<Option<&'static str>, 
     })
 }
 
-/// What is in the place of a file of the journal, in a directory of this owner, if it is not one.
+/// The entry in the place of a file of the journal, in a directory of this owner, if it is not a file.
 pub(super) fn planted(owner: u32, stat: Option<Stat>) -> Option<&'static str> {
     let stat = stat?;
     match stat.kind {

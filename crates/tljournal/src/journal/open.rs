@@ -272,7 +272,8 @@ impl Options {
         }
     }
 
-    /// Opens a database that needs nothing done to it, with what earlier runs have left in it; `None` if it does.
+    /// Opens a database that needs no creation, migration or takeover, and reads the rows for recovery; otherwise
+    /// `None`.
     fn open_ready(
         &self,
         home: &Home,

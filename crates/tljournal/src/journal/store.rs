@@ -5,11 +5,11 @@ use crate::home::{Home, hold_index};
 use crate::lock::{DbLock, Wait};
 use crate::model::Stat;
 
-/// Opens the database by the real path of the held home, reads something in the snapshot that its schema was checked
-/// in, and makes sure that it is the expected file.
+/// Opens the database by the real path of the open home, reads something in the snapshot in which its schema was
+/// checked, and checks that it is the expected file.
 ///
 /// # Errors
-/// [`Error::Replaced`] when it is another file by now; those of opening and reading.
+/// [`Error::Replaced`] when the file was replaced; those of opening and reading.
 pub(super) fn open_store<T>(
     home: &Home,
     expected: &Stat,
@@ -24,7 +24,7 @@ pub(super) fn open_store<T>(
         read(catalog)
     };
     let opened = sqlite_turn(home, wait, || Ok(Catalog::open_and(&path, read)?));
-    // Whatever came of it, it says something of this database only if it still is the one.
+    // The result is valid only if the file is still the same.
     let files = home.database_files()?;
     if files.database != expected.identity {
         return Err(Error::Replaced {

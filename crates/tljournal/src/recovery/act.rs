@@ -15,13 +15,13 @@ use crate::model::{EventKind, Place, TxnId, TxnState};
 /// Finishes or rolls back the transactions of runs that have ended. Takes the commit lock only if a transaction is
 /// past its commit point.
 pub(crate) fn recover(engine: &Engine) -> Result<Recovery, Error> {
-    // The directories first: a transaction that begins afterwards is not of interest.
+    // The directories first: a transaction that begins afterwards is ignored.
     let directories = engine.home.staged_ids()?;
     let rows = engine.look(|catalog| catalog.recovery_rows())?;
     recover_from(engine, directories, &rows)
 }
 
-/// The same with what was found: the directories of transactions, and rows that were read after them.
+/// The same, with the directories of transactions, and the rows that were read after them.
 pub(crate) fn recover_from(
     engine: &Engine,
     directories: Vec<TxnId>,

@@ -134,9 +134,9 @@ impl<'a> Members<'a> {
             return self.begin(whole, used).map(Some);
         }
         match ignore(&mut whole)? {
-            // Without the end marker of a tar archive the rest of it may be what was ignored.
+            // Without the end marker of the tar archive, the ignored data may be the rest of it.
             Rest::Data if self.zeros < BLOCK_BYTES => Err(damaged(
-                "what follows the compressed part, before the end of the archive,",
+                "the data after the compressed part, before the end of the archive,",
             )),
             _ => Ok(None),
         }
@@ -177,18 +177,18 @@ fn skip_stream_padding(whole: &mut Ahead<'_>) -> io::Result<()> {
         whole.consume(4);
         bytes += 4;
         if bytes > REST_BYTES_MAX {
-            return Err(damaged("what follows the end, 64 MiB and more,"));
+            return Err(damaged("the data after the end, 64 MiB and more,"));
         }
     }
     Ok(())
 }
 
-/// What follows the last member.
+/// The data after the last member.
 #[derive(PartialEq, Eq)]
 enum Rest {
-    /// Nothing, or zeros.
+    /// None, or zeros.
     Padding,
-    /// Something else.
+    /// Other data.
     Data,
 }
 
@@ -205,13 +205,13 @@ fn ignore(rest: &mut Ahead<'_>) -> io::Result<Rest> {
         rest.consume(count);
         bytes += count as u64;
         if bytes > REST_BYTES_MAX {
-            return Err(damaged("what follows the end, 64 MiB and more,"));
+            return Err(damaged("the data after the end, 64 MiB and more,"));
         }
     }
     if is_zero {
         return Ok(Rest::Padding);
     }
-    tracing::warn!(bytes, "what follows the compressed archive is ignored");
+    tracing::warn!(bytes, "the data after the compressed archive is ignored");
     Ok(Rest::Data)
 }
 

@@ -99,7 +99,7 @@ impl<R: Read> TarReader<R> {
         const BYTES_MAX: u64 = 64 << 20;
         let mut rest = (&mut self.inner).take(BYTES_MAX);
         if io::copy(&mut rest, &mut io::sink())? == BYTES_MAX {
-            return Err(damaged("what follows the end, 64 MiB and more,"));
+            return Err(damaged("the data after the end, 64 MiB and more,"));
         }
         Ok(())
     }

@@ -80,7 +80,7 @@ struct State {
 }
 
 impl State {
-    /// Takes what was found in a directory.
+    /// Takes the listing of a directory.
     fn take(&mut self, dir: String, listed: Result<Vec<Seen>, TreeError>) {
         match listed {
             Ok(listed) => {
@@ -102,7 +102,7 @@ impl Walk<'_> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lists on this thread as long as the tree is small. Says whether it was.
+    /// Lists on this thread while the tree is small. Returns whether it was.
     fn work_alone(&self) -> bool {
         loop {
             let mut state = self.lock();

@@ -151,7 +151,7 @@ impl Transaction {
         self.admit_at(path, place, expect, wanted)
     }
 
-    /// The place of a change that can be made beside the others.
+    /// The place of a change that is compatible with the others.
     pub(super) fn admissible(&self, path: &RelPath) -> Result<Place, Error> {
         self.engine.check_usable()?;
         let place = self.engine.home.place(path)?;

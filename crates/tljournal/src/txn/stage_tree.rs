@@ -55,7 +55,7 @@ pub(crate) struct WantedTree {
     pub(crate) options: TreeOptions,
 }
 
-/// What is recorded about a wanted tree.
+/// The records about a wanted tree.
 struct KnownTree {
     digest: Digest,
     manifest: Manifest,
@@ -144,7 +144,7 @@ impl Transaction {
         Ok(intent)
     }
 
-    /// Reads what is recorded about the source and about the target, in one snapshot. Notes the epoch of the snapshot
+    /// Reads the records of the source and of the target, in one snapshot. Notes the epoch of the snapshot
     /// if it is the first of this transaction.
     fn known_tree(
         &mut self,

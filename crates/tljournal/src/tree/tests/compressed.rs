@@ -1,4 +1,4 @@
-//! Compressed layers: where they end, and what memory they cost.
+//! Compressed layers: their ends, and the memory that decompressing needs.
 
 use std::io::Write;
 
@@ -21,8 +21,8 @@ fn a_layer_with_a_known_digest_needs_no_end_marker() {
     assert!(error.contains("cut short"), "{error}");
 }
 
-/// The layer was cut short with a warning: what followed the first member was ignored, and a layer with a known digest
-/// needs no end marker.
+/// The layer was truncated with a warning: the data after the first member was ignored, because a layer with a known
+/// digest needs no end marker.
 #[test]
 fn a_layer_that_goes_on_behind_ignored_data_is_refused() {
     let whole = tar(&["a: 1", "b: 1"]);
@@ -32,7 +32,7 @@ fn a_layer_that_goes_on_behind_ignored_data_is_refused() {
     let layer = yard.layer(0, &[gzip(one), vec![0; 8], gzip(other)].concat());
     let error = yard.refusal(TreeSource::layers([layer], Vec::new()));
     assert!(error.contains("before the end of the archive"), "{error}");
-    // Behind the end marker it is of no importance.
+    // After the end marker it is ignored.
     let yard = Yard::new();
     let layer = yard.layer(0, &[gzip(&whole), b"appended".to_vec()].concat());
     assert_eq!(

@@ -176,7 +176,7 @@ fn trailing_data_is_ignored_and_several_members_are_read() {
     assert_eq!(installed(skippable.concat())[1], "f 755 file of 2000");
 }
 
-/// The padding between two xz streams is part of the format. It was taken for trailing data, and so was the rest.
+/// The padding between two xz streams is part of the format. It was taken for trailing data, like everything after it.
 #[test]
 fn zeros_between_xz_streams_are_padding() {
     let plain = ended(raw(b"f", EntryType::Regular, b"", &[b'f'; 2000]));

@@ -184,7 +184,7 @@ fn g8_no_link_is_followed_wherever_it_is_while_several_things_change() {
 /// One in this many calls is tried with each place.
 const SPARING: u64 = 5;
 
-/// The link was looked at by its path, and the home was then opened by its path again.
+/// The link was checked by its path, and the home was then opened by its path again.
 #[test]
 fn g13_a_home_that_is_exchanged_for_a_link_at_every_look_leads_root_nowhere() {
     const USER: u32 = 54_321;

@@ -108,7 +108,7 @@ fn sockets_and_devices_are_refused_by_name() {
     }
 }
 
-/// They were opened as files, which waits for a writer without a word.
+/// They were opened as files, which waits for a writer without a message.
 #[test]
 fn descriptions_and_verified_files_may_be_pipes() {
     let over: [&str; 7] = [

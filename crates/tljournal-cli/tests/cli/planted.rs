@@ -237,7 +237,7 @@ fn g13_root_does_not_follow_a_planted_link_in_place_of_the_home() {
     project.ok_as(ROOT, &["init"]);
 }
 
-/// Root made a lock file, and replaced a report, where a link of the user led; the same link as the home was refused.
+/// Root created a lock file and replaced a report through a link of the user; only as the home such a link was refused.
 #[test]
 fn g13_a_link_on_the_way_to_a_file_leads_root_nowhere() {
     if !there_are_users() {
@@ -278,7 +278,7 @@ fn g13_a_link_on_the_way_to_a_file_leads_root_nowhere() {
         assert_eq!(listing(outside.path()), untouched, "{args:?}: {done:?}");
         assert!(!project.has("build/x"), "{args:?}");
     }
-    // What is root's own, or the user's own, is a link like any other.
+    // Links of root, and links of the user to own entries, are followed.
     symlink(outside.path(), project.at("roots")).unwrap();
     project.ok_as(ROOT, &["report", "--html", "roots/index.html"]);
     fs::create_dir(project.at("reports")).unwrap();
@@ -288,7 +288,7 @@ fn g13_a_link_on_the_way_to_a_file_leads_root_nowhere() {
     project.ok_as(ROOT, &["exec", "--lock-file", "own/lock", "--", "true"]);
 }
 
-/// The stage had a path in the user's directory, which the user exchanged for a link while root's command ran.
+/// The stage had a path in the user's directory, which the user replaced by a link while root's command ran.
 #[test]
 fn g13_a_stage_that_is_exchanged_for_a_link_has_root_fill_nothing_else() {
     if !there_are_users() {

@@ -370,7 +370,7 @@ fn g13_forged_rows_never_make_root_change_its_own_files() {
     project.ok_as(ROOT, &["put", "build/last", "--from", "content"]);
 }
 
-/// They were root's, for root alone, also where they replaced a file of the user.
+/// They were owned by root and private, even if they replaced a file of the user.
 #[test]
 fn g13_what_root_writes_about_a_project_is_for_its_owner() {
     if !there_are_users() {
@@ -400,7 +400,7 @@ fn g13_what_root_writes_about_a_project_is_for_its_owner() {
             ("own/others", Some(OTHER), OWNER),
             ("open/new", None, ROOT),
             ("open/replaced", Some(OWNER), OWNER),
-            // Who has put a file there may not be who is to read about the project.
+            // The owner of the replaced file may be another user than the owner of the project.
             ("open/planted", Some(OTHER), ROOT),
             ("others/new", None, ROOT),
         ] {

@@ -63,7 +63,7 @@ impl Dir {
 
     fn copy_file(&self, name: &OsStr, (to, new_name): (&Self, &OsStr)) -> Result<(), DiskError> {
         let from = self.open_child_file(name)?;
-        // The mode is that of what was opened: something else may have the name by now.
+        // The mode is that of the open file: another one may have the name by now.
         let stat = self.stat_open(&from)?;
         if stat.kind != Kind::File {
             return Err(self.error_at("open", name, Errno::INVAL));

@@ -32,8 +32,8 @@ pub(super) const DIR_FLAGS: OFlags = OFlags::RDONLY
     .union(OFlags::CLOEXEC);
 
 impl Dir {
-    /// Opens a directory by a path that the caller supplied: links in it are followed, by root those of another user
-    /// only to what belongs to that user too.
+    /// Opens a directory by a path that the caller supplied. Links in it are followed; root follows a link of another user
+    /// only to entries of that user.
     ///
     /// # Errors
     /// [`DiskError`] when the call fails.
@@ -59,7 +59,7 @@ impl Dir {
         }
     }
 
-    /// Opens the directory that holds what a path of the caller names, and tells the name in it.
+    /// Opens the parent directory of a path of the caller, and returns the name in it.
     ///
     /// # Errors
     /// [`DiskError`] when the call fails.

@@ -1,8 +1,8 @@
-//! Opens what a path of the caller leads to.
+//! Opens paths of the caller.
 //!
-//! Such a path may lead through symbolic links. Root follows a link of another user only to what belongs to that user
-//! too: otherwise that user would choose what root reads or changes. The link and what it leads to are both opened, and
-//! the owners of these two handles are compared, so that an entry that is exchanged meanwhile is not followed.
+//! Such a path may lead through symbolic links. Root follows a link of another user only to entries of that user:
+//! otherwise that user would choose what root reads or changes. The link and its target are both opened, and the owners
+//! of the two handles are compared, so that an entry that is replaced meanwhile is not followed.
 
 use std::ffi::OsString;
 use std::io;
@@ -19,10 +19,10 @@ use super::system::{is_proc, real_path_of};
 use super::{Dir, Disk, DiskError, Lacks};
 use crate::model::{Kind, Stat};
 
-/// How many links one path may lead through, as for the kernel.
+/// The maximum number of links in a path, as in the kernel.
 const LINKS_MAX: u32 = 40;
 
-/// The bits of a directory in which everybody can make entries, and remove their own.
+/// The bits of a directory in which every user can create entries, and remove only their own.
 const SHARED: u32 = 0o1002;
 
 /// A handle that only names an entry.
@@ -55,8 +55,8 @@ pub(super) fn open_named(
 }
 
 impl Dir {
-    /// Opens the directory in which a path of the caller is to be created, and tells the name in it: where a link leads
-    /// to nothing, that is the name which it leads to.
+    /// Opens the directory in which a path of the caller is to be created, and returns the name in it: for a dangling link
+    /// that is the name of its target.
     pub(super) fn above_missing(
         path: &Utf8Path,
         disk: &Disk,
@@ -79,7 +79,7 @@ impl Dir {
 }
 
 impl Disk {
-    /// Whether only root can exchange what is at and above an absolute path.
+    /// Whether only root can replace the entry at an absolute path and the directories above it.
     #[must_use]
     pub fn only_root_changes(&self, path: &Utf8Path) -> bool {
         path.ancestors().all(|dir| {
@@ -99,7 +99,7 @@ fn verb(flags: OFlags) -> &'static str {
     }
 }
 
-/// Opens what a handle names.
+/// Opens the entry of a handle.
 fn reopen(found: OwnedFd, flags: OFlags) -> Result<OwnedFd, Errno> {
     match flags {
         _ if flags.contains(OFlags::PATH) => Ok(found),
@@ -113,7 +113,7 @@ fn reopen(found: OwnedFd, flags: OFlags) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// Why a walk found nothing.
+/// The reason why a walk failed.
 enum Stopped {
     Errno(Errno),
     /// At the link with this path.
@@ -151,7 +151,7 @@ impl Walk {
         Self { lacks, links_left }
     }
 
-    /// Opens what a path leads to.
+    /// Opens the target of a path.
     fn walk(&mut self, dir: impl AsFd, path: &[u8]) -> Result<OwnedFd, Stopped> {
         let flags = NAME_FLAGS | OFlags::DIRECTORY;
         let mut at = match path.first() {
@@ -173,7 +173,7 @@ impl Walk {
             return Ok(found);
         };
         let target = match is_proc(at)? {
-            // What such a link leads to may have no path.
+            // The target of such a link may have no path.
             true => rustix::fs::openat(at, part, NAME_FLAGS, Mode::empty())?,
             false => {
                 let target = rustix::fs::readlinkat(&found, "", Vec::new())?;
@@ -186,7 +186,7 @@ impl Walk {
         }
     }
 
-    /// Opens the directory of what is missing at a path, and tells its name there.
+    /// Opens the parent directory of a missing path, and returns the name in it.
     fn above(&mut self, dir: impl AsFd, path: &[u8]) -> Result<(OwnedFd, Vec<u8>), Stopped> {
         let end = path.iter().rposition(|byte| *byte == b'/');
         let (above, name) = path.split_at(end.map_or(0, |end| end + 1));
@@ -207,7 +207,7 @@ impl Walk {
         }
     }
 
-    /// What was found, if it is a link.
+    /// The found entry, if it is a link.
     fn link(&mut self, at: &OwnedFd, found: &OwnedFd) -> Result<Option<Link>, Errno> {
         let stat = self.stat(found)?;
         if stat.kind != Kind::Link {
@@ -229,7 +229,8 @@ impl Walk {
 /// A link on the way.
 struct Link {
     owner: u32,
-    /// Whether it lies where everybody can make one, such as in `/tmp`; the kernel does not follow it either, by default.
+    /// Whether it is in a directory where every user can create one, such as `/tmp`; by default the kernel does not follow
+    /// it either.
     is_anyones: bool,
 }
 

@@ -238,7 +238,7 @@ impl Dir {
         Ok(made.made_here())
     }
 
-    /// Creates a directory of root, whoever owns this one.
+    /// Creates a directory owned by root, regardless of the owner of this one.
     ///
     /// # Errors
     /// [`DiskError`] when the call fails; `EEXIST` when the name exists.
@@ -264,7 +264,7 @@ impl Dir {
         }
     }
 
-    /// Makes this directory root's, for root alone.
+    /// Makes this directory owned by root and private.
     ///
     /// # Errors
     /// [`DiskError`] when a call fails.
@@ -277,9 +277,9 @@ impl Dir {
         give(&self.disk, &self.fd, owner, || self.path.clone())
     }
 
-    /// Fills this empty directory by a path to it. If another user could exchange what is at its path and this process
-    /// is root, the path leads through this handle, and the directory is root's meanwhile: that user can neither add
-    /// entries nor put a link in its place. What root created there is given to its owner afterwards.
+    /// Fills this empty directory by a path to it. If this process is root and another user could replace the directory,
+    /// the path leads through this handle, and the directory is owned by root meanwhile: that user can neither add entries
+    /// nor put a link in its place. Afterwards its owner gets the entries that root created.
     ///
     /// # Errors
     /// The error of `fill`, and [`DiskError`] when a call fails; `EAGAIN` if the directory is not empty.
@@ -302,11 +302,11 @@ impl Dir {
         filled
     }
 
-    /// Takes from others what they could have done to this directory of root while it was theirs.
+    /// Removes the access that other users may have obtained while the directory was not owned by root.
     fn close_to_others(&self, stat: &Stat) -> Result<(), DiskError> {
         if self.remove_acls()? {
             let path = &self.path;
-            tracing::warn!(%path, "what root fills in here goes without the ACL of the directory");
+            tracing::warn!(%path, "entries that root creates here do not get the ACL of the directory");
         }
         self.set_own_meta(stat.mode & !0o022, stat.mtime)?;
         match self.names()?.is_empty() && self.own_stat()?.links <= 2 {

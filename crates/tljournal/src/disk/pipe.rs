@@ -16,7 +16,7 @@ pub struct Pipe {
     file: File,
     path: Utf8PathBuf,
     has_writer: bool,
-    /// How long its writer is waited for.
+    /// The limit of the wait for its writer.
     limit: Option<Duration>,
 }
 

@@ -1,7 +1,7 @@
-//! What another user could read of what root reads.
+//! Whether another user could read the content that root reads.
 //!
-//! Root puts content in place for the owner of a project. That user gets only content that this user could read where
-//! root read it: everything else stays root's, and closed.
+//! Root installs content for the owner of a project. That user gets only content that the user could have read at its
+//! source: everything else stays owned by root, and private.
 
 use std::os::fd::AsFd;
 
@@ -12,7 +12,7 @@ use super::system::real_path_of;
 use super::{Dir, Disk, DiskError};
 use crate::model::Stat;
 
-/// The permission bits of content that stays root's.
+/// The permission bits of content that stays owned by root.
 pub(crate) const CLOSED_MODE_MASK: u32 = 0o700;
 
 impl Disk {
@@ -29,7 +29,7 @@ impl Disk {
         };
         let Owner { uid, gid } = owner;
         let Some(_acting) = Acting::as_owner(&Stat { uid, gid, ..stat }) else {
-            // Where root cannot change its user, all is done as root.
+            // If root cannot change its filesystem user, everything is done as root.
             return true;
         };
         let open = |flags| {

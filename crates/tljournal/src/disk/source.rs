@@ -71,7 +71,7 @@ impl Disk {
                 let (shown, mode) = (|| path.to_owned(), Mode::from_raw_mode(0o666));
                 let mut flags = flags | OFlags::CREATE;
                 if is_root() {
-                    // What has the name meanwhile was not looked at.
+                    // The name may lead to another file by now, which was not checked.
                     flags |= OFlags::NOFOLLOW;
                 }
                 self.call(Verb::CreateFile, shown, Detail::default(), || {

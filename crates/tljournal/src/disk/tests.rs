@@ -207,7 +207,7 @@ fn g11_content_larger_than_the_free_space_is_refused_before_it_is_written() {
     assert!(said.is_full(), "{said:?}");
 }
 
-/// The mode of a copy was that of the file that was looked at, and its content that of the file that was opened.
+/// The mode of a copy was that of the checked file, and its content that of the file that was opened.
 #[test]
 fn g13_a_file_that_is_exchanged_before_it_is_copied_stays_as_private_as_it_is() {
     struct Exchanging(std::path::PathBuf);

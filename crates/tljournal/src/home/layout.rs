@@ -354,7 +354,7 @@ fn follow(root_dir: &Dir, root: &Utf8Path, home: &Utf8Path) -> Result<Dir, DiskE
     }
 }
 
-/// Opens the home that is there.
+/// Opens an existing home.
 pub(crate) fn open_there(root_dir: &Dir, root: &Utf8Path, home: &Utf8Path) -> Result<Dir, Error> {
     match follow(root_dir, root, home) {
         Err(error) if error.is(Errno::NOENT) => {
@@ -365,7 +365,7 @@ pub(crate) fn open_there(root_dir: &Dir, root: &Utf8Path, home: &Utf8Path) -> Re
     }
 }
 
-/// Opens the home, and makes it if it is missing and lies below the root.
+/// Opens the home, and creates it if it is missing and below the root.
 fn ensure_there(root_dir: &Dir, root: &Utf8Path, home: &Utf8Path) -> Result<Dir, Error> {
     match (follow(root_dir, root, home), relative(root, home)) {
         (Err(error), Some(path)) if error.is(Errno::NOENT) => {

@@ -82,7 +82,7 @@ fn fill(
     }
 }
 
-/// Closes the tree if its owner could not read an archive that it comes from. Returns the permission bits for it.
+/// Makes the tree private if its owner could not read its archive. Returns its permission bits.
 fn close_unless_given<T: AsFd>(
     root: &Dir,
     name: &str,

@@ -100,8 +100,8 @@ pub(super) fn copy(
     Ok(built)
 }
 
-/// Finds the directories that the owner of the new tree could not list, and closes them in what was seen: in the tree
-/// they are root's.
+/// Finds the source directories that the owner of the new tree could not list, and makes them private: in the tree they
+/// stay owned by root.
 fn close_dirs(source: &Dir, root: &Dir, seen: &mut [Seen]) -> Result<HashSet<String>, TreeError> {
     let mut closed = HashSet::new();
     for seen in seen.iter_mut().filter(|seen| seen.stat.kind == Kind::Dir) {

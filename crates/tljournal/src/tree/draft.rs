@@ -55,7 +55,7 @@ pub(super) struct Content {
     pub(super) size: u64,
     pub(super) digest: Digest,
     pub(super) signature: EntrySignature,
-    /// Whether it stays root's, because the owner of the tree could not read it.
+    /// Whether it stays owned by root, because the owner of the tree could not read it.
     pub(super) is_closed: bool,
 }
 
@@ -65,7 +65,7 @@ pub(super) struct Draft {
     pub(super) entries: Vec<Entry>,
     /// Final for files and links, preliminary for directories and hard links.
     pub(super) signature: Vec<EntrySignature>,
-    /// The directories that stay root's.
+    /// The directories that stay owned by root.
     pub(super) closed: HashSet<String>,
 }
 

@@ -282,9 +282,9 @@ impl Staged {
 struct Copied {
     file: NewFile,
     digest: Digest,
-    /// What was copied.
+    /// The copied content.
     stat: Stat,
-    /// Whether it stays root's, because the owner of the target could not read it.
+    /// Whether it stays owned by root, because the owner of the target could not read it.
     is_closed: bool,
 }
 

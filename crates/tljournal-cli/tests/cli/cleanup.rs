@@ -149,7 +149,7 @@ fn g12_an_obstacle_in_quarantine_does_not_displace_new_items() {
     });
 }
 
-/// Root cleared up with the rights of the home's owner, and the finding named a command that the owner could not run.
+/// Root's cleanup had the rights of the home's owner, and the finding named a command that the owner could not run.
 #[test]
 fn g12_the_command_that_a_finding_names_is_for_the_user_who_reads_it() {
     if !is_root() {

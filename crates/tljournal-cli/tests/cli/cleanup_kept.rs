@@ -44,7 +44,7 @@ fn g9_a_directory_with_unsupported_entries_is_kept_and_restored_without_them() {
     assert!(!holding(&project.at("build/.state/txn"), "odd").is_empty());
 }
 
-/// A key in a directory that its owner had closed stayed below `.state`, in kept content and in evidence.
+/// A key in a directory without permissions for its owner stayed below `.state`, in retained content and in quarantine.
 #[test]
 fn g13_keys_in_what_their_owner_closed_are_not_kept() {
     if !is_root() {
@@ -133,7 +133,7 @@ fn g12_content_on_another_filesystem_is_copied_completely_or_stays() {
         mode: 0o700,
         is_filled: true,
     };
-    // What its owner closed is opened: it may hold keys.
+    // Directories without permissions for their owner are opened: they may hold keys.
     let copied = [
         Socket,
         Fifo,

@@ -127,7 +127,7 @@ fn waiting_for_pins_while_holding_a_lock_is_refused() {
     pinned.end();
 }
 
-/// Any user who could read a tree could lock it, and nobody could pin, install or change it any more.
+/// Any user who could read a tree could lock it, and block every pin, installation and change of it.
 #[test]
 fn g13_a_lock_of_a_user_who_may_not_use_the_home_stops_nothing() {
     if !there_are_users() {
@@ -167,7 +167,7 @@ fn g13_a_lock_of_a_user_who_may_not_use_the_home_stops_nothing() {
         project.write_as(OWNER, "tree/f", "2");
         works(&[&install[..], &["--on-pinned", "wait"]].concat());
         assert_eq!(project.text("build/t/f"), "2", "{story}");
-        // What is locked is not deleted; it is cleared away afterwards.
+        // A locked tree is not deleted; the next cleanup deletes it.
         works(&["gc", "--keep-count", "0"]);
         let txns = || {
             std::fs::read_dir(project.at("build/.state/txn"))

@@ -1,4 +1,4 @@
-//! What a home that a group shares, or that has an ACL, lets whom read (G13).
+//! Read access in a home that a group shares, or that has an ACL (G13).
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
@@ -9,7 +9,7 @@ use crate::privacy::own_modes;
 use crate::users::{GROUP, MEMBER, OTHER, OWNER, set_attribute, set_mode, there_are_users};
 use crate::world::Project;
 
-/// A member of the group read below `.state` what lay in another member's private directory.
+/// A member of the group could read content of another member's private directory below `.state`.
 #[test]
 fn g13_what_is_kept_of_a_directory_that_is_closed_to_the_group_is_closed_too() {
     if !there_are_users() {
@@ -55,7 +55,7 @@ fn g13_what_is_kept_of_a_directory_that_is_closed_to_the_group_is_closed_too() {
         String::from_utf8(read.stdout).unwrap()
     };
     assert_eq!(read(), "");
-    // Nothing of it stops another member, to whom only the directory itself is unreadable.
+    // It blocks no other member; only the directory itself is unreadable for them.
     let checked = project.run_in_group(MEMBER, &["fsck", "--json"]).json();
     for finding in checked["findings"].as_array().unwrap() {
         let path = finding["path"].as_str().unwrap();
@@ -82,14 +82,10 @@ fn g13_what_is_kept_of_a_directory_that_is_closed_to_the_group_is_closed_too() {
     ok(OWNER, &["gc", "--keep-count", "0"]);
     ok(OWNER, &["fsck"]);
     let left = fs::read_dir(project.at("build/.state/txn")).unwrap();
-    assert_eq!(
-        left.count(),
-        0,
-        "its owner deletes what the other member could not"
-    );
+    assert_eq!(left.count(), 0, "the owner deletes the rest");
 }
 
-/// Access of the owner, of [`OTHER`], of the group, and the mask, which stands in the place of the group in the mode.
+/// Access of the owner, of [`OTHER`], of the group, and the mask, which replaces the group's bits in the mode.
 fn acl(group: u8) -> Vec<u8> {
     let entries = [
         (0x01, 7, u32::MAX),

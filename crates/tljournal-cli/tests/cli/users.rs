@@ -13,7 +13,7 @@ pub(crate) const OWNER: u32 = 54_321;
 pub(crate) const OTHER: u32 = 54_322;
 /// A group that several users are in.
 pub(crate) const GROUP: u32 = 54_999;
-/// A user who is in that group and owns nothing.
+/// A member of that group who owns nothing.
 pub(crate) const MEMBER: u32 = 54_323;
 /// The superuser.
 pub(crate) const ROOT: u32 = 0;

@@ -201,7 +201,7 @@ fn discard_one(
     }
     // A tree with edits is quarantined without the keys in it. An unedited tree stays complete until it is deleted:
     // with a part missing it would look edited after an interruption.
-    // Only what was weighed to its end is known to hold no keys.
+    // Only a completely weighed tree is known to hold no keys.
     let is_set_aside = is_drift
         && (matches!(weight, Weight::Bytes(_))
             || kept::remove_keys(

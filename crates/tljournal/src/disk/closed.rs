@@ -1,4 +1,4 @@
-//! Opens what its owner closed, so that it can be searched or removed.
+//! Gives the owner permissions for closed entries, so that they can be searched or removed.
 
 use std::ffi::OsStr;
 
@@ -15,7 +15,7 @@ impl Dir {
     /// Gives their owner all permissions for the directories of a tree, as far as this user may. Directories of other
     /// users stay closed. A mount point is not entered.
     pub(crate) fn open_closed(&self, name: &OsStr) {
-        // Root reads and removes what is closed.
+        // Root needs no permissions.
         if !is_root() {
             self.open_closed_down_to(name, LEVELS_MAX);
         }

@@ -25,7 +25,7 @@ enum ObstacleKind {
     Immutable,
     /// An append-only entry.
     AppendOnly,
-    /// A directory that its owner, who is this user, closed.
+    /// A directory of this user without permissions for its owner.
     Closed,
     /// A directory of another user.
     Foreign(u32),

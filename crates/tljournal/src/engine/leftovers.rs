@@ -9,7 +9,7 @@ use crate::home::{Left, LeftoverChanges, TXN};
 use crate::model::{EventKind, RelPath, TxnId};
 
 impl Engine {
-    /// Learns what could not be cleaned up. What was tried in this boot with the same rights is left alone.
+    /// Loads the leftovers. Those that were tried in this boot with the same rights are not tried again.
     pub(crate) fn know_leftovers(&self, rows: &[LeftoverRow]) {
         let boot = ambient::boot_id();
         let known = rows.iter().map(|row| {

@@ -46,7 +46,7 @@ impl Check<'_> {
         let advice = match id.is_some() && is_empty(&dir, name) {
             true => MEND.to_owned(),
             false => {
-                // The command is for the user who reads this, whoever tried it before.
+                // The command is for the user of this process, regardless of which user tried before.
                 let mut obstacles = dir.obstacles(name.as_ref(), ambient::uid());
                 obstacles.extend(dir.read_only());
                 format!("`{}`", removal(&dir.path().join(name), &obstacles))

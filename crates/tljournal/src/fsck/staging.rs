@@ -160,8 +160,8 @@ fn is_over(row: &TxnRow) -> bool {
     matches!(row.state, TxnState::Applied | TxnState::Aborted)
 }
 
-/// Whether another user closed the directory of a transaction to the group that shares the home, because of what it
-/// holds.
+/// Whether another user closed the directory of a transaction to the group that shares the home, because of its
+/// content.
 pub(super) fn is_closed_by_another(txns: &Dir, id: TxnId) -> Result<bool, DiskError> {
     const FOR_GROUP: u32 = 0o070;
     let uid = ambient::uid();

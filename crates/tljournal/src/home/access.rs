@@ -1,4 +1,4 @@
-//! Which users may write in the home, and what follows from that: what a record is worth, and what must be closed.
+//! Which users may write in the home, and the consequences: which records are trusted, and which content is closed.
 
 use super::Home;
 use super::staging::STAGED_PATHS;
@@ -15,7 +15,7 @@ const FOR_OTHERS: u32 = 0o077;
 /// The bits that let a program run as its owner or group.
 const SET_ID: u32 = 0o6000;
 
-/// What permission bits become that are recorded for content, or found on retained content.
+/// Permission bits that are recorded for content, or found on retained content, and how far they are trusted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RecordedModes {
     has_one_writer: bool,
@@ -33,8 +33,8 @@ impl RecordedModes {
 }
 
 impl Home {
-    /// What recorded permission bits are worth in this home. Users who may write in it may exchange the database and
-    /// what is retained.
+    /// The trust in recorded permission bits in this home. Users who may write in it may replace the database and the
+    /// retained content.
     pub(crate) fn recorded_modes(&self) -> RecordedModes {
         RecordedModes {
             has_one_writer: !self.is_open_to_others(),
@@ -57,7 +57,7 @@ impl Home {
             return Ok(true);
         }
         for path in place.path.ancestors().skip(1) {
-            // A directory that is missing will be made for the group to enter.
+            // A missing directory will be created with access for the group.
             if let Some(dir) = unless_gone(anchor.open_dir(path.as_str()))?
                 && !may_enter(&dir, group)?
             {

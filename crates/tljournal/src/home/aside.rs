@@ -77,7 +77,7 @@ impl Home {
         Ok(self.aside.path().join(&aside).to_string())
     }
 
-    /// Moves what is at a place to quarantine.
+    /// Moves the entry at a place to quarantine.
     pub(crate) fn set_place_aside(&self, place: &Place, dir: &Dir) -> Result<(), Error> {
         let name = place.path.name();
         match self.is_closed_to_group(place)? {
@@ -91,7 +91,7 @@ impl Home {
     }
 
     /// Moves an entry into a group, under a path of its own there; returns the path of the group, and whether it is
-    /// new. What comes from a closed directory is for the user who moves it.
+    /// new. Content of a closed directory is private to the user who moves it.
     pub(crate) fn set_aside_within(
         &self,
         (group, is_closed): (&str, bool),

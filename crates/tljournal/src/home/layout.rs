@@ -62,7 +62,7 @@ pub(crate) struct Home {
     pub(crate) syncfs_reaches_medium: bool,
     /// Whether a part of it may be in the lower layer of an overlay.
     pub(crate) is_overlay: bool,
-    /// What could not be deleted.
+    /// The leftovers that could not be deleted.
     pub(crate) leftovers: Arc<Leftovers>,
     /// The group to which everything that is set aside now belongs, if there is one.
     pub(super) group: Arc<Mutex<Option<String>>>,

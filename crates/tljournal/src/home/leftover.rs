@@ -31,17 +31,17 @@ struct State {
 /// The changes to record.
 #[derive(Debug, Default)]
 pub(crate) struct LeftoverChanges {
-    /// What could not be deleted.
+    /// The leftovers that could not be deleted.
     pub(crate) left: Vec<Left>,
     /// Paths that no longer exist.
     pub(crate) cleared: Vec<String>,
 }
 
-/// What could not be cleared away.
+/// The leftovers that could not be deleted.
 #[derive(Debug)]
 pub(crate) struct Left {
     pub(crate) path: String,
-    /// The user whose rights did not suffice: the owner of the home, if root cleared away.
+    /// The user whose rights did not suffice: the owner of the home, for a cleanup by root.
     pub(crate) uid: u32,
     pub(crate) reason: String,
 }
@@ -58,7 +58,7 @@ pub(crate) fn txn_path(id: TxnId) -> String {
 }
 
 impl Leftovers {
-    /// Loads the recorded leftovers, and with the rights of which user each was tried in this boot, if it was.
+    /// Loads the recorded leftovers, each with the user with whose rights it was tried in this boot, if it was.
     pub(crate) fn know(&self, recorded: impl IntoIterator<Item = (String, Option<u32>)>) {
         let mut state = self.state();
         for (path, tried_by) in recorded {

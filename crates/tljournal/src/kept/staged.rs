@@ -103,7 +103,7 @@ fn inside(dir: &Dir, name: &str) -> Result<Result<Vec<(String, Stat)>, Weight>, 
 }
 
 /// Removes the private keys in a tree that was moved out of its place, or is about to be; false if the entry itself is
-/// a key, by its path or content. What its owner closed is opened: it may hold keys.
+/// a key, by its path or content. Directories without permissions for their owner are opened.
 pub(crate) fn remove_keys(
     keys: &KeyMaterial,
     shown: &str,
@@ -158,8 +158,9 @@ pub(crate) fn remove_keys(
 /// The mode bit that lets a file's owner read it.
 const OWNER_READS: u32 = 0o400;
 
-/// Whether a file holds a private key. This user's own file is made readable meanwhile; if it has another name, which
-/// that would concern, this name is deleted on suspicion: the content stays. What another user closed is no key.
+/// Whether a file holds a private key. An unreadable file of this user is made readable meanwhile; if it has other names,
+/// which would change too, this name is deleted on suspicion: the content stays. An unreadable file of another user does
+/// not count as a key.
 fn holds_key(dir: &Dir, name: &OsStr) -> Result<bool, DiskError> {
     if let Ok(is_key) = tree::is_key(dir, name) {
         return Ok(is_key);

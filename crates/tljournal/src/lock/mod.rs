@@ -24,8 +24,8 @@
 //! skips the turnstile. After a wait the name must still lead to the same file; otherwise the file that is there now
 //! is locked.
 //!
-//! Any user who may read a tree can lock its root directory. Such a lock is waited for no longer than a moment if none
-//! of its holders may use the home ([`held_by_others`]); what it is on is not deleted while it is held.
+//! Any user who may read a tree can lock its root directory. A wait for such a lock is short if none of its holders may
+//! use the home ([`held_by_others`]); the locked tree is not deleted while the lock is held.
 //!
 //! The text that a holder writes into a lock file is informational.
 //!

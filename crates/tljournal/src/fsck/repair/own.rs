@@ -123,7 +123,7 @@ impl Repairs<'_> {
     }
 }
 
-/// Why something cannot be moved, and the command that deletes it for the user who runs this.
+/// Why something cannot be moved, and the command that deletes it for the user of this process.
 fn stays(dir: &Dir, name: &OsStr, error: &Error) -> Outcome {
     let obstacles = dir.obstacles(name, ambient::uid());
     let (why, top) = (told(dir, name, error), dir.shown(name));

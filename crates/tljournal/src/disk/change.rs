@@ -8,8 +8,8 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::file::mtime_only;
-use super::{Detail, Dir, DiskError, LEVELS_MAX, Synced, Verb};
-use crate::model::{Kind, Stat, Timestamp};
+use super::{Descent, Detail, Dir, DiskError, Step, Synced, Verb};
+use crate::model::{Kind, Timestamp};
 
 impl Dir {
     /// Renames an entry to a name that must not exist.
@@ -119,59 +119,14 @@ impl Dir {
     /// # Errors
     /// [`DiskError`] for the first entry that cannot be removed.
     pub fn remove_tree(&self, name: impl AsRef<OsStr>) -> Result<(), DiskError> {
-        self.remove_down_to(name.as_ref(), LEVELS_MAX, None)
-    }
-
-    /// Removes a tree. What is nested too deeply is moved up to `top`, which is listed until it is empty.
-    fn remove_down_to(
-        &self,
-        name: &OsStr,
-        levels: u32,
-        top: Option<&Self>,
-    ) -> Result<(), DiskError> {
-        let Some(stat) = self.stat(name)? else {
-            return Ok(());
-        };
-        let here = self.own_stat()?;
-        let is_mounted = |there: &Stat| (here.dev, here.mount) != (there.dev, there.mount);
-        // A mounted filesystem is not the journal's to change, and its content not the journal's to remove.
-        let mounted = || self.error_at("remove the mount point", name, Errno::BUSY);
-        if is_mounted(&stat) {
-            return Err(mounted());
-        }
-        if stat.kind != Kind::Dir {
-            return self.remove_file(name);
-        }
-        if stat.mode & 0o700 != 0o700 {
-            match self.set_dir_mode(name, stat.mode | 0o700) {
-                // The entry belongs to another user.
-                Err(error) if error.is(Errno::PERM) => {}
-                set => set?,
+        let mut walk = Descent::through(self, vec![name.as_ref().to_owned()])?;
+        while let Some(step) = walk.step()? {
+            match step {
+                Step::Entry(name) => remove_or_enter(&mut walk, &name)?,
+                Step::Left(_, name) => walk.here().remove_dir(&name)?,
             }
         }
-        if let (0, Some(top)) = (levels, top) {
-            let lifted = format!("{}-{}", stat.identity.ino, stat.identity.born.as_nanos());
-            return self.rename_new(name, top, &lifted);
-        }
-        let inside = match self.open_child(name) {
-            // An empty directory can be removed nevertheless.
-            Err(error) if error.is(Errno::ACCESS) => {
-                return self.remove_dir(name).map_err(|_| error);
-            }
-            opened => opened?,
-        };
-        if is_mounted(&inside.own_stat()?) {
-            return Err(mounted());
-        }
-        loop {
-            let entries = inside.names()?;
-            for entry in &entries {
-                inside.remove_down_to(entry, levels - 1, top.or(Some(&inside)))?;
-            }
-            if entries.is_empty() || top.is_some() {
-                return self.remove_dir(name);
-            }
-        }
+        Ok(())
     }
 
     /// Sets the permission bits of a directory below, which may be unreadable.
@@ -302,24 +257,58 @@ impl Dir {
     pub fn sync_tree(&self) -> Result<Synced, DiskError> {
         match self.filesystem()?.syncfs_reaches_medium {
             true => self.sync_filesystem(),
-            false => self.sync_down_to(LEVELS_MAX),
+            false => self.sync_each(),
         }
     }
 
-    fn sync_down_to(&self, levels: u32) -> Result<Synced, DiskError> {
-        for name in self.names()? {
-            match self.stat(&name)?.map(|stat| stat.kind) {
-                Some(Kind::Dir) if levels == 0 => {
-                    return Err(self.error_at("sync", &name, Errno::NAMETOOLONG));
+    fn sync_each(&self) -> Result<Synced, DiskError> {
+        let mut walk = Descent::through(self, self.names()?)?;
+        while let Some(step) = walk.step()? {
+            let name = match step {
+                Step::Entry(name) => name,
+                Step::Left(dir, _) => {
+                    dir.sync()?;
+                    continue;
                 }
-                Some(Kind::Dir) => _ = self.open_child(&name)?.sync_down_to(levels - 1)?,
+            };
+            match walk.here().stat(&name)?.map(|stat| stat.kind) {
+                Some(Kind::Dir) => walk.enter(&name)?,
                 Some(Kind::File) => match name.to_str() {
-                    Some(name) => _ = self.sync_file(name)?,
-                    None => return Err(self.error_at("sync", &name, Errno::ILSEQ)),
+                    Some(name) => _ = walk.here().sync_file(name)?,
+                    None => return Err(walk.here().error_at("sync", &name, Errno::ILSEQ)),
                 },
                 Some(Kind::Link | Kind::Other) | None => {}
             }
         }
         self.sync()
+    }
+}
+
+/// Removes an entry of the current directory of a walk, or enters it if it is a directory that may hold something.
+fn remove_or_enter(walk: &mut Descent, name: &OsStr) -> Result<(), DiskError> {
+    let here = walk.here();
+    let Some(stat) = here.stat(name)? else {
+        return Ok(());
+    };
+    // A mounted filesystem is not the journal's to change, and its content not the journal's to remove.
+    let mounted = |dir: &Dir| dir.error_at("remove the mount point", name, Errno::BUSY);
+    if walk.is_mounted(&stat) {
+        return Err(mounted(here));
+    }
+    if stat.kind != Kind::Dir {
+        return here.remove_file(name);
+    }
+    if stat.mode & 0o700 != 0o700 {
+        match here.set_dir_mode(name, stat.mode | 0o700) {
+            // The entry belongs to another user.
+            Err(error) if error.is(Errno::PERM) => {}
+            set => set?,
+        }
+    }
+    match walk.enter(name) {
+        // An empty directory can be removed nevertheless.
+        Err(error) if error.is(Errno::ACCESS) => walk.here().remove_dir(name).map_err(|_| error),
+        Ok(()) if walk.is_in_mount() => Err(mounted(walk.here())),
+        entered => entered,
     }
 }

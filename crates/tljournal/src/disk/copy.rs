@@ -7,7 +7,7 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::file::mtime_only;
-use super::{Detail, Dir, DiskError, LEVELS_MAX, NewFile, Verb};
+use super::{Descent, Detail, Dir, DiskError, NewFile, Step, Verb};
 use crate::model::{Kind, Stat};
 
 /// Copies carry no set-id bits, because the process that copies need not be the owner of the original.
@@ -25,40 +25,45 @@ impl Dir {
         to: &Self,
         new_name: &OsStr,
     ) -> Result<Vec<String>, DiskError> {
-        let mut left_out = Vec::new();
-        self.copy_down_to(name, (to, new_name), LEVELS_MAX, &mut left_out)?;
-        Ok(left_out)
-    }
-
-    fn copy_down_to(
-        &self,
-        name: &OsStr,
-        (to, new_name): (&Self, &OsStr),
-        levels: u32,
-        left_out: &mut Vec<String>,
-    ) -> Result<(), DiskError> {
-        let Some(stat) = self.stat(name)? else {
-            return Ok(());
-        };
-        match stat.kind {
-            Kind::Dir if levels == 0 => {
-                return Err(self.error_at("copy", name, Errno::NAMETOOLONG));
-            }
-            Kind::Dir => {
-                let inside = self.open_child(name)?;
-                let stat = inside.own_stat()?;
-                to.make_child_dir(new_name)?;
-                let copy = to.open_child(new_name)?;
-                for entry in inside.names()? {
-                    inside.copy_down_to(&entry, (&copy, &entry), levels - 1, left_out)?;
+        let (mut left_out, mut stats) = (Vec::new(), Vec::new());
+        let mut from = Descent::through(self, vec![name.to_owned()])?;
+        let mut onto = Descent::through(to, Vec::new())?;
+        while let Some(step) = from.step()? {
+            let entry = match step {
+                Step::Entry(entry) => entry,
+                Step::Left(..) => {
+                    if let (Some(Step::Left(copy, _)), Some(stat)) = (onto.step()?, stats.pop()) {
+                        let stat: Stat = stat;
+                        copy.set_own_meta(stat.mode & MODE_MASK, stat.mtime)?;
+                    }
+                    continue;
                 }
-                copy.set_own_meta(stat.mode & MODE_MASK, stat.mtime)?;
+            };
+            let Some(stat) = from.here().stat(&entry)? else {
+                continue;
+            };
+            let new_name = match stats.is_empty() {
+                true => new_name,
+                false => &entry,
+            };
+            let place = (onto.here(), new_name);
+            match stat.kind {
+                Kind::Dir => {
+                    from.enter(&entry)?;
+                    let stat = from.here().own_stat()?;
+                    onto.here().make_child_dir(new_name)?;
+                    onto.enter(new_name)?;
+                    stats.push(stat);
+                }
+                Kind::File => from.here().copy_file(&entry, place)?,
+                Kind::Link => from.here().copy_link(&entry, place, &stat)?,
+                Kind::Other => {
+                    let path = from.here().shown(&entry);
+                    left_out.push(path.as_str().escape_debug().to_string());
+                }
             }
-            Kind::File => self.copy_file(name, (to, new_name))?,
-            Kind::Link => self.copy_link(name, (to, new_name), &stat)?,
-            Kind::Other => left_out.push(self.shown(name).as_str().escape_debug().to_string()),
         }
-        Ok(())
+        Ok(left_out)
     }
 
     fn copy_file(&self, name: &OsStr, (to, new_name): (&Self, &OsStr)) -> Result<(), DiskError> {

@@ -24,6 +24,7 @@ mod change;
 mod closed;
 mod copy;
 mod data;
+mod descent;
 mod dir;
 mod file;
 mod make;
@@ -43,6 +44,7 @@ mod witness;
 pub(crate) use acting::{Acting, Owner, forget_rights, is_root, mode_of, writer};
 pub(crate) use attributes::is_own_of_root;
 pub(crate) use data::data_in;
+pub(crate) use descent::{Descent, Step};
 pub use dir::Dir;
 pub use file::{NewFile, Synced, Unsynced};
 pub(crate) use obstacle::removal;
@@ -66,9 +68,6 @@ use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
 use crate::model::{Digest, Hasher, Identity, Stat};
-
-/// The largest depth of recursion into directories: each level uses a handle and stack space.
-pub(crate) const LEVELS_MAX: u32 = 512;
 
 /// The size of the buffer for hashing a file.
 const HASH_CHUNK_BYTES: usize = 128 << 10;

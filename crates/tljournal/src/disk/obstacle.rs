@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use camino::{Utf8Path, Utf8PathBuf};
 use rustix::fs::{AtFlags, StatxAttributes, StatxFlags};
 
-use super::{Dir, LEVELS_MAX};
+use super::{Descent, Dir, DiskError, Step};
 use crate::model::{Kind, Stat};
 
 /// A reason why an entry cannot be deleted.
@@ -41,8 +41,10 @@ const ENTRIES_MAX: usize = 100_000;
 impl Dir {
     /// The reasons why this user cannot delete an entry, as far as they are visible.
     pub(crate) fn obstacles(&self, name: &OsStr, uid: u32) -> Vec<Obstacle> {
-        let (mut found, mut left) = (Vec::new(), ENTRIES_MAX);
-        self.find_obstacles(name, uid, LEVELS_MAX, &mut left, &mut found);
+        let mut found = Vec::new();
+        if let Err(error) = self.find_obstacles(name, uid, &mut found) {
+            tracing::debug!(%error, "the search for what prevents a deletion ended early");
+        }
         found
     }
 
@@ -50,33 +52,33 @@ impl Dir {
         &self,
         name: &OsStr,
         uid: u32,
-        levels: u32,
-        left: &mut usize,
         found: &mut Vec<Obstacle>,
-    ) {
-        let Ok(Some(stat)) = self.stat(name) else {
-            return;
-        };
-        *left = left.saturating_sub(1);
-        if let Some(kind) = self.obstacle(name, &stat, uid) {
-            let path = self.shown(name);
-            found.push(Obstacle { path, kind });
-            if kind == ObstacleKind::Mount {
-                return;
+    ) -> Result<(), DiskError> {
+        let (mut walk, mut left) = (Descent::through(self, vec![name.to_owned()])?, ENTRIES_MAX);
+        while let Some(step) = walk.step()? {
+            if left == 0 || found.len() >= OBSTACLES_MAX {
+                break;
+            }
+            let Step::Entry(name) = step else {
+                continue;
+            };
+            let Ok(Some(stat)) = walk.here().stat(&name) else {
+                continue;
+            };
+            left -= 1;
+            let kind = walk.here().obstacle(&name, &stat, uid);
+            if let Some(kind) = kind {
+                let path = walk.here().shown(&name);
+                found.push(Obstacle { path, kind });
+            }
+            if stat.kind == Kind::Dir
+                && kind != Some(ObstacleKind::Mount)
+                && let Err(error) = walk.enter(&name)
+            {
+                tracing::debug!(%error, "a directory cannot be searched for what prevents its deletion");
             }
         }
-        if stat.kind != Kind::Dir || levels == 0 {
-            return;
-        }
-        let Ok(inside) = self.open_child(name) else {
-            return;
-        };
-        for entry in inside.names().unwrap_or_default() {
-            if *left == 0 || found.len() >= OBSTACLES_MAX {
-                return;
-            }
-            inside.find_obstacles(&entry, uid, levels - 1, left, found);
-        }
+        Ok(())
     }
 
     fn obstacle(&self, name: &OsStr, stat: &Stat, uid: u32) -> Option<ObstacleKind> {

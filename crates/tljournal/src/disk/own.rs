@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::acting::{Owner, is_root, writer};
 use super::file::give;
-use super::{Detail, Dir, DiskError, LEVELS_MAX, NewFile, Verb};
+use super::{Descent, Detail, Dir, DiskError, NewFile, Step, Verb};
 use crate::model::{ACL, Access, Kind, Stat};
 
 impl Dir {
@@ -297,7 +297,7 @@ impl Dir {
         let held = format!("/proc/{}/fd/{}", std::process::id(), self.fd.as_raw_fd());
         let filled = fill(Utf8Path::new(&held));
         if stat.uid != 0 {
-            self.give_all_to(Owner::of(&stat), LEVELS_MAX)?;
+            self.give_all_to(Owner::of(&stat))?;
         }
         filled
     }
@@ -317,18 +317,27 @@ impl Dir {
 
     /// Gives root's entries of this directory of root, and the directory last, to another owner. No other user can
     /// have moved anything there. A file with another hard link stays root's.
-    fn give_all_to(&self, owner: Owner, levels: u32) -> Result<(), DiskError> {
-        for name in self.names()? {
-            let Some(stat) = self.stat(&name)?.filter(|stat| stat.uid == 0) else {
+    fn give_all_to(&self, owner: Owner) -> Result<(), DiskError> {
+        let mut walk = Descent::through(self, self.names()?)?;
+        while let Some(step) = walk.step()? {
+            let name = match step {
+                Step::Entry(name) => name,
+                Step::Left(dir, _) => {
+                    dir.give_to(owner)?;
+                    continue;
+                }
+            };
+            let here = walk.here();
+            let Some(stat) = here.stat(&name)?.filter(|stat| stat.uid == 0) else {
                 continue;
             };
-            if stat.kind == Kind::Dir && levels > 0 {
-                self.open_child(&name)?.give_all_to(owner, levels - 1)?;
+            if stat.kind == Kind::Dir {
+                walk.enter(&name)?;
             } else if stat.links == 1 {
                 let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let fd = rustix::fs::openat(&self.fd, name.as_bytes(), flags, Mode::empty());
-                let fd = fd.map_err(|errno| self.error_at("open", &name, errno))?;
-                give(&self.disk, &fd, owner, || self.shown(&name))?;
+                let fd = rustix::fs::openat(&here.fd, name.as_bytes(), flags, Mode::empty());
+                let fd = fd.map_err(|errno| here.error_at("open", &name, errno))?;
+                give(&here.disk, &fd, owner, || here.shown(&name))?;
             }
         }
         self.give_to(owner)

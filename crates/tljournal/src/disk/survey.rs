@@ -1,7 +1,12 @@
 use std::ffi::OsStr;
 
-use super::{Dir, DiskError, LEVELS_MAX};
+use rustix::io::Errno;
+
+use super::{Descent, Dir, DiskError, Step};
 use crate::model::{Kind, Stat};
+
+/// The longest path that is resolved, in bytes.
+const PATH_BYTES_MAX: usize = 4095;
 
 /// Everything below a directory, of any kind and with any name, as far as it is accessible.
 #[derive(Debug, Default)]
@@ -10,7 +15,7 @@ pub(crate) struct Survey {
     pub(crate) entries: Vec<(String, Stat)>,
     /// Paths that are not UTF-8, lossily converted.
     pub(crate) unnamed: Vec<(String, Stat)>,
-    /// Directories that cannot be listed, with their owners.
+    /// Directories that may not be listed or searched, with their owners.
     pub(crate) closed: Vec<(String, u32)>,
 }
 
@@ -31,44 +36,35 @@ impl Survey {
 pub(crate) type OnUnnamed<'a> = &'a mut dyn FnMut(&Dir, &OsStr);
 
 impl Dir {
-    /// Lists everything below a directory in one thread, and continues after what cannot be listed. A mount point is
-    /// listed but not entered.
+    /// Lists everything below a directory in one thread, and continues after what this user may not list. A mount
+    /// point is listed but not entered.
     ///
-    /// [`DiskError`] when the directory itself cannot be read.
-    /// [`DiskError`] when the system cannot say what it is.
+    /// # Errors
+    /// [`DiskError`] when anything else cannot be examined; `ENAMETOOLONG` when it is nested too deeply.
     pub(crate) fn survey(
         &self,
         name: impl AsRef<OsStr>,
         on_unnamed: OnUnnamed<'_>,
     ) -> Result<Survey, DiskError> {
-        let mut survey = Survey::default();
-        if let Some(stat) = self.stat(name.as_ref())? {
-            let at = (String::new(), true, stat.uid);
-            self.survey_down_to(name.as_ref(), at, LEVELS_MAX, (&mut survey, on_unnamed));
-        }
-        Ok(survey)
-    }
-
-    fn survey_down_to(
-        &self,
-        name: &OsStr,
-        (path, is_named, uid): (String, bool, u32),
-        levels: u32,
-        (survey, on_unnamed): (&mut Survey, OnUnnamed<'_>),
-    ) {
-        let listed = self.open_child(name).and_then(|dir| {
-            let (own, names) = (dir.own_stat()?, dir.names()?);
-            Ok((dir, own, names))
-        });
-        let Some((dir, own, mut names)) = listed.ok().filter(|_| levels > 0) else {
-            survey.closed.push((path, uid));
-            return;
+        let (mut survey, name) = (Survey::default(), name.as_ref());
+        let Some(stat) = self.stat(name)? else {
+            return Ok(survey);
         };
-        names.sort();
-        for entry in names {
-            let Ok(Some(stat)) = dir.stat(&entry) else {
-                // The directory can be listed, but its entries are inaccessible.
-                survey.closed.push((path.clone(), uid));
+        let mut walk = Descent::through(self, Vec::new())?;
+        // The path of each directory down to the current one, and whether it is UTF-8.
+        let mut paths = Vec::new();
+        let top = (String::new(), true);
+        survey.enter(&mut walk, (name, stat.uid), (&mut paths, top))?;
+        while let Some(step) = walk.step()? {
+            let entry = match step {
+                Step::Entry(entry) => entry,
+                Step::Left(..) => {
+                    paths.pop();
+                    continue;
+                }
+            };
+            let here = walk.here();
+            let (Some((path, is_named)), Some(stat)) = (paths.last(), here.stat(&entry)?) else {
                 continue;
             };
             let shown = entry.to_string_lossy();
@@ -76,23 +72,42 @@ impl Dir {
                 true => shown.into_owned(),
                 false => format!("{path}/{shown}"),
             };
-            let is_named = is_named && entry.to_str().is_some();
-            let (kind, uid) = (stat.kind, stat.uid);
-            let is_mounted = (stat.dev, stat.mount) != (own.dev, own.mount);
+            if below.len() > PATH_BYTES_MAX {
+                return Err(here.error_at("look into", &entry, Errno::NAMETOOLONG));
+            }
+            let is_named = *is_named && entry.to_str().is_some();
+            let (kind, uid, is_mounted) = (stat.kind, stat.uid, walk.is_mounted(&stat));
             match is_named {
                 true => survey.entries.push((below.clone(), stat)),
                 false => survey.unnamed.push((below.clone(), stat)),
             }
-            if is_mounted {
-                continue;
-            }
-            if kind == Kind::File && !is_named {
-                on_unnamed(&dir, &entry);
-            }
-            if kind == Kind::Dir {
-                let at = (below, is_named, uid);
-                dir.survey_down_to(&entry, at, levels - 1, (survey, on_unnamed));
+            match kind {
+                _ if is_mounted => {}
+                Kind::File if !is_named => on_unnamed(here, &entry),
+                Kind::Dir => {
+                    let at = (below, is_named);
+                    survey.enter(&mut walk, (&entry, uid), (&mut paths, at))?;
+                }
+                _ => {}
             }
         }
+        Ok(survey)
+    }
+}
+
+impl Survey {
+    /// Enters a directory, unless this user may not.
+    fn enter(
+        &mut self,
+        walk: &mut Descent,
+        (name, uid): (&OsStr, u32),
+        (paths, at): (&mut Vec<(String, bool)>, (String, bool)),
+    ) -> Result<(), DiskError> {
+        match walk.enter(name) {
+            Ok(()) => paths.push(at),
+            Err(error) if error.is(Errno::ACCESS) => self.closed.push((at.0, uid)),
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 }

@@ -69,6 +69,92 @@ fn g10_a_limit_of_file_sizes_is_an_error_and_loses_nothing() {
     assert_eq!(project.run(&command).code, 128 + 25);
 }
 
+/// Makes a directory with directories nested in it, and a file in the innermost one.
+fn nest(project: &Project, path: &str, levels: usize) {
+    project.write(&format!("{path}{}/f", "/d".repeat(levels)), "precious");
+}
+
+/// The number of files that hold this content in the build directory and below.
+fn count(project: &Project, words: &str) -> usize {
+    let mut grep = Command::new("grep");
+    grep.args(["-rl", words]).arg(project.at("build"));
+    let found = grep.output().unwrap().stdout;
+    String::from_utf8(found).unwrap().lines().count()
+}
+
+/// A directory that could not be examined, because it had more levels than descriptors were left, was deleted.
+#[test]
+fn g9_what_is_removed_stays_however_deep_it_is_and_however_few_files_may_be_open() {
+    for (descriptors, levels, special) in [(64, 100, true), (4096, 520, false), (4096, 520, true)] {
+        let project = Project::new();
+        nest(&project, "build/x", levels);
+        if special {
+            let pipe = Command::new("mkfifo")
+                .arg(project.at("build/x/pipe"))
+                .status();
+            assert!(pipe.unwrap().success());
+        }
+        let done = with_descriptors(&project, descriptors, &["rm", "build/x"]);
+        assert_eq!(done.code, 0, "{done:?}");
+        project.run_with_input(&["put", "build/next"], b"x");
+        assert_eq!(count(&project, "precious"), 1, "{levels} {special}");
+        let kept = project.ok(&["log", "--kept"]);
+        assert!(kept.out.contains("rm"), "{kept:?}");
+    }
+}
+
+/// With hardly any descriptors a command may fail, or leave work to the next one, but it deletes nothing.
+#[test]
+fn g9_nothing_is_deleted_for_want_of_descriptors() {
+    let project = Project::new();
+    for descriptors in 16..32 {
+        for dir in ["a/b", "a/c", "d/e/f"] {
+            project.write(&format!("build/x/{dir}/f"), "precious");
+        }
+        let done = with_descriptors(&project, descriptors, &["rm", "build/x"]);
+        assert_eq!(count(&project, "precious"), 3, "{descriptors}: {done:?}");
+        project.run(&["rm", "build/x"]);
+        assert_eq!(count(&project, "precious"), 3, "{descriptors}: {done:?}");
+        project.ok(&["gc", "--keep-count", "0"]);
+    }
+}
+
+/// A tree with more levels than descriptors could never be deleted, and each command said so again.
+#[test]
+fn g12_what_is_left_over_is_deleted_however_deep_it_is() {
+    let project = Project::new();
+    nest(&project, "source", 70);
+    for args in [
+        &["tree", "install", "build/t", "--from", "source"][..],
+        &["rm", "build/t"],
+        &["gc", "--keep-count", "0"],
+    ] {
+        let done = with_descriptors(&project, 64, args);
+        assert_eq!(
+            (done.code, done.err.as_str()),
+            (0, ""),
+            "{args:?}: {done:?}"
+        );
+    }
+    assert_eq!(count(&project, "precious"), 0);
+}
+
+/// A directory that is nested far deeper than a path can be long is not examined: it stays, and is reported.
+#[test]
+fn g9_what_is_nested_too_deeply_to_be_examined_stays_and_is_reported() {
+    let project = Project::new();
+    let long = "n".repeat(250);
+    let deep =
+        format!("mkdir build/x; cd build/x; for i in $(seq 70); do mkdir {long}; cd {long}; done");
+    let mut shell = Command::new("bash");
+    shell.args(["-c", &deep]).current_dir(project.path());
+    assert!(shell.status().unwrap().success());
+    project.ok(&["rm", "build/x"]);
+    assert!(!project.has("build/x"));
+    let found = project.run(&["fsck"]);
+    assert!(found.out.contains("left-behind"), "{found:?}");
+}
+
 /// A user without any other process.
 const ANOTHER_USER: u32 = 54_321;
 

@@ -196,8 +196,13 @@ fn discard_one(
         false => Weight::No,
     };
     let is_drift = is_drift(engine, id, change, (dir, name, &stat), replaced)?;
-    if weight == Weight::KeyMaterial {
-        tell_not_kept(engine, id, change)?;
+    let may_keep = may_keep(engine, change, keep);
+    match weight.objection() {
+        // What is not retained may still be quarantined, but keys never are.
+        Some(why) if weight == Weight::KeyMaterial || (may_keep && !is_drift) => {
+            tell_not_kept(engine, id, change, why)?;
+        }
+        Some(_) | None => {}
     }
     // A tree with edits is quarantined without the keys in it. An unedited tree stays complete until it is deleted:
     // with a part missing it would look edited after an interruption.
@@ -215,7 +220,7 @@ fn discard_one(
             None => keep_aside(engine, id, change, (dir, name))?,
         }
         return Ok(Remains::Nothing);
-    } else if let (Weight::Bytes(bytes), true) = (weight, may_keep(engine, change, keep)) {
+    } else if let (Weight::Bytes(bytes), true) = (weight, may_keep) {
         return Ok(Remains::Kept(bytes));
     }
     // Renamed before it is deleted, so that a partly deleted tree is not taken for an edited one after an
@@ -266,12 +271,11 @@ fn tell_pinned(engine: &Engine, id: TxnId, change: &Change) -> Result<(), Error>
     })
 }
 
-fn tell_not_kept(engine: &Engine, id: TxnId, change: &Change) -> Result<(), Error> {
+fn tell_not_kept(engine: &Engine, id: TxnId, change: &Change, why: &str) -> Result<(), Error> {
     let path = engine.home.shown(&change.place);
     let row = engine.look(|catalog| catalog.txn(id))?.map(|row| row.row);
     engine.record(Sync::Normal, |catalog| {
-        let detail = "the replaced content holds private keys, which are never retained";
-        catalog.put_event((None, row), &EventKind::NotKept, Some(&path), detail)
+        catalog.put_event((None, row), &EventKind::NotKept, Some(&path), why)
     })
 }
 

@@ -7,6 +7,9 @@ use crate::ambient;
 use crate::model::{EventKind, Timestamp};
 use crate::redact::redacted_text;
 
+/// The words in the detail of [`EventKind::NotKept`] for content that holds private keys.
+const HOLDS_KEYS: &str = "holds private keys";
+
 impl Catalog {
     /// Events, latest first.
     pub(crate) fn events(&self, filter: &EventFilter) -> Result<Vec<EventRecord>, CatalogError> {
@@ -40,18 +43,24 @@ impl Catalog {
 
     /// Whether a drift event is recorded for the content that a transaction replaced at a path.
     pub(crate) fn has_drift(&self, txn: i64, path: &str) -> Result<bool, CatalogError> {
-        self.has_told(txn, &EventKind::Drift, path)
+        self.has_told(txn, (&EventKind::Drift, ""), path)
     }
 
     /// Whether a transaction replaced content at a path that was not retained because it holds private keys.
     pub(crate) fn had_keys(&self, txn: i64, path: &str) -> Result<bool, CatalogError> {
-        self.has_told(txn, &EventKind::NotKept, path)
+        self.has_told(txn, (&EventKind::NotKept, HOLDS_KEYS), path)
     }
 
-    fn has_told(&self, txn: i64, kind: &EventKind, path: &str) -> Result<bool, CatalogError> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM event WHERE txn = ?1 AND kind = ?2 AND path = ?3)";
+    fn has_told(
+        &self,
+        txn: i64,
+        (kind, words): (&EventKind, &str),
+        path: &str,
+    ) -> Result<bool, CatalogError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM event \
+                   WHERE txn = ?1 AND kind = ?2 AND path = ?3 AND instr(detail, ?4) > 0)";
         let mut statement = self.conn.prepare_cached(sql)?;
-        Ok(statement.query_row(params![txn, kind.as_str(), path], |row| row.get(0))?)
+        Ok(statement.query_row(params![txn, kind.as_str(), path, words], |row| row.get(0))?)
     }
 
     /// Whether exactly this event is recorded for a path.

@@ -3,9 +3,10 @@
 use std::ffi::OsStr;
 
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use super::acting::is_root;
-use super::{Dir, DiskError, LEVELS_MAX};
+use super::{Descent, Dir, DiskError, Step};
 use crate::model::{Kind, Stat};
 
 /// The owner may list, change and enter a directory.
@@ -16,30 +17,38 @@ impl Dir {
     /// users stay closed. A mount point is not entered.
     pub(crate) fn open_closed(&self, name: &OsStr) {
         // Root needs no permissions.
-        if !is_root() {
-            self.open_closed_down_to(name, LEVELS_MAX);
+        if is_root() {
+            return;
+        }
+        if let Err(error) = self.try_open_closed(name) {
+            tracing::debug!(%error, "the other directories stay closed");
         }
     }
 
-    fn open_closed_down_to(&self, name: &OsStr, levels: u32) {
-        let (Ok(Some(stat)), Ok(here)) = (self.stat(name), self.own_stat()) else {
-            return;
-        };
-        let is_mounted = (here.dev, here.mount) != (stat.dev, stat.mount);
-        if stat.kind != Kind::Dir || is_mounted || levels == 0 {
-            return;
+    fn try_open_closed(&self, name: &OsStr) -> Result<(), DiskError> {
+        let mut walk = Descent::through(self, vec![name.to_owned()])?;
+        while let Some(step) = walk.step()? {
+            let Step::Entry(name) = step else {
+                continue;
+            };
+            let Ok(Some(stat)) = walk.here().stat(&name) else {
+                continue;
+            };
+            if stat.kind != Kind::Dir || walk.is_mounted(&stat) {
+                continue;
+            }
+            let mode = stat.mode | ALL_FOR_OWNER;
+            if mode != stat.mode
+                && let Err(error) = walk.here().set_dir_mode(&name, mode)
+            {
+                tracing::debug!(%error, "a directory stays closed");
+            }
+            match walk.enter(&name) {
+                Err(error) if error.is(Errno::ACCESS) => {}
+                entered => entered?,
+            }
         }
-        if stat.mode & ALL_FOR_OWNER != ALL_FOR_OWNER
-            && let Err(error) = self.set_dir_mode(name, stat.mode | ALL_FOR_OWNER)
-        {
-            tracing::debug!(%error, "a directory stays closed");
-        }
-        let Ok(inside) = self.open_child(name) else {
-            return;
-        };
-        for entry in inside.names().unwrap_or_default() {
-            inside.open_closed_down_to(&entry, levels - 1);
-        }
+        Ok(())
     }
 
     /// Runs `read` while this user's own file is readable for its owner.

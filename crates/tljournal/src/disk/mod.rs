@@ -53,6 +53,7 @@ pub(crate) use reader::CLOSED_MODE_MASK;
 pub use source::Source;
 pub(crate) use sparse::HOLE_BYTES_MAX;
 pub use sparse::{Dense, Piece, Sparse, SparseFile, each_piece};
+pub(crate) use survey::Survey;
 pub(crate) use system::may_enter;
 pub use system::{Features, FilesystemKind};
 pub use witness::{Call, Lacks, Verb, Witness};

@@ -5,15 +5,18 @@ use rustix::io::Errno;
 use super::{Descent, Dir, DiskError, Step};
 use crate::model::{Kind, Stat};
 
-/// The longest path that is resolved, in bytes.
+/// The longest path that the kernel resolves, in bytes.
 const PATH_BYTES_MAX: usize = 4095;
+
+/// The longest path that is listed, in bytes: directories may be nested without end.
+const LISTED_BYTES_MAX: usize = 16 << 10;
 
 /// Everything below a directory, of any kind and with any name, as far as it is accessible.
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
     /// Paths below it; a directory comes before its entries.
     pub(crate) entries: Vec<(String, Stat)>,
-    /// Paths that are not UTF-8, lossily converted.
+    /// Paths that lead nowhere: those that are not UTF-8, lossily converted, and those that are too long.
     pub(crate) unnamed: Vec<(String, Stat)>,
     /// Directories that may not be listed or searched, with their owners.
     pub(crate) closed: Vec<(String, u32)>,
@@ -32,7 +35,7 @@ impl Survey {
     }
 }
 
-/// Receives each file whose name is not UTF-8, because no text path leads to it.
+/// Receives each file to which no text path leads.
 pub(crate) type OnUnnamed<'a> = &'a mut dyn FnMut(&Dir, &OsStr);
 
 impl Dir {
@@ -51,7 +54,7 @@ impl Dir {
             return Ok(survey);
         };
         let mut walk = Descent::through(self, Vec::new())?;
-        // The path of each directory down to the current one, and whether it is UTF-8.
+        // The path of each directory down to the current one, and whether it leads there.
         let mut paths = Vec::new();
         let top = (String::new(), true);
         survey.enter(&mut walk, (name, stat.uid), (&mut paths, top))?;
@@ -72,10 +75,10 @@ impl Dir {
                 true => shown.into_owned(),
                 false => format!("{path}/{shown}"),
             };
-            if below.len() > PATH_BYTES_MAX {
+            if below.len() > LISTED_BYTES_MAX {
                 return Err(here.error_at("look into", &entry, Errno::NAMETOOLONG));
             }
-            let is_named = *is_named && entry.to_str().is_some();
+            let is_named = *is_named && entry.to_str().is_some() && below.len() <= PATH_BYTES_MAX;
             let (kind, uid, is_mounted) = (stat.kind, stat.uid, walk.is_mounted(&stat));
             match is_named {
                 true => survey.entries.push((below.clone(), stat)),

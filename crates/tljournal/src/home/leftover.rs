@@ -14,6 +14,7 @@ use super::layout::TXN;
 use crate::disk::{self, Dir};
 use crate::error::{Damage, Error, chain};
 use crate::model::TxnId;
+use crate::tree::TreeError;
 
 /// The leftovers, as far as this handle knows them.
 #[derive(Debug, Default)]
@@ -168,7 +169,9 @@ fn is_of_the_moment(error: &Error) -> bool {
         Errno::NOENT,
     ];
     match error {
-        Error::Disk(error) => passing.iter().any(|errno| error.is(*errno)),
+        Error::Disk(error) | Error::Source(TreeError::Disk(error)) => {
+            passing.iter().any(|errno| error.is(*errno))
+        }
         Error::Catalog(_) | Error::Lock(_) | Error::Usage(_) => true,
         _ => false,
     }

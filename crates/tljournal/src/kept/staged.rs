@@ -3,7 +3,7 @@ use std::ffi::OsStr;
 
 use rustix::io::Errno;
 
-use crate::disk::{self, Dir, DiskError};
+use crate::disk::{self, Dir, DiskError, Survey};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::home::{STAGED_PATHS, Staging};
@@ -17,89 +17,119 @@ pub(crate) enum Weight {
     Bytes(u64),
     /// No: it holds private keys.
     KeyMaterial,
-    /// No: it exceeds the limits, its owner made it inaccessible, or its path is unknown.
+    /// No: it is larger than everything that may be retained.
+    TooLarge,
+    /// No: this user made a part of it inaccessible, which may hold private keys.
+    Closed,
+    /// No: it has no content, or its path is unknown.
     No,
+}
+
+impl Weight {
+    /// Why content is not retained, if there is a reason that a user should know.
+    pub(crate) fn objection(self) -> Option<&'static str> {
+        match self {
+            Self::Bytes(_) | Self::No => None,
+            Self::KeyMaterial => {
+                Some("the replaced content holds private keys, which are never retained")
+            }
+            Self::TooLarge => Some("the replaced content is larger than the retention limit"),
+            Self::Closed => Some(
+                "this user may not read a part of the replaced content, which may hold private keys",
+            ),
+        }
+    }
 }
 
 /// The longest list of staged paths that is read, in bytes.
 const PATHS_BYTES_MAX: u64 = 64 << 20;
 
 /// Decides whether the entry under a name may be retained, given its path.
+///
+/// # Errors
+/// [`Error::Disk`] and [`Error::Source`] when it cannot be examined: then nothing is known against it, and it must stay.
 pub(crate) fn weigh(
     engine: &Engine,
     shown: &str,
     (dir, name, stat): (&Dir, &str, &Stat),
 ) -> Result<Weight, Error> {
-    let keys = &engine.key_material;
+    let (keys, bytes_max) = (&engine.key_material, engine.retention.kept.bytes);
     if keys.is_at(shown) {
         return Ok(Weight::KeyMaterial);
     }
     let bytes = match stat.kind {
         Kind::Dir => {
             let root = match dir.open_dir(name) {
-                Err(error) if error.is(Errno::ACCESS) => return Ok(Weight::No),
+                Err(error) if error.is(Errno::ACCESS) => return Ok(Weight::Closed),
                 opened => opened?,
             };
             let inside = match inside(dir, name)? {
                 Ok(inside) => inside,
                 Err(weight) => return Ok(weight),
             };
-            if inside.iter().any(|(path, _)| keys.is_at(path)) {
+            if inside.all().any(|(path, _)| keys.is_at(path)) {
                 return Ok(Weight::KeyMaterial);
             }
-            let files = inside.iter().filter(|(_, stat)| stat.kind == Kind::File);
-            let bytes = files.map(|(_, stat)| stat.content_bytes()).sum();
-            if bytes > engine.retention.kept.bytes {
-                return Ok(Weight::No);
+            let bytes = inside.bytes();
+            if bytes > bytes_max {
+                return Ok(Weight::TooLarge);
             }
-            match tree::keys_among(&root, &inside) {
-                Ok(keys) if !keys.found.is_empty() => return Ok(Weight::KeyMaterial),
-                Ok(keys) if !keys.unread => bytes,
-                // A file that cannot be read may be a key.
-                Ok(_) | Err(_) => return Ok(Weight::No),
+            let keys = tree::keys_among(&root, &inside.entries)?;
+            if !keys.found.is_empty() {
+                return Ok(Weight::KeyMaterial);
             }
+            if keys.closed {
+                return Ok(Weight::Closed);
+            }
+            bytes
         }
-        Kind::File if stat.content_bytes() > engine.retention.kept.bytes => return Ok(Weight::No),
+        Kind::File if stat.content_bytes() > bytes_max => return Ok(Weight::TooLarge),
         Kind::File => match tree::is_key(dir, name) {
             Ok(false) => stat.content_bytes(),
             Ok(true) => return Ok(Weight::KeyMaterial),
-            Err(_) => return Ok(Weight::No),
+            Err(error) if error.is(Errno::ACCESS) => return Ok(Weight::Closed),
+            Err(error) => return Err(error.into()),
         },
         Kind::Link => 0,
         Kind::Other => return Ok(Weight::No),
     };
-    Ok(match bytes > engine.retention.kept.bytes {
-        true => Weight::No,
-        false => Weight::Bytes(bytes),
-    })
+    Ok(Weight::Bytes(bytes))
 }
 
 /// Everything in a directory, of any kind and name, because it is retained as a whole in place; mount points are
 /// excluded. The error is the decision if the search must stop: this user made a part inaccessible, which may hold
 /// keys. (What another user made inaccessible can be neither read nor deleted.)
-fn inside(dir: &Dir, name: &str) -> Result<Result<Vec<(String, Stat)>, Weight>, Error> {
+fn inside(dir: &Dir, name: &str) -> Result<Result<Survey, Weight>, Error> {
     let root = dir.open_dir(name)?;
     let own = root.own_stat()?;
     let is_here = |(_, stat): &(String, Stat)| (stat.dev, stat.mount) == (own.dev, own.mount);
-    if let Ok(mut inside) = tree::list(&root) {
-        inside.retain(is_here);
+    if let Ok(mut entries) = tree::list(&root) {
+        entries.retain(is_here);
+        let inside = Survey {
+            entries,
+            ..Survey::default()
+        };
         return Ok(Ok(inside));
     }
     let mut keys = Ok(false);
-    let survey = dir.survey(name, &mut |dir, name| {
+    let mut survey = dir.survey(name, &mut |dir, name| {
         if matches!(keys, Ok(false)) {
             keys = tree::is_key(dir, name);
         }
     })?;
     let uid = disk::writer();
     let is_own = |(_, owner): &(String, u32)| *owner == uid;
-    Ok(match keys {
-        Ok(true) => Err(Weight::KeyMaterial),
-        Ok(false) if !survey.closed.iter().any(is_own) => {
-            Ok(survey.all().filter(|it| is_here(it)).cloned().collect())
+    match keys {
+        Ok(true) => Ok(Err(Weight::KeyMaterial)),
+        Ok(false) if survey.closed.iter().any(is_own) => Ok(Err(Weight::Closed)),
+        Ok(false) => {
+            survey.entries.retain(is_here);
+            survey.unnamed.retain(is_here);
+            Ok(Ok(survey))
         }
-        Ok(false) | Err(_) => Err(Weight::No),
-    })
+        Err(error) if error.is(Errno::ACCESS) => Ok(Err(Weight::Closed)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Removes the private keys in a tree that was moved out of its place, or is about to be; false if the entry itself is
@@ -135,8 +165,7 @@ pub(crate) fn remove_keys(
     let inside: Vec<_> = inside.collect();
     let by_name = inside.iter().map(|(path, _)| path.as_str());
     let mut found: Vec<_> = by_name.filter(|path| keys.is_at(path)).collect();
-    let keys = tree::keys_among(&root, &inside);
-    found.extend(keys.unwrap_or_default().found);
+    found.extend(tree::keys_among(&root, &inside)?.found);
     let is_closed = |stat: &Stat| stat.kind == Kind::File && stat.mode & OWNER_READS == 0;
     for (path, _) in inside.iter().filter(|(_, stat)| is_closed(stat)) {
         let (parent, name) = parent_of(&root, path)?;
@@ -162,16 +191,19 @@ const OWNER_READS: u32 = 0o400;
 /// which would change too, this name is deleted on suspicion: the content stays. An unreadable file of another user does
 /// not count as a key.
 fn holds_key(dir: &Dir, name: &OsStr) -> Result<bool, DiskError> {
-    if let Ok(is_key) = tree::is_key(dir, name) {
-        return Ok(is_key);
+    match tree::is_key(dir, name) {
+        Err(error) if error.is(Errno::ACCESS) => {}
+        is_key => return is_key,
     }
     let own = |stat: &Stat| stat.kind == Kind::File && stat.uid == disk::writer();
     match dir.stat(name)?.filter(own) {
         None => Ok(false),
         Some(stat) if stat.links > 1 => Ok(true),
         Some(stat) => {
-            let is_key = dir.while_readable(name, &stat, || tree::is_key(dir, name))?;
-            Ok(is_key.unwrap_or(false))
+            match dir.while_readable(name, &stat, || tree::is_key(dir, name))? {
+                Err(error) if error.is(Errno::ACCESS) => Ok(false),
+                is_key => is_key,
+            }
         }
     }
 }

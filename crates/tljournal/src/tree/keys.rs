@@ -2,6 +2,8 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
+use rustix::io::Errno;
+
 use super::TreeError;
 use super::look::unless_gone;
 use super::near::Near;
@@ -21,14 +23,14 @@ const GRAIN: usize = 32;
 pub(crate) struct Keys<'a> {
     /// The paths of files that hold private keys.
     pub(crate) found: Vec<&'a str>,
-    /// Whether one could not be read: it may be a key.
-    pub(crate) unread: bool,
+    /// Whether this user may not read one: it may be a key.
+    pub(crate) closed: bool,
 }
 
 /// Searches the files of a [list](super::list) for private keys.
 ///
 /// # Errors
-/// [`TreeError`] when a directory on the way cannot be opened.
+/// [`TreeError`] when a directory on the way cannot be opened, or a file that this user may read cannot be read.
 pub(crate) fn keys_among<'a>(
     root: &Dir,
     list: &'a [(String, Stat)],
@@ -46,7 +48,8 @@ pub(crate) fn keys_among<'a>(
             match unless_gone(is_key(dir, name)) {
                 Ok(Some(true)) => worker.keys.found.push(path),
                 Ok(_) => {}
-                Err(_) => worker.keys.unread = true,
+                Err(TreeError::Disk(error)) if error.is(Errno::ACCESS) => worker.keys.closed = true,
+                Err(error) => return Err(error),
             }
         }
         Ok::<_, TreeError>(())
@@ -54,7 +57,7 @@ pub(crate) fn keys_among<'a>(
     let mut all = Keys::default();
     for worker in workers {
         all.found.extend(worker.keys.found);
-        all.unread |= worker.keys.unread;
+        all.closed |= worker.keys.closed;
     }
     Ok(all)
 }

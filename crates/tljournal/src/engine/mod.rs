@@ -39,7 +39,7 @@ pub(crate) struct Engine {
     pub(crate) runs: Runs,
     /// The inodes of `.state.db` and its companions.
     pub(crate) files: DatabaseFiles,
-    /// The limit of waits for the commit lock.
+    /// The limit of waits for locks and trees.
     pub(crate) lock_wait: Option<Duration>,
     /// Ends every wait early.
     pub(crate) gives_up: GivesUp,
@@ -163,12 +163,13 @@ impl Engine {
         self.check_process()?;
         let mut store = self.store();
         let Store { catalog, lock, .. } = &mut *store;
-        let _turn = self.db_turn(lock)?;
+        let wait = self.db_wait();
+        let _turn = self.note_turn(lock.take(wait).map_err(Error::from))?;
         // A writer whose index is not shared with the other processes would overwrite their writes.
         self.home.check_files(self.files)?;
         let mut write = || {
             let write = || catalog.write(sync, &act).map_err(|error| self.note(error));
-            sqlite_turn(&self.home, self.db_wait(), write)
+            self.note_turn(sqlite_turn(&self.home, wait, write))
         };
         let recorded = match write() {
             Err(Error::Catalog(CatalogError::Full(_))) if self.home.give_up_reserve() => write(),
@@ -337,7 +338,7 @@ impl Engine {
     fn checkpoint(&self) -> Result<(), Error> {
         let mut store = self.store();
         let Store { catalog, lock, .. } = &mut *store;
-        let turn = self.db_turn(lock)?;
+        let turn = self.note_turn(lock.take(self.db_wait()).map_err(Error::from))?;
         self.home.check_files(self.files)?;
         let done = catalog.checkpoint().map_err(|error| self.note(error))?;
         drop(turn);

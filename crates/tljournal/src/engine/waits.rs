@@ -9,7 +9,7 @@ use crate::ambient;
 use crate::catalog::{CatalogError, Sync};
 use crate::error::Error;
 use crate::home::{DATABASE, Home, SHM};
-use crate::lock::{self, Awaited, DbLock, DbTurn, LockError, Mode, Wait};
+use crate::lock::{self, Awaited, Mode, Wait};
 use crate::model::{EventKind, Timestamp};
 
 /// A wait that is recorded if it becomes long.
@@ -53,11 +53,11 @@ impl Engine {
             })
     }
 
-    /// Waits for a turn at the database.
-    pub(super) fn db_turn<'a>(&self, lock: &'a mut DbLock) -> Result<DbTurn<'a>, LockError> {
-        let turn = lock.take(self.db_wait());
-        self.gave_up.store(turn.is_err(), Ordering::Release);
-        turn
+    /// Notes whether a turn at the database, at its queue or at SQLite's own locks, did not come in time.
+    pub(super) fn note_turn<T>(&self, got: Result<T, Error>) -> Result<T, Error> {
+        let gave_up = matches!(got, Err(Error::Lock(_)));
+        self.gave_up.store(gave_up, Ordering::Release);
+        got
     }
 
     /// A wait that begins now.

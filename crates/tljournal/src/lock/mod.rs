@@ -44,7 +44,7 @@ mod wait;
 mod within;
 
 pub(crate) use by_path::ByPath;
-pub(crate) use db::{DB, DbLock, DbTurn};
+pub(crate) use db::{DB, DbLock};
 pub(crate) use flock::{Held, acquire, is_name, lock_dir, try_exclusive, try_shared, unlock};
 pub use flock::{LockError, Mode};
 pub(crate) use holder::{Holders, of_inode, writer_of};

@@ -35,6 +35,18 @@ pub(crate) enum Thing {
     Unknown(String),
 }
 
+impl Thing {
+    /// Whether a lock on one excludes a lock on the other: a lock file may be the directory of a tree.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::File(one) | Self::Tree(one), Self::File(other) | Self::Tree(other)) => {
+                one == other
+            }
+            (one, other) => one == other,
+        }
+    }
+}
+
 /// Something that a run holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Holding {
@@ -146,7 +158,7 @@ fn too_nested() -> UsageError {
 impl Ancestor {
     /// The mode in which this run holds something.
     pub(crate) fn mode_of(&self, thing: &Thing) -> Option<Mode> {
-        let held = self.holds.iter().filter(|held| held.thing == *thing);
+        let held = self.holds.iter().filter(|held| held.thing.is(thing));
         held.map(|held| held.mode)
             .max_by_key(|mode| *mode == Mode::Exclusive)
     }

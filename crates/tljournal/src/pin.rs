@@ -12,6 +12,7 @@ use std::cell::{Cell, RefCell};
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use crate::ambient::Maker;
@@ -20,8 +21,8 @@ use crate::disk::{Dir, DiskError};
 use crate::engine::Engine;
 use crate::error::{Conflict, ConflictKind, Error};
 use crate::home::Parent;
-use crate::lineage::Thing;
-use crate::lock::{self, Awaited, Mode, Wait};
+use crate::lineage::{Loan, Thing};
+use crate::lock::{self, Awaited, LockError, Mode, Wait};
 use crate::model::{EventKind, Identity, Kind, Place};
 
 /// A pin on a tree: the tree stays on disk, complete, until this is dropped.
@@ -60,7 +61,7 @@ impl Pin {
     }
 
     fn new(dir: Dir, identity: Identity) -> Self {
-        own().push(identity);
+        own().push((identity, thread::current().id()));
         let maker = Maker::here();
         Self {
             dir,
@@ -87,15 +88,15 @@ impl Drop for Pin {
             tracing::debug!(%errno, "failed to unlock a pin; closing the directory releases it");
         }
         let mut own = own();
-        if let Some(at) = own.iter().position(|other| *other == self.identity) {
+        if let Some(at) = own.iter().position(|(other, _)| *other == self.identity) {
             own.swap_remove(at);
         }
     }
 }
 
-/// The trees that this process itself has pinned, and must not wait for.
-fn own() -> MutexGuard<'static, Vec<Identity>> {
-    static OWN: Mutex<Vec<Identity>> = Mutex::new(Vec::new());
+/// The trees that this process itself has pinned, and must not wait for, and the threads that did.
+fn own() -> MutexGuard<'static, Vec<(Identity, ThreadId)>> {
+    static OWN: Mutex<Vec<(Identity, ThreadId)>> = Mutex::new(Vec::new());
     OWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -105,14 +106,26 @@ pub(crate) fn holds_any() -> bool {
 }
 
 fn is_own(identity: Identity) -> bool {
-    own().contains(&identity)
+    own().iter().any(|(own, _)| *own == identity)
 }
 
-/// Pins the tree at a place; `None` if there is no directory.
+/// The trees that this thread has pinned.
+pub(crate) fn of_this_thread() -> Vec<Identity> {
+    let (own, thread) = (own(), thread::current().id());
+    let of_thread = own.iter().filter(|(_, pinned_by)| *pinned_by == thread);
+    of_thread.map(|(identity, _)| *identity).collect()
+}
+
+/// Pins the tree at a place within the limit of the handle; `None` if there is no directory.
 ///
 /// A process that holds the tree exclusively is about to replace or delete it: this call waits for it, unless this
 /// handle holds a lock that the other process may be waiting for.
-pub(crate) fn pin(
+pub(crate) fn pin(engine: &Engine, place: &Place) -> Result<Option<Pin>, Error> {
+    pin_within(engine, place, engine.lock_wait)
+}
+
+/// The same within another limit. A tree that a run around this process holds exclusively counts as pinned.
+pub(crate) fn pin_within(
     engine: &Engine,
     place: &Place,
     limit: Option<Duration>,
@@ -122,16 +135,16 @@ pub(crate) fn pin(
             return Ok(None);
         };
         let error = |errno| cannot_lock(&dir, errno);
-        if !lock::try_shared(&dir).map_err(error)? {
+        let (identity, mode) = (dir.own_stat()?.identity, Mode::Shared);
+        let tree = Thing::Tree(identity);
+        if !lock::try_shared(&dir).map_err(error)? && engine.loan(&tree, mode)? != Loan::Borrowed {
+            let path = engine.home.shown(place);
             if engine.held.load(Ordering::Acquire) > 0 {
-                let path = engine.home.shown(place);
                 return Err(Conflict::at(path, ConflictKind::WouldDeadlock).into());
             }
-            let path = engine.home.shown(place);
-            wait_for(engine, (&path, &dir), Mode::Shared, ("pin", None, limit))?;
+            wait_for(engine, (&path, &dir), mode, ("pin", None, limit))?;
         }
         // The lock pins the inode; it pins the tree only if the path still names it.
-        let identity = dir.own_stat()?.identity;
         if still_names(engine, place, identity)? {
             return Ok(Some(Pin::new(dir, identity)));
         }
@@ -262,7 +275,12 @@ fn wait_for(
     mode: Mode,
     (why, txn, limit): (&str, Option<i64>, Option<Duration>),
 ) -> Result<(), Error> {
-    let (ino, access) = (dir.own_stat()?.identity.ino, engine.home.dir.access());
+    let identity = dir.own_stat()?.identity;
+    let (tree, ino, access) = (
+        Thing::Tree(identity),
+        identity.ino,
+        engine.home.dir.access(),
+    );
     let next = Cell::new(Instant::now() + MOMENT.min(limit.unwrap_or(MOMENT)));
     let others = RefCell::new(None);
     let only_others = || {
@@ -272,7 +290,7 @@ fn wait_for(
         }
         others.borrow().is_some()
     };
-    let got = engine.noting((path, why), txn, limit, |wait| {
+    let got = engine.waiting(&tree, (path, why), (txn, limit), |wait| {
         let asked = wait.gives_up;
         let gives_up = || asked.is_some_and(|asked| asked()) || only_others();
         let gives_up = Some(&gives_up as &dyn Fn() -> bool);
@@ -306,7 +324,7 @@ fn wait_in_line(
     (path, dir, ino): (&str, &Dir, u64),
     mode: Mode,
     wait: Wait<'_>,
-) -> Result<(), Error> {
+) -> Result<(), LockError> {
     let awaited = Awaited {
         name: path,
         path: dir.path().to_owned(),

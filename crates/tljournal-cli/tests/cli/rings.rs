@@ -9,6 +9,7 @@ fn words(what: &str) -> Vec<&str> {
         Some(("lock", name)) => vec!["exec", "--lock", name],
         Some(("file", name)) => vec!["exec", "--lock-file", name],
         Some(("tree", path)) => vec!["populate", path, "--key", "k"],
+        Some(("pin", path)) => vec!["pin", path],
         _ => panic!("{what}"),
     }
 }
@@ -80,6 +81,71 @@ fn g15_a_lock_whose_holder_waits_for_nothing_is_waited_for() {
         assert_eq!(holder.end(), 0, "{held} {wanted}");
         assert_eq!(waiting.end(), 0, "{held} {wanted}");
     }
+}
+
+/// A project with two trees, and what replaces them.
+fn with_trees() -> Project {
+    let project = Project::new();
+    project.write("one/version", "1");
+    project.write("two/version", "2");
+    for tree in ["build/t", "build/u"] {
+        project.ok(&["tree", "install", tree, "--from", "one"]);
+    }
+    project
+}
+
+/// Waits for trees were not listed: commands that pinned a tree and waited for each other's deadlocked.
+#[test]
+fn g15_a_ring_through_pinned_trees_is_seen_and_one_command_gives_up() {
+    let install = |tree| format!("tree install {tree} --from two --on-pinned wait");
+    let (lock, pin) = ("exec --lock a -- true", "pin build/t -- true");
+    for ring in [
+        [
+            ("pin build/t", install("build/u")),
+            ("pin build/u", install("build/t")),
+        ],
+        // A lock file may be the directory of a tree.
+        [
+            ("file build/t", lock.to_owned()),
+            ("lock a", pin.to_owned()),
+        ],
+    ] {
+        let project = with_trees();
+        let begin = |(held, wanted): &(&str, String)| {
+            let script = format!("echo held; read x; exec {TLJOURNAL} {wanted}");
+            let args = [words(held), vec!["--", "sh", "-c", &script]].concat();
+            let mut running = project.start(&args);
+            assert_eq!(running.line(), "held", "{held}");
+            running
+        };
+        let mut running: Vec<_> = ring.iter().map(begin).collect();
+        running.iter_mut().for_each(|one| one.tell("\n"));
+        let done: Vec<_> = running.into_iter().map(Running::done).collect();
+        let failed: Vec<_> = done.iter().filter(|done| done.code != 0).collect();
+        assert_eq!(failed.len(), 1, "{ring:?}: {done:?}");
+        let told = "waiting for it would never end: process ";
+        assert!(failed[0].err.contains(told), "{ring:?}: {failed:?}");
+    }
+}
+
+/// A command below one that had locked the directory of a tree deadlocked.
+#[test]
+fn g15_a_lock_file_that_is_a_tree_is_borrowed_as_that_tree() {
+    let project = with_trees();
+    let locked = ["exec", "--lock-file", "build/t", "--"];
+    for below in [
+        &["pin", "build/t", "--", "true"][..],
+        &["tree", "verify", "build/t"],
+        &["tree", "install", "build/t", "--from", "two"],
+    ] {
+        project.ok(&[&locked[..], &[TLJOURNAL], below].concat());
+    }
+    assert_eq!(project.text("build/t/version"), "2");
+    let pinned = ["pin", "build/t", "--", TLJOURNAL];
+    let shared = ["exec", "--lock-file", "build/t:shared", "--", "true"];
+    project.ok(&[&pinned[..], &shared].concat());
+    let refused = project.run(&[&pinned[..], &locked, &["true"]].concat());
+    assert_eq!(refused.code, 125, "{refused:?}");
 }
 
 /// A variable that was too long was ignored as a whole, so that a borrowed lock was waited for forever.

@@ -141,3 +141,46 @@ fn g10_a_wait_for_the_database_is_announced_with_its_holder_and_ends_on_a_signal
         }
     }
 }
+
+/// A limit that was over was waited for once more, for the event that told of it.
+#[test]
+fn g10_a_limit_is_waited_for_once() {
+    let project = project();
+    let _holder = hold_sqlite(&project);
+    for command in [
+        &["put", "build/b", "--from", "source/f"][..],
+        &["rm", "build/a"],
+        &["exec", "--lock", "x", "--", "true"],
+    ] {
+        let done = project.run(&[&["--lock-wait", "1.2"][..], command].concat());
+        assert_ne!(done.code, 0, "{command:?}");
+        let announced = done.err.matches("waiting for the lock").count();
+        assert_eq!(announced, 1, "{command:?}: {done:?}");
+    }
+}
+
+/// Trees that another program had locked were waited for without a limit by all but `pin`.
+#[test]
+fn g10_every_command_honours_the_limit_while_a_tree_is_held() {
+    let project = project();
+    let populate = ["populate", "build/p", "--key", "k", "--", "sh", "-c"];
+    project.ok(&[&populate[..], &["echo 1 > $TLJOURNAL_STAGE/f"]].concat());
+    project.ok(&["tree", "install", "build/t", "--from", "source"]);
+    let _holders = ["build/t", "build/p"].map(|tree| {
+        let mut command = Command::new("flock");
+        let script = [tree, "sh", "-c", "echo held; read x"];
+        command.args(script).current_dir(project.path());
+        ready(Running::start(&mut command))
+    });
+    for command in [
+        &["tree", "install", "build/t", "--from", "source"][..],
+        &["pin", "build/t", "--", "true"],
+        &["populate", "build/p", "--key", "k", "--", "true"],
+    ] {
+        let begun = Instant::now();
+        let done = project.run(&[&["--lock-wait", "0.2"][..], command].concat());
+        assert_ne!(done.code, 0, "{command:?}");
+        assert!(done.err.contains("(flock)"), "{command:?}: {done:?}");
+        assert!(begun.elapsed() < AT_ONCE, "{command:?}");
+    }
+}

@@ -37,7 +37,7 @@ impl Engine {
         // A run of another home is not in the list of live runs here; the inherited descriptor proves that it holds
         // the lock.
         let lenders = match thing {
-            Thing::File(file) if ambient::inherits_lock(file.ino) => {
+            Thing::File(file) | Thing::Tree(file) if ambient::inherits_lock(file.ino) => {
                 self.lineage.0.iter().collect()
             }
             _ => self.ancestors()?,

@@ -44,7 +44,7 @@ impl Engine {
     /// The mode in which this thread holds something.
     pub(crate) fn own_mode(&self, thing: &Thing) -> Option<Mode> {
         let own = self.own_holds().into_iter();
-        let modes = own.filter(|held| held.thing == *thing);
+        let modes = own.filter(|held| held.thing.is(thing));
         modes
             .map(|held| held.mode)
             .max_by_key(|mode| *mode == Mode::Exclusive)

@@ -19,6 +19,7 @@ use crate::error::{Conflict, ConflictKind, Error};
 use crate::lineage::{Ancestor, Holding, Lineage, Thing};
 use crate::lock::{self, Awaited, LockError, Mode, Wait};
 use crate::model::RunId;
+use crate::pin;
 
 /// The list, a file in `lock`.
 const FILE: &str = "waits";
@@ -164,6 +165,7 @@ impl Engine {
         );
         let mut holds: Vec<_> = inherited.cloned().collect();
         holds.extend(self.own_holds());
+        holds.extend(pin::of_this_thread().into_iter().map(Holding::of_tree));
         family.push(Ancestor {
             run: self.run_id()?,
             holds,
@@ -182,7 +184,8 @@ impl Engine {
             mode: Mode::Exclusive,
             holder: &|| lock::of_inode(ino),
         };
-        let (file, _) = lock::in_line(&awaited, Vec::new(), file, Wait::default())?;
+        let wait = self.gives_up.within(self.lock_wait);
+        let (file, _) = lock::in_line(&awaited, Vec::new(), file, wait)?;
         let before = dir.read_small(FILE, LIST_BYTES_MAX)?.unwrap_or_default();
         let before = String::from_utf8_lossy(&before).into_owned();
         let mut lines: Vec<_> = before.lines().filter_map(Line::parse).collect();
@@ -294,6 +297,10 @@ mod tests {
             (vec![(1, "b", "a:shared")], (9, "a", "b"), true),
             (vec![(1, "moment=", "a")], (9, "a", "moment=:shared"), true),
             (vec![(1, "file=7.1.5", "a")], (9, "a", "file=7.1.5"), true),
+            (vec![(1, "pin=7.1.5", "a")], (9, "a", "pin=7.1.5"), true),
+            // The directory of a tree can be locked as a file too.
+            (vec![(1, "pin=7.1.5", "a")], (9, "a", "file=7.1.5"), true),
+            (vec![(1, "pin=7.1.5", "a")], (9, "a", "file=8.1.5"), false),
         ];
         for (lines, own, expected) in table {
             let text = format!("{lines:?} {own:?}");

@@ -118,23 +118,24 @@ impl Journal {
         }
     }
 
-    /// Pins the tree at a path; `None` if there is no directory. Waits while a process that waited for the tree's
-    /// pins replaces it, unless this handle holds a lock.
+    /// Pins the tree at a path; `None` if there is no directory. Waits, within the limit of the handle, while another
+    /// process holds the tree exclusively, unless this handle holds a lock.
     ///
     /// # Errors
-    /// [`Error::Conflict`] instead of a possible deadlock; [`Error::Usage`], [`Error::Disk`].
+    /// [`Error::Lock`] after the limit, [`Error::Conflict`] instead of a possible deadlock; [`Error::Usage`],
+    /// [`Error::Disk`].
     pub fn pin(&self, path: &str) -> Result<Option<Pin>, Error> {
-        self.pin_within(path, None)
+        self.pin_within(path, self.engine.lock_wait)
     }
 
-    /// Pins the tree at a path as [`Journal::pin`] does, and waits no longer than `limit`.
+    /// Pins the tree at a path as [`Journal::pin`] does, but waits no longer than `limit`.
     ///
     /// # Errors
-    /// As for [`Journal::pin`], and [`Error::Lock`] when it was being replaced for that long.
+    /// As for [`Journal::pin`].
     pub fn pin_within(&self, path: &str, limit: Option<Duration>) -> Result<Option<Pin>, Error> {
         let place = self.engine.home.place_named(path)?;
         loop {
-            if let Some(pin) = pin::pin(&self.engine, &place, limit)? {
+            if let Some(pin) = pin::pin_within(&self.engine, &place, limit)? {
                 return Ok(Some(pin));
             }
             // Without the exchange of entries a tree is missing while it is being replaced.
@@ -167,7 +168,7 @@ impl Journal {
             .engine
             .look(|catalog| catalog.manifest(&digest))?
             .ok_or_else(not_a_tree)?;
-        let Some(pin) = pin::pin(&self.engine, &place, None)? else {
+        let Some(pin) = pin::pin(&self.engine, &place)? else {
             return Ok(vec![Difference::missing()]);
         };
         super::compare(pin.dir(), &entry, &manifest, full)

@@ -199,12 +199,10 @@ fn holds_key(dir: &Dir, name: &OsStr) -> Result<bool, DiskError> {
     match dir.stat(name)?.filter(own) {
         None => Ok(false),
         Some(stat) if stat.links > 1 => Ok(true),
-        Some(stat) => {
-            match dir.while_readable(name, &stat, || tree::is_key(dir, name))? {
-                Err(error) if error.is(Errno::ACCESS) => Ok(false),
-                is_key => is_key,
-            }
-        }
+        Some(stat) => match dir.while_readable(name, &stat, || tree::is_key(dir, name))? {
+            Err(error) if error.is(Errno::ACCESS) => Ok(false),
+            is_key => is_key,
+        },
     }
 }
 

@@ -178,7 +178,7 @@ impl Transaction {
         };
         for intent in self.intents.iter_mut().filter(|intent| filled(intent.n)) {
             intent.staged = None;
-            let pin = pin::pin(&self.engine, &intent.place, None);
+            let pin = pin::pin(&self.engine, &intent.place);
             let pin = pin.unwrap_or_else(|error| {
                 tracing::warn!(%error, "failed to pin a tree that was filled in place");
                 None

@@ -94,7 +94,7 @@ impl Transaction {
     /// A tree that another program created, if it is complete.
     fn accepted(&self, intent: &Intent, accept: &Accept) -> Result<Option<Found>, Error> {
         // Pinned before it is checked, so that the accepted tree is the pinned one.
-        let Some(pin) = pin::pin(&self.engine, &intent.place, None)? else {
+        let Some(pin) = pin::pin(&self.engine, &intent.place)? else {
             return Ok(None);
         };
         let entry = self.engine.look(|catalog| catalog.entry(&intent.place))?;

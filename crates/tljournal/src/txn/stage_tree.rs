@@ -191,7 +191,7 @@ impl Transaction {
             return Ok(());
         };
         // Pinned before it is verified, so that the verified tree is the pinned one.
-        let Some(pin) = pin::pin(&self.engine, &intent.place, None)? else {
+        let Some(pin) = pin::pin(&self.engine, &intent.place)? else {
             return Ok(());
         };
         let entry = entry.filter(|entry| entry.image.identity == pin.identity());

@@ -99,6 +99,12 @@ fn for_system(error: &io::Error, home: Option<&Utf8Path>) -> Option<String> {
         io::ErrorKind::ReadOnlyFilesystem => {
             "the filesystem is mounted read-only; commands that only read work there: status, log, show, diff, blame, runs, postmortem, fsck"
         }
+        // `EPERM`, and not `EACCES`: the mode of a file has nothing to do with it.
+        io::ErrorKind::PermissionDenied
+            if error.get_ref().is_some() || error.raw_os_error() == Some(1) =>
+        {
+            "lsattr shows whether that file is immutable (i) or append-only (a); chattr -i -a makes it an ordinary one"
+        }
         io::ErrorKind::PermissionDenied => {
             let own = home.map(|home| home.join(".state"));
             let own_owner = own.as_deref().and_then(files::owner_if_another);
@@ -138,6 +144,7 @@ mod tests {
         assert!(hint(122).contains("free space"));
         assert!(hint(30).contains("read-only"));
         assert!(hint(13).contains("ls -ld"));
+        assert!(hint(1).contains("chattr -i"));
         assert_eq!(hint(2), "");
     }
 }

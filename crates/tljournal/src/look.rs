@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use crate::catalog::{Catalog, CatalogError, EntryRow};
 use crate::disk::{Dir, DiskError, unless_gone};
-use crate::engine::Engine;
+use crate::engine::{Engine, sqlite_turn};
 use crate::error::Error;
 use crate::home::{DATABASE, Map, WAL, named_below};
-use crate::lock::Runs;
-use crate::model::{Anchor, Identity, KeyMaterial, Place, RelPath, RunId, Timestamp};
+use crate::lock::{Runs, Wait};
+use crate::model::{
+    Anchor, Digest, Identity, KeyMaterial, Manifest, Place, RelPath, RunId, Timestamp,
+};
 
 /// A journal to be read.
 pub(crate) struct Look<'a> {
@@ -32,11 +34,25 @@ pub(crate) struct Look<'a> {
 }
 
 /// The source of catalog data.
+#[derive(Clone, Copy)]
 pub(crate) enum Asked<'a> {
     /// A journal that is open for writing.
     Engine(&'a Engine),
+    /// The same for a caller that skips unreadable rows, which do not mark the database as damaged.
+    Past(&'a Engine),
     /// A catalog that is only read.
     Catalog(&'a Mutex<Catalog>),
+    /// The same, with a private copy without the unreadable rows.
+    Readable(&'a Mutex<Catalog>, &'a dyn Spare),
+}
+
+/// A private copy of the catalog without the unreadable rows, created when it is first needed.
+pub(crate) trait Spare {
+    /// The copy, if it exists.
+    fn made(&self) -> Option<&Mutex<Catalog>>;
+
+    /// The copy; `None` if it cannot be created.
+    fn make(&self) -> Option<&Mutex<Catalog>>;
 }
 
 impl<'a> Look<'a> {
@@ -60,21 +76,52 @@ impl<'a> Look<'a> {
     /// Queries the catalog.
     pub(crate) fn ask<T>(
         &self,
-        question: impl FnOnce(&Catalog) -> Result<T, CatalogError>,
+        question: impl Fn(&Catalog) -> Result<T, CatalogError>,
     ) -> Result<T, Error> {
+        let ask = |catalog: &Mutex<Catalog>| {
+            let catalog = catalog.lock().unwrap_or_else(PoisonError::into_inner);
+            sqlite_turn(self.home, Wait::within(self.lock_wait), || {
+                Ok(question(&catalog)?)
+            })
+        };
         match self.asked {
-            Asked::Engine(engine) => engine.read(question),
-            Asked::Catalog(catalog) => Ok(question(
-                &catalog.lock().unwrap_or_else(PoisonError::into_inner),
-            )?),
+            Asked::Engine(engine) => engine.ask(question),
+            Asked::Past(engine) => engine.read(question),
+            Asked::Catalog(catalog) => ask(catalog),
+            Asked::Readable(catalog, spare) => match ask(spare.made().unwrap_or(catalog)) {
+                Err(error @ Error::Damaged(_)) => {
+                    let answer = spare.make().and_then(|spare| ask(spare).ok());
+                    answer.ok_or(error)
+                }
+                answer => answer,
+            },
+        }
+    }
+
+    /// The manifest with this digest. A damaged one condemns no database: it is written again with its tree.
+    pub(crate) fn manifest(&self, digest: &Digest) -> Result<Option<Manifest>, Error> {
+        self.of_the_past().ask(|catalog| catalog.manifest(digest))
+    }
+
+    /// Read access for a caller that skips unreadable rows.
+    pub(crate) fn of_the_past(&self) -> Self {
+        let asked = match self.asked {
+            Asked::Engine(engine) => Asked::Past(engine),
+            asked => asked,
+        };
+        let state = self.state.clone();
+        Self {
+            asked,
+            state,
+            ..*self
         }
     }
 
     /// The place of a path of the caller.
     pub(crate) fn place(&self, path: &RelPath) -> Result<Place, Error> {
         match self.asked {
-            Asked::Engine(engine) => engine.home.place(path),
-            Asked::Catalog(_) => self.map.place(path),
+            Asked::Engine(engine) | Asked::Past(engine) => engine.home.place(path),
+            Asked::Catalog(_) | Asked::Readable(..) => self.map.place(path),
         }
     }
 

@@ -8,6 +8,7 @@
 )]
 
 mod damaged_header;
+mod damaged_rows;
 mod edges;
 mod every_caller_lives;
 mod fail_everywhere;

@@ -26,6 +26,7 @@ mod export;
 mod fsck;
 mod history;
 mod hostile;
+mod immutable;
 mod input;
 mod json;
 mod kill;

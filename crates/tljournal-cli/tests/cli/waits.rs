@@ -52,24 +52,43 @@ fn hold_queue(project: &Project) -> Running {
 
 /// Holds SQLite's own lock, as a database browser would.
 fn hold_sqlite(project: &Project) -> Running {
+    hold_shell(project, "BEGIN IMMEDIATE;\nSELECT 'held';\n")
+}
+
+/// Reads in rollback mode, as a browser does that has switched the database to it: writers want it in another mode.
+fn hold_rollback(project: &Project) -> Running {
+    let begin =
+        "PRAGMA journal_mode = DELETE;\nBEGIN;\nSELECT count(*) FROM home;\nSELECT 'held';\n";
+    hold_shell(project, begin)
+}
+
+/// Keeps even readers out.
+fn hold_exclusively(project: &Project) -> Running {
+    let begin = "PRAGMA locking_mode = EXCLUSIVE;\nBEGIN EXCLUSIVE;\nSELECT 'held';\n";
+    hold_shell(project, begin)
+}
+
+fn hold_shell(project: &Project, begin: &str) -> Running {
     let mut command = Command::new("sqlite3");
     command.arg("build/.state.db").current_dir(project.path());
     let mut shell = Running::start(&mut command);
-    shell.tell("BEGIN IMMEDIATE;\nSELECT 'held';\n");
+    shell.tell(begin);
     ready(shell)
 }
 
 fn ready(mut holder: Running) -> Running {
-    assert_eq!(holder.line(), "held");
+    while holder.line() != "held" {}
     holder
 }
 
 #[test]
 fn g10_every_command_honours_the_limit_while_the_database_is_held() {
     type Hold = fn(&Project) -> Running;
-    let holders: [(&str, Hold, &str); 2] = [
+    let holders: [(&str, Hold, &str); 4] = [
         ("the queue", hold_queue, "(flock)"),
         ("sqlite", hold_sqlite, "(sqlite3)"),
+        ("rollback mode", hold_rollback, "(sqlite3)"),
+        ("exclusive mode", hold_exclusively, "(sqlite3)"),
     ];
     for (name, hold, told) in holders {
         let project = project();
@@ -79,7 +98,7 @@ fn g10_every_command_honours_the_limit_while_the_database_is_held() {
             let args = [&["--lock-wait", "0.2"][..], command].concat();
             let done = project.run(&args);
             assert!(begun.elapsed() < AT_ONCE, "{name}, {command:?}: {done:?}");
-            if name == "sqlite" && !writes(command) {
+            if ["sqlite", "rollback mode"].contains(&name) && !writes(command) {
                 assert_eq!(done.code, 0, "{name}, {command:?}: {done:?}");
                 continue;
             }
@@ -109,15 +128,20 @@ fn g10_every_command_honours_the_limit_while_the_database_is_held() {
 #[test]
 fn g10_a_wait_for_the_database_is_announced_with_its_holder_and_ends_on_a_signal() {
     type Hold = fn(&Project) -> Running;
-    let holders: [(&str, Hold); 2] = [("(flock)", hold_queue), ("(sqlite3)", hold_sqlite)];
-    for (told, hold) in holders {
+    let holders: [(&str, Hold, bool); 4] = [
+        ("(flock)", hold_queue, true),
+        ("(sqlite3)", hold_sqlite, false),
+        ("(sqlite3)", hold_rollback, false),
+        ("(sqlite3)", hold_exclusively, true),
+    ];
+    for (told, hold, keeps_readers) in holders {
         for command in [
             &["rm", "build/a"][..],
             &["exec", "--", "true"],
             &["fsck"],
             &["fsck", "--repair"],
         ] {
-            if (command.len() == 2 || !writes(command)) && told == "(sqlite3)" {
+            if (command.len() == 2 || !writes(command)) && !keeps_readers {
                 continue;
             }
             let project = project();

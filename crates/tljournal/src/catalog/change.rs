@@ -4,6 +4,10 @@ use super::codec::{bad, digest, image, op, place, signed};
 use super::{Catalog, CatalogError};
 use crate::model::{Change, Durability, Image, Place, RelPath, Spot};
 
+pub(super) const COLUMNS: &str = "n, root, path, op, pre_kind, pre_ino, pre_born, pre_size, pre_mode, pre_mtime,
+                       new_kind, new_ino, new_born, new_size, new_mode, new_mtime, digest, target, beside,
+                       rebuildable, drift";
+
 impl Catalog {
     /// Records the changes of a transaction.
     pub(crate) fn insert_changes(&self, txn: i64, changes: &[Change]) -> Result<(), CatalogError> {
@@ -52,10 +56,8 @@ impl Catalog {
 
     /// The changes of a transaction, in order; `None` if one of them is below another root.
     pub(crate) fn changes(&self, txn: i64) -> Result<Option<Vec<Change>>, CatalogError> {
-        let sql = "SELECT n, root, path, op, pre_kind, pre_ino, pre_born, pre_size, pre_mode,
-                   pre_mtime, new_kind, new_ino, new_born, new_size, new_mode, new_mtime, digest,
-                   target, beside, rebuildable, drift FROM change WHERE txn = ?1 ORDER BY n";
-        let mut statement = self.conn.prepare_cached(sql)?;
+        let sql = format!("SELECT {COLUMNS} FROM change WHERE txn = ?1 ORDER BY n");
+        let mut statement = self.conn.prepare_cached(&sql)?;
         let mut rows = statement.query([txn])?;
         let mut changes = Vec::new();
         while let Some(row) = rows.next()? {
@@ -82,29 +84,31 @@ impl Catalog {
 
     pub(super) fn read_change(&self, row: &Row<'_>) -> Result<Option<Change>, CatalogError> {
         let path: String = row.get(2)?;
-        let Some(place) = place(row.get(1)?, &path, self.own_root()?)? else {
-            return Ok(None);
-        };
+        let place = place(row.get(1)?, &path, self.own_root()?)?;
         let spot = match row.get::<_, Option<String>>(18)?.as_deref() {
             None => Spot::Home,
             Some("") => Spot::Beside(None),
             Some(dir) => Spot::Beside(Some(RelPath::new(dir).map_err(bad)?)),
         };
-        Ok(Some(Change {
-            n: row.get(0)?,
+        let (n, op) = (row.get(0)?, op(row, 3)?);
+        let (pre, new) = (image(row, 4)?, image(row, 10)?);
+        let (digest, target) = (digest(row.get(16)?)?, row.get(17)?);
+        let durability = match row.get(19)? {
+            true => Durability::Rebuildable,
+            false => Durability::Durable,
+        };
+        let drift = row.get(20)?;
+        Ok(place.map(|place| Change {
+            n,
             place,
-            op: op(row, 3)?,
-            pre: image(row, 4)?,
-            new: image(row, 10)?,
-            digest: digest(row.get(16)?)?,
-            target: row.get(17)?,
+            op,
+            pre,
+            new,
+            digest,
+            target,
             spot,
-            durability: if row.get(19)? {
-                Durability::Rebuildable
-            } else {
-                Durability::Durable
-            },
-            drift: row.get(20)?,
+            durability,
+            drift,
         }))
     }
 }

@@ -1,30 +1,20 @@
 //! Checks of a database that may be damaged: each row is read on its own, so that an unreadable row hides no other.
 
-use rusqlite::{Row, params};
+use rusqlite::params;
 
-use super::codec::{bad, digest, parse, place, time};
+use super::codec::{digest, place};
 use super::entry::read_entry;
 use super::kept::KEPT_SINCE;
 use super::open::number_max;
+use super::rows::BadRow;
 use super::{Catalog, CatalogError, EntryRow};
-use crate::model::{Digest, Place, RunId, TxnId};
+use crate::model::{Digest, Place};
 
 /// The largest number of lines that SQLite reports.
 const LINES_MAX: u32 = 100;
 
 /// The largest number of unreadable rows that are reported.
-const BAD_ROWS_MAX: usize = 1000;
-
-/// A row with a value that the journal never writes.
-#[derive(Debug)]
-pub(crate) struct BadRow {
-    pub(crate) table: &'static str,
-    /// The key of the row, for display.
-    pub(crate) key: String,
-    pub(crate) why: String,
-    /// The key as bytes, if it is a digest.
-    pub(crate) digest: Vec<u8>,
-}
+pub(super) const BAD_ROWS_MAX: usize = 1000;
 
 /// A row of the table `entry`, if it can be read.
 #[derive(Debug)]
@@ -175,80 +165,6 @@ impl Catalog {
         Ok(removed)
     }
 
-    /// Rows that cannot be read.
-    pub(crate) fn bad_rows(&self) -> Result<Vec<BadRow>, CatalogError> {
-        let mut found = Vec::new();
-        self.scan("run", "id", "*", &mut found, |row| {
-            parse::<RunId>(&row.get::<_, String>("uuid")?, "run id")?;
-            time(&row.get::<_, String>("started_at")?)?;
-            maybe(row, "ended_at", |text| time(text).map(drop))?;
-            row.get::<_, u32>("pid").map(drop)?;
-            Ok(row.get::<_, u32>("uid").map(drop)?)
-        })?;
-        self.scan("txn", "id", "*", &mut found, |row| {
-            parse::<TxnId>(&row.get::<_, String>("uuid")?, "transaction id")?;
-            time(&row.get::<_, String>("began_at")?)?;
-            maybe(row, "ended_at", |text| time(text).map(drop))
-        })?;
-        let columns = "n, root, path, op, pre_kind, pre_ino, pre_born, pre_size, pre_mode, pre_mtime,
-                       new_kind, new_ino, new_born, new_size, new_mode, new_mtime, digest, target, beside,
-                       rebuildable, drift";
-        self.scan("change", "txn || '/' || n", columns, &mut found, |row| {
-            self.read_change(row).map(drop)
-        })?;
-        if self.schema_version()? >= 2 {
-            let key = "root || ':' || path || ' ' || run";
-            self.scan("voucher", key, "*", &mut found, |row| {
-                parse::<RunId>(&row.get::<_, String>("run")?, "run id")?;
-                digest(Some(row.get("digest")?))?;
-                time(&row.get::<_, String>("since")?).map(drop)
-            })?;
-        }
-        self.scan("event", "id", "*", &mut found, |row| {
-            time(&row.get::<_, String>("at")?).map(drop)
-        })?;
-        self.scan(
-            "entry",
-            "root || ':' || path",
-            &self.entry_columns()?,
-            &mut found,
-            |row| {
-                place(row.get(0)?, &row.get::<_, String>(1)?, self.own_root()?)?;
-                read_entry(row).map(drop)
-            },
-        )?;
-        Ok(found)
-    }
-
-    /// Reads each row of a table and collects those that cannot be read. The key is the last column.
-    fn scan(
-        &self,
-        table: &'static str,
-        key: &str,
-        columns: &str,
-        found: &mut Vec<BadRow>,
-        read: impl Fn(&Row<'_>) -> Result<(), CatalogError>,
-    ) -> Result<(), CatalogError> {
-        let sql = format!("SELECT {columns}, CAST({key} AS TEXT) AS its_key FROM {table}");
-        let mut statement = self.conn.prepare(&sql)?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            if let Err(error) = read(row) {
-                let key = row.get::<_, Option<String>>("its_key").ok().flatten();
-                found.push(BadRow {
-                    table,
-                    key: key.unwrap_or_default(),
-                    why: why(&error),
-                    digest: Vec::new(),
-                });
-            }
-            if found.len() >= BAD_ROWS_MAX {
-                break;
-            }
-        }
-        Ok(())
-    }
-
     /// Manifests whose digest is not their key.
     pub(crate) fn bad_manifests(&self) -> Result<Vec<BadRow>, CatalogError> {
         let mut statement = self.conn.prepare("SELECT digest, encoded FROM manifest")?;
@@ -267,6 +183,7 @@ impl Catalog {
             found.push(BadRow {
                 table: "manifest",
                 key: format!("sha256:{hex}"),
+                name: hex,
                 why,
                 digest: name,
             });
@@ -337,22 +254,9 @@ impl Catalog {
 }
 
 /// The error about a row, without the common prefix.
-fn why(error: &CatalogError) -> String {
+pub(super) fn why(error: &CatalogError) -> String {
     match error {
         CatalogError::Row(what) => what.trim_start_matches("a row holds ").to_owned(),
         error => error.to_string(),
-    }
-}
-
-fn maybe(
-    row: &Row<'_>,
-    column: &str,
-    read: impl Fn(&str) -> Result<(), CatalogError>,
-) -> Result<(), CatalogError> {
-    match row.get::<_, Option<String>>(column)? {
-        None => Ok(()),
-        Some(text) => {
-            read(&text).map_err(|_| bad(format!("no {column}: `{}`", text.escape_debug())))
-        }
     }
 }

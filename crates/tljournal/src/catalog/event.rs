@@ -1,4 +1,4 @@
-use rusqlite::params;
+use rusqlite::{Row, params};
 
 use super::clauses::Clauses;
 use super::codec::time;
@@ -9,6 +9,7 @@ use crate::redact::redacted_text;
 
 /// The words in the detail of [`EventKind::NotKept`] for content that holds private keys.
 const HOLDS_KEYS: &str = "holds private keys";
+pub(super) const EVENT: &str = "id, at, run, txn, kind, path, detail";
 
 impl Catalog {
     /// Events, latest first.
@@ -20,7 +21,7 @@ impl Catalog {
         clauses.add_some("at >= ?", filter.since.map(|time| time.to_string()));
         clauses.add_some("at < ?", filter.until.map(|time| time.to_string()));
         let sql = format!(
-            "SELECT id, at, run, txn, kind, path, detail FROM event {} ORDER BY id DESC LIMIT {}",
+            "SELECT {EVENT} FROM event {} ORDER BY id DESC LIMIT {}",
             clauses.condition(),
             filter.limit.map_or(-1, i64::from)
         );
@@ -28,15 +29,7 @@ impl Catalog {
         let mut rows = statement.query(clauses.values())?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
-            found.push(EventRecord {
-                number: row.get(0)?,
-                at: time(&row.get::<_, String>(1)?)?,
-                run: row.get(2)?,
-                txn: row.get(3)?,
-                kind: EventKind::from_word(&row.get::<_, String>(4)?),
-                path: row.get(5)?,
-                detail: row.get(6)?,
-            });
+            found.push(read_event(row)?);
         }
         Ok(found)
     }
@@ -110,4 +103,16 @@ impl Catalog {
         ])?;
         Ok(())
     }
+}
+
+pub(super) fn read_event(row: &Row<'_>) -> Result<EventRecord, CatalogError> {
+    Ok(EventRecord {
+        number: row.get(0)?,
+        at: time(&row.get::<_, String>(1)?)?,
+        run: row.get(2)?,
+        txn: row.get(3)?,
+        kind: EventKind::from_word(&row.get::<_, String>(4)?),
+        path: row.get(5)?,
+        detail: row.get(6)?,
+    })
 }

@@ -7,7 +7,7 @@ use crate::model::{Place, RunId, Timestamp, TxnState};
 
 /// Columns of a transaction and of a run, with the schema version that added them: a database opened for inspection
 /// may be older.
-const TXN: [(&str, i64); 13] = [
+pub(super) const TXN: [(&str, i64); 13] = [
     ("txn.id", 1),
     ("txn.uuid", 1),
     ("txn.label", 1),
@@ -22,7 +22,7 @@ const TXN: [(&str, i64); 13] = [
     ("txn.kept", 3),
     ("txn.undoes", 3),
 ];
-const RUN: [(&str, i64); 18] = [
+pub(super) const RUN: [(&str, i64); 18] = [
     ("run.id", 1),
     ("run.uuid", 1),
     ("run.pid", 1),
@@ -152,7 +152,7 @@ impl Catalog {
     }
 
     /// The columns that this database has, and NULL for the others.
-    fn columns(&self, of: &[(&str, i64)]) -> Result<String, CatalogError> {
+    pub(super) fn columns(&self, of: &[(&str, i64)]) -> Result<String, CatalogError> {
         let version = self.schema_version()?;
         let columns = of.iter().map(|(column, since)| match version >= *since {
             true => *column,
@@ -270,6 +270,11 @@ impl Catalog {
 }
 
 fn read_txn(row: &Row<'_>) -> Result<TxnRecord, CatalogError> {
+    txn_of(row, read_run(row, TXN.len())?)
+}
+
+/// Reads a transaction of a run.
+pub(super) fn txn_of(row: &Row<'_>, run: RunRecord) -> Result<TxnRecord, CatalogError> {
     let text = |at| row.get::<_, String>(at);
     Ok(TxnRecord {
         number: row.get(0)?,
@@ -285,12 +290,12 @@ fn read_txn(row: &Row<'_>) -> Result<TxnRecord, CatalogError> {
         committed_at: maybe_time(row, 10)?,
         kept: row.get::<_, Option<i64>>(11)?.map(i64::cast_unsigned),
         undoes: row.get(12)?,
-        run: read_run(row, TXN.len())?,
+        run,
     })
 }
 
 /// Reads a run whose columns begin at index `at`.
-fn read_run(row: &Row<'_>, at: usize) -> Result<RunRecord, CatalogError> {
+pub(super) fn read_run(row: &Row<'_>, at: usize) -> Result<RunRecord, CatalogError> {
     let text = |n: usize| row.get::<_, String>(at + n);
     let parent: Option<String> = row.get(at + 13)?;
     Ok(RunRecord {

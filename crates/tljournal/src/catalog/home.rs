@@ -1,4 +1,4 @@
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Row, params};
 
 use super::codec::{identity, signed};
 use super::{Catalog, CatalogError};
@@ -13,6 +13,8 @@ pub(crate) struct HomeRow {
     pub(crate) features: Features,
 }
 
+pub(super) const HOME_COLUMNS: &str = "ino, born, exchange, birth_times";
+
 impl Catalog {
     /// Writes the whole database into one file, which is empty or does not exist, without deleted rows.
     pub(crate) fn pack_into(&self, path: &str) -> Result<(), CatalogError> {
@@ -22,21 +24,13 @@ impl Catalog {
 
     /// The home that the database was created for; `None` in a new database.
     pub(crate) fn home(&self) -> Result<Option<HomeRow>, CatalogError> {
-        let sql = "SELECT ino, born, exchange, birth_times FROM home";
-        let row = self.conn.prepare_cached(sql)?.query_row([], |row| {
-            let features = Features {
-                exchange: row.get(2)?,
-                birth_times: row.get(3)?,
-            };
-            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, features))
-        });
-        let Some((ino, born, features)) = row.optional()? else {
-            return Ok(None);
-        };
-        Ok(Some(HomeRow {
-            identity: identity(ino, &born)?,
-            features,
-        }))
+        let mut statement = self
+            .conn
+            .prepare_cached(&format!("SELECT {HOME_COLUMNS} FROM home"))?;
+        statement
+            .query_row([], |row| Ok(read_home(row)))
+            .optional()?
+            .transpose()
     }
 
     /// Records the home that the database belongs to.
@@ -91,4 +85,14 @@ impl Catalog {
         )?;
         Ok(())
     }
+}
+
+pub(super) fn read_home(row: &Row<'_>) -> Result<HomeRow, CatalogError> {
+    Ok(HomeRow {
+        identity: identity(row.get(0)?, &row.get::<_, String>(1)?)?,
+        features: Features {
+            exchange: row.get(2)?,
+            birth_times: row.get(3)?,
+        },
+    })
 }

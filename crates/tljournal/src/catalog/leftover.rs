@@ -1,4 +1,4 @@
-use rusqlite::params;
+use rusqlite::{Row, params};
 
 use super::{Catalog, CatalogError};
 use crate::ambient;
@@ -14,22 +14,17 @@ pub(crate) struct LeftoverRow {
     pub(crate) reason: String,
 }
 
+pub(super) const COLUMNS: &str = "path, uid, boot, reason";
+
 impl Catalog {
     /// All leftovers, of all users. A database of an older version has none.
     pub(crate) fn leftovers(&self) -> Result<Vec<LeftoverRow>, CatalogError> {
         if !self.knows_leftovers()? {
             return Ok(Vec::new());
         }
-        let sql = "SELECT path, uid, boot, reason FROM leftover ORDER BY path, uid";
-        let mut statement = self.conn.prepare_cached(sql)?;
-        let rows = statement.query_map([], |row| {
-            Ok(LeftoverRow {
-                path: row.get(0)?,
-                uid: row.get(1)?,
-                boot: row.get(2)?,
-                reason: row.get(3)?,
-            })
-        })?;
+        let sql = format!("SELECT {COLUMNS} FROM leftover ORDER BY path, uid");
+        let mut statement = self.conn.prepare_cached(&sql)?;
+        let rows = statement.query_map([], read_leftover)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -72,4 +67,13 @@ impl Catalog {
             .prepare_cached(sql)?
             .query_row([], |row| row.get(0))?)
     }
+}
+
+pub(super) fn read_leftover(row: &Row<'_>) -> rusqlite::Result<LeftoverRow> {
+    Ok(LeftoverRow {
+        path: row.get(0)?,
+        uid: row.get(1)?,
+        boot: row.get(2)?,
+        reason: row.get(3)?,
+    })
 }

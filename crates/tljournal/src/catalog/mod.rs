@@ -14,7 +14,9 @@
 //! # Corruption
 //!
 //! Any statement may find damage: unreadable pages are [`CatalogError::Corrupt`], unreadable rows are
-//! [`CatalogError::Row`]. An operation that changes something fails on either; a read may skip a row.
+//! [`CatalogError::Row`]. An operation that changes something fails on either, and leaves a mark, so that the next
+//! opening sets the database aside. A journal that is only looked at is then read from a private copy without the rows
+//! that cannot be read.
 
 mod change;
 mod check;
@@ -29,6 +31,7 @@ mod kept;
 mod leftover;
 mod open;
 mod records;
+mod rows;
 mod run;
 mod salvage;
 mod schema;
@@ -40,7 +43,7 @@ mod tree;
 mod txn;
 mod voucher;
 
-pub(crate) use check::{BadRow, ScannedEntry};
+pub(crate) use check::ScannedEntry;
 pub(crate) use codec::RowError;
 pub(crate) use entry::{EntryRow, Unsettled};
 pub(crate) use home::HomeRow;
@@ -50,6 +53,7 @@ pub(crate) use open::Catalog;
 pub use records::{
     ChangeRecord, EventFilter, EventRecord, RunFilter, RunRecord, TxnFilter, TxnRecord,
 };
+pub(crate) use rows::BadRow;
 pub(crate) use run::OpenRun;
 pub(crate) use salvage::Salvaged;
 pub(crate) use snapshot::RecoveryRows;
@@ -124,6 +128,21 @@ impl CatalogError {
     }
 }
 
+impl CatalogError {
+    /// Whether the system may have refused to write or open a file.
+    pub(crate) fn is_refusal(&self) -> bool {
+        use rusqlite::ErrorCode::{CannotOpen, PermissionDenied, ReadOnly, SystemIoFailure};
+        let code = match self {
+            Self::Sql { source, .. } => source.sqlite_error_code(),
+            _ => None,
+        };
+        matches!(
+            code,
+            Some(CannotOpen | PermissionDenied | ReadOnly | SystemIoFailure)
+        )
+    }
+}
+
 impl From<rusqlite::Error> for CatalogError {
     fn from(source: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode;
@@ -136,11 +155,17 @@ impl From<rusqlite::Error> for CatalogError {
                 Self::Schema("it takes too long to read".to_owned())
             }
             Some(ErrorCode::DiskFull) => Self::Full(source),
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            // The last: another program holds every mark that readers share.
+            Some(
+                ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::FileLockingProtocolFailed,
+            ) => Self::Busy,
             _ => match source {
                 rusqlite::Error::FromSqlConversionFailure(..)
                 | rusqlite::Error::IntegralValueOutOfRange(..)
-                | rusqlite::Error::InvalidColumnType(..) => Self::Row(source.to_string()),
+                | rusqlite::Error::InvalidColumnType(..)
+                | rusqlite::Error::Utf8Error(..) => Self::Row(source.to_string()),
                 source => Self::Sql {
                     verb: "use",
                     source,

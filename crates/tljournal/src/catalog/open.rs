@@ -21,11 +21,7 @@ const FEATURES_KNOWN: i64 = 0;
 /// The first SQLite version without the bug that loses committed pages when two connections checkpoint.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 
-/// How long a read waits inside SQLite: longer than any other connection needs to update the WAL index.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// How long a statement waits inside SQLite when the caller waits itself, so that the caller can announce and cancel
-/// the wait.
+/// How long a statement waits inside SQLite. Callers repeat it, so that they can announce, limit and cancel the wait.
 const BUSY_SLICE: Duration = Duration::from_millis(20);
 
 /// The largest number of a row: 2^62, so that there is always room for later numbers.
@@ -89,7 +85,6 @@ impl Catalog {
         }
         let done = read(&mut catalog)?;
         catalog.conn.execute_batch("COMMIT")?;
-        catalog.conn.busy_timeout(BUSY_TIMEOUT)?;
         Ok((catalog, done))
     }
 
@@ -119,7 +114,6 @@ impl Catalog {
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut catalog = Self::connect(&format!("file:{escaped}{tail}"), flags)?;
         catalog.check_format("incompat")?;
-        catalog.conn.busy_timeout(BUSY_TIMEOUT)?;
         if let Some(mend) = catalog.mends.first() {
             return Err(CatalogError::Schema(format!("it lacks `{mend}`")));
         }
@@ -377,11 +371,8 @@ impl Catalog {
             self.conn.execute_batch(level).map_err(CatalogError::from)?;
             self.sync = Some(sync);
         }
-        let timeout = |timeout| self.conn.busy_timeout(timeout).map_err(CatalogError::from);
-        timeout(BUSY_SLICE)?;
         let begun =
             rusqlite::Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate);
-        timeout(BUSY_TIMEOUT)?;
         let txn = begun.map_err(CatalogError::from)?;
         let done = act(self)?;
         txn.commit().map_err(CatalogError::from)?;
@@ -403,7 +394,7 @@ impl Catalog {
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
                 row.get::<_, i64>(0)
             });
-        self.conn.busy_timeout(BUSY_TIMEOUT)?;
+        self.conn.busy_timeout(BUSY_SLICE)?;
         Ok(busy? == 0)
     }
 

@@ -31,13 +31,8 @@ impl Catalog {
         for table in TABLES {
             all.push(self.take_over(old, table)?);
         }
-        let mut lost = Vec::new();
-        for bad in self.bad_rows()? {
-            self.remove_bad(bad.table, &bad.key)?;
-            lost.push((bad.table, 1));
-        }
         self.conn.execute("UPDATE txn SET kept = NULL", [])?;
-        lost.extend(self.remove_unaccounted()?);
+        let lost = self.remove_bad_rows()?;
         for done in &mut all {
             let own = lost.iter().filter(|(table, _)| *table == done.table);
             let lost: u64 = own.map(|(_, rows)| rows).sum();
@@ -118,24 +113,6 @@ impl Catalog {
             }
         }
         Ok(done)
-    }
-
-    /// Removes an unreadable row and the rows that refer to it.
-    fn remove_bad(&self, table: &str, key: &str) -> Result<(), CatalogError> {
-        let quoted = key.replace('\'', "''");
-        let sql = match table {
-            "run" => {
-                self.remove_txns(&format!("SELECT id FROM txn WHERE run = '{quoted}'"))?;
-                let events = format!("DELETE FROM event WHERE run = '{quoted}';");
-                format!("{events} DELETE FROM run WHERE id = '{quoted}';")
-            }
-            "txn" => return self.remove_txns(&format!("'{quoted}'")),
-            "change" => format!("DELETE FROM change WHERE txn || '/' || n = '{quoted}'"),
-            "event" => format!("DELETE FROM event WHERE id = '{quoted}'"),
-            "entry" => format!("DELETE FROM entry WHERE root || ':' || path = '{quoted}'"),
-            _ => return Ok(()),
-        };
-        Ok(self.conn.execute_batch(&sql)?)
     }
 
     /// Removes transactions and all rows that refer to them.

@@ -28,12 +28,14 @@ pub(crate) enum VoucherChange {
     Revoke(Place, Digest, String),
 }
 
-const COLUMNS: &str = "SELECT root, path, run, digest, since, revoked FROM voucher ";
+pub(super) const COLUMNS: &str = "root, path, run, digest, since, revoked";
 
 impl Catalog {
     /// The claims on the file at a place, whether their runs are running or not.
     pub(crate) fn vouchers(&self, at: &Place) -> Result<Vec<VoucherRow>, CatalogError> {
-        let sql = format!("{COLUMNS} WHERE root = ?1 AND path = ?2 ORDER BY since, run");
+        let sql = format!(
+            "SELECT {COLUMNS} FROM voucher WHERE root = ?1 AND path = ?2 ORDER BY since, run"
+        );
         let mut statement = self.conn.prepare_cached(&sql)?;
         let mut rows = statement.query(params![self.root_of(at)?, at.path.as_str()])?;
         self.read_vouchers(&mut rows)
@@ -41,7 +43,7 @@ impl Catalog {
 
     /// All claims, without those of other roots.
     pub(crate) fn all_vouchers(&self) -> Result<Vec<VoucherRow>, CatalogError> {
-        let sql = format!("{COLUMNS} ORDER BY root, path, since, run");
+        let sql = format!("SELECT {COLUMNS} FROM voucher ORDER BY root, path, since, run");
         let mut statement = self.conn.prepare_cached(&sql)?;
         let mut rows = statement.query([])?;
         self.read_vouchers(&mut rows)
@@ -125,7 +127,8 @@ impl Catalog {
     }
 }
 
-fn read_voucher(row: &Row<'_>, place: Place) -> Result<VoucherRow, CatalogError> {
+/// Reads what a run claims of the file at a place.
+pub(super) fn read_voucher(row: &Row<'_>, place: Place) -> Result<VoucherRow, CatalogError> {
     let digest = digest(Some(row.get(3)?))?.ok_or_else(|| bad("a claim without a digest"))?;
     Ok(VoucherRow {
         place,

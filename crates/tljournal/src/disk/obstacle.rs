@@ -48,6 +48,16 @@ impl Dir {
         found
     }
 
+    /// The attribute that keeps an entry from being written, if it has one.
+    pub(crate) fn attribute_of(&self, name: &str) -> Option<&'static str> {
+        let stat = self.stat(name).ok().flatten()?;
+        match self.obstacle(name.as_ref(), &stat, 0)? {
+            ObstacleKind::Immutable => Some("it is immutable (chattr +i)"),
+            ObstacleKind::AppendOnly => Some("it is append-only (chattr +a)"),
+            _ => None,
+        }
+    }
+
     fn find_obstacles(
         &self,
         name: &OsStr,

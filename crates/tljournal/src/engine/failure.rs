@@ -1,6 +1,8 @@
+use std::sync::atomic::Ordering;
+
 use super::Engine;
-use crate::catalog::Sync;
-use crate::error::{Error, UsageError};
+use crate::catalog::{CatalogError, Sync};
+use crate::error::{Error, UsageError, chain};
 use crate::model::{EventKind, Identity, Place};
 
 impl Engine {
@@ -52,6 +54,23 @@ impl Engine {
         };
         self.live_run().has_failed(row);
         Ok(row)
+    }
+
+    /// Notes that the database is damaged, where it is, so that the next opening sets it aside.
+    pub(super) fn note(&self, error: CatalogError) -> Error {
+        let is_damage = matches!(error, CatalogError::Corrupt(_) | CatalogError::Row(_));
+        if is_damage && !self.failed.swap(true, Ordering::AcqRel) {
+            self.mark(&error);
+        }
+        error.into()
+    }
+
+    /// Leaves a mark about damage, so that the next opening sets the database aside.
+    pub(super) fn mark(&self, error: &dyn std::error::Error) {
+        tracing::error!(error = %chain(error), "the catalog is damaged");
+        if let Err(error) = self.home.mark_damaged(self.files.database) {
+            tracing::error!(%error, "cannot leave a note about it");
+        }
     }
 }
 

@@ -119,16 +119,27 @@ impl Engine {
     /// mark the database as damaged. Unreadable pages do.
     pub(crate) fn read<T>(
         &self,
-        act: impl FnOnce(&Catalog) -> Result<T, CatalogError>,
+        act: impl Fn(&Catalog) -> Result<T, CatalogError>,
     ) -> Result<T, Error> {
-        self.check_process()?;
-        self.store()
-            .catalog
-            .snapshot(act)
-            .map_err(|error| match error {
-                CatalogError::Row(_) => error.into(),
-                error => self.note(error),
-            })
+        self.snapshot(act, |error| match error {
+            CatalogError::Row(_) => error.into(),
+            error => self.note(error),
+        })
+    }
+
+    /// Queries the catalog for a command that changes something: an unreadable row marks the database as damaged, so
+    /// that the next open for writing sets it aside. This handle remains usable.
+    pub(crate) fn ask<T>(
+        &self,
+        act: impl Fn(&Catalog) -> Result<T, CatalogError>,
+    ) -> Result<T, Error> {
+        let answer = self.read(act);
+        if let Err(error) = &answer
+            && error.is_unreadable_row()
+        {
+            self.mark(error);
+        }
+        answer
     }
 
     /// The manifest with this digest. A damaged one counts as missing: the next installation of its tree writes it
@@ -146,11 +157,22 @@ impl Engine {
     /// Queries the catalog for a caller that writes: an unreadable row marks the database as damaged.
     pub(crate) fn look<T>(
         &self,
-        act: impl FnOnce(&Catalog) -> Result<T, CatalogError>,
+        act: impl Fn(&Catalog) -> Result<T, CatalogError>,
+    ) -> Result<T, Error> {
+        self.snapshot(act, |error| self.note(error))
+    }
+
+    /// Reads as of one moment, as soon as no other program holds SQLite's own locks.
+    fn snapshot<T>(
+        &self,
+        act: impl Fn(&Catalog) -> Result<T, CatalogError>,
+        failed: impl Fn(CatalogError) -> Error,
     ) -> Result<T, Error> {
         self.check_process()?;
-        let looked = self.store().catalog.snapshot(act);
-        looked.map_err(|error| self.note(error))
+        let store = self.store();
+        sqlite_turn(&self.home.dir, self.db_wait(), || {
+            store.catalog.snapshot(&act).map_err(&failed)
+        })
     }
 
     /// Runs a SQLite transaction, queued with all other writers. If the disk is full, the reserve is deleted and the
@@ -169,7 +191,7 @@ impl Engine {
         self.home.check_files(self.files)?;
         let mut write = || {
             let write = || catalog.write(sync, &act).map_err(|error| self.note(error));
-            self.note_turn(sqlite_turn(&self.home, wait, write))
+            self.note_turn(sqlite_turn(&self.home.dir, wait, write))
         };
         let recorded = match write() {
             Err(Error::Catalog(CatalogError::Full(_))) if self.home.give_up_reserve() => write(),
@@ -195,7 +217,7 @@ impl Engine {
     /// Queries the catalog as [`Engine::look`] does, and returns the state in which it was read.
     pub(crate) fn look_at_moment<T>(
         &self,
-        act: impl FnOnce(&Catalog) -> Result<T, CatalogError>,
+        act: impl Fn(&Catalog) -> Result<T, CatalogError>,
     ) -> Result<(Moment, T), Error> {
         // The own writes are read first: a write in between makes the moment outdated.
         let own_writes = self.own_writes.load(Ordering::Acquire);
@@ -376,18 +398,6 @@ impl Engine {
             true => Err(UsageError::Failed.into()),
             false => Ok(()),
         }
-    }
-
-    /// Leaves a mark that the database is damaged, so that the next open for writing sets it aside.
-    fn note(&self, error: CatalogError) -> Error {
-        let is_damage = matches!(error, CatalogError::Corrupt(_) | CatalogError::Row(_));
-        if is_damage && !self.failed.swap(true, Ordering::AcqRel) {
-            tracing::error!(%error, "the catalog is damaged");
-            if let Err(error) = self.home.mark_damaged(self.files.database) {
-                tracing::error!(%error, "the damage cannot be marked");
-            }
-        }
-        error.into()
     }
 
     /// Whether this thread shares the commit lock already, so that taking it again would deadlock.

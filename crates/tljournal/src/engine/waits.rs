@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use super::Engine;
 use crate::ambient;
 use crate::catalog::{CatalogError, Sync};
+use crate::disk::{Dir, DiskError};
 use crate::error::Error;
-use crate::home::{DATABASE, Home, SHM};
+use crate::home::{DATABASE, SHM, WAL};
 use crate::lock::{self, Awaited, Mode, Wait};
 use crate::model::{EventKind, Timestamp};
 
@@ -81,25 +82,38 @@ impl Engine {
 /// Uses the database when no other program holds SQLite's own locks on it. Processes of this program queue for
 /// `lock/db` first, so only other programs are waited for here.
 pub(crate) fn sqlite_turn<T>(
-    home: &Home,
+    home: &Dir,
     wait: Wait<'_>,
     mut act: impl FnMut() -> Result<T, Error>,
 ) -> Result<T, Error> {
     let holder = || {
-        let files = [SHM, DATABASE].map(|name| home.dir.stat(name).ok().flatten());
+        let files = [SHM, DATABASE].map(|name| home.stat(name).ok().flatten());
         let inodes = files.into_iter().flatten();
-        lock::writer_of(inodes.map(|stat| stat.identity.ino))
+        lock::user_of(inodes.map(|stat| stat.identity.ino))
     };
     let awaited = Awaited {
         name: DATABASE,
-        path: home.dir.path().join(DATABASE),
+        path: home.path().join(DATABASE),
         mode: Mode::Exclusive,
         holder: &holder,
     };
     lock::poll(&awaited, wait, || match act() {
         Err(Error::Catalog(CatalogError::Busy)) => Ok(None),
+        Err(Error::Catalog(error)) if error.is_refusal() => Err(refused(home, error)),
         done => done.map(Some),
     })
+}
+
+/// Names the file that the system keeps SQLite from writing, which SQLite does not.
+fn refused(home: &Dir, error: CatalogError) -> Error {
+    let why = |name: &str| Some((home.path().join(name), home.attribute_of(name)?));
+    match [DATABASE, WAL, SHM].into_iter().find_map(why) {
+        Some((path, why)) => {
+            let why = std::io::Error::new(std::io::ErrorKind::PermissionDenied, why);
+            DiskError::new("write", path.as_str(), why).into()
+        }
+        None => error.into(),
+    }
 }
 
 impl NotedWait<'_> {

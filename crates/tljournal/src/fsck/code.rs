@@ -124,12 +124,12 @@ codes! {
     DatabaseJournal = "database-journal", Warning, Repair,
         "a rollback journal of another program is next to the database",
         "nothing: the next command that writes to the journal sets it aside";
-    RowUnreadable = "row-unreadable", Error, Rebuild,
+    RowUnreadable = "row-unreadable", Error, Repair,
         "a row of the database has an invalid value",
-        "`tljournal fsck --rebuild` keeps the readable rows";
-    RowDangling = "row-dangling", Error, Rebuild,
+        "`tljournal fsck --repair` removes it, with the rows that refer to it; no file of the project is touched";
+    RowDangling = "row-dangling", Error, Repair,
         "a row of the database refers to a missing row",
-        "`tljournal fsck --rebuild` drops the rows with missing references";
+        "`tljournal fsck --repair` removes it; no file of the project is touched";
     ManifestDamaged = "manifest-damaged", Error, WithContent,
         "a manifest does not have the digest that it is stored under",
         "`tljournal fsck --repair` writes it again if its tree is unchanged; otherwise install the tree again";

@@ -203,7 +203,7 @@ impl Look<'_> {
         let Some(digest) = entry.digest else {
             return Ok(compared);
         };
-        let manifest = match self.ask(|catalog| catalog.manifest(&digest)) {
+        let manifest = match self.manifest(&digest) {
             Ok(Some(manifest)) => manifest,
             Ok(None) => {
                 compared

@@ -106,7 +106,7 @@ impl Check<'_> {
             }
             Kind::Dir => {
                 // An unreadable manifest was reported with the database.
-                let manifest = self.look.ask(|catalog| catalog.manifest(&digest));
+                let manifest = self.look.manifest(&digest);
                 let Some(manifest) = manifest.ok().flatten() else {
                     return Ok(None);
                 };

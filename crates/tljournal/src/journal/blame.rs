@@ -137,7 +137,7 @@ impl<'a> Versions<'a> {
         if let Some(known) = self.manifests.get(&digest) {
             return Ok(known.clone());
         }
-        let found = self.history.look.ask(|catalog| catalog.manifest(&digest))?;
+        let found = self.history.look.manifest(&digest)?;
         let found = found.map(Rc::new);
         self.manifests.insert(digest, found.clone());
         Ok(found)

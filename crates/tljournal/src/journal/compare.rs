@@ -28,7 +28,7 @@ impl Look<'_> {
             .filter(|it| it.kind == Kind::Dir)
             .and_then(|it| it.digest);
         let manifest = match digest {
-            Some(digest) => self.ask(|catalog| catalog.manifest(&digest))?,
+            Some(digest) => self.manifest(&digest)?,
             None => None,
         };
         let known = Known {

@@ -102,7 +102,7 @@ impl History<'_> {
         let Some(digest) = tree.digest else {
             return Ok(None);
         };
-        let manifest = self.look.ask(|catalog| catalog.manifest(&digest))?;
+        let manifest = self.look.manifest(&digest)?;
         Ok(manifest.map(|manifest| manifest.entries().to_vec()))
     }
 }

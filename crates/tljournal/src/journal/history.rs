@@ -181,7 +181,7 @@ impl<'a> History<'a> {
                 kind: Kind::Dir,
                 digest: Some(digest),
                 ..
-            }) => self.look.ask(|catalog| catalog.manifest(&digest)),
+            }) => self.look.manifest(&digest),
             _ => Ok(None),
         }
     }

@@ -1,5 +1,5 @@
 use std::ops::ControlFlow;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use camino::Utf8Path;
@@ -10,15 +10,16 @@ use super::history::History;
 use crate::catalog::{Catalog, CatalogError, HomeRow};
 use crate::disk::unless_gone;
 use crate::disk::{Dir, Disk};
-use crate::error::{Damage, Error, UsageError};
+use crate::engine::sqlite_turn;
+use crate::error::{Damage, Error, UsageError, chain};
 use crate::fsck::{self, Finding, FsckOptions, FsckReport};
 use crate::home::{
     DATABASE, FOREIGN_JOURNAL, Map, SHM, STATE, check_database_files, hold_index, is_lost,
     is_openable, is_used, named_below, open_there, refuse_without_proc,
 };
 use crate::lock::{Runs, Wait};
-use crate::look::{Asked, Look, Seen};
-use crate::model::{KeyMaterial, Kind};
+use crate::look::{Asked, Look, Seen, Spare};
+use crate::model::{Identity, KeyMaterial, Kind};
 use crate::tree::{Difference, DifferenceKind};
 
 /// The directory of the locks, in the home.
@@ -28,6 +29,8 @@ const LOCKS: &str = ".state/lock";
 #[derive(Debug)]
 pub struct Inspection {
     catalog: Mutex<Catalog>,
+    /// A private copy without the unreadable rows, read once a row could not be read.
+    spare: OnceLock<Option<(Mutex<Catalog>, PrivateCopy)>>,
     map: Map,
     /// Tells which runs are alive, where that can be determined.
     runs: Option<Runs>,
@@ -88,9 +91,13 @@ impl Inspection {
         let state = unless_gone(dir.open_dir(STATE))?;
         let open_copy = || -> Result<_, Error> {
             let copy = PrivateCopy::of(&dir, wait)?;
-            let catalog = copy.open()?;
+            let mut catalog = copy.open()?;
+            if let Err(CatalogError::Row(_)) = catalog.home() {
+                catalog.keep_readable_rows()?;
+            }
             Ok((catalog.home()?, Some((catalog, copy))))
         };
+        let is_unreadable = matches!(told, Err(CatalogError::Row(_)));
         let opened = match told {
             // A kill during a checkpoint, or a power cut, may have left all content in the log; or a rollback journal
             // makes the database unreadable.
@@ -99,8 +106,8 @@ impl Inspection {
             {
                 open_copy()
             }
-            // Repairs of the schema are made in a private copy.
-            Err(CatalogError::Schema(_)) => open_copy(),
+            // Repairs of the schema and of the row of the home are made in a private copy.
+            Err(CatalogError::Schema(_) | CatalogError::Row(_)) => open_copy(),
             Ok(_) if !is_openable => open_copy(),
             told => told.map(|row| (row, None)).map_err(Error::from),
         };
@@ -116,7 +123,8 @@ impl Inspection {
         // SQLite would replay a rollback journal next to the database.
         let is_mended = copy
             .as_ref()
-            .is_some_and(|(catalog, _)| !catalog.mends().is_empty());
+            .is_some_and(|(catalog, _)| !catalog.mends().is_empty())
+            || is_unreadable;
         let is_usable = is_openable && !is_mended && !has_journal;
         let shared = is_own(home_row)
             && is_usable
@@ -125,18 +133,21 @@ impl Inspection {
             && hold_index(&dir).is_ok();
         let in_place = shared || log_is_empty && is_usable;
         let (mut catalog, copy) = match (in_place, copy) {
-            (true, _) => (Catalog::open_read_only(&path, !shared)?, None),
+            (true, _) => {
+                let open = || Ok(Catalog::open_read_only(&path, !shared)?);
+                (sqlite_turn(&dir, wait, open)?, None)
+            }
             (false, Some((catalog, copy))) => (catalog, Some(copy)),
             (false, None) => {
                 let copy = PrivateCopy::of(&dir, wait)?;
                 (copy.open()?, Some(copy))
             }
         };
-        let at_home = is_own(catalog.home()?);
-        catalog.set_root(root_stat.identity);
-        if !at_home && catalog.own_root()? == 0 {
-            catalog.adopt_latest_root()?;
-        }
+        let at_home = sqlite_turn(&dir, wait, || {
+            let at_home = is_own(catalog.home()?);
+            set_root(&mut catalog, root_stat.identity, at_home)?;
+            Ok(at_home)
+        })?;
         let map = Map::new(
             (root, root_stat.identity),
             (home, home_stat.identity),
@@ -144,6 +155,7 @@ impl Inspection {
         );
         Ok(Self {
             catalog: Mutex::new(catalog),
+            spare: OnceLock::new(),
             map,
             runs: dir
                 .open_dir(LOCKS)
@@ -218,13 +230,18 @@ impl Inspection {
         options: &FsckOptions,
         told: &mut dyn FnMut(Finding) -> ControlFlow<()>,
     ) -> FsckReport {
-        fsck::check(&self.look(), options, told)
+        // A check reports the unreadable rows.
+        let look = Look {
+            asked: Asked::Catalog(&self.catalog),
+            ..self.look()
+        };
+        fsck::check(&look, options, told)
     }
 
     /// Read access to this journal.
     pub(super) fn look(&self) -> Look<'_> {
         Look {
-            asked: Asked::Catalog(&self.catalog),
+            asked: Asked::Readable(&self.catalog, self),
             map: &self.map,
             root: &self.root,
             home: &self.home,
@@ -236,4 +253,45 @@ impl Inspection {
             lock_wait: self.lock_wait,
         }
     }
+}
+
+impl Inspection {
+    fn make_spare(&self) -> Result<(Mutex<Catalog>, PrivateCopy), Error> {
+        let copy = PrivateCopy::of(&self.home, Wait::within(self.lock_wait))?;
+        let mut catalog = copy.open()?;
+        let rows = catalog.keep_readable_rows()?;
+        set_root(&mut catalog, self.root.own_stat()?.identity, self.at_home)?;
+        tracing::warn!(
+            "{rows} rows of the database cannot be read and are left out; `tljournal fsck` lists them"
+        );
+        Ok((Mutex::new(catalog), copy))
+    }
+}
+
+impl Spare for Inspection {
+    fn made(&self) -> Option<&Mutex<Catalog>> {
+        let (catalog, _) = self.spare.get()?.as_ref()?;
+        Some(catalog)
+    }
+
+    fn make(&self) -> Option<&Mutex<Catalog>> {
+        let make = || match self.make_spare() {
+            Ok(spare) => Some(spare),
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "the rows that can be read are not told apart");
+                None
+            }
+        };
+        let (catalog, _) = self.spare.get_or_init(make).as_ref()?;
+        Some(catalog)
+    }
+}
+
+/// Reads the places of a root as those of this one; of a copy as those of its latest root.
+fn set_root(catalog: &mut Catalog, root: Identity, at_home: bool) -> Result<(), Error> {
+    catalog.set_root(root);
+    if !at_home && catalog.own_root()? == 0 {
+        catalog.adopt_latest_root()?;
+    }
+    Ok(())
 }

@@ -325,7 +325,7 @@ impl Options {
         let wait = self.wait();
         let Store { catalog, lock, .. } = &mut store;
         let turn = lock.take(wait)?;
-        let mends = sqlite_turn(home, wait, || Ok(catalog.migrate()?))?;
+        let mends = sqlite_turn(&home.dir, wait, || Ok(catalog.migrate()?))?;
         catalog.check_numbers()?;
         let row = HomeRow {
             identity: home.home_stat.identity,
@@ -356,7 +356,9 @@ impl Options {
             }
             catalog.set_home(row)
         };
-        sqlite_turn(home, wait, || Ok(catalog.write(catalog::Sync::Full, set)?))?;
+        sqlite_turn(&home.dir, wait, || {
+            Ok(catalog.write(catalog::Sync::Full, set)?)
+        })?;
         if is_new {
             // After the checkpoint the database file alone identifies its home.
             catalog.checkpoint()?;

@@ -23,7 +23,7 @@ pub(super) fn open_store<T>(
         catalog.set_root(home.root_stat.identity);
         read(catalog)
     };
-    let opened = sqlite_turn(home, wait, || Ok(Catalog::open_and(&path, read)?));
+    let opened = sqlite_turn(&home.dir, wait, || Ok(Catalog::open_and(&path, read)?));
     // The result is valid only if the file is still the same.
     let files = home.database_files()?;
     if files.database != expected.identity {

@@ -102,7 +102,7 @@ pub(crate) struct Known {
 impl Index {
     /// Reads the records of retained content. Rows that cannot be read are skipped.
     pub(crate) fn read(look: &Look<'_>) -> Result<Self, Error> {
-        let mut known = Vec::new();
+        let (mut known, look) = (Vec::new(), &look.of_the_past());
         for (number, txn) in look.ask(|catalog| catalog.kept_txns())?.into_iter().rev() {
             match known_of(look, number, txn) {
                 Ok(found) => known.extend(found),

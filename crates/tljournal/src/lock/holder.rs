@@ -99,13 +99,16 @@ pub(crate) fn of_inode(ino: u64) -> String {
     tell(&keepers(ino), true)
 }
 
-/// Describes another process that holds one of these inodes exclusively.
-pub(crate) fn writer_of(inodes: impl Iterator<Item = u64>) -> String {
+/// Describes the other processes that hold these inodes: exclusively, or shared if none does.
+pub(crate) fn user_of(inodes: impl Iterator<Item = u64>) -> String {
     let locks = ambient::locks();
     let mut keepers: Vec<_> = inodes
         .flat_map(|ino| ambient::lock_holders_among(&locks, ino))
-        .filter(|keeper| !keeper.shared && keeper.pid != std::process::id())
+        .filter(|keeper| keeper.pid != std::process::id())
         .collect();
+    if keepers.iter().any(|keeper| !keeper.shared) {
+        keepers.retain(|keeper| !keeper.shared);
+    }
     keepers.sort_unstable();
     keepers.dedup();
     tell(&keepers, true)

@@ -47,7 +47,7 @@ pub(crate) use by_path::ByPath;
 pub(crate) use db::{DB, DbLock};
 pub(crate) use flock::{Held, acquire, is_name, lock_dir, try_exclusive, try_shared, unlock};
 pub use flock::{LockError, Mode};
-pub(crate) use holder::{Holders, of_inode, writer_of};
+pub(crate) use holder::{Holders, of_inode, user_of};
 pub(crate) use keys::KeyByte;
 pub(crate) use others::held_by_others;
 pub(crate) use runs::{RunByte, Runs, bytes_exclude, hold_byte};

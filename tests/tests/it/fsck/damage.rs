@@ -243,13 +243,13 @@ pub(crate) fn all() -> Vec<Damage> {
             );
         },
     );
-    add("an unreadable row", Code::RowUnreadable, Left, |w| {
+    add("an unreadable row", Code::RowUnreadable, Mended, |w| {
         sql(w, "UPDATE txn SET began_at = 'yesterday' WHERE id = 1");
     });
     add(
         "a row that refers to nothing",
         Code::RowDangling,
-        Left,
+        Mended,
         |w| {
             sql(
                 w,
@@ -257,10 +257,10 @@ pub(crate) fn all() -> Vec<Damage> {
             );
         },
     );
-    add("changes taken out", Code::RowDangling, Left, |w| {
+    add("changes taken out", Code::RowDangling, Mended, |w| {
         sql(w, "DELETE FROM change WHERE txn = 5")
     });
-    add("a commit point taken out", Code::RowDangling, Left, |w| {
+    add("a commit point taken out", Code::RowDangling, Mended, |w| {
         sql(w, "UPDATE txn SET commit_no = NULL WHERE id = 3");
     });
     add("a foreign journal", Code::DatabaseJournal, Mended, |w| {

@@ -69,9 +69,7 @@ fn is_beyond(found: &Found) -> bool {
         Code::DatabaseDamaged
         | Code::DatabaseForeign
         | Code::DatabaseMissing
-        | Code::DatabaseNewer
-        | Code::RowUnreadable
-        | Code::RowDangling => true,
+        | Code::DatabaseNewer => true,
         // Something planted elsewhere does not prevent other repairs.
         Code::Planted => finding.path.rsplit('/').next().is_some_and(is_of_database),
         _ => false,

@@ -7,6 +7,7 @@
 //! | a file or link that differs from its record | it is put again, from any available copy of its content |
 //! | a damaged file without any copy of its content, not written to since | it is set aside, and its record is removed |
 //! | a missing manifest | it is written again, if the tree still matches its digest |
+//! | rows that cannot be read, or that refer to a missing row | they are removed, with the rows that refer to them |
 //! | a foreign entry among the journal's own files | it is set aside |
 //!
 //! Content is taken from the disk as far as it is valid, from retained content, and from the source that the caller
@@ -119,6 +120,7 @@ pub(crate) fn repair(
             // A tree with several findings is installed again once.
             let key = match &finding.subject {
                 Subject::Entry(place) => engine.home.shown(place),
+                Subject::None if is_of_row(finding.code) => finding.path.clone(),
                 _ => format!("{} {}", finding.code, finding.path),
             };
             if done.contains(&key) {
@@ -204,6 +206,7 @@ impl Repairs<'_> {
             Subject::Txn(id) if finding.code == Code::KeptMissing => self.kept_missing(*id),
             Subject::Txn(id) if finding.code == Code::KeptDamaged => self.kept_damaged(*id),
             Subject::Manifest(digest) => self.unused_manifest(digest),
+            Subject::None if is_of_row(finding.code) => self.rows(),
             Subject::Entry(_) | Subject::Txn(_) | Subject::None => return None,
         };
         Some(mended.unwrap_or_else(|error| {
@@ -261,6 +264,11 @@ impl Repairs<'_> {
     fn is_named(&self, path: &RelPath) -> bool {
         self.options.paths.iter().any(|named| named.overlaps(path))
     }
+}
+
+/// Whether a row is to blame that no path leads to.
+fn is_of_row(code: Code) -> bool {
+    matches!(code, Code::RowUnreadable | Code::RowDangling)
 }
 
 fn is_of_entry(code: Code) -> bool {

@@ -1,16 +1,37 @@
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 
 use super::{Outcome, Repairs};
 use crate::ambient;
-use crate::catalog::Sync;
+use crate::catalog::{Catalog, Sync};
 use crate::disk::{self, Dir, removal, unless_gone};
 use crate::error::{Error, chain};
 use crate::home::{Parent, TXN};
 use crate::kept;
 use crate::lock::{self, Mode};
 use crate::model::{Kind, Place, RelPath, TxnId};
+use crate::recovery;
 
 impl Repairs<'_> {
+    /// Removes the rows that cannot be read, or that refer to a missing row.
+    pub(super) fn rows(&self) -> Result<Outcome, Error> {
+        let mut by_table = BTreeMap::new();
+        for (table, rows) in self.engine.record(Sync::Full, Catalog::remove_bad_rows)? {
+            *by_table.entry(table).or_insert(0) += rows;
+        }
+        // What they described in `.state/txn` is an orphan now.
+        recovery::recover(self.engine)?;
+        recovery::sweep(self.engine)?;
+        let removed: Vec<_> = by_table
+            .iter()
+            .map(|(table, rows)| format!("{rows} of {table}"))
+            .collect();
+        Ok(match removed.is_empty() {
+            true => gone(),
+            false => Outcome::Mended(format!("rows removed: {}", removed.join(", "))),
+        })
+    }
+
     /// Sets aside a foreign entry among the journal's own files.
     pub(super) fn stray(&self, dir: &str, name: &OsStr) -> Result<Outcome, Error> {
         let home = &self.engine.home;

@@ -188,7 +188,7 @@ impl Repairs<'_> {
             if missing.is_empty() {
                 break;
             }
-            let manifest = look.ask(|catalog| catalog.manifest(&known.digest));
+            let manifest = look.manifest(&known.digest);
             let manifest = match manifest {
                 Ok(Some(manifest)) => manifest,
                 Ok(None) => continue,

@@ -314,7 +314,7 @@ fn a_copy_is_compared_by_content_and_a_database_alone_lists_what_is_unchecked() 
         report
             .unchecked
             .iter()
-            .any(|what| what.contains("who lives")),
+            .any(|what| what.contains("which runs are running")),
         "{report:?}"
     );
     std::fs::remove_dir_all(world.outside().join("copy")).unwrap();

@@ -170,9 +170,13 @@ impl Engine {
     ) -> Result<T, Error> {
         self.check_process()?;
         let store = self.store();
-        sqlite_turn(&self.home.dir, self.db_wait(), || {
+        let read = sqlite_turn(&self.home.dir, self.db_wait(), || {
             store.catalog.snapshot(&act).map_err(&failed)
-        })
+        });
+        if matches!(read, Err(Error::Lock(_))) {
+            self.gave_up.store(true, Ordering::Release);
+        }
+        read
     }
 
     /// Runs a SQLite transaction, queued with all other writers. If the disk is full, the reserve is deleted and the

@@ -4,7 +4,7 @@
     clippy::disallowed_methods,
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "tests play the other programs, report how much they tried, and fail on every error"
+    reason = "tests act as other programs, print what they covered, and fail on every error"
 )]
 
 mod damaged_header;

@@ -3,7 +3,7 @@
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
-    reason = "tests play the other programs, and fail on every error"
+    reason = "tests act as other programs, and fail on every error"
 )]
 
 mod artifacts;

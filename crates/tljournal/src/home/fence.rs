@@ -1,5 +1,5 @@
 use std::fs::File;
-use std::io::Read;
+use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, PoisonError};
 
 use rustix::io::Errno;
@@ -175,21 +175,33 @@ pub(crate) fn check_database_files(home: &Dir) -> Result<Option<Stat>, Error> {
 
 /// The header of the database, up to its versions; shorter if the file is, or is missing.
 pub(crate) fn database_header(home: &Dir) -> Result<Vec<u8>, DiskError> {
-    // The file stays open, because closing it would drop the locks that SQLite has on it in this process.
-    static OPENED: Mutex<Vec<File>> = Mutex::new(Vec::new());
-    let file = match home.open_file(DATABASE) {
-        Err(error) if error.is(Errno::NOENT) => return Ok(Vec::new()),
-        opened => opened?,
+    // A file stays open while it has a name, because closing it would drop the locks that SQLite has on it in this
+    // process.
+    static OPENED: Mutex<Vec<(Identity, File)>> = Mutex::new(Vec::new());
+    let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+    opened.retain(|(_, file)| home.stat_open(file).is_ok_and(|stat| stat.links > 0));
+    let Some(stat) = home.stat(DATABASE)? else {
+        return Ok(Vec::new());
     };
-    let mut header = Vec::new();
-    let read = (&file).take(MODE_AT + 2).read_to_end(&mut header);
-    OPENED
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .push(file);
+    let known = opened
+        .iter()
+        .position(|(identity, _)| *identity == stat.identity);
+    let at = match known {
+        Some(at) => at,
+        None => {
+            let file = match home.open_file(DATABASE) {
+                Err(error) if error.is(Errno::NOENT) => return Ok(Vec::new()),
+                opened => opened?,
+            };
+            opened.push((home.stat_open(&file)?.identity, file));
+            opened.len() - 1
+        }
+    };
+    let mut header = [0; MODE_AT as usize + 2];
     let path = home.path().join(DATABASE);
-    read.map_err(|source| DiskError::new("read", path.as_str(), source))?;
-    Ok(header)
+    let read = opened[at].1.read_at(&mut header, 0);
+    let read = read.map_err(|source| DiskError::new("read", path.as_str(), source))?;
+    Ok(header[..read].to_vec())
 }
 
 /// Whether the header of a database names a write version that SQLite does not know: it reads such a database, and

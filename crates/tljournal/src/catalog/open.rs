@@ -97,6 +97,21 @@ impl Catalog {
         }
     }
 
+    /// Whether SQLite opens the database at this path for writing and then refuses to write it. SQLite itself is asked,
+    /// because a file that this process opens and closes by hand loses the locks of its other connections.
+    pub(crate) fn is_unwritable(path: &Utf8Path) -> bool {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_NOFOLLOW
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let refuses = || {
+            let catalog = Self::connect(path.as_str(), flags)?;
+            let is_refused = catalog.is_read_only()?;
+            catalog.first_read(|| schema::objects(&catalog.conn))?;
+            Ok::<_, CatalogError>(!is_refused && catalog.is_read_only()?)
+        };
+        refuses().unwrap_or(false)
+    }
+
     fn is_read_only(&self) -> Result<bool, CatalogError> {
         Ok(self.conn.is_readonly("main")?)
     }

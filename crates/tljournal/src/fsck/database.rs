@@ -1,8 +1,8 @@
 use super::check::{Check, Stop};
 use super::finding::Subject;
 use super::{Code, Finding};
-use crate::catalog::{BadRow, UNWRITABLE};
-use crate::home::{DAMAGED_PREFIX, DATABASE, FOREIGN_JOURNAL, database_header, is_unwritable};
+use crate::catalog::{BadRow, Catalog, UNWRITABLE};
+use crate::home::{DAMAGED_PREFIX, DATABASE, FOREIGN_JOURNAL, SHM, WAL, is_openable};
 
 impl Check<'_> {
     /// Checks the pages, rows and manifests of the database, and the files next to it.
@@ -17,7 +17,7 @@ impl Check<'_> {
         if look.home.stat(FOREIGN_JOURNAL)?.is_some() {
             self.tell(Finding::new(Code::DatabaseJournal, FOREIGN_JOURNAL))?;
         }
-        if is_unwritable(&database_header(look.home)?) {
+        if self.is_unwritable()? {
             self.tell(Finding::new(Code::DatabaseDamaged, DATABASE).actual(UNWRITABLE))?;
         }
         self.marks()?;
@@ -43,6 +43,18 @@ impl Check<'_> {
             self.tell(finding.expected(key).actual(why))?;
         }
         Ok(())
+    }
+
+    /// Whether SQLite refuses to write the database. It is asked only where opening the database for writing changes
+    /// nothing: its companions are there, and no journal that would be replayed.
+    fn is_unwritable(&self) -> Result<bool, Stop> {
+        let home = self.look.home;
+        let has = |name| Ok::<_, Stop>(home.stat(name)?.is_some());
+        if !self.look.at_home || has(FOREIGN_JOURNAL)? || !has(WAL)? || !has(SHM)? {
+            return Ok(false);
+        }
+        let path = home.real_path()?.join(DATABASE);
+        Ok(is_openable(&path) && Catalog::is_unwritable(&path))
     }
 
     /// Reports rows with invalid values.

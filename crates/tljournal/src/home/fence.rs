@@ -133,7 +133,21 @@ impl Home {
     /// Whether the database was switched to rollback mode, so that a journal next to it belongs to it. The caller
     /// holds the commit lock, under which the mode is switched back.
     pub(crate) fn has_rollback_mode(&self) -> Result<bool, DiskError> {
-        Ok(is_in_rollback_mode(&database_header(&self.dir)?))
+        // The file stays open, because closing it would drop the locks that SQLite has on it in this process.
+        static OPENED: Mutex<Vec<File>> = Mutex::new(Vec::new());
+        let file = match self.dir.open_file(DATABASE) {
+            Err(error) if error.is(Errno::NOENT) => return Ok(false),
+            opened => opened?,
+        };
+        let mut header = [0; MODE_AT as usize + 2];
+        let read = file.read_at(&mut header, 0);
+        OPENED
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(file);
+        let path = self.dir.path().join(DATABASE);
+        let read = read.map_err(|source| DiskError::new("read", path.as_str(), source))?;
+        Ok(is_in_rollback_mode(&header[..read]))
     }
 
     /// Whether an entry in the place of a companion file is not the journal's, while the database itself is valid.
@@ -171,45 +185,6 @@ pub(crate) fn check_database_files(home: &Dir) -> Result<Option<Stat>, Error> {
         check_own_file(home, owner, name)?;
     }
     check_own_file(home, owner, DATABASE)
-}
-
-/// The header of the database, up to its versions; shorter if the file is, or is missing.
-pub(crate) fn database_header(home: &Dir) -> Result<Vec<u8>, DiskError> {
-    // A file stays open while it has a name, because closing it would drop the locks that SQLite has on it in this
-    // process.
-    static OPENED: Mutex<Vec<(Identity, File)>> = Mutex::new(Vec::new());
-    let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
-    opened.retain(|(_, file)| home.stat_open(file).is_ok_and(|stat| stat.links > 0));
-    let Some(stat) = home.stat(DATABASE)? else {
-        return Ok(Vec::new());
-    };
-    let known = opened
-        .iter()
-        .position(|(identity, _)| *identity == stat.identity);
-    let at = match known {
-        Some(at) => at,
-        None => {
-            let file = match home.open_file(DATABASE) {
-                Err(error) if error.is(Errno::NOENT) => return Ok(Vec::new()),
-                opened => opened?,
-            };
-            opened.push((home.stat_open(&file)?.identity, file));
-            opened.len() - 1
-        }
-    };
-    let mut header = [0; MODE_AT as usize + 2];
-    let path = home.path().join(DATABASE);
-    let read = opened[at].1.read_at(&mut header, 0);
-    let read = read.map_err(|source| DiskError::new("read", path.as_str(), source))?;
-    Ok(header[..read].to_vec())
-}
-
-/// Whether the header of a database names a write version that SQLite does not know: it reads such a database, and
-/// does not write it.
-pub(crate) fn is_unwritable(header: &[u8]) -> bool {
-    header
-        .get(MODE_AT as usize)
-        .is_some_and(|version| *version > 2)
 }
 
 /// Whether the header of a database says that it is in rollback mode.

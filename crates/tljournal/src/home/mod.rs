@@ -29,8 +29,7 @@ pub(crate) use aside::{Copied, GONE};
 pub use below::below_root;
 pub(crate) use below::named_below;
 pub(crate) use fence::{
-    DatabaseFiles, check_database_files, database_header, is_in_rollback_mode, is_lost,
-    is_unwritable, is_used,
+    DatabaseFiles, check_database_files, is_in_rollback_mode, is_lost, is_used,
 };
 pub(crate) use index::hold_index;
 pub(crate) use layout::{

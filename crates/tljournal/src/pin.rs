@@ -60,8 +60,12 @@ impl Pin {
         self.identity
     }
 
-    fn new(dir: Dir, identity: Identity) -> Self {
-        own().push((identity, thread::current().id()));
+    fn new(dir: Dir, identity: Identity, home: HomeKey) -> Self {
+        own().push(Own {
+            home,
+            identity,
+            thread: thread::current().id(),
+        });
         let maker = Maker::here();
         Self {
             dir,
@@ -71,10 +75,10 @@ impl Pin {
     }
 
     /// Pins a directory that no other process can reach yet.
-    pub(crate) fn on(dir: Dir) -> Result<Self, Error> {
+    pub(crate) fn on(dir: Dir, home: HomeKey) -> Result<Self, Error> {
         lock::lock_dir(&dir, Mode::Shared, Wait::default())?;
         let identity = dir.own_stat()?.identity;
-        Ok(Self::new(dir, identity))
+        Ok(Self::new(dir, identity, home))
     }
 }
 
@@ -88,32 +92,42 @@ impl Drop for Pin {
             tracing::debug!(%errno, "failed to unlock a pin; closing the directory releases it");
         }
         let mut own = own();
-        if let Some(at) = own.iter().position(|(other, _)| *other == self.identity) {
+        if let Some(at) = own.iter().position(|own| own.identity == self.identity) {
             own.swap_remove(at);
         }
     }
 }
 
-/// The trees that this process itself has pinned, and must not wait for, and the threads that did.
-fn own() -> MutexGuard<'static, Vec<(Identity, ThreadId)>> {
-    static OWN: Mutex<Vec<(Identity, ThreadId)>> = Mutex::new(Vec::new());
+/// The device and the inode of a home's `.state`.
+pub(crate) type HomeKey = (u64, Identity);
+
+/// A tree that this process itself has pinned, and must not wait for.
+struct Own {
+    /// The home that it was pinned through.
+    home: HomeKey,
+    identity: Identity,
+    thread: ThreadId,
+}
+
+fn own() -> MutexGuard<'static, Vec<Own>> {
+    static OWN: Mutex<Vec<Own>> = Mutex::new(Vec::new());
     OWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether this process has pinned a tree.
-pub(crate) fn holds_any() -> bool {
-    !own().is_empty()
+/// Whether this process has pinned a tree of this home: only its users may wait for that.
+pub(crate) fn holds_any(home: HomeKey) -> bool {
+    own().iter().any(|own| own.home == home)
 }
 
 fn is_own(identity: Identity) -> bool {
-    own().iter().any(|(own, _)| *own == identity)
+    own().iter().any(|own| own.identity == identity)
 }
 
 /// The trees that this thread has pinned.
 pub(crate) fn of_this_thread() -> Vec<Identity> {
     let (own, thread) = (own(), thread::current().id());
-    let of_thread = own.iter().filter(|(_, pinned_by)| *pinned_by == thread);
-    of_thread.map(|(identity, _)| *identity).collect()
+    let of_thread = own.iter().filter(|own| own.thread == thread);
+    of_thread.map(|own| own.identity).collect()
 }
 
 /// Pins the tree at a place within the limit of the handle; `None` if there is no directory.
@@ -146,7 +160,7 @@ pub(crate) fn pin_within(
         }
         // The lock pins the inode; it pins the tree only if the path still names it.
         if still_names(engine, place, identity)? {
-            return Ok(Some(Pin::new(dir, identity)));
+            return Ok(Some(Pin::new(dir, identity, engine.home_key())));
         }
     }
 }

@@ -67,7 +67,7 @@ impl Engine {
     /// Whether this process or an ancestor run holds anything that other processes may wait for.
     pub(crate) fn holds_anything(&self) -> Result<bool, Error> {
         let held = self.held.load(Ordering::Acquire) > 0
-            || crate::pin::holds_any()
+            || crate::pin::holds_any(self.home_key())
             || lock::KeyByte::is_held_here();
         let above = |ancestor: &&Ancestor| !ancestor.holds.is_empty();
         Ok(held || self.ancestors()?.iter().any(above))

@@ -8,7 +8,7 @@ use super::Engine;
 use crate::ambient::Maker;
 use crate::lineage::{Holding, Thing};
 use crate::lock::Mode;
-use crate::model::Identity;
+use crate::pin::HomeKey;
 
 static OWN: Mutex<Vec<Own>> = Mutex::new(Vec::new());
 
@@ -16,7 +16,7 @@ static OWN: Mutex<Vec<Own>> = Mutex::new(Vec::new());
 struct Own {
     number: u64,
     /// The home that it belongs to.
-    home: (u64, Identity),
+    home: HomeKey,
     held: Holding,
     thread: ThreadId,
     maker: Maker,
@@ -62,7 +62,7 @@ impl Engine {
         own.filter(of_home).map(|own| own.held.clone()).collect()
     }
 
-    fn home_key(&self) -> (u64, Identity) {
+    pub(crate) fn home_key(&self) -> HomeKey {
         (self.home.state_stat.dev, self.home.state_stat.identity)
     }
 }

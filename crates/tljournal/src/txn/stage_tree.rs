@@ -286,7 +286,7 @@ impl Transaction {
         let tree = StagedTree {
             manifest: built.manifest,
             signature: built.signature,
-            pin: Pin::on(root.reopen()?)?,
+            pin: Pin::on(root.reopen()?, self.engine.home_key())?,
         };
         let staged = Staged::new(spot, image);
         intent.staged = Some(Staged {
